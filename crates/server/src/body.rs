@@ -1,5 +1,7 @@
 //! A request's body, read once somebody may be answered.
 
+pub(crate) mod budget;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 
@@ -19,6 +21,8 @@ pub(crate) enum Unread {
     TooSlow,
     /// The connection ended first, or what came is no body.
     CutOff,
+    /// More than [`Limits::bodies_bytes`], together with the bodies of other requests.
+    Exceeded,
 }
 
 /// Reads an object of JSON within its limits; nothing at all counts as an empty one. A list is none.
@@ -75,15 +79,17 @@ pub(crate) async fn read(body: Body, limits: Limits) -> Result<Bytes, Unread> {
     if said > limits.body_bytes {
         return Err(Unread::TooLarge);
     }
-    let whole = collected(body, limits.body_bytes);
+    let whole = collected(body, said, limits.body_bytes);
     tokio::time::timeout(limits.body, whole).await.unwrap_or(Err(Unread::TooSlow))
 }
 
-/// Mostly a body comes in one piece, which is then given as it is.
-async fn collected(mut body: Body, bytes_max: usize) -> Result<Bytes, Unread> {
+/// Mostly a body comes in one piece, which is then given as it is. Of a larger one as much room is asked for as it says that
+/// it takes, so that it is never moved.
+async fn collected(mut body: Body, said: usize, bytes_max: usize) -> Result<Bytes, Unread> {
     let Some(first) = piece(&mut body, bytes_max).await? else { return Ok(Bytes::new()) };
     let Some(second) = piece(&mut body, bytes_max - first.len()).await? else { return Ok(first) };
-    let mut whole = Vec::from(first);
+    let mut whole = Vec::with_capacity(said.max(first.len() + second.len()));
+    whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
     while let Some(more) = piece(&mut body, bytes_max - whole.len()).await? {
         whole.extend_from_slice(&more);
@@ -98,9 +104,14 @@ async fn piece(body: &mut Body, bytes_max: usize) -> Result<Option<Bytes>, Unrea
         let next = if body.is_end_stream() { None } else { poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await };
         let Some(frame) = next else { return Ok(None) };
         // What is no data are trailers, which say nothing here.
-        let Ok(data) = frame.map_err(|_| Unread::CutOff)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(unread)?.into_data() else { continue };
         return if data.len() > bytes_max { Err(Unread::TooLarge) } else { Ok(Some(data)) };
     }
+}
+
+fn unread(error: axum::Error) -> Unread {
+    let cause = error.into_inner();
+    if cause.is::<budget::Exceeded>() { Unread::Exceeded } else { Unread::CutOff }
 }
 
 #[cfg(test)]

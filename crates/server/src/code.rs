@@ -38,20 +38,26 @@ pub const AGENT_INVALID: &str = "AGENT_INVALID";
 pub const IDEMPOTENCY_KEY_REUSED: &str = "IDEMPOTENCY_KEY_REUSED";
 pub const IDEMPOTENCY_UNANSWERED: &str = "IDEMPOTENCY_UNANSWERED";
 pub const SCOPE_MISSING: &str = "SCOPE_MISSING";
+pub const ERASED: &str = "ERASED";
+pub const CUSTOMER_HAS_LIVE_RUNS: &str = "CUSTOMER_HAS_LIVE_RUNS";
 pub const BODY_INVALID: &str = "BODY_INVALID";
 pub const PARAMETER_INVALID: &str = "PARAMETER_INVALID";
 pub const REQUEST_TOO_LARGE: &str = "REQUEST_TOO_LARGE";
 pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 pub const NAME_TAKEN: &str = "NAME_TAKEN";
+pub const LINK_NO_CHANNEL: &str = "LINK_NO_CHANNEL";
+pub const LINK_NOT_DELIVERED: &str = "LINK_NOT_DELIVERED";
+pub const RULE_LOOSENED: &str = "RULE_LOOSENED";
 pub const LIMIT_REACHED: &str = "LIMIT_REACHED";
 pub const SIGNATURE_INVALID: &str = "SIGNATURE_INVALID";
 pub const OVERLOADED: &str = "OVERLOADED";
 pub const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
+pub use baton_ports::health::{STORE_DAMAGED, STORE_MOVED};
 pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 49] = [
+pub const ALL: [(&str, &str); 56] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -90,15 +96,22 @@ pub const ALL: [(&str, &str); 49] = [
     (IDEMPOTENCY_KEY_REUSED, "the Idempotency-Key was used for another request"),
     (IDEMPOTENCY_UNANSWERED, "what came under the Idempotency-Key first was not answered, or not yet"),
     (SCOPE_MISSING, "the key's scopes do not let it do this"),
+    (ERASED, "what the execution or conversation held was deleted for good"),
+    (CUSTOMER_HAS_LIVE_RUNS, "the customer has executions or conversations that have not ended"),
     (BODY_INVALID, "the body is not what the path takes"),
     (PARAMETER_INVALID, "a parameter or a header is not what the path takes"),
     (REQUEST_TOO_LARGE, "the request is larger than it may be"),
     (REQUEST_TIMEOUT, "the body did not come in time"),
     (NAME_TAKEN, "the name is another's"),
+    (LINK_NO_CHANNEL, "a decision link cannot be delivered to this person"),
+    (LINK_NOT_DELIVERED, "the mail provider did not take a decision link"),
+    (RULE_LOOSENED, "a higher role set this rule, and only such a role loosens it"),
     (LIMIT_REACHED, "the tenant has as many of these as it may"),
     (SIGNATURE_INVALID, "the request of another service is not signed as it must be"),
     (OVERLOADED, "as many requests are under way as the server takes"),
     (STORE_UNAVAILABLE, "the store does not answer"),
+    (STORE_DAMAGED, "the database is damaged, and nothing more is acknowledged"),
+    (STORE_MOVED, "the database's files were taken away, and nothing more is acknowledged"),
     (STOPPING, "the server is stopping"),
     (INTERNAL_ERROR, "something failed that should not"),
 ];

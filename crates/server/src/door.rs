@@ -20,7 +20,10 @@ use baton_ports::circuits::Circuits;
 use baton_ports::clock::Clock;
 use baton_ports::connections::Connections;
 use baton_ports::decisions::Decisions;
+use baton_ports::embed::Embedder;
+use baton_ports::erasure::Erasure;
 use baton_ports::keys::{Hash, Key, Keys, Role};
+use baton_ports::mail::Mail;
 use baton_ports::memory::{Knowledge, Memory};
 use baton_ports::models::Models;
 use baton_ports::read::Read;
@@ -33,6 +36,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access;
 use crate::auth::{Bearer, Known, Refused};
+use crate::body::budget::BodyBudget;
 use crate::config::Config;
 use crate::following::Followers;
 use crate::jwt::Judge;
@@ -40,6 +44,9 @@ use crate::problem::Problem;
 use crate::rate::{self, NoTurn};
 use crate::ready::{Check, Checks};
 use crate::strangers::Strangers;
+
+/// Bytes of one request's body, unless a process says otherwise.
+pub(crate) const BODY_BYTES_MAX: usize = 16 << 20;
 
 /// What one process takes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,9 @@ pub struct Limits {
     pub streams_of_one: usize,
     /// Bytes of one request's body; a larger one is answered 413.
     pub body_bytes: usize,
+    /// Bytes of all bodies together, of requests that are read or not answered yet; one that comes beyond them is answered
+    /// 503.
+    pub bodies_bytes: usize,
     /// How long a connection may take to say a request's headers, and may be idle between requests.
     pub headers: Duration,
     /// How long it may take to bring a request's body; one that takes longer is answered 408.
@@ -68,7 +78,8 @@ impl Default for Limits {
             requests: 4_096,
             streams: 1_024,
             streams_of_one: 256,
-            body_bytes: 16 << 20,
+            body_bytes: BODY_BYTES_MAX,
+            bodies_bytes: 256 << 20,
             headers: Duration::from_secs(30),
             body: Duration::from_secs(60),
             answer: Duration::from_secs(600),
@@ -142,6 +153,9 @@ pub struct Template {
 /// Says in which time zone a tenant's days and weeks are.
 pub type ZoneOf = Arc<dyn Fn(&TenantId) -> TimeZone + Send + Sync>;
 
+/// Says in which language a tenant's customers are spoken to where their own is not known, by its IETF tag.
+pub type LanguageOf = Arc<dyn Fn(&TenantId) -> &'static str + Send + Sync>;
+
 /// What people look at and set who run the house: tools, money, models that fail, the audit trail.
 pub struct House {
     pub tools: Arc<dyn Tools>,
@@ -151,17 +165,23 @@ pub struct House {
     /// Where tools come from.
     pub sources: Arc<dyn Sources>,
     pub zone_of: ZoneOf,
+    pub language_of: LanguageOf,
     pub budget: Arc<dyn Budget>,
     /// What the settings allow to be spent.
     pub allowed: Arc<dyn Allowed>,
     pub circuits: Arc<dyn Circuits>,
     pub audit: Arc<dyn Audit>,
+    pub erasure: Arc<dyn Erasure>,
     pub memory: Arc<dyn Memory>,
     pub knowledge: Arc<dyn Knowledge>,
+    /// What makes the vectors of memory.
+    pub embedder: Arc<dyn Embedder>,
     pub keys: Arc<dyn Keys>,
     pub mint: Mint,
     /// What tenants set for themselves.
     pub settings: Arc<Settings>,
+    /// Who sends letters of Baton's own.
+    pub mail: Arc<dyn Mail>,
 }
 
 /// A key that is not kept yet: its row, its hash, and the secret that is shown once.
@@ -216,6 +236,8 @@ pub struct Inner {
     checks: OnceLock<Checks>,
     /// One permit a request under way.
     pub room: Arc<Semaphore>,
+    /// Bytes of bodies that are held.
+    pub(crate) bodies: BodyBudget,
     /// Who follows a run live.
     pub followers: Followers,
     /// Told where schedules or subscriptions were changed here.
@@ -254,6 +276,7 @@ impl Door {
             began,
             checks: OnceLock::new(),
             room,
+            bodies: BodyBudget::new(limits.bodies_bytes),
             followers,
             fresh: watch::Sender::new(()),
             stopping: watch::Sender::new(false),

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::access::Access;
+use crate::body::budget;
 use crate::code;
 use crate::cors;
 use crate::count::Counts;
@@ -39,8 +40,10 @@ const KEPT_IN: [(HeaderName, HeaderValue); 5] = [
 /// Half a year.
 const BY_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
-pub(crate) async fn meet(State((door, counts)): State<(Door, Counts)>, request: Request, next: Next) -> Response {
+pub(crate) async fn meet(State((door, counts)): State<(Door, Counts)>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
+    // Until it is answered: what was read of it is in memory as long.
+    let _share = budget::count(&door, &mut request);
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let is_openais = is_openais(request.uri());
     let from = door.config.cors.origin(request.headers());

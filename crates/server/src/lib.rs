@@ -2,7 +2,7 @@
 //!
 //! The way in is [`Door`]: everything the doors lean on, behind ports. [`serve`] listens until it is told to stop, then
 //! lets what is under way finish. There are `/api/v1` for programs and people who work with runs,
-//! `/v1/chat/completions` and `/v1/models` for any client of OpenAI's, `/health`, `/metrics`, and
+//! `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/models` for any client of OpenAI's, `/health`, `/metrics`, and
 //! `/api/v1/composio/callback` for browsers that come back from connecting an account; anywhere else stands the web page.
 //!
 //! Deliberately absent: databases, providers, decisions. This room knows ports and never what is behind them.
@@ -15,7 +15,9 @@ pub mod code;
 mod config;
 mod cors;
 mod count;
+pub mod customers;
 mod door;
+mod error_pages;
 mod following;
 mod front;
 pub mod jwt;
@@ -35,6 +37,8 @@ pub use api::document;
 pub use auth::{Minted, mint};
 pub use config::Config;
 pub use cors::Cors;
-pub use door::{Door, Files, House, Limits, Metrics, Mint, NewKey, Returned, Returning, Template, Work, ZoneOf};
-pub use ready::Check;
+pub use door::{
+    Door, Files, House, LanguageOf, Limits, Metrics, Mint, NewKey, Returned, Returning, Template, Work, ZoneOf,
+};
+pub use ready::{Check, Unready};
 pub use serve::serve;

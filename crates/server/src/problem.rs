@@ -13,14 +13,18 @@ use baton_core::run::{ModelFault, Refusal};
 use baton_engine::one_call;
 use baton_engine::roster::{self, Standing};
 use baton_engine::{tenants, triggers};
+use baton_ports::erasure::Belonging;
+use baton_ports::health::StoreOutage;
 use baton_ports::keys::{Barred, Key, Need, Role};
 use baton_ports::{journal, records};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::auth::Refused;
-use crate::body::Unread;
+use crate::body::{Unread, budget};
 use crate::code as said;
+use crate::customers;
 use crate::door::Limits;
+use crate::error_pages;
 use crate::rate::{self, NoTurn};
 use crate::strangers::Stranger;
 
@@ -49,6 +53,8 @@ pub(crate) enum More {
     Rate(Standing),
     /// All that is wrong with a document, each with its place in it.
     Findings(Vec<Diagnostic>),
+    /// What has not ended of somebody who is to be erased.
+    Live(Vec<Belonging>),
 }
 
 /// What it is for HTTP that a model could not be asked.
@@ -107,7 +113,7 @@ impl Problem {
     pub fn rate(&self) -> Option<Standing> {
         match self.more.as_deref() {
             Some(More::Rate(standing)) => Some(*standing),
-            Some(More::Findings(_)) | None => None,
+            Some(More::Findings(_) | More::Live(_)) | None => None,
         }
     }
 
@@ -127,6 +133,17 @@ impl Problem {
     fn unavailable(retry_after: Option<Duration>) -> Self {
         let detail = "the store does not answer at the moment; nothing was acknowledged, so try again";
         Self { retry_after, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STORE_UNAVAILABLE, detail) }
+    }
+
+    /// The store acknowledges nothing more until somebody has seen to it.
+    pub fn outage(outage: &StoreOutage) -> Self {
+        let detail = match outage {
+            StoreOutage::Damaged { .. } => "the database is damaged; nothing was acknowledged, and nothing will be",
+            StoreOutage::Moved { .. } => {
+                "the database's files were taken away; nothing was acknowledged, and nothing will be"
+            }
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, outage.code(), detail).hint(outage.hint())
     }
 
     /// A key that may not do this.
@@ -189,6 +206,7 @@ impl Problem {
                 (StatusCode::REQUEST_TIMEOUT, said::REQUEST_TIMEOUT, detail)
             }
             Unread::CutOff => (StatusCode::BAD_REQUEST, said::BODY_INVALID, "the body was cut off".to_owned()),
+            Unread::Exceeded => return budget::exceeded(limits.bodies_bytes),
         };
         Self::new(status, code, detail)
     }
@@ -234,11 +252,11 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let rate = self.rate();
+impl Problem {
+    /// The body that says it.
+    pub fn into_json(self) -> Value {
         let mut body = json!({
-            "type": "about:blank",
+            "type": error_pages::address(&self.code).unwrap_or_else(|| "about:blank".to_owned()),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "code": self.code,
@@ -250,19 +268,30 @@ impl IntoResponse for Problem {
         if let Some(run) = self.run {
             body["execution_id"] = json!(run);
         }
-        let kind = [(CONTENT_TYPE, "application/problem+json")];
         if let Some(More::Findings(findings)) = self.more.as_deref() {
             body["findings"] = json!(findings);
         }
-        let mut response = (self.status, kind, body.to_string()).into_response();
+        if let Some(More::Live(live)) = self.more.as_deref() {
+            body["live"] = json!(live);
+        }
+        body
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (rate, status, retry_after) = (self.rate(), self.status, self.retry_after);
+        let is_unknown = self.code == said::UNAUTHORIZED;
+        let kind = [(CONTENT_TYPE, "application/problem+json")];
+        let mut response = (status, kind, self.into_json().to_string()).into_response();
         if let Some(standing) = rate {
             rate::say(response.headers_mut(), &standing);
         }
-        if self.code == said::UNAUTHORIZED {
+        if is_unknown {
             response.extensions_mut().insert(Stranger);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Self::with_headers(self.retry_after, response)
+        Self::with_headers(retry_after, response)
     }
 }
 
@@ -284,6 +313,7 @@ impl From<Refused> for Problem {
 impl From<NoTurn> for Problem {
     fn from(none: NoTurn) -> Self {
         match &none {
+            NoTurn::Tenant(roster::NoTurn::Unknown(records::Error::Outage(outage))) => Self::outage(outage),
             NoTurn::Tenant(roster::NoTurn::Unknown(error)) => {
                 tracing::error!(%error, "how often a tenant has asked cannot be told");
                 Self::unavailable(None)
@@ -299,11 +329,14 @@ impl From<journal::Error> for Problem {
     fn from(error: journal::Error) -> Self {
         match error {
             journal::Error::NotFound { aggregate } => Self::no_run(&aggregate),
+            journal::Error::Erased { .. } => Self::new(StatusCode::GONE, said::ERASED, error.to_string())
+                .hint("its row in lists stays: ids, version, times, cost and state"),
             journal::Error::Taken { .. } => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string()),
             journal::Error::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, said::REQUEST_TOO_LARGE, error.to_string())
             }
             journal::Error::Busy { retry_after } => Self::unavailable(Some(retry_after)),
+            journal::Error::Outage(outage) => Self::outage(&outage),
             journal::Error::Unwritable { .. } | journal::Error::Unreadable { .. } => {
                 tracing::error!(%error, "the store failed");
                 Self::unavailable(None)
@@ -317,10 +350,30 @@ impl From<journal::Error> for Problem {
     }
 }
 
+impl From<customers::Error> for Problem {
+    fn from(error: customers::Error) -> Self {
+        let detail = error.to_string();
+        match error {
+            customers::Error::Live(live) => Self {
+                more: Some(Box::new(More::Live(live))),
+                ..Self::new(StatusCode::CONFLICT, said::CUSTOMER_HAS_LIVE_RUNS, detail)
+                    .hint("`?end_runs=true` ends them first: runs are cancelled, conversations resolved")
+            },
+            customers::Error::Journal(error) => error.into(),
+            customers::Error::Records(error) => error.into(),
+            customers::Error::Memory(error) => error.into(),
+            customers::Error::Knowledge(error) => error.into(),
+            customers::Error::Engine(error) => error.into(),
+            customers::Error::Changing => Self::unavailable(None),
+        }
+    }
+}
+
 impl From<records::Error> for Problem {
     fn from(error: records::Error) -> Self {
         match error {
             records::Error::Busy { retry_after } => Self::unavailable(Some(retry_after)),
+            records::Error::Outage(outage) => Self::outage(&outage),
             records::Error::Unwritable { .. } | records::Error::Unreadable { .. } => {
                 tracing::error!(%error, "the store failed");
                 Self::unavailable(None)
@@ -405,7 +458,8 @@ impl From<baton_engine::Error> for Problem {
                     ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STOPPING, detail)
                 }
             }
-            Error::Records(_) | Error::Encoding(_) => Self::broken("the engine failed", &error),
+            Error::Records(records::Error::Outage(outage)) => Self::outage(&outage),
+            Error::Records(_) | Error::Encoding(_) | Error::Unfinished(_) => Self::broken("the engine failed", &error),
         }
     }
 }

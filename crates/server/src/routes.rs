@@ -18,6 +18,7 @@ use crate::api;
 use crate::code;
 use crate::count::Counts;
 use crate::door::Door;
+use crate::error_pages;
 use crate::front;
 use crate::openai;
 use crate::page;
@@ -29,13 +30,18 @@ pub(crate) fn all(door: Door) -> Router {
         .route("/ready", get(ready::ready))
         .route("/metrics", get(metrics::metrics))
         .route("/metrics/overview", get(overview::overview))
-        .route("/api/v1/composio/callback", get(returning::callback))
+        .route("/docs/errors", get(error_pages::index))
+        .route("/docs/errors/{code}", get(error_pages::page))
+        .route("/api/v1/composio/callback", get(returning::callback).post(returning::callback_posted))
+        .route("/composio/callback", get(returning::callback).post(returning::callback_posted))
         .route("/decide/{token}", get(decide::show).post(decide::decide))
         .route("/hooks/{trigger}", post(hooks::own))
         .route("/hooks/{tenant}/{trigger}", post(hooks::of_tenant))
         .route("/v1/models", get(openai::models::list))
         .route("/v1/models/{*model}", get(openai::models::one))
         .route("/v1/chat/completions", post(openai::chat::complete))
+        .route("/v1/responses", post(openai::responses::respond))
+        .route("/v1/embeddings", post(openai::embeddings::embed))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state((door.clone(), Counts::default()), front::meet))

@@ -90,8 +90,8 @@ impl Begun {
 
 /// What the engine takes.
 enum Made {
-    Start(Start),
-    Fork(Fork),
+    Start(Box<Start>),
+    Fork(Box<Fork>),
 }
 
 /// Begins it once under the request's key, and answers with how it stands when it rests or the patience is over.
@@ -163,19 +163,21 @@ impl Begin {
     async fn make(self, door: &Door, guest: &Guest, run: RunId, told: Option<String>) -> Result<Made, Problem> {
         let work = door.work()?;
         match self {
-            Self::New(wanted, given) => Ok(Made::Start(start(door, work, guest, run, wanted, given, told).await?)),
-            Self::Forked(wanted) => Ok(Made::Fork(wanted.make(work, guest, run).await?)),
+            Self::New(wanted, given) => {
+                Ok(Made::Start(Box::new(start(door, work, guest, run, wanted, given, told).await?)))
+            }
+            Self::Forked(wanted) => Ok(Made::Fork(Box::new(wanted.make(work, guest, run).await?))),
             Self::Call { tool, arguments, context } => {
                 let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
                 let call = OneCall { run, tenant, tool, arguments, context, caller };
                 let begins = call.begin(&*door.house()?.tools, &*work.registry, door.clock.now());
-                Ok(Made::Start(begins.await?.0))
+                Ok(Made::Start(Box::new(begins.await?.0)))
             }
             Self::Choice { message, tools, context } => {
                 let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
                 let choice = OneChoice { run, tenant, message, tools, context, caller };
                 let begins = choice.begin(&*door.house()?.tools, &*work.registry, door.clock.now());
-                Ok(Made::Start(begins.await?.0))
+                Ok(Made::Start(Box::new(begins.await?.0)))
             }
         }
     }
@@ -191,8 +193,8 @@ impl Made {
 
     async fn begin(self, work: &Work) -> Result<(), Error> {
         match self {
-            Self::Start(start) => work.engine.start(start).await,
-            Self::Fork(fork) => work.engine.fork(fork).await,
+            Self::Start(start) => work.engine.start(*start).await,
+            Self::Fork(fork) => work.engine.fork(*fork).await,
         }
     }
 }

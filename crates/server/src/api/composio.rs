@@ -2,9 +2,11 @@
 
 use axum::Extension;
 use axum::Json;
+use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::routing::{delete, get, post};
 use baton_ports::connections::{Action, App, Fault, Link, Wish};
 use baton_ports::keys::Need;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
@@ -14,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::cursor::List;
 use super::guest::Guest;
 use super::query::{Path, Query, limit};
 use super::shapes::Problem as Refusal;
@@ -44,6 +47,23 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
     super::needing(Need::Look, looks)
         .merge(super::acting(Need::Run, runs))
         .merge(super::acting(Need::Operate, operates))
+}
+
+/// The same without the prefix, as the seeds ask them.
+pub(super) fn short_paths() -> Router<Door> {
+    let looks = Router::new()
+        .route("/composio/apps", get(apps))
+        .route("/composio/actions", get(actions))
+        .route("/composio/actions/search", get(search))
+        .route("/composio/search", post(find))
+        .route("/composio/connections", get(connections));
+    let runs = Router::new()
+        .route("/composio/connect/{app}", post(connect))
+        .route("/composio/connections/{app}", delete(disconnect));
+    let operates = Router::new().route("/composio/refresh", post(refresh));
+    super::needing_too(Need::Look, looks)
+        .merge(super::acting_too(Need::Run, runs))
+        .merge(super::acting_too(Need::Operate, operates))
 }
 
 impl From<Fault> for Problem {
@@ -106,13 +126,15 @@ pub(super) async fn actions(
     Query(of): Query<OfApp>,
 ) -> Result<Json<Value>, Problem> {
     let limit = limit(of.limit, PAGE_DEFAULT, PAGE_MAX)?;
+    let after = List::ComposioActions.place(guest.tenant(), of.cursor.as_deref())?;
     let all: Vec<Action> = door.house()?.connections.actions(guest.tenant(), of.app.as_deref()).await?;
     // They are in the order of both, so what is behind the last of a page is on the next.
-    let after = of.cursor.as_deref().map(|cursor| cursor.split_once('.').unwrap_or((cursor, "")));
+    let after = after.as_deref().map(|place| place.split_once('.').unwrap_or((place, "")));
     let is_behind = |action: &&Action| after.is_none_or(|after| (&*action.app_name, &*action.action_name) > after);
     let page: Vec<&Action> = all.iter().filter(is_behind).take(limit).collect();
     let next = page.last().filter(|_| page.len() == limit);
     let next = next.map(|action| format!("{}.{}", action.app_name, action.action_name));
+    let next = next.map(|place| List::ComposioActions.cursor(guest.tenant(), &place));
     Ok(Json(json!({ "actions": page, "next_cursor": next })))
 }
 

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::conversation::{self, Arrived, Begun, Command, Entry, Event, Line, Status, Version};
+use baton_core::desk::{self, Priority, ServiceLevel};
 use baton_core::id::RunId;
 use baton_core::tool::Caller;
 use baton_engine::Talk;
@@ -20,11 +21,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::cursor::{List, unknown};
 use super::document;
 use super::execute::no_workflow;
 use super::guest::Guest;
 use super::once::Asked;
-use super::query::{Path, Query, limit};
+use super::query::{Nothing, Path, Query, limit};
 use super::shapes::{Conversation, Conversations, Messages, Problem as Refusal};
 use crate::body;
 use crate::code;
@@ -55,6 +57,15 @@ pub(super) struct Begin {
     #[serde(default)]
     #[schema(value_type = Object)]
     context: Map<String, Value>,
+    /// How urgent it is, should it wait for a person; `normal` unless told.
+    #[schema(schema_with = document::priority)]
+    priority: Option<Priority>,
+    /// Within how long a person must have answered then; as the desk's settings say unless told.
+    #[schema(minimum = 1000, maximum = 2_592_000_000_u64)]
+    first_response_ms: Option<u64>,
+    /// Within how long it must be resolved then; as the desk's settings say unless told.
+    #[schema(minimum = 1000, maximum = 2_592_000_000_u64)]
+    resolution_ms: Option<u64>,
 }
 
 /// Begins a conversation
@@ -77,7 +88,9 @@ pub(super) async fn begin(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let (said, Begin { workflow_id, user_id, channel, message, context }) = body::said(body, door.limits).await?;
+    let (said, begin) = body::said(body, door.limits).await?;
+    let Begin { workflow_id, user_id, channel, message, context, priority, first_response_ms, resolution_ms } = begin;
+    let service = promised(ServiceLevel { priority, first_response_ms, resolution_ms })?;
     let mut context = Value::Object(context);
     if baton_engine::take_key(&mut context).is_some() {
         let detail = "a conversation lasts longer than this server keeps anybody's key: leave `context.api_key` out";
@@ -105,6 +118,7 @@ pub(super) async fn begin(
         channel: channel.unwrap_or_else(|| CHANNEL.to_owned()),
         caller,
         context,
+        service,
         version: version.clone(),
     };
     let first = message.map(|text| Arrived {
@@ -200,15 +214,23 @@ pub(super) async fn list(
         let state = conversation::State::parse(&word);
         state.ok_or_else(|| Problem::parameter("state", format!("`{word}` is none of {words}")))
     });
+    let before = List::Conversations.place(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
+    let work = door.work()?;
+    if let Some(before) = &before
+        && work.read.conversation(guest.tenant(), before).await?.is_none()
+    {
+        return Err(unknown("the conversation that it leads to is not there any more"));
+    }
     let filter = ConversationFilter {
         status: status.transpose()?,
         state: state.transpose()?,
         person: which.owner,
-        before: which.cursor.map(RunId::from),
+        before,
         limit,
     };
-    let heads = door.work()?.read.conversations(guest.tenant(), filter).await?;
-    let next = heads.last().filter(|_| heads.len() == limit).map(|head| head.conversation.clone());
+    let heads = work.read.conversations(guest.tenant(), filter).await?;
+    let next = heads.last().filter(|_| heads.len() == limit);
+    let next = next.map(|head| List::Conversations.cursor(guest.tenant(), head.conversation.as_str()));
     let shown: Vec<Value> = heads.iter().map(ConversationHead::as_json).collect();
     Ok(Json(json!({ "conversations": shown, "next_cursor": next })))
 }
@@ -223,8 +245,15 @@ pub(super) async fn show(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Value>, Problem> {
-    let mut talk = find(door.work()?, &guest, &id).await?;
+    let work = door.work()?;
+    if let Some(head) =
+        work.read.conversation(guest.tenant(), &RunId::new(&*id)).await?.filter(|head| head.erased_at.is_some())
+    {
+        return Ok(Json(head.as_json()));
+    }
+    let mut talk = find(work, &guest, &id).await?;
     talk.catch_up().await?;
     Ok(Json(shown(&talk)))
 }
@@ -301,15 +330,38 @@ fn shown(talk: &Talk) -> Value {
         told
     });
     shown["execution_id"] = json!(it.active_run());
+    shown["service_level"] = shown_level(it.service());
     shown["waiting_since"] = json!(it.waiting_since().map(|at| at.to_string()));
     shown["first_response_at"] = json!(it.first_response_at().map(|at| at.to_string()));
     shown["reopened"] = it.reopened().into();
     shown
 }
 
+/// What is promised of a conversation; nothing where the desk's settings say.
+fn shown_level(service: ServiceLevel) -> Value {
+    json!({
+        "priority": service.priority.unwrap_or_default(),
+        "first_response_ms": service.first_response_ms,
+        "resolution_ms": service.resolution_ms,
+    })
+}
+
+/// A deadline out of its limits is refused before anything is written down.
+fn promised(service: ServiceLevel) -> Result<ServiceLevel, Problem> {
+    match service.check() {
+        Ok(()) => Ok(service),
+        Err(desk::Refusal::Field { field, reason }) => Err(Problem::field(field, reason)),
+        Err(refusal) => Err(Problem::field("service_level", refusal.to_string())),
+    }
+}
+
 /// The lines of an entry that this guest may see.
 pub(super) fn lines(entry: &Entry, guest: &Guest) -> Vec<Value> {
-    let sees_all = guest.must(Need::Answer).is_ok();
+    lines_of(entry, guest.must(Need::Answer).is_ok())
+}
+
+/// The lines of an entry, with or without what the customer does not see.
+pub(crate) fn lines_of(entry: &Entry, sees_all: bool) -> Vec<Value> {
     let said = entry.events.iter().filter_map(|event| if let Event::Said { line } = event { Some(line) } else { None });
     said.filter(|line| sees_all || line.from.is_public()).map(line).collect()
 }
@@ -394,6 +446,45 @@ pub(super) async fn note(
     let act = Act::on(&door, guest, &id, &headers, Asked::new("note", &id, &said)).await?;
     let by = act.by();
     act.give(&Command::Note { by, text }).await
+}
+
+/// What is promised of a conversation; what is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(min_properties = 1)]
+pub(super) struct Promise {
+    #[schema(schema_with = document::priority)]
+    priority: Option<Priority>,
+    /// From when it began to wait for a person.
+    #[schema(minimum = 1000, maximum = 2_592_000_000_u64)]
+    first_response_ms: Option<u64>,
+    /// From when it began to wait for a person.
+    #[schema(minimum = 1000, maximum = 2_592_000_000_u64)]
+    resolution_ms: Option<u64>,
+}
+
+/// Changes how urgent a conversation is and when a person must have answered or resolved it
+///
+/// It holds for this one, in place of the desk's settings: at once where it waits for a person, else when it will.
+#[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/service-level", tag = "conversations",
+    params(("conversation_id" = String, Path)), request_body = Promise, responses((status = 200, body = Conversation),
+    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn service_level(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (said, Promise { priority, first_response_ms, resolution_ms }) = body::said(body, door.limits).await?;
+    let service = promised(ServiceLevel { priority, first_response_ms, resolution_ms })?;
+    if service.is_usual() {
+        let detail = "say at least one of `priority`, `first_response_ms` and `resolution_ms`";
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
+    }
+    let act = Act::on(&door, guest, &id, &headers, Asked::new("service_level", &id, &said)).await?;
+    let by = act.by();
+    act.give(&Command::ServiceLevel { by, service }).await
 }
 
 /// A body that says nothing.

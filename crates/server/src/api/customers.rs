@@ -1,46 +1,112 @@
-//! What is kept of one customer, handed over whole.
-
-use std::collections::BTreeSet;
+//! What is kept of one customer: handed over, or erased.
 
 use axum::Extension;
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
-use baton_core::audit::Administered;
-use baton_core::id::RunId;
-use baton_engine::newest;
-use baton_ports::audit::{Filter, Order};
-use baton_ports::conversations::{ConversationFilter, ConversationHead};
-use baton_ports::index::Collection;
+use axum::http::StatusCode;
+use baton_core::audit::IDENTIFIER_CHARS_MIN;
 use baton_ports::keys::Need;
-use baton_ports::read::PAGE_MAX;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::conversations;
 use super::guest::Guest;
 use super::knowledge::customer;
-use super::query::Path;
+use super::query::{Path, Query};
 use super::shapes::Problem as Refusal;
-use super::shapes::knowledge::CustomerExport;
+use super::shapes::knowledge::{CustomerExport, Erased};
+use crate::body;
+use crate::code;
+use crate::customers::{Customers, VACUUM_BYTES_MAX, Wish};
 use crate::door::{Door, House, Work};
 use crate::problem::Problem;
 
-/// Conversations, documents and rows that are looked through for those of one customer.
-const LOOKED_THROUGH_MAX: usize = 100_000;
-/// Of each kind, in one answer.
-const HANDED_OVER_MAX: usize = 10_000;
-/// In one answer, about.
-const HANDED_OVER_BYTES_MAX: usize = 32 << 20;
+/// What else a person may be said to be called.
+const ALSO_MAX: usize = 50;
 
 pub(super) fn paths() -> OpenApiRouter<Door> {
-    super::needing(Need::Administer, OpenApiRouter::new().routes(routes!(export)))
+    // An erasure says so in the trail itself, and nothing of it is kept: who is erased would be in it.
+    super::needing(Need::Administer, OpenApiRouter::new().routes(routes!(export)).routes(routes!(erase)))
+}
+
+/// What else is known of a person.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ErasureWish {
+    /// Mail addresses, phone numbers and full names they are called by beside those of their contact, at most 50: what names
+    /// one of these is looked for in records, in what runs were begun with and in the audit trail.
+    #[serde(default)]
+    #[schema(max_items = 50)]
+    also: Vec<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HowErased {
+    /// Cancels their executions and resolves their conversations that have not ended; without it these are a 409.
+    #[serde(default)]
+    end_runs: bool,
+}
+
+/// Erases a customer from every store
+///
+/// Executions and conversations that are theirs keep a row with ids, version, times, cost and state, and nothing else.
+/// Messages, inputs, results, records of tools, deliveries, memory and the personal part of audit rows are deleted, and
+/// overwritten in the file; the audit chain still holds. Asked again it does what is left to do.
+#[utoipa::path(post, path = "/api/v1/customers/{customer_id}/erase", tag = "knowledge",
+    params(("customer_id" = String, Path), HowErased), request_body = ErasureWish, responses(
+    (status = 200, body = Erased),
+    (status = 409, body = Refusal, content_type = "application/problem+json",
+        description = "something of theirs has not ended: `live` lists it"),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn erase(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(id): Path<String>,
+    Query(how): Query<HowErased>,
+    body: Body,
+) -> Result<Json<Value>, Problem> {
+    let ErasureWish { also } = body::json(body, door.limits).await?;
+    let unfit = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
+    if also.len() > ALSO_MAX {
+        return Err(unfit(format!("`also` has {}, over the limit of {ALSO_MAX}", also.len())));
+    }
+    if let Some(short) = also.iter().find(|text| text.trim().chars().count() < IDENTIFIER_CHARS_MIN) {
+        return Err(unfit(format!("`also`: `{short}` is too short to be one person's")));
+    }
+    customer(&id)?;
+    let (by, key_id) = (guest.by().to_owned(), Some(guest.key_id().to_owned()));
+    let wish = Wish { id, also, end_runs: how.end_runs, vacuum_bytes_max: VACUUM_BYTES_MAX, by, key_id };
+    // It is finished though whoever asked is cut off.
+    let tenant = guest.tenant().clone();
+    let erased = tokio::spawn(async move {
+        let (work, house) = (door.work()?, door.house()?);
+        Ok::<_, Problem>(customers(&door, work, house).erase(&tenant, wish).await?)
+    });
+    Ok(Json(erased.await.map_err(|error| Problem::broken("an erasure", &error))??))
+}
+
+fn customers<'d>(door: &'d Door, work: &'d Work, house: &'d House) -> Customers<'d> {
+    Customers {
+        engine: &work.engine,
+        read: &*work.read,
+        records: &*work.records,
+        audit: &*house.audit,
+        memory: &*house.memory,
+        knowledge: &*house.knowledge,
+        erasure: &*house.erasure,
+        clock: &*door.clock,
+    }
 }
 
 /// Hands over what is kept of a customer: conversations with all that was said, executions, documents, and audit rows
 ///
 /// Conversations that are theirs by `user_id`; documents that are about them, without their texts; rows of the trail about
-/// them; and the executions that any of these name. Each list has at most 10,000, and all of them 32 MiB; `complete` says
+/// them; and the executions that any of these name, or that were begun for the customer. Each list has at most 10,000, and all of them 32 MiB; `complete` says
 /// whether that was all of these. That it was handed over has a row in the audit trail.
 #[utoipa::path(get, path = "/api/v1/customers/{customer_id}/export", tag = "knowledge",
     params(("customer_id" = String, Path)), responses((status = 200, body = CustomerExport),
@@ -52,157 +118,6 @@ pub(super) async fn export(
 ) -> Result<Json<Value>, Problem> {
     customer(&id)?;
     let (work, house) = (door.work()?, door.house()?);
-    let mut found = Found { work, house, guest: &guest, id: &id, is_whole: true, bytes: 0, runs: BTreeSet::new() };
-    let conversations = found.conversations().await?;
-    let rows = found.rows().await?;
-    let documents = found.documents().await?;
-    let executions = found.executions().await?;
-    let shown = json!({
-        "customer_id": id,
-        "exported_at": door.clock.now().to_string(),
-        "complete": found.is_whole,
-        "also_known_by": house.knowledge.identifiers(guest.tenant(), &id).await?,
-        "conversations": conversations,
-        "executions": executions,
-        "documents": documents,
-        "audit_rows": rows,
-    });
-    // Whom it is about is in the trail as a digest alone: it outlives them.
-    let (action, key_id) = ("customers.export".to_owned(), Some(guest.key_id().to_owned()));
-    let after = Some(json!({ "customer_id": id }));
-    let act = Administered { action, target: None, by: guest.by().to_owned(), key_id, before: None, after };
-    house.audit.note(act.row(guest.tenant(), door.clock.now())).await?;
+    let shown = customers(&door, work, house).export(guest.tenant(), &id, guest.by(), Some(guest.key_id())).await?;
     Ok(Json(shown))
-}
-
-/// What was found so far.
-struct Found<'d> {
-    work: &'d Work,
-    house: &'d House,
-    guest: &'d Guest,
-    id: &'d str,
-    is_whole: bool,
-    /// Of all that was found.
-    bytes: usize,
-    /// Theirs, as conversations and rows say.
-    runs: BTreeSet<RunId>,
-}
-
-impl Found<'_> {
-    /// Whether there is room for one more of a kind.
-    fn has_room(&mut self, have: usize) -> bool {
-        let has_room = have < HANDED_OVER_MAX && self.bytes < HANDED_OVER_BYTES_MAX;
-        self.is_whole &= has_room;
-        has_room
-    }
-
-    fn counted(&mut self, one: Value) -> Value {
-        self.bytes += one.to_string().len();
-        one
-    }
-
-    async fn conversations(&mut self) -> Result<Vec<Value>, Problem> {
-        let (mut all, mut lines) = (Vec::new(), 0);
-        let mut filter = ConversationFilter { limit: PAGE_MAX, ..ConversationFilter::default() };
-        for _ in 0..LOOKED_THROUGH_MAX / PAGE_MAX {
-            let heads = self.work.read.conversations(self.guest.tenant(), filter.clone()).await?;
-            let Some(last) = heads.last().map(|head| head.conversation.clone()) else { return Ok(all) };
-            for head in heads.iter().filter(|head| head.user.as_deref() == Some(self.id)) {
-                if !self.has_room(all.len()) || !self.has_room(lines) {
-                    return Ok(all);
-                }
-                let one = self.said(head).await?;
-                lines += one["messages"].as_array().map_or(0, Vec::len);
-                all.push(self.counted(one));
-            }
-            filter.before = Some(last);
-        }
-        self.is_whole = false;
-        Ok(all)
-    }
-
-    /// A conversation with all its lines.
-    async fn said(&mut self, head: &ConversationHead) -> Result<Value, Problem> {
-        let (mut lines, mut after) = (Vec::new(), 0);
-        loop {
-            let page = self.work.read.entries(self.guest.tenant(), &head.conversation, after, PAGE_MAX).await?;
-            if page.is_empty() || !self.has_room(lines.len()) {
-                break;
-            }
-            after += page.len() as u64;
-            for entry in page {
-                let entry = serde_json::from_slice(&entry).map_err(baton_engine::Error::from)?;
-                lines.extend(conversations::lines(&entry, self.guest));
-            }
-        }
-        self.runs.extend(lines.iter().filter_map(|line| line["execution_id"].as_str()).map(RunId::new));
-        let mut shown = head.as_json();
-        shown["messages"] = json!(lines);
-        Ok(shown)
-    }
-
-    async fn rows(&mut self) -> Result<Vec<Value>, Problem> {
-        let mut all = Vec::new();
-        let mut cursor = None;
-        loop {
-            let (person, order) = (Some(self.id.to_owned()), Order::OldestFirst);
-            let filter = Filter { person, order, cursor, limit: PAGE_MAX, ..Filter::default() };
-            let page = self.house.audit.trail(self.guest.tenant(), filter).await?;
-            let Some(last) = page.last() else { return Ok(all) };
-            cursor = Some(last.seq);
-            for entry in &page {
-                if !self.has_room(all.len()) {
-                    return Ok(all);
-                }
-                self.runs.extend(entry.row.run.clone());
-                all.push(self.counted(entry.as_json()));
-            }
-        }
-    }
-
-    /// What memory and the knowledge base have about them, by collection.
-    async fn documents(&mut self) -> Result<Vec<Value>, Problem> {
-        let mut all = Vec::new();
-        for collection in Collection::ALL {
-            let mut after: Option<String> = None;
-            for page_number in 0.. {
-                let (memory, tenant) = (&self.house.memory, self.guest.tenant());
-                let page = memory.documents(tenant, collection, after.as_deref(), PAGE_MAX).await?;
-                let Some(last) = page.last() else { break };
-                after = Some(last.name.clone());
-                for head in page.iter().filter(|head| head.subject.as_deref() == Some(self.id)) {
-                    if !self.has_room(all.len()) {
-                        return Ok(all);
-                    }
-                    let one = json!({
-                        "collection": collection, "name": head.name, "title": head.title, "metadata": head.metadata,
-                        "updated_at": head.at.to_string(),
-                    });
-                    all.push(self.counted(one));
-                }
-                if page_number >= LOOKED_THROUGH_MAX / PAGE_MAX {
-                    self.is_whole = false;
-                    break;
-                }
-            }
-        }
-        Ok(all)
-    }
-
-    /// Theirs, with what each was begun with.
-    async fn executions(&mut self) -> Result<Vec<Value>, Problem> {
-        let mut all = Vec::new();
-        let tenant = self.guest.tenant();
-        for id in std::mem::take(&mut self.runs) {
-            if !self.has_room(all.len()) {
-                break;
-            }
-            let Some(head) = self.work.read.run(tenant, &id).await? else { continue };
-            let run = newest::run(&*self.work.read, self.work.engine.library(), tenant, &id).await?;
-            let mut shown = head.as_json();
-            shown["input_data"] = json!(run.started().map(|started| &started.input));
-            all.push(self.counted(shown));
-        }
-        Ok(all)
-    }
 }

@@ -12,15 +12,17 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::expr::nearest;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::Run;
+use baton_core::run::{Address, Decider, Run};
 use baton_engine::newest;
 use baton_ports::desk::About;
-use baton_ports::journal::DeskItem;
+use baton_ports::journal::{DeskItem, DeskKind};
+use baton_ports::keys::Need;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::cursor::List;
 use super::executions::act::Act;
 use super::guest::Guest;
 use super::once::{Asked, Once};
@@ -41,6 +43,9 @@ pub(super) struct Which {
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
+    /// Only what this key may settle, in one of the ways that `may` names.
+    #[serde(default)]
+    mine: bool,
 }
 
 /// Lists what waits for people, oldest first
@@ -53,7 +58,7 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let items = work.read.desk(guest.tenant(), None).await?;
-    page(&door, &guest, items, &which).await
+    page(&door, &guest, List::Desk, items, &which).await
 }
 
 /// Lists what waits for a yes or a no, oldest first
@@ -67,26 +72,47 @@ pub(super) async fn approvals(
     let work = door.work()?;
     let mut items = work.read.desk(guest.tenant(), None).await?;
     items.retain(|item| item.request().is_some());
-    page(&door, &guest, items, &which).await
+    page(&door, &guest, List::Approvals, items, &which).await
 }
 
 /// One page of items, each with its workflow; a request with who has said yes, and what its tool may do.
-async fn page(door: &Door, guest: &Guest, items: Vec<DeskItem>, which: &Which) -> Result<Json<Value>, Problem> {
+async fn page(
+    door: &Door,
+    guest: &Guest,
+    list: List,
+    items: Vec<DeskItem>,
+    which: &Which,
+) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
     // One that was closed since is not among them any more, and neither are those before it.
-    let behind = which.cursor.as_ref().and_then(|cursor| items.iter().position(|item| item.id == *cursor));
+    let cursor = list.place(guest.tenant(), which.cursor.as_deref())?;
+    let behind = cursor.and_then(|cursor| items.iter().position(|item| item.id == cursor));
     let from = behind.map_or(0, |place| place + 1);
     let mut shown = Vec::new();
     let mut workflows: BTreeMap<RunId, Option<String>> = BTreeMap::new();
-    for item in items.iter().skip(from).take(limit) {
-        let mut one = match (item.run.as_ref(), item.request()) {
-            (Some(run), Some(about)) => {
-                let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), run).await?;
-                request_told(door, guest.tenant(), &about, item, &run)
+    let decider = guest.decider(door).await?;
+    let mut last = None;
+    for item in items.iter().skip(from) {
+        if shown.len() >= limit {
+            break;
+        }
+        last = Some(&item.id);
+        let run = match &item.run {
+            Some(run) if item.kind == DeskKind::Form || item.request().is_some() => {
+                Some(newest::run(&*work.read, work.engine.library(), guest.tenant(), run).await?)
             }
+            Some(_) | None => None,
+        };
+        let offered = Offered::of(guest, item, run.as_ref(), &decider);
+        if which.mine && offered.may.is_empty() {
+            continue;
+        }
+        let mut one = match (&run, item.request()) {
+            (Some(run), Some(about)) => request_told(door, guest.tenant(), &about, item, run),
             _ => item.as_json(),
         };
+        offered.tell(&mut one);
         if let Some(run) = &item.run {
             if !workflows.contains_key(run) {
                 let head = work.read.run(guest.tenant(), run).await?;
@@ -96,8 +122,8 @@ async fn page(door: &Door, guest: &Guest, items: Vec<DeskItem>, which: &Which) -
         }
         shown.push(one);
     }
-    let is_last = from + shown.len() >= items.len();
-    let next = items.get(from + shown.len().saturating_sub(1)).filter(|_| !is_last).map(|item| &item.id);
+    let next = last.filter(|last| items.last().is_some_and(|item| item.id != **last));
+    let next = next.map(|last| list.cursor(guest.tenant(), last));
     Ok(Json(json!({ "items": shown, "next_cursor": next })))
 }
 
@@ -109,6 +135,58 @@ fn request_told(door: &Door, tenant: &TenantId, about: &About, item: &DeskItem, 
     shown["effect_class"] = json!(facts.as_ref().map(|facts| facts.class));
     shown["irreversible"] = json!(facts.and_then(|facts| facts.irreversible.clone()));
     shown
+}
+
+/// What whoever asks may do about an item, so that nobody is offered what would be refused.
+struct Offered {
+    may: Vec<&'static str>,
+    /// Why it is not all that the item asks for.
+    why_not: Option<String>,
+}
+
+impl Offered {
+    fn of(guest: &Guest, item: &DeskItem, run: Option<&Run>, decider: &Decider) -> Self {
+        let by_role = |need: Need, act: &'static str| match guest.must(need) {
+            Ok(()) => Self { may: vec![act], why_not: None },
+            Err(problem) => Self { may: Vec::new(), why_not: Some(problem.detail) },
+        };
+        match item.kind {
+            DeskKind::Approval | DeskKind::ToolApproval => {
+                let offered = by_role(Need::Answer, "approve");
+                let (Some(about), Some(run)) = (item.request(), run) else { return offered };
+                if offered.may.is_empty() {
+                    return offered;
+                }
+                let approve = about.may_decide(run, decider, true);
+                let may = [
+                    approve.is_ok().then_some("approve"),
+                    about.may_decide(run, decider, false).ok().map(|()| "reject"),
+                ];
+                Self { may: may.into_iter().flatten().collect(), why_not: approve.err().map(|no| no.to_string()) }
+            }
+            DeskKind::Form => {
+                let offered = by_role(Need::Answer, "fill");
+                match (item.detail::<Address>("node"), run) {
+                    (Some(node), Some(run)) if !offered.may.is_empty() => match run.may_answer(&node, decider, false) {
+                        Ok(()) => offered,
+                        Err(no) => Self { may: Vec::new(), why_not: Some(no.to_string()) },
+                    },
+                    _ => offered,
+                }
+            }
+            DeskKind::Question => by_role(Need::Run, "signal"),
+            DeskKind::Doubt | DeskKind::NotUndone => by_role(Need::Operate, "resolve"),
+            DeskKind::OverBudget => by_role(Need::Operate, "approve"),
+            DeskKind::Budget | DeskKind::NeedsKey | DeskKind::Connection | DeskKind::Late => {
+                Self { may: Vec::new(), why_not: None }
+            }
+        }
+    }
+
+    fn tell(&self, shown: &mut Value) {
+        shown["may"] = json!(self.may);
+        shown["why_not"] = json!(self.why_not);
+    }
 }
 
 /// A request that is open.
@@ -151,6 +229,7 @@ pub(super) async fn show(
     let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), &run).await?;
     let mut shown = request_told(&door, guest.tenant(), &about, &item, &run);
     shown["workflow_id"] = json!(run.workflow().map(|workflow| workflow.name.clone()));
+    Offered::of(&guest, &item, Some(&run), &guest.decider(&door).await?).tell(&mut shown);
     Ok(Json(shown))
 }
 
@@ -209,6 +288,6 @@ async fn decide(
     }
     let Request { run, about, .. } = Request::find(door.work()?, guest.tenant(), id).await?;
     let act = Act::on(door, guest, run.as_str(), headers, asked).await?;
-    let incoming = about.decided(act.by(), approved, note);
+    let incoming = about.decided(act.decider().await?, approved, note);
     act.give(&incoming).await
 }

@@ -1,12 +1,13 @@
 //! What the document says of all operations alike, and the words and shapes that several of them take.
 
-use baton_core::{conversation, run};
+use baton_core::{conversation, desk, run};
 use baton_ports::keys::{Need, Role};
 use serde_json::Value;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::request_body::RequestBody;
 use utoipa::openapi::schema::{
-    AnyOfBuilder, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+    AdditionalProperties, AnyOfBuilder, ArrayBuilder, ArrayItems, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat,
+    SchemaType, Type,
 };
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, ContentBuilder, KnownFormat, OpenApi, Ref, RefOr, Required, ResponseBuilder};
@@ -45,15 +46,55 @@ pub(super) struct LiveEvent {
 pub(super) fn complete(document: &mut OpenApi) {
     let OpenApi { paths, components, .. } = document;
     let components = components.get_or_insert_default();
-    for item in paths.paths.values_mut() {
+    components.schemas.values_mut().for_each(any_fields);
+    for (path, item) in &mut paths.paths {
         let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {
             refusals(operation);
+            operation.operation_id = operation.operation_id.take().map(|verb| operation_id(path, &verb));
             operation.parameters.iter_mut().flatten().for_each(parameter);
+            let bodies = operation.request_body.iter_mut().filter_map(whole).flat_map(|body| body.content.values_mut());
+            let answers = operation.responses.responses.values_mut().filter_map(|response| match response {
+                RefOr::T(response) => Some(response.content.values_mut()),
+                RefOr::Ref(_) => None,
+            });
+            let contents = bodies.chain(answers.flatten()).filter_map(|content| match content {
+                RefOr::T(content) => content.schema.as_mut(),
+                RefOr::Ref(_) => None,
+            });
+            contents.for_each(any_fields);
             if let Some(body) = operation.request_body.as_mut().and_then(whole) {
                 may_be_left_out(body, components);
             }
         }
+    }
+}
+
+/// An object of which nothing is said may have any fields. Left unsaid it may as well, but generated clients take it for one
+/// that has none.
+fn any_fields(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    match schema {
+        Schema::Object(object) => {
+            let is_object = match &object.schema_type {
+                SchemaType::Type(kind) => *kind == Type::Object,
+                SchemaType::Array(kinds) => kinds.contains(&Type::Object),
+                SchemaType::AnyValue => false,
+            };
+            if is_object && object.properties.is_empty() && object.additional_properties.is_none() {
+                object.additional_properties = Some(Box::new(AdditionalProperties::FreeForm(true)));
+            }
+            object.properties.values_mut().for_each(any_fields);
+        }
+        Schema::Array(array) => {
+            if let ArrayItems::RefOrSchema(items) = &mut array.items {
+                any_fields(items);
+            }
+        }
+        Schema::OneOf(one) => one.items.iter_mut().for_each(any_fields),
+        Schema::AllOf(all) => all.items.iter_mut().for_each(any_fields),
+        Schema::AnyOf(any) => any.items.iter_mut().for_each(any_fields),
+        _ => {}
     }
 }
 
@@ -64,8 +105,28 @@ fn whole(body: &mut RefOr<RequestBody>) -> Option<&mut RequestBody> {
     }
 }
 
+/// What an operation is called, and what generated clients call it: the words of its path, and what it does. The verb alone,
+/// as it stands in its module, is that of several.
+fn operation_id(path: &str, verb: &str) -> String {
+    let path = path.strip_prefix("/api/v1/").unwrap_or(path);
+    let words = path.split('/').filter(|word| !word.is_empty() && !word.starts_with('{'));
+    let mut words: Vec<String> = words.map(|word| word.replace(['-', '.'], "_")).collect();
+    if words.last().is_none_or(|last| last != verb) {
+        words.push(verb.to_owned());
+    }
+    words.join("_")
+}
+
 /// Every operation may be refused, or find the server too busy, and says so in one form.
 fn refusals(operation: &mut Operation) {
+    // OpenAPI wants a description of every answer, and most say by their shape what they are.
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            described(status).clone_into(&mut response.description);
+        }
+    }
     let problem = |what: &str| {
         let schema = Ref::from_schema_name("Problem");
         let content = ContentBuilder::new().schema(Some(schema)).build();
@@ -74,6 +135,17 @@ fn refusals(operation: &mut Operation) {
     let responses = &mut operation.responses.responses;
     responses.entry("4XX".to_owned()).or_insert_with(|| problem("it is refused"));
     responses.entry("503".to_owned()).or_insert_with(|| problem("it could not be done now; try again"));
+}
+
+fn described(status: &str) -> &'static str {
+    match status {
+        "201" => "it is made",
+        "202" => "it goes on",
+        "204" => "it is done, and there is nothing to say",
+        "404" => "there is no such thing",
+        status if status.starts_with('2') => "it is done, or shown",
+        _ => "it is refused",
+    }
 }
 
 /// In an address and a header there is no `null`: what is not said is left out. Some headers are the same everywhere.
@@ -183,8 +255,20 @@ pub(super) fn conversation_state() -> Schema {
     one_of(conversation::State::ALL.map(conversation::State::word))
 }
 
-pub(super) fn execution_state() -> Schema {
-    one_of(run::State::ALL.map(run::State::word))
+/// How the graph of an execution may be drawn.
+pub(super) const GRAPH_FORMATS: [&str; 4] = ["json", "mermaid", "dot", "levels"];
+
+pub(super) fn graph_format() -> Schema {
+    one_of(GRAPH_FORMATS)
+}
+
+/// Any of the states, with commas between.
+pub(super) fn execution_states() -> Schema {
+    some_of(&run::State::ALL.map(run::State::word).join("|"))
+}
+
+pub(super) fn priority() -> Schema {
+    may_be(desk::Priority::ALL.map(desk::Priority::word))
 }
 
 pub(super) fn desk_act() -> Schema {
@@ -249,6 +333,40 @@ mod tests {
             }
         }
         assert!(looked_at > 100, "{looked_at}");
+    }
+
+    #[test]
+    fn an_object_of_which_nothing_is_said_may_have_any_fields_and_one_that_may_have_none_says_so() {
+        let document = document();
+        let schemas = &document["components"]["schemas"];
+        assert_eq!(schemas["Execute"]["properties"]["input_data"]["additionalProperties"], true);
+        assert_eq!(schemas["Silent"]["additionalProperties"], false);
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let document = document();
+        let mut names = std::collections::BTreeMap::new();
+        for (operation, said) in operations(&document) {
+            let name = said["operationId"].as_str().expect("a name").to_owned();
+            if let Some(other) = names.insert(name.clone(), operation.clone()) {
+                panic!("`{name}` is both {other} and {operation}");
+            }
+        }
+        assert!(names.contains_key("workflows_execute") && names.contains_key("executions_list"), "{names:?}");
+    }
+
+    #[test]
+    fn every_answer_is_described() {
+        let document = document();
+        let mut looked_at = 0;
+        for (operation, said) in operations(&document) {
+            for (status, response) in said["responses"].as_object().into_iter().flatten() {
+                looked_at += 1;
+                assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{operation}: {status}");
+            }
+        }
+        assert!(looked_at > 300, "{looked_at}");
     }
 
     #[test]

@@ -10,34 +10,61 @@ use std::collections::BTreeMap;
 use axum::Extension;
 use axum::Json;
 use axum::extract::State;
-use baton_core::graph::Drawing;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use baton_core::bundle::Hash;
+use baton_core::graph::{Drawing, Workflow};
 use baton_core::id::RunId;
 use baton_core::money::Usd;
 use baton_core::run::{self as runs, Open, Run, StepRow};
+use baton_core::time::Time;
 use baton_engine::{Followed, newest};
 use baton_ports::decisions;
 use baton_ports::journal::DeskItem;
-use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead};
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead, RunPage};
+use baton_ports::registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
+use super::cursor::{List, unknown};
 use super::document;
 use super::guest::Guest;
-use super::query::{Path, Query, limit};
+use super::query::{Nothing, Path, Query, limit};
 use super::shapes::{Execution, ExecutionCosts, Executions, Graph, Journal, Problem as Refusal, Summary, Timeline};
 use crate::door::{Door, Work};
 use crate::problem::Problem;
+
+/// Characters of words that executions are looked for by.
+const TEXT_CHARS_MAX: usize = 200;
+/// Versions of one label that are looked at, the first of them.
+const BUNDLES_MAX: usize = 100;
 
 /// Which runs.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
-    /// As `state` says it, such as `waiting` or `timed_out`.
-    #[param(schema_with = document::execution_state)]
+    /// As `state` says it, such as `waiting` or `timed_out`; several with commas between.
+    #[param(schema_with = document::execution_states)]
     state: Option<String>,
     workflow_id: Option<String>,
+    /// A version of that workflow: its revision, its label or its bundle.
+    version: Option<String>,
+    /// The customer it was begun for: the `user_id` of its context.
+    customer_id: Option<String>,
+    /// The code of the error it ended with, such as `TIMEOUT`.
+    error_code: Option<String>,
+    /// Created from this day on, or at this instant or later.
+    #[param(schema_with = document::moment)]
+    from: Option<String>,
+    /// Created up to this day, or before this instant.
+    #[param(schema_with = document::moment)]
+    to: Option<String>,
+    /// Words that are in its id, its workflow's name or its error, whatever the case of their letters; at most 200
+    /// characters.
+    #[param(max_length = 200)]
+    text: Option<String>,
     /// 1 to 500; 50 unless told.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<usize>,
@@ -46,6 +73,10 @@ pub(super) struct Which {
 }
 
 /// Lists executions, newest first
+///
+/// What is asked for holds together: all of it, or it is not shown. A page looks at a bounded number of executions, so it may
+/// have fewer than `limit`, or none, and still a `next_cursor`: go on until there is none. Of executions that were begun before
+/// Baton could be asked for a customer's, the customer is not known.
 #[utoipa::path(get, path = "/api/v1/executions", tag = "executions", params(Which), responses(
     (status = 200, body = Executions),
     (status = "4XX", body = Refusal, content_type = "application/problem+json"),
@@ -57,13 +88,55 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let state = which.state.as_deref().map(state).transpose()?;
-    let before = which.cursor.as_deref().map(RunId::new);
-    let filter = RunFilter { state, workflow: which.workflow_id, before, limit };
-    let heads = work.read.runs(guest.tenant(), filter).await?;
-    let next = heads.last().filter(|_| heads.len() == limit).map(|head| head.run.clone());
+    let states = which.state.as_deref().map_or(Ok(Vec::new()), |words| words.split(',').map(state).collect())?;
+    let before = List::Executions.place(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
+    if let Some(before) = &before
+        && work.read.run(guest.tenant(), before).await?.is_none()
+    {
+        return Err(unknown("the execution that it leads to is not there any more"));
+    }
+    if which.text.as_deref().is_some_and(|text| text.chars().count() > TEXT_CHARS_MAX) {
+        return Err(Problem::parameter("text", format!("it may have {TEXT_CHARS_MAX} characters")));
+    }
+    let at = |name: &'static str, text: Option<String>, read: fn(&str) -> Result<Time, String>| {
+        text.map(|text| read(&text).map_err(|why| Problem::parameter(name, why))).transpose()
+    };
+    let bundles = match &which.version {
+        Some(version) => Some(bundles(work, &guest, which.workflow_id.as_deref(), version).await?),
+        None => None,
+    };
+    let filter = RunFilter {
+        states,
+        workflow: which.workflow_id,
+        bundles,
+        customer: which.customer_id,
+        error_code: which.error_code,
+        from: at("from", which.from, Time::from_day)?,
+        until: at("to", which.to, Time::to_day)?,
+        text: which.text,
+        before,
+        limit,
+    };
+    let RunPage { heads, next } = work.read.run_page(guest.tenant(), filter).await?;
+    let next = next.map(|run| List::Executions.cursor(guest.tenant(), run.as_str()));
     let executions: Vec<Value> = heads.iter().map(RunHead::as_json).collect();
     Ok(Json(json!({ "executions": executions, "next_cursor": next })))
+}
+
+/// What a workflow's version pins: one bundle by its revision or its hash, perhaps several by a label.
+async fn bundles(work: &Work, guest: &Guest, workflow: Option<&str>, version: &str) -> Result<Vec<Hash>, Problem> {
+    let Some(workflow) = workflow else {
+        return Err(Problem::parameter("version", "say of which workflow, with `workflow_id`"));
+    };
+    let all = work.registry.versions(guest.tenant(), workflow).await?;
+    let revision = version.parse::<u32>().ok();
+    let is_it =
+        |it: &registry::Version| Some(it.revision) == revision || it.label == version || it.bundle.as_str() == version;
+    let mut found: Vec<Hash> = all.into_iter().filter(is_it).map(|it| it.bundle).collect();
+    found.sort_unstable();
+    found.dedup();
+    found.truncate(BUNDLES_MAX);
+    Ok(found)
 }
 
 fn state(word: &str) -> Result<runs::State, Problem> {
@@ -122,8 +195,13 @@ pub(super) async fn show(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
+    let head = head(work, &guest, &id).await?;
+    if head.erased_at.is_some() {
+        return Ok(Json(tombstone(&head)));
+    }
     let record = Record::read(work, &guest, &id).await?;
     let open = record.open(work, &guest).await?;
     let run = &record.run;
@@ -137,6 +215,17 @@ pub(super) async fn show(
     let items = work.read.desk(guest.tenant(), Some(&record.head.run)).await?;
     shown["desk"] = json!(items.iter().map(DeskItem::as_json).collect::<Vec<_>>());
     Ok(Json(shown))
+}
+
+/// What is left of a run that was erased: what lists show, and the version it was on.
+fn tombstone(head: &RunHead) -> Value {
+    let mut shown = runs::detail(&Run::new(), &[]);
+    if let (Value::Object(fields), Value::Object(own)) = (&mut shown, head.as_json()) {
+        fields.extend(own);
+    }
+    shown["runs_on"] = json!({ "workflow": head.workflow, "bundle": head.erased_version });
+    shown["desk"] = json!([]);
+    shown
 }
 
 /// The version a run is on; nothing where it has not begun.
@@ -156,6 +245,7 @@ pub(super) async fn timeline(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Value>, Problem> {
     let steps: Vec<StepRow> = runs::timeline(&whole(door.work()?, &guest, &id).await?.1.entries);
     Ok(Json(json!({ "steps": steps })))
@@ -169,6 +259,7 @@ pub(super) async fn summary(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Value>, Problem> {
     let (_, Followed { run, entries }) = whole(door.work()?, &guest, &id).await?;
     Ok(Json(runs::summary(&run, &entries)))
@@ -186,6 +277,7 @@ pub(super) async fn costs(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
+    Query(Nothing {}): Query<Nothing>,
 ) -> Result<Json<Value>, Problem> {
     let work = door.work()?;
     let record = Record::read(work, &guest, &id).await?;
@@ -285,18 +377,45 @@ fn told(seq: u64, entry: &runs::Entry) -> Value {
     json!({ "seq": seq, "at": entry.at.to_string(), "events": entry.events })
 }
 
+/// How a graph is drawn.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drawn {
+    /// `json` unless told; `mermaid`, `dot` and `levels` are text, as `baton graph` writes them.
+    #[param(schema_with = document::graph_format)]
+    format: Option<String>,
+}
+
 /// The graph of the version an execution is on
 ///
 /// How far each node has come stands in the execution's own `nodes`, by address.
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/graph", tag = "executions",
-    params(("execution_id" = String, Path)),
-    responses((status = 200, body = Graph), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    params(("execution_id" = String, Path), Drawn),
+    responses((status = 200, description = "nodes and edges, or the drawing as text",
+    content((Graph = "application/json"), (String = "text/plain"))),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn graph(
     State(door): State<Door>,
     Extension(guest): Extension<Guest>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+    Query(Drawn { format }): Query<Drawn>,
+) -> Result<Response, Problem> {
+    let draw: fn(&Workflow) -> Response = match format.as_deref().unwrap_or("json") {
+        "json" => |workflow: &Workflow| Json(json!(Drawing::of(&workflow.graph))).into_response(),
+        "mermaid" => |workflow: &Workflow| text(baton_core::graph::mermaid(workflow)),
+        "dot" => |workflow: &Workflow| text(baton_core::graph::dot(workflow)),
+        "levels" => |workflow: &Workflow| text(baton_core::graph::levels_text(&workflow.graph)),
+        other => {
+            let words = document::GRAPH_FORMATS.join(", ");
+            return Err(Problem::parameter("format", format!("`{other}` is none of {words}")));
+        }
+    };
     let record = Record::read(door.work()?, &guest, &id).await?;
-    let drawing = record.run.workflow().map(|workflow| Drawing::of(&workflow.graph));
-    Ok(Json(json!(drawing.unwrap_or_default())))
+    let nothing = || Json(json!(Drawing::default())).into_response();
+    Ok(record.run.workflow().map_or_else(nothing, |workflow| draw(workflow)))
+}
+
+fn text(drawing: String) -> Response {
+    ([(CONTENT_TYPE, "text/plain; charset=utf-8")], drawing).into_response()
 }

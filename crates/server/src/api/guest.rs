@@ -10,7 +10,8 @@ use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
 use baton_core::id::TenantId;
-use baton_ports::keys::{Barred, Key, Need};
+use baton_core::run::Decider;
+use baton_ports::keys::{Barred, Key, Need, Role};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use utoipa::ToSchema;
@@ -36,6 +37,19 @@ impl Guest {
     /// Who it was, for journals, audit rows and rules about who may decide: the key's name, which people gave it.
     pub fn by(&self) -> &str {
         &self.key.name
+    }
+
+    /// The role of its key.
+    pub fn role(&self) -> Role {
+        self.key.role
+    }
+
+    /// Who decides with this key or token: its name and its role, and the roles and skills that the desk knows of somebody
+    /// of this name.
+    pub async fn decider(&self, door: &Door) -> Result<Decider, Problem> {
+        let mut decider = door.desks.decider(&*door.work()?.read, self.tenant(), self.by()).await?;
+        decider.roles.insert(self.key.role.word().to_owned());
+        Ok(decider)
     }
 
     /// Refused where its role or its scopes do not let it do this.

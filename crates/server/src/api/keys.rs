@@ -18,6 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::cursor::List;
 use super::document;
 use super::guest::Guest;
 use super::once;
@@ -58,8 +59,9 @@ pub(super) async fn list(
     Query(which): Query<Which>,
 ) -> Result<Json<Value>, Problem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let keys = door.house()?.keys.list(guest.tenant(), which.cursor.as_deref(), limit).await?;
-    let next = keys.last().filter(|_| keys.len() == limit).map(|key| key.id.clone());
+    let before = List::Keys.place(guest.tenant(), which.cursor.as_deref())?;
+    let keys = door.house()?.keys.list(guest.tenant(), before.as_deref(), limit).await?;
+    let next = keys.last().filter(|_| keys.len() == limit).map(|key| List::Keys.cursor(guest.tenant(), &key.id));
     let now = door.clock.now();
     let keys: Vec<Value> = keys.iter().map(|key| key.as_json(now)).collect();
     Ok(Json(json!({ "keys": keys, "next_cursor": next })))
@@ -176,7 +178,7 @@ pub(super) async fn rotate(
     let inherits = house.settings.inherit_budget(&*house.allowed, guest.tenant(), ids, now).await?;
     if !house.keys.rotate(&old.id, until, &new.key, &new.hash).await? {
         if inherits {
-            house.settings.remove(guest.tenant(), (Topic::Budget, &new.key.id), None, Vec::new(), now).await?;
+            house.settings.remove(guest.tenant(), (Topic::Budget, &new.key.id), None, None, Vec::new(), now).await?;
         }
         let detail = format!("`{id}` is not good any more, so it is not rotated");
         return Err(

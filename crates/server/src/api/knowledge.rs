@@ -7,8 +7,6 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use baton_core::audit::IDENTIFIER_CHARS_MIN;
-use baton_ports::audit::Person;
 use baton_ports::index::{self, Collection, Document, heading};
 use baton_ports::keys::Need;
 use baton_ports::memory::{Cited, Error, ID_BYTES_MAX, Mode, Search, TOP_DEFAULT, TOP_MAX, Unkept};
@@ -19,28 +17,22 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::cursor::List;
 use super::document;
 use super::guest::Guest;
 use super::query::{Path, Query, limit};
 use super::shapes::Problem as Refusal;
-use super::shapes::knowledge::{DocumentAdded, DocumentRemoved, Documents, Erased, Passages, Rebuilt};
+use super::shapes::knowledge::{DocumentAdded, DocumentRemoved, Documents, Passages, Rebuilt};
 use super::tools::within;
 use crate::body;
 use crate::code;
 use crate::door::Door;
 use crate::problem::Problem;
 
-/// What else a person may be said to be called.
-const ALSO_MAX: usize = 50;
-
 pub(super) fn paths() -> OpenApiRouter<Door> {
     let looks = OpenApiRouter::new().routes(routes!(list)).routes(routes!(search));
     let builds = OpenApiRouter::new().routes(routes!(add)).routes(routes!(remove)).routes(routes!(reindex));
-    let administers = OpenApiRouter::new().routes(routes!(erase));
-    super::needing(Need::Look, looks)
-        .merge(super::acting(Need::Build, builds))
-        // An erasure says so in the trail itself, and nothing of it is kept: who is erased would be in it.
-        .merge(super::needing(Need::Administer, administers))
+    super::needing(Need::Look, looks).merge(super::acting(Need::Build, builds))
 }
 
 impl From<Error> for Problem {
@@ -104,8 +96,10 @@ pub(super) async fn list(
 ) -> Result<Json<Value>, Problem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX.min(index::PAGE_MAX))?;
     let memory = &door.house()?.memory;
-    let heads = memory.documents(guest.tenant(), Collection::Knowledge, which.cursor.as_deref(), limit).await?;
-    let next = heads.last().filter(|_| heads.len() == limit).map(|head| head.name.clone());
+    let after = List::Documents.place(guest.tenant(), which.cursor.as_deref())?;
+    let heads = memory.documents(guest.tenant(), Collection::Knowledge, after.as_deref(), limit).await?;
+    let next = heads.last().filter(|_| heads.len() == limit);
+    let next = next.map(|head| List::Documents.cursor(guest.tenant(), &head.name));
     Ok(Json(json!({ "documents": heads, "next_cursor": next })))
 }
 
@@ -227,52 +221,10 @@ pub(super) async fn reindex(
     Ok(Json(json!({ "collections": all })))
 }
 
-/// What else is known of a person.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ErasureWish {
-    /// Mail addresses and phone numbers they are called by beside those of their contact, at most 50: audit rows of others
-    /// that name one of these are emptied too.
-    #[serde(default)]
-    #[schema(max_items = 50)]
-    also: Vec<String>,
-}
-
 /// An id that is not too long for anybody's.
 pub(super) fn customer(id: &str) -> Result<(), Problem> {
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         return Err(Problem::parameter("customer_id", format!("it must be 1 to {ID_BYTES_MAX} bytes")));
     }
     Ok(())
-}
-
-/// Erases a customer: from memory, from the index outside, and from the audit trail, whose chain still holds
-///
-/// Asked again it does again what is left to do.
-#[utoipa::path(post, path = "/api/v1/customers/{customer_id}/erase", tag = "knowledge",
-    params(("customer_id" = String, Path)), request_body = ErasureWish, responses(
-    (status = 200, body = Erased), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
-pub(super) async fn erase(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(customer): Path<String>,
-    body: Body,
-) -> Result<Json<Value>, Problem> {
-    let ErasureWish { mut also } = body::json(body, door.limits).await?;
-    let unfit = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
-    if also.len() > ALSO_MAX {
-        return Err(unfit(format!("`also` has {}, over the limit of {ALSO_MAX}", also.len())));
-    }
-    if let Some(short) = also.iter().find(|text| text.trim().chars().count() < IDENTIFIER_CHARS_MIN) {
-        return Err(unfit(format!("`also`: `{short}` is too short to be one person's")));
-    }
-    self::customer(&customer)?;
-    let (house, tenant) = (door.house()?, guest.tenant());
-    also.extend(house.knowledge.identifiers(tenant, &customer).await?);
-    let forgotten = house.knowledge.forget(tenant, &customer).await?;
-    let person = Person { id: customer.clone(), also };
-    let rows = house.audit.erase(tenant, &person, guest.by(), door.clock.now()).await?;
-    Ok(Json(json!({
-        "customer_id": customer, "forgotten": forgotten, "erased_audit_rows": rows, "also_known_by": person.also.len(),
-    })))
 }

@@ -64,6 +64,9 @@ pub(super) struct Put {
     email: String,
     #[serde(default)]
     skills: Vec<String>,
+    /// What they are besides, for approvals that ask for a role: `manager`.
+    #[serde(default)]
+    roles: Vec<String>,
     /// Conversations at a time, 1 to 100; 5 unless told.
     #[schema(minimum = 1, maximum = 100)]
     max_capacity: Option<u32>,
@@ -84,13 +87,14 @@ pub(super) async fn put(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Json<Value>, Problem> {
-    let Put { name, email, skills, max_capacity, languages } = body::json(body, door.limits).await?;
+    let Put { name, email, skills, roles, max_capacity, languages } = body::json(body, door.limits).await?;
     let person = PersonId::parse(&id).map_err(|invalid| Problem::parameter("person_id", invalid))?;
     let profile = Profile {
         id: person.clone(),
         name,
         email,
         skills: skills.into_iter().collect(),
+        roles: roles.into_iter().collect(),
         max_capacity: max_capacity.unwrap_or(CAPACITY_DEFAULT),
         languages: languages.into_iter().collect(),
     };
@@ -292,9 +296,9 @@ fn nobody(id: &str) -> Problem {
 
 /// Somebody, by the seed's names.
 fn shown(person: &Person) -> Value {
-    let Profile { id, name, email, skills, max_capacity, languages } = &person.profile;
+    let Profile { id, name, email, skills, roles, max_capacity, languages } = &person.profile;
     json!({
-        "id": id, "name": name, "email": email, "status": person.presence, "skills": skills, "languages": languages,
+        "id": id, "name": name, "email": email, "status": person.presence, "skills": skills, "roles": roles, "languages": languages,
         "current_load": person.load(), "max_capacity": max_capacity, "conversations": person.has,
         "last_active": person.heard_at.to_string(), "created_at": person.created_at.to_string(),
     })

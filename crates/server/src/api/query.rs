@@ -19,6 +19,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// A query of nothing: a parameter that no code reads is refused, and not passed over.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
 /// As axum's, but a part that is not what is asked for is told as a problem.
 pub(crate) struct Path<T>(pub T);
 

@@ -61,7 +61,7 @@ fn yes() -> bool {
 }
 
 impl Defined {
-    fn schedule(self, name: String) -> Schedule {
+    fn schedule(self, name: String, guest: &Guest) -> Schedule {
         let Self { workflow_id, cron, zone, input_data, context, missed, overlap, enabled, .. } = self;
         Schedule {
             name,
@@ -75,6 +75,7 @@ impl Defined {
             enabled,
             from_project: false,
             created_at: baton_core::time::Time::EPOCH,
+            set_by: Some(guest.by().to_owned()),
         }
     }
 }
@@ -189,12 +190,12 @@ pub(super) async fn create(
     let mut defined: Defined = body::json(body, door.limits).await?;
     let name = named(defined.name.take())?;
     let now = door.clock.now();
-    let wanted = defined.schedule(name);
+    let wanted = defined.schedule(name, &guest);
     let (status, schedule) = match work.triggers().save_schedule(guest.tenant(), None, wanted.clone(), now).await {
         Ok(schedule) => (StatusCode::CREATED, schedule),
         Err(error @ triggers::Error::Taken { .. }) => {
             let (_, there) = triggers::find::<Schedule>(&*work.records, guest.tenant(), &wanted.name).await?;
-            if (Schedule { created_at: wanted.created_at, ..there.clone() }) != wanted {
+            if (Schedule { created_at: wanted.created_at, set_by: wanted.set_by.clone(), ..there.clone() }) != wanted {
                 return Err(error.into());
             }
             (StatusCode::OK, there)
@@ -220,7 +221,8 @@ pub(super) async fn replace(
     kept(&name, defined.name.as_deref())?;
     let now = door.clock.now();
     let before = triggers::find::<Schedule>(&*work.records, guest.tenant(), &name).await?;
-    let schedule = work.triggers().save_schedule(guest.tenant(), Some(before), defined.schedule(name), now).await?;
+    let schedule =
+        work.triggers().save_schedule(guest.tenant(), Some(before), defined.schedule(name, &guest), now).await?;
     door.fresh.send_replace(());
     Ok(Json(told(work, &guest, &schedule, now, NEXT_DEFAULT).await?))
 }
@@ -262,7 +264,7 @@ pub(super) async fn resume(
 
 async fn enable(door: &Door, guest: &Guest, name: &str, enabled: bool) -> Result<Json<Value>, Problem> {
     let (work, now) = (door.work()?, door.clock.now());
-    let schedule = work.triggers().enable_schedule(guest.tenant(), name, enabled, now).await?;
+    let schedule = work.triggers().enable_schedule(guest.tenant(), name, enabled, Some(guest.by()), now).await?;
     door.fresh.send_replace(());
     Ok(Json(told(work, guest, &schedule, now, NEXT_DEFAULT).await?))
 }
@@ -282,7 +284,8 @@ pub(super) async fn run(
     let work = door.work()?;
     let key = super::once::key(&headers)?.map(str::to_owned);
     let command = key.unwrap_or_else(|| uuid::Uuid::now_v7().to_string());
-    let run = work.triggers().run_schedule(guest.tenant(), &name, &command, door.clock.now()).await?;
+    let asked = (command.as_str(), Some(guest.by()));
+    let run = work.triggers().run_schedule(guest.tenant(), &name, asked, door.clock.now()).await?;
     Ok(accepted(&run))
 }
 

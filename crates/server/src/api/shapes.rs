@@ -112,7 +112,8 @@ pub(super) struct Planned {
 /// Something a run waits for.
 #[derive(ToSchema)]
 pub(super) struct Waits {
-    /// `human`, `form`, `customer`, `approval`, `question`, `doubt`, `by_hand`, `budget`, `needs_key`, `signal`, `instant` or `resume`.
+    /// `human`, `form`, `customer`, `approval`, `question`, `doubt`, `by_hand`, `budget`, `needs_key`, `signal`, `instant` or `resume`;
+    /// of a call that goes out by itself at `at`: `rate`, `circuit`, `outage`, `retry` or `look_up`.
     kind: String,
     /// The run that waits: this one, or one it runs.
     run: String,
@@ -120,6 +121,8 @@ pub(super) struct Waits {
     effect: Option<String>,
     name: Option<String>,
     at: Option<String>,
+    /// The tool of a call that goes out by itself.
+    tool: Option<String>,
     /// What a call asks, and the schema of the answer.
     message: Option<String>,
     #[schema(value_type = Option<Object>)]
@@ -181,6 +184,8 @@ pub(super) struct Head {
     error: Option<String>,
     /// In its journal.
     entries: u64,
+    /// Since when nothing is left of it but what lists show.
+    erased_at: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -495,6 +500,10 @@ pub(super) struct DeskItem {
     irreversible: Option<String>,
     approved_by: Option<Vec<String>>,
     asked_by: Option<String>,
+    /// What this key may do about it now: some of `approve`, `reject`, `fill`, `signal` and `resolve`.
+    may: Option<Vec<String>>,
+    /// Why this key may not do more, where that is so.
+    why_not: Option<String>,
 }
 
 /// A request for a yes or a no.
@@ -515,6 +524,10 @@ pub(super) struct Request {
     approved_by: Vec<String>,
     /// Who asked, and may not decide.
     asked_by: Option<String>,
+    /// What this key may do about it now: some of `approve`, `reject`, `fill`, `signal` and `resolve`.
+    may: Vec<String>,
+    /// Why this key may not do more, where that is so.
+    why_not: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -553,6 +566,8 @@ pub(super) struct Conversation {
     total_cost_usd: f64,
     rating: Option<u8>,
     last_message: Option<String>,
+    /// Since when nothing is left of it but what lists show.
+    erased_at: Option<String>,
     /// What went along when it was handed over.
     handover_context: Option<Value>,
     /// The run that thinks about it, or waits for the customer.
@@ -560,6 +575,18 @@ pub(super) struct Conversation {
     waiting_since: Option<String>,
     first_response_at: Option<String>,
     reopened: Option<u64>,
+    /// Not in lists.
+    service_level: Option<ConversationServiceLevel>,
+}
+
+/// What is promised of a conversation.
+#[derive(ToSchema)]
+pub(super) struct ConversationServiceLevel {
+    /// `low`, `normal`, `high` or `urgent`.
+    priority: String,
+    /// Nothing: as the desk's settings say.
+    first_response_ms: Option<u64>,
+    resolution_ms: Option<u64>,
 }
 
 #[derive(ToSchema)]
@@ -639,6 +666,8 @@ pub(super) struct HumanAgent {
     /// `online`, `away` or `offline`.
     status: String,
     skills: Vec<String>,
+    /// What they are besides `human_agent`, for approvals that ask for a role.
+    roles: Vec<String>,
     languages: Vec<String>,
     current_load: u32,
     max_capacity: u32,

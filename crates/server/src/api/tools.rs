@@ -28,6 +28,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::begin::{Begin, begun};
+use super::cursor::List;
 use super::document;
 use super::guest::Guest;
 use super::once::Asked;
@@ -58,7 +59,8 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
         .routes(routes!(analytics))
         .routes(routes!(report))
         .routes(routes!(show))
-        .routes(routes!(rule::show));
+        .routes(routes!(rule::show))
+        .routes(routes!(rule::history));
     let runs = OpenApiRouter::new().routes(routes!(select)).routes(routes!(execute));
     let builds = OpenApiRouter::new().routes(routes!(rule::put)).routes(routes!(rule::remove));
     super::needing(Need::Look, looks).merge(super::needing(Need::Run, runs)).merge(super::acting(Need::Build, builds))
@@ -89,15 +91,17 @@ pub(super) async fn list(
     Query(which): Query<Which>,
 ) -> Result<Json<Value>, Problem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
+    let after = List::Tools.place(guest.tenant(), which.cursor.as_deref())?;
     let wanted = Wanted {
         category: which.category.as_deref(),
-        after: which.cursor.as_deref(),
+        after: after.as_deref(),
         limit: Some(limit),
         ..Wanted::with_words(which.search.as_deref().unwrap_or_default())
     };
     let catalogue = &door.house()?.catalogue;
     let page = catalogue.list(guest.tenant(), &wanted);
-    let next = page.last().filter(|_| page.len() == limit).map(|listed| listed.tool.name.clone());
+    let next = page.last().filter(|_| page.len() == limit);
+    let next = next.map(|listed| List::Tools.cursor(guest.tenant(), &listed.tool.name));
     let tools: Vec<Value> =
         page.iter().map(|listed| told(&**catalogue, &guest, &listed.tool.name, json!(listed))).collect();
     Ok(Json(json!({ "tools": tools, "next_cursor": next })))

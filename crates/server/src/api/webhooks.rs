@@ -70,7 +70,7 @@ fn yes() -> bool {
 }
 
 impl Defined {
-    fn hook(self, name: String) -> Hook {
+    fn hook(self, name: String, guest: &Guest) -> Hook {
         let Self { workflow_id, form, tolerance_s, input_data, context, enabled, .. } = self;
         Hook {
             name,
@@ -82,6 +82,7 @@ impl Defined {
             enabled,
             from_project: false,
             created_at: Time::EPOCH,
+            set_by: Some(guest.by().to_owned()),
         }
     }
 }
@@ -175,7 +176,7 @@ pub(super) async fn create(
     let name = named(defined.name.take())?;
     let secret = chosen(defined.secret.take())?;
     let triggers = door.work()?.triggers();
-    let hook = defined.hook(name);
+    let hook = defined.hook(name, &guest);
     let hook = triggers.save_hook(guest.tenant(), None, hook, Some(secret.clone()), door.clock.now()).await?;
     let mut shown = told(&guest, &hook);
     shown["secret"] = secret.into();
@@ -210,7 +211,8 @@ pub(super) async fn replace(
     kept(&name, defined.name.as_deref())?;
     let triggers = door.work()?.triggers();
     let before = triggers::find::<Hook>(&*triggers.records, guest.tenant(), &name).await?;
-    let hook = triggers.save_hook(guest.tenant(), Some(before), defined.hook(name), None, door.clock.now()).await?;
+    let hook = defined.hook(name, &guest);
+    let hook = triggers.save_hook(guest.tenant(), Some(before), hook, None, door.clock.now()).await?;
     Ok(Json(told(&guest, &hook)))
 }
 

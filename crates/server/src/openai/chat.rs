@@ -5,21 +5,18 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 use baton_core::model::Reply;
 use baton_engine::roster::Standing;
-use baton_ports::keys::{Key, Need};
 use baton_ports::models::{ApiKey, Asker};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
 use super::form;
+use super::intake::Intake;
 use super::rate;
 use super::reply::{Frame, Whole};
 use super::request::{self, Asked};
-use super::stream;
-use super::workflow::{PREFIX, Turn};
-use crate::auth::Bearer;
-use crate::body;
+use super::stream::{self, Chunks};
+use super::workflow::{PREFIX, Said, Turn};
 use crate::door::Door;
-use crate::problem::Problem;
 
 /// The consumer's own key for the provider: used for this call, never kept.
 const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-key");
@@ -43,76 +40,88 @@ pub(super) struct Call {
 }
 
 pub(crate) async fn complete(State(door): State<Door>, request: Request) -> Result<Response, Error> {
-    let (head, body) = request.into_parts();
-    let headers = head.headers;
-    let key = door.bearer(&headers).await?;
-    key.may(Need::Run).map_err(|barred| Error::barred(&key, Need::Run, barred))?;
-    let turn = door.turn(&key).await?;
-    let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
-    // Only now, or anybody's connections would fill the memory.
-    let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
-    let asked = request::read(&body)?;
+    let intake = Intake::of(door, request).await?;
+    let asked = request::read(&intake.body)?;
     if asked.model.starts_with(PREFIX) {
         // Boxed, as streams are: what they need would make room in every call.
-        return Box::pin(spoken(door, &key, &headers, &asked, turn)).await;
+        return Box::pin(spoken(intake, asked)).await;
     }
-    let call = Call::new(door, &key, &headers, asked, place);
-    let (door, asker) = (call.door.clone(), call.asker.clone());
+    let (call, told) = Call::new(intake, asked, "chatcmpl");
     let mut response = match call.asked.stream {
-        true => Box::pin(stream::answer(call)).await?,
-        false => call.answer().await?,
+        true => {
+            let chunks = Chunks::new(call.frame.clone(), call.asked.with_usage);
+            Box::pin(stream::answer(call, chunks)).await?
+        }
+        false => {
+            let reply = call.reply().await?;
+            let mut response = Whole::of(&call.frame, &reply).response();
+            told_facts(&mut response, &reply);
+            response
+        }
     };
-    // Looked at once it is answered, or has begun to be: this very call may pass the mark.
-    let budget = door.models.budget_notice(&asker);
-    if let Some(turn) = turn {
-        rate::say(response.headers_mut(), &turn);
-    }
-    insert(response.headers_mut(), [(CALL, Some(asker.key)), (BUDGET, budget)]);
+    told.say(&mut response);
     Ok(response)
 }
 
 /// A turn of a conversation with a workflow. The place among those under way is held until it is answered.
-async fn spoken(
-    door: Door,
-    key: &Key,
-    headers: &HeaderMap,
-    asked: &Asked,
-    turn: Option<Standing>,
-) -> Result<Response, Error> {
-    let said = Turn { door: &door, key, asked, headers }.take().await?;
-    let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
-    let frame = Frame { id, created: door.clock.now().as_ms() / 1_000, model: asked.model.clone() };
+async fn spoken(intake: Intake, asked: Asked) -> Result<Response, Error> {
+    let said = Turn { door: &intake.door, key: &intake.key, asked: &asked, headers: &intake.headers }.take().await?;
+    let frame = Frame::new("chatcmpl", &intake.door, &asked.model);
     let mut response = match asked.stream {
-        true => stream::whole(frame, asked.with_usage, &said.reply),
+        true => stream::whole(Chunks::new(frame, asked.with_usage), &said.reply),
         false => Whole::of(&frame, &said.reply).response(),
     };
-    if let Some(turn) = turn {
-        rate::say(response.headers_mut(), &turn);
-    }
-    let cost = format!("{:.9}", said.reply.cost.as_f64());
-    insert(response.headers_mut(), [(COST, Some(cost)), (EXECUTION, Some(said.run.to_string()))]);
+    intake.say_turn(&mut response);
+    told_run(&mut response, &said);
     Ok(response)
 }
 
 impl Call {
-    fn new(door: Door, key: &Bearer, headers: &HeaderMap, asked: Asked, place: OwnedSemaphorePermit) -> Self {
-        let id = format!("chatcmpl-{}", uuid::Uuid::now_v7().simple());
+    /// A call, and what its answer says in its headers.
+    pub fn new(intake: Intake, asked: Asked, prefix: &str) -> (Self, Told) {
+        let Intake { door, key, headers, turn, place, body: _ } = intake;
+        let frame = Frame::new(prefix, &door, &asked.model);
         let asker = Asker {
             key_id: Some(key.id.clone()),
-            api_key: own_key(headers),
-            ..Asker::of(key.tenant.clone(), id.as_str())
+            api_key: own_key(&headers),
+            ..Asker::of(key.tenant.clone(), frame.id.as_str())
         };
-        let created = door.clock.now().as_ms() / 1_000;
-        let frame = Frame { id, created, model: asked.model.clone() };
-        Self { door, asker, asked, frame, place }
+        let told = Told { door: door.clone(), asker: asker.clone(), turn };
+        (Self { door, asker, asked, frame, place }, told)
     }
 
-    async fn answer(self) -> Result<Response, Error> {
-        let reply = form::ask(&self.door, &self.asker, &self.asked.form, &self.asked.request, None).await?;
-        let mut response = Whole::of(&self.frame, &reply).response();
-        insert(response.headers_mut(), facts(&reply).map(|(name, value)| (name, Some(value))));
-        Ok(response)
+    pub async fn reply(&self) -> Result<Reply, Error> {
+        form::ask(&self.door, &self.asker, &self.asked.form, &self.asked.request, None).await
     }
+}
+
+/// What the headers of an answer say.
+pub(super) struct Told {
+    door: Door,
+    asker: Asker,
+    turn: Option<Standing>,
+}
+
+impl Told {
+    pub fn say(self, response: &mut Response) {
+        // Looked at once it is answered, or has begun to be: this very call may pass the mark.
+        let budget = self.door.models.budget_notice(&self.asker);
+        if let Some(turn) = self.turn {
+            rate::say(response.headers_mut(), &turn);
+        }
+        insert(response.headers_mut(), [(CALL, Some(self.asker.key)), (BUDGET, budget)]);
+    }
+}
+
+/// Who answered, and at what price.
+pub(super) fn told_facts(response: &mut Response, reply: &Reply) {
+    insert(response.headers_mut(), facts(reply).map(|(name, value)| (name, Some(value))));
+}
+
+/// Which run said it, and what that has cost.
+pub(super) fn told_run(response: &mut Response, said: &Said) {
+    let cost = format!("{:.9}", said.reply.cost.as_f64());
+    insert(response.headers_mut(), [(COST, Some(cost)), (EXECUTION, Some(said.run.to_string()))]);
 }
 
 /// The consumer's own key at the provider, where they bring one.

@@ -57,8 +57,8 @@ impl Error {
     /// Nothing answers at this path, as OpenAI says it.
     pub fn no_path(method: &Method, path: &str) -> Self {
         let message = format!(
-            "unknown request URL: {method} {path}; there are POST /v1/chat/completions, GET /v1/models and GET \
-             /v1/models/NAME"
+            "unknown request URL: {method} {path}; there are POST /v1/chat/completions, POST /v1/responses, POST \
+             /v1/embeddings, GET /v1/models and GET /v1/models/NAME"
         );
         Self {
             status: StatusCode::NOT_FOUND,
@@ -95,8 +95,32 @@ impl Error {
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
             }
             Unread::CutOff => (StatusCode::BAD_REQUEST, "invalid_body", "the body was cut off".to_owned()),
+            Unread::Exceeded => return Problem::unread(unread, limits).into(),
         };
         Self { status, code: code.to_owned(), param: None, ..Self::invalid("", message) }
+    }
+
+    /// The same, with what there is in its place.
+    pub fn instead(mut self, name: &str) -> Self {
+        self.message = format!("{}; here it is `{name}`", self.message);
+        self
+    }
+
+    /// The same, of a field that another path calls otherwise.
+    pub fn renamed(mut self, from: &str, to: &str) -> Self {
+        if let Some(param) = self.param.take() {
+            let is_it = param.split(['[', '.']).next() == Some(from);
+            self.param = Some(if is_it { to.to_owned() } else { param });
+        }
+        self
+    }
+
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
     }
 
     /// The same as an event of a stream that has begun.

@@ -1,4 +1,5 @@
-//! What can be named as `model`: the profiles, every model of the catalogue, and the tenant's workflows.
+//! What can be named as `model`: the profiles, every model of the catalogue, the tenant's workflows, and the
+//! embedder.
 
 use std::sync::Arc;
 
@@ -19,7 +20,9 @@ use crate::problem::Problem;
 pub(crate) async fn list(State(door): State<Door>, headers: HeaderMap) -> Result<Json<Value>, Error> {
     let key = let_in(&door, &headers).await?;
     let workflows = workflows(&door, &key).await?;
-    let data: Vec<Value> = door.models.names().iter().chain(&workflows).map(|name| shown(name)).collect();
+    let embedder = embedder(&door);
+    let names = door.models.names().into_iter().chain(workflows).chain(embedder);
+    let data: Vec<Value> = names.map(|name| shown(&name)).collect();
     Ok(Json(json!({ "object": "list", "data": data })))
 }
 
@@ -30,7 +33,8 @@ pub(crate) async fn one(
 ) -> Result<Json<Value>, Error> {
     let key = let_in(&door, &headers).await?;
     let Path(model) = model?;
-    if door.models.names().contains(&model) || workflows(&door, &key).await?.contains(&model) {
+    let is_known = door.models.names().contains(&model) || embedder(&door).as_ref() == Some(&model);
+    if is_known || workflows(&door, &key).await?.contains(&model) {
         return Ok(Json(shown(&model)));
     }
     Err(Error::no_model(&model))
@@ -51,6 +55,12 @@ async fn workflows(door: &Door, key: &Key) -> Result<Vec<String>, Error> {
     let all = work.registry.workflows(&key.tenant).await.map_err(Problem::from)?;
     let runs = all.into_iter().filter(|version| version.active && !is_single(&version.workflow));
     Ok(runs.map(|version| format!("{PREFIX}{}", version.workflow)).collect())
+}
+
+/// What makes vectors, unless a model for other things has its name as well.
+fn embedder(door: &Door) -> Option<String> {
+    let name = &door.house().ok()?.embedder.space().name;
+    (!door.models.names().contains(name)).then(|| name.clone())
 }
 
 fn shown(name: &str) -> Value {

@@ -10,6 +10,8 @@ use baton_core::model::{Finish, Reply, ToolCall, Usage};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::door::Door;
+
 /// Headers that an answer has in the end: as many are made room for at once.
 const HEADERS: usize = 12;
 /// What an answer takes around what was said.
@@ -22,6 +24,14 @@ pub(super) struct Frame {
     /// Seconds since the Unix epoch.
     pub created: i64,
     pub model: String,
+}
+
+impl Frame {
+    /// Of an answer that begins now; its id begins so.
+    pub fn new(prefix: &str, door: &Door, model: &str) -> Self {
+        let id = format!("{prefix}-{}", uuid::Uuid::now_v7().simple());
+        Self { id, created: door.clock.now().as_ms() / 1_000, model: model.to_owned() }
+    }
 }
 
 /// A whole answer.

@@ -1,4 +1,4 @@
-//! A streamed answer: server-sent events in OpenAI's form.
+//! A streamed answer: server-sent events, in the form of the path that was asked.
 //!
 //! Nothing is sent before the first piece, so an answer that fails before it is an HTTP error and not a broken stream.
 //! The call to the model lives in the response: a caller who hangs up ends it.
@@ -8,6 +8,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 
+use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use baton_core::model::{Finish, Reply};
@@ -20,22 +21,36 @@ use super::chat::{self, Call};
 use super::error::Error;
 use super::form;
 use super::reply::{self, Frame};
+use crate::problem::Problem;
 
 const DONE: &str = "[DONE]";
 
 type Asking = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
 
+/// How pieces of a reply are told.
+pub(super) trait EventFormat: Send + 'static {
+    fn take(&mut self, piece: Piece);
+
+    /// The reply is whole. Nothing that was told in pieces is told again.
+    fn end(&mut self, reply: &Reply);
+
+    /// The stream has begun, so the error is its last event.
+    fn fail(&mut self, error: &Error);
+
+    /// The next event that is ready to be sent.
+    fn next(&mut self) -> Option<Event>;
+
+    fn is_ready(&self) -> bool;
+
+    /// Whether nothing comes any more.
+    fn is_over(&self) -> bool;
+}
+
 /// An answer on its way.
-struct Answer {
-    frame: Frame,
-    with_usage: bool,
+struct Answer<F> {
+    format: F,
     asking: Option<Asking>,
     pieces: mpsc::Receiver<Piece>,
-    /// Events that are ready to be sent.
-    ready: VecDeque<Event>,
-    /// Pieces were sent: what comes at the end does not repeat them.
-    begun: bool,
-    over: bool,
 }
 
 /// What happens next in a call that is under way.
@@ -44,21 +59,19 @@ enum Next {
     End(Result<Reply, Error>),
 }
 
-pub(super) async fn answer(call: Call) -> Result<Response, Error> {
+pub(super) async fn answer(call: Call, format: impl EventFormat) -> Result<Response, Error> {
     let (sender, pieces) = mpsc::channel(PIECES_WAITING_MAX);
-    let (frame, with_usage) = (call.frame.clone(), call.asked.with_usage);
     let asking: Asking = Box::pin(async move {
         let Call { door, asker, asked, place: _place, .. } = call;
         // What nobody holds to its form is only told once it has it.
         let is_told = asked.form.is_free() || door.models.holds(&asker, &asked.request);
         form::ask(&door, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
     });
-    let ready = VecDeque::new();
-    let mut answer = Answer { frame, with_usage, asking: Some(asking), pieces, ready, begun: false, over: false };
-    while answer.ready.is_empty() {
+    let mut answer = Answer { format, asking: Some(asking), pieces };
+    while !answer.format.is_ready() {
         match answer.next().await {
-            Next::Piece(piece) => answer.take(piece),
-            Next::End(reply) => answer.end(&reply?),
+            Next::Piece(piece) => answer.format.take(piece),
+            Next::End(reply) => answer.format.end(&reply?),
         }
     }
     let events = stream::unfold(answer, async |mut answer| {
@@ -69,30 +82,35 @@ pub(super) async fn answer(call: Call) -> Result<Response, Error> {
 }
 
 /// An answer that is there already, as a stream.
-pub(super) fn whole(frame: Frame, with_usage: bool, reply: &Reply) -> Response {
-    // Nobody sends a piece: all is told at the end.
-    let (_, pieces) = mpsc::channel(1);
-    let ready = VecDeque::new();
-    let mut answer = Answer { frame, with_usage, asking: None, pieces, ready, begun: false, over: false };
-    answer.end(reply);
-    let events = stream::iter(answer.ready.into_iter().map(Ok::<_, Infallible>));
-    Sse::new(events).into_response()
+pub(super) fn whole(mut format: impl EventFormat, reply: &Reply) -> Response {
+    format.end(reply);
+    let events = std::iter::from_fn(move || format.next());
+    Sse::new(stream::iter(events.map(Ok::<_, Infallible>))).into_response()
 }
 
-impl Answer {
+/// What a caller is told whose reply was taken back after it had begun.
+pub(super) fn broken_off() -> Error {
+    let message = "the reply broke off after it had begun; ask again";
+    Problem::new(StatusCode::BAD_GATEWAY, "REPLY_BROKEN", message).into()
+}
+
+impl<F: EventFormat> Answer<F> {
     /// The next event, or none once all are sent.
     async fn event(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.format.next() {
                 return Some(event);
             }
-            if self.over {
+            if self.format.is_over() {
                 return None;
             }
             match self.next().await {
-                Next::Piece(piece) => self.take(piece),
-                Next::End(Ok(reply)) => self.end(&reply),
-                Next::End(Err(fault)) => self.fail(&fault),
+                Next::Piece(piece) => self.format.take(piece),
+                Next::End(Ok(reply)) => self.format.end(&reply),
+                Next::End(Err(fault)) => self.format.fail(&fault),
+            }
+            if self.format.is_over() {
+                self.asking = None;
             }
         }
     }
@@ -116,10 +134,23 @@ impl Answer {
     /// Pieces that came in the same instant as the end come before it.
     fn drain(&mut self) {
         while let Ok(piece) = self.pieces.try_recv() {
-            self.take(piece);
+            self.format.take(piece);
         }
     }
+}
 
+/// Chunks of a chat completion.
+pub(super) struct Chunks {
+    frame: Frame,
+    with_usage: bool,
+    /// Events that are ready to be sent.
+    ready: VecDeque<Event>,
+    /// Pieces were sent: what comes at the end does not repeat them.
+    begun: bool,
+    over: bool,
+}
+
+impl EventFormat for Chunks {
     fn take(&mut self, piece: Piece) {
         match piece {
             Piece::Text(text) => self.delta(json!({ "content": text })),
@@ -137,24 +168,8 @@ impl Answer {
             }
             // Only what nobody has seen can be taken back.
             Piece::Reset if !self.begun => {}
-            Piece::Reset => {
-                let message = "the reply broke off after it had begun; ask again";
-                self.fail(
-                    &crate::problem::Problem::new(axum::http::StatusCode::BAD_GATEWAY, "REPLY_BROKEN", message).into(),
-                );
-            }
+            Piece::Reset => self.fail(&broken_off()),
         }
-    }
-
-    fn delta(&mut self, mut delta: Value) {
-        if self.over {
-            return;
-        }
-        if !self.begun {
-            self.begun = true;
-            delta["role"] = json!("assistant");
-        }
-        self.push(&reply::chunk(&self.frame, &delta, None));
     }
 
     fn end(&mut self, reply: &Reply) {
@@ -179,6 +194,40 @@ impl Answer {
         self.over = true;
     }
 
+    fn fail(&mut self, error: &Error) {
+        self.push(&error.body());
+        self.over = true;
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        self.ready.pop_front()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+impl Chunks {
+    pub fn new(frame: Frame, with_usage: bool) -> Self {
+        Self { frame, with_usage, ready: VecDeque::new(), begun: false, over: false }
+    }
+
+    fn delta(&mut self, mut delta: Value) {
+        if self.over {
+            return;
+        }
+        if !self.begun {
+            self.begun = true;
+            delta["role"] = json!("assistant");
+        }
+        self.push(&reply::chunk(&self.frame, &delta, None));
+    }
+
     /// A provider that does not stream gives everything at its end.
     fn tell_whole(&mut self, reply: &Reply) {
         self.delta(json!({ "content": reply.content }));
@@ -186,13 +235,6 @@ impl Answer {
             let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
             self.take(Piece::ToolCall { index, id, name, arguments: reply::arguments(call).into_owned() });
         }
-    }
-
-    /// The stream has begun, so the error is its last event.
-    fn fail(&mut self, error: &Error) {
-        self.push(&error.body());
-        self.asking = None;
-        self.over = true;
     }
 
     fn push(&mut self, event: &Value) {

@@ -5,6 +5,7 @@
 //! the customer's word to it; once it has ended, the next message begins another.
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
+use baton_core::conversation::{Over, reply_of};
 use baton_core::graph::Input;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Finish, Message, Reply, Usage};
@@ -18,6 +19,7 @@ use serde_json::{Map, Value, json};
 use super::chat::own_key;
 use super::error::Error;
 use super::request::Asked;
+use super::words::Words;
 use crate::api::{digest, version_for};
 use crate::door::{Door, Work};
 use crate::problem::Problem;
@@ -34,6 +36,8 @@ const RUNS_MAX: usize = 8;
 const NAME_CHARS_MAX: usize = 255;
 /// Names of input that take the customer's words, where a workflow declares more than one.
 const WORDS: [&str; 7] = ["message", "customer_message", "query", "question", "text", "prompt", "input"];
+/// Names of input that take who the customer is.
+const CUSTOMER: [&str; 2] = ["customer_id", "user_id"];
 /// Names of output that hold what is said.
 const SAID: [&str; 7] = ["text", "message", "response", "answer", "reply", "content", "summary"];
 
@@ -85,7 +89,7 @@ impl Turn<'_> {
         if let Ok(rested) = rested {
             rested.map_err(Problem::from)?;
         }
-        let content = told(&follower, &run)?;
+        let content = told(&follower, &run, self.phrases(&follower, &run))?;
         match (name, place) {
             (Some(_), Some(place)) => self.put(work, place, std::slice::from_ref(&run)).await?,
             _ => {
@@ -146,6 +150,25 @@ impl Turn<'_> {
     fn whom(&self) -> Option<&str> {
         let said = |field: &str| self.asked.more.get(field).and_then(Value::as_str);
         said("user").or_else(|| said("safety_identifier"))
+    }
+
+    /// What the workflow may declare to be given beside the words: what the caller says, and who the customer is under the
+    /// names by which conversations give it.
+    fn known(&self, metadata: &Map<String, Value>) -> Map<String, Value> {
+        let mut known = metadata.clone();
+        if let Some(whom) = self.whom() {
+            for name in CUSTOMER {
+                known.entry(name).or_insert_with(|| whom.into());
+            }
+        }
+        known
+    }
+
+    /// Words in the customer's language, or the tenant's.
+    fn phrases(&self, follower: &Follower, run: &RunId) -> &'static Words {
+        let caller = follower.run(run).and_then(Run::started).and_then(|started| started.caller.language.as_deref());
+        let tenants = self.door.house().map_or("", |house| (house.language_of)(&self.key.tenant));
+        Words::of(caller, tenants)
     }
 
     /// Where it is written down which runs were spoken to, by all that was said so far.
@@ -222,7 +245,7 @@ impl Turn<'_> {
         let mut metadata = self.asked.more.get("metadata").cloned().unwrap_or_default();
         let key = own_key(self.headers).or(baton_engine::take_key(&mut metadata));
         let metadata = metadata.as_object().cloned().unwrap_or_default();
-        let input = input(&version.input, text, &metadata);
+        let input = input(&version.input, text, &self.known(&metadata));
         let mut context = Map::new();
         context.extend(metadata);
         if let Some(whom) = whom {
@@ -264,15 +287,21 @@ fn input(declared: &Input, text: &str, metadata: &Map<String, Value>) -> Value {
 }
 
 /// What the run has to say as it stands.
-fn told(follower: &Follower, id: &RunId) -> Result<String, Error> {
+fn told(follower: &Follower, id: &RunId, phrases: &Words) -> Result<String, Error> {
     let Some(run) = follower.run(id) else { return Ok(String::new()) };
     if let Some(end) = run.finished() {
+        // As a conversation is told of it.
+        let over = Over::of(run, id, id, end);
         return match run.fault() {
-            None => Ok(words(&end.output)),
-            Some(fault) => {
-                let detail = format!("the workflow failed: {fault}");
-                Err(Problem::new(StatusCode::BAD_GATEWAY, fault.code.clone(), detail).about(id).into())
-            }
+            _ if over.handover.is_some() => Ok(over.reply.unwrap_or_else(|| phrases.handover.to_owned())),
+            None => Ok(over.reply.unwrap_or_else(|| words(&end.output))),
+            Some(fault) => match &fault.customer {
+                Some(text) => Ok(text.to_string()),
+                None => {
+                    let detail = format!("the workflow failed: {fault}");
+                    Err(Problem::new(StatusCode::BAD_GATEWAY, fault.code.clone(), detail).about(id).into())
+                }
+            },
         };
     }
     let open = follower.open();
@@ -285,14 +314,19 @@ fn told(follower: &Follower, id: &RunId) -> Result<String, Error> {
         return Ok(question.unwrap_or_default());
     }
     let waits_for_a_person = open.iter().any(|open| matches!(open.awaited, Awaited::Ask(_) | Awaited::Form(_)));
-    Ok(match waits_for_a_person {
-        true => "A person is looking at this and will get back to you.".to_owned(),
-        false => "This is being worked on; ask again in a while.".to_owned(),
-    })
+    Ok(if waits_for_a_person { phrases.person } else { phrases.working }.to_owned())
 }
 
-/// An output in words: text as it is, the field that holds what is said, else JSON.
+/// An output that says nothing to a customer as conversations read it. Where a conversation ends there, that is all that is
+/// said; a workflow that is asked for something else gives it: text as it is, the field that holds what is said, else JSON.
 fn words(output: &Value) -> String {
+    let is_sink = |value: &Value| value.get("action").is_some() && value.get("config").is_some();
+    if is_sink(output) {
+        return String::new();
+    }
+    if let Some(nodes) = output.as_object().filter(|nodes| nodes.values().any(is_sink)) {
+        return nodes.values().find_map(reply_of).unwrap_or_default();
+    }
     let said =
         |fields: &Map<String, Value>| SAID.iter().find_map(|name| fields.get(*name)?.as_str().map(str::to_owned));
     match output {
@@ -318,9 +352,13 @@ mod tests {
             (json!({ "answer": { "text": "Hello" } }), "Hello"),
             (json!({ "a": 1, "b": 2 }), r#"{"a":1,"b":2}"#),
             (Value::Null, ""),
+            // Where a conversation ends, nobody is shown what programs are told.
+            (json!({ "action": "finish_conversation", "config": {} }), ""),
+            (json!({ "action": "finish_conversation", "config": { "message": "Goodbye" } }), "Goodbye"),
+            (json!({ "end": { "action": "finish_conversation", "config": {} }, "say": { "text": "Hi" } }), "Hi"),
         ];
         for (output, expect) in cases {
-            assert_eq!(words(&output), expect);
+            assert_eq!(reply_of(&output).unwrap_or_else(|| words(&output)), expect);
         }
     }
 }

@@ -37,6 +37,7 @@ struct Words {
     for_whom: &'static str,
     until: &'static str,
     asked_by: &'static str,
+    sent_by: &'static str,
     approved_by: &'static str,
     tool: &'static str,
     what: &'static str,
@@ -60,6 +61,7 @@ const ENGLISH: Words = Words {
     for_whom: "You decide as",
     until: "This link is good until",
     asked_by: "Asked by",
+    sent_by: "This link was sent for",
     approved_by: "Approved so far by",
     tool: "Would be called",
     what: "Exactly this would be done",
@@ -83,6 +85,7 @@ const SPANISH: Words = Words {
     for_whom: "Decide en nombre de",
     until: "Este enlace vale hasta",
     asked_by: "Lo pide",
+    sent_by: "Este enlace lo pidió",
     approved_by: "Aprobado hasta ahora por",
     tool: "Se llamaría a",
     what: "Se haría exactamente esto",
@@ -167,15 +170,22 @@ async fn taken(door: &Door, token: &str, body: Body, words: &Words) -> Result<Re
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let recorded = if approved { words.approved } else { words.rejected };
-    let Some((_, about)) = found.request(work).await? else {
+    let (Some((_, about)), Some(decider)) = (found.request(work).await?, found.decider(door, work).await?) else {
         let (status, says) = if was_used { (StatusCode::OK, recorded) } else { (StatusCode::GONE, words.closed) };
         return Ok(page(status, words, says));
     };
+    // Who may not decide does not use the link up.
+    if !was_used {
+        let run = newest::run(&*work.read, work.engine.library(), &found.tenant, &found.link.run).await?;
+        if let Err(refusal) = about.may_decide(&run, &decider, approved) {
+            return Ok(page(StatusCode::CONFLICT, words, &format!("{} {refusal}", words.refused)));
+        }
+    }
     if !found.spend(work, approved, now).await? {
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-    let incoming = about.decided(found.link.person.clone(), approved, reason);
+    let incoming = about.decided(decider, approved, reason);
     let run = &found.link.run;
     let mut follower = Follower::new(&work.engine, work.read.clone(), found.tenant.clone());
     follower.follow(run).await?;
@@ -209,7 +219,7 @@ async fn good(
         words.used
     } else if found.link.expires_at <= door.clock.now() {
         words.expired
-    } else if let Some((item, about)) = found.request(work).await? {
+    } else if let (Some((item, about)), Some(_)) = (found.request(work).await?, found.decider(door, work).await?) {
         return Ok(Ok((found, item, about)));
     } else {
         words.closed
@@ -230,6 +240,7 @@ async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words
     let approved_by: Vec<String> = about.approved_by(&run).iter().map(|name| escaped(name)).collect();
     row(words.for_whom, Some(escaped(&found.link.person)));
     row(words.asked_by, text("asked_by"));
+    row(words.sent_by, Some(escaped(&found.link.made_by)));
     row(words.approved_by, Some(approved_by.join(", ")));
     row(words.tool, text("tool"));
     row(words.until, Some(found.link.expires_at.to_string()));

@@ -19,7 +19,13 @@ pub(crate) async fn metrics(
 ) -> Result<Response, Problem> {
     let_in(&door, peer, &headers).await?;
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
-    Ok((kind, (door.metrics)().await).into_response())
+    let mut text = (door.metrics)().await;
+    let held = door.bodies.held();
+    text.push_str(&format!(
+        "# HELP http_request_bodies_bytes Bytes of request bodies that are held, of at most [serve] request_bodies_mb\n\
+         # TYPE http_request_bodies_bytes gauge\nhttp_request_bodies_bytes {held}\n"
+    ));
+    Ok((kind, text).into_response())
 }
 
 /// Whoever asks from this machine, and whoever has a key.

@@ -1,24 +1,64 @@
-//! `/api/v1/composio/callback`: a person's browser, back from connecting an account. It has no key of ours; the state that
+//! `/api/v1/composio/callback`, also without `/api/v1`: a person's browser, back from connecting an account. It has no key of ours; the state that
 //! the request was given is what lets it in, once. Nothing that it brings is repeated in the answer.
 
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY};
 use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
 
-use crate::door::{Door, Returned};
+use crate::body;
+use crate::door::{Door, Limits, Returned};
 use crate::problem::Problem;
 
 /// Characters that a state may have.
 const STATE_MAX: usize = 200;
+/// Bytes of a form that is sent.
+const FORM_BYTES_MAX: usize = 16 << 10;
 
 pub(crate) async fn callback(State(door): State<Door>, RawQuery(query): RawQuery) -> Result<Response, Problem> {
+    let state = state_of(query.as_deref().unwrap_or_default());
+    returned(&door, state).await
+}
+
+/// The same, as a form that a browser or a service sends: its state stands in the address, or in what it says.
+pub(crate) async fn callback_posted(
+    State(door): State<Door>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Response, Problem> {
+    let mut state = state_of(query.as_deref().unwrap_or_default());
+    if state.is_empty() {
+        door.returning.get().ok_or_else(Problem::nothing_here)?;
+        let _room = door.room.try_acquire().map_err(|_| Problem::overloaded())?;
+        let limits = Limits { body_bytes: FORM_BYTES_MAX, ..door.limits };
+        let said = body::read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
+        state = match serde_json::from_slice::<Form>(&said) {
+            Ok(form) => form.state,
+            Err(_) => state_of(std::str::from_utf8(&said).unwrap_or_default()),
+        };
+    }
+    returned(&door, state).await
+}
+
+/// What a service may say as JSON; whatever else it says is not looked at.
+#[derive(Deserialize)]
+struct Form {
+    #[serde(default)]
+    state: String,
+}
+
+/// The state in an address or a form. Ours has only letters and digits, so nothing in it is written otherwise.
+fn state_of(pairs: &str) -> String {
+    pairs.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap_or_default().to_owned()
+}
+
+async fn returned(door: &Door, state: String) -> Result<Response, Problem> {
     let returning = door.returning.get().ok_or_else(Problem::nothing_here)?;
     let _room = door.room.try_acquire().map_err(|_| Problem::overloaded())?;
-    let query = query.unwrap_or_default();
-    let state = query.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap_or_default();
     let is_one = !state.is_empty() && state.len() <= STATE_MAX;
-    let returned = if is_one { returning(state.to_owned()).await } else { Returned::Unknown };
+    let returned = if is_one { returning(state).await } else { Returned::Unknown };
     let (status, says) = match returned {
         Returned::Connected => (StatusCode::OK, "The account is connected. You may close this window."),
         Returned::Unfinished => (

@@ -105,7 +105,7 @@ async fn a_stream_says_at_its_start_which_call_it_is_and_at_its_end_who_answered
 async fn errors_below_v1_have_openais_form_and_others_the_problems() {
     let world = World::start(Plan::Answer(reply("Hi"))).await;
     for (method, path, status, code) in [
-        ("POST", "/v1/embeddings", 404, "unknown_url"),
+        ("POST", "/v1/audio", 404, "unknown_url"),
         ("GET", "/v1", 404, "unknown_url"),
         ("GET", "/v1/models/house/none", 404, "model_not_found"),
         ("GET", "/v1/chat/completions", 405, "method_not_supported"),

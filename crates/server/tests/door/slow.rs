@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use crate::world::{self, PATIENCE, Plan, World, reply};
 
 /// What an answer may take that waits for nothing.
-const AT_ONCE: Duration = Duration::from_secs(10);
+const AT_ONCE: Duration = Duration::from_secs(60);
 
 /// Everything the server says until it closes.
 async fn heard(mut connection: TcpStream) -> String {

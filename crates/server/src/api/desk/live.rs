@@ -137,6 +137,13 @@ fn of_event(at: Time, happened: &desk::Event) -> Option<Event> {
                 "priority": priority, "first_response_by": respond_by.to_string(), "resolve_by": resolve_by.to_string(),
             }),
         ),
+        Is::ServiceLevelSet { conversation, priority, respond_by, resolve_by, .. } => (
+            "service_level",
+            json!({
+                "conversation_id": conversation, "priority": priority,
+                "first_response_by": respond_by.map(|by| by.to_string()), "resolve_by": resolve_by.to_string(),
+            }),
+        ),
         Is::Assigned { conversation, number, person, .. } => {
             ("assigned", json!({ "conversation_id": conversation, "number": number, "assigned_agent_id": person }))
         }

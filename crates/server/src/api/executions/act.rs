@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use baton_core::id::RunId;
-use baton_core::run::{Address, Ask, Decision, EffectId, Incoming, MESSAGE, Resolution, Run, Signal};
+use baton_core::run::{Address, Ask, Decider, Decision, EffectId, Incoming, MESSAGE, Resolution, Run, Signal};
 use baton_engine::{Delivered, Follower};
 use baton_ports::keys::Need;
 use serde::Deserialize;
@@ -57,6 +57,11 @@ impl<'a> Act<'a> {
 
     pub fn by(&self) -> String {
         self.guest.by().to_owned()
+    }
+
+    /// Who decides by it.
+    pub async fn decider(&self) -> Result<Decider, Problem> {
+        self.guest.decider(self.door).await
     }
 
     /// The run by when it rests, where it was asked before.
@@ -316,13 +321,13 @@ pub(in crate::api) struct Said {
 }
 
 impl Said {
-    fn incoming(self, by: String) -> Result<Incoming, Problem> {
+    fn incoming(self, by: Decider) -> Result<Incoming, Problem> {
         let Self { to, approve, form, note } = self;
         if to.contains('#') {
             let effect = call(&to)?;
             return match (approve, form) {
                 (Some(approved), None) => Ok(Incoming::Approve { effect, by, approved, note }),
-                (None, Some(form)) => Ok(Incoming::Fill { effect, by, form }),
+                (None, Some(form)) => Ok(Incoming::Fill { effect, by: by.name, form }),
                 (None, None) | (Some(_), Some(_)) => Err(neither()),
             };
         }
@@ -357,7 +362,7 @@ pub(in crate::api) async fn answer(
 ) -> Result<Response, Problem> {
     let (said, answer): (Value, Said) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("answer", &id, &said)).await?;
-    let incoming = answer.incoming(act.by())?;
+    let incoming = answer.incoming(act.decider().await?)?;
     if let Incoming::Approve { effect, approved: true, .. } = &incoming
         && act.lifts_a_budget(effect).await?
     {

@@ -38,14 +38,16 @@ struct Listened {
     told: usize,
     /// How many had been told when its state was.
     state_told_at: Option<usize>,
+    /// It was told to be held back.
+    was_held: bool,
     is_over: bool,
 }
 
 /// Follows an execution
 ///
 /// First what is recorded of it, then what is recorded from now on, until it has ended. Each `entry` carries its number as the
-/// event's id: whoever comes back with `Last-Event-ID` is told what came after. `state` is told whenever the run rests: the
-/// execution as it stands then.
+/// event's id: whoever comes back with `Last-Event-ID` is told what came after. `state` is told whenever the run rests, when a
+/// rate limit or a circuit holds back all its calls, and when it goes on after that: the execution as it stands then.
 ///
 /// Meanwhile `model` tells what a model is saying, part by part, where the execution moves in the process that is asked. It has
 /// no number and is never told again: what counts is the entry that records the reply.
@@ -72,7 +74,16 @@ pub(in crate::api) async fn events(
     let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
     follower.follow(&run).await?;
     let told = usize::try_from(last).unwrap_or(usize::MAX).min(follower.entries(&run).len());
-    Ok(seat.follow(Listened { follower, run, voice, said: None, told, state_told_at: None, is_over: false }))
+    Ok(seat.follow(Listened {
+        follower,
+        run,
+        voice,
+        said: None,
+        told,
+        state_told_at: None,
+        was_held: false,
+        is_over: false,
+    }))
 }
 
 /// What a model says, as it is told.
@@ -87,6 +98,16 @@ fn spoken(said: &Said) -> Event {
         Piece::Reset => json!({ "effect": effect, "reset": true }),
     };
     Event::default().event("model").data(data.to_string())
+}
+
+/// Whether a rate limit or a circuit holds back all that it has to do.
+fn is_held(run: &runs::Run) -> bool {
+    run.state() == runs::State::Waiting && !run.held_calls().is_empty()
+}
+
+/// Whether its state is told although it does not rest.
+fn is_told(run: &runs::Run, was_held: bool) -> bool {
+    run.state().is_end() || was_held || is_held(run)
 }
 
 impl Source for Listened {
@@ -114,8 +135,11 @@ impl Source for Listened {
             return Ok(events);
         }
         match follower.run(run) {
-            Some(state) if self.state_told_at != Some(*told) && (state.state().is_end() || follower.rests(run)) => {
+            Some(state)
+                if self.state_told_at != Some(*told) && (is_told(state, self.was_held) || follower.rests(run)) =>
+            {
                 self.state_told_at = Some(*told);
+                self.was_held = is_held(state);
                 self.is_over = state.state().is_end() && follower.rests(run);
                 let data = runs::response(state, &follower.open()).to_string();
                 events.push(Event::default().event("state").data(data));

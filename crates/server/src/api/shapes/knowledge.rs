@@ -89,6 +89,23 @@ pub(in crate::api) struct Erased {
     erased_audit_rows: u64,
     /// How many other names of theirs were looked for.
     also_known_by: u64,
+    erased_at: String,
+    /// Executions and conversations that were ended for it.
+    ended: Vec<String>,
+    /// How many of each kind: `executions`, `conversations`, `journal_entries`, `inbox_items`, `snapshots`, `desk_items`,
+    /// `model_decisions`, `audit_rows`, `records` by their space, and `memory`.
+    #[schema(value_type = Object)]
+    erased: Value,
+    file: Scrubbed,
+}
+
+/// What became of the database's file.
+#[derive(ToSchema)]
+pub(super) struct Scrubbed {
+    /// It was written anew: no page holds what was deleted.
+    vacuumed: bool,
+    log_truncated: bool,
+    bytes: u64,
 }
 
 #[derive(ToSchema)]
@@ -119,4 +136,7 @@ pub(in crate::api) struct CustomerExport {
     documents: Vec<Value>,
     #[schema(value_type = Vec<Object>)]
     audit_rows: Vec<Value>,
+    /// Where somebody of this id was erased: when, and how much of each kind. What is listed beside it came later.
+    #[schema(value_type = Option<Object>)]
+    erased: Value,
 }

@@ -128,6 +128,23 @@ pub(in crate::api) struct WeekReport {
     underutilized_tools: Vec<String>,
 }
 
+/// Who set a tool's rule.
+#[derive(ToSchema)]
+pub(in crate::api) struct ToolRuleHistory {
+    history: Vec<ToolRuleChange>,
+}
+
+/// One change of a tool's rule.
+#[derive(ToSchema)]
+pub(in crate::api) struct ToolRuleChange {
+    at: String,
+    /// The name of a key.
+    by: Option<String>,
+    role: Option<String>,
+    /// What it was set to; nothing where it was left to the settings' files.
+    value: Option<Value>,
+}
+
 /// What holds for a tenant's calls of a tool, beside the settings' files. What is left out is as they have it.
 #[derive(ToSchema)]
 pub(in crate::api) struct ToolRule {

@@ -1,18 +1,19 @@
 //! What a tenant says of a tool's calls: whether there are any, who allows them, and what they are made with.
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use axum::{Extension, Json};
 use baton_engine::settings::Topic;
+use serde_json::Value;
 
 use super::unknown;
 use crate::api::guest::Guest;
 use crate::api::own;
 use crate::api::query::Path;
 use crate::api::shapes::Problem as Refusal;
-use crate::api::shapes::tools::ToolRule;
+use crate::api::shapes::tools::{ToolRule, ToolRuleHistory};
 use crate::body;
 use crate::door::Door;
 use crate::problem::Problem;
@@ -36,7 +37,22 @@ pub(in crate::api) async fn show(
     own::shown(&door, &guest, Topic::Tool, &named(&door, &guest, &name)?).await
 }
 
+/// Shows who set what of a tool, and when, newest first
+///
+/// The last 100 changes are kept.
+#[utoipa::path(get, path = "/api/v1/tools/{name}/rule/history", tag = "tools", params(("name" = String, Path)), responses(
+    (status = 200, body = ToolRuleHistory), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn history(
+    State(door): State<Door>,
+    Extension(guest): Extension<Guest>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    own::history(&door, &guest, Topic::Tool, &named(&door, &guest, &name)?).await
+}
+
 /// Sets what holds for the tenant's calls of a tool, all of it
+///
+/// Whoever edits tools may be stricter than what is set; what an admin set is loosened by an admin alone (`RULE_LOOSENED`).
 ///
 /// It holds beside the settings' files and makes nothing possible that they do not: what they disable stays disabled, what
 /// they want allowed by people stays so, and what they override stays theirs. It holds at once here, and in other processes
@@ -58,6 +74,8 @@ pub(in crate::api) async fn put(
 }
 
 /// Leaves a tool to the settings' files again
+///
+/// What an admin set is deleted by an admin alone.
 #[utoipa::path(delete, path = "/api/v1/tools/{name}/rule", tag = "tools",
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is left")),
     responses((status = 204, description = "nothing is set of it"),

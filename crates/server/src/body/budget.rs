@@ -1,0 +1,180 @@
+//! How many bytes of bodies one process holds at a time, and what becomes of a body that nobody reads to its end.
+//!
+//! Every body is counted as its bytes come, not as its header says, so a client that announces much and sends nothing takes
+//! nothing from others. What was counted is given back when the request is answered.
+//!
+//! A connection that is closed while its client still sends is reset, and the client may never see the answer. So what is
+//! left of a body that was refused is read and dropped for a while, after the answer and beside whatever comes next.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::header::EXPECT;
+use axum::http::{StatusCode, Version};
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::Semaphore;
+
+use crate::door::Door;
+use crate::problem::Problem;
+
+/// Bytes of a refused body that are read and dropped.
+const DROPPED_BYTES_MAX: usize = 64 << 20;
+/// How long they may take, where [`Limits::body`](crate::Limits::body) is not shorter.
+const DROPPED_WITHIN: Duration = Duration::from_secs(10);
+/// Refused bodies that are read at a time; of one more the connection is closed at once.
+const DROPPED_BODIES_MAX: usize = 1_024;
+
+/// A body that would be more than all bodies may be together.
+#[derive(Debug, thiserror::Error)]
+#[error("the request bodies under way take all the memory there is for them")]
+pub(crate) struct Exceeded;
+
+/// The bytes of all bodies, of requests that are read or not answered yet.
+#[derive(Debug)]
+pub(crate) struct BodyBudget {
+    bytes_max: usize,
+    held: AtomicUsize,
+    /// One permit a refused body that is read to its end.
+    draining: Arc<Semaphore>,
+}
+
+impl BodyBudget {
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        Self { bytes_max, held: AtomicUsize::new(0), draining: Arc::new(Semaphore::new(DROPPED_BODIES_MAX)) }
+    }
+
+    /// Bytes that are held now.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize) -> Result<(), Exceeded> {
+        let within = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.bytes_max);
+        self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).map(drop).map_err(|_| Exceeded)
+    }
+}
+
+/// What one request has taken of the budget; given back when it goes.
+pub(crate) struct BodyShare {
+    door: Door,
+    taken: AtomicUsize,
+}
+
+impl BodyShare {
+    fn take(&self, bytes: usize) -> Result<(), Exceeded> {
+        self.door.bodies.take(bytes)?;
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for BodyShare {
+    fn drop(&mut self) {
+        self.door.bodies.held.fetch_sub(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// Counts the request's body from now on. The share is to be kept until the request is answered; nothing where it has no
+/// body.
+pub(crate) fn count(door: &Door, request: &mut Request) -> Option<Arc<BodyShare>> {
+    if request.body().is_end_stream() {
+        return None;
+    }
+    // Who waits for a word before the body has not sent it, and HTTP/2 ends one request without the others.
+    let drains = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
+    let share = Arc::new(BodyShare { door: door.clone(), taken: AtomicUsize::new(0) });
+    let body = std::mem::take(request.body_mut());
+    *request.body_mut() = Body::new(CountedBody { body, share: share.clone(), drains, ended: false });
+    Some(share)
+}
+
+/// The refusal, as a problem.
+pub(crate) fn exceeded(bytes_max: usize) -> Problem {
+    let detail = format!(
+        "the request bodies that this server holds at the moment take the {} MB there are for them; nothing of this one \
+         was accepted",
+        bytes_max >> 20
+    );
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, crate::code::OVERLOADED, detail)
+        .hint("try again after `Retry-After`; whoever runs the server sets `[serve] request_bodies_mb`");
+    Problem { retry_after: Some(Duration::from_secs(1)), ..problem }
+}
+
+struct CountedBody {
+    body: Body,
+    share: Arc<BodyShare>,
+    /// What is left of it is to be read.
+    drains: bool,
+    /// Nothing more comes.
+    ended: bool,
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = axum::BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::BoxError>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.body).poll_frame(cx));
+        Poll::Ready(match frame {
+            None => {
+                self.ended = true;
+                None
+            }
+            Some(Err(error)) => {
+                self.ended = true;
+                Some(Err(error.into()))
+            }
+            Some(Ok(frame)) => match frame.data_ref().map_or(Ok(()), |data| self.share.take(data.len())) {
+                Ok(()) => Some(Ok(frame)),
+                Err(exceeded) => Some(Err(exceeded.into())),
+            },
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for CountedBody {
+    fn drop(&mut self) {
+        if self.ended || !self.drains || self.body.is_end_stream() {
+            return;
+        }
+        let door = self.share.door.clone();
+        let Ok(place) = door.bodies.draining.clone().try_acquire_owned() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let body = std::mem::take(&mut self.body);
+        runtime.spawn(async move {
+            let within = door.limits.body.min(DROPPED_WITHIN);
+            tokio::select! {
+                _ = tokio::time::timeout(within, dropped(body)) => {}
+                () = door.stopped() => {}
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Reads and drops what is left of a body.
+async fn dropped(mut body: Body) {
+    let mut bytes = 0;
+    while bytes < DROPPED_BYTES_MAX {
+        match std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            Some(Ok(frame)) => bytes += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) | None => return,
+        }
+    }
+}

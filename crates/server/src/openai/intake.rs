@@ -1,0 +1,50 @@
+//! A request of OpenAI's clients, let in and read.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use baton_engine::roster::Standing;
+use baton_ports::keys::Need;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::error::Error;
+use super::rate;
+use crate::auth::Bearer;
+use crate::body;
+use crate::door::Door;
+use crate::problem::Problem;
+
+/// A request with its key, its turn and its place among those under way.
+pub(super) struct Intake {
+    pub door: Door,
+    pub key: Arc<Bearer>,
+    pub headers: HeaderMap,
+    pub turn: Option<Standing>,
+    /// Given back when the answer is over.
+    pub place: OwnedSemaphorePermit,
+    pub body: Bytes,
+}
+
+impl Intake {
+    pub async fn of(door: Door, request: Request) -> Result<Self, Error> {
+        let (head, body) = request.into_parts();
+        let headers = head.headers;
+        let key = door.bearer(&headers).await?;
+        key.may(Need::Run).map_err(|barred| Error::barred(&key, Need::Run, barred))?;
+        let turn = door.turn(&key).await?;
+        let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
+        // Only now, or anybody's connections would fill the memory.
+        let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
+        Ok(Self { door, key, headers, turn, place, body })
+    }
+
+    /// How often one may ask.
+    pub fn say_turn(&self, response: &mut Response) {
+        if let Some(turn) = &self.turn {
+            rate::say(response.headers_mut(), turn);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A response as it is told: each item is begun, told and done, one after the other.
+
+use std::collections::VecDeque;
+
+use axum::response::sse::Event;
+use baton_core::model::{Finish, Reply};
+use baton_ports::models::Piece;
+use serde_json::{Value, json};
+
+use super::super::chat;
+use super::super::error::Error;
+use super::super::reply;
+use super::super::stream::{EventFormat, broken_off};
+use super::output::{Shell, function_call, id, message, text};
+
+pub(super) struct Events {
+    shell: Shell,
+    /// Of the next event.
+    sequence: u64,
+    /// Items that are done.
+    items: Vec<Value>,
+    open: Option<Open>,
+    ready: VecDeque<Event>,
+    begun: bool,
+    over: bool,
+}
+
+/// The item that is being told.
+enum Open {
+    Message { id: String, said: String },
+    Call { id: String, index: usize, call: String, name: String, arguments: String },
+}
+
+impl EventFormat for Events {
+    fn take(&mut self, piece: Piece) {
+        if self.over {
+            return;
+        }
+        match piece {
+            Piece::Text(text) => self.say(&text),
+            Piece::ToolCall { index, id, name, arguments } => self.call(index, id, name, &arguments),
+            // Only what nobody has seen can be taken back.
+            Piece::Reset if !self.begun => {}
+            Piece::Reset => self.fail(&broken_off()),
+        }
+    }
+
+    fn end(&mut self, reply: &Reply) {
+        if self.over {
+            return;
+        }
+        // A provider that does not stream gives everything at its end.
+        if !self.begun {
+            if !reply.content.is_empty() || reply.tool_calls.is_empty() {
+                self.say(&reply.content);
+            }
+            for (index, call) in reply.tool_calls.iter().enumerate() {
+                self.call(index, Some(call.id.clone()), Some(call.name.clone()), &reply::arguments(call));
+            }
+        }
+        self.close();
+        let response = self.shell.ended(reply, &self.items);
+        let kind = match reply.finish {
+            Finish::Stop | Finish::ToolCalls => "response.completed",
+            Finish::Length | Finish::Filtered => "response.incomplete",
+        };
+        self.push(kind, json!({ "response": response }));
+        for (name, value) in chat::facts(reply) {
+            // A comment has one line, and clients pass it over.
+            let value = value.replace(['\n', '\r'], " ");
+            self.ready.push_back(Event::default().comment(format!("{name}: {value}")));
+        }
+        self.over = true;
+    }
+
+    fn fail(&mut self, error: &Error) {
+        self.begin();
+        let response = self.shell.failed(&self.items, error.code(), error.message());
+        self.push("response.failed", json!({ "response": response }));
+        self.over = true;
+    }
+
+    fn next(&mut self) -> Option<Event> {
+        self.ready.pop_front()
+    }
+
+    fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
+        self.over
+    }
+}
+
+impl Events {
+    pub fn new(shell: Shell) -> Self {
+        Self { shell, sequence: 0, items: Vec::new(), open: None, ready: VecDeque::new(), begun: false, over: false }
+    }
+
+    fn begin(&mut self) {
+        if !self.begun {
+            self.begun = true;
+            let response = self.shell.begun();
+            self.push("response.created", json!({ "response": response }));
+            self.push("response.in_progress", json!({ "response": response }));
+        }
+    }
+
+    fn say(&mut self, piece: &str) {
+        self.begin();
+        if !matches!(self.open, Some(Open::Message { .. })) {
+            self.close();
+            let id = id("msg");
+            self.push_item("response.output_item.added", message(&id, "in_progress", None));
+            self.push_part("response.content_part.added", &id, text(""));
+            self.open = Some(Open::Message { id, said: String::new() });
+        }
+        let Some(Open::Message { id, said }) = &mut self.open else { return };
+        said.push_str(piece);
+        let delta = json!({ "item_id": id, "content_index": 0, "delta": piece, "logprobs": [] });
+        self.push_of_item("response.output_text.delta", delta);
+    }
+
+    fn call(&mut self, place: usize, call: Option<String>, name: Option<String>, piece: &str) {
+        self.begin();
+        if !matches!(&self.open, Some(Open::Call { index, .. }) if *index == place) {
+            self.close();
+            let (item, call, name) = (id("fc"), call.unwrap_or_else(|| id("call")), name.unwrap_or_default());
+            self.push_item("response.output_item.added", function_call(&item, "in_progress", &call, &name, ""));
+            self.open = Some(Open::Call { id: item, index: place, call, name, arguments: String::new() });
+        }
+        let Some(Open::Call { id, arguments, .. }) = &mut self.open else { return };
+        arguments.push_str(piece);
+        let delta = json!({ "item_id": id, "delta": piece });
+        self.push_of_item("response.function_call_arguments.delta", delta);
+    }
+
+    /// The item that is being told is done.
+    fn close(&mut self) {
+        let item = match self.open.take() {
+            None => return,
+            Some(Open::Message { id, said }) => {
+                let done = json!({ "item_id": id, "content_index": 0, "text": said, "logprobs": [] });
+                self.push_of_item("response.output_text.done", done);
+                self.push_part("response.content_part.done", &id, text(&said));
+                message(&id, "completed", Some(&said))
+            }
+            Some(Open::Call { id, call, name, arguments, .. }) => {
+                let done = json!({ "item_id": id, "name": name, "arguments": arguments });
+                self.push_of_item("response.function_call_arguments.done", done);
+                function_call(&id, "completed", &call, &name, &arguments)
+            }
+        };
+        self.push_item("response.output_item.done", item.clone());
+        self.items.push(item);
+    }
+
+    fn push_item(&mut self, kind: &str, item: Value) {
+        self.push_of_item(kind, json!({ "item": item }));
+    }
+
+    fn push_part(&mut self, kind: &str, id: &str, part: Value) {
+        self.push_of_item(kind, json!({ "item_id": id, "content_index": 0, "part": part }));
+    }
+
+    /// Of the item that is being told: the one behind those that are done.
+    fn push_of_item(&mut self, kind: &str, mut event: Value) {
+        event["output_index"] = self.items.len().into();
+        self.push(kind, event);
+    }
+
+    fn push(&mut self, kind: &str, mut event: Value) {
+        event["type"] = kind.into();
+        event["sequence_number"] = self.sequence.into();
+        self.sequence += 1;
+        self.ready.push_back(Event::default().event(kind).data(event.to_string()));
+    }
+}

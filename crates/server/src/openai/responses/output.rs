@@ -1,0 +1,141 @@
+//! A response as it is written.
+
+use baton_core::model::{Finish, Reply, ToolCall, Usage};
+use serde_json::{Map, Value, json};
+
+use super::super::reply::{self, Frame};
+
+/// What a response repeats of its request.
+#[derive(Clone, Debug)]
+pub(super) struct Echo {
+    pub instructions: Option<String>,
+    pub tools: Vec<Value>,
+    pub tool_choice: Value,
+    pub format: Option<Map<String, Value>>,
+    pub temperature: Value,
+    pub top_p: Value,
+    pub metadata: Value,
+    pub user: Value,
+    pub max_output_tokens: Option<u32>,
+    pub parallel_tool_calls: bool,
+}
+
+/// A response without what was said.
+#[derive(Clone, Debug)]
+pub(super) struct Shell {
+    frame: Frame,
+    echo: Echo,
+}
+
+impl Shell {
+    pub fn new(frame: Frame, echo: Echo) -> Self {
+        Self { frame, echo }
+    }
+
+    /// The response as it begins.
+    pub fn begun(&self) -> Value {
+        self.written(&self.frame.model, "in_progress", &[], None)
+    }
+
+    /// A whole response.
+    pub fn whole(&self, reply: &Reply) -> Value {
+        self.ended(reply, &items(reply))
+    }
+
+    /// The response at its end, with these items.
+    pub fn ended(&self, reply: &Reply, items: &[Value]) -> Value {
+        let (status, reason) = match reply.finish {
+            Finish::Stop | Finish::ToolCalls => ("completed", None),
+            Finish::Length => ("incomplete", Some("max_output_tokens")),
+            Finish::Filtered => ("incomplete", Some("content_filter")),
+        };
+        let mut response = self.written(&reply.model, status, items, Some(&reply.usage));
+        if let Some(reason) = reason {
+            response["incomplete_details"] = json!({ "reason": reason });
+        }
+        response
+    }
+
+    /// The response where it failed after it had begun.
+    pub fn failed(&self, items: &[Value], code: &str, message: &str) -> Value {
+        let mut response = self.written(&self.frame.model, "failed", items, None);
+        response["error"] = json!({ "code": code, "message": message });
+        response
+    }
+
+    fn written(&self, model: &str, status: &str, items: &[Value], usage: Option<&Usage>) -> Value {
+        let Echo { instructions, tools, tool_choice, .. } = &self.echo;
+        let format = self.echo.format.clone().map_or_else(|| json!({ "type": "text" }), Value::Object);
+        json!({
+            "id": self.frame.id,
+            "object": "response",
+            "created_at": self.frame.created,
+            "status": status,
+            "error": null,
+            "incomplete_details": null,
+            "model": model,
+            "output": items,
+            "usage": usage.map(used),
+            "instructions": instructions,
+            "tools": tools,
+            "tool_choice": tool_choice,
+            "parallel_tool_calls": self.echo.parallel_tool_calls,
+            "text": { "format": format },
+            "temperature": self.echo.temperature,
+            "top_p": self.echo.top_p,
+            "max_output_tokens": self.echo.max_output_tokens,
+            "metadata": self.echo.metadata,
+            "user": self.echo.user,
+            "previous_response_id": null,
+            "reasoning": { "effort": null, "summary": null },
+            "background": false,
+            "store": false,
+            "truncation": "disabled",
+        })
+    }
+}
+
+/// What a reply says, then what it calls.
+pub(super) fn items(reply: &Reply) -> Vec<Value> {
+    let mut items = Vec::new();
+    if !reply.content.is_empty() || reply.tool_calls.is_empty() {
+        let status = if reply.finish == Finish::Length { "incomplete" } else { "completed" };
+        items.push(message(&id("msg"), status, Some(&reply.content)));
+    }
+    items.extend(
+        reply.tool_calls.iter().map(|call: &ToolCall| {
+            function_call(&id("fc"), "completed", &call.id, &call.name, &reply::arguments(call))
+        }),
+    );
+    items
+}
+
+/// An id of an item.
+pub(super) fn id(prefix: &str) -> String {
+    format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
+}
+
+/// Words; nothing yet where there is no text.
+pub(super) fn message(id: &str, status: &str, said: Option<&str>) -> Value {
+    let content: Vec<Value> = said.map(text).into_iter().collect();
+    json!({ "id": id, "type": "message", "role": "assistant", "status": status, "content": content })
+}
+
+pub(super) fn text(said: &str) -> Value {
+    json!({ "type": "output_text", "text": said, "annotations": [], "logprobs": [] })
+}
+
+pub(super) fn function_call(id: &str, status: &str, call: &str, name: &str, arguments: &str) -> Value {
+    json!({ "id": id, "type": "function_call", "status": status, "call_id": call, "name": name, "arguments": arguments })
+}
+
+fn used(usage: &Usage) -> Value {
+    let input = usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens;
+    json!({
+        "input_tokens": input,
+        "input_tokens_details": { "cached_tokens": usage.cached_tokens, "cache_write_tokens": usage.cache_write_tokens },
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": { "reasoning_tokens": 0 },
+        "total_tokens": input + usage.output_tokens,
+    })
+}
