@@ -16,6 +16,9 @@ mod scopes;
 mod steps;
 mod world;
 
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
 use serde_json::{Map, Value, json};
 
 use crate::cli::Bench;
@@ -29,6 +32,8 @@ const CASES: [&str; 8] =
     ["durable_steps", "pure_chain", "for_each_10000", "cold_start", "parked", "recover", "programs", "memory"];
 /// Alternating rounds of each measured pair.
 const ROUNDS: usize = 5;
+/// Bytes of stack that a case has, as the main thread has.
+const STACK_BYTES: usize = 8 << 20;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
@@ -46,6 +51,8 @@ pub struct Size {
     pub searches: usize,
     /// Seconds the fresh process is watched.
     pub watch_seconds: u64,
+    /// The longest one case may take.
+    pub case_limit: Duration,
 }
 
 impl Size {
@@ -61,6 +68,7 @@ impl Size {
         pieces: 100_000,
         searches: 200,
         watch_seconds: 10,
+        case_limit: Duration::from_secs(30 * 60),
     };
     const SMOKE: Self = Self {
         runs: 20,
@@ -74,64 +82,139 @@ impl Size {
         pieces: 200,
         searches: 4,
         watch_seconds: 1,
+        case_limit: Duration::from_secs(4 * 60),
     };
 }
+
+/// What measures one case.
+type Measure = fn(Size) -> anyhow::Result<Value>;
 
 pub fn run(args: &Bench) -> anyhow::Result<Exit> {
     if let Some(unknown) = args.cases.iter().find(|case| !CASES.contains(&case.as_str())) {
         return Err(Misuse::new(format!("no case `{unknown}`")).hint(format!("there are {}", CASES.join(", "))).into());
     }
     let size = if args.smoke { Size::SMOKE } else { Size::FULL };
-    let wanted = |case: &str| args.cases.is_empty() || args.cases.iter().any(|wanted| wanted == case);
-    let mut cases = Vec::new();
-    let mut report = Map::new();
-    report.insert("sync".to_owned(), json!("full"));
-    if wanted("durable_steps") {
-        for concurrency in [1, 64, 1_024] {
-            tell(args, &format!("durable steps, {concurrency} at once"));
-            cases.push(steps::measure("durable_steps", concurrency, size)?);
-        }
-    }
-    if wanted("pure_chain") {
-        tell(args, "a chain of pure nodes");
-        cases.push(steps::measure("pure_chain", 64, size)?);
-    }
-    if wanted("for_each_10000") {
-        tell(args, "for-each");
-        cases.push(scopes::measure(size)?);
-    }
-    report.insert("cases".to_owned(), Value::Array(cases));
-    if wanted("cold_start") {
-        tell(args, "cold start");
-        report.insert("cold_start_ms".to_owned(), cold::measure(size)?);
-    }
-    if wanted("parked") {
-        tell(args, "parked runs");
-        report.insert("parked".to_owned(), parked::measure(size)?);
-    }
-    if wanted("recover") {
-        tell(args, "recovery");
-        report.insert("recover".to_owned(), recover::measure(size)?);
-    }
-    if wanted("programs") {
-        tell(args, "programs of agents");
-        report.insert("programs".to_owned(), programs::measure(size)?);
-    }
-    if wanted("memory") {
-        tell(args, "searches of memory");
-        report.insert("memory".to_owned(), memory::measure(size)?);
-    }
-    if args.json {
-        print::json(&Value::Object(report))
-    } else {
-        print::pretty(&Value::Object(report))
-    }
-    Ok(Exit::Completed)
+    let mut report = Report::begin(args.json);
+    let done = measure_all(args, size, &mut report);
+    report.end(done.as_ref().err());
+    done.map(|()| Exit::Completed)
 }
 
-fn tell(args: &Bench, what: &str) {
-    if !args.json {
-        print::note(what);
+fn measure_all(args: &Bench, size: Size, report: &mut Report) -> anyhow::Result<()> {
+    let wanted = |case: &str| args.cases.is_empty() || args.cases.iter().any(|wanted| wanted == case);
+    let of_steps: [(&str, &str, Measure); 5] = [
+        ("durable_steps", "durable steps, 1 at once", |size| steps::measure("durable_steps", 1, size)),
+        ("durable_steps", "durable steps, 64 at once", |size| steps::measure("durable_steps", 64, size)),
+        ("durable_steps", "durable steps, 1,024 at once", |size| steps::measure("durable_steps", 1_024, size)),
+        ("pure_chain", "a chain of pure nodes", |size| steps::measure("pure_chain", 64, size)),
+        ("for_each_10000", "for-each", scopes::measure),
+    ];
+    for (case, what, measure) in of_steps {
+        if wanted(case) {
+            report.case(watched(what, size, measure)?);
+        }
+    }
+    report.end_cases();
+    let others: [(&str, &str, &str, Measure); 5] = [
+        ("cold_start", "cold_start_ms", "cold start", cold::measure),
+        ("parked", "parked", "parked runs", parked::measure),
+        ("recover", "recover", "recovery", recover::measure),
+        ("programs", "programs", "programs of agents", programs::measure),
+        ("memory", "memory", "searches of memory", memory::measure),
+    ];
+    for (case, name, what, measure) in others {
+        if wanted(case) {
+            report.figure(name, watched(what, size, measure)?);
+        }
+    }
+    Ok(())
+}
+
+/// Measures one case, for as long as a case may take. What it has begun then ends with this process.
+fn watched(what: &str, size: Size, measure: Measure) -> anyhow::Result<Value> {
+    print::note(format_args!("{what} …"));
+    let began = Instant::now();
+    let (sender, measured) = mpsc::sync_channel(1);
+    let work = move || {
+        // Nobody may be left to hear it.
+        let _ = sender.send(measure(size));
+    };
+    std::thread::Builder::new().name("bench".into()).stack_size(STACK_BYTES).spawn(work)?;
+    let limit = size.case_limit;
+    let measured = match measured.recv_timeout(limit) {
+        Ok(measured) => measured,
+        Err(RecvTimeoutError::Timeout) => {
+            world::sweep();
+            Err(anyhow::anyhow!("it was not done within {} s and is given up", limit.as_secs()))
+        }
+        Err(RecvTimeoutError::Disconnected) => Err(anyhow::anyhow!("it broke off, which is a defect of this program")),
+    };
+    let value = measured.map_err(|error| error.context(format!("the case \"{what}\" measured nothing")))?;
+    print::note(format_args!("{what}: done in {:.1} s", began.elapsed().as_secs_f64()));
+    Ok(value)
+}
+
+/// Tells on standard error how far a case has come.
+fn progress(text: impl std::fmt::Display) {
+    print::note(format_args!("  {text}"));
+}
+
+/// The document: `cases`, then a field a case. For programs each figure is printed, on a line of its own, as soon as its case
+/// is done; all lines together are the document.
+struct Report {
+    is_json: bool,
+    cases: Vec<Value>,
+    fields: Map<String, Value>,
+    are_cases_over: bool,
+}
+
+impl Report {
+    fn begin(is_json: bool) -> Self {
+        if is_json {
+            print::line(r#"{"sync":"full","cases":["#);
+        }
+        Self { is_json, cases: Vec::new(), fields: Map::new(), are_cases_over: false }
+    }
+
+    fn case(&mut self, value: Value) {
+        if self.is_json {
+            if !self.cases.is_empty() {
+                print::line(",");
+            }
+            print::json(&value);
+        }
+        self.cases.push(value);
+    }
+
+    fn end_cases(&mut self) {
+        if self.is_json && !self.are_cases_over {
+            print::line("]");
+        }
+        self.are_cases_over = true;
+    }
+
+    fn figure(&mut self, name: &str, value: Value) {
+        if self.is_json {
+            print::line(format_args!(",{}:", json!(name)));
+            print::json(&value);
+        }
+        self.fields.insert(name.to_owned(), value);
+    }
+
+    /// Also a document that lacks cases is whole, and says why.
+    fn end(mut self, failed: Option<&anyhow::Error>) {
+        self.end_cases();
+        if let Some(error) = failed {
+            self.figure("failed", json!(format!("{error:#}")));
+        }
+        if self.is_json {
+            print::line("}");
+            return;
+        }
+        let mut document =
+            Map::from_iter([("sync".to_owned(), json!("full")), ("cases".to_owned(), json!(self.cases))]);
+        document.append(&mut self.fields);
+        print::pretty(&Value::Object(document));
     }
 }
 

@@ -4,12 +4,14 @@ mod agents;
 mod approvals;
 mod audit;
 mod checks;
+mod customers;
 mod desk;
 mod keys;
 mod knowledge;
 pub mod models;
 mod money;
 mod outbox;
+mod people;
 mod runs;
 mod schedules;
 mod secrets;
@@ -25,7 +27,8 @@ use clap::{Args, Parser, Subcommand};
 pub use agents::{Agents, AgentsList, Cost, Generate};
 pub use approvals::{Approvals, ApprovalsDecide};
 pub use audit::{Audit, AuditList, AuditOf, AuditStatus};
-pub use checks::{Bench, Doctor, Eval, EvalLanguage, Graph, GraphFormat, Page, Test, Validate};
+pub use checks::{Bench, Doctor, Eval, EvalLanguage, Graph, GraphFormat, Page, Test, Validate, Verify};
+pub use customers::{Customers, CustomersOf};
 pub use desk::{Desk, DeskResolve};
 pub use keys::{KeyRole, Keys, KeysCreate, KeysRotate};
 pub use knowledge::{
@@ -34,6 +37,7 @@ pub use knowledge::{
 };
 pub use money::{Budgets, BudgetsCommand, Costs, CostsBy, CostsCommand, CostsShow, Roi};
 pub use outbox::{Outbox, OutboxList};
+pub use people::{People, PeoplePut};
 pub use runs::{Run, Runs, RunsAct, RunsKey, RunsList, RunsOne, RunsWork};
 pub use schedules::{Schedules, SchedulesOne};
 pub use secrets::Secrets;
@@ -45,7 +49,8 @@ pub use tools::{
 pub use workflows::{Export, Import, WorkflowFormat, Workflows};
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 completed, 1 failed, 2 wrong usage or an invalid definition, 3 waiting.
+Exit codes: 0 completed, 1 failed, 2 wrong usage or an invalid definition, 3 waiting,
+4 stopped before everything was given back, 130 stopped by hand.
 Most commands take --json for programs. Settings are in baton.toml; every key is also a BATON_* variable.";
 
 /// Baton runs work in which AI agents, tools and people pass the baton to each other, and nothing is dropped.
@@ -99,12 +104,18 @@ pub enum Command {
     /// Look at all that waits for people, and settle it.
     #[command(subcommand)]
     Desk(Desk),
+    /// Register people: where decision links reach them, and the roles and skills that approvals ask for.
+    #[command(subcommand)]
+    People(People),
     /// Look at the messages that were written down and not sent, since no account or server is set up.
     #[command(subcommand)]
     Outbox(Outbox),
     /// Look at the audit trail: what was done and by whom; check that it is whole; erase a person.
     #[command(subcommand)]
     Audit(Audit),
+    /// Hand over all that is kept of a customer, or erase them from every store.
+    #[command(subcommand)]
+    Customers(Customers),
     /// Look at models: what they cost, why each was asked, what choosing saves.
     #[command(subcommand)]
     Models(models::Models),
@@ -133,6 +144,8 @@ pub enum Command {
     Bench(Bench),
     /// Check that everything a project needs is there.
     Doctor(Doctor),
+    /// Check that what was recorded is whole: the database's pages, every journal, the audit trail, and all that is derived of them.
+    Verify(Verify),
     /// Print a shell's completions.
     Completions {
         /// Which shell.
@@ -190,6 +203,9 @@ pub struct Serve {
     /// Where to listen; port 0 takes one that is free.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     pub listen: String,
+    /// Make a project first where the folder is none, as `baton init` does.
+    #[arg(long)]
+    pub init: bool,
     /// Say where it listens, and the first key, as JSON on one line.
     #[arg(long)]
     pub json: bool,

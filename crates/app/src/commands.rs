@@ -6,6 +6,7 @@ mod audit;
 mod budgets;
 mod completions;
 mod costs;
+mod customers;
 mod demo;
 mod desk;
 mod doctor;
@@ -19,6 +20,7 @@ mod knowledge;
 mod models;
 mod outbox;
 mod part;
+mod people;
 mod reference;
 mod run;
 mod runs;
@@ -29,16 +31,23 @@ mod tenants;
 mod test;
 mod tools;
 mod validate;
+mod verify;
 mod workflows;
+
+use std::time::Duration;
 
 use baton_tools::attend;
 use baton_tools::sandbox::child;
 
 use crate::cli::{Cli, Command, SandboxChild};
 use crate::wire::Stopped;
-use crate::{Exit, bench, print};
+use crate::{Exit, bench, limits, print};
 
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    // What runs agents' programs, and what attends servers, write nothing and hold nothing that they need not.
+    if !matches!(cli.command, Command::SandboxChild(_) | Command::Attend { .. }) {
+        limits::become_errors();
+    }
     let project = cli.project;
     match cli.command {
         Command::Demo(args) => demo::run(&args),
@@ -56,14 +65,17 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Tools(args) => wait(tools::run(&project, args)),
         Command::Approvals(args) => stoppable(wait(approvals::run(&project, args))),
         Command::Desk(args) => stoppable(wait(desk::run(&project, args))),
+        Command::People(args) => stoppable(wait(people::run(&project, args))),
         Command::Outbox(args) => wait(outbox::run(&project, args)),
         Command::Audit(args) => wait(audit::run(&project, args)),
+        Command::Customers(args) => stoppable(wait(customers::run(&project, args))),
         Command::Agents(args) => wait(agents::run(&project, args)),
         Command::Costs(args) => wait(costs::run(&project, &args)),
         Command::Budgets(args) => wait(budgets::run(&project, &args)),
         Command::Keys(args) => wait(keys::run(&project, args)),
         Command::Tenants(args) => wait(tenants::run(&project, args)),
         Command::Secrets(args) => wait(secrets::run(&project, args)),
+        Command::Verify(args) => wait(verify::run(&project, args)),
         Command::Validate(args) => validate::run(&project, &args),
         Command::Graph(args) => graph::run(&project, &args),
         Command::Eval(args) => eval::run(&args),
@@ -100,7 +112,13 @@ fn sandbox_child(child: &SandboxChild) -> Exit {
     if has_served { Exit::Completed } else { Exit::Failed }
 }
 
+/// What is still under way on other threads when the work is done may take this long to end; then it is left behind.
+const LEFT_WAIT: Duration = Duration::from_secs(1);
+
 /// Runs asynchronous work to its end.
 pub fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(LEFT_WAIT);
+    done
 }

@@ -1,6 +1,7 @@
 //! `baton.toml`: settings of a project. Unknown keys are errors. Every key is also a variable: `BATON_` and its path in
 //! upper case, with two underscores between tables (`BATON_MODELS__BASE_URL`).
 
+pub mod unread;
 mod upkeep;
 mod webhooks;
 

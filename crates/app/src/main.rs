@@ -4,7 +4,9 @@ mod bench;
 mod cli;
 mod commands;
 mod config;
+mod ending;
 mod key;
+mod limits;
 mod metrics;
 mod misuse;
 mod one_call;
@@ -48,13 +50,21 @@ pub enum Exit {
     Usage = 2,
     /// The run waits: for a person, a message, a timer.
     Waiting = 3,
+    /// Told to stop, and ended before everything was given back: the time was up, it was told twice, or the store failed.
+    Unfinished = 4,
     /// Stopped by hand (Ctrl-C), as shells number it.
     Stopped = 130,
 }
 
 impl Exit {
     fn of(error: &anyhow::Error) -> Self {
-        if error.is::<Misuse>() { Self::Usage } else { Self::Failed }
+        if error.is::<Misuse>() {
+            Self::Usage
+        } else if error.is::<ending::Unfinished>() {
+            Self::Unfinished
+        } else {
+            Self::Failed
+        }
     }
 }
 

@@ -29,7 +29,20 @@ pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
             folding.run_upkeep();
         }
     });
-    Ok(Arc::new(move || handle.render()))
+    Ok(Arc::new(move || typed(handle.render())))
+}
+
+/// Sums of dollars only rise, and start from zero with the process: counters. Those of the facade count whole numbers only, so
+/// rooms count dollars in gauges.
+const SUMS: [&str; 1] = ["llm_cost_usd_total"];
+
+/// The exposition with the types that scrapers are to know.
+fn typed(mut exposition: String) -> String {
+    for name in SUMS {
+        let line = |kind: &str| format!("# TYPE {name} {kind}\n");
+        exposition = exposition.replacen(&line("gauge"), &line("counter"), 1);
+    }
+    exposition
 }
 
 /// Writes what was counted, and how the budgets stand at that moment.
@@ -92,4 +105,21 @@ fn resident() -> Option<f64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: f64 = line.split_whitespace().next()?.parse().ok()?;
     Some(kibibytes * 1_024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_dollars_are_counters_and_other_gauges_stay_gauges() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            metrics::gauge!("llm_cost_usd_total", "model" => "m").increment(0.25);
+            metrics::gauge!("budget_spent_usd", "window" => "day").set(1.0);
+        });
+        let shown = typed(recorder.handle().render());
+        assert!(shown.contains("# TYPE llm_cost_usd_total counter\nllm_cost_usd_total{model=\"m\"} 0.25\n"), "{shown}");
+        assert!(shown.contains("# TYPE budget_spent_usd gauge\n"), "{shown}");
+    }
 }

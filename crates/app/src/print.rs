@@ -86,6 +86,9 @@ pub fn telemetry(serves: bool) -> Result<(), Misuse> {
     let unless_told = if serves { SERVER_LOGGED } else { LOGGED };
     let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new(unless_told));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written (its disk is full, nobody reads it) would be told of where it cannot be told either, and
+    // end the thread that logged.
+    let lines = lines.log_internal_errors(false);
     // The first that was set up stays.
     let _ = match std::env::var(FORMAT).as_deref().unwrap_or("text") {
         "json" => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),

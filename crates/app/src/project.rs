@@ -62,21 +62,38 @@ impl Project {
 
     /// The same, where one source of tools is asked for them now, however fresh what is kept of it is.
     pub fn open_asking(root: &Path, wanted: Option<&str>) -> anyhow::Result<Self> {
+        let (project, mut faults) = Self::open_with(root, wanted)?;
+        if faults.is_empty() { Ok(project) } else { Err(faults.swap_remove(0).error) }
+    }
+
+    /// As much of it as can be read, and everything that is wrong with the rest.
+    ///
+    /// # Errors
+    /// [`Misuse`] where there is no such folder.
+    pub fn open_all(root: &Path) -> anyhow::Result<(Self, Vec<Fault>)> {
+        Self::open_with(root, None)
+    }
+
+    fn open_with(root: &Path, wanted: Option<&str>) -> anyhow::Result<(Self, Vec<Fault>)> {
         if !root.is_dir() {
             let message = format!("{} is no folder", shown(root));
             return Err(Misuse::new(message).hint("`-C FOLDER` names the project's folder").into());
         }
-        let mut settings = config::load(root)?;
-        settings.models.file = catalogue(root)?;
-        let (mut agents, own_agents) = agents(root)?;
-        prompts::put(&mut agents, &mut settings.memory.prompts, &root.join("prompts"))?;
-        let of_tools = OfTools::read(root, &settings, wanted)?;
-        templates(root, &mut settings)?;
+        let mut faults = Faults::default();
+        let mut settings = faults.noted(Part::Settings, config::load(root)).unwrap_or_default();
+        settings.models.file = faults.noted(Part::Settings, catalogue(root)).unwrap_or_default();
+        let (mut agents, own_agents) = agents(root, &mut faults);
+        let put = prompts::put(&mut agents, &mut settings.memory.prompts, &root.join("prompts"));
+        faults.noted(Part::Agents, put);
+        let of_tools = OfTools::read(root, &settings, wanted, &mut faults);
+        templates(root, &mut settings, &mut faults);
         let replies =
             |file: PathBuf| anyhow::Ok(baton_models::ScriptFile { name: shown(&file), document: read_value(&file)? });
+        let replies = faults.each(Part::Other, yaml_files(&root.join("replies")), replies);
         let workflows = |file: PathBuf| anyhow::Ok(Source { text: read(&file)?, file });
+        let workflows = faults.each(Part::Other, yaml_files(&root.join("workflows")), workflows);
         let OfTools { tools, servers, documents, unsupported, doubts, secrets_named } = of_tools;
-        Ok(Self {
+        let project = Self {
             agents,
             own_agents,
             tools,
@@ -85,11 +102,12 @@ impl Project {
             unsupported,
             tool_doubts: doubts,
             secrets_named,
-            replies: yaml_files(&root.join("replies"))?.into_iter().map(replies).collect::<Result<_, _>>()?,
-            workflows: yaml_files(&root.join("workflows"))?.into_iter().map(workflows).collect::<Result<_, _>>()?,
+            replies,
+            workflows,
             root: root.to_owned(),
             settings,
-        })
+        };
+        Ok((project, faults.0))
     }
 
     /// Checks every workflow, those that others run first. Each file with what was found in it.
@@ -142,6 +160,42 @@ impl Project {
     }
 }
 
+/// What is wrong with a part of a project that cannot be read.
+pub struct Fault {
+    pub part: Part,
+    pub error: anyhow::Error,
+}
+
+/// Of what it is a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Settings,
+    Agents,
+    Tools,
+    Other,
+}
+
+/// What is wrong so far, in the order in which it is read.
+#[derive(Default)]
+struct Faults(Vec<Fault>);
+
+impl Faults {
+    fn noted<T>(&mut self, part: Part, read: anyhow::Result<T>) -> Option<T> {
+        read.map_err(|error| self.0.push(Fault { part, error })).ok()
+    }
+
+    /// Each of these files that can be read.
+    fn each<T>(
+        &mut self,
+        part: Part,
+        files: anyhow::Result<Vec<PathBuf>>,
+        read: impl Fn(PathBuf) -> anyhow::Result<T>,
+    ) -> Vec<T> {
+        let files = self.noted(part, files).unwrap_or_default();
+        files.into_iter().filter_map(|file| self.noted(part, read(file))).collect()
+    }
+}
+
 /// What the files in `tools/` come to.
 #[derive(Default)]
 struct OfTools {
@@ -170,10 +224,11 @@ pub struct Document {
 }
 
 impl OfTools {
-    fn read(root: &Path, settings: &Settings, wanted: Option<&str>) -> anyhow::Result<Self> {
+    fn read(root: &Path, settings: &Settings, wanted: Option<&str>, faults: &mut Faults) -> Self {
         let (mut all, mut sources) = (Self::default(), Vec::new());
-        for file in yaml_files(&root.join("tools"))? {
-            let found = all.take(root, &file, settings, wanted)?;
+        for file in faults.noted(Part::Tools, yaml_files(&root.join("tools"))).unwrap_or_default() {
+            let found = all.take(root, &file, settings, wanted, faults);
+            let found = faults.noted(Part::Tools, found).unwrap_or_default();
             sources.extend(found.into_iter().map(|source| (shown(&file), source)));
         }
         let kept = root.join(&settings.database).with_file_name(servers::FOLDER);
@@ -185,8 +240,9 @@ impl OfTools {
             all.doubts.extend(server.doubts());
         }
         let hooks = settings.upkeep.hooks();
-        all.tools.extend(hooks.map_err(|wrong| Misuse::new(format!("baton.toml: [upkeep.budget_hooks]: {wrong}")))?);
-        Ok(all)
+        let hooks = hooks.map_err(|wrong| Misuse::new(format!("baton.toml: [upkeep.budget_hooks]: {wrong}")).into());
+        all.tools.extend(faults.noted(Part::Settings, hooks).into_iter().flatten());
+        all
     }
 
     /// Takes in one file, and answers which MCP servers it names.
@@ -196,6 +252,7 @@ impl OfTools {
         file: &Path,
         settings: &Settings,
         wanted: Option<&str>,
+        faults: &mut Faults,
     ) -> anyhow::Result<Vec<baton_tools::McpSource>> {
         let (mut document, name) = (read_value(file)?, shown(file));
         let mut secrets = BTreeSet::new();
@@ -208,7 +265,7 @@ impl OfTools {
             self.doubts.extend(missing);
             Ok(is_there)
         })?;
-        let parsed = tools_of(file, document)?;
+        let parsed = tools_of(file, document, faults);
         for found in parsed.documents {
             match self.documents.iter_mut().find(|document| document.file == name && document.name == found.name) {
                 Some(document) => {
@@ -226,25 +283,28 @@ impl OfTools {
 }
 
 /// All agents by name, and which of them the project's own files define.
-fn agents(root: &Path) -> anyhow::Result<(BTreeMap<String, Agent>, BTreeSet<String>)> {
+fn agents(root: &Path, faults: &mut Faults) -> (BTreeMap<String, Agent>, BTreeSet<String>) {
     let (mut agents, mut own) = (baton_engine::shipped_agents(), BTreeSet::new());
-    for file in yaml_files(&root.join("agents"))? {
-        for (name, agent) in agents_of(&file)? {
+    for file in faults.noted(Part::Agents, yaml_files(&root.join("agents"))).unwrap_or_default() {
+        for read in faults.noted(Part::Agents, each_agent_of(&file)).unwrap_or_default() {
+            let Some((name, agent)) = faults.noted(Part::Agents, read) else { continue };
             own.insert(name.clone());
             agents.insert(name, agent);
         }
     }
-    Ok((agents, own))
+    (agents, own)
 }
 
 /// Adds the templates of files to those of the settings; what baton.toml says of the same name stands.
-fn templates(root: &Path, settings: &mut Settings) -> anyhow::Result<()> {
-    for file in yaml_files(&root.join("templates"))? {
+fn templates(root: &Path, settings: &mut Settings, faults: &mut Faults) {
+    let templates = faults.each(Part::Other, yaml_files(&root.join("templates")), |file| {
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let template = misfit::read_as(&file, read_value(&file)?, "templates are in docs/guides/configure-email.md")?;
+        Ok((name, template))
+    });
+    for (name, template) in templates {
         settings.tools.templates.entry(name).or_insert(template);
     }
-    Ok(())
 }
 
 /// A word as a shell takes it.
@@ -273,6 +333,11 @@ fn catalogue(root: &Path) -> anyhow::Result<CatalogueFile> {
 
 /// One agent, or several under `agents:`; a file's name is its agent's where it brings none.
 pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
+    each_agent_of(file)?.into_iter().collect()
+}
+
+/// Each by itself: one that cannot be read keeps none of the others from being read.
+fn each_agent_of(file: &Path) -> anyhow::Result<Vec<anyhow::Result<(String, Agent)>>> {
     let document = read_value(file)?;
     let many = match document.get("agents") {
         Some(Value::Array(agents)) => agents.clone(),
@@ -280,18 +345,47 @@ pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
         None => vec![document],
     };
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    many.into_iter()
-        .map(|mut agent| {
-            if let Some(fields) = agent.as_object_mut() {
-                fields.entry("name").or_insert_with(|| Value::String(stem.clone()));
-            }
-            let agent: Agent = misfit::read_as(file, agent, "agents are in docs/concepts/agents.md")?;
-            Ok((agent.name.clone(), agent))
-        })
-        .collect()
+    let read = |mut agent: Value| {
+        if let Some(fields) = agent.as_object_mut() {
+            fields.entry("name").or_insert_with(|| Value::String(stem.clone()));
+        }
+        let agent: Agent = misfit::read_as(file, agent, "agents are in docs/concepts/agents.md")?;
+        Ok((agent.name.clone(), agent))
+    };
+    Ok(many.into_iter().map(read).collect())
 }
 
-fn tools_of(file: &Path, document: Value) -> anyhow::Result<baton_tools::Parsed> {
+/// As many of a file's tools as can be read: where not all can, each is read by itself.
+fn tools_of(file: &Path, document: Value, faults: &mut Faults) -> baton_tools::Parsed {
+    let whole = match parsed(file, document.clone()) {
+        Ok(parsed) => return parsed,
+        Err(error) => error,
+    };
+    let tools = match document {
+        Value::Array(tools) => tools,
+        Value::Object(mut fields) => match fields.remove("tools") {
+            Some(Value::Array(tools)) if fields.is_empty() => tools,
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    };
+    let before = faults.0.len();
+    let mut all = baton_tools::Parsed::default();
+    for tool in tools {
+        let Some(one) = faults.noted(Part::Tools, parsed(file, Value::Array(vec![tool]))) else { continue };
+        all.tools.extend(one.tools);
+        all.unsupported.extend(one.unsupported);
+        all.doubts.extend(one.doubts);
+        all.documents.extend(one.documents);
+        all.sources.extend(one.sources);
+    }
+    if faults.0.len() == before {
+        faults.0.push(Fault { part: Part::Tools, error: whole });
+    }
+    all
+}
+
+fn parsed(file: &Path, document: Value) -> anyhow::Result<baton_tools::Parsed> {
     const OTHERWISE: &str = "tools are in docs/recipes/add-a-tool.md";
     baton_tools::Definition::parse(document).map_err(|error| {
         let message = error.to_string();

@@ -141,7 +141,15 @@ impl Sources {
         let kept_now = content.map(|content| added::keep(tenant, &kept.name, content));
         let beside = kept_now.into_iter().chain(old.and_then(|old| added::forget(tenant, &old))).collect();
         let (name, value) = (kept.name.clone(), kept.as_value());
-        let setting = Setting { tenant: tenant.clone(), topic: Topic::Source, name, value, changes: 0 };
+        let setting = Setting {
+            tenant: tenant.clone(),
+            topic: Topic::Source,
+            name,
+            value,
+            set_by: None,
+            floor: None,
+            changes: 0,
+        };
         let set = self.settings.put(setting, before, beside, self.clock.now()).await.map_err(told)?;
         Ok(self.added.shown(&set))
     }
@@ -229,7 +237,7 @@ impl sources::Sources for Sources {
         let expected = expected.unwrap_or(setting.changes);
         let beside = added::forget(tenant, &Kept::of(setting)).into_iter().collect();
         let now = self.clock.now();
-        self.settings.remove(tenant, (Topic::Source, name), Some(expected), beside, now).await.map_err(told)?;
+        self.settings.remove(tenant, (Topic::Source, name), None, Some(expected), beside, now).await.map_err(told)?;
         Ok(())
     }
 }
@@ -293,6 +301,7 @@ fn told(error: settings::Error) -> Fault {
     match error {
         settings::Error::Refused(reason) => Fault::Refused { reason, hint: None },
         settings::Error::Stale { name } => Fault::Stale { name },
+        settings::Error::Loosened { .. } => Fault::Refused { reason: error.to_string(), hint: None },
         settings::Error::TooMany => Fault::TooMany,
         settings::Error::Records(error) => error.into(),
     }

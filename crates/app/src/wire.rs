@@ -34,6 +34,7 @@ use baton_tools::{Endpoints, Execution, Launch, Registry, Services};
 use serde_json::Value;
 
 use crate::config::{Activate, Upkeep};
+use crate::ending::{self, Unfinished};
 use crate::project::{Project, Ready, Sorted, shown};
 use crate::sources::Added;
 use crate::traces::Traces;
@@ -135,6 +136,7 @@ impl System {
             .with_memory(memory.clone())
             .with_embedder(memory.embedder())
             .with_desk(Arc::new(store.clone()))
+            .sharing(Arc::new(store.clone()))
             .with_execution(Execution { limits: sandbox.limits(), sandbox: Arc::new(sandbox.clone()) });
         let sources = project.servers.iter().map(|server| server.source.clone()).collect();
         let settings_of_tools = baton_tools::Config { secrets, ..settings.tools.clone() }.within(&project.root);
@@ -252,10 +254,11 @@ impl System {
     /// # Errors
     /// [`Stopped`], besides the work's own.
     pub async fn working<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let ending = ending::hear().context("signals cannot be heard")?;
         let until_stopped = async |engine: &Engine| {
             tokio::select! {
                 done = work(engine) => done,
-                Ok(()) = tokio::signal::ctrl_c() => Err(Stopped.into()),
+                () = ending.asked() => Err(Stopped.into()),
             }
         };
         self.serving(until_stopped).await
@@ -267,21 +270,14 @@ impl System {
         let engine = self.engine().await?;
         let traces = Traces::wanted(self, &engine)?;
         let done = work(&engine).await;
-        let stops = async {
-            let stopped = engine.stop().await;
-            if let Some(traces) = traces {
-                traces.close().await;
-            }
-            self.close().await;
-            stopped
-        };
-        let stopped = tokio::select! {
-            stopped = stops => stopped,
-            // Whoever asks twice does not want to wait. What was held counts as spent for a while.
-            Ok(()) = tokio::signal::ctrl_c() => return Err(Stopped.into()),
-        };
+        // Whoever was told to stop does not wait here for longer than it may: `ending` sees to that.
+        let stopped = engine.stop().await;
+        if let Some(traces) = traces {
+            traces.close().await;
+        }
+        self.close().await;
         let done = done?;
-        stopped?;
+        stopped.context(Unfinished)?;
         Ok(done)
     }
 

@@ -15,7 +15,7 @@ pub fn replayed(asked: &[Asked], per_run: usize, concurrency: usize) -> anyhow::
     let scratch = Scratch::new()?;
     crate::commands::wait(async {
         let store = world::store(scratch.path())?;
-        let process = store.join(SystemClock.now()).await?.process;
+        let process = store.join(SystemClock.steady()).await?.process;
         let began = Instant::now();
         each(asked, concurrency, move |run| {
             let store = store.clone();
@@ -37,7 +37,7 @@ pub fn plain(asked: &[Asked], per_run: usize, concurrency: usize) -> anyhow::Res
             async move {
                 // The first entry is the start's; a step has one of its own.
                 for append in run.appends.iter().skip(1) {
-                    log.append(append.entry.clone()).await?;
+                    log.append(append.entry.clone().unwrap_or_default()).await?;
                 }
                 Ok(())
             }

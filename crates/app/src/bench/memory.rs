@@ -36,6 +36,7 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
         let mut corpus = Corpus::new();
         let began = Instant::now();
         let pieces = fill(&memory, &tenant, &mut corpus, size.pieces).await?;
+        anyhow::ensure!(pieces >= size.pieces, "{pieces} pieces can be found and {} were to be searched", size.pieces);
         let indexed = began.elapsed().as_secs_f64();
         let queries: Vec<String> = (0..size.searches).map(|_| corpus.query()).collect();
         let mut report = Map::new();

@@ -13,20 +13,21 @@ use serde_json::{Value, json};
 use super::world::{self, Scratch};
 use super::{Size, rounded};
 
-/// The clinic's booking, with a person's leave before anything is booked.
+/// A booking, with a person's leave before anything is booked. Its tool may be called as often as one likes: a rate would hold
+/// the runs where nobody is asked yet, and what is measured would be the rate.
 const WORKFLOW: &str = r#"
 name: clinic_with_leave
 version: "1"
 nodes:
   - id: check
-    tool: google_calendar
-    parameters: {action: check_availability, date: "{{ date }}", treatment: "{{ treatment }}"}
+    tool: calculator
+    parameters: {expression: "{{ price }} * 1.21"}
   - id: leave
     type: human
     title: "May {{ customer }} have {{ treatment }} on {{ date }}?"
   - id: confirm
-    tool: send_email
-    parameters: {to: "{{ email }}", subject: "Your booking", body: "See you on {{ date }}."}
+    tool: calculator
+    parameters: {expression: "{{ price }} + 1"}
 edges:
   - {from: check, to: leave}
   - {from: leave, to: confirm}
@@ -35,6 +36,10 @@ edges:
 const AT_ONCE: usize = 256;
 /// The longest the signalled runs may take.
 const FINISH_WITHIN: Duration = Duration::from_secs(120);
+/// How long no further run may come to wait before the case is given up.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
+/// How often it is told how many wait.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 pub fn measure(size: Size) -> anyhow::Result<Value> {
     let scratch = Scratch::new()?;
@@ -43,9 +48,14 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
         std::fs::read_dir(scratch.path())?.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum();
     let mut server = spawn(scratch.path(), "parked-serve")?;
     std::thread::sleep(Duration::from_secs(size.watch_seconds));
+    let wait = crate::commands::wait(all_wait(scratch.path(), size.parked));
     let resident = anonymous_memory(server.id());
+    let is_served = server.try_wait()?.is_none();
     let began = Instant::now();
-    let finished = crate::commands::wait(signal(scratch.path(), size.parked, size.parked_signalled));
+    let finished = wait.and_then(|()| {
+        anyhow::ensure!(is_served, "the process that serves the parked runs has ended");
+        crate::commands::wait(signal(scratch.path(), size.parked, size.parked_signalled))
+    });
     let signalled_in = began.elapsed().as_secs_f64();
     server.kill()?;
     server.wait()?;
@@ -62,7 +72,7 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
 
 fn spawn(folder: &Path, part: &str) -> anyhow::Result<Child> {
     let mut process = Command::new(std::env::current_exe()?);
-    Ok(process.args(["part", part]).current_dir(folder).stdout(Stdio::null()).spawn()?)
+    Ok(process.args(["part", part]).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::null()).spawn()?)
 }
 
 /// Memory that is the process's own, the page cache not counted; `None` where the system does not say.
@@ -89,7 +99,7 @@ async fn park(folder: &Path, runs: usize) -> anyhow::Result<f64> {
         starts.spawn(async move {
             let input = json!({
                 "customer": format!("Customer {place}"), "email": format!("c{place}@example.com"),
-                "treatment": "consultation", "date": "tomorrow",
+                "treatment": "consultation", "date": "tomorrow", "price": 40,
             });
             engine.start(world::start(id(place), "clinic_with_leave", &bundle, input)).await
         });
@@ -97,13 +107,46 @@ async fn park(folder: &Path, runs: usize) -> anyhow::Result<f64> {
     while let Some(started) = starts.join_next().await {
         started??;
     }
-    while waiting(&store).await? < runs as u64 {
-        anyhow::ensure!(began.elapsed() < Duration::from_secs(1_800), "the runs do not come to wait");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    come_to_wait(&store, runs as u64).await?;
     let took = began.elapsed().as_secs_f64();
     engine.stop().await?;
     Ok(took)
+}
+
+/// Waits until all runs wait, for as long as there are more of them from time to time.
+async fn come_to_wait(store: &baton_store::sqlite::Store, runs: u64) -> anyhow::Result<()> {
+    let (mut most, mut grew, mut told) = (0, Instant::now(), Instant::now());
+    loop {
+        let now = waiting(store).await?;
+        if now >= runs {
+            return Ok(());
+        }
+        if now > most {
+            (most, grew) = (now, Instant::now());
+        }
+        if grew.elapsed() > STALLED_AFTER {
+            let counts = store.counts().await?;
+            let counts: Vec<String> = counts.iter().map(|(state, count)| format!("{count} {state}")).collect();
+            let stalled = STALLED_AFTER.as_secs();
+            anyhow::bail!(
+                "{most} of {runs} runs have come to wait, and no more for {stalled} s: {}",
+                counts.join(", ")
+            );
+        }
+        if told.elapsed() > TOLD_EVERY {
+            told = Instant::now();
+            super::progress(format_args!("{now} of {runs} runs wait"));
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What is measured is a process that serves so many runs that wait, and no others.
+async fn all_wait(folder: &Path, runs: usize) -> anyhow::Result<()> {
+    let store = world::store(folder)?;
+    let waiting = waiting(&store).await?;
+    anyhow::ensure!(waiting == runs as u64, "{waiting} of {runs} runs wait where memory is read");
+    Ok(())
 }
 
 async fn waiting(store: &baton_store::sqlite::Store) -> anyhow::Result<u64> {
@@ -115,11 +158,11 @@ fn id(place: usize) -> RunId {
     RunId::new(format!("parked-{place}"))
 }
 
-/// The fresh process: it serves the database until it is killed.
+/// The fresh process: it serves the database until it is killed, or nobody is left who would.
 pub async fn serve() -> anyhow::Result<()> {
     let store = world::store(Path::new("."))?;
     let _engine = world::engine(&store, Arc::new(store.clone())).await?;
-    std::future::pending().await
+    world::served().await
 }
 
 /// Answers so many of the parked runs, spread over all of them, and waits until they have ended.
@@ -131,7 +174,7 @@ pub async fn signal(folder: &Path, runs: usize, count: usize) -> anyhow::Result<
     for run in &chosen {
         let answer = Incoming::Answer {
             node: Address::outer("leave"),
-            by: "bench".to_owned(),
+            by: "bench".into(),
             decision: Decision::Approve { note: String::new() },
         };
         let submit = Submit {
@@ -150,6 +193,30 @@ pub async fn signal(folder: &Path, runs: usize, count: usize) -> anyhow::Result<
             anyhow::ensure!(began.elapsed() < FINISH_WITHIN, "`{run}` was answered and has not ended");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        let head = store.run(&world::tenant(), run).await?;
+        anyhow::ensure!(
+            head.is_some_and(|head| head.state == State::Completed),
+            "`{run}` was answered and not completed"
+        );
     }
+    let (left, waiting) = ((runs - chosen.len()) as u64, waiting(&store).await?);
+    anyhow::ensure!(waiting == left, "{waiting} runs wait, and {left} were not answered");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than any shipped tool with a rate lets through in a minute.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_rate_holds_parked_runs_back() {
+        let scratch = Scratch::new().expect("a folder");
+        park(scratch.path(), 220).await.expect("all come to wait");
+        all_wait(scratch.path(), 220).await.expect("all wait");
+        let store = world::store(scratch.path()).expect("opens");
+        let engine = world::engine(&store, Arc::new(store.clone())).await.expect("begins");
+        signal(scratch.path(), 220, 22).await.expect("those that were answered end, and no others");
+        engine.stop().await.expect("stops");
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use baton_core::time::Time;
+use baton_ports::clock::Steady;
 use baton_ports::journal::{
     AggregateId, Append, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit, Submitted,
 };
@@ -41,12 +42,12 @@ impl Recorder {
 
 #[async_trait]
 impl Journal for Recorder {
-    async fn join(&self, now: Time) -> Result<Lease, Error> {
-        self.inner.join(now).await
+    async fn join(&self, steady: Steady) -> Result<Lease, Error> {
+        self.inner.join(steady).await
     }
 
-    async fn renew(&self, process: ProcessId, now: Time) -> Result<Lease, Error> {
-        self.inner.renew(process, now).await
+    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error> {
+        self.inner.renew(process, steady).await
     }
 
     async fn leave(&self, process: ProcessId) -> Result<(), Error> {
@@ -71,21 +72,31 @@ impl Journal for Recorder {
         aggregate: &AggregateId,
         process: ProcessId,
         fold: u32,
-        now: Time,
+        steady: Steady,
     ) -> Result<Option<Claimed>, Error> {
-        self.inner.claim(aggregate, process, fold, now).await
+        self.inner.claim(aggregate, process, fold, steady).await
     }
 
-    async fn release(&self, ownership: Ownership) -> Result<(), Error> {
-        self.inner.release(ownership).await
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error> {
+        self.inner.release(ownership, wake_at).await
     }
 
     async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error> {
         self.inner.inbox(handle, after).await
     }
 
-    async fn due(&self, process: ProcessId, now: Time, limit: usize) -> Result<Vec<AggregateId>, Error> {
-        self.inner.due(process, now, limit).await
+    async fn due(
+        &self,
+        process: ProcessId,
+        now: Time,
+        steady: Steady,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, Error> {
+        self.inner.due(process, now, steady, limit).await
+    }
+
+    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
+        self.inner.astray(now, from, limit).await
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

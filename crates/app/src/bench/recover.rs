@@ -36,6 +36,7 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
     process
         .args(["part", "recover-begin", &size.recover.to_string()])
         .current_dir(scratch.path())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped());
     let mut child = process.spawn()?;
     let Some(output) = child.stdout.take() else { anyhow::bail!("the started process has no output") };
@@ -45,8 +46,19 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
     child.kill()?;
     child.wait()?;
     anyhow::ensure!(line.trim() == "in flight", "the started process did not get its runs into flight");
+    let in_flight = crate::commands::wait(unfinished(scratch.path()))?;
+    anyhow::ensure!(in_flight > 0, "all {} runs had ended before the process was killed", size.recover);
+    super::progress(format_args!("{in_flight} of {} runs were in flight when their process was killed", size.recover));
     let (first, all) = crate::commands::wait(finish(scratch.path(), size.recover))?;
-    Ok(json!({ "runs": size.recover, "seconds_to_first_new": rounded(first), "seconds_to_all": rounded(all) }))
+    Ok(
+        json!({ "runs": size.recover, "in_flight": in_flight, "seconds_to_first_new": rounded(first), "seconds_to_all": rounded(all) }),
+    )
+}
+
+/// Runs that have not ended.
+async fn unfinished(folder: &Path) -> anyhow::Result<u64> {
+    let counts = world::store(folder)?.counts().await?;
+    Ok(counts.into_iter().filter(|(state, _)| !state.is_end()).map(|(_, count)| count).sum())
 }
 
 /// The process that is killed.
@@ -66,7 +78,7 @@ pub async fn begin(runs: usize) -> anyhow::Result<()> {
         started??;
     }
     crate::print::line("in flight");
-    std::future::pending().await
+    world::served().await
 }
 
 /// Seconds from opening the database to the first new entry, and to the last run's end.
@@ -81,7 +93,7 @@ pub async fn finish(folder: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
             Ok(Recorded::Entry { .. }) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
                 first = Some(began.elapsed().as_secs_f64());
             }
-            Ok(Recorded::Refused { .. } | Recorded::Plain { .. }) => {}
+            Ok(Recorded::Refused { .. } | Recorded::Taken { .. } | Recorded::Plain { .. }) => {}
             Err(closed) => return Err(closed.into()),
         }
     }

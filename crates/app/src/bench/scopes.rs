@@ -36,6 +36,7 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
         engine.stop().await?;
         let answered: Vec<_> = recorder.take().into_iter().flat_map(|asked| asked.answered).collect();
         let between: Vec<f64> = answered.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e6).collect();
+        anyhow::ensure!(between.len() >= size.items, "{} commits cannot hold {} steps", between.len(), size.items);
         let compared = COMPARED.min(between.len() / 4);
         // The very first steps also warm caches up: those behind them are compared.
         let mut first = between[compared / 4..compared + compared / 4].to_vec();

@@ -1,7 +1,8 @@
 //! What a measurement runs in: a fresh store in a scratch folder, the shipped tools, scripted models.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use baton_core::bundle::Hash;
 use baton_core::definition;
@@ -19,13 +20,17 @@ use serde_json::Value;
 
 pub const TENANT: &str = "bench";
 
+/// Folders that are there now.
+static SCRATCHES: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
 /// A folder that goes with the value.
-pub struct Scratch(std::path::PathBuf);
+pub struct Scratch(PathBuf);
 
 impl Scratch {
     pub fn new() -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("baton-bench-{}", uuid::Uuid::now_v7()));
         std::fs::create_dir_all(&folder)?;
+        scratches().insert(folder.clone());
         Ok(Self(folder))
     }
 
@@ -38,6 +43,18 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is the temporary folder's to clean.
         let _ = std::fs::remove_dir_all(&self.0);
+        scratches().remove(&self.0);
+    }
+}
+
+fn scratches() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    SCRATCHES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the folders of a case that was given up.
+pub fn sweep() {
+    for folder in scratches().iter() {
+        let _ = std::fs::remove_dir_all(folder);
     }
 }
 
@@ -47,7 +64,7 @@ pub fn store(folder: &Path) -> anyhow::Result<Store> {
 
 /// The shipped tools over a store.
 fn tools(store: &Store) -> anyhow::Result<Registry> {
-    let services = Services::new(Arc::new(store.clone()), Arc::new(SystemClock));
+    let services = Services::new(Arc::new(store.clone()), Arc::new(SystemClock)).sharing(Arc::new(store.clone()));
     Ok(Registry::new(baton_tools::Config::default(), &services)?)
 }
 
@@ -67,6 +84,13 @@ pub async fn engine(store: &Store, journal: Arc<dyn Journal>) -> anyhow::Result<
         library: Library::new(Arc::new(store.clone())),
     };
     Ok(Engine::begin(world, baton_engine::Options::default()).await?)
+}
+
+/// Serves until whoever started this process has gone or kills it: its end of the pipe closes.
+pub async fn served() -> anyhow::Result<()> {
+    let closed = || std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+    tokio::task::spawn_blocking(closed).await??;
+    Ok(())
 }
 
 /// Saves a workflow written as YAML and says its bundle's hash.

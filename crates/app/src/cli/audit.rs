@@ -95,7 +95,7 @@ pub enum AuditStatus {
 }
 
 /// Something by which a person can be told apart.
-fn identifier(text: &str) -> Result<String, String> {
+pub(super) fn identifier(text: &str) -> Result<String, String> {
     let text = text.trim();
     match text.chars().count() >= baton_core::audit::IDENTIFIER_CHARS_MIN {
         true => Ok(text.to_owned()),

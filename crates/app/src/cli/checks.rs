@@ -81,6 +81,16 @@ pub struct Bench {
 
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Also compare every index of the database with its table, which takes several times as long.
+    #[arg(long)]
+    pub full: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
     /// As JSON.
     #[arg(long)]
     pub json: bool,

@@ -90,7 +90,7 @@ async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit
 async fn decide(project: &Project, args: ApprovalsDecide, approved: bool) -> anyhow::Result<Exit> {
     let request = find(project, &args.id).await?;
     let ApprovalsDecide { by, reason: note, detach, json, .. } = args;
-    let incoming = request.about.decided(by.clone(), approved, note);
+    let incoming = request.about.decided(by.clone().into(), approved, note);
     let act = RunsAct { run: request.run.to_string(), by, detach, json };
     act::run(project, &act, incoming).await
 }

@@ -21,7 +21,8 @@ pub async fn run(folder: &Path, args: Audit) -> anyhow::Result<Exit> {
         Audit::Show { seq, of } => show(&Trail::open(&project, &of)?, seq, of.json).await,
         Audit::Verify { expect, of } => verify::run(&Trail::open(&project, &of)?, expect, of.json).await,
         Audit::Erase { person, also, by, of } => {
-            erase::run(&Trail::open(&project, &of)?, Person { id: person, also }, &by, of.json).await
+            erase::run(&Trail::open(&project, &of)?, Person { id: person, also, ..Person::default() }, &by, of.json)
+                .await
         }
     }
 }

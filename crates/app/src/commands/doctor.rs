@@ -5,12 +5,14 @@ mod machine;
 mod programs;
 mod reach;
 mod services;
+mod unread;
 mod work;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use baton_ports::clock::SystemClock;
+use baton_store::sqlite::Depth;
 use serde::Serialize;
 use serde_json::json;
 
@@ -21,9 +23,17 @@ use crate::{Exit, config, print, wire};
 pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
     let mut checks = machine::checks(folder);
     if let Some(project) = project(folder, &mut checks) {
+        // First of all: what else asks the database would only run into it.
+        let pages = work::pages(&project, if args.full { Depth::Full } else { Depth::Quick }).await;
+        let is_readable = pages.iter().all(|check| check.state != State::Fail);
+        checks.extend(pages);
+        if !is_readable {
+            return Ok(told(checks, args.json));
+        }
         checks.push(workflows(&project).await);
         checks.extend(names(&project));
         checks.extend(triggers(&project));
+        checks.extend(unread::checks(&project));
         checks.extend(reach::models(&project).await);
         checks.push(reach::mail(&project).await);
         checks.extend(composio::checks(&project).await);
@@ -32,14 +42,18 @@ pub async fn run(folder: &Path, args: Doctor) -> anyhow::Result<Exit> {
         checks.push(programs::check(&project).await);
         checks.extend(work::checks(&project).await);
     }
+    Ok(told(checks, args.json))
+}
+
+fn told(mut checks: Vec<Check>, as_json: bool) -> Exit {
     told_once(&mut checks);
     let is_well = checks.iter().all(|check| check.state != State::Fail);
-    if args.json {
+    if as_json {
         print::pretty(&json!({ "ok": is_well, "checks": checks }));
     } else {
         checks.iter().for_each(tell);
     }
-    Ok(if is_well { Exit::Completed } else { Exit::Failed })
+    if is_well { Exit::Completed } else { Exit::Failed }
 }
 
 /// What was looked at, and what was seen.

@@ -17,7 +17,7 @@ pub fn run(args: &Eval) -> anyhow::Result<Exit> {
     let names = Document::new(&input, SystemClock.now().to_timestamp());
     let misread = |error: ParseError| misread(&args.expression, &error);
     let value = match args.language {
-        EvalLanguage::Jmespath => match jmespath::search(&args.expression, &input) {
+        EvalLanguage::Jmespath => match jmespath::search_as_condition(&args.expression, &input) {
             Ok(value) => value,
             Err(jmespath::SearchError::Parse(error)) => return Err(misread(error).into()),
             Err(jmespath::SearchError::Eval(error)) => return Err(unmet(&error).into()),

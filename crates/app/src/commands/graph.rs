@@ -4,7 +4,7 @@ use std::path::Path;
 
 use baton_core::definition::{self, Checked};
 use baton_core::expr::nearest;
-use baton_core::graph::{Workflow, dot, levels, mermaid};
+use baton_core::graph::{Workflow, dot, levels_text, mermaid};
 
 use crate::cli::{Graph, GraphFormat};
 use crate::project::{Project, Source, read, shown};
@@ -17,12 +17,7 @@ pub fn run(folder: &Path, args: &Graph) -> anyhow::Result<Exit> {
     match args.format {
         GraphFormat::Mermaid => print::line(mermaid(&workflow).trim_end()),
         GraphFormat::Dot => print::line(dot(&workflow).trim_end()),
-        GraphFormat::Levels => {
-            for level in levels(&workflow.graph) {
-                let ids: Vec<&str> = level.iter().map(|place| workflow.graph.node(*place).id.as_str()).collect();
-                print::line(ids.join(" "));
-            }
-        }
+        GraphFormat::Levels => print::line(levels_text(&workflow.graph).trim_end()),
     }
     Ok(Exit::Completed)
 }

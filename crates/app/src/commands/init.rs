@@ -1,6 +1,6 @@
 //! `baton init`: a small project that works.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
@@ -33,13 +33,7 @@ pub fn workflows() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 pub fn run(args: &Init) -> anyhow::Result<Exit> {
     let folder = &args.folder;
-    refuse_used(folder)?;
-    for (name, text) in FILES {
-        let file = folder.join(name);
-        if let Some(parent) = file.parent() {
-            std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", shown(parent)))?;
-        }
-        std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;
+    for file in make(folder)? {
         print::line(format_args!("  {}", shown(&file)));
     }
     let at = in_shell(&shown(folder));
@@ -49,6 +43,21 @@ pub fn run(args: &Init) -> anyhow::Result<Exit> {
     ));
     print::line(format_args!("  baton -C {at} test"));
     Ok(Exit::Completed)
+}
+
+/// Writes a new project into a folder that is empty or not there, and answers which files it has.
+pub fn make(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    refuse_used(folder)?;
+    let mut files = Vec::with_capacity(FILES.len());
+    for (name, text) in FILES {
+        let file = folder.join(name);
+        if let Some(parent) = file.parent() {
+            std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", shown(parent)))?;
+        }
+        std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;
+        files.push(file);
+    }
+    Ok(files)
 }
 
 /// Where commands that were tried before keep their database.

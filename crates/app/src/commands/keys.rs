@@ -127,7 +127,7 @@ async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Resu
     let inherits = system.settings.inherit_budget(&**system.purse.limits(), &system.tenant, ids, now).await?;
     if !system.store.rotate(&old.id, until, &new.key, &new.hash).await? {
         if inherits {
-            system.settings.remove(&system.tenant, (Topic::Budget, &new.key.id), None, Vec::new(), now).await?;
+            system.settings.remove(&system.tenant, (Topic::Budget, &new.key.id), None, None, Vec::new(), now).await?;
         }
         let hint = format!("`baton keys create {}` makes one anew", crate::project::in_shell(&old.name));
         return Err(Misuse::new(format!("`{}` is not good any more, so it is not rotated", old.id)).hint(hint).into());

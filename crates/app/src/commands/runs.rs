@@ -91,7 +91,9 @@ fn answer(
     if node.contains('#') {
         let effect = call(node)?;
         return match (approve, reject, form) {
-            (true, false, None) | (false, true, None) => Ok(Incoming::Approve { effect, by, approved: approve, note }),
+            (true, false, None) | (false, true, None) => {
+                Ok(Incoming::Approve { effect, by: by.into(), approved: approve, note })
+            }
             (false, false, Some(form)) => Ok(Incoming::Fill { effect, by, form }),
             _ => Err(Misuse::new(
                 "a call is given leave with --approve or what it asks with --form JSON, or refused it with --reject",
@@ -105,7 +107,7 @@ fn answer(
         (false, false, Some(form)) => Decision::Fill { form },
         _ => return Err(Misuse::new("say one of --approve, --reject and --form JSON").into()),
     };
-    Ok(Incoming::Answer { node: Address::parse(node), by, decision })
+    Ok(Incoming::Answer { node: Address::parse(node), by: by.into(), decision })
 }
 
 pub fn resolution(done: Option<Value>, not_done: bool, repeat: bool) -> anyhow::Result<Resolution> {

@@ -73,7 +73,7 @@ async fn act(system: &System, triggers: &Triggers, args: Schedules) -> anyhow::R
         Schedules::Run(SchedulesOne { name, json }) => {
             let schedule = find(system, &name).await?;
             let command = uuid::Uuid::now_v7().to_string();
-            let run = triggers.run_schedule(tenant, &schedule.name, &command, now).await?;
+            let run = triggers.run_schedule(tenant, &schedule.name, (&command, None), now).await?;
             match json {
                 true => print::pretty(&json!({ "execution_id": run })),
                 false => print::line(format_args!("begun as {run}; `{} runs show {run}` shows it", system.command)),
@@ -87,7 +87,7 @@ async fn act(system: &System, triggers: &Triggers, args: Schedules) -> anyhow::R
 
 async fn enable(system: &System, triggers: &Triggers, one: &SchedulesOne, on: bool, now: Time) -> anyhow::Result<()> {
     let schedule = find(system, &one.name).await?;
-    let schedule = triggers.enable_schedule(&system.tenant, &schedule.name, on, now).await?;
+    let schedule = triggers.enable_schedule(&system.tenant, &schedule.name, on, None, now).await?;
     let shown = told(system, triggers, &schedule, 1, now).await?;
     if one.json {
         print::pretty(&shown);

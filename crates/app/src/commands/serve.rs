@@ -1,10 +1,12 @@
 //! `baton serve`: the process that moves runs and answers requests, until it is told to stop.
 
+mod place;
 mod ready;
 mod reload;
 mod rounds;
 mod upkeep;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,12 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use baton_core::id::TenantId;
 use baton_engine::Engine;
 use baton_engine::settings::Settings;
+use baton_ports::backoff::Backoff;
 use baton_ports::keys::{DAYS_DEFAULT, Keys, Role};
 use baton_server::jwt::Judge;
 use baton_server::{Door, Files, House, Limits, Mint, NewKey, Returned, Returning, Work};
+use baton_store::sqlite::{self, Depth, Store};
 use baton_tools::composio::State;
+use baton_tools::{Language, Mailer};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -30,29 +36,41 @@ use super::knowledge::outside::Shelf;
 use crate::project::Project;
 use crate::sources::Sources;
 use crate::wire::System;
-use crate::{Exit, Misuse, cli, metrics, print};
+use crate::{Exit, Misuse, cli, ending, metrics, print};
 
 /// How often it is looked for what tenants set in other processes.
 const TAKE_IN: Duration = Duration::from_secs(2);
+/// A larger database is not looked through at each start: it would be read for many seconds.
+const LOOKED_THROUGH_BYTES_MAX: u64 = 1 << 30;
+/// How long requests under way may take once it is told to stop: half of what there is until it must have ended.
+const DRAIN: Duration = Duration::from_secs(ending::LIMIT.as_secs() / 2);
 
 pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     // Before anything counts, or the first counts are lost.
     let metrics = metrics::install()?;
+    place::check(folder, args.init)?;
     // What changes while it is read is read again.
     let seen = reload::Prints::of(folder);
     let project = Project::open(folder)?;
+    crate::config::unread::warn(&project.database());
     let mut system = System::open(&project)?;
     let saved = system.save(&project).await?;
     if let Some(note) = saved.workflows.note() {
         print::note(format_args!("note: {note}"));
     }
     metrics::watch(Arc::new(system.store.clone()), system.tenant.clone()).await;
-    let config = project.settings.serve.clone().within(&project.root);
+    let mut config = project.settings.serve.clone().within(&project.root);
     config.check().map_err(Misuse::new)?;
     let tokens = Judge::new(project.settings.serve.jwt.clone(), system.clock.clone()).map_err(Misuse::new)?;
     let listener = listen(&args.listen).await?;
     let at = listener.local_addr().context("the address it listens at cannot be read")?;
     let url = format!("{}://{at}", if config.tls.is_some() { "https" } else { "http" });
+    if config.public_url.is_none() && at.ip().is_loopback() {
+        config.public_url = Some(url.clone());
+    }
+    let mail = Arc::new(
+        Mailer::new(&project.settings.tools, system.clock.clone()).map_err(|error| Misuse::new(error.to_string()))?,
+    );
     let files = watch::Sender::new(Arc::new(reload::files(&project, &system)?));
     let (sources, wants) = Sources::of(&project, &system);
     let sources = Arc::new(sources);
@@ -60,16 +78,17 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         system.keep_triggers(&project, &saved.workflows, engine, true).await?;
         let secret = first_key(&system).await?;
         // Whoever reads that we are there may tell us to stop at once.
-        let stop = told_to_stop().context("signals cannot be heard")?;
+        let stop = ending::hear().context("signals cannot be heard")?.asked();
         announce(&url, saved.versions.len(), &system, secret.as_deref(), args.json);
+        look_through(&project.database(), &system.store);
+        let limits = Limits { drain: DRAIN, ..config.limits() };
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
         let metrics = metrics::at_scrape(metrics, system.purse.clone(), system.tenant.clone());
-        let door =
-            Door::new(system.models.clone(), known, system.clock.clone(), metrics, Limits::default(), config.clone())
-                .with_checks(ready::checks(&system))
-                .by_tiers(system.roster.clone())
-                .with_work(work(&project, &system, engine, files.subscribe()))
-                .with_house(house(&project, &system, &sources));
+        let door = Door::new(system.models.clone(), known, system.clock.clone(), metrics, limits, config.clone())
+            .with_checks(ready::checks(&system))
+            .by_tiers(system.roster.clone())
+            .with_work(work(&project, &system, engine, files.subscribe()))
+            .with_house(house(&project, &system, &sources, mail));
         let door = match tokens {
             Some(judge) => door.with_tokens(judge),
             None => door,
@@ -101,13 +120,38 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
     Ok(Exit::Completed)
 }
 
+/// Looks at every page of the database beside what is served, so that damage is known before somebody meets it.
+fn look_through(database: &Path, store: &Store) {
+    let (path, store) = (database.to_owned(), store.clone());
+    let bytes = path.metadata().map_or(0, |about| about.len());
+    if bytes > LOOKED_THROUGH_BYTES_MAX {
+        tracing::info!(bytes, "the database is too large to be looked through at each start; `baton doctor` does");
+        return;
+    }
+    let looks = move || match sqlite::check(&path, Depth::Quick) {
+        Ok(findings) => {
+            if let Some(finding) = findings.into_iter().next() {
+                store.report_damage(finding);
+            }
+        }
+        Err(error) => tracing::warn!(%error, "the database could not be looked through"),
+    };
+    // A thread of its own: nobody waits for it when the process ends.
+    if let Err(error) = std::thread::Builder::new().name("baton-look".into()).spawn(looks) {
+        tracing::warn!(%error, "the database could not be looked through");
+    }
+}
+
 /// Goes by what tenants set in other processes, soon after.
 async fn take_in(settings: &Settings) -> Infallible {
+    let (mut wait, mut backoff) = (TAKE_IN, Backoff::from(TAKE_IN));
     loop {
-        tokio::time::sleep(TAKE_IN).await;
-        if let Err(error) = settings.take_in().await {
+        tokio::time::sleep(wait).await;
+        let taken_in = settings.take_in().await;
+        if let Err(error) = &taken_in {
             tracing::warn!(%error, "what tenants set cannot be read; what held holds, and it is tried again");
         }
+        wait = backoff.after(&taken_in, TAKE_IN);
     }
 }
 
@@ -129,23 +173,30 @@ fn work(project: &Project, system: &System, engine: &Engine, files: watch::Recei
 }
 
 /// What is looked at and set by who runs the house.
-fn house(project: &Project, system: &System, sources: &Arc<Sources>) -> House {
+fn house(project: &Project, system: &System, sources: &Arc<Sources>, mail: Arc<Mailer>) -> House {
     let settings = project.settings.clone();
+    let language = settings.tools.language;
+    let languages: BTreeMap<TenantId, Language> =
+        settings.tools.tenants.iter().filter_map(|(tenant, own)| Some((tenant.clone(), own.language?))).collect();
     House {
         tools: system.tools.clone(),
         catalogue: system.tools.clone(),
         connections: system.tools.clone(),
         sources: sources.clone(),
         zone_of: Arc::new(move |tenant| settings.zone(tenant)),
+        language_of: Arc::new(move |tenant| languages.get(tenant).copied().unwrap_or(language).tag()),
+        embedder: system.memory.embedder(),
         budget: Arc::new(system.store.clone()),
         allowed: system.purse.limits().clone(),
         circuits: Arc::new(system.store.clone()),
         audit: Arc::new(system.store.clone()),
+        erasure: Arc::new(system.store.clone()),
         keys: Arc::new(system.store.clone()),
         mint: mint(system),
         settings: system.settings.clone(),
         memory: system.memory.clone(),
         knowledge: Arc::new(Shelf::of(project, system)),
+        mail,
     }
 }
 
@@ -221,27 +272,4 @@ fn announce(url: &str, workflows: usize, system: &System, secret: Option<&str>, 
         ));
     }
     print::line("Ctrl-C stops it: requests under way finish, runs go on at the next start.");
-}
-
-/// Hears from now on whether the process is asked to end, by a person or by its supervisor; ready once it is.
-#[cfg(unix)]
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let (mut interrupted, mut terminated) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    Ok(async move {
-        tokio::select! {
-            _ = interrupted.recv() => {}
-            _ = terminated.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
 }

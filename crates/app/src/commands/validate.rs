@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
+use baton_core::definition::{self, Catalog, Checked, Code, Diagnostic, Severity};
 use baton_ports::clock::SystemClock;
 use serde_json::{Value, json};
 
 use crate::cli::Validate;
 use crate::config::Settings;
-use crate::project::{self, Doubt, Project, Server, Source, Triggers, shown};
+use crate::project::{self, Doubt, Fault, Part, Project, Server, Source, Triggers, shown};
 use crate::{Exit, Misuse, print, wire};
 
 /// What was found.
@@ -19,8 +19,10 @@ struct Found {
     reports: Vec<Report>,
     /// What projects name and nobody has.
     doubts: Vec<Doubt>,
-    /// Of files that are no workflows.
+    /// Of triggers.
     faults: Vec<anyhow::Error>,
+    /// Of the settings, and of other files that are no workflows.
+    unread: Vec<anyhow::Error>,
 }
 
 /// What came of one file.
@@ -56,15 +58,25 @@ fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
     let mut found = Found::default();
     for path in paths {
         if path.is_dir() || path == folder {
-            let project = projects.at(path)?;
-            if !project.is_there() {
+            let Opened { project, faults } = projects.at(path)?;
+            if faults.is_empty() && !project.is_there() {
                 return Err(project.not_there().into());
             }
-            found.reports.extend(of_project(project)?);
+            let parts: Vec<Part> = faults.iter().map(|fault| fault.part).collect();
+            found.unread.extend(faults.drain(..).map(|fault| fault.error));
+            match of_project(project, &parts) {
+                Ok(reports) => found.reports.extend(reports),
+                // Where something cannot be read, what follows from that is no news.
+                Err(error) if parts.is_empty() => return Err(error),
+                Err(_) => {}
+            }
             // `baton serve` does not start with one that cannot be read.
-            found.faults.extend(Triggers::read(&project.root).err());
-            let models = wire::models(project, Arc::new(SystemClock))?;
-            found.doubts.extend(project.doubts(&models, &project.tenant()?));
+            found.faults.extend(Triggers::read_all(&project.root).1);
+            match wire::models(project, Arc::new(SystemClock)).and_then(|models| Ok((models, project.tenant()?))) {
+                Ok((models, tenant)) => found.doubts.extend(project.doubts(&models, &tenant)),
+                Err(error) if parts.is_empty() => return Err(error),
+                Err(_) => {}
+            }
             found.doubts.extend(project.servers.iter().filter_map(Server::silence));
         } else {
             found.reports.push(of_file(path, &mut projects)?);
@@ -75,21 +87,36 @@ fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
 
 /// Projects that were opened, so that many files of one are checked against it without reading it anew.
 #[derive(Default)]
-struct Projects(BTreeMap<PathBuf, Project>);
+struct Projects(BTreeMap<PathBuf, Opened>);
+
+struct Opened {
+    project: Project,
+    faults: Vec<Fault>,
+}
 
 impl Projects {
-    fn at(&mut self, root: &Path) -> anyhow::Result<&Project> {
+    fn at(&mut self, root: &Path) -> anyhow::Result<&mut Opened> {
         if !self.0.contains_key(root) {
-            self.0.insert(root.to_owned(), Project::open(root)?);
+            let (project, faults) = Project::open_all(root)?;
+            self.0.insert(root.to_owned(), Opened { project, faults });
         }
-        self.0.get(root).ok_or_else(|| Misuse::new(format!("{} cannot be opened", shown(root))).into())
+        self.0.get_mut(root).ok_or_else(|| Misuse::new(format!("{} cannot be opened", shown(root))).into())
     }
 }
 
-fn of_project(project: &Project) -> anyhow::Result<Vec<Report>> {
+fn of_project(project: &Project, unread: &[Part]) -> anyhow::Result<Vec<Report>> {
     let mut catalog = wire::whole_catalog(project)?;
     let mut reports: Vec<Report> =
         project.check(&mut catalog).into_iter().map(|(source, checked)| report(source, checked)).collect();
+    // What a file may define that cannot be read is not said to be missing.
+    let may_be_there = |code: Code| match code {
+        Code::UnknownAgent => unread.contains(&Part::Agents),
+        Code::UnknownTool => unread.contains(&Part::Tools),
+        _ => false,
+    };
+    for report in &mut reports {
+        report.checked.diagnostics.retain(|found| !may_be_there(found.code));
+    }
     reports.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(reports)
 }
@@ -98,7 +125,10 @@ fn of_file(path: &Path, projects: &mut Projects) -> anyhow::Result<Report> {
     let source = Source { text: project::read(path)?, file: path.to_owned() };
     let catalog = match project_of(path) {
         Some(root) => {
-            let project = projects.at(&root)?;
+            let Opened { project, faults } = projects.at(&root)?;
+            if !faults.is_empty() {
+                return Err(faults.swap_remove(0).error);
+            }
             let mut catalog = wire::whole_catalog(project)?;
             project.check(&mut catalog);
             catalog
@@ -152,7 +182,7 @@ struct Counts {
 impl Counts {
     fn of(all: &Found) -> Self {
         let mut counts = Self { workflows: all.reports.len(), warnings: all.doubts.len(), ..Self::default() };
-        counts.errors += all.faults.len();
+        counts.errors += all.faults.len() + all.unread.len();
         for found in all.reports.iter().flat_map(|report| &report.checked.diagnostics) {
             match found.severity {
                 Severity::Error => counts.errors += 1,
@@ -181,6 +211,7 @@ impl Counts {
 }
 
 fn tell(all: &Found, counts: &Counts) {
+    all.unread.iter().for_each(print::error);
     for report in &all.reports {
         for found in &report.checked.diagnostics {
             let text = definition::render(found, &report.file, &report.text);
@@ -217,11 +248,13 @@ fn as_json(all: &Found, counts: &Counts, is_ok: bool) -> Value {
             "diagnostics": report.checked.diagnostics,
         })
     });
+    let faults: Vec<String> = all.unread.iter().chain(&all.faults).map(|fault| format!("{fault:#}")).collect();
     json!({
         "ok": is_ok,
+        "error": all.unread.first().map(ToString::to_string),
         "files": files.collect::<Vec<_>>(),
         "doubts": all.doubts,
-        "faults": all.faults.iter().map(|fault| format!("{fault:#}")).collect::<Vec<_>>(),
+        "faults": faults,
         "errors": counts.errors,
         "drafts": counts.drafts,
         "warnings": counts.warnings,

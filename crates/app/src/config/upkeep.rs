@@ -35,6 +35,14 @@ pub struct Retention {
     pub effects_days: u32,
     /// Why each model was chosen, and what it cost.
     pub decisions_days: u32,
+    /// Conversations with all that was said, from when they closed on.
+    pub conversations_days: u32,
+    /// Runs with their journals, from when they ended on.
+    pub runs_days: u32,
+    /// What memory keeps of conversations that are over and of what agents did.
+    pub memory_days: u32,
+    /// Rows of the audit trail. The chain then begins at the last row that is gone.
+    pub audit_days: u32,
 }
 
 impl Upkeep {
@@ -70,6 +78,14 @@ impl Default for Upkeep {
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { messages_days: 90, effects_days: 90, decisions_days: 90 }
+        Self {
+            messages_days: 90,
+            effects_days: 90,
+            decisions_days: 90,
+            conversations_days: 90,
+            runs_days: 90,
+            memory_days: 0,
+            audit_days: 3_650,
+        }
     }
 }

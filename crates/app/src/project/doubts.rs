@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::misfit::{place_of_text, place_of_tool};
 use super::{Project, Triggers};
-use crate::wire;
+use crate::{print, wire};
 
 /// Something that is probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +40,29 @@ impl Project {
         doubts.extend(self.of_secrets());
         doubts.extend(self.of_triggers());
         doubts.extend(self.tool_doubts.iter().cloned());
+        doubts.extend(self.of_addresses());
         doubts
+    }
+
+    /// OpenAPI documents whose servers lie where a server that only a document names may not.
+    fn of_addresses(&self) -> Vec<Doubt> {
+        let outbound = &self.settings.tools.outbound;
+        let of_document = |document: &super::Document| {
+            let tools = self.tools.iter().filter(|tool| document.tools.iter().any(|name| name == tool.name()));
+            let refused: Vec<String> = tools.filter_map(|tool| tool.refused(outbound)).collect();
+            let why = refused.first()?;
+            let message = format!(
+                "calls of {} of `{}` are refused (ADDRESS_NOT_ALLOWED), since only its document names the server: {why}",
+                print::counted(refused.len(), "tool"),
+                document.name
+            );
+            Some(Doubt {
+                place: place_of_tool(&document.file, &document.name, "document"),
+                message,
+                hint: "name the server in the definition, `server: URL`, if you mean it".to_owned(),
+            })
+        };
+        self.documents.iter().filter_map(of_document).collect()
     }
 
     fn of_models(&self, gateway: &Gateway, tenant: &TenantId) -> Vec<Doubt> {

@@ -37,7 +37,13 @@ pub fn misfit_of_tool(file: &Path, tool: &str, path: &str, message: &str, otherw
     let inner = backticked(message).and_then(|word| place(&node, word).or_else(|| holding(&node, word)));
     let text = read(file).unwrap_or_default();
     let misuse = Misuse::new(message).at(inner.unwrap_or(node.span), &shown(file), &String::from_utf8_lossy(&text));
-    misuse.hint(hint(message, otherwise))
+    // The reader of a kind knows its own fields; those that every tool has may have been meant as well.
+    let near = backticked(message).filter(|_| message.contains("unknown field"));
+    let of_all = near.and_then(|wrong| nearest(wrong, baton_tools::TOOL_FIELDS.iter().copied()));
+    misuse.hint(match of_all {
+        Some(near) => hint(message, &format!("did you mean `{near}`?")),
+        None => hint(message, otherwise),
+    })
 }
 
 /// Where a part of a tool's definition stands, as findings begin: `tools/shop.yaml:3:12`.

@@ -23,14 +23,28 @@ pub struct Triggers {
 impl Triggers {
     /// From the folder's files.
     pub fn read(root: &Path) -> anyhow::Result<Self> {
-        let mut all = Self::default();
-        for file in yaml_files(&root.join("triggers"))? {
-            let one: Self = misfit::read_as(&file, read_value(&file)?, "triggers are in docs/guides/schedules.md")?;
-            all.schedules.extend(one.schedules);
-            all.webhooks.extend(one.webhooks);
-            all.subscriptions.extend(one.subscriptions);
+        let (all, mut faults) = Self::read_all(root);
+        if faults.is_empty() { Ok(all) } else { Err(faults.swap_remove(0)) }
+    }
+
+    /// From those files that can be read, with what is wrong with the others.
+    pub fn read_all(root: &Path) -> (Self, Vec<anyhow::Error>) {
+        let read = |file: &Path| -> anyhow::Result<Self> {
+            Ok(misfit::read_as(file, read_value(file)?, "triggers are in docs/guides/schedules.md")?)
+        };
+        let (mut all, mut faults) = (Self::default(), Vec::new());
+        let files = yaml_files(&root.join("triggers")).map_err(|error| faults.push(error)).unwrap_or_default();
+        for one in files.iter().map(|file| read(file)) {
+            match one {
+                Ok(one) => {
+                    all.schedules.extend(one.schedules);
+                    all.webhooks.extend(one.webhooks);
+                    all.subscriptions.extend(one.subscriptions);
+                }
+                Err(error) => faults.push(error),
+            }
         }
-        Ok(all)
+        (all, faults)
     }
 
     /// And from a workflow's `trigger` nodes: each is named after the workflow and itself. What a file names the same stands.

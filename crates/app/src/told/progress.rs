@@ -104,6 +104,21 @@ impl Progress {
                     &format!("waits for money: {line} is used up until {until}"),
                 );
             }
+            Event::Blocked { effect, by: Block::RateLimit { until } } => {
+                let wait = print::took(until.since(at));
+                self.mark(
+                    id,
+                    "33",
+                    "…",
+                    &effect.call.node,
+                    &format!("waits for its turn under a rate limit, for {wait}"),
+                );
+            }
+            Event::Blocked { effect, by: Block::Circuit { until } } => {
+                let wait = print::took(until.since(at));
+                let text = format!("waits for a service that failed several times running, for {wait}");
+                self.mark(id, "33", "…", &effect.call.node, &text);
+            }
             Event::Blocked { effect, by: Block::Question { question, .. } } => {
                 self.mark(id, "34", "?", &effect.call.node, &question.message);
             }

@@ -1,6 +1,6 @@
 //! The command that goes on from what a run waits for.
 
-use baton_core::run::{Ask, Awaited, Open, SoFar};
+use baton_core::run::{Ask, Awaited, HeldBy, HeldCall, Open, SoFar};
 
 use crate::project::in_shell;
 
@@ -11,6 +11,7 @@ pub fn way_on(open: &Open, command: &str) -> String {
     match &open.awaited {
         Awaited::Resume => format!("paused: {command} runs resume {run}"),
         Awaited::Instant(at) => format!("goes on by itself at {at}, where somebody serves it: {command} runs work"),
+        Awaited::Held(held) => format!("{}: {command} runs work", held_back(held)),
         Awaited::Signal { node, name } => {
             let name = in_shell(name);
             format!("waits for a signal at `{node}`: {command} runs signal {run} {name} --payload JSON")
@@ -56,6 +57,40 @@ pub fn way_on(open: &Open, command: &str) -> String {
             format!("`{effect}` waits for the consumer's own key: {command} runs key {run}  # reads it from stdin")
         }
     }
+}
+
+/// What holds a call back, and until when.
+fn held_back(HeldCall { effect, by, until, tool }: &HeldCall) -> String {
+    let what = tool.as_ref().map_or_else(|| format!("`{effect}`"), |tool| format!("`{effect}` (`{tool}`)"));
+    let why = match by {
+        HeldBy::Rate => "waits for its turn under a rate limit",
+        HeldBy::Circuit => "waits for a service that failed several times running",
+        HeldBy::Outage => "waits for a service that is down",
+        HeldBy::Retry => "is tried again",
+        HeldBy::LookUp => "may have acted, and its service is asked",
+    };
+    format!("{what} {why}; it goes on by itself at {until}, where somebody serves it")
+}
+
+/// What a run that waits waits for, in a few words each.
+pub fn in_short(open: &Open) -> Option<String> {
+    let reason = match &open.awaited {
+        Awaited::Held(HeldCall { by, until, tool, effect }) => {
+            let of = tool.clone().unwrap_or_else(|| effect.call.node.to_string());
+            return Some(format!("{} ({of}, until {until})", by.word()));
+        }
+        Awaited::Ask(Ask::Human(_) | Ask::Approval(_)) => "approval",
+        Awaited::Form(_) | Awaited::Question { .. } | Awaited::Ask(Ask::Question(_)) => "answer",
+        Awaited::Ask(Ask::Customer(_)) => "customer",
+        Awaited::Ask(Ask::Doubt(_)) => "doubt",
+        Awaited::ByHand(_) => "by hand",
+        Awaited::Ask(Ask::Budget(_)) => "budget",
+        Awaited::Ask(Ask::Key(_)) => "key",
+        Awaited::Signal { name, .. } => return Some(format!("signal `{name}`")),
+        Awaited::Instant(at) => return Some(format!("timer (until {at})")),
+        Awaited::Resume => return None,
+    };
+    Some(reason.to_owned())
 }
 
 /// Who says so, where not everybody may: the first of those who are asked and have not said it.

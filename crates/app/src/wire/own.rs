@@ -30,6 +30,19 @@ impl Hands for All {
         }
     }
 
+    fn loosens(&self, topic: Topic, from: &serde_json::Value, to: &serde_json::Value) -> Option<String> {
+        match topic {
+            Topic::Tool => match (Permission::read(from), Permission::read(to)) {
+                (Ok(from), Ok(to)) => to.loosens(&from),
+                // One that cannot be read lets nothing through.
+                (Err(_), _) => Some("what was set cannot be read here".to_owned()),
+                (_, Err(why)) => Some(why),
+            },
+            // Admins alone set these.
+            Topic::Budget | Topic::Source => (from != to).then(|| "an admin sets these".to_owned()),
+        }
+    }
+
     async fn take(&self, all: &[Setting]) {
         let mut rules: BTreeMap<TenantId, BTreeMap<Arc<str>, Permission>> = BTreeMap::new();
         let mut own = Own { house: Some(self.house.clone()), ..Own::default() };

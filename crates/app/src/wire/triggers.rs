@@ -81,7 +81,8 @@ impl System {
             // Whether it was paused is said by people, and not by the file again and again.
             let enabled = before.as_ref().map_or(wanted.enabled, |(_, before)| before.enabled);
             let created_at = before.as_ref().map_or(Time::EPOCH, |(_, before)| before.created_at);
-            let wanted = Schedule { from_project: true, enabled, created_at, ..wanted.clone() };
+            let set_by = before.as_ref().and_then(|(_, before)| before.set_by.clone());
+            let wanted = Schedule { from_project: true, enabled, created_at, set_by, ..wanted.clone() };
             if before.as_ref().is_none_or(|(_, before)| *before != wanted) {
                 let name = wanted.name.clone();
                 told("schedule", &name, triggers.save_schedule(tenant, before, wanted, now).await)?;
@@ -90,7 +91,8 @@ impl System {
         for wanted in &defined.webhooks {
             let before = there(kept::find::<Hook>(records, tenant, &wanted.name).await)?;
             let created_at = before.as_ref().map_or(Time::EPOCH, |(_, before)| before.created_at);
-            let wanted = Hook { from_project: true, created_at, ..wanted.clone() };
+            let set_by = before.as_ref().and_then(|(_, before)| before.set_by.clone());
+            let wanted = Hook { from_project: true, created_at, set_by, ..wanted.clone() };
             if before.as_ref().is_none_or(|(_, before)| *before != wanted) {
                 let name = wanted.name.clone();
                 told("webhook", &name, triggers.save_hook(tenant, before, wanted, None, now).await)?;

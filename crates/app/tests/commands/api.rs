@@ -94,6 +94,17 @@ fn a_workflow_is_executed_and_answered_with_its_trace() {
     assert_eq!(api.get(&format!("/executions/{run}/summary")).ends(200)["successful"], 1);
     let graph = api.get(&format!("/executions/{run}/graph")).ends(200);
     assert_eq!(graph["nodes"][0]["kind"], "tool");
+    assert_eq!(api.get(&format!("/executions/{run}/graph?format=json")).ends(200), graph);
+    for (format, drawn) in [("mermaid", "graph TD"), ("dot", "digraph"), ("levels", "book\n")] {
+        let told = api.server.get(&format!("/api/v1/executions/{run}/graph?format={format}"), Some(&api.key));
+        assert!(told.starts_with("HTTP/1.1 200") && told.contains(drawn) && told.contains("text/plain"), "{told}");
+    }
+    for what in ["", "/timeline", "/summary", "/costs"] {
+        assert_eq!(api.get(&format!("/executions/{run}{what}?format=dot")).ends(400)["code"], "PARAMETER_INVALID");
+    }
+    for wrong in ["format=png", "form=dot", "format=dot&x=1"] {
+        assert_eq!(api.get(&format!("/executions/{run}/graph?{wrong}")).ends(400)["code"], "PARAMETER_INVALID");
+    }
     let listed = api.get("/executions?workflow_id=book&state=completed").ends(200);
     assert_eq!(listed["executions"][0]["execution_id"], run.as_str());
     assert_eq!(listed["next_cursor"], Value::Null);
@@ -150,9 +161,8 @@ fn a_server_that_is_told_to_stop_waits_for_nobody_who_reads_along() {
     let run = id(&api.execute("wait", &json!({})).ends(202));
     let mut events = api.server.listen(&format!("/api/v1/executions/{run}/events"), &api.key, "");
     events.until("state");
-    let began = std::time::Instant::now();
-    assert_eq!(api.server.stop(), Some(0));
-    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    let said = api.server.stop_and_read();
+    assert!(!said.contains("were cut off"), "it waited for whoever reads along: {said}");
 }
 
 #[test]
@@ -473,4 +483,51 @@ fn the_document_describes_each_path_and_what_is_answered_is_as_it_says() {
         let faults: Vec<String> = validator.iter_errors(&answered).map(|fault| fault.to_string()).collect();
         assert!(faults.is_empty(), "{schema}: {faults:?}\n{answered}");
     }
+}
+
+#[test]
+fn what_is_refused_leaves_the_journal_as_it_is() {
+    let place = place();
+    let api = Api::of(&place);
+    let run = id(&api.execute("ask", &json!({})).ends(202));
+    let entries = |run: &str| api.get(&format!("/executions/{run}")).ends(200)["entries"].as_u64().expect("a number");
+    let before = entries(&run);
+    let act = |what: &str, body: Value| api.post(&format!("/executions/{run}/{what}"), "", &body);
+    for code in [
+        act("answer", json!({ "to": "nobody", "approve": true })),
+        act("retry", json!({})),
+        act("resume", json!({})),
+        act("resolve", json!({ "effect": "pay#0.0", "became": "not_done" })),
+    ] {
+        assert!((400..500).contains(&code.status), "{code:?}");
+    }
+    let journal = || api.get(&format!("/executions/{run}/journal?limit=500")).ends(200);
+    let is_empty = |entry: &Value| entry["events"].as_array().is_some_and(Vec::is_empty);
+    assert!(!journal()["entries"].as_array().expect("entries").iter().any(is_empty), "{}", journal());
+    assert_eq!(entries(&run), before);
+    // What is not refused has the next number.
+    let olga = api.key_of(&place, "olga", "human_agent");
+    let path = format!("POST /api/v1/executions/{run}/answer");
+    let yes = || api.server.ask(&path, &olga, "", &json!({ "to": "agree", "approve": true }));
+    yes().ends(200);
+    assert!(entries(&run) > before);
+    yes().ends(409);
+    assert!(!journal()["entries"].as_array().expect("entries").iter().any(is_empty), "{}", journal());
+}
+
+#[test]
+fn a_call_that_fails_is_a_failed_run_and_its_envelope_is_as_it_was() {
+    let place = place();
+    let api = Api::of(&place);
+    let told = api.post("/tools/calculator/execute", "", &json!({ "arguments": { "expression": 7 } })).ends(200);
+    assert_eq!((&told["success"], &told["error_code"]), (&json!(false), &json!("INVALID_PARAMETERS")), "{told}");
+    assert!(told["error_details"].as_str().expect("words").contains("expression"), "{told}");
+    let run = id(&told);
+    let failed = api.get("/executions?state=failed").ends(200)["executions"][0].clone();
+    assert_eq!((&failed["execution_id"], &failed["status"]), (&json!(run), &json!("failed")), "{failed}");
+    assert!(failed["error"].as_str().expect("why").starts_with("INVALID_PARAMETERS"), "{failed}");
+    let shown = api.get(&format!("/executions/{run}")).ends(200);
+    assert_eq!(shown["state"], "failed", "{shown}");
+    let good = api.post("/tools/calculator/execute", "", &json!({ "arguments": { "expression": "6 * 7" } })).ends(200);
+    assert_eq!((&good["success"], &good["state"]), (&json!(true), &json!("completed")));
 }

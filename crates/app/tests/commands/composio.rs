@@ -286,8 +286,33 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
     baton(&place, &["tools", "connections", "--kept"]).ends(0).says("ACTIVE");
     let again = back(&callback, "success");
     assert!(again.starts_with("HTTP/1.1 410") && again.contains("used before"), "{again}");
+    // As a form or as JSON, at the seeds' address as well; and nobody who has no state.
+    let post = |path: &str, headers: &str, body: &str| server.send(&format!("POST {path}"), headers, body);
+    let state_of = |callback: &str| callback.rsplit_once("state=").expect("a state").1.to_owned();
+    type Bodies = fn(&str) -> String;
+    let forms: [(&str, &str, Bodies); 3] = [
+        ("/composio/callback", "", |state| format!("status=success&state={state}")),
+        ("/api/v1/composio/callback", "Content-Type: application/json\r\n", |state| {
+            format!("{{\"status\": \"success\", \"state\": \"{state}\"}}")
+        }),
+        ("/composio/callback", "", |_| String::new()),
+    ];
+    for (path, headers, body) in forms {
+        connect().says("https://connect.example/ca_");
+        let state = state_of(&service.with(|world| world.callback.clone()));
+        let body = body(&state);
+        let path = if body.is_empty() { format!("{path}?state={state}") } else { path.to_owned() };
+        let unknown = post("/composio/callback", "", "state=0000");
+        assert!(unknown.starts_with("HTTP/1.1 410"), "{unknown}");
+        let told = post(&path, headers, &body);
+        assert!(told.starts_with("HTTP/1.1 200"), "{told}");
+        let again = post(&path, headers, &body);
+        assert!(again.starts_with("HTTP/1.1 410"), "{again}");
+    }
+    let large = post("/composio/callback", "", &"x".repeat(20 << 10));
+    assert!(large.starts_with("HTTP/1.1 413"), "{large}");
     // A browser that only says so has connected nothing.
-    connect().says("https://connect.example/ca_2");
+    connect().says("https://connect.example/ca_");
     let callback = service.with(|world| world.callback.clone());
     service.set("ca_1", "EXPIRED");
     let told = back(&callback, "success");

@@ -248,6 +248,7 @@ fn a_tenants_conversations_are_nobody_elses() {
                 Some("posts") => json!({ "text": "x", "number": 1 }),
                 Some("messages" | "notes") => json!({ "text": "x" }),
                 Some("rate") => json!({ "score": 5 }),
+                Some("service-level") => json!({ "priority": "low" }),
                 _ => json!({}),
             };
             let answer = ask(&format!("{} {}", method.to_uppercase(), path.replace("{conversation_id}", &id)), &body);

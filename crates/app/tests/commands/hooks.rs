@@ -9,6 +9,7 @@ use baton_core::time::Time;
 use baton_engine::triggers::signature::{sign, sign_hex};
 use serde_json::{Value, json};
 
+use crate::deciding::MailServer;
 use crate::place::Place;
 use crate::port::Port;
 use crate::server::{Server, until};
@@ -372,14 +373,24 @@ fn an_address_inside_is_not_subscribed() {
     api.ask("POST /api/v1/subscriptions", wrong).ends(422);
 }
 
-/// A run that waits for leave, and the path of a link for olga.
-fn link(api: &Api) -> (String, String) {
+/// A run that waits for leave, and the path of a link for olga, as her mail server has it.
+fn link(api: &Api, mail: &MailServer) -> (String, String) {
+    let olga = json!({ "name": "Olga", "email": "olga@example.com" });
+    api.ask("PUT /api/v1/human-agents/olga", olga).ends(200);
     let run = api.ask("POST /api/v1/workflows/execute", json!({ "workflow_id": "pay" })).ends(202);
     let run = run["execution_id"].as_str().expect("an id").to_owned();
     let waiting = api.ask("GET /api/v1/approvals", Value::Null).ends(200);
     let request = waiting["items"][0]["id"].as_str().expect("an id").replace('/', "%2F");
-    let made = api.ask(&format!("POST /api/v1/approvals/{request}/links"), json!({ "person": "olga" })).ends(201);
-    (run, made["path"].as_str().expect("a path").to_owned())
+    api.ask(&format!("POST /api/v1/approvals/{request}/links"), json!({ "person": "olga" })).ends(201);
+    (run, mail.link_to("olga@example.com"))
+}
+
+/// The same place, with a mail server.
+fn place_with(mail: &MailServer) -> Place {
+    let settings = format!("{SETTINGS}{}", mail.settings());
+    let place = place();
+    place.write("baton.toml", settings);
+    place
 }
 
 /// Head and page.
@@ -393,9 +404,10 @@ fn status(api: &Api, run: &str) -> Value {
 
 #[test]
 fn a_link_shows_what_is_asked_decides_in_its_persons_name_and_only_once() {
-    let place = place();
+    let mail = MailServer::start();
+    let place = place_with(&mail);
     let api = Api::of(&place);
-    let (run, path) = link(&api);
+    let (run, path) = link(&api, &mail);
     for _ in 0..2 {
         let page = api.server.get(&path, None);
         assert!(page.starts_with("HTTP/1.1 200") && page.contains("olga") && page.contains("250"), "{page}");
@@ -418,8 +430,9 @@ fn a_link_shows_what_is_asked_decides_in_its_persons_name_and_only_once() {
 
 #[test]
 fn a_link_is_good_for_nothing_else() {
-    let api = Api::of(&place());
-    let (run, path) = link(&api);
+    let mail = MailServer::start();
+    let api = Api::of(&place_with(&mail));
+    let (run, path) = link(&api, &mail);
     let secret = path.rsplit_once('.').expect("a token").1;
     for other in [format!("/decide/other.{secret}"), "/decide/default.x".to_owned(), "/decide/x".to_owned()] {
         assert!(api.server.get(&other, None).starts_with("HTTP/1.1 404"), "{other}");

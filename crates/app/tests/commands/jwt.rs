@@ -119,7 +119,7 @@ fn a_provider_that_changes_its_keys_in_the_middle_locks_nobody_out() {
     let mut tries = 0;
     // What was refused is believed refused for five seconds, so each try is another token.
     while me(&server, &by_rsa(TWO, "two", &claims(&format!("ben{tries}")))).status != 200 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the new key was never taken");
+        assert!(begun.elapsed() < Duration::from_secs(60), "the new key was never taken");
         tries += 1;
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -10,7 +10,7 @@ use super::place::{Done, Place};
 use super::port::Port;
 
 /// How long a test waits for something to be seen.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Nobody listens at its port, until it comes back.
 struct Service(Port);

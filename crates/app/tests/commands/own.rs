@@ -90,6 +90,69 @@ fn a_rule_makes_nothing_possible_that_the_files_do_not_and_is_for_who_builds() {
     world.ask("GET /api/v1/tools/pay/rule", operator, &Value::Null).ends(200);
 }
 
+impl World {
+    fn key(&self, name: &str, role: &str) -> String {
+        let made = self.ask("POST /api/v1/keys", &self.theirs, &json!({ "name": name, "role": role })).ends(201);
+        made["key"].as_str().expect("a key").to_owned()
+    }
+}
+
+#[test]
+fn what_an_admin_set_a_builder_makes_stricter_and_neither_loosens_nor_deletes() {
+    let world = World::new();
+    let builder = world.key("bo", "builder");
+    let put = |key: &str, rule: &Value| world.ask("PUT /api/v1/tools/greet/rule", key, rule);
+    let refused = |rule: Value, field: &str| {
+        let refused = put(&builder, &rule).ends(403);
+        assert_eq!(refused["code"], "RULE_LOOSENED");
+        assert!(refused["detail"].as_str().expect("why").contains(field), "{refused}");
+    };
+    let set = json!({
+        "approval": true, "approvers": { "need": 2, "from": ["olga", "paul", "rosa"] }, "rate": "10/min",
+        "overrides": { "name": "Ana" },
+    });
+    put(&world.theirs, &set).ends(200);
+    let with = |more: Value| {
+        let mut rule = set.clone();
+        rule.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        rule
+    };
+    assert_eq!(world.ask("DELETE /api/v1/tools/greet/rule", &builder, &Value::Null).ends(403)["code"], "RULE_LOOSENED");
+    refused(json!({}), "approval");
+    refused(with(json!({ "approvers": { "need": 1, "from": ["olga", "paul", "rosa"] } })), "approvers");
+    refused(with(json!({ "approvers": { "need": 2, "from": ["olga", "bo"] } })), "approvers");
+    refused(with(json!({ "approvers": { "need": 2 } })), "approvers");
+    refused(with(json!({ "rate": "11/min" })), "rate");
+    refused(with(json!({ "rate": "none" })), "rate");
+    refused(with(json!({ "overrides": { "name": "Bea" } })), "overrides");
+    assert_eq!(world.ask("GET /api/v1/tools/greet/rule", &builder, &Value::Null).ends(200), set, "nothing was changed");
+
+    // Stricter, and back again, but never below what the admin set.
+    let stricter = with(json!({ "rate": "5/min", "enabled": false, "cache_seconds": 0 }));
+    put(&builder, &stricter).ends(200);
+    assert_eq!(world.greets(&world.theirs), "TOOL_NOT_ALLOWED");
+    refused(json!({ "enabled": false }), "approval");
+    put(&builder, &set).ends(200);
+    refused(with(json!({ "approval": null })), "approval");
+
+    let history = world.ask("GET /api/v1/tools/greet/rule/history", &builder, &Value::Null).ends(200);
+    let told: Vec<_> =
+        history["history"].as_array().expect("changes").iter().map(|one| (&one["role"], &one["value"])).collect();
+    assert_eq!(told, [(&json!("builder"), &set), (&json!("builder"), &stricter), (&json!("admin"), &set)]);
+    assert_eq!(history["history"][0]["by"], "bo");
+    assert!(history["history"][0]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{history}");
+
+    assert_eq!(world.ask("DELETE /api/v1/tools/greet/rule", &world.theirs, &Value::Null).status, 204);
+    put(&builder, &json!({ "enabled": false })).ends(200);
+    assert_eq!(world.ask("DELETE /api/v1/tools/greet/rule", &builder, &Value::Null).status, 204, "it is their own");
+    let history = world.ask("GET /api/v1/tools/greet/rule/history", &builder, &Value::Null).ends(200);
+    assert_eq!((&history["history"][0]["value"], &history["history"][0]["by"]), (&Value::Null, &json!("bo")));
+    assert_eq!(
+        world.ask("GET /api/v1/tools/greet/rule/history", &world.own, &Value::Null).ends(200)["history"],
+        json!([])
+    );
+}
+
 #[test]
 fn what_is_set_holds_for_other_processes_and_after_a_restart() {
     let World { place, server, own, .. } = World::new();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::{Answer, Event, Listener, Server};
+use crate::server::{Answer, Event, Listener, Server, until};
 
 const TOOLS: &str = "\
 tools:
@@ -67,14 +67,10 @@ impl Desk {
 
     /// The conversation, once it is this person's.
     fn given_to(&self, id: &str, person: &str) -> Value {
-        let until = Instant::now() + PATIENCE;
-        loop {
+        until("it is theirs", || {
             let shown = self.ask(&format!("GET /api/v1/conversations/{id}"), &self.admin, &Value::Null).ends(200);
-            if shown["assigned_agent_id"] == person {
-                return shown;
-            }
-            assert!(Instant::now() < until, "{shown}");
-        }
+            (shown["assigned_agent_id"] == person).then_some(shown)
+        })
     }
 }
 
@@ -94,14 +90,10 @@ fn a_conversation_goes_to_who_is_there_and_to_the_next_when_they_leave() {
     desk.puts("ana", 1);
     desk.puts("bob", 1);
     let id = desk.handed_over();
-    let until = Instant::now() + PATIENCE;
-    let queue = loop {
+    let queue = until("it waits", || {
         let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).ends(200);
-        if queue["total"] == 1 {
-            break queue;
-        }
-        assert!(Instant::now() < until, "{queue}");
-    };
+        (queue["total"] == 1).then_some(queue)
+    });
     let first = &queue["waiting"][0];
     assert_eq!((&first["conversation_id"], &first["place"]), (&json!(id), &json!(1)));
     assert_eq!(first["waits_for"], "nobody_is_online");
@@ -268,14 +260,10 @@ fn an_admin_sets_the_desks_deadlines_and_chains() {
     assert_eq!((&set["first_response_ms"], &set["nobody"]), (&json!(60_000), &chain));
     assert_eq!(shown(), set);
     let id = desk.handed_over();
-    let until = Instant::now() + PATIENCE;
-    let waiting = loop {
+    let waiting = until("it waits", || {
         let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).ends(200);
-        if queue["total"] == 1 {
-            break queue["waiting"][0].clone();
-        }
-        assert!(Instant::now() < until, "{queue}");
-    };
+        (queue["total"] == 1).then(|| queue["waiting"][0].clone())
+    });
     assert_eq!(waiting["conversation_id"], json!(id));
     let at = |name: &str| waiting[name].as_str().expect("a text").parse::<jiff::Timestamp>().expect("an instant");
     let within = at("first_response_by").duration_since(at("waiting_since"));
@@ -284,4 +272,71 @@ fn an_admin_sets_the_desks_deadlines_and_chains() {
     assert_eq!(put(&desk.admin, &endless).ends(422)["code"], "DESK-001");
     assert_eq!(put(&desk.admin, &json!({ "first_respons_ms": 1 })).ends(422)["code"], "BODY_INVALID");
     assert_eq!(shown(), set, "what is refused changes nothing");
+}
+
+#[test]
+fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() {
+    let place = place();
+    place.write(
+        "workflows/hand.yaml",
+        "name: hand\nnodes:\n  - {id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}\n  \
+         - {id: over, type: sink, action: handover_to_human, config: {reason: angry, priority: high, \
+         first_response_ms: 60000}}\nedges: [{from: echo, to: over}]\n",
+    );
+    let desk = Desk::of(&place);
+    let begin = |body: Value| desk.ask("POST /api/v1/conversations", &desk.admin, &body);
+    let waiting = |id: &str, is_so: &dyn Fn(&Value) -> bool| {
+        until("it stands in line", || {
+            let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).ends(200);
+            let all = queue["waiting"].as_array().expect("a list").clone();
+            let place = all.iter().position(|one| one["conversation_id"] == id && is_so(one))?;
+            Some((place, all[place].clone()))
+        })
+    };
+    let seconds = |waiting: &Value, name: &str| {
+        let at = |name: &str| waiting[name].as_str().expect("a text").parse::<jiff::Timestamp>().expect("an instant");
+        at(name).duration_since(at("waiting_since")).as_secs()
+    };
+    let wants = json!({ "workflow_id": "echo", "message": "I want to speak to a human", "priority": "urgent",
+        "first_response_ms": 120_000 });
+    let urgent = begin(wants).ends(200);
+    let level = json!({ "priority": "urgent", "first_response_ms": 120_000, "resolution_ms": null });
+    assert_eq!(urgent["service_level"], level);
+    let urgent = urgent["conversation_id"].as_str().expect("an id").to_owned();
+    let (_, shown) = waiting(&urgent, &|_| true);
+    assert_eq!((&shown["priority"], seconds(&shown, "first_response_by")), (&json!("urgent"), 120), "{shown}");
+
+    // What the workflow's sink says holds from then on.
+    let handed = begin(json!({ "workflow_id": "hand", "message": "x", "priority": "low" })).ends(200);
+    assert_eq!(handed["handover_context"]["service_level"]["priority"], "high", "{handed}");
+    let handed = handed["conversation_id"].as_str().expect("an id").to_owned();
+    let (place_of_handed, shown) = waiting(&handed, &|_| true);
+    assert_eq!((place_of_handed, &shown["priority"], seconds(&shown, "first_response_by")), (1, &json!("high"), 60));
+
+    // A person says otherwise, and the line and the deadlines go by that.
+    let promise = |id: &str, key: &str, body: Value| {
+        desk.ask(&format!("POST /api/v1/conversations/{id}/service-level"), key, &body)
+    };
+    let told = promise(&urgent, &desk.ana, json!({ "priority": "low", "resolution_ms": 3_600_000 })).ends(200);
+    let level = json!({ "priority": "low", "first_response_ms": 120_000, "resolution_ms": 3_600_000 });
+    assert_eq!(told["service_level"], level);
+    let (now_last, shown) = waiting(&urgent, &|one| one["priority"] == "low");
+    assert_eq!((now_last, seconds(&shown, "resolve_by"), seconds(&shown, "first_response_by")), (1, 3_600, 120));
+
+    // A deadline that has passed by now is a breach.
+    let mut listener = desk.server.listen("/api/v1/desk/events", &desk.ana, "");
+    promise(&handed, &desk.ana, json!({ "first_response_ms": 1_000 })).ends(200);
+    let escalated = next_of(&mut listener, "escalated").data;
+    assert_eq!((&escalated["conversation_id"], &escalated["breach"]), (&json!(handed), &json!("first_response")));
+
+    for wrong in
+        [json!({}), json!({ "priority": "asap" }), json!({ "first_response_ms": 5 }), json!({ "resolution_ms": -1 })]
+    {
+        assert_eq!(promise(&urgent, &desk.ana, wrong.clone()).ends(422)["code"], "BODY_INVALID", "{wrong}");
+    }
+    let wrong = begin(json!({ "workflow_id": "echo", "message": "x", "first_response_ms": 5 })).ends(422);
+    assert!(wrong["detail"].as_str().expect("words").contains("1000 to 2592000000"), "{wrong}");
+    let clerk = place.baton(&["keys", "create", "shop", "--role", "service", "--json"]).ends(0).json();
+    let clerk = clerk["key"].as_str().expect("a key").to_owned();
+    promise(&urgent, &clerk, json!({ "priority": "low" })).ends(403);
 }

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-/// A scratch folder; it goes with the value.
+/// A scratch folder; it goes with the value, and with the last server that was started in it.
 pub struct Place {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 /// How a command ended, and what it said.
@@ -19,7 +20,7 @@ pub struct Done {
 
 impl Place {
     pub fn empty() -> Self {
-        Self { folder: tempfile::tempdir().expect("a folder") }
+        Self { folder: Arc::new(tempfile::tempdir().expect("a folder")) }
     }
 
     /// With these files in it.
@@ -52,6 +53,11 @@ impl Place {
 
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// The folder itself, for whoever must not outlive it.
+    pub fn folder(&self) -> Arc<tempfile::TempDir> {
+        Arc::clone(&self.folder)
     }
 
     pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
@@ -89,6 +95,13 @@ impl Place {
         let there = binary.parent().expect("a folder").display().to_string();
         let path = format!("{there}:{}", std::env::var("PATH").unwrap_or_default());
         Done::of(self.command("sh").env("PATH", path).args(["-c", line]))
+    }
+
+    /// Such a line, begun beside the test, with these variables.
+    pub fn begin_shell(&self, variables: &[(&str, &str)], line: &str) -> Child {
+        let mut command = self.command("sh");
+        command.envs(variables.iter().copied()).env("BATON", env!("CARGO_BIN_EXE_baton")).args(["-c", line]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it begins")
     }
 
     /// Without this machine's settings.

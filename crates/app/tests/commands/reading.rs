@@ -97,6 +97,60 @@ fn a_folder_that_is_no_project_is_said_to_be_none() {
 }
 
 #[test]
+fn all_that_is_wrong_with_a_project_is_said_in_one_go_each_with_its_place() {
+    let place = Place::with(&[
+        ("baton.toml", "tennant = \"a\"\n"),
+        ("agents/a.yaml", "agents:\n  - {name: one, typ: simple}\n  - {name: two, type: simpel}\n"),
+        (
+            "tools/t.yaml",
+            "tools:\n  - {name: x, kind: script, clas: read}\n  - {name: y, kind: scrip}\n  - {name: z, kind: script, class: read, results: [{output: {}}]}\n",
+        ),
+        ("triggers/one.yaml", "schedule: []\n"),
+        ("triggers/two.yaml", "webhook: []\n"),
+        ("workflows/w.yaml", "name: w\nnodes: [{id: a, tool: x}, {id: b, tool: z}, {id: c, type: transfrm}]\n"),
+    ]);
+    let done = place.baton(&["validate"]).ends(2);
+    let said = format!("{}{}", done.err, done.out);
+    for what in [
+        "baton.toml:1:1",
+        "`tenant`",
+        "agents/a.yaml:2:",
+        "agents/a.yaml:3:",
+        "tools/t.yaml:2:",
+        "`class`",
+        "tools/t.yaml:3:",
+        "triggers/one.yaml",
+        "`schedules`",
+        "triggers/two.yaml",
+        "`webhooks`",
+        "workflows/w.yaml:2:",
+        "`transform`",
+    ] {
+        assert!(said.contains(what), "`{what}` is not in\n{said}");
+    }
+    assert!(!said.contains("DEF-032"), "`x` may be there once its file can be read:\n{said}");
+    let told = place.baton(&["validate", "--json"]).ends(2).json();
+    assert_eq!((told["faults"].as_array().expect("a list").len(), &told["ok"]), (7, &json!(false)), "{told}");
+}
+
+#[test]
+fn a_misspelt_argument_in_a_tools_definition_is_found_with_the_nearest() {
+    let tool = |read: &str| {
+        format!(
+            "name: pay\nkind: script\nclass: read\nparameters: {{type: object, properties: {{amount: {{type: number}}}}}}\n\
+             results: [{{output: {{paid: '{{{{ arguments.{read} }}}}'}}}}]\n"
+        )
+    };
+    let place = Place::with(&[("baton.toml", ""), ("tools/pay.yaml", &tool("amuont"))]);
+    let found = place.baton(&["validate"]).ends(0);
+    found.says("warning: tools/pay.yaml:5:").says("`arguments.amuont`").says("did you mean `amount`?");
+    for right in ["amount", "note", "amuont | default(1)"] {
+        place.write("tools/pay.yaml", tool(right));
+        assert!(!place.baton(&["validate"]).ends(0).out.contains("warning"), "{right}");
+    }
+}
+
+#[test]
 fn a_workflow_is_drawn() {
     let place = Place::with(&[("workflows/greet.yaml", GOOD)]);
     let mermaid = place.baton(&["graph", "greet"]).ends(0).out;
@@ -119,6 +173,14 @@ fn an_expression_is_evaluated_to_json() {
     eval("expr", "'10:00' in slots and confidence > 0.7", r#"{"slots": ["10:00"], "confidence": 0.8}"#, "true");
     eval("python", "'many' if ns | length > 1 else 'few'", r#"{"ns": [1, 2]}"#, r#""many""#);
     eval("template", "Hola {{ name | upper }}", r#"{"name": "Ana"}"#, r#""Hola ANA""#);
+}
+
+#[test]
+fn a_bare_literal_in_jmespath_is_one_as_it_is_in_a_workflow() {
+    eval("jmespath", "a.success == true", r#"{"a": {"success": true}}"#, "true");
+    eval("jmespath", "a.success == false || b == null", r#"{"a": {"success": true}, "b": 1}"#, "false");
+    eval("jmespath", "a[?ok == true].n", r#"{"a": [{"ok": true, "n": 1}, {"ok": false, "n": 2}]}"#, "[1]");
+    eval("jmespath", "true", r#"{"true": "a field"}"#, r#""a field""#);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::place::{Done, Place};
 use crate::upstream::Upstream;
 
 /// How long a reply may take.
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 /// Letters that tell one prompt from another.
 const WORDS_MIN: usize = 20;
 /// How memory's own requests begin.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
+use crate::place::{Done, Place};
 use crate::server::{Server, chat};
 use crate::upstream::Upstream;
 
@@ -24,8 +24,41 @@ fn the_first_start_makes_a_key_that_the_next_one_knows_and_does_not_show() {
 }
 
 #[test]
-fn an_address_that_cannot_be_used_is_refused_with_the_way_out() {
+fn a_folder_that_is_no_project_is_not_served_unless_one_is_to_be_made() {
     let place = Place::empty();
+    let refused = place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(2);
+    refused.warns("is no project: it has neither baton.toml nor workflows/").warns("--init");
+    assert!(!place.path().join(".baton").exists(), "nothing is left behind");
+    let elsewhere = place.baton(&["-C", "none", "serve", "--listen", "127.0.0.1:0"]).ends(2);
+    elsewhere.warns("is no folder");
+    let server = Server::of(&place, place.begin_with(&[], &["serve", "--init", "--listen", "127.0.0.1:0", "--json"]));
+    let key = server.key().expect("a key").to_owned();
+    assert!(server.get("/api/v1/workflows", Some(&key)).contains("triage"));
+    assert_eq!(server.stop(), Some(0));
+    assert!(place.path().join("workflows/triage.yaml").is_file());
+    // What is there is left as it is.
+    let again = Server::of(&place, place.begin_with(&[], &["serve", "--init", "--listen", "127.0.0.1:0", "--json"]));
+    assert_eq!(again.key(), None);
+    assert_eq!(again.stop(), Some(0));
+}
+
+#[test]
+fn variables_that_nobody_reads_are_named_without_their_values() {
+    let place = Place::with(&[("baton.toml", "")]);
+    let variables = [("DATABASE_URL", "postgres://ana:hunter2@db/x"), ("EXECUTION_MAX_ITERATIONS", "5")];
+    let server = Server::start_with(&place, &variables);
+    let said = server.stop_and_read();
+    for (variable, _) in variables {
+        assert!(said.contains(&format!("`{variable}` is set, and this version does not act on it")), "{said}");
+    }
+    let done = Done::after(place.begin_with(&variables, &["doctor"]));
+    assert!(!said.contains("hunter2") && !done.out.contains("hunter2"));
+    done.says("`DATABASE_URL` is set, and this version does not act on it; the SQLite file");
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_refused_with_the_way_out() {
+    let place = Place::with(&[("baton.toml", "")]);
     let server = Server::start(&place);
     let taken = server.address().to_owned();
     for (address, hint) in [("nowhere", "HOST:PORT"), (taken.as_str(), "--listen")] {

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStderr, ChildStdout, Command};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -19,7 +20,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn of(text: &str) -> Self {
+    pub fn of(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
         Self { status, head: head.to_ascii_lowercase(), body: serde_json::from_str(body).unwrap_or_default() }
@@ -56,6 +57,8 @@ pub struct Server {
     stdout: BufReader<ChildStdout>,
     stderr: BufReader<ChildStderr>,
     said: Value,
+    /// A server whose folder is taken away does not serve.
+    _folder: Arc<tempfile::TempDir>,
 }
 
 impl Server {
@@ -65,12 +68,21 @@ impl Server {
 
     /// With these variables of the environment.
     pub fn start_with(place: &Place, variables: &[(&str, &str)]) -> Self {
-        let mut process = place.begin_with(variables, &["serve", "--listen", "127.0.0.1:0", "--json"]);
+        // A folder is only served where it is a project.
+        if !place.path().join("baton.toml").exists() {
+            place.write("baton.toml", "");
+        }
+        Self::of(place, place.begin_with(variables, &["serve", "--listen", "127.0.0.1:0", "--json"]))
+    }
+
+    /// One that was begun so, and says where it is as JSON.
+    pub fn of(place: &Place, mut process: Child) -> Self {
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("its output"));
         let stderr = BufReader::new(process.stderr.take().expect("its errors"));
         stdout.read_line(&mut line).expect("says something");
-        Self { process, stdout, stderr, said: serde_json::from_str(&line).expect("one line of JSON") }
+        let said = serde_json::from_str(&line).expect("one line of JSON");
+        Self { process, stdout, stderr, said, _folder: place.folder() }
     }
 
     /// The key of its first start.
@@ -112,7 +124,7 @@ impl Server {
     /// Listens to server-sent events.
     pub fn listen(&self, path: &str, key: &str, headers: &str) -> Listener {
         let mut stream = TcpStream::connect(self.address()).expect("connects");
-        let limit = Duration::from_secs(30);
+        let limit = Duration::from_secs(60);
         stream.set_read_timeout(Some(limit)).expect("a limit");
         let host = self.address();
         write!(
@@ -130,6 +142,31 @@ impl Server {
             line.clear();
             assert!(self.stderr.read_line(&mut line).expect("its errors") > 0, "it ended and never logged `{what}`");
         }
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill is there").success());
+    }
+
+    /// Whether it takes requests still.
+    pub fn listens(&self) -> bool {
+        TcpStream::connect(self.address()).is_ok()
+    }
+
+    /// Waits until it has ended. With what code, how long that took, and all it has said on its log.
+    pub fn ended(mut self) -> (Option<i32>, Duration, String) {
+        let began = Instant::now();
+        let mut said = String::new();
+        self.stderr.read_to_string(&mut said).expect("its errors");
+        let code = self.process.wait().expect("ends").code();
+        (code, began.elapsed(), said)
     }
 
     /// Asks it to stop, and says how it ended.

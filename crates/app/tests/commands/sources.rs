@@ -220,3 +220,31 @@ fn the_tools_of_an_mcp_server_stand_while_it_is_down() {
     let [told] = told.as_slice() else { panic!("{told:?}") };
     assert!(told.contains("`sh` does not speak MCP") && told.ends_with("it said: no database"), "{told}");
 }
+
+#[test]
+fn a_document_whose_server_every_call_will_be_refused_is_found_before_anything_is_called() {
+    let document = |server: &str| {
+        json!({ "openapi": "3.1.0", "info": { "title": "shop", "version": "1" }, "servers": [{ "url": server }],
+            "paths": { "/orders": { "get": { "operationId": "orders", "responses": { "200": { "description": "ok" } } } } } })
+    };
+    let tool = |more: &str| format!("name: shop\nkind: openapi\ndocument: shop.json\n{more}");
+    for server in ["http://127.0.0.1:9/v1", "http://localhost:9", "http://10.1.2.3/", "http://[::1]/"] {
+        let text = document(server).to_string();
+        let place = Place::with(&[("baton.toml", ""), ("tools/shop.yaml", &tool("")), ("shop.json", &text)]);
+        let found = place.baton(&["validate"]).ends(0);
+        found
+            .says("warning: tools/shop.yaml:3:11: calls of 1 tool of `shop` are refused (ADDRESS_NOT_ALLOWED)")
+            .says("server: URL");
+        place.baton(&["validate", "--strict"]).ends(2);
+        place.baton(&["doctor"]).says("ADDRESS_NOT_ALLOWED");
+        // Who names the server means it.
+        place.write("tools/shop.yaml", tool(&format!("server: \"{server}\"\n")));
+        assert!(!place.baton(&["validate"]).ends(0).out.contains("ADDRESS_NOT_ALLOWED"));
+        place.write("tools/shop.yaml", tool(""));
+        place.write("baton.toml", "[tools.outbound]\nallow = [\"127.0.0.0/8\", \"10.0.0.0/8\", \"::1\"]\n");
+        assert!(!place.baton(&["validate"]).ends(0).out.contains("ADDRESS_NOT_ALLOWED"));
+    }
+    let public = document("https://shop.example").to_string();
+    let place = Place::with(&[("baton.toml", ""), ("tools/shop.yaml", &tool("")), ("shop.json", &public)]);
+    assert!(!place.baton(&["validate"]).ends(0).out.contains("ADDRESS_NOT_ALLOWED"));
+}

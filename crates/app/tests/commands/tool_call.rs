@@ -59,10 +59,14 @@ fn a_call_that_fails_says_why_and_ends_with_one() {
     assert!(told["error_details"].as_str().unwrap().contains("expression"), "{told}");
     let told = place.baton(&["tools", "call", "calculator", "--id", "bad"]).ends(1);
     told.says("✗ call")
-        .says("`calculator` failed: INVALID_PARAMETERS")
+        .says("INVALID_PARAMETERS: `calculator`")
         .says("the call failed: INVALID_PARAMETERS: ")
         .warns("hint: Correct the named parameters");
     place.baton(&["runs", "show", "bad"]).ends(0).says("call      failed: INVALID_PARAMETERS");
+    let listed = place.baton(&["runs", "list", "--state", "failed", "--json"]).ends(0).json();
+    let is_bad = |run: &&Value| run["execution_id"] == "bad";
+    let bad = listed.as_array().expect("a list").iter().find(is_bad).expect("is among the failed");
+    assert!(bad["error"].as_str().expect("why").starts_with("INVALID_PARAMETERS"), "{bad}");
     place.baton(&["tools", "call", "calculater"]).ends(2).warns("did you mean `calculator`?");
     place.baton(&["tools", "call", "calculator", "--input", "[1]"]).ends(2).warns("--input is an object");
 }

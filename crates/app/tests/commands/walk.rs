@@ -45,6 +45,7 @@ const OF_ONES_OWN: &[(&str, &str)] = &[
     // Tools and templates are everybody's, and what is called is the caller's.
     ("GET", "/api/v1/tools/{name}"),
     ("GET", "/api/v1/tools/{name}/rule"),
+    ("GET", "/api/v1/tools/{name}/rule/history"),
     ("POST", "/api/v1/tools/{name}/execute"),
     ("GET", "/api/v1/workflows/templates/{template_id}"),
     // Rows have numbers of each tenant's own.
@@ -306,6 +307,7 @@ fn said(route: &Route) -> Option<Value> {
         (_, "/conversations") => json!({ "workflow_id": "okapi_talk", "message": "theirs" }),
         (_, "/conversations/{conversation_id}/posts") => json!({ "text": "theirs", "number": 1 }),
         (_, "/conversations/{conversation_id}/transfer") => json!({ "number": 1, "person": "okapi-ana" }),
+        (_, "/conversations/{conversation_id}/service-level") => json!({ "priority": "urgent" }),
         (_, "/conversations/{conversation_id}/rate") => json!({ "score": 1 }),
         (_, "/conversations/{conversation_id}/messages" | "/conversations/{conversation_id}/notes") => text,
         (_, "/approvals/{approval_id}/links") => json!({ "person": "okapi-ana" }),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::Journal;
 use baton_ports::read::{Read, RunFilter};
-use baton_store::sqlite::Store;
+use baton_store::sqlite::{self, Depth, Store};
 
 use super::Check;
 use crate::commands::desk::way_on;
@@ -16,9 +16,42 @@ use crate::wire::System;
 /// Runs that wait for a mover are counted up to here.
 const IDLE_MAX: usize = 1_000;
 
-pub async fn checks(project: &Project) -> Vec<Check> {
+/// Findings of SQLite's that are told; the log of `sqlite3` has them all.
+const FINDINGS_MAX: usize = 3;
+
+/// Whether every page of the database is what was written there.
+pub async fn pages(project: &Project, depth: Depth) -> Option<Check> {
+    const HINT: &str = "stop what serves it and keep a copy of the files; `baton verify` says which runs are touched; \
+                        restore the newest backup";
+
     let file = project.database();
     if !file.exists() {
+        return None;
+    }
+    let path = file.clone();
+    let looked = tokio::task::spawn_blocking(move || sqlite::check(&path, depth)).await;
+    Some(match looked {
+        Ok(Ok(findings)) if findings.is_empty() => {
+            let how = if depth == Depth::Full { "every page and index" } else { "every page" };
+            Check::ok("pages", format!("{how} of the database is as it was written"))
+        }
+        Ok(Ok(findings)) => {
+            let some: Vec<&str> = findings.iter().take(FINDINGS_MAX).map(String::as_str).collect();
+            let more = findings.len().saturating_sub(FINDINGS_MAX);
+            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+            Check::fail("database", format!("{} is damaged: {}{more}", shown(&file), some.join("; ")), HINT)
+        }
+        Ok(Err(error)) => {
+            let hint = "look at who may read the file and its folder; where it is another program's, name a new one";
+            Check::fail("database", error.to_string(), hint)
+        }
+        Err(error) => Check::fail("database", error.to_string(), HINT),
+    })
+}
+
+pub async fn checks(project: &Project) -> Vec<Check> {
+    let file = project.database();
+    if !file.exists() && !sqlite::has_been(&file) {
         return vec![not_made(&file)];
     }
     let system = match System::open(project) {
@@ -47,8 +80,7 @@ fn not_made(file: &Path) -> Check {
 
 /// Joins the store and leaves it again: a durable write, and a lock taken and let go.
 async fn writes(store: &Store, file: &Path) -> Vec<Check> {
-    let now = SystemClock.now();
-    let lease = match store.join(now).await {
+    let lease = match store.join(SystemClock.steady()).await {
         Ok(lease) => lease,
         Err(error) => {
             return vec![Check::fail(
@@ -100,7 +132,7 @@ async fn memory(system: &System) -> Option<Check> {
 }
 
 async fn idle(store: &Store, process: baton_ports::journal::ProcessId) -> Check {
-    match store.due(process, SystemClock.now(), IDLE_MAX).await {
+    match store.due(process, SystemClock.now(), SystemClock.steady(), IDLE_MAX).await {
         Ok(idle) if idle.is_empty() => Check::ok("stuck", "no run waits for somebody to move it"),
         Ok(idle) => {
             let says = match idle.len() {

@@ -1,8 +1,8 @@
 //! Acting on a run: into its inbox, and then with it until it rests.
 
 use baton_core::id::RunId;
-use baton_core::run::{Incoming, Refusal, Resolution, Role, Run, State};
-use baton_engine::{Delivered, Follower};
+use baton_core::run::{Decider, Incoming, Refusal, Resolution, Role, Run, State, Via};
+use baton_engine::{Delivered, Desks, Follower};
 use baton_ports::journal::{Journal, Submit, Submitted};
 use baton_ports::read::Read;
 use baton_ports::registry::Registry;
@@ -19,7 +19,24 @@ use crate::{Exit, Misuse, print};
 pub async fn run(project: &Project, args: &RunsAct, incoming: Incoming) -> anyhow::Result<Exit> {
     let system = record::system(project)?;
     let run = record::head(&system, &args.run).await?.run;
+    let incoming = established(&system, incoming).await?;
     act(&system, &run, args, &incoming).await
+}
+
+/// A decision with what is established of who decides. The command line is believed a name, as whoever owns the machine may
+/// type any, and the audit trail says that it was typed here; roles and skills are those that the desk has of the name.
+async fn established(system: &System, incoming: Incoming) -> anyhow::Result<Incoming> {
+    let known = async |by: Decider| {
+        let known = Desks::default().decider(&system.store, &system.tenant, &by.name).await?;
+        anyhow::Ok(Decider { via: Some(Via::CommandLine), ..known })
+    };
+    Ok(match incoming {
+        Incoming::Answer { node, by, decision } => Incoming::Answer { node, by: known(by).await?, decision },
+        Incoming::Approve { effect, by, approved, note } => {
+            Incoming::Approve { effect, by: known(by).await?, approved, note }
+        }
+        other => other,
+    })
 }
 
 /// Goes on from a failure. The project's files are saved first: whoever corrected one means the corrected one.
@@ -224,7 +241,9 @@ fn way_out(run: &RunId, refusal: &Refusal, command: &str) -> String {
             format!("see what is open: {command} runs show {run}")
         }
         Refusal::AnsweredTwice { .. } | Refusal::NotAllowed { .. } => {
-            "somebody else must answer; --by (or --as) says who does".to_owned()
+            format!(
+                "somebody else must answer; --by (or --as) says who does, and `{command} people list` which roles and skills they have"
+            )
         }
         Refusal::WrongAnswer { .. } => "answer with --approve or --reject, or a form with --form JSON".to_owned(),
         Refusal::TooManySignals { .. } | Refusal::SignalSeen { .. } => {

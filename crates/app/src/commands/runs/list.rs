@@ -43,7 +43,8 @@ async fn heads(system: &System, args: &RunsList, state: Option<State>) -> anyhow
     let wanted = args.limit as usize;
     while heads.len() < wanted {
         let limit = (wanted - heads.len()).min(PAGE_MAX);
-        let filter = RunFilter { state, workflow: args.workflow.clone(), before, limit };
+        let states = state.into_iter().collect();
+        let filter = RunFilter { states, workflow: args.workflow.clone(), before, limit, ..RunFilter::default() };
         let page = system.store.runs(&system.tenant, filter).await?;
         let is_last = page.len() < limit;
         heads.extend(page);

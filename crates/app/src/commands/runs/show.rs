@@ -2,10 +2,11 @@
 
 use baton_core::id::RunId;
 use baton_core::run::{NodeRow, Open, detail};
+use baton_core::time::Time;
 use baton_ports::audit::{Audit, Filter};
 use baton_ports::clock::{Clock, SystemClock};
 use baton_ports::journal::DeskItem;
-use baton_ports::read::Read;
+use baton_ports::read::{Read, RunHead};
 use baton_ports::registry::Registry;
 use serde_json::{Value, json};
 
@@ -21,6 +22,11 @@ const AUDIT_MAX: usize = 10_000;
 
 pub async fn run(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> {
     let system = record::system(project)?;
+    let head = record::head(&system, &args.run).await?;
+    if let Some(at) = head.erased_at {
+        tombstone(&head, at, args.json);
+        return Ok(Exit::Completed);
+    }
     let seen = Seen::read(&system, &args.run).await?;
     if args.json {
         print::pretty(&seen.as_json());
@@ -28,6 +34,19 @@ pub async fn run(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> {
         seen.tell();
     }
     Ok(Exit::Completed)
+}
+
+/// What is left of a run that was erased.
+fn tombstone(head: &RunHead, at: Time, as_json: bool) {
+    if as_json {
+        let mut shown = head.as_json();
+        shown["runs_on"] = json!({ "workflow": head.workflow, "bundle": head.erased_version });
+        return print::pretty(&shown);
+    }
+    print::line(format_args!("run {} of {}", head.run, head.workflow));
+    print::line(format_args!("  state     {}", head.state.word()));
+    print::line(format_args!("  cost      {}", head.cost));
+    print::line(format_args!("  erased    {at}: its inputs, results and journal are gone for good"));
 }
 
 struct Seen {
@@ -115,12 +134,11 @@ impl Seen {
         };
         print::line(format_args!("run {} of {}", head.run, head.workflow));
         fact("state", run.state().word());
-        fact(
-            "call",
-            &baton_engine::one_call::failure(run)
-                .map(|failed| format!("failed: {}", one_call::reason(&failed)))
-                .unwrap_or_default(),
-        );
+        let waits_for: Vec<String> = self.open.iter().filter_map(told::in_short).collect();
+        fact("waits for", &waits_for.join(", "));
+        let failed = baton_engine::one_call::failure(run);
+        let call = failed.as_ref().map(|failed| format!("failed: {}", one_call::reason(failed)));
+        fact("call", call.as_deref().unwrap_or_default());
         fact("version", &self.version);
         fact("began", &run.started_at().to_string());
         let (word, until) = match run.state().is_end() {
@@ -130,7 +148,9 @@ impl Seen {
         fact(word, &print::took(until.since(run.started_at())));
         fact("cost", &run.cost().to_string());
         fact("parent", head.parent.as_ref().map(RunId::as_str).unwrap_or_default());
-        fact("error", &run.fault().map(ToString::to_string).unwrap_or_default());
+        // Of a run that is there for one call, that is how the call failed.
+        let fault = run.fault().filter(|_| failed.is_none());
+        fact("error", &fault.map(ToString::to_string).unwrap_or_default());
         let wakes = head.wake_at.filter(|_| !run.state().is_end()).map(|at| at.to_string());
         fact("wakes", &wakes.unwrap_or_default());
         let audit = match self.audit {

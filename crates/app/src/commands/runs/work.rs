@@ -53,7 +53,7 @@ async fn all(
             }
             None if engine.awake() > 0 => {}
             None => {
-                let left = system.store.due(NOBODY, system.clock.now() + SOON, LEFT_MAX).await?;
+                let left = system.store.due(NOBODY, system.clock.now() + SOON, system.clock.steady(), LEFT_MAX).await?;
                 if left.is_empty() || heard.elapsed() > STUCK {
                     return Ok(left);
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use baton_models::CircuitState;
 use baton_ports::records::{Op, Records as _};
-use baton_server::Check;
+use baton_server::{Check, Unready};
 use futures::FutureExt as _;
 use serde_json::json;
 
@@ -24,9 +24,12 @@ fn database(system: &System) -> Check {
         let (store, tenant, now) = (store.clone(), tenant.clone(), clock.now());
         let written = async move {
             let probe = Op::Put { space: SPACE.to_owned(), key: "probe".to_owned(), value: json!(null) };
-            store.commit(&tenant, vec![probe], now).await.map_err(|error| {
-                tracing::warn!(%error, "the database cannot be written");
-                "it cannot be written".to_owned()
+            store.commit(&tenant, vec![probe], now).await.map_err(|error| match store.outage() {
+                Some(outage) => Unready { why: outage.code().to_owned(), outage: Some(outage) },
+                None => {
+                    tracing::warn!(%error, "the database cannot be written");
+                    "it cannot be written".to_owned().into()
+                }
             })
         };
         written.boxed()
@@ -39,7 +42,7 @@ fn llm(system: &System) -> Check {
     let ask = move || {
         let fares = models.fares();
         let is_there = fares.is_empty() || fares.iter().any(|fare| fare.circuit != CircuitState::Open);
-        let said = if is_there { Ok(()) } else { Err("every model failed too often of late".to_owned()) };
+        let said = if is_there { Ok(()) } else { Err("every model failed too often of late".to_owned().into()) };
         async move { said }.boxed()
     };
     Check { name: "llm", ask: Arc::new(ask) }

@@ -4,8 +4,9 @@
 //! Nothing is looked at in between: each round says when the next one is, and whoever changes a schedule here says so. What
 //! another process changed is seen within [`LOOK`].
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use baton_core::time::Time;
@@ -13,6 +14,7 @@ use baton_engine::closed::Closed;
 use baton_engine::outgoing::Outgoing;
 use baton_engine::triggers::Triggers;
 use baton_engine::{Engine, Recorded};
+use baton_ports::backoff::Backoff;
 use baton_ports::clock::Clock;
 use baton_ports::feed::{Feed, Space};
 use tokio::sync::broadcast::Receiver;
@@ -24,6 +26,8 @@ use crate::wire::System;
 
 /// How long nothing is looked at, at the most.
 const LOOK: Duration = Duration::from_secs(15);
+/// When what could not be looked at is tried again; later each time that it fails again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// And at the least, so that what is always due does not take a whole processor.
 const REST: Duration = Duration::from_millis(50);
 /// How long after something was recorded it is told, so that what comes close together is looked at once.
@@ -36,6 +40,8 @@ pub struct Rounds {
     pub closed: Option<Closed>,
     feed: Arc<dyn Feed>,
     clock: Arc<dyn Clock>,
+    /// What could not be looked at the last time.
+    failing: Mutex<BTreeMap<&'static str, Backoff>>,
 }
 
 impl Rounds {
@@ -46,6 +52,7 @@ impl Rounds {
             closed: project.settings.memory.closed_conversations.then(|| system.closed()),
             feed: Arc::new(system.store.clone()),
             clock: system.clock.clone(),
+            failing: Mutex::default(),
         }
     }
 
@@ -132,11 +139,19 @@ impl Rounds {
         })
     }
 
-    fn told<E: std::fmt::Display>(&self, looked: Result<Option<Time>, E>, what: &str) -> Option<Time> {
-        looked.unwrap_or_else(|error| {
-            tracing::warn!(%error, "{what}; it is tried again");
-            Some(self.clock.now() + Duration::from_secs(1))
-        })
+    fn told<E: std::fmt::Display>(&self, looked: Result<Option<Time>, E>, what: &'static str) -> Option<Time> {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        match looked {
+            Ok(next) => {
+                failing.remove(what);
+                next
+            }
+            Err(error) => {
+                tracing::warn!(%error, "{what}; it is tried again");
+                let wait = failing.entry(what).or_insert(Backoff::from(AGAIN)).failed();
+                Some(self.clock.now() + wait)
+            }
+        }
     }
 }
 

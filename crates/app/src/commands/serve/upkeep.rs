@@ -7,6 +7,7 @@
 //! All of it is done for each tenant that is open: the project's own at each look, the others [`TENANTS_MAX`] at a look.
 
 mod budgets;
+mod retention;
 mod turn;
 
 use std::convert::Infallible;
@@ -14,19 +15,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Context;
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
-use baton_core::time::Time;
 use baton_core::usage::Week;
 use baton_engine::{Engine, OneCall};
 use baton_ports::journal::{DeskItem, DeskKind};
 use baton_ports::read::Read as _;
 use baton_server::report::Report;
-use baton_store::sqlite::retention::Old;
 use serde_json::{Map, Value, json};
 
-use crate::config::{Retention, Settings};
+use crate::config::Settings;
 use crate::wire::System;
 
 /// How often it is looked what is due.
@@ -37,8 +35,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const LETTERS_MAX: usize = 20;
 /// Tenants that one look goes round to beside the project's own, the next one to those after them.
 const TENANTS_MAX: usize = 100;
-/// Pieces that are forgotten of one kind in a day, at most.
-const PIECES_MAX: usize = 2_000;
 /// The tool that sends.
 const MAIL: &str = "send_email";
 
@@ -121,6 +117,7 @@ impl Tended<'_> {
         told("looking after connected accounts", self.connections().await);
         told("telling of accounts to connect again", self.reconnect().await);
         told("telling of budgets", self.budgets().await);
+        told("finishing erasures that were interrupted", self.finish_erasures().await);
         told("forgetting what is old", self.forget().await);
     }
 
@@ -183,49 +180,6 @@ impl Tended<'_> {
             self.begun.reconnect.fetch_add(1, Ordering::Relaxed);
         }
         Ok(())
-    }
-
-    /// Once a day, what the settings do not keep any longer.
-    async fn forget(&self) -> anyhow::Result<()> {
-        let (System { store, clock, .. }, tenant) = (self.system, self.tenant);
-        let now = clock.now();
-        if !turn::is_ours(store, tenant, "retention", DAY, now).await? {
-            return Ok(());
-        }
-        let Retention { messages_days, effects_days, decisions_days } = self.settings.upkeep.retention;
-        let of_effects =
-            [Old::Effects, Old::SentTo, Old::ContactsBefore, Old::AskedOnce].map(|what| (what, effects_days));
-        let others = [
-            (Old::Outbox, messages_days),
-            (Old::Told, messages_days),
-            (Old::Untold, messages_days),
-            (Old::Links, messages_days),
-            (Old::Decisions, decisions_days),
-        ];
-        for (what, days) in of_effects.into_iter().chain(others) {
-            if days == 0 {
-                continue;
-            }
-            let rows = self.forget_all(what, now - DAY * days).await.with_context(|| format!("{what:?}"))?;
-            if rows > 0 {
-                tracing::info!(?what, rows, days, "forgotten, for it is older than the settings keep it");
-            }
-        }
-        Ok(())
-    }
-
-    async fn forget_all(&self, what: Old, before: Time) -> anyhow::Result<u64> {
-        let (System { store, .. }, tenant) = (self.system, self.tenant);
-        let (mut rows, mut after) = (0, None);
-        for _ in 0..PIECES_MAX {
-            let forgotten = store.expire(tenant, what, before, after).await?;
-            rows += forgotten.rows;
-            match forgotten.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
-        Ok(rows)
     }
 
     /// One line, in which it is said whose it is where that is another tenant than the project's own.

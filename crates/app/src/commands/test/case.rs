@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use baton_core::definition::{parse_duration, source};
 use baton_core::expr::{Condition, Language};
-use baton_core::run::{Decision, State};
+use baton_core::run::{Decider, Decision, State};
 use baton_core::time::Time;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -39,7 +39,7 @@ pub struct Case {
 pub enum Act {
     Say(String),
     Signal { name: String, payload: Value },
-    Answer { node: String, by: String, decision: Decision },
+    Answer { node: String, by: Decider, decision: Decision },
     Wait(Duration),
     Cancel { compensate: bool },
     Rollback,
@@ -228,7 +228,17 @@ fn act(entry: Value) -> Result<Act, String> {
 }
 
 fn act_of(word: &str, what: &Value, mut beside: Map<String, Value>) -> Result<Act, String> {
-    let by = beside.get("by").map_or_else(|| "tester".to_owned(), text);
+    let by = match beside.get("by") {
+        Some(Value::Object(known)) => {
+            let wrong = |why: String| format!("`by` is a name, or `{{name, roles, skills}}`: {why}");
+            if let Some(odd) = known.keys().find(|key| !["name", "roles", "skills"].contains(&key.as_str())) {
+                return Err(wrong(format!("`{odd}` means nothing there")));
+            }
+            serde_json::from_value(beside["by"].clone()).map_err(|error| wrong(error.to_string()))?
+        }
+        Some(name) => text(name).into(),
+        None => Decider::from("tester"),
+    };
     let note = beside.get("note").map(text).unwrap_or_default();
     let answer = |decision| Ok(Act::Answer { node: text(what), by, decision });
     match word {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Ask, Awaited, Decision, Entry, Incoming, Open, Run};
+use baton_core::run::{Address, Ask, Awaited, Decider, Decision, Entry, Incoming, Open, Run};
 use baton_core::time::Time;
 use baton_engine::{Delivered, Engine, Error, Follower, Start};
 use baton_ports::clock::{Clock, SystemClock};
@@ -166,8 +166,8 @@ impl Stage {
     }
 
     /// An answer goes to the run that asks at this node: the one under test, or one that it runs.
-    fn answer(&self, node: &str, by: &str, decision: &Decision) -> (RunId, Incoming) {
-        let by = by.to_owned();
+    fn answer(&self, node: &str, by: &Decider, decision: &Decision) -> (RunId, Incoming) {
+        let by = by.clone();
         let is_here = |open: &Open| match &open.awaited {
             Awaited::Ask(Ask::Human(at)) | Awaited::Form(at) => at.to_string() == node,
             Awaited::Ask(Ask::Approval(effect) | Ask::Question(effect) | Ask::Budget(effect))
@@ -175,6 +175,7 @@ impl Stage {
             Awaited::Ask(Ask::Customer(_) | Ask::Doubt(_) | Ask::Key(_))
             | Awaited::ByHand(_)
             | Awaited::Signal { .. }
+            | Awaited::Held(_)
             | Awaited::Instant(_)
             | Awaited::Resume => false,
         };
@@ -189,7 +190,7 @@ impl Stage {
             }
             Some(Open { run, awaited: Awaited::Question { effect, .. }, .. }) => {
                 let incoming = match decision.clone() {
-                    Decision::Fill { form } => Incoming::Fill { effect, by, form },
+                    Decision::Fill { form } => Incoming::Fill { effect, by: by.name, form },
                     Decision::Approve { note } => Incoming::Approve { effect, by, approved: true, note },
                     Decision::Reject { note } => Incoming::Approve { effect, by, approved: false, note },
                 };

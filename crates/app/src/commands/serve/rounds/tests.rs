@@ -174,7 +174,7 @@ async fn a_paused_schedule_begins_nothing_and_makes_nothing_up() {
         let system = scene.system().await;
         let done = system.serving(async |engine| {
             let triggers = system.triggers(&scene.project, engine);
-            Ok(triggers.enable_schedule(&system.tenant, "hourly", on, scene.clock.now()).await?)
+            Ok(triggers.enable_schedule(&system.tenant, "hourly", on, None, scene.clock.now()).await?)
         });
         done.await.expect("is changed");
     };
@@ -231,7 +231,7 @@ async fn told(answers: Vec<Result<Posted, NotPosted>>) -> (Scene, Arc<Listener>,
     scene.keep(hourly(Missed::RunOnce, Overlap::Allow, "tick")).await;
     let ran = system.serving(async |engine| {
         let triggers = system.triggers(&scene.project, engine);
-        let run = triggers.run_schedule(&system.tenant, "hourly", "now", scene.clock.now()).await?;
+        let run = triggers.run_schedule(&system.tenant, "hourly", ("now", None), scene.clock.now()).await?;
         let mut follower = crate::told::follower(engine, &system);
         follower.follow(&run).await?;
         Ok(follower.until_all_rest().await?)
@@ -296,6 +296,12 @@ async fn what_its_sender_died_over_is_posted_again_and_by_one_only_until_then() 
     let tenant = scene.tenant();
     let heard = || listener.heard.lock().expect("whole").len();
     let dies = async || {
+        let before = heard();
+        let is_heard = async {
+            while heard() == before {
+                tokio::task::yield_now().await;
+            }
+        };
         let look = async {
             for _ in 0..3 {
                 outgoing.look(&tenant).await.expect("looks");
@@ -304,7 +310,7 @@ async fn what_its_sender_died_over_is_posted_again_and_by_one_only_until_then() 
         tokio::select! {
             biased;
             () = look => {}
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+            () = is_heard => {}
         }
     };
     dies().await;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use baton_core::model::Usage;
 use baton_core::money::{Usd, Window};
+use baton_core::time::Time;
 use baton_engine::Follower;
 use baton_engine::tenants::{Change, Tenant};
 use baton_ports::budget::{self, Account, Line, NOTICES, Settlement, Spend, Want};
@@ -388,4 +389,55 @@ async fn of_many_who_want_a_turn_one_has_it() {
     assert!(!hour("2026-11-24T09:59:59Z").await);
     assert!(hour("2026-11-24T10:00:00Z").await);
     assert!(!hour("2026-11-24T09:30:00Z").await, "a clock that went back has no turn");
+}
+
+/// The run of the report of that week.
+async fn letter(scene: &Scene, week: &str) -> Option<baton_ports::read::RunHead> {
+    let tenant = scene.project.tenant().expect("a tenant");
+    let run = RunId::new(format!("weekly-report-{tenant}-{week}"));
+    scene.store.run(&tenant, &run).await.expect("is read")
+}
+
+#[tokio::test]
+async fn runs_that_ended_long_ago_are_deleted_and_what_waits_for_a_person_stays() {
+    let waits = format!("{REPORT}[tools.tool.send_email]\napproval = true\n");
+    for (settings, is_kept) in [(REPORT, false), (&waits, true)] {
+        let scene = Scene::at("2026-03-02T09:00:00Z", settings);
+        scene.look().await;
+        assert!(letter(&scene, "2026-W09").await.is_some());
+        scene.set("2026-05-25T09:00:00Z");
+        scene.look().await;
+        assert!(letter(&scene, "2026-W09").await.is_some(), "84 days");
+        scene.set("2026-06-01T09:00:00Z");
+        scene.look().await;
+        assert_eq!(letter(&scene, "2026-W09").await.is_some(), is_kept, "91 days");
+        assert!(letter(&scene, "2026-W22").await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn days_of_nothing_keep_for_ever() {
+    let scene = Scene::at("2026-03-02T09:00:00Z", &format!("{REPORT}[upkeep.retention]\nruns_days = 0\n"));
+    scene.look().await;
+    scene.set("2027-03-01T09:00:00Z");
+    scene.look().await;
+    assert!(letter(&scene, "2026-W09").await.is_some());
+}
+
+#[tokio::test]
+async fn a_chain_that_was_cut_at_its_old_end_still_holds_and_one_that_lost_a_row_does_not() {
+    use baton_ports::audit::{Audit as _, Filter};
+    let scene = Scene::at("2026-03-02T09:00:00Z", &format!("{REPORT}[upkeep.retention]\naudit_days = 30\n"));
+    scene.look().await;
+    let tenant = scene.project.tenant().expect("a tenant");
+    let before = scene.store.tip(&tenant).await.expect("a tip");
+    assert!(before.seq >= 1);
+    scene.set("2026-04-06T09:00:00Z");
+    scene.look().await;
+    let verdict = scene.store.verify(&tenant).await.expect("is followed");
+    assert!(verdict.broken.is_none() && verdict.tip.seq > before.seq, "{verdict:?}");
+    let anchor = scene.store.anchor(&tenant).await.expect("is read").expect("it was cut");
+    let rows = scene.store.trail(&tenant, Filter { limit: 500, ..Filter::default() }).await.expect("rows");
+    assert_eq!(rows.first().map(|row| row.seq), Some(anchor.tip.seq + 1));
+    assert!(rows.iter().any(|row| baton_core::audit::announces(row, &anchor.tip)));
 }

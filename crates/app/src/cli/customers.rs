@@ -1,0 +1,50 @@
+//! `baton customers`: what may be asked of it.
+
+use clap::{Args, Subcommand};
+
+use super::audit::identifier;
+
+#[derive(Debug, Subcommand)]
+pub enum Customers {
+    /// All that is kept of a customer, as JSON: conversations, runs, documents, audit rows, and whether they were erased.
+    Export {
+        /// The customer, as `user_id` names them.
+        id: String,
+        /// Who asks, for the trail.
+        #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
+        by: String,
+        #[command(flatten)]
+        of: CustomersOf,
+    },
+    /// Erase a customer from every store, for ever: conversations, inputs and results of runs, records of tools, memory, and
+    /// the personal part of audit rows. Run again, it finishes what was interrupted.
+    Erase {
+        /// The customer, as `user_id` names them.
+        id: String,
+        /// What else they are called: a mail address, a phone number, a full name. May be said several times; what their contact
+        /// in this installation says is taken too.
+        #[arg(long, value_name = "IDENTIFIER", value_parser = identifier)]
+        also: Vec<String>,
+        /// Cancel their runs and resolve their conversations first. Without it, one that has not ended is an error.
+        #[arg(long)]
+        end_runs: bool,
+        /// Write the whole database anew, however large it is. Others who write wait for it.
+        #[arg(long)]
+        vacuum: bool,
+        /// Who erases, for the trail.
+        #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
+        by: String,
+        #[command(flatten)]
+        of: CustomersOf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CustomersOf {
+    /// Another tenant's customer than the project's.
+    #[arg(long)]
+    pub tenant: Option<String>,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,87 @@
+//! `baton customers`: what is kept of one, handed over or erased, as the API does it.
+
+use std::path::Path;
+
+use baton_core::id::TenantId;
+use baton_engine::Engine;
+use baton_server::customers::{Customers as Stores, Error, VACUUM_BYTES_MAX, Wish};
+use serde_json::Value;
+
+use super::knowledge::outside::Shelf;
+use super::runs::record;
+use crate::cli::{Customers, CustomersOf};
+use crate::project::Project;
+use crate::wire::System;
+use crate::{Exit, Misuse, print};
+
+pub async fn run(folder: &Path, args: Customers) -> anyhow::Result<Exit> {
+    let project = Project::open(folder)?;
+    match args {
+        Customers::Export { id, by, of } => {
+            let (system, tenant) = open(&project, &of)?;
+            let shelf = Shelf::of(&project, &system);
+            let work =
+                async |engine: &Engine| Ok(stores(&system, engine, &shelf).export(&tenant, &id, &by, None).await?);
+            print::pretty(&system.working(work).await?);
+        }
+        Customers::Erase { id, also, end_runs, vacuum, by, of } => {
+            let (system, tenant) = open(&project, &of)?;
+            let shelf = Shelf::of(&project, &system);
+            let vacuum_bytes_max = if vacuum { u64::MAX } else { VACUUM_BYTES_MAX };
+            let wish = Wish { id, also, end_runs, vacuum_bytes_max, by, key_id: None };
+            let work = async |engine: &Engine| Ok(stores(&system, engine, &shelf).erase(&tenant, wish).await);
+            match system.working(work).await? {
+                Ok(erased) => told(&erased, of.json),
+                Err(error @ Error::Live(_)) => {
+                    return Err(Misuse::new(error.to_string()).hint("`--end-runs` ends them first").into());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(Exit::Completed)
+}
+
+fn open(project: &Project, of: &CustomersOf) -> anyhow::Result<(System, TenantId)> {
+    let system = record::system(project)?;
+    let tenant = match &of.tenant {
+        Some(name) => TenantId::parse(name).map_err(|error| Misuse::new(error.to_string()))?,
+        None => system.tenant.clone(),
+    };
+    Ok((system, tenant))
+}
+
+fn stores<'s>(system: &'s System, engine: &'s Engine, shelf: &'s Shelf) -> Stores<'s> {
+    Stores {
+        engine,
+        read: &system.store,
+        records: &*system.records,
+        audit: &system.store,
+        memory: &*system.memory,
+        knowledge: shelf,
+        erasure: &system.store,
+        clock: &*system.clock,
+    }
+}
+
+fn told(erased: &Value, as_json: bool) {
+    if as_json {
+        return print::pretty(erased);
+    }
+    print::line("erased for good:");
+    let counts = erased["erased"].as_object().into_iter().flatten();
+    for (kind, count) in counts {
+        match count {
+            Value::Object(of) => {
+                for (kind, count) in of.iter().filter(|(_, count)| count.as_u64() != Some(0)) {
+                    print::line(format_args!("  {:<18} {count}", kind.replace('_', " ")));
+                }
+            }
+            count if count.as_u64() == Some(0) => {}
+            count => print::line(format_args!("  {:<18} {count}", kind.replace('_', " "))),
+        }
+    }
+    if erased["file"]["vacuumed"] == false {
+        print::line("the database is large and was not written anew; `--vacuum` does that, in a quiet hour");
+    }
+}

@@ -1,0 +1,114 @@
+//! Bodies of requests, as bare sockets send them: how much of them is held at a time, and what a client hears whose body is too
+//! large.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server, until};
+
+const MB: usize = 1 << 20;
+/// The smallest that may be set.
+const SETTINGS: &str = "[serve]\nrequest_bodies_mb = 16\n";
+const GREET: &str = "name: greet\ninput: {text: string}\nnodes: [{id: say, type: transform, set: {said: '1'}}]\n";
+
+/// A request that is sent piece by piece.
+struct Sending(TcpStream);
+
+impl Sending {
+    fn begin(server: &Server, key: &str, path: &str, bytes: usize) -> Self {
+        let address = server.address();
+        let mut stream = TcpStream::connect(address).expect("connects");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n");
+        write!(stream, "{head}Content-Length: {bytes}\r\nConnection: close\r\n\r\n").expect("is sent");
+        Self(stream)
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("the server reads it");
+    }
+
+    fn answer(mut self) -> Answer {
+        let mut text = String::new();
+        self.0.read_to_string(&mut text).expect("is answered");
+        Answer::of(&text)
+    }
+}
+
+/// Bytes of bodies that the server says it holds.
+fn held(server: &Server) -> usize {
+    let metrics = server.get("/metrics", None);
+    let line = metrics.lines().find_map(|line| line.strip_prefix("http_request_bodies_bytes "));
+    line.and_then(|bytes| bytes.trim().parse().ok()).expect("the metric")
+}
+
+#[test]
+fn bodies_are_bounded_in_sum_and_one_that_is_too_much_is_told_when_to_come_again() {
+    let place = Place::with(&[("baton.toml", SETTINGS), ("workflows/greet.yaml", GREET)]);
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    let execute = "/api/v1/workflows/execute";
+    let said = |bytes: usize| {
+        let text = json!({ "workflow_id": "greet", "input_data": { "text": "x".repeat(bytes) } });
+        text.to_string().into_bytes()
+    };
+    let large = said(15 * MB);
+    let mut first = Sending::begin(&server, &key, execute, large.len());
+    first.send(&large[..large.len() - 1]);
+    until("the first body is held", || (held(&server) >= large.len() - 1).then_some(()));
+    for path in [execute, "/v1/chat/completions"] {
+        let second = said(2 * MB);
+        let mut refused = Sending::begin(&server, &key, path, second.len());
+        refused.send(&second);
+        let refused = refused.answer();
+        assert_eq!(refused.header("retry-after"), Some("1"), "{}", refused.head);
+        let body = refused.ends(503);
+        let code = if path == execute { &body["code"] } else { &body["error"]["code"] };
+        assert_eq!(code, "OVERLOADED", "{body}");
+    }
+    // It is nobody else's memory, and nothing of it stays behind.
+    first.send(&large[large.len() - 1..]);
+    let answer = first.answer();
+    assert!(matches!(answer.status, 200 | 413 | 422), "{} {}", answer.head, answer.body);
+    until("all is given back", || (held(&server) == 0).then_some(()));
+    let done = server.ask(
+        &format!("POST {execute}"),
+        &key,
+        "",
+        &json!({ "workflow_id": "greet", "input_data": { "text": "x" } }),
+    );
+    assert_eq!(done.ends(200)["status"], "completed");
+}
+
+#[test]
+fn a_client_that_sends_on_hears_that_its_body_is_too_large() {
+    let place = Place::with(&[("workflows/greet.yaml", GREET)]);
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    for (path, key, status) in [
+        ("/api/v1/workflows/execute", &*key, 413),
+        ("/v1/chat/completions", &*key, 413),
+        // Whoever is refused before anything is read hears that as well.
+        ("/api/v1/workflows/execute", "baton_wrong", 401),
+    ] {
+        let bytes = 40 * MB;
+        let mut sending = Sending::begin(&server, key, path, bytes);
+        let piece = vec![b' '; MB];
+        for _ in 0..bytes / MB {
+            sending.send(&piece);
+        }
+        let answer = sending.answer();
+        assert_eq!(answer.status, status, "{path}: {}", answer.head);
+        assert_ne!(answer.body, Value::Null);
+    }
+}
+
+#[test]
+fn as_much_as_one_body_may_have_is_the_least_that_can_be_set() {
+    let place = Place::with(&[("baton.toml", "[serve]\nrequest_bodies_mb = 15\n")]);
+    place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(2).warns("request_bodies_mb");
+}

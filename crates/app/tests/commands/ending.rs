@@ -1,0 +1,156 @@
+//! Told to stop, the process is gone soon, whatever hangs; told twice, it is gone at once.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::place::{Done, Place};
+use crate::server::{Server, until};
+
+/// What is promised, and what a busy machine may take to start and reap processes.
+const ENDS_WITHIN: Duration = Duration::from_secs(10 + 5);
+
+const NOTE: &str = "name: note\nnodes: [{id: keep, type: transform, set: {kept: true}}]\n";
+
+fn writes_held(place: &Place) -> rusqlite::Connection {
+    let held = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
+    held.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes from here on");
+    held
+}
+
+#[test]
+fn with_a_store_that_does_not_take_writes_it_ends_in_time_and_says_so() {
+    let place = Place::with(&[("workflows/note.yaml", NOTE)]);
+    let server = Server::start(&place);
+    let held = writes_held(&place);
+    server.signal("TERM");
+    let (code, took, said) = server.ended();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("not everything could be given back"), "{said}");
+    assert!(took < ENDS_WITHIN, "{took:?}");
+    drop(held);
+    place.baton(&["run", "note"]).ends(0);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let place = Place::with(&[("workflows/note.yaml", NOTE)]);
+    let server = Server::start(&place);
+    let _held = writes_held(&place);
+    server.signal("TERM");
+    until("it takes nothing more", || (!server.listens()).then_some(()));
+    server.signal("INT");
+    let (code, _, said) = server.ended();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("told to a second time"), "{said}");
+}
+
+/// A service that takes calls and never answers.
+fn silent() -> (String, std::sync::mpsc::Receiver<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (called, calls) = std::sync::mpsc::sync_channel(16);
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for stream in listener.incoming().flatten() {
+            held.push(stream);
+            let _ = called.send(());
+        }
+    });
+    (url, calls)
+}
+
+#[test]
+fn a_tool_that_hangs_and_a_request_that_waits_for_it_hold_nobody_up() {
+    let (url, calls) = silent();
+    let tool = format!(
+        "name: ask\nkind: http\nurl: {url}/it\ntimeout_ms: 600000\nirreversible: done\nidempotency_header: K\n"
+    );
+    let place = Place::with(&[
+        ("workflows/slow.yaml", "name: slow\nnodes: [{id: act, tool: ask, timeout: 10m}]\n"),
+        ("tools/ask.yaml", &tool),
+    ]);
+    let server = Server::start(&place);
+    let (address, key) = (server.address().to_owned(), server.key().expect("a key").to_owned());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let body = json!({ "workflow_id": "slow", "input_data": {} }).to_string();
+            let head = format!(
+                "POST /api/v1/workflows/execute HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let mut stream = std::net::TcpStream::connect(&address).expect("connects");
+            std::io::Write::write_all(&mut stream, head.as_bytes()).expect("is sent");
+            // It may be cut off, or told that the server stops.
+            let _ = std::io::Read::read_to_end(&mut stream, &mut Vec::new());
+        });
+        calls.recv().expect("the tool is called");
+        server.signal("TERM");
+        let (code, took, said) = server.ended();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(took < ENDS_WITHIN, "{took:?}");
+    });
+    place.baton(&["runs", "list"]).ends(0).says("slow");
+}
+
+/// Built into every process that is begun with it: a sync of the disk hangs for as long as the file `hangs` is there.
+const HANGS: &str = "\
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <unistd.h>
+static int hang(void) {
+    const char *file = getenv(\"HANGS\");
+    while (file && access(file, F_OK) == 0) usleep(20000);
+    return 0;
+}
+int fdatasync(int fd) { (void)fd; return hang(); }
+int fsync(int fd) { (void)fd; return hang(); }
+";
+
+/// The library, where this machine has a compiler that makes one.
+fn hanging_disk(place: &Place) -> Option<PathBuf> {
+    place.write("hangs.c", HANGS);
+    let library = place.path().join("libhangs.so");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(place.path().join("hangs.c"));
+    let is_made = cfg!(target_os = "linux") && cc.status().is_ok_and(|status| status.success());
+    is_made.then_some(library)
+}
+
+#[test]
+fn with_a_disk_that_does_not_answer_it_ends_in_time() {
+    let place = Place::with(&[("workflows/note.yaml", NOTE)]);
+    let Some(library) = hanging_disk(&place) else { return };
+    let hangs = place.path().join("hangs");
+    let (library, file) = (library.display().to_string(), hangs.display().to_string());
+    let server = Server::start_with(&place, &[("LD_PRELOAD", &library), ("HANGS", &file)]);
+    place.write("hangs", "");
+    server.signal("TERM");
+    let (code, took, said) = server.ended();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("within 10 s"), "{said}");
+    assert!(took < ENDS_WITHIN, "{took:?}");
+    // Its locks went with it: whoever comes next takes over at once.
+    place.baton(&["run", "note"]).ends(0);
+}
+
+#[test]
+fn a_command_that_moves_runs_gives_them_back_when_its_supervisor_stops_it() {
+    let (url, calls) = silent();
+    let tool = format!(
+        "name: ask\nkind: http\nurl: {url}/it\ntimeout_ms: 600000\nirreversible: done\nidempotency_header: K\n"
+    );
+    let place = Place::with(&[
+        ("workflows/slow.yaml", "name: slow\nnodes: [{id: act, tool: ask, timeout: 10m}]\n"),
+        ("tools/ask.yaml", &tool),
+    ]);
+    place.baton(&["run", "slow", "--id", "one", "--detach"]).ends(3);
+    let moving = place.begin(&["runs", "work"]);
+    calls.recv().expect("the tool is called");
+    place.shell(&format!("kill -TERM {}", moving.id())).ends(0);
+    Done::after(moving).ends(130).warns("stopped; nothing is lost");
+}

@@ -1,0 +1,366 @@
+//! Erasing customers, from outside: what is left in the files, what still works, and that a killed erasure is finished.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server, until};
+
+const SETTINGS: &str = "\
+[serve]
+requests_per_minute = 0
+[tools.tool.send_email]
+rate = \"none\"
+[tools.tool.google_calendar]
+rate = \"none\"
+[tools]
+zone = \"Europe/Madrid\"
+[tools.calendar]
+resources = [\"one\", \"two\"]
+days_ahead_max = 3650
+[tools.calendar.hours]
+monday = [\"00:00-24:00\"]
+tuesday = [\"00:00-24:00\"]
+wednesday = [\"00:00-24:00\"]
+thursday = [\"00:00-24:00\"]
+friday = [\"00:00-24:00\"]
+saturday = [\"00:00-24:00\"]
+sunday = [\"00:00-24:00\"]
+[tools.calendar.treatments]
+visit = { duration_minutes = 30 }
+[tools.tool.pay]
+approval = true
+[tools.outbound]
+allow = [\"127.0.0.1\"]
+";
+const TOOLS: &str = "\
+tools:
+  - {name: echo, kind: script, class: read, results: [{output: {text: 'you said {{ arguments.text }}'}}]}
+  - {name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {receipt: R-1}}]}
+";
+/// Everything that the shipped tools keep of somebody.
+const VISIT: &str = "\
+name: visit
+input: {customer_id: string, name: string, email: string, phone: string, note: string, date: string, time: string}
+nodes:
+  - {id: contact, tool: update_crm, parameters: {contact_id: '{{ customer_id }}', fields: {name: '{{ name }}', email: '{{ email }}', phone: '{{ phone }}'}}}
+  - {id: ticket, tool: create_ticket, parameters: {subject: 'Call {{ name }}', description: '{{ note }}'}}
+  - {id: mail, tool: send_email, parameters: {to: ['{{ email }}'], subject: 'For {{ name }}', body: '{{ note }}'}}
+  - {id: book, tool: google_calendar, parameters: {action: create_booking, date: '{{ date }}', time: '{{ time }}', treatment: visit, customer: '{{ name }}', phone: '{{ phone }}', email: '{{ email }}'}}
+  - {id: say, tool: echo, parameters: {text: '{{ note }}'}}
+  - {id: sub, type: subworkflow, workflow: below, input: {note: '{{ note }}'}}
+edges:
+  - {from: contact, to: ticket}
+  - {from: ticket, to: mail}
+  - {from: mail, to: book}
+  - {from: book, to: say}
+  - {from: say, to: sub}
+";
+const BELOW: &str =
+    "name: below\ninput: {note: string}\nnodes: [{id: say, tool: echo, parameters: {text: '{{ input.note }}'}}]\n";
+const PAY: &str = "\
+name: pay
+input: {note: string}
+nodes: [{id: pay, tool: pay, parameters: {amount: 250, note: '{{ input.note }}'}}]
+";
+const ECHO: &str = "name: echo\nnodes: [{id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}]\n";
+const WAIT: &str = "name: wait\nnodes: [{id: next, type: wait, signal: message}]\n";
+const NOTE: &str = "name: note\ninput: {note: string}\nnodes: [{id: note, type: transform, set: {done: true}}]\n";
+
+fn place() -> Place {
+    Place::with(&[
+        ("baton.toml", SETTINGS),
+        ("tools/tools.yaml", TOOLS),
+        ("workflows/visit.yaml", VISIT),
+        ("workflows/below.yaml", BELOW),
+        ("workflows/pay.yaml", PAY),
+        ("workflows/echo.yaml", ECHO),
+        ("workflows/wait.yaml", WAIT),
+        ("workflows/note.yaml", NOTE),
+    ])
+}
+
+/// Somebody of whom every word holds the same sixteen characters.
+struct Customer {
+    mark: String,
+    number: u64,
+}
+
+impl Customer {
+    fn new(number: u64) -> Self {
+        Self { mark: format!("{:016x}", (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)), number }
+    }
+
+    fn id(&self) -> String {
+        format!("{}id", self.mark)
+    }
+
+    fn mail(&self) -> String {
+        format!("{}@example.com", self.mark)
+    }
+
+    fn phone(&self) -> String {
+        format!("+34 6{:08}", self.number * 7_919 + 11_111_111)
+    }
+
+    /// What their words have in common, without what an index might keep apart because other words begin so.
+    fn needles(&self) -> [String; 2] {
+        [self.mark[4..].to_owned(), self.phone()[5..].to_owned()]
+    }
+}
+
+/// A server with its admin key.
+struct Api {
+    server: Server,
+    key: String,
+}
+
+impl Api {
+    fn of(place: &Place) -> Self {
+        let server = Server::start(place);
+        let key = server.key().expect("a key").to_owned();
+        Self { server, key }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.server.ask(&format!("GET /api/v1{path}"), &self.key, "", &Value::Null)
+    }
+
+    fn post(&self, path: &str, headers: &str, body: &Value) -> Answer {
+        self.server.ask(&format!("POST /api/v1{path}"), &self.key, headers, body)
+    }
+
+    fn run(&self, workflow: &str, headers: &str, input: Value, of: &Customer) -> (u16, Value) {
+        let body = json!({ "workflow_id": workflow, "input_data": input, "context": { "user_id": of.id() } });
+        let answer = self.post("/workflows/execute", headers, &body);
+        assert!(matches!(answer.status, 200 | 202), "{}", answer.body);
+        (answer.status, answer.body)
+    }
+
+    /// Leaves everything that a customer can leave behind; answers a run and a conversation.
+    fn fill(&self, of: &Customer) -> (String, String) {
+        let mark = &of.mark;
+        let (id, mail, phone) = (of.id(), of.mail(), of.phone());
+        let minutes = of.number * 30;
+        let (day, minutes) = (minutes / 1_440, minutes % 1_440);
+        let visit = json!({
+            "customer_id": id, "name": format!("{mark}nm"), "email": mail, "phone": phone, "note": format!("{mark}tx is unwell"),
+            "date": format!("2031-03-{:02}", 3 + day), "time": format!("{:02}:{:02}", minutes / 60, minutes % 60),
+        });
+        let once = format!("Idempotency-Key: visit-{mark}\r\n");
+        let (_, run) = self.run("visit", &once, visit, of);
+        assert_eq!(run["state"], "completed", "{run}");
+        let paid = self.run("pay", "", json!({ "note": format!("{mark}pay") }), of);
+        assert_eq!(paid.0, 202, "it waits for a yes");
+        let begun = json!({
+            "workflow_id": "echo", "user_id": id, "context": { "email": mail },
+            "message": format!("I am {mark}nm, {mail}, {phone}"),
+        });
+        let talk = self.post("/conversations", "", &begun).ends(200);
+        let talk = talk["conversation_id"].as_str().expect("an id").to_owned();
+        let again = json!({ "text": format!("{mark}say again"), "message_id": format!("{mark}msg") });
+        self.post(&format!("/conversations/{talk}/messages"), "", &again).ends(200);
+        let about = json!({ "name": format!("{mark}.md"), "text": format!("Likes {mark}doc.\n\nAnd {mark}more."), "about": id });
+        self.post("/knowledge/documents", "", &about).ends(200);
+        let schedule = json!({
+            "name": format!("yearly-{}", of.number), "workflow_id": "note", "cron": "0 3 1 1 *", "input_data": { "note": mail },
+        });
+        self.post("/schedules", "", &schedule).ends(201);
+        (run["execution_id"].as_str().expect("an id").to_owned(), talk)
+    }
+
+    fn erase(&self, of: &Customer) -> Value {
+        let name = format!("{}nm", of.mark);
+        self.post(
+            &format!("/customers/{}/erase?end_runs=true", of.id()),
+            "",
+            &json!({ "also": [of.mail(), of.phone(), name] }),
+        )
+        .ends(200)
+    }
+}
+
+/// All files of the project's data, by name.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            all.extend(files(&path));
+        } else {
+            all.push((path.display().to_string(), std::fs::read(&path).expect("a file")));
+        }
+    }
+    all
+}
+
+/// Where a customer's words are found, in any case.
+fn found(place: &Place, of: &Customer) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, bytes) in files(&place.path().join(".baton")) {
+        for needle in of.needles() {
+            let needle = needle.as_bytes();
+            let hits: Vec<usize> = bytes
+                .windows(needle.len())
+                .enumerate()
+                .filter(|(_, window)| window.eq_ignore_ascii_case(needle))
+                .map(|(at, _)| at)
+                .collect();
+            if let Some(first) = hits.first() {
+                let around = bytes[first.saturating_sub(40)..(first + 60).min(bytes.len())].to_vec();
+                let around = String::from_utf8_lossy(&around).into_owned();
+                all.push(format!("{} in {name}, first at {first}: {around:?}", hits.len()));
+            }
+        }
+    }
+    all
+}
+
+fn subscribe(api: &Api) {
+    // Nobody listens there: deliveries are tried, and kept.
+    let told = json!({ "name": "crm", "url": "http://127.0.0.1:9/told", "events": ["execution.completed", "approval.requested"] });
+    api.post("/subscriptions", "", &told).ends(201);
+}
+
+#[test]
+fn nothing_of_fifty_erased_customers_is_left_in_any_file_and_others_keep_what_is_theirs() {
+    let place = place();
+    let api = Api::of(&place);
+    subscribe(&api);
+    let customers: Vec<Customer> = (0..55).map(Customer::new).collect();
+    let (kept, erased) = customers.split_at(5);
+    let filled: Vec<(String, String)> = customers.iter().map(|one| api.fill(one)).collect();
+    for one in &customers {
+        until("memory keeps the conversation", || {
+            let kept = api.get(&format!("/customers/{}/export", one.id())).ends(200);
+            let documents = kept["documents"].as_array().expect("documents").clone();
+            documents.iter().any(|document| document["collection"] == "conversations").then_some(())
+        });
+        assert!(!found(&place, one).is_empty(), "there is something to erase");
+    }
+    assert_eq!(api.get("/audit/verify").ends(200)["holds"], true);
+    for one in erased {
+        let told = api.erase(one);
+        assert_eq!(told["erased"]["conversations"], 1, "{told}");
+        assert!(told["erased"]["executions"].as_u64().is_some_and(|runs| runs >= 4), "{told}");
+        for kind in ["outbox", "tickets", "calendar", "contacts", "effects", "schedule", "asked_once"] {
+            assert!(told["erased"]["records"][kind].as_u64().is_some_and(|rows| rows >= 1), "{kind}: {told}");
+        }
+        assert_eq!(told["file"], json!({ "vacuumed": true, "log_truncated": true, "bytes": told["file"]["bytes"] }));
+    }
+    let left: Vec<String> = erased.iter().flat_map(|one| found(&place, one)).collect();
+    assert!(left.is_empty(), "{} places:\n{}", left.len(), left.join("\n"));
+    assert_eq!(api.get("/audit/verify").ends(200)["holds"], true);
+    // What is left says so.
+    let (run, talk) = &filled[5];
+    let shown = api.get(&format!("/executions/{run}")).ends(200);
+    assert!(shown["erased_at"].is_string() && shown["state"] == "completed", "{shown}");
+    for path in ["timeline", "journal", "summary"] {
+        assert_eq!(api.get(&format!("/executions/{run}/{path}")).ends(410)["code"], "ERASED", "{path}");
+    }
+    for (path, body) in [("retry", json!({})), ("compensate", json!({})), ("fork", json!({ "node_id": "ask" }))] {
+        assert_eq!(api.post(&format!("/executions/{run}/{path}"), "", &body).ends(410)["code"], "ERASED", "{path}");
+    }
+    assert!(api.get(&format!("/conversations/{talk}")).ends(200)["erased_at"].is_string());
+    assert_eq!(api.get(&format!("/conversations/{talk}/messages")).ends(410)["code"], "ERASED");
+    assert_eq!(
+        api.post(&format!("/conversations/{talk}/messages"), "", &json!({ "text": "hello" })).ends(410)["code"],
+        "ERASED"
+    );
+    let export = api.get(&format!("/customers/{}/export", erased[0].id())).ends(200);
+    assert!(export["erased"]["erased_at"].is_string(), "{export}");
+    assert_eq!((&export["conversations"], &export["documents"]), (&json!([]), &json!([])));
+    // Others.
+    for (one, (run, talk)) in kept.iter().zip(&filled) {
+        assert!(!found(&place, one).is_empty(), "others keep what is theirs");
+        assert_eq!(api.get(&format!("/executions/{run}/timeline")).status, 200);
+        let said = json!({ "text": "and once more" });
+        let talk = api.post(&format!("/conversations/{talk}/messages"), "", &said).ends(200);
+        assert_eq!(talk["state"], "finished", "{talk}");
+        assert_eq!(api.get(&format!("/customers/{}/export", one.id())).ends(200)["erased"], Value::Null);
+    }
+    let before = api.erase(&erased[0]);
+    assert_eq!((&before["erased"]["executions"], &before["erased"]["records"]), (&json!(0), &json!({})), "{before}");
+    // The command line says the same.
+    api.server.kill();
+    let run = &filled[6].0;
+    place.baton(&["runs", "show", run]).ends(0).says("gone for good");
+    place.baton(&["runs", "retry", run]).ends(1).warns("was erased");
+    place.baton(&["audit", "verify"]).ends(0);
+    place.baton(&["verify"]).ends(0);
+    let left: Vec<String> = erased.iter().flat_map(|one| found(&place, one)).collect();
+    assert!(left.is_empty(), "{} places:\n{}", left.len(), left.join("\n"));
+}
+
+#[test]
+fn what_has_not_ended_is_listed_and_ended_only_where_that_is_wished() {
+    let place = place();
+    let api = Api::of(&place);
+    let ana = Customer::new(1);
+    let begun = json!({ "workflow_id": "wait", "user_id": ana.id(), "message": ana.mail() });
+    let talk = api.post("/conversations", "", &begun).ends(200)["conversation_id"].as_str().expect("an id").to_owned();
+    let path = format!("/customers/{}/erase", ana.id());
+    let refused = api.post(&path, "", &json!({})).ends(409);
+    assert_eq!(refused["code"], "CUSTOMER_HAS_LIVE_RUNS");
+    let mut live: Vec<&str> =
+        refused["live"].as_array().expect("a list").iter().map(|one| one["id"].as_str().expect("an id")).collect();
+    live.sort_unstable();
+    assert_eq!(live, [talk.clone(), format!("{talk}.1")]);
+    assert!(!found(&place, &ana).is_empty());
+    let erased = api.post(&format!("{path}?end_runs=true"), "", &json!({ "also": [ana.mail()] })).ends(200);
+    assert_eq!(erased["ended"].as_array().map(Vec::len), Some(2), "{erased}");
+    assert_eq!(found(&place, &ana), [] as [String; 0]);
+    assert_eq!(api.get(&format!("/executions/{talk}.1")).ends(200)["state"], "cancelled");
+}
+
+#[test]
+fn an_erasure_that_is_killed_is_finished_by_the_same_request() {
+    let place = place();
+    let api = Api::of(&place);
+    let (ana, bob) = (Customer::new(1), Customer::new(2));
+    let (_, talk) = api.fill(&ana);
+    let (kept, _) = api.fill(&bob);
+    for number in 0..40 {
+        let said = json!({ "text": format!("{}more {number}", ana.mark) });
+        api.post(&format!("/conversations/{talk}/messages"), "", &said).ends(200);
+    }
+    // Each attempt is killed some commits later than the one before, until one is through before it is.
+    let log = place.path().join(".baton/baton.db-wal");
+    let stamp = || std::fs::metadata(&log).ok().map(|of| (of.len(), of.modified().ok()));
+    let mut finished = false;
+    for attempt in 0..200 {
+        let mut erasing = place.begin(&[
+            "customers",
+            "erase",
+            &ana.id(),
+            "--also",
+            &ana.mail(),
+            "--also",
+            &ana.phone(),
+            "--end-runs",
+            "--json",
+        ]);
+        let (mut seen, mut commits) = (stamp(), 0);
+        while commits <= attempt {
+            if let Some(status) = erasing.try_wait().expect("a process") {
+                finished = status.success();
+                break;
+            }
+            std::thread::yield_now();
+            let now = stamp();
+            commits += usize::from(now != seen);
+            seen = now;
+        }
+        if finished {
+            break;
+        }
+        erasing.kill().expect("is killed");
+        erasing.wait().expect("ends");
+    }
+    assert!(finished, "no attempt was left to end");
+    assert_eq!(found(&place, &ana), [] as [String; 0]);
+    assert_eq!(api.get("/audit/verify").ends(200)["holds"], true);
+    assert_eq!(api.get(&format!("/executions/{kept}/timeline")).status, 200);
+    assert!(!found(&place, &bob).is_empty());
+}

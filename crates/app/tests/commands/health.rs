@@ -1,0 +1,240 @@
+//! A database that is damaged, cut short, taken away or not let grow: nothing is acknowledged that is not kept, the server
+//! says so, and it ends when it is told to.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::place::Place;
+use crate::server::{Answer, Server, until};
+
+const NOTE: &str = "name: note\nnodes: [{id: keep, type: transform, set: {kept: true}}]\n";
+
+fn place() -> Place {
+    Place::with(&[("baton.toml", ""), ("workflows/note.yaml", NOTE)])
+}
+
+fn database(place: &Place) -> PathBuf {
+    place.path().join(".baton/baton.db")
+}
+
+fn run(server: &Server, key: &str, text: &str) -> Answer {
+    let body = json!({ "workflow_id": "note", "input_data": { "text": text } });
+    server.ask("POST /api/v1/workflows/execute", key, "", &body)
+}
+
+/// Runs that were acknowledged, by their ids.
+fn runs(server: &Server, key: &str, count: usize) -> Vec<String> {
+    let text = "x".repeat(2_000);
+    let ids = (0..count).map(|_| run(server, key, &text).ends(200));
+    ids.map(|body| body["execution_id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// A project in which so many runs ended; its key.
+fn lived_in(place: &Place, count: usize) -> String {
+    let server = Server::start(place);
+    let key = server.key().expect("a key").to_owned();
+    runs(&server, &key, count);
+    assert_eq!(server.stop(), Some(0));
+    key
+}
+
+/// Fills the page in the middle of the file with zeroes, as a disk does that loses one.
+fn zero_the_middle(place: &Place) {
+    let raw = rusqlite::Connection::open(database(place)).expect("opens");
+    let ask = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, u64>(0)).expect("answers");
+    let (size, pages) = (ask("PRAGMA page_size"), ask("PRAGMA page_count"));
+    raw.close().expect("closes");
+    let mut file = OpenOptions::new().write(true).open(database(place)).expect("opens");
+    file.seek(SeekFrom::Start(pages / 2 * size)).expect("is there");
+    file.write_all(&vec![0; usize::try_from(size).expect("a page")]).expect("is written");
+}
+
+/// What `/ready` says of the store.
+fn problem(server: &Server) -> Option<Value> {
+    let answer = server.get("/ready", None);
+    let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1)?).ok()?;
+    assert_eq!(answer.starts_with("HTTP/1.1 503"), body["status"] == "not_ready", "{answer}");
+    body.get("problem").cloned()
+}
+
+#[track_caller]
+fn is_refused(answer: Answer, code: &str) {
+    let body = answer.ends(503);
+    assert_eq!(body["code"], code, "{body}");
+    assert!(body["hint"].as_str().is_some_and(|hint| hint.contains("stop the process")), "{body}");
+}
+
+#[test]
+fn a_page_lost_in_the_middle_is_said_at_once_and_nothing_more_is_acknowledged() {
+    let place = place();
+    let key = lived_in(&place, 200);
+    place.baton(&["doctor"]).says("ok   pages");
+    zero_the_middle(&place);
+    let server = Server::start(&place);
+    let said = until("it is said", || problem(&server));
+    assert_eq!(said["code"], "STORE_DAMAGED", "{said}");
+    assert!(said["hint"].as_str().is_some_and(|hint| hint.contains("baton verify")), "{said}");
+    for _ in 0..20 {
+        is_refused(run(&server, &key, "more"), "STORE_DAMAGED");
+    }
+    assert!(server.get("/health", None).starts_with("HTTP/1.1 200"), "the process itself is well");
+    server.signal("TERM");
+    let (code, _, said) = server.ended();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("STORE_DAMAGED") && said.contains("not everything could be given back"), "{said}");
+}
+
+#[test]
+fn doctor_and_verify_find_a_lost_page_and_say_the_way_out() {
+    let place = place();
+    lived_in(&place, 100);
+    let whole = place.baton(&["verify", "--json"]).ends(0).json();
+    assert_eq!((&whole["ok"], &whole["looked_at"]["runs"]), (&json!(true), &json!(100)), "{whole}");
+    place.baton(&["verify"]).ends(0).says("100 runs").says("all whole");
+    place.baton(&["doctor", "--full"]).says("every page and index");
+    zero_the_middle(&place);
+    for arguments in [&["doctor"][..], &["doctor", "--full"]] {
+        place.baton(arguments).ends(1).says("fail database").says("is damaged").says("restore the newest backup");
+    }
+    let found = place.baton(&["verify", "--json"]).ends(1).json();
+    assert_eq!((&found["ok"], &found["findings"][0]["what"]), (&json!(false), &json!("database")), "{found}");
+    place.baton(&["verify"]).ends(1).says("broken: database:").warns("keep a copy");
+}
+
+#[test]
+fn verify_finds_what_does_not_agree_with_its_journal() {
+    let place = place();
+    lived_in(&place, 3);
+    let raw = rusqlite::Connection::open(database(&place)).expect("opens");
+    let change = |sql: &str| assert_eq!(raw.execute(sql, []).expect("is taken"), 1, "{sql}");
+    place.baton(&["verify"]).ends(0);
+    change("UPDATE aggregate SET state = 'failed' WHERE id = (SELECT min(id) FROM aggregate WHERE kind = 'run')");
+    change("DELETE FROM journal WHERE id = (SELECT max(id) FROM journal)");
+    change("INSERT INTO snapshot (aggregate, seq, fold_version, state) VALUES (9999, 1, 1, x'00')");
+    drop(raw);
+    let told = place.baton(&["verify"]).ends(1);
+    told.says("lists show it as `failed`, and its journal says `completed`")
+        .says("is missing")
+        .says("1 snapshots belong to nothing")
+        .says("3 findings");
+}
+
+#[test]
+fn verify_in_a_folder_where_nothing_has_run_makes_nothing() {
+    let place = place();
+    place.baton(&["verify"]).ends(0).says("0 runs");
+    assert!(!place.path().join(".baton").exists());
+}
+
+#[test]
+fn an_empty_or_missing_file_is_not_taken_for_a_new_database_where_one_has_been() {
+    let place = place();
+    lived_in(&place, 1);
+    fs::write(database(&place), "").expect("is cut short");
+    let commands: [&[&str]; 4] =
+        [&["serve", "--listen", "127.0.0.1:0"], &["run", "note"], &["runs", "list"], &["keys", "create", "one"]];
+    for command in commands {
+        place.baton(command).ends(1).warns("0 bytes").warns("a backup");
+        assert_eq!(fs::metadata(database(&place)).expect("is there").len(), 0, "it is left as it is");
+    }
+    place.baton(&["doctor"]).ends(1).says("fail database").says("0 bytes");
+    place.baton(&["verify"]).ends(1);
+    fs::remove_file(database(&place)).expect("is removed");
+    place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(1).warns("the file is gone").warns("baton.db.owners");
+    place.baton(&["doctor"]).ends(1).says("fail database").says("the file is gone");
+    assert!(!database(&place).exists());
+    // Beginning anew is one clear act.
+    fs::remove_dir_all(place.path().join(".baton")).expect("is removed");
+    place.baton(&["run", "note"]).ends(0);
+}
+
+/// Takes the files away while a server runs: 20 of 20 requests are refused, and what was acknowledged is there once they are
+/// put back.
+#[cfg(unix)]
+fn taken_away(take: impl Fn(&Place), put_back: impl Fn(&Place)) {
+    let place = place();
+    let server = Server::start(&place);
+    let key = server.key().expect("a key").to_owned();
+    let kept = runs(&server, &key, 5);
+    take(&place);
+    for _ in 0..20 {
+        is_refused(run(&server, &key, "lost?"), "STORE_MOVED");
+    }
+    assert_eq!(problem(&server).expect("a problem")["code"], "STORE_MOVED");
+    server.signal("TERM");
+    let (code, _, said) = server.ended();
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("STORE_MOVED"), "{said}");
+    put_back(&place);
+    place.baton(&["verify"]).ends(0);
+    for id in kept {
+        place.baton(&["runs", "show", &id]).ends(0).says("completed");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn without_its_log_a_server_acknowledges_nothing() {
+    taken_away(|place| fs::remove_file(place.path().join(".baton/baton.db-wal")).expect("is removed"), |_| {});
+}
+
+#[cfg(unix)]
+#[test]
+fn with_its_folder_moved_a_server_acknowledges_nothing() {
+    let (here, there) = (".baton", "elsewhere");
+    let mv = |place: &Place, from: &str, to: &str| {
+        fs::rename(place.path().join(from), place.path().join(to)).expect("is moved");
+    };
+    taken_away(|place| mv(place, here, there), |place| mv(place, there, here));
+}
+
+/// A limit that is raised again is the nearest thing to a disk that fills up and gets room; and its log fails as well, which
+/// must not end the threads that log.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_limit_of_files_sizes_is_a_full_disk_and_not_the_end() {
+    let place = place();
+    // Some megabytes, in whichever blocks this shell counts.
+    let line = "ulimit -S -f 6000; exec \"$BATON\" serve --listen 127.0.0.1:0 --json 2>/dev/full";
+    let server = Server::of(&place, place.begin_shell(&[("BATON_LOG", "debug")], line));
+    let key = server.key().expect("a key").to_owned();
+    let text = "x".repeat(200_000);
+    let (mut kept, mut refused) = (Vec::new(), 0);
+    for _ in 0..500 {
+        let answer = run(&server, &key, &text);
+        // Accepted, and the rest of it did not fit: it goes on once there is room.
+        if matches!(answer.status, 200 | 202) {
+            kept.push(answer.body["execution_id"].as_str().expect("an id").to_owned());
+            refused = 0;
+            continue;
+        }
+        assert_eq!(answer.ends(503)["code"], "STORE_UNAVAILABLE");
+        refused += 1;
+        // What the log holds is moved into the database first, and makes room once more.
+        if refused == 5 {
+            break;
+        }
+    }
+    assert!(refused == 5 && !kept.is_empty(), "{refused} refused, {} kept", kept.len());
+    assert!(server.get("/health", None).starts_with("HTTP/1.1 200"));
+    let raised = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &server.id().to_string()]).status();
+    if raised.is_ok_and(|status| status.success()) {
+        let again = until("it writes again", || Some(run(&server, &key, "more")).filter(|answer| answer.status == 200));
+        kept.push(again.body["execution_id"].as_str().expect("an id").to_owned());
+    }
+    server.signal("TERM");
+    let (code, ..) = server.ended();
+    assert!(matches!(code, Some(0 | 4)), "it ended of itself: {code:?}");
+    let server = Server::start(&place);
+    for id in kept {
+        until("it is completed", || {
+            let shown = server.ask(&format!("GET /api/v1/executions/{id}"), &key, "", &Value::Null).ends(200);
+            (shown["status"] == "completed").then_some(())
+        });
+    }
+    run(&server, &key, "and on it goes").ends(200);
+}
