@@ -91,8 +91,13 @@ export interface Schemas {
     channel?: string | null
     /** What its runs find as their context: `language`, `zone`, and whatever the workflow reads. */
     context?: Record<string, unknown>
+    /** Within how long a person must have answered then; as the desk's settings say unless told. */
+    first_response_ms?: number | null
     /** What the customer says first. */
     message?: string | null
+    priority?: 'low' | 'normal' | 'high' | 'urgent' | null
+    /** Within how long it must be resolved then; as the desk's settings say unless told. */
+    resolution_ms?: number | null
     /** Who the customer is. */
     user_id?: string | null
     /** The workflow whose runs answer; each begins on the version that is active then. */
@@ -250,6 +255,8 @@ export interface Schemas {
     conversation_id: string
     created_at: string
     ended_at?: string | null
+    /** Since when nothing is left of it but what lists show. */
+    erased_at?: string | null
     /** The run that thinks about it, or waits for the customer. */
     execution_id?: string | null
     first_response_at?: string | null
@@ -268,6 +275,7 @@ export interface Schemas {
     rating?: number | null
     reopened?: number | null
     runs: number
+    service_level?: Schemas['ConversationServiceLevel'] | null
     /** `new`, `ai_processing`, `finished`, `handover`, `pending_human`, `human_active`, `resolved` or `back_to_ai`. */
     state: string
     /** `active`, `closed` or `escalated`. */
@@ -277,6 +285,14 @@ export interface Schemas {
     user_id?: string | null
     waiting_since?: string | null
     workflow_id: string
+  }
+  /** What is promised of a conversation. */
+  ConversationServiceLevel: {
+    /** Nothing: as the desk's settings say. */
+    first_response_ms?: number | null
+    /** `low`, `normal`, `high` or `urgent`. */
+    priority: string
+    resolution_ms?: number | null
   }
   Conversations: {
     conversations: Schemas['Conversation'][]
@@ -313,6 +329,8 @@ export interface Schemas {
     customer_id: string
     /** About them, by `collection` and `name`. */
     documents: Record<string, unknown>[]
+    /** Where somebody of this id was erased: when, and how much of each kind. What is listed beside it came later. */
+    erased?: Record<string, unknown> | null
     /** Each with its `input_data`. */
     executions: Record<string, unknown>[]
     exported_at: string
@@ -363,12 +381,16 @@ export interface Schemas {
     /** `approval`, `tool_approval`, `form`, `question`, `doubt`, `not_undone`, `over_budget`, `needs_key`, `budget`,
      *  `connection` or `late`. */
     kind: string
+    /** What this key may do about it now: some of `approve`, `reject`, `fill`, `signal` and `resolve`. */
+    may?: string[] | null
     opened_at: string
     /** Nothing where it is no run's. */
     run?: string | null
     title: string
     /** Of a request: the tool, the class of its effect, why it cannot be undone, who has said yes, and who asked. */
     tool?: string | null
+    /** Why this key may not do more, where that is so. */
+    why_not?: string | null
     /** Of the run; in lists. */
     workflow_id?: string | null
   }
@@ -503,13 +525,20 @@ export interface Schemas {
     /** How many other names of theirs were looked for. */
     also_known_by: number
     customer_id: string
+    /** Executions and conversations that were ended for it. */
+    ended: string[]
+    /** How many of each kind: `executions`, `conversations`, `journal_entries`, `inbox_items`, `snapshots`, `desk_items`,
+     *  `model_decisions`, `audit_rows`, `records` by their space, and `memory`. */
+    erased: Record<string, unknown>
+    erased_at: string
     erased_audit_rows: number
+    file: Schemas['Scrubbed']
     forgotten: Schemas['Forgotten']
   }
   /** What else is known of a person. */
   ErasureWish: {
-    /** Mail addresses and phone numbers they are called by beside those of their contact, at most 50: audit rows of others
-     *  that name one of these are emptied too. */
+    /** Mail addresses, phone numbers and full names they are called by beside those of their contact, at most 50: what names
+     *  one of these is looked for in records, in what runs were begun with and in the audit trail. */
     also?: string[]
   }
   /** A workflow to execute. */
@@ -639,6 +668,8 @@ export interface Schemas {
     duration_ms?: number | null
     /** In its journal. */
     entries: number
+    /** Since when nothing is left of it but what lists show. */
+    erased_at?: string | null
     error?: string | null
     execution_id: string
     /** The run that runs it. */
@@ -663,6 +694,8 @@ export interface Schemas {
     last_active: string
     max_capacity: number
     name: string
+    /** What they are besides `human_agent`, for approvals that ask for a role. */
+    roles: string[]
     skills: string[]
     /** `online`, `away` or `offline`. */
     status: string
@@ -729,16 +762,16 @@ export interface Schemas {
     until: string
   }
   Link: {
+    /** How it went to the person: `email`, to the address that the desk has of them. */
+    channel: string
     expires_at: string
-    /** Where the person decides, below the server's address. Shown this once; whoever has it decides in the person's name. */
-    path: string
     person: string
   }
   /** Who is to decide. */
   LinkFor: {
     /** Seconds the link is good: 60 to 2592000, a day unless told. */
     expires_s?: number
-    /** In whose name is decided: as rules about who may, and the audit trail, know them. */
+    /** Whom it is sent to, and in whose name is decided: their id among the `human-agents`. */
     person: string
   }
   /** Something that is told as it happens: an event of a stream, as the HTML standard reads one. */
@@ -928,6 +961,14 @@ export interface Schemas {
   Profiles: {
     profiles: Schemas['ProfileRules'][]
   }
+  /** What is promised of a conversation; what is left out stays as it is. */
+  Promise: {
+    /** From when it began to wait for a person. */
+    first_response_ms?: number | null
+    priority?: 'low' | 'normal' | 'high' | 'urgent' | null
+    /** From when it began to wait for a person. */
+    resolution_ms?: number | null
+  }
   /** Somebody of the desk. */
   Put: {
     email: string
@@ -936,6 +977,8 @@ export interface Schemas {
     /** Conversations at a time, 1 to 100; 5 unless told. */
     max_capacity?: number | null
     name: string
+    /** What they are besides, for approvals that ask for a role: `manager`. */
+    roles?: string[]
     skills?: string[]
   }
   /** The line. */
@@ -976,10 +1019,14 @@ export interface Schemas {
     id: string
     irreversible?: string | null
     kind: string
+    /** What this key may do about it now: some of `approve`, `reject`, `fill`, `signal` and `resolve`. */
+    may: string[]
     opened_at: string
     run: string
     title: string
     tool?: string | null
+    /** Why this key may not do more, where that is so. */
+    why_not?: string | null
     workflow_id?: string | null
   }
   Resolve: {
@@ -1066,6 +1113,13 @@ export interface Schemas {
     /** Give it as `after` for the next page. */
     next_after?: string | null
     schedules: Schemas['Schedule'][]
+  }
+  /** What became of the database's file. */
+  Scrubbed: {
+    bytes: number
+    log_truncated: boolean
+    /** It was written anew: no page holds what was deleted. */
+    vacuumed: boolean
   }
   Secret: {
     /** Shown this once. */
@@ -1357,6 +1411,19 @@ export interface Schemas {
     /** How often it may be called, such as `10/min`; what the settings say is one limit more. */
     rate?: string | null
   }
+  /** One change of a tool's rule. */
+  ToolRuleChange: {
+    at: string
+    /** The name of a key. */
+    by?: string | null
+    role?: string | null
+    /** What it was set to; nothing where it was left to the settings' files. */
+    value?: unknown
+  }
+  /** Who set a tool's rule. */
+  ToolRuleHistory: {
+    history: Schemas['ToolRuleChange'][]
+  }
   ToolUsage: {
     from: string
     to?: string | null
@@ -1481,7 +1548,8 @@ export interface Schemas {
     effect?: string | null
     form?: Record<string, unknown> | null
     from?: string[] | null
-    /** `human`, `form`, `customer`, `approval`, `question`, `doubt`, `by_hand`, `budget`, `needs_key`, `signal`, `instant` or `resume`. */
+    /** `human`, `form`, `customer`, `approval`, `question`, `doubt`, `by_hand`, `budget`, `needs_key`, `signal`, `instant` or `resume`;
+     *  of a call that goes out by itself at `at`: `rate`, `circuit`, `outage`, `retry` or `look_up`. */
     kind: string
     /** What a call asks, and the schema of the answer. */
     message?: string | null
@@ -1490,6 +1558,8 @@ export interface Schemas {
     node?: string | null
     /** The run that waits: this one, or one it runs. */
     run: string
+    /** The tool of a call that goes out by itself. */
+    tool?: string | null
   }
   Webhook: {
     context: unknown

@@ -120,6 +120,9 @@ export type DeskItem = Exactly<
 > & {
   /** Where the run told it and not the desk: the node or the call that is answered. */
   to?: string
+  /** What this key may do about it; nothing where the run told it and not the desk. */
+  may?: string[] | null
+  why_not?: string | null
   /** A list says RFC 3339, a run says milliseconds. */
   opened_at: string | number
   deadline?: string | number | null

@@ -7,6 +7,7 @@ import { inbox } from '../api/talk'
 import { type Language, languages, useT } from '../i18n'
 import { Button } from '../ui/button'
 import { useCommands } from '../ui/commands'
+import { isOffered } from '../ui/decision/words'
 import { Icon } from '../ui/icon'
 import { Keys } from '../ui/kbd'
 import { Presence } from '../ui/presence'
@@ -41,7 +42,7 @@ export function Shell() {
   })
   // What waits for me: mine, and what is nobody's.
   const badges: Partial<Record<Screen['to'], number>> = {
-    '/approvals': waiting.data?.length ?? 0,
+    '/approvals': waiting.data?.filter(isOffered).length ?? 0,
     '/inbox/{-$conversation}':
       talks.data?.filter((one) => one.owner === 'nobody' || one.assigned_agent_id === me.name).length ?? 0,
   }

@@ -67,6 +67,22 @@ test('what the server would refuse is said, and not offered', async () => {
   await check({ approved_by: ['olga'] }, 'You have approved this', ['Refuse…'])
   const others = { ...item('tool_approval').details, from: ['paul', 'rosa'] }
   await check({ details: others }, 'Others decide this: paul, rosa.', [])
+  // As the server says it: who began it with another's `user_id`, who lacks the role.
+  await check({ asked_by: 'ana', may: ['reject'] }, 'You asked for this', ['Refuse…'])
+  const manager = { ...item('approval').details, assignees: { role: 'manager' } }
+  await check({ details: manager, kind: 'approval', may: [] }, 'Others decide this: manager.', [])
+  await check({ may: ['approve', 'reject'] }, 'Exactly this will run', ['Approve…', 'Refuse…'])
+})
+
+test('a key that may only look is offered neither yes nor no', async () => {
+  server(() => Response.json({ name: 'builder', role: 'builder' }))
+  for (const more of [{}, { may: [] }]) {
+    const place = await draw(<Decision item={{ ...item('tool_approval'), ...more }} />)
+    await vi.waitFor(() => expect(place.textContent).toContain('Your key may look at this'))
+    expect([...place.querySelectorAll('button')]).toEqual([])
+  }
+  const place = await draw(<Decision item={{ ...item('form'), may: [] }} />)
+  expect([...place.querySelectorAll('button')]).toEqual([])
 })
 
 test('a refusal carries its reason, and what the server says no to is shown in place', async () => {

@@ -28,11 +28,29 @@ import css from './view.module.css'
 
 const tabs = ['timeline', 'journal', 'variables', 'costs', 'undo'] as const
 
+/** What holds up a call that goes out by itself. */
+function heldBack(run: Execution, t: Say): string | undefined {
+  for (const one of run.waits_for ?? []) {
+    const tool = one.tool ?? one.node ?? ''
+    switch (one.kind) {
+      case 'rate':
+        return t('Waiting for the rate limit of {tool}', { tool })
+      case 'circuit':
+      case 'outage':
+        return t('Waiting for the service of {tool}', { tool })
+      case 'retry':
+      case 'look_up':
+        return t('Waiting to try {tool} again', { tool })
+    }
+  }
+  return undefined
+}
+
 /** "Waiting for a person": what the state means here. */
 function inWords(run: Execution, desk: DeskItem[], t: Say): string | undefined {
   if (run.state !== 'waiting') return undefined
   const first = desk[0]
-  if (!first) return run.wakes_at ? t('Waiting for a time') : undefined
+  if (!first) return heldBack(run, t) ?? (run.wakes_at ? t('Waiting for a time') : undefined)
   return first.kind === 'question'
     ? t('Waiting for the customer')
     : first.kind === 'approval' || first.kind === 'tool_approval' || first.kind === 'form'

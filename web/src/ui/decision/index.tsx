@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
 import type { Problem as Said } from '../../api/problem'
 import { type Act, me, useAct, useDecide } from '../../api/queries'
+import { useMay } from '../../api/rights'
 import type { DeskItem } from '../../api/schema'
 import { effectName } from '../../graph/waits'
 import { useT } from '../../i18n'
@@ -17,7 +18,7 @@ import { Problem } from '../states'
 import { toast } from '../toast'
 import { Words } from '../words'
 import css from './decision.module.css'
-import { asksYesOrNo, deadlineOf, deskWords } from './words'
+import { asksYesOrNo, deadlineOf, deskWords, isOffered } from './words'
 
 /** How long is left, and what happens then. */
 export function Deadline({ item }: { item: DeskItem }) {
@@ -102,14 +103,7 @@ export function Decision({ item, keys }: { item: DeskItem; keys?: boolean }) {
 function People({ item, need, given }: { item: DeskItem; need: number; given: string[] }) {
   const t = useT()
   const from = item.details.from ?? []
-  const assignees = item.details.assignees
-  const whom = from.length
-    ? from.filter((one) => !given.includes(one)).join(', ')
-    : typeof assignees === 'string'
-      ? assignees
-      : assignees && typeof assignees === 'object'
-        ? Object.values(assignees).flat().join(', ')
-        : ''
+  const whom = from.length ? from.filter((one) => !given.includes(one)).join(', ') : whomOf(item)
   return (
     <ul className={css.people}>
       {given.map((one) => (
@@ -220,19 +214,50 @@ function YesNo({ item, keys }: { item: DeskItem; keys?: boolean | undefined }) {
   )
 }
 
-/** Why whoever looks may not approve, as the server would say: nobody is asked to press what will be refused. */
+/** Whom it asks, in words; nothing where anybody may answer. */
+function whomOf({ details: { from, assignees } }: DeskItem): string {
+  if (from?.length) return from.join(', ')
+  if (typeof assignees === 'string') return assignees
+  return assignees && typeof assignees === 'object' ? Object.values(assignees).flat().join(', ') : ''
+}
+
+/** Why whoever looks may not approve: nobody is asked to press what will be refused. The server says so with the item; of
+ * what only the run has told, the key's role, who asked and who is asked say so. */
 function useCannot(item: DeskItem): { why: string; mayRefuse: boolean } | null {
   const t = useT()
   const { data } = useQuery(me)
-  if (!data) return null
+  const mayAnswer = useMay('answer')
+  if (item.may?.includes('approve') || !data) return null
+  if (data.role && !mayAnswer) return { why: t('Your key may look at this, not decide it.'), mayRefuse: false }
   const from = item.details.from ?? []
-  if (item.asked_by === data.name)
-    return { why: t('You asked for this; someone else must decide. You may take it back.'), mayRefuse: true }
-  if (from.length > 0 && !from.includes(data.name))
-    return { why: t('Others decide this: {who}.', { who: from.join(', ') }), mayRefuse: false }
+  const whom = whomOf(item)
+  const mayRefuse = item.may?.includes('reject')
   if (item.approved_by?.includes(data.name))
-    return { why: t('You have approved this; someone else must too.'), mayRefuse: item.kind === 'tool_approval' }
+    return {
+      why: t('You have approved this; someone else must too.'),
+      mayRefuse: mayRefuse ?? item.kind === 'tool_approval',
+    }
+  // Whoever asked may only take it back: the one who may do that and no more.
+  if (item.asked_by === data.name || mayRefuse)
+    return { why: t('You asked for this; someone else must decide. You may take it back.'), mayRefuse: true }
+  if (item.may || (from.length > 0 && !from.includes(data.name)))
+    return {
+      why: whom ? t('Others decide this: {who}.', { who: whom }) : t('Others decide this.'),
+      mayRefuse: false,
+    }
   return null
+}
+
+/** Said in place of controls that would be refused. */
+function NotYours({ item }: { item: DeskItem }) {
+  const t = useT()
+  const whom = whomOf(item)
+  return (
+    <p className={css.cannot}>
+      <Icon name="lock" size={14} className="dim" />
+      {whom ? t('Others decide this: {who}.', { who: whom }) : t('Your key may look at this, not decide it.')}
+    </p>
+  )
 }
 
 function useSettle(item: DeskItem) {
@@ -248,6 +273,7 @@ function Form({ item }: { item: DeskItem }) {
   const [show, setShow] = useState(false)
   const { act, settle } = useSettle(item)
   const { value, wrong } = read(schema, draft)
+  if (!isOffered(item)) return <NotYours item={item} />
   return (
     <form
       className={css.ask}
@@ -274,6 +300,7 @@ function Question({ item }: { item: DeskItem }) {
   const t = useT()
   const [words, setWords] = useState('')
   const { act, settle } = useSettle(item)
+  if (!isOffered(item)) return <NotYours item={item} />
   return (
     <form
       className={css.ask}
@@ -300,6 +327,7 @@ function Doubt({ item }: { item: DeskItem }) {
   const t = useT()
   const { act, settle } = useSettle(item)
   const effect = item.details.effect ? effectName(item.details.effect) : (item.to ?? '')
+  if (!isOffered(item)) return <NotYours item={item} />
   return (
     <div className={css.ask}>
       <p className={css.doubt}>

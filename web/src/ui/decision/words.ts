@@ -14,5 +14,7 @@ export const deskWords: Record<DeskItem['kind'], string> = {
 }
 
 export const asksYesOrNo = (item: DeskItem): boolean => item.kind === 'approval' || item.kind === 'tool_approval'
+/** Whether this key may settle it in some way, as far as the server has said. */
+export const isOffered = (item: DeskItem): boolean => item.may?.length !== 0
 export const deadlineOf = (item: DeskItem): number | null =>
   item.deadline === null || item.deadline === undefined ? null : new Date(item.deadline).getTime()

@@ -19,6 +19,7 @@ const olga = (more: Partial<HumanAgent> = {}): HumanAgent => ({
   name: 'Olga',
   email: 'olga@example.com',
   status: 'online',
+  roles: [],
   skills: [],
   languages: [],
   current_load: 2,
