@@ -51,6 +51,35 @@ for await (const chunk of goesOn.data) booked += chunk.choices[0]?.delta?.conten
 assert.equal(booked, "Booked for 10:00.");
 assert.equal(goesOn.response.headers.get("x-baton-execution"), asks.response.headers.get("x-baton-execution"));
 
+// Vectors: the client asks for their bytes unless told.
+const embedder = models.find((id) => id.startsWith("builtin"));
+const vectors = await client.embeddings.create({ model: embedder, input: ["a red bicycle", "a blue car"] });
+const numbers = await client.embeddings.create({ model: embedder, input: "a red bicycle", encoding_format: "float" });
+assert.deepEqual(vectors.data.map((one) => one.index), [0, 1]);
+assert.equal(numbers.data[0].embedding.length, vectors.data[0].embedding.length);
+assert.ok(numbers.data[0].embedding.every((number, place) => Math.abs(number - vectors.data[0].embedding[place]) < 1e-6));
+
+// Responses: whole, streamed, with a tool, and with what was said before.
+const functions = [{ type: "function", ...tools[0].function, strict: false }];
+const respond = (input, more = {}) => client.responses.create({ model: "balanced", input, ...more });
+const brief = await respond("Hi", { instructions: "Be brief." });
+assert.deepEqual([brief.output_text, brief.status, brief.usage.total_tokens], ["Hello from Baton.", "completed", 15]);
+const calling = (await respond("How is the weather?", { tools: functions })).output;
+assert.deepEqual([calling[0].type, calling[0].name], ["function_call", "get_weather"]);
+const before = [
+  { role: "user", content: "Look at the sky." }, ...calling,
+  { type: "function_call_output", call_id: calling[0].call_id, output: "sunny" }, { role: "user", content: "Thanks" },
+];
+assert.equal((await respond(before, { tools: functions })).output_text, "Hello from Baton.");
+const telling = client.responses.stream({ model: "balanced", input: "Hi" });
+let told = "";
+telling.on("response.output_text.delta", (event) => { told += event.delta; });
+assert.equal((await telling.finalResponse()).output_text, "Hello from Baton.");
+assert.equal(told, "Hello from Baton.");
+const callingLive = client.responses.stream({ model: "balanced", input: "The weather?", tools: functions });
+assert.equal((await callingLive.finalResponse()).output[0].name, "get_weather");
+assert.equal((await respond("I want to come", { ...clerk, user: "ana" })).output_text, question.content);
+
 const stranger = new OpenAI({ baseURL, apiKey: "baton_wrong", maxRetries: 0 });
 await assert.rejects(stranger.chat.completions.create(ask("Hi")), OpenAI.AuthenticationError);
 await assert.rejects(client.chat.completions.create(ask("Hi", { n: 2 })), OpenAI.BadRequestError);

@@ -46,6 +46,35 @@ booked = talk(model="workflow:clerk", messages=said)
 assert booked.parse().choices[0].message.content == "Booked for 10:00."
 assert booked.headers["x-baton-execution"] == asks.headers["x-baton-execution"]
 
+# Vectors: the client asks for their bytes unless told.
+embedder = next(model.id for model in client.models.list() if model.id.startswith("builtin"))
+vectors = client.embeddings.create(model=embedder, input=["a red bicycle", "a blue car"])
+numbers = client.embeddings.create(model=embedder, input="a red bicycle", encoding_format="float")
+assert [one.index for one in vectors.data] == [0, 1] and vectors.usage.total_tokens > 0, vectors
+assert len(numbers.data[0].embedding) == len(vectors.data[0].embedding)
+assert all(abs(a - b) < 1e-6 for a, b in zip(numbers.data[0].embedding, vectors.data[0].embedding))
+
+# Responses: whole, streamed, with a tool, and with what was said before.
+FUNCTIONS = [{"type": "function", **TOOLS[0]["function"], "strict": False}]
+response = client.responses.create(model="balanced", input="Hi", instructions="Be brief.")
+assert (response.output_text, response.status) == ("Hello from Baton.", "completed"), response
+assert response.usage.total_tokens == 15, response.usage
+asked = [{"role": "user", "content": "How is the weather?"}]
+response = client.responses.create(model="balanced", input=asked, tools=FUNCTIONS)
+call = response.output[0]
+assert (call.type, call.name, json.loads(call.arguments)) == ("function_call", "get_weather", {"city": "Madrid"}), call
+asked = [{"role": "user", "content": "Look at the sky."}, *response.output]
+asked.append({"type": "function_call_output", "call_id": call.call_id, "output": "sunny"})
+asked.append({"role": "user", "content": "Thanks"})
+assert client.responses.create(model="balanced", input=asked, tools=FUNCTIONS).output_text == "Hello from Baton."
+with client.responses.stream(model="balanced", input="Hi") as stream:
+    told = "".join(event.delta for event in stream if event.type == "response.output_text.delta")
+    assert told == stream.get_final_response().output_text == "Hello from Baton.", told
+with client.responses.stream(model="balanced", input="The weather?", tools=FUNCTIONS) as stream:
+    assert stream.get_final_response().output[0].name == "get_weather"
+response = client.responses.create(model="workflow:clerk", input="I want to come", user="ana")
+assert response.output_text == question, response
+
 for key, more, error in [("baton_wrong", {}, openai.AuthenticationError), (api_key, {"n": 2}, openai.BadRequestError)]:
     try:
         client.with_options(api_key=key).chat.completions.create(

@@ -5,12 +5,13 @@
 //! would say which room is broken.
 //!
 //! The way in is [`Verb`]; each verb has a file of its own. Deliberately absent: anything the product needs at run time,
-//! and network code but for the load and the mock of one measurement.
+//! and network code but for the load and the mocks of measurements and of faults.
 
 mod bench;
 mod build;
 mod code;
 mod cover;
+mod faults;
 mod fuzz;
 mod measure;
 mod metadata;
@@ -45,6 +46,7 @@ enum Verb {
     Walls(walls::Options),
     Test(test::Options),
     Sim(sim::Options),
+    Faults(faults::Options),
     Bench(bench::Options),
     #[command(hide = true)]
     MockModel(bench::models::mock::Options),
@@ -70,6 +72,7 @@ fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
         Verb::Walls(options) => walls::run(options, &workspace),
         Verb::Test(options) => test::run(options, &workspace),
         Verb::Sim(options) => sim::run(options, &workspace),
+        Verb::Faults(options) => faults::run(options, &workspace),
         Verb::Bench(options) => bench::run(options, &workspace),
         Verb::MockModel(options) => bench::models::mock::serve(options),
         Verb::Measure(options) => measure::run(options, &workspace),

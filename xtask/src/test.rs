@@ -5,6 +5,7 @@ mod certificates;
 mod chroma;
 mod clients;
 mod closing;
+mod generated;
 mod mail;
 mod mcp;
 mod openapi;
@@ -22,6 +23,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::build::{self, Executable, Selection};
+use crate::faults;
 use crate::fuzz;
 use crate::process;
 use crate::report;
@@ -100,12 +102,14 @@ fn stages_of(
     }
     fuzz_targets(&built, stages)?;
     smoke::run(workspace.root(), &built, stages)?;
+    faults::smoke(workspace.root(), &built, stages)?;
     clients::run(workspace.root(), &built, stages)?;
     chroma::run(&built, stages)?;
     mail::run(workspace.root(), &built, stages)?;
     mcp::run(workspace.root(), &built, stages)?;
     openapi::run(&built, stages)?;
     api::run(workspace.root(), &built, stages)?;
+    generated::run(workspace.root(), &built, stages)?;
     page::run(workspace, &built, stages)
 }
 

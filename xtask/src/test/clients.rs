@@ -68,9 +68,14 @@ pub fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
 
 /// A package of npm, into a folder.
 pub fn node_install(folder: &Path, package: &str) -> anyhow::Result<()> {
+    node_installs(folder, &[package])
+}
+
+/// Several of them.
+pub fn node_installs(folder: &Path, packages: &[&str]) -> anyhow::Result<()> {
     let mut npm = Command::new("npm");
-    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(package);
-    installed(npm, package)
+    npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(folder).args(packages);
+    installed(npm, &packages.join(" "))
 }
 
 /// Node looks for modules beside the script, so the script goes to them.

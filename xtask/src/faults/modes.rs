@@ -1,0 +1,397 @@
+//! What one round of each mode does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use super::Mode;
+use super::liveness::Ends;
+use super::load::{self, Request};
+use super::random::Random;
+use super::shim::Disk;
+use super::trial::Trial;
+
+/// What a server may take to end, and what a busy machine may take to see it.
+const EXIT_MAX: Duration = Duration::from_secs(10);
+const EXIT_SEEN: Duration = Duration::from_secs(2);
+/// The same after a second signal, which ends it at once.
+const SECOND_EXIT_MAX: Duration = Duration::from_secs(3);
+
+const SECOND_NS: i64 = 1_000_000_000;
+/// Steps of the clock, forward and back.
+const STEPS_S: [i64; 9] = [1, 5, 30, 60, 600, 3_600, 86_400, 7 * 86_400, 30 * 86_400];
+/// The clock is never further from the system's.
+const OFFSET_S_MAX: i64 = 31 * 86_400;
+/// Every timer that was set in a round is due this long after the latest clock of the round.
+const TIMERS_NS: i64 = 10 * SECOND_NS;
+
+const PAGE_BYTES: u64 = 4096;
+/// How long a damaged server is watched, and the most of it that it may have spent on a processor, in percent.
+const WATCHED: Duration = Duration::from_secs(2);
+const BUSY_PERCENT_MAX: u64 = 60;
+/// The kernel's clock ticks a second, as `/proc` counts.
+const TICKS_PER_S: u64 = 100;
+
+/// What rounds came to.
+#[derive(Default)]
+pub struct Tally {
+    ends: Ends,
+    /// Calls of the disk that failed or waited.
+    met: u64,
+    /// Calls of tools that nobody answered when the server was told to end.
+    hung: usize,
+    exits: BTreeMap<String, usize>,
+    longest_exit: Duration,
+}
+
+impl Tally {
+    fn add(&mut self, ends: Ends) {
+        for (end, count) in ends {
+            *self.ends.entry(end).or_default() += count;
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let runs: usize = self.ends.values().sum();
+        write!(f, "{runs} acknowledged runs: {}", counted(&self.ends))?;
+        if self.met > 0 {
+            write!(f, "; {} calls of the disk met a fault", self.met)?;
+        }
+        if self.hung > 0 {
+            write!(f, "; {} calls of tools hung", self.hung)?;
+        }
+        if !self.exits.is_empty() {
+            write!(f, "; servers: {}", counted(&self.exits))?;
+        }
+        if !self.longest_exit.is_zero() {
+            write!(f, ", the longest exit {:.1?}", self.longest_exit)?;
+        }
+        Ok(())
+    }
+}
+
+fn counted(counts: &BTreeMap<String, usize>) -> String {
+    counts.iter().map(|(what, many)| format!("{many} {what}")).collect::<Vec<_>>().join(", ")
+}
+
+pub fn round(mode: Mode, trial: &mut Trial, seed: u64, random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
+    let plan = load::plan(seed, random);
+    match mode {
+        Mode::DiskFull => disk_full(trial, &plan, random, tally),
+        Mode::Clock => clock(trial, seed, &plan, random, tally),
+        Mode::Terminate => terminate(trial, &plan, random, tally),
+        Mode::Damaged => damaged(trial, &plan, random, tally),
+        Mode::Moved => moved(trial, seed, &plan, random, tally),
+    }
+}
+
+/// Runs the load, and does this meanwhile. Requests that were not acknowledged.
+fn under_load(
+    trial: &Trial,
+    plan: &[Vec<Request>],
+    meanwhile: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Request>> {
+    std::thread::scope(|scope| {
+        let load = scope.spawn(|| trial.load().run(plan));
+        let did = meanwhile();
+        // A disk that stays stalled would keep the clients waiting.
+        let over = if did.is_err() { trial.faults_end() } else { Ok(()) };
+        let open = load.join().map_err(|_| anyhow::anyhow!("the load broke off"))?;
+        did.and(over).and(open)
+    })
+}
+
+/// Faults are over: all is acknowledged, and all moves.
+fn settle(trial: &mut Trial, open: &[Request], tally: &mut Tally) -> anyhow::Result<()> {
+    trial.load().again(open)?;
+    trial.load().open_gates()?;
+    tally.add(trial.judge()?);
+    Ok(())
+}
+
+fn disk_full(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
+    let disk = match random.below(10) {
+        0..6 => Disk::Full,
+        6..8 => Disk::Broken,
+        _ => Disk::Stalled,
+    };
+    let (before, long) = (random.millis(0, 300), random.millis(50, 1_500));
+    let met = trial.control.met()?;
+    let open = under_load(trial, plan, || {
+        std::thread::sleep(before);
+        trial.control.disk(disk)?;
+        std::thread::sleep(long);
+        trial.control.disk(Disk::Well)
+    })?;
+    tally.met += trial.control.met()?.saturating_sub(met);
+    settle(trial, &open, tally).with_context(|| format!("after {long:.1?} of {disk:?}"))
+}
+
+fn clock(
+    trial: &mut Trial,
+    seed: u64,
+    plan: &[Vec<Request>],
+    random: &mut Random,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let first = trial.control.offset_ns();
+    let mut offsets = vec![first];
+    for _ in 0..=random.below(3) {
+        let step = random.one(&STEPS_S).unwrap_or(1) * if random.percent(50) { 1 } else { -1 };
+        let last = offsets.last().copied().unwrap_or(first);
+        let to = last + step * SECOND_NS;
+        let is_far = to.abs() > OFFSET_S_MAX * SECOND_NS;
+        offsets.push(if is_far { last - step * SECOND_NS } else { to });
+    }
+    let steps = format!("clock steps to {:?} s", offsets.iter().map(|offset| offset / SECOND_NS).collect::<Vec<_>>());
+    let reads = trial.control.clock_reads()?;
+    let pauses: Vec<Duration> = offsets.iter().map(|_| random.millis(0, 300)).collect();
+    let open = under_load(trial, plan, || {
+        for (offset, pause) in offsets.iter().zip(&pauses).skip(1) {
+            std::thread::sleep(*pause);
+            trial.control.clock(*offset)?;
+        }
+        Ok(())
+    })?;
+
+    ensure!(trial.control.clock_reads()? > reads, "the server does not read the clock that steps");
+
+    // What is begun once the clock goes evenly again has no timer of another time, and needs no further step.
+    let before = trial.known();
+    let later: Vec<Vec<Request>> =
+        load::plan(seed, random).into_iter().take(1).map(|one| one.into_iter().map(Request::later).collect()).collect();
+    let open_later = under_load(trial, &later, || Ok(()))?;
+    trial.load().again(&open_later)?;
+    let begun: BTreeSet<String> = trial.known().difference(&before).cloned().collect();
+    trial.until_these_rest(&begun).with_context(|| format!("begun after the {steps}"))?;
+
+    // What was begun before may wait for an instant of a clock that was ahead.
+    let latest = offsets.iter().copied().max().unwrap_or(first);
+    trial.control.clock(latest + TIMERS_NS)?;
+    settle(trial, &open, tally).with_context(|| format!("{steps}, then to the latest of them"))?;
+    // Not ever further ahead, round by round.
+    if latest + TIMERS_NS > OFFSET_S_MAX * SECOND_NS {
+        trial.control.clock(latest)?;
+    }
+    Ok(())
+}
+
+/// What SIGTERM comes in the middle of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Meanwhile {
+    Nothing,
+    Disk(Disk),
+    HungTool,
+    ClockStep(i64),
+}
+
+const MEANWHILE: [Meanwhile; 8] = [
+    Meanwhile::Nothing,
+    Meanwhile::Disk(Disk::Full),
+    Meanwhile::Disk(Disk::Broken),
+    Meanwhile::Disk(Disk::Stalled),
+    Meanwhile::Disk(Disk::Stalled),
+    Meanwhile::HungTool,
+    Meanwhile::ClockStep(3_600),
+    Meanwhile::ClockStep(-3_600),
+];
+
+fn terminate(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
+    let fault = random.one(&MEANWHILE).unwrap_or(Meanwhile::Nothing);
+    let (before, until) = (random.millis(0, 300), random.millis(0, 600));
+    let second = (fault != Meanwhile::Nothing && random.percent(25)).then(|| random.millis(0, 1_000));
+    let met = trial.control.met()?;
+    let mut asked = Instant::now();
+    let offset = trial.control.offset_ns();
+    let (asked_at, mut hung) = (&mut asked, 0);
+    let met_tools = &mut hung;
+    // The load ends with the server, whose clients find nobody.
+    let mut ended = None;
+    let ended_at = &mut ended;
+    let Trial { server, control, service, acknowledged, project, .. } = trial;
+    let load = load::Load { client: project.client(), acknowledged };
+    let open = std::thread::scope(|scope| {
+        let load = scope.spawn(|| load.run(plan));
+        let mut meanwhile = || {
+            std::thread::sleep(before);
+            match fault {
+                Meanwhile::Nothing => {}
+                Meanwhile::Disk(disk) => control.disk(disk)?,
+                Meanwhile::HungTool => service.hang(true),
+                Meanwhile::ClockStep(seconds) => control.clock(offset + seconds * SECOND_NS)?,
+            }
+            std::thread::sleep(until);
+            *met_tools = service.hung();
+            *asked_at = Instant::now();
+            server.terminate()?;
+            if let Some(pause) = second
+                && server.wait(pause)?.is_none()
+            {
+                *asked_at = Instant::now();
+                server.terminate()?;
+                *ended_at = server.wait(SECOND_EXIT_MAX)?;
+                ensure!(ended_at.is_some(), "a second SIGTERM did not end it");
+                return Ok(());
+            }
+            *ended_at = server.wait(EXIT_MAX + EXIT_SEEN)?;
+            Ok(())
+        };
+        let did = meanwhile();
+        let took = asked_at.elapsed();
+        control.disk(Disk::Well)?;
+        service.hang(false);
+        if ended_at.is_none() {
+            server.kill();
+        }
+        let open = load.join().map_err(|_| anyhow::anyhow!("the load broke off"))?;
+        did.and(open).map(|open| (open, took))
+    });
+    let log = trial.server.log();
+    let (open, took) = open.with_context(|| format!("SIGTERM under {fault:?}; it said last\n{log}"))?;
+    tally.met += trial.control.met()?.saturating_sub(met);
+    tally.hung += hung;
+    let Some(status) = ended else {
+        bail!("SIGTERM under {fault:?} did not end it within {} s; it said last\n{log}", EXIT_MAX.as_secs());
+    };
+    tally.longest_exit = tally.longest_exit.max(took);
+    let how = if second.is_some() { "with a second signal planned" } else { "after one signal" };
+    *tally.exits.entry(format!("{status} {how}")).or_default() += 1;
+    ensure!(status.code().is_some() || second.is_some(), "SIGTERM under {fault:?} ended it by a signal: {status}");
+    ensure!(status.success() || second.is_some() || !log.is_empty(), "it ended with {status} and without a word");
+    trial.restart()?;
+    if let Meanwhile::ClockStep(seconds) = fault {
+        // Timers of the clock that was ahead are due.
+        trial.control.clock(offset + seconds.abs() * SECOND_NS + TIMERS_NS)?;
+        if trial.control.offset_ns() > OFFSET_S_MAX * SECOND_NS {
+            bail!("the clock went further ahead than this is made for: fewer rounds, please");
+        }
+    }
+    settle(trial, &open, tally).with_context(|| format!("SIGTERM under {fault:?}, ended with {status}, restarted"))
+}
+
+fn damaged(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
+    let open = under_load(trial, plan, || Ok(()))?;
+    settle(trial, &open, tally)?;
+    let log = end(trial)?;
+    ensure!(log.0, "it did not end by itself: {}", log.1);
+    let (data, backup) = (trial.project.data(), trial.project.data().with_extension("backup"));
+    copy(&data, &backup)?;
+    let page = damage(&data.join("baton.db"), random)?;
+    let word = format!("page {page} of the database zeroed");
+    match trial.restart() {
+        // It says why it does not start: that is an answer.
+        Err(refused) => {
+            let said = format!("{refused:#}");
+            ensure!(said.contains("error"), "it did not start and did not say why, {word}: {said}");
+            *tally.exits.entry("refused to start".to_owned()).or_default() += 1;
+        }
+        Ok(()) => {
+            let client = trial.client();
+            // Whatever it answers, it answers.
+            for request in plan.iter().flatten().take(3) {
+                let body = serde_json::json!({"workflow_id": "gate", "input_data": {"item": "damaged"}});
+                let path = "/api/v1/workflows/execute";
+                client.post(path, &format!("damaged-{}", request.key), &body).with_context(|| word.clone())?;
+            }
+            let ready = client.ask("/ready").with_context(|| word.clone())?.status;
+            let from = trial.server.processor_ticks();
+            std::thread::sleep(WATCHED);
+            let spent = trial.server.processor_ticks().zip(from).map_or(0, |(to, from)| to.saturating_sub(from));
+            let percent = spent * 100 / (TICKS_PER_S * WATCHED.as_secs());
+            ensure!(percent <= BUSY_PERCENT_MAX, "{word}: it spends {percent} % of a processor doing nothing");
+            let (by_itself, log) = end(trial)?;
+            ensure!(by_itself, "{word}: SIGTERM did not end it within {} s\n{log}", EXIT_MAX.as_secs());
+            *tally.exits.entry(format!("ended, /ready had said {ready}")).or_default() += 1;
+        }
+    }
+    std::fs::remove_dir_all(&data)?;
+    std::fs::rename(&backup, &data)?;
+    trial.restart()?;
+    tally.add(trial.judge()?);
+    Ok(())
+}
+
+/// Asks the server to end, and kills it where it does not. Whether it ended by itself, and what it said last.
+fn end(trial: &mut Trial) -> anyhow::Result<(bool, String)> {
+    trial.server.terminate()?;
+    let ended = trial.server.wait(EXIT_MAX + EXIT_SEEN)?.is_some();
+    trial.server.kill();
+    Ok((ended, trial.server.log()))
+}
+
+/// Zeroes a page behind the first. Its number.
+fn damage(database: &Path, random: &mut Random) -> anyhow::Result<u64> {
+    use std::os::unix::fs::FileExt as _;
+
+    let file = std::fs::File::options().write(true).open(database)?;
+    let pages = file.metadata()?.len() / PAGE_BYTES;
+    let page = 1 + random.below(pages.saturating_sub(1));
+    file.write_all_at(&[0; PAGE_BYTES as usize], page * PAGE_BYTES)?;
+    Ok(page + 1)
+}
+
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let place = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &place)?;
+        } else {
+            std::fs::copy(entry.path(), place)?;
+        }
+    }
+    Ok(())
+}
+
+fn moved(
+    trial: &mut Trial,
+    seed: u64,
+    plan: &[Vec<Request>],
+    random: &mut Random,
+    tally: &mut Tally,
+) -> anyhow::Result<()> {
+    let open = under_load(trial, plan, || Ok(()))?;
+    settle(trial, &open, tally)?;
+    let (data, away) = (trial.project.data(), trial.project.data().with_extension("away"));
+    let is_folder = random.percent(50);
+    if is_folder {
+        std::fs::rename(&data, &away)?;
+    } else {
+        std::fs::remove_file(data.join("baton.db-wal")).context("there is no WAL")?;
+    }
+    let what = if is_folder { "the folder moved away" } else { "the WAL deleted" };
+    let client = trial.client();
+    let body = serde_json::json!({"workflow_id": "gate", "input_data": {"item": "moved"}});
+    let mut acknowledged = Vec::new();
+    for number in 0..20 {
+        let answer = client.post("/api/v1/workflows/execute", &format!("moved-{seed}-{number}"), &body);
+        if let Ok(answer) = answer
+            && answer.is_success()
+        {
+            acknowledged.push(answer.body["execution_id"].as_str().context("a run without an id")?.to_owned());
+        }
+    }
+    // As a power cut would end it: nothing is written any more.
+    trial.server.kill();
+    if is_folder {
+        if data.exists() {
+            std::fs::remove_dir_all(&data)?;
+        }
+        std::fs::rename(&away, &data)?;
+    }
+    *tally.exits.entry(format!("{} of 20 acknowledged with {what}", acknowledged.len())).or_default() += 1;
+    trial.restart().context(what)?;
+    let client = trial.client();
+    let mut lost = 0;
+    for run in &acknowledged {
+        lost += usize::from(client.get(&format!("/api/v1/executions/{run}")).is_err());
+    }
+    ensure!(lost == 0, "with {what}, {lost} of {} acknowledged runs are lost", acknowledged.len());
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The API's document as others use it: a validator takes it, and clients that are generated from it compile and run a
+//! workflow, in TypeScript and in Python.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::clients;
+use crate::bench::models::server::Server;
+use crate::build::{self, Executable};
+use crate::process;
+use crate::report;
+use crate::stages::Stages;
+
+/// At versions this was tried with.
+const PYTHON: &str = "openapi-spec-validator==0.9.0 openapi-python-client==0.29.1";
+const NODE: [&str; 3] = ["openapi-typescript@7.13.0", "openapi-fetch@0.17.0", "typescript@5.9.3"];
+/// One command of theirs.
+const LIMIT: Duration = Duration::from_secs(60);
+const FOLDER: &str = "xtask/generated";
+/// The document, as it is handed out.
+const DOCUMENT: &str = "openapi.json";
+
+/// Validates, generates, compiles and runs; what cannot be installed is left out with the reason.
+pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+    let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
+    let ours = root.join(FOLDER);
+    let folder = tempfile::tempdir().context("no scratch folder can be made")?;
+    let document = process::output(Command::new(baton).args(["reference", "openapi"]))?;
+    for language in ["python", "node"] {
+        std::fs::create_dir(folder.path().join(language))?;
+        std::fs::write(folder.path().join(language).join(DOCUMENT), &document)?;
+    }
+    let (python, node) = (folder.path().join("python"), folder.path().join("node"));
+    match clients::python_install(&python.join("venv"), PYTHON) {
+        Ok(()) => stages.run("py generated", || in_python(baton, &ours, &python))?,
+        Err(missing) => stages.leave_out("py generated", &format!("{missing:#}")),
+    }
+    match clients::node_installs(&node, &NODE) {
+        Ok(()) => stages.run("ts generated", || in_typescript(baton, &ours, &node))?,
+        Err(missing) => stages.leave_out("ts generated", &format!("{missing:#}")),
+    }
+    Ok(())
+}
+
+fn in_python(baton: &Path, ours: &Path, folder: &Path) -> anyhow::Result<()> {
+    let bin = folder.join("venv/bin");
+    let mut validates = Command::new(bin.join("python"));
+    done(validates.args(["-m", "openapi_spec_validator", DOCUMENT]), folder)?;
+    let mut generates = Command::new(bin.join("openapi-python-client"));
+    generates.args(["generate", "--path", DOCUMENT, "--meta", "none", "--output-path", "baton_client"]);
+    done(&mut generates, folder)?;
+    let mut compiles = Command::new(bin.join("python"));
+    done(compiles.args(["-m", "compileall", "-q", "baton_client"]), folder)?;
+    std::fs::copy(ours.join("client.py"), folder.join("client.py"))?;
+    let mut runs = Command::new(bin.join("python"));
+    against(baton, ours, runs.arg("client.py"), folder)
+}
+
+fn in_typescript(baton: &Path, ours: &Path, folder: &Path) -> anyhow::Result<()> {
+    let bin = folder.join("node_modules/.bin");
+    done(Command::new(bin.join("openapi-typescript")).args([DOCUMENT, "-o", "api.d.ts"]), folder)?;
+    for file in ["client.ts", "tsconfig.json"] {
+        std::fs::copy(ours.join(file), folder.join(file))?;
+    }
+    done(Command::new(bin.join("tsc")).args(["--project", "tsconfig.json"]), folder)?;
+    std::fs::rename(folder.join("client.js"), folder.join("client.mjs"))?;
+    against(baton, ours, Command::new("node").arg("client.mjs"), folder)
+}
+
+/// Runs a client against a server of its own.
+fn against(baton: &Path, ours: &Path, client: &mut Command, folder: &Path) -> anyhow::Result<()> {
+    let server = Server::in_project(baton, &ours.join("project"))?;
+    client.args([&format!("http://127.0.0.1:{}", server.port()), server.key()]);
+    report::line(done(client, folder)?.trim_end());
+    Ok(())
+}
+
+/// What a command says that succeeds.
+fn done(command: &mut Command, folder: &Path) -> anyhow::Result<String> {
+    let what = command.get_program().to_string_lossy().into_owned();
+    let finished = process::within(command.current_dir(folder).stdin(Stdio::null()), LIMIT)?;
+    if finished.status.success() {
+        return Ok(finished.told());
+    }
+    report::line(finished.told().trim_end());
+    bail!("`{what}` ended with {}", finished.status)
+}
