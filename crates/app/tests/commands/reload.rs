@@ -112,6 +112,7 @@ fn a_project_that_is_not_there_for_a_while_takes_nothing_out() {
     for folder in ["tools", "workflows"] {
         std::fs::remove_dir_all(api.place.path().join(folder)).expect("is there");
     }
+    std::fs::remove_file(api.place.path().join("baton.toml")).expect("is there");
     api.server.logs("is no project");
     assert_eq!(api.called("greet"), "Hello");
     api.place.write("tools/greet.yaml", greets("Hola"));

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStderr, ChildStdout, Command};
-use std::sync::Arc;
+use std::process::{Child, ChildStdout, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -55,7 +56,8 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 pub struct Server {
     process: Child,
     stdout: BufReader<ChildStdout>,
-    stderr: BufReader<ChildStderr>,
+    /// Line by line, as it is logged.
+    log: Mutex<Receiver<String>>,
     said: Value,
     /// A server whose folder is taken away does not serve.
     _folder: Arc<tempfile::TempDir>,
@@ -80,9 +82,16 @@ impl Server {
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("its output"));
         let stderr = BufReader::new(process.stderr.take().expect("its errors"));
+        let (logged, log) = channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines() {
+                // Who asked for it may have gone; it is read to its end all the same.
+                let _ = logged.send(line.expect("its errors"));
+            }
+        });
         stdout.read_line(&mut line).expect("says something");
         let said = serde_json::from_str(&line).expect("one line of JSON");
-        Self { process, stdout, stderr, said, _folder: place.folder() }
+        Self { process, stdout, log: Mutex::new(log), said, _folder: place.folder() }
     }
 
     /// The key of its first start.
@@ -136,12 +145,22 @@ impl Server {
     }
 
     /// Reads its log until a line of it says so.
+    #[track_caller]
     pub fn logs(&mut self, what: &str) {
-        let mut line = String::new();
-        while !line.contains(what) {
-            line.clear();
-            assert!(self.stderr.read_line(&mut line).expect("its errors") > 0, "it ended and never logged `{what}`");
+        let until = Instant::now() + Duration::from_secs(60);
+        let log = self.log.get_mut().expect("nobody panicked with it");
+        while let Ok(line) = log.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            if line.contains(what) {
+                return;
+            }
         }
+        panic!("never logged within a minute, or before it ended: `{what}`");
+    }
+
+    /// All that it logs yet.
+    fn rest(&self) -> String {
+        let log = self.log.lock().expect("nobody panicked with it");
+        log.iter().fold(String::new(), |said, line| said + &line + "\n")
     }
 
     /// The number of its process.
@@ -163,8 +182,7 @@ impl Server {
     /// Waits until it has ended. With what code, how long that took, and all it has said on its log.
     pub fn ended(mut self) -> (Option<i32>, Duration, String) {
         let began = Instant::now();
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).expect("its errors");
+        let said = self.rest();
         let code = self.process.wait().expect("ends").code();
         (code, began.elapsed(), said)
     }
@@ -180,8 +198,7 @@ impl Server {
     pub fn stop_and_read(mut self) -> String {
         let id = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill is there").success());
-        let mut said = String::new();
-        self.stderr.read_to_string(&mut said).expect("its errors");
+        let said = self.rest();
         assert!(self.process.wait().expect("ends").success(), "{said}");
         said
     }
@@ -192,8 +209,7 @@ impl Server {
         self.process.wait().expect("ends");
         let mut said = self.said.to_string();
         self.stdout.read_to_string(&mut said).expect("its output");
-        self.stderr.read_to_string(&mut said).expect("its errors");
-        said
+        said + &self.rest()
     }
 }
 
@@ -203,9 +219,7 @@ impl Drop for Server {
         let _ = self.process.wait();
         // A test that failed is understood by what the server said.
         if std::thread::panicking() {
-            let mut said = String::new();
-            let _ = self.stderr.read_to_string(&mut said);
-            let _ = writeln!(std::io::stderr(), "the server said:\n{said}");
+            let _ = writeln!(std::io::stderr(), "the server said:\n{}", self.rest());
         }
     }
 }
