@@ -1,6 +1,8 @@
 //! What a run adds to the audit trail: which call a row is of, and rows of what people decided and of what agents may not
 //! have.
 
+use std::collections::BTreeSet;
+
 use baton_core::fault::Fault;
 use baton_core::fault::code::REJECTED;
 use baton_core::id::{RunId, TenantId};
@@ -60,7 +62,7 @@ enum On {
 
 impl Word {
     /// The words that a command may come to; `run` is as it was before. What is due is looked at after any command, so
-    /// the clock's may be among them whatever it is.
+    /// the clock's may be among them whatever it is: also on a call that this very command brings before people too late.
     pub fn of(command: &Command, run: &Run, now: Time) -> Vec<Self> {
         let own = match command {
             Command::Fill { effect, by, .. } | Command::Resolve { effect, by, .. } => {
@@ -89,7 +91,12 @@ impl Word {
             | Command::Rollback { .. }
             | Command::Fork { .. } => None,
         };
-        let calls = run.lapsed_leaves(now).map(|effect| Self::on_call(&effect.call, run, DEADLINE));
+        let outcome_of = match command {
+            Command::Outcome { effect, .. } => Some(effect.call.clone()),
+            _ => None,
+        };
+        let calls: BTreeSet<CallId> = run.lapsed_leaves(now).map(|effect| effect.call).chain(outcome_of).collect();
+        let calls = calls.iter().map(|call| Self::on_call(call, run, DEADLINE));
         let nodes = run.lapsed_questions(now);
         let nodes = nodes.map(|node| Self { by: DEADLINE.to_owned(), via: None, on: On::Node(node.clone()) });
         own.into_iter().chain(calls).chain(nodes).collect()

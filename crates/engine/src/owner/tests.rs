@@ -141,17 +141,22 @@ fn at(seconds: i64) -> Time {
     Time::from_ms(seconds * 1_000)
 }
 
-/// A run whose call came to this at 100 s, so that the run sleeps until 160 s.
-fn that_sleeps_after(shelf: &mut Shelf, outcome: Outcome) -> EffectId {
-    let mut owner = shelf.claim(at(100));
+/// A run that begins now, and whose call is out.
+fn that_has_sent(shelf: &mut Shelf, now: Time) -> (Owner, EffectId) {
+    let mut owner = shelf.claim(now);
     let start = shelf.start();
-    shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
-    let sent = owner.handle(Input::Appended, at(100).into(), &Asker, &Options::default());
+    shelf.feed(&mut owner, Input::Items(vec![start]), now);
+    let sent = owner.handle(Input::Appended, now.into(), &Asker, &Options::default());
     let effect = sent.into_iter().find_map(|output| match output {
         Output::Send(send) => Some(send.effect),
         _ => None,
     });
-    let effect = effect.expect("a call");
+    (owner, effect.expect("a call"))
+}
+
+/// A run whose call came to this at 100 s, so that the run sleeps until 160 s.
+fn that_sleeps_after(shelf: &mut Shelf, outcome: Outcome) -> EffectId {
+    let (mut owner, effect) = that_has_sent(shelf, at(100));
     let input = Input::Outcome { effect: effect.clone(), outcome, audit: None, spends: Vec::new() };
     let append = shelf.feed(&mut owner, input, at(100));
     assert_eq!(append.wake_at, Some(at(160)));
@@ -184,6 +189,20 @@ fn what_a_deadline_decides_has_its_row_whatever_the_run_was_woken_for() {
         let approve = Incoming::Approve { effect, by: "ana".into(), approved: true, note: String::new() };
         let late = shelf.item(&approve);
         let append = shelf.feed(&mut owner, Input::Items(vec![late]), at(170));
+        assert_eq!(decisions(&append), [(DEADLINE, said)]);
+    }
+}
+
+#[test]
+fn a_call_that_comes_before_people_after_its_deadline_has_a_row_too() {
+    for (then, said) in [(Lapse::Approve, "approved"), (Lapse::Reject, "rejected")] {
+        let mut shelf = Shelf::new();
+        let (mut owner, effect) = that_has_sent(&mut shelf, at(100));
+        let leave = Leave { until: Some(at(160)), then, ..Leave::of("h") };
+        let outcome = Outcome::Blocked { by: Block::Approval(Box::new(leave)), cost: Usd::ZERO };
+        // The clock was set forward while it was on its way.
+        let input = Input::Outcome { effect, outcome, audit: None, spends: Vec::new() };
+        let append = shelf.feed(&mut owner, input, at(170));
         assert_eq!(decisions(&append), [(DEADLINE, said)]);
     }
 }
@@ -279,19 +298,12 @@ fn a_retry_is_not_forgotten_when_the_clock_goes_back_behind_it() {
 fn a_clock_that_is_set_back_by_a_month_holds_nothing_up() {
     const MONTH: i64 = 30 * 24 * 3_600;
     let mut shelf = Shelf::new();
-    let mut owner = shelf.claim(at(MONTH + 100));
-    let start = shelf.start();
-    shelf.feed(&mut owner, Input::Items(vec![start]), at(MONTH + 100));
-    let sent = owner.handle(Input::Appended, at(MONTH + 100).into(), &Asker, &Options::default());
-    let effect = sent.into_iter().find_map(|output| match output {
-        Output::Send(send) => Some(send.effect),
-        _ => None,
-    });
+    let (mut owner, effect) = that_has_sent(&mut shelf, at(MONTH + 100));
     // The wall's clock is set back while the call is out; two seconds have passed.
     let now = Now { wall: at(102), steady: Steady::from_ms((MONTH + 102) * 1_000) };
     let fault = Fault::new("BUSY", "come back in a minute");
     let outcome = Outcome::Tool(tool::Outcome::NotDone { fault, retryable: true, retry_after: Some(60_000) });
-    let input = Input::Outcome { effect: effect.expect("a call"), outcome, audit: None, spends: Vec::new() };
+    let input = Input::Outcome { effect, outcome, audit: None, spends: Vec::new() };
     let outputs = owner.handle(input, now, &Asker, &Options::default());
     let append = outputs.into_iter().find_map(|output| match output {
         Output::Append(append) => Some(*append),
