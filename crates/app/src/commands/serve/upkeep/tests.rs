@@ -429,9 +429,12 @@ async fn a_chain_that_was_cut_at_its_old_end_still_holds_and_one_that_lost_a_row
     use baton_ports::audit::{Audit as _, Filter};
     let scene = Scene::at("2026-03-02T09:00:00Z", &format!("{REPORT}[upkeep.retention]\naudit_days = 30\n"));
     scene.look().await;
+    // The last row is never cut, and what the third look begins may come behind its cut: so there are two.
+    scene.set("2026-03-09T09:00:00Z");
+    scene.look().await;
     let tenant = scene.project.tenant().expect("a tenant");
     let before = scene.store.tip(&tenant).await.expect("a tip");
-    assert!(before.seq >= 1);
+    assert!(before.seq >= 2, "{before:?}");
     scene.set("2026-04-06T09:00:00Z");
     scene.look().await;
     let verdict = scene.store.verify(&tenant).await.expect("is followed");
