@@ -104,6 +104,18 @@ fn a_message_is_answered_by_a_run_and_a_repeated_one_is_the_same_message() {
 }
 
 #[test]
+fn a_conversation_whose_answer_nobody_waits_for_may_be_written_to_at_once() {
+    let talks = Talks::of(&place());
+    for _ in 0..20 {
+        let body = json!({ "workflow_id": "echo", "message": "one" });
+        let begun = talks.server.ask("POST /api/v1/conversations", &talks.key, "Prefer: respond-async\r\n", &body);
+        assert!(matches!(begun.status, 200 | 202), "{begun:?}");
+        assert_eq!(begun.body["workflow_id"], "echo", "all of it is shown: {begun:?}");
+        talks.says(&id(&begun.body), "two");
+    }
+}
+
+#[test]
 fn a_run_that_waits_for_the_customer_is_given_the_next_message() {
     let talks = Talks::of(&place());
     let begun = talks.begin("wait", Some("one"));

@@ -1,6 +1,7 @@
 //! Effects, once what they come of is durable.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use baton_core::mutant::{Mutant, planted};
 use baton_core::run::{Effect, EffectId, Request};
@@ -54,10 +55,13 @@ impl Owner {
             self.in_flight.insert(effect.clone(), Flight::Out);
             out.push(Output::Perform { effect, until });
         }
+        // Asked about again and again, a marked call that cannot go out would keep a core busy until the lease is longer.
+        let may_mark = !self.lease_left(options).is_zero();
         let fresh: Vec<Output> = self
             .run
             .pending(now)
             .filter(|effect| !self.in_flight.contains_key(id_of(effect)))
+            .filter(|effect| may_mark || !is_marked(effect))
             .filter_map(|effect| self.output_of(effect))
             .collect();
         for output in fresh {
@@ -75,6 +79,11 @@ impl Owner {
         } else if let Some(at) = self.run.wake_at(now) {
             out.push(Output::WakeAt(at));
         }
+    }
+
+    /// How long a call that goes out now may take under the lease: whoever owns the run next must not find it out still.
+    pub(super) fn lease_left(&self, options: &Options) -> Duration {
+        self.lease_until.since(self.steady + options.lease_margin)
     }
 
     pub(super) fn output_of(&self, effect: Effect<'_>) -> Option<Output> {
@@ -145,6 +154,11 @@ impl Owner {
             }),
         })
     }
+}
+
+/// Whether its marker is written before it goes out.
+fn is_marked(effect: &Effect<'_>) -> bool {
+    matches!(effect, Effect::Send { class, .. } if class.is_marked())
 }
 
 fn id_of<'a>(effect: &'a Effect<'_>) -> &'a EffectId {

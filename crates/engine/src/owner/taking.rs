@@ -160,8 +160,7 @@ impl Owner {
             _ => None,
         });
         // How long it may take is counted by what nobody can set; the journal has the instant for whoever comes next.
-        let leased = self.lease_until.since(self.steady + options.lease_margin);
-        match limit.map(|limit| limit.min(leased)) {
+        match limit.map(|limit| limit.min(self.lease_left(options))) {
             Some(limit) if planted(Mutant::MarkerSkipped) => {
                 self.in_flight.insert(effect.clone(), Flight::Out);
                 return out.push(Output::Perform { effect, until: self.steady + limit });

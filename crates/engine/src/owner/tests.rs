@@ -30,9 +30,9 @@ impl Think for Asker {
     }
 }
 
-/// One tool, `book`, that may be repeated, and one agent, `who`.
-fn bundle(definition: Value) -> Bundle {
-    let facts = Facts::new(Class::Keyed, Duration::from_secs(10));
+/// One tool, `book`, of this class, and one agent, `who`.
+fn bundle(definition: Value, class: Class) -> Bundle {
+    let facts = Facts::new(class, Duration::from_secs(10));
     let agent = serde_json::from_value(json!({ "name": "who", "type": "simple" })).unwrap();
     Bundle {
         format: definition::BUNDLE_FORMAT,
@@ -57,13 +57,22 @@ struct Shelf {
 }
 
 impl Shelf {
-    /// Of a run that calls `book`.
+    /// Of a run that calls `book`, which may be repeated.
     fn new() -> Self {
-        Self::of(json!({ "name": "w", "nodes": [{ "id": "book", "type": "tool", "tool": "book" }], "edges": [] }))
+        Self::calling(Class::Keyed)
+    }
+
+    fn calling(class: Class) -> Self {
+        let nodes = json!([{ "id": "book", "type": "tool", "tool": "book" }]);
+        Self::with(json!({ "name": "w", "nodes": nodes, "edges": [] }), class)
     }
 
     fn of(definition: Value) -> Self {
-        let bundle = bundle(definition);
+        Self::with(definition, Class::Keyed)
+    }
+
+    fn with(definition: Value, class: Class) -> Self {
+        let bundle = bundle(definition, class);
         let (_, hash) = bundle.seal().unwrap();
         let workflow = Arc::new(definition::compile(&bundle).unwrap());
         Self { hash, workflow, entries: Vec::new(), items: 0, epoch: 0 }
@@ -204,6 +213,25 @@ fn a_call_that_comes_before_people_after_its_deadline_has_a_row_too() {
         let input = Input::Outcome { effect, outcome, audit: None, spends: Vec::new() };
         let append = shelf.feed(&mut owner, input, at(170));
         assert_eq!(decisions(&append), [(DEADLINE, said)]);
+    }
+}
+
+#[test]
+fn a_marked_call_is_not_asked_about_while_the_lease_is_too_short_to_send_it_under() {
+    let sent = |outputs: &[Output]| outputs.iter().any(|output| matches!(output, Output::Send(_)));
+    for (class, goes_out) in [(Class::Once, false), (Class::Verify, false), (Class::Keyed, true)] {
+        let mut shelf = Shelf::calling(class);
+        let near = Time::from_ms(LEASED.as_ms() - 3_000);
+        let mut owner = shelf.claim(near);
+        let start = shelf.start();
+        shelf.feed(&mut owner, Input::Items(vec![start]), near);
+        let outputs = owner.handle(Input::Appended, near.into(), &Asker, &Options::default());
+        assert_eq!(sent(&outputs), goes_out, "{class:?}: {outputs:?}");
+        let asks_again = outputs.iter().any(|output| matches!(output, Output::WakeAt(at) if *at <= near));
+        assert!(!asks_again && !outputs.iter().any(|output| matches!(output, Output::Release { .. })), "{outputs:?}");
+        let longer = Input::Lease { until: LEASED + Duration::from_secs(15) };
+        let outputs = owner.handle(longer, near.into(), &Asker, &Options::default());
+        assert_eq!(sent(&outputs), !goes_out, "{class:?}: {outputs:?}");
     }
 }
 

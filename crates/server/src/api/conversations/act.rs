@@ -1,5 +1,7 @@
 //! Conversations, acted on: what is said goes into the conversation's inbox, once, and is answered when it rests.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
@@ -19,6 +21,8 @@ use crate::problem::Problem;
 /// The id under which a conversation is begun, and its first message said.
 const START: &str = "start";
 const FIRST: &str = "first";
+/// How long its beginning is waited for, also by whoever waits for no answer: what is acknowledged is there to be written to.
+const BEGUN_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Act<'a> {
     door: &'a Door,
@@ -101,7 +105,7 @@ impl<'a> Act<'a> {
 
     pub async fn begin(mut self, begun: Begun, first: Option<Arrived>) -> Result<Response, Problem> {
         let limit = self.patience.limit;
-        self.hear(START, &Command::Begin(Box::new(begun)), limit).await?;
+        self.hear(START, &Command::Begin(Box::new(begun)), limit.max(BEGUN_WITHIN)).await?;
         if let Some(first) = first {
             let left = limit.saturating_sub(self.began.elapsed());
             self.hear(FIRST, &Command::Message(first), left).await?;
@@ -125,7 +129,7 @@ impl<'a> Act<'a> {
         self.answer().await
     }
 
-    async fn hear(&mut self, command_id: &str, command: &Command, limit: std::time::Duration) -> Result<(), Problem> {
+    async fn hear(&mut self, command_id: &str, command: &Command, limit: Duration) -> Result<(), Problem> {
         match self.talk.tell(command_id, command, limit).await? {
             Told::Taken | Told::Again | Told::Accepted => Ok(()),
             Told::Refused { code, message } => {
