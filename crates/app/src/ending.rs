@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -17,8 +17,12 @@ use crate::{Exit, print};
 
 /// From the first signal to the last instant of the process.
 pub const LIMIT: Duration = Duration::from_secs(10);
-/// What of it is left for saying so, and for the system to take the process down.
+/// What of it is left for saying so.
 const LAST_WORDS: Duration = Duration::from_millis(250);
+/// And for the system's library to end the process, before it is aborted.
+const LAST_ACTS: Duration = Duration::from_millis(500);
+/// From the first signal until whatever is not given back is left.
+const GIVEN_BACK: Duration = LIMIT.saturating_sub(LAST_WORDS).saturating_sub(LAST_ACTS);
 
 /// Somebody said stop, and not everything could be given back in order.
 #[derive(Debug)]
@@ -35,15 +39,25 @@ impl fmt::Display for Unfinished {
 
 impl std::error::Error for Unfinished {}
 
-/// Whether the process has been told to stop.
+/// Since when the process is told to stop; nothing as long as nobody has.
 #[derive(Clone)]
-pub struct Ending(watch::Receiver<bool>);
+pub struct Ending(watch::Receiver<Option<Instant>>);
+
+static HEARD: Mutex<Option<Ending>> = Mutex::new(None);
+
+/// How long giving back may take from here on; nothing where nobody has told the process to stop.
+pub fn left() -> Option<Duration> {
+    let heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
+    let since = (*heard.as_ref()?.0.borrow())?;
+    // A little before whatever is not given back is left: then it can still be said what that is.
+    Some((GIVEN_BACK - LAST_WORDS).saturating_sub(since.elapsed()))
+}
 
 impl Ending {
     /// Ready once somebody has said stop.
     pub async fn asked(mut self) {
         // The thread that tells ends with the process.
-        if self.0.wait_for(|asked| *asked).await.is_err() {
+        if self.0.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -54,13 +68,11 @@ impl Ending {
 /// # Errors
 /// Where signals cannot be heard: then they end the process at once, as they would any.
 pub fn hear() -> std::io::Result<Ending> {
-    static HEARD: Mutex<Option<Ending>> = Mutex::new(None);
-
     let mut heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(ending) = &*heard {
         return Ok(ending.clone());
     }
-    let (ask, asked) = watch::channel(false);
+    let (ask, asked) = watch::channel(None);
     let (ready, started) = sync_channel(1);
     let body = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -81,12 +93,12 @@ pub fn hear() -> std::io::Result<Ending> {
     Ok(heard.insert(Ending(asked)).clone())
 }
 
-async fn watch_over(mut signals: Signals, ask: watch::Sender<bool>) {
+async fn watch_over(mut signals: Signals, ask: watch::Sender<Option<Instant>>) {
     signals.next().await;
-    ask.send_replace(true);
+    ask.send_replace(Some(Instant::now()));
     tokio::select! {
         () = signals.next() => leave("stopped at once, since it was told to a second time"),
-        () = tokio::time::sleep(LIMIT - LAST_WORDS) => leave(&format!(
+        () = tokio::time::sleep(GIVEN_BACK) => leave(&format!(
             "stopped: not everything could be given back within {} s, since the store, a tool or a request did not end",
             LIMIT.as_secs()
         )),
@@ -107,7 +119,7 @@ fn leave(why: &str) -> ! {
     }
     // And what the system's library does at the end must not hang either.
     let _ = thread::Builder::new().spawn(|| {
-        thread::sleep(Duration::from_secs(1));
+        thread::sleep(LAST_ACTS);
         std::process::abort();
     });
     std::process::exit(Exit::Unfinished as i32)

@@ -252,7 +252,7 @@ impl System {
     /// Works with an engine until the work is done or somebody stops it by hand, as [`serving`](Self::serving) does.
     ///
     /// # Errors
-    /// [`Stopped`], besides the work's own.
+    /// [`Stopped`], or [`Unfinished`] where not everything could be given back then, besides the work's own.
     pub async fn working<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let ending = ending::hear().context("signals cannot be heard")?;
         let until_stopped = async |engine: &Engine| {
@@ -265,20 +265,26 @@ impl System {
     }
 
     /// Works with an engine, stops it, and gives back what is held, whatever came of the work: what broke off half-way held
-    /// budgets and runs too. The work's own failure is told before one of the stopping.
+    /// budgets and runs too. The work's own failure is told before one of the stopping; that it was stopped by hand is
+    /// none, since whoever did that is to hear what was not given back.
     pub async fn serving<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let engine = self.engine().await?;
         let traces = Traces::wanted(self, &engine)?;
         let done = work(&engine).await;
         // Whoever was told to stop does not wait here for longer than it may: `ending` sees to that.
-        let stopped = engine.stop().await;
+        let within = self.options.stop_within;
+        let stopped = engine.stop_within(ending::left().map_or(within, |left| left.min(within))).await;
         if let Some(traces) = traces {
             traces.close().await;
         }
         self.close().await;
-        let done = done?;
-        stopped.context(Unfinished)?;
-        Ok(done)
+        match done {
+            Err(error) if !error.is::<Stopped>() => Err(error),
+            done => {
+                stopped.context(Unfinished)?;
+                done
+            }
+        }
     }
 
     /// Work that no engine has a part in: whatever comes of it, what it spent is settled and nothing stays held.

@@ -8,6 +8,7 @@ mod task;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use baton_core::agent::Think;
 use baton_core::bundle::Hash;
@@ -94,12 +95,16 @@ struct Inner {
     /// Somebody was told that the lease is over.
     lease_lost: Notify,
     stopping: watch::Sender<bool>,
+    /// Calls that are out are not waited for any longer.
+    hurrying: watch::Sender<bool>,
     /// What is still moving after a while of stopping is dropped where it is.
     abandoned: watch::Sender<bool>,
 }
 
 /// Of the time that stopping may take, how much is for what is still moving; the rest is for giving everything back.
 const HAND_OVER: f64 = 0.7;
+/// And of that, how much is for marked calls that are out.
+const GRACE: f64 = 0.6;
 /// Runs that are named of those that were still moving.
 const NAMED_MAX: usize = 20;
 
@@ -124,6 +129,7 @@ impl Engine {
             notices: Arc::default(),
             lease_lost: Notify::new(),
             stopping: watch::Sender::new(false),
+            hurrying: watch::Sender::new(false),
             abandoned: watch::Sender::new(false),
             world,
             options,
@@ -322,17 +328,28 @@ impl Engine {
         lock(&self.inner.dispatcher).unreadable().cloned().collect()
     }
 
-    /// Stops taking work, lets appends under way finish, and gives every run back. It ends within
-    /// [`Options::stop_within`], whatever a tool or the store does.
+    /// Stops taking work, lets appends under way finish, waits a while for the answers of marked calls that are out, and
+    /// gives every run back. It ends within [`Options::stop_within`], whatever a tool or the store does.
     ///
     /// # Errors
     /// [`Error::Unfinished`] where runs were still moving then, or where the store did not take back what this process owned:
     /// others take that over once the process is gone.
     pub async fn stop(&self) -> Result<(), Error> {
-        let inner = &self.inner;
-        let (begun, within) = (Instant::now(), inner.options.stop_within);
+        self.stop_within(self.inner.options.stop_within).await
+    }
+
+    /// The same within less time.
+    ///
+    /// # Errors
+    /// As [`stop`](Self::stop) has them.
+    pub async fn stop_within(&self, within: Duration) -> Result<(), Error> {
+        let (inner, begun) = (&self.inner, Instant::now());
         inner.stopping.send_replace(true);
-        let moving = match tokio::time::timeout(within.mul_f64(HAND_OVER), self.rests()).await {
+        let (hand_over, grace) = (within.mul_f64(HAND_OVER), within.mul_f64(HAND_OVER * GRACE));
+        if tokio::time::timeout(grace, self.rests()).await.is_err() {
+            inner.hurrying.send_replace(true);
+        }
+        let moving = match tokio::time::timeout(hand_over.saturating_sub(begun.elapsed()), self.rests()).await {
             Ok(()) => Vec::new(),
             Err(_) => lock(&inner.dispatcher).busy().cloned().collect(),
         };
@@ -387,11 +404,12 @@ impl Inner {
     /// A task is about to move a run: how it is nudged.
     fn woke(&self, run: &RunId) -> mpsc::Receiver<()> {
         let (nudge, nudged) = mpsc::channel(1);
+        // Before anybody is told that it is awake, who would nudge it.
+        lock(&self.nudges).insert(run.clone(), nudge.clone());
         if lock(&self.dispatcher).woke(run) {
-            // It is the first.
+            // A full channel means a nudge is waiting already.
             let _ = nudge.try_send(());
         }
-        lock(&self.nudges).insert(run.clone(), nudge);
         nudged
     }
 

@@ -71,13 +71,13 @@ impl Desk {
     }
 }
 
-/// What a run is found by, as its first entry says it.
-pub fn begun(tenant: &TenantId, events: &[Event]) -> Option<Projection> {
-    let started =
-        events.iter().find_map(|event| if let Event::Started(started) = event { Some(started) } else { None })?;
+/// What a run is found by, where these events, already folded into it, begin it. A fork's begin with those of another run.
+pub fn begun(id: &RunId, tenant: &TenantId, run: &Run, events: &[Event]) -> Option<Projection> {
+    let is_begun = events.iter().any(|event| matches!(event, Event::Started(_)));
+    let started = run.started().filter(|_| is_begun)?;
     let customer = started.caller.user_id.as_deref().filter(|user| !user.is_empty());
     Some(Projection::RunBegun {
-        run: started.run.clone(),
+        run: id.clone(),
         customer: customer.map(|user| customer_hash(tenant, user)),
         bundle: started.bundle.clone(),
     })

@@ -235,10 +235,9 @@ impl Settings {
         // What was read is what is replaced: a floor that somebody laid meanwhile is not overwritten.
         let op = match (before, version) {
             (Before::Absent, _) if is_there => return Err(Error::Stale { name: new.name }),
-            (Before::At(version), _) | (Before::Whatever | Before::Absent, Some(version)) => {
-                Op::CompareAndSet { space, key, version, value }
-            }
-            (Before::Whatever | Before::Absent, None) => Op::Insert { space, key, value },
+            (Before::At(expected), _) if version != Some(expected) => return Err(Error::Stale { name: new.name }),
+            (_, Some(version)) => Op::CompareAndSet { space, key, version, value },
+            (_, None) => Op::Insert { space, key, value },
         };
         self.write([op].into_iter().chain(past).chain(beside).collect(), &new.name, now).await?;
         Ok(self.find(&new.tenant, new.topic, &new.name).await?.unwrap_or(new))
@@ -281,12 +280,15 @@ impl Settings {
             return expected.map_or(Ok(false), |_| Err(Error::Stale { name: name.to_owned() }));
         };
         let (read, nothing) = (setting.changes, Value::Object(serde_json::Map::new()));
+        if expected.is_some_and(|expected| expected != read) {
+            return Err(Error::Stale { name: name.to_owned() });
+        }
         self.floor_under(setting.clone(), by.as_ref(), &nothing)?;
         // An empty value says nothing to a binary that does not know of those that are gone.
         let value = kept(Setting { value: nothing, set_by: by.clone(), floor: None, ..setting }, true)?;
         let (space, key) = (SPACE.to_owned(), key(tenant, topic, name));
         let past = self.remembered(&key, Some(read), &Past { at: now, set_by: by, value: None }).await?;
-        let gone = Op::CompareAndSet { space, key, version: expected.unwrap_or(read), value };
+        let gone = Op::CompareAndSet { space, key, version: read, value };
         let ops = [gone].into_iter().chain(past).chain(beside).chain(self.forgotten(tenant).await?).collect();
         self.write(ops, name, now).await?;
         Ok(true)

@@ -39,6 +39,10 @@ impl<P: Plain> Task<P> {
     async fn go(mut self, mut items: Vec<InboxItem>, mut nudged: mpsc::Receiver<()>) {
         let mut stopping = self.inner.stopping.subscribe();
         let mut lease = self.inner.lease.subscribe();
+        // Its process may have joined anew between the claim and here.
+        if lease.borrow().process != self.keeper.ownership().process {
+            return;
+        }
         loop {
             if self.write_down(&mut items).await {
                 return;

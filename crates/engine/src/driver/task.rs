@@ -1,6 +1,6 @@
 //! One awake run: a task that feeds its owner and carries out what comes of it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +41,7 @@ pub fn spawn(held: Held, owner: Owner, items: Vec<InboxItem>) {
         aborts: BTreeMap::new(),
         tabs: BTreeMap::new(),
         permits: Permits::new(),
+        performing: BTreeSet::new(),
         charges: VecDeque::new(),
         settling: Vec::new(),
         append: None,
@@ -71,6 +72,8 @@ struct Task {
     /// Where calls to models are charged.
     tabs: BTreeMap<EffectId, Tab>,
     permits: Permits,
+    /// Marked calls that are out.
+    performing: BTreeSet<EffectId>,
     /// What calls that came back cost, in the order the owner was told.
     charges: VecDeque<Charge>,
     /// Those that the append under way settles. Left behind, they go back to this process's books.
@@ -91,7 +94,11 @@ impl Task {
         mut nudged: mpsc::Receiver<()>,
         mut lease: watch::Receiver<journal::Lease>,
     ) {
-        let mut stopping = self.inner.stopping.subscribe();
+        let (mut stopping, mut hurrying) = (self.inner.stopping.subscribe(), self.inner.hurrying.subscribe());
+        // Its process may have joined anew between the claim and here.
+        if lease.borrow().process != self.owner.ownership().process {
+            return;
+        }
         self.inner.world.roster.look(&self.tenant, self.inner.world.clock.now()).await;
         self.offer_key().await;
         self.feed(Input::Items(items)).await;
@@ -111,7 +118,9 @@ impl Task {
                     }
                     self.feed(Input::Lease { until: lease.until }).await;
                 }
-                () = stopped(&mut stopping), if self.append.is_none() => return,
+                // What is out and marked is waited for: given up, a person would have to say whether it acted.
+                () = stopped(&mut stopping), if self.append.is_none() && self.performing.is_empty() => return,
+                () = stopped(&mut hurrying), if self.append.is_none() => return,
             }
         }
     }
@@ -148,9 +157,12 @@ impl Task {
     async fn carry_out(&mut self, output: Output) {
         match output {
             Output::Append(append) => self.begin_append(*append),
+            // Whoever owns the run next lets it out.
+            Output::Send(_) | Output::LookUp(_) if self.inner.is_stopping() => {}
             Output::Send(send) => self.send(*send),
             Output::Perform { effect, until } => {
                 if let Some(permit) = self.permits.remove(&effect) {
+                    self.performing.insert(effect.clone());
                     let (inner, call) = (self.inner.clone(), effect.clone());
                     let performed = async move { effects::perform(&*inner.world.clock, call, permit, until).await };
                     self.call(effect, effects::Asked::Tool, performed.boxed());
@@ -159,6 +171,7 @@ impl Task {
             Output::LookUp(send) => self.look_up(*send),
             Output::Drop { effect } => {
                 self.permits.remove(&effect);
+                self.performing.remove(&effect);
                 if let Some(abort) = self.aborts.remove(&effect) {
                     abort.abort();
                 }
@@ -189,7 +202,10 @@ impl Task {
             Output::Release { wake_at } => {
                 let released = self.inner.world.journal.release(self.owner.ownership(), wake_at).await;
                 match released {
-                    Ok(()) => self.held.is_gone(),
+                    Ok(()) => {
+                        self.tell_end();
+                        self.held.is_gone();
+                    }
                     Err(error) => {
                         tracing::warn!(run = %self.run, %error, "a run could not be given back; it is claimed afresh");
                     }
@@ -243,6 +259,7 @@ impl Task {
 
     async fn came_back(&mut self, (effect, back): Called) {
         let tab = self.tabs.remove(&effect);
+        self.performing.remove(&effect);
         match back {
             Ok(Ok(Back::Outcome { effect, outcome, audit, charges })) => {
                 self.aborts.remove(&effect);

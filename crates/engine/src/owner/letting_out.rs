@@ -55,13 +55,15 @@ impl Owner {
             self.in_flight.insert(effect.clone(), Flight::Out);
             out.push(Output::Perform { effect, until });
         }
+        // Whoever was asleep for longer than its lease is not the owner any more, and the next one may have gone another way.
+        let is_leased = self.steady < self.lease_until;
         // Asked about again and again, a marked call that cannot go out would keep a core busy until the lease is longer.
         let may_mark = !self.lease_left(options).is_zero();
         let fresh: Vec<Output> = self
             .run
             .pending(now)
             .filter(|effect| !self.in_flight.contains_key(id_of(effect)))
-            .filter(|effect| may_mark || !is_marked(effect))
+            .filter(|effect| is_leased && (may_mark || !is_marked(effect)))
             .filter_map(|effect| self.output_of(effect))
             .collect();
         for output in fresh {

@@ -45,7 +45,7 @@ fn bundle(definition: Value, class: Class) -> Bundle {
 }
 
 /// No lease ends here.
-const LEASED: Steady = Steady::from_ms(1_000_000_000);
+const LEASED: Steady = Steady::from_ms(10_000_000_000);
 
 /// A store of one run: what was appended, and who claimed it how often.
 struct Shelf {
@@ -233,6 +233,21 @@ fn a_marked_call_is_not_asked_about_while_the_lease_is_too_short_to_send_it_unde
         let outputs = owner.handle(longer, near.into(), &Asker, &Options::default());
         assert_eq!(sent(&outputs), !goes_out, "{class:?}: {outputs:?}");
     }
+}
+
+#[test]
+fn nothing_goes_out_under_a_lease_that_is_over() {
+    let mut shelf = Shelf::new();
+    let mut owner = shelf.claim(at(100));
+    let start = shelf.start();
+    shelf.feed(&mut owner, Input::Items(vec![start]), at(100));
+    // The machine slept while the append was under way.
+    let late = Time::from_ms(LEASED.as_ms());
+    let outputs = owner.handle(Input::Appended, late.into(), &Asker, &Options::default());
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Send(_) | Output::Release { .. })), "{outputs:?}");
+    let renewed = Input::Lease { until: LEASED + Duration::from_secs(45) };
+    let outputs = owner.handle(renewed, late.into(), &Asker, &Options::default());
+    assert!(outputs.iter().any(|output| matches!(output, Output::Send(_))), "it was its own all the time: {outputs:?}");
 }
 
 #[test]

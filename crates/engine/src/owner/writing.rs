@@ -49,7 +49,7 @@ impl Owner {
         let mut outbox = messages::of(&self.tenant, &self.run, &batch.events, at)?;
         outbox.extend(batch.outbox);
         let mut projections = self.desk.follow(&self.tenant, &self.run, &batch.events, at);
-        projections.extend(projections::begun(&self.tenant, &batch.events));
+        projections.extend(projections::begun(&self.id, &self.tenant, &self.run, &batch.events));
         if planted(Mutant::OutboxLost) {
             outbox.clear();
         }
