@@ -113,7 +113,7 @@ pub trait Erasure: Send + Sync {
     async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error>;
 
     /// Moves the log into the database and cuts it to nothing; and writes the database anew, where it has at most
-    /// `vacuum_bytes_max` bytes. Others who write wait for that.
+    /// `vacuum_bytes_max` bytes. While it is, nobody else writes: they give up after some seconds, and may lose leases.
     async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error>;
 
     /// Gives pages that hold nothing any more back to the file system, at most so many; says how many. None of a database

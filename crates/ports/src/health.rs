@@ -33,8 +33,8 @@ impl StoreOutage {
                  restore the newest backup"
             }
             Self::Moved { .. } => {
-                "stop the process (it writes what it holds into the file it has open), put the files back where they \
-                 were, run `baton verify`, and start it again"
+                "stop the process, put the files back where they were (the log beside the database), run `baton verify`, \
+                 start it again, and ask again under the same `Idempotency-Key`"
             }
         }
     }

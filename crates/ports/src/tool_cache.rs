@@ -28,7 +28,8 @@ pub struct CachedAnswer {
     pub output: Arc<Value>,
     /// What `output` takes in memory, about, in bytes.
     pub memory_bytes: usize,
-    /// For whom the tool was called, where that is known: how an erasure finds the answer.
+    /// For whom the tool was called, where that is known. An erasure clears all answers of the tenant: which of them say
+    /// something of a person, nobody can tell.
     pub user_id: Option<String>,
     pub conversation_id: Option<String>,
     pub created_at: Time,

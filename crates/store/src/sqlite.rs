@@ -116,6 +116,27 @@ impl Store {
         Self::start(&Place::File(path.to_owned()), owners, health, Some(readers), &options).map_err(unopenable)
     }
 
+    /// Opens the file to look at it: its layout is left as it is, and whatever would write is refused. Beside a file that
+    /// nobody else has open, SQLite leaves an empty log (`-wal`, `-shm`).
+    ///
+    /// # Errors
+    /// As of [`Store::open`]; [`Error::Unopenable`] also for a layout older than this program, and where there is no file.
+    pub fn open_to_look(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let unopenable = |reason: String| Error::Unopenable { reason: format!("`{}`: {reason}", path.display()) };
+        create::not_gone(path).and_then(|()| create::not_empty(path)).map_err(unopenable)?;
+        let owners = Owners::beside(path);
+        let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string()))?;
+        let health = Arc::new(Health::of(path));
+        let readers = Readers::start(path, options.readers, Arc::clone(&health)).map_err(unopenable)?;
+        // The writer's connection cannot write either.
+        let connection =
+            connection::reader(path, options.cache_bytes).map_err(|error| unopenable(error.to_string()))?;
+        migrations::is_newest(&connection).map_err(unopenable)?;
+        let place = Place::File(path.to_owned());
+        Self::over(connection, &place, owners, health, Some(readers), &options).map_err(unopenable)
+    }
+
     /// A database that ends with the store: for tests. All its promises hold but durability.
     ///
     /// # Errors
@@ -139,6 +160,18 @@ impl Store {
         place.make_durable(&connection).map_err(|error| error.to_string())?;
         migrations::run(&mut connection)?;
         limit(&connection, options.bytes_max).map_err(|error| error.to_string())?;
+        Self::over(connection, place, owners, health, readers, options)
+    }
+
+    /// Over the writer's connection.
+    fn over(
+        connection: Connection,
+        place: &Place,
+        owners: Owners,
+        health: Arc<Health>,
+        readers: Option<Readers>,
+        options: &Options,
+    ) -> Result<Self, String> {
         let owners = Arc::new(owners);
         let queue = Queue::new(options.waiting_max, options.waiting_bytes_max);
         let writer = Writer::start(connection, Arc::clone(&owners), Arc::clone(&health), queue)?;

@@ -191,11 +191,21 @@ pub async fn an_append_with_an_undeliverable_message_writes_nothing(store: &(imp
     let process = join(store).await;
     let (ownership, other) = (owned(store, "run", process).await, owned(store, "other", process).await);
     let mut append = loud("run", ownership, 0, "other");
-    append.outbox.push(message("nobody", "hello"));
+    let creates = Create { kind: Kind::Run, workflow: "w".into(), parent: None, owner: None };
+    let taken = Submit { tenant: "somebody else".into(), creates: Some(creates), ..start("other", None) };
+    append.outbox.push(taken);
     let refused = store.append(append).await;
-    assert!(matches!(&refused, Err(Error::NotFound { aggregate }) if aggregate.as_str() == "nobody"), "{refused:?}");
+    assert!(matches!(&refused, Err(Error::Taken { aggregate }) if aggregate.as_str() == "other"), "{refused:?}");
     is_silent(store, "run", other).await;
     store.append(entry("run", ownership, 0)).await.expect("nothing is in the way of the next");
+}
+
+pub async fn a_message_to_what_is_gone_goes_nowhere(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let ownership = owned(store, "run", process).await;
+    let append = Append { outbox: vec![message("gone", "hello")], ..entry("run", ownership, 0) };
+    store.append(append).await.expect("it goes on");
+    assert!(store.run(&tenant(), &"gone".into()).await.expect("reads").is_none());
 }
 
 pub async fn a_snapshot_of_another_fold_is_left_out(store: &(impl Journal + Read)) {

@@ -105,6 +105,18 @@ pub async fn a_lease_that_ended_unnoticed_is_renewed(store: &(impl Journal + Rea
     assert_eq!(store.claim(&"run".into(), other, FOLD, ended()).await.expect("is no error"), None);
 }
 
+pub async fn a_lease_that_was_renewed_while_a_claim_waited_for_its_turn_holds(store: &(impl Journal + Read)) {
+    let (owner, other) = (join(store).await, join(store).await);
+    owned(store, "run", owner).await;
+    let read_before = steady(0);
+    let until = store.renew(owner, steady(5_000)).await.expect("renews").until;
+    assert_eq!(store.claim(&"run".into(), other, FOLD, read_before).await.expect("is no error"), None);
+    // Nor does a renewal that waited longer take anything of it.
+    store.renew(owner, read_before).await.expect("renews");
+    let before = until - Duration::from_millis(1);
+    assert_eq!(store.claim(&"run".into(), other, FOLD, before).await.expect("is no error"), None);
+}
+
 pub async fn an_owner_may_claim_afresh(store: &(impl Journal + Read)) {
     let process = join(store).await;
     let before = owned(store, "run", process).await;

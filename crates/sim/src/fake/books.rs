@@ -151,9 +151,10 @@ impl Books {
     fn put(&mut self, submit: Submit) -> Submitted {
         let place = self.names.get(&submit.aggregate).copied();
         match (place, submit.creates.clone()) {
+            // A message to what is gone, or is somebody else's by now, goes nowhere.
+            (Some(place), _) if self.aggregates[place].tenant != submit.tenant => Submitted::Duplicate,
             (Some(place), _) => self.add(place, submit),
             (None, Some(create)) => self.create(create, submit),
-            // `check` refused it.
             (None, None) => Submitted::Duplicate,
         }
     }
@@ -213,12 +214,10 @@ impl Books {
             let (expected, found) = (append.expected_seq, found.seq());
             return Err(Error::WrongSequence { aggregate: append.aggregate, expected, found });
         }
-        for (place, message) in append.outbox.iter().enumerate() {
-            let is_created = append.outbox[..place]
-                .iter()
-                .any(|earlier| earlier.aggregate == message.aggregate && earlier.creates.is_some());
+        for message in &append.outbox {
             match self.check(message) {
-                Err(Error::NotFound { .. }) if is_created => {}
+                // One of the same append brings it into being, or it is gone.
+                Err(Error::NotFound { .. }) => {}
                 checked => checked?,
             }
         }

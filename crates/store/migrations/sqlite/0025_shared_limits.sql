@@ -45,8 +45,6 @@ CREATE TABLE tool_answer (
     UNIQUE (tenant, key)
 ) STRICT;
 CREATE INDEX tool_answer_expiry ON tool_answer (expires_at);
-CREATE INDEX tool_answer_users ON tool_answer (tenant, user_id) WHERE user_id IS NOT NULL;
-CREATE INDEX tool_answer_conversations ON tool_answer (tenant, conversation_id) WHERE conversation_id IS NOT NULL;
 
 -- What all answers take, whoever adds or deletes them.
 CREATE TABLE tool_answer_size (

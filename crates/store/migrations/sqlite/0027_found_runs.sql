@@ -2,8 +2,11 @@
 ALTER TABLE aggregate ADD COLUMN customer TEXT;
 ALTER TABLE aggregate ADD COLUMN bundle TEXT;
 UPDATE aggregate SET bundle = (
-    SELECT json_extract(CAST(payload AS TEXT), '$.events[0].started.bundle') FROM journal
-    WHERE aggregate = aggregate.id AND journal.seq = 1 AND json_valid(CAST(payload AS TEXT)))
+    SELECT json_extract(entry, '$.events[0].started.bundle') FROM (
+        SELECT CAST(coalesce(journal.payload, blobs.body) AS TEXT) AS entry
+        FROM journal LEFT JOIN blobs ON blobs.hash = journal.blob
+        WHERE journal.aggregate = aggregate.id AND journal.seq = 1)
+    WHERE json_valid(entry))
     WHERE kind = 'run';
 
 -- Lists are newest first: each index has a run's time last, so that a page reads the rows it shows.

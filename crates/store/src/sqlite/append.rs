@@ -5,7 +5,7 @@ use baton_core::id::RunId;
 use baton_core::time::Time;
 use baton_ports::budget::ROWS_MAX;
 use baton_ports::journal::{
-    Append, BLOB_BYTES_MIN, DeskItem, ENTRY_BYTES_MAX, Error, Head, Ownership, Projection, Snapshot, Submit,
+    Append, BLOB_BYTES_MIN, DeskItem, ENTRY_BYTES_MAX, Error, Head, Ownership, Projection, Snapshot,
 };
 use rusqlite::{OptionalExtension, Statement, params};
 
@@ -82,12 +82,11 @@ impl Prepared {
     }
 
     fn check_outbox(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
-        let outbox = &self.append.outbox;
-        for (place, message) in outbox.iter().enumerate() {
+        for message in &self.append.outbox {
             match submit::check(session, message)? {
-                Err(Error::NotFound { .. }) if creates(&outbox[..place], message) => {}
+                // One of the same append brings it into being, or it was deleted with its age.
+                Err(Error::NotFound { .. }) | Ok(()) => {}
                 Err(undeliverable) => return Ok(Err(undeliverable)),
-                Ok(()) => {}
             }
         }
         Ok(Ok(()))
@@ -128,11 +127,6 @@ impl Prepared {
 
 fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
     if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
-}
-
-/// Whether an earlier message of the same append brings the aggregate of this one into being.
-fn creates(earlier: &[Submit], message: &Submit) -> bool {
-    earlier.iter().any(|one| one.creates.is_some() && one.aggregate == message.aggregate)
 }
 
 /// Moves the head row on if this owner, epoch and sequence are the row's. Nothing has been written if not.

@@ -6,7 +6,7 @@ mod old;
 mod usage;
 
 use async_trait::async_trait;
-use baton_core::audit::{Digest, Entry, Salt, Tip, cut_off, erasure, mentions, seal};
+use baton_core::audit::{CUT, Digest, Entry, Salt, Tip, cut_off, erasure, mentions, seal};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
@@ -205,8 +205,9 @@ enum Whose {
     Runs(String),
 }
 
-/// The places of rows behind this one whose details mention the person, or that are of one of their conversations, of as many rows as are read at once; and the last
-/// place that was read, unless that was the end.
+/// The places of rows behind this one whose details mention the person, or that are of one of their conversations, of as
+/// many rows as are read at once; and the last place that was read, unless that was the end. Not those that say what was cut
+/// off: they hold numbers of rows, and the chain is followed by them.
 fn mentioning(
     connection: &Connection,
     tenant: &TenantId,
@@ -214,9 +215,10 @@ fn mentioning(
     after: u64,
 ) -> rusqlite::Result<(Option<u64>, Vec<u64>)> {
     let mut rows = connection.prepare_cached(
-        "SELECT seq, details, conversation_id FROM audit_trail WHERE company_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+        "SELECT seq, details, conversation_id FROM audit_trail WHERE company_id = ?1 AND seq > ?2 \
+         AND action_type <> ?4 ORDER BY seq LIMIT ?3",
     )?;
-    let mut rows = rows.query(params![tenant.as_str(), after, READ_AT_ONCE])?;
+    let mut rows = rows.query(params![tenant.as_str(), after, READ_AT_ONCE, CUT])?;
     let (mut last, mut read, mut places) = (after, 0, Vec::new());
     while let Some(row) = rows.next()? {
         (last, read) = (row.get(0)?, read + 1);
@@ -230,7 +232,8 @@ fn mentioning(
     Ok(((read == READ_AT_ONCE).then_some(last), places))
 }
 
-/// Rows are in the order of their places, and about in that of their times: the first that is newer ends it.
+/// Rows are in the order of their places, and about in that of their times: the first that is newer ends it, unless a clock
+/// that was ahead wrote it.
 fn cut(session: &mut Session<'_>, tenant: &TenantId, before: Time, at: Time) -> rusqlite::Result<u64> {
     let mut oldest = session.statement(
         "SELECT seq, hash, at FROM audit_trail WHERE company_id = $1 AND seq < (SELECT seq FROM audit_tip \
@@ -239,8 +242,10 @@ fn cut(session: &mut Session<'_>, tenant: &TenantId, before: Time, at: Time) -> 
     let mut rows = oldest.query(params![tenant.as_str(), CUT_MAX])?;
     let mut anchor = None;
     while let Some(row) = rows.next()? {
-        if codec::time(row, 2)? >= before {
-            break;
+        match codec::time(row, 2)? {
+            time if time > at => continue,
+            time if time >= before => break,
+            _ => {}
         }
         anchor = Some(read_tip(row)?);
     }

@@ -26,19 +26,24 @@ pub(super) fn ensure(database: &Path) -> Result<(), String> {
     match fs::metadata(database) {
         Ok(_) => not_empty(database),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            if let Some(trace) = trace(database) {
-                return Err(format!(
-                    "the file is gone, and `{}` beside it shows that there was one. Put the file back, or a backup in its \
-                     place; if it is to begin anew, first remove what is left of the old one{}",
-                    trace.display(),
-                    and_the_rest(database)
-                ));
-            }
+            not_gone(database)?;
             make(database).map_err(|reason| format!("it cannot be made: {reason}"))
         }
         // Whoever opens it says why.
         Err(_) => Ok(()),
     }
+}
+
+/// # Errors
+/// A file that is missing where one has been.
+pub(super) fn not_gone(database: &Path) -> Result<(), String> {
+    let Some(trace) = trace(database).filter(|_| !database.exists()) else { return Ok(()) };
+    Err(format!(
+        "the file is gone, and `{}` beside it shows that there was one. Put the file back, or a backup in its place; if it is \
+         to begin anew, first remove what is left of the old one{}",
+        trace.display(),
+        and_the_rest(database)
+    ))
 }
 
 /// # Errors

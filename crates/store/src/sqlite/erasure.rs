@@ -11,7 +11,7 @@ use baton_ports::audit::Person;
 use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Remainder, Scrubbed, is_begun_for};
 use baton_ports::journal::{AggregateId, Error, Kind};
 use baton_ports::records::Record;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -121,6 +121,21 @@ impl Erasure for Store {
 
     async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error> {
         self.write(0, move |session| give_back_pages(session.connection, pages_max).map(Ok)).await
+    }
+}
+
+impl Store {
+    /// Marks a whole family in one write, or nothing of it where one of it is live, is being cleared already, or cannot go.
+    /// Those that are not there any more are passed over.
+    pub async fn mark_all(
+        &self,
+        tenant: &TenantId,
+        family: &[AggregateId],
+        rest: Remainder,
+        at: Time,
+    ) -> Result<Marked, Error> {
+        let (tenant, family) = (tenant.clone(), family.to_vec());
+        self.write(0, move |session| mark_all(session, &tenant, &family, rest, at).map(Ok)).await
     }
 }
 
@@ -243,7 +258,26 @@ fn one(connection: &Connection, tenant: &TenantId, id: &AggregateId) -> rusqlite
     connection.prepare_cached(&numbered(&sql))?.query_row([id.as_str(), tenant.as_str()], found).optional()
 }
 
-/// Whoever owned it is stale from here on, and nobody is woken for it any more.
+/// Whether an aggregate can be marked so, with its row; nothing where it is not there.
+fn markable(
+    connection: &Connection,
+    tenant: &TenantId,
+    id: &AggregateId,
+    rest: Remainder,
+) -> rusqlite::Result<Option<(Found, Marked)>> {
+    let Some(found) = one(connection, tenant, id)? else { return Ok(None) };
+    if found.removal > 0 || found.is_erased && rest == Remainder::Tombstone {
+        return Ok(Some((found, Marked::Absent)));
+    }
+    if found.belonging.live {
+        return Ok(Some((found, Marked::Live)));
+    }
+    // The numbers of aggregates are what owners hold: the highest one is not given out twice.
+    let highest: i64 = connection.prepare_cached("SELECT max(id) FROM aggregate")?.query_row([], |row| row.get(0))?;
+    let stays = rest == Remainder::Nothing && found.id == highest;
+    Ok(Some((found, if stays { Marked::Absent } else { Marked::Done })))
+}
+
 fn mark(
     session: &mut Session<'_>,
     tenant: &TenantId,
@@ -251,18 +285,36 @@ fn mark(
     rest: Remainder,
     at: Time,
 ) -> rusqlite::Result<Marked> {
-    let Some(found) = one(session.connection, tenant, id)? else { return Ok(Marked::Absent) };
-    if found.removal > 0 || found.is_erased && rest == Remainder::Tombstone {
-        return Ok(Marked::Absent);
+    let Some((found, marked)) = markable(session.connection, tenant, id, rest)? else { return Ok(Marked::Absent) };
+    if marked == Marked::Done {
+        set_mark(session, id, &found, rest, at)?;
     }
-    if found.belonging.live {
-        return Ok(Marked::Live);
+    Ok(marked)
+}
+
+fn mark_all(
+    session: &mut Session<'_>,
+    tenant: &TenantId,
+    family: &[AggregateId],
+    rest: Remainder,
+    at: Time,
+) -> rusqlite::Result<Marked> {
+    let mut all = Vec::new();
+    for id in family {
+        match markable(session.connection, tenant, id, rest)? {
+            Some((found, Marked::Done)) => all.push((id, found)),
+            Some((_, marked)) => return Ok(marked),
+            None => {}
+        }
     }
-    // The numbers of aggregates are what owners hold: the highest one is not given out twice.
-    let highest: i64 = session.statement("SELECT max(id) FROM aggregate")?.query_row([], |row| row.get(0))?;
-    if rest == Remainder::Nothing && found.id == highest {
-        return Ok(Marked::Absent);
+    for (id, found) in all {
+        set_mark(session, id, &found, rest, at)?;
     }
+    Ok(Marked::Done)
+}
+
+/// Whoever owned it is stale from here on, and nobody is woken for it any more.
+fn set_mark(session: &Session<'_>, id: &AggregateId, found: &Found, rest: Remainder, at: Time) -> rusqlite::Result<()> {
     let version = first_of(session.connection, found.id)?.as_ref().and_then(version_of);
     let mut mark = session.statement(
         "UPDATE aggregate SET removal = $2, erased_at = coalesce(erased_at, $3), \
@@ -276,7 +328,7 @@ fn mark(
          WHERE name = $1",
     )?;
     row.execute(params![id.as_str(), at.as_ms()])?;
-    Ok(Marked::Done)
+    Ok(())
 }
 
 /// As the column has it.
@@ -460,7 +512,8 @@ fn records_of_all(connection: &Connection, tenant: &TenantId, space: &str, key: 
 /// On a connection of its own: a database is not written anew inside a transaction, and the writer's never ends one for
 /// long.
 fn scrub(path: &PathBuf, vacuum_bytes_max: u64) -> rusqlite::Result<Scrubbed> {
-    let connection = Connection::open(path)?;
+    // Where the database was taken away, none is made in its place.
+    let connection = Connection::open_with_flags(path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.busy_timeout(SCRUB_WAIT)?;
     connection.pragma_update(None, "secure_delete", true)?;
     // What was made before pages could be given back a few at a time can from the next vacuum on.

@@ -59,6 +59,20 @@ pub(super) fn recognise(connection: &Connection) -> Result<u32, String> {
     layout(&instant)
 }
 
+/// # Errors
+/// Why it cannot be used as it is: it is another program's, or its layout is not the newest.
+pub(super) fn is_newest(connection: &Connection) -> Result<(), String> {
+    let found = recognise(connection)?;
+    if found == LAYOUT {
+        return Ok(());
+    }
+    Err(format!(
+        "its layout is version {found}, an older program's, and this one looks only at version {LAYOUT}. Let the program that \
+         wrote it look; or let this one upgrade it first, or a copy of it, as `baton doctor` does: older programs cannot use \
+         it any more then"
+    ))
+}
+
 /// Migrates, or says why this database cannot be used.
 pub(super) fn run(connection: &mut Connection) -> Result<(), String> {
     let failed = |error: rusqlite::Error| error.to_string();

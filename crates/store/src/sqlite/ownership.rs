@@ -53,7 +53,8 @@ pub(super) fn renew(
 ) -> rusqlite::Result<Result<Lease, Error>> {
     bury(session)?;
     let until = steady + LEASE;
-    let mut renew = session.statement("UPDATE lease SET beat = $2 WHERE process = $1 AND taken = 0")?;
+    let mut renew =
+        session.statement("UPDATE lease SET beat = max(coalesce(beat, $2), $2) WHERE process = $1 AND taken = 0")?;
     let renewed = renew.execute([process.0, until.as_ms()])? == 1;
     Ok(if renewed { Ok(Lease { process, until }) } else { Err(Error::LeaseEnded { process }) })
 }
@@ -356,11 +357,12 @@ impl Row {
         Ok(Self { taken: row.get(first)?, beat: row.get::<_, Option<i64>>(first + 1)?.map(Steady::from_ms) })
     }
 
-    /// Who was taken for dead once is dead for everybody: it has joined anew, if it lives. A lease that ends later than one
-    /// that is taken now was taken before the machine was booted.
+    /// Who was taken for dead once is dead for everybody: it has joined anew, if it lives. A lease that ends much later than
+    /// one that is taken now was taken before the machine was booted; one that was renewed since `steady` was read, while
+    /// whoever read it waited for its turn to write, ends a little later too.
     fn is_over(&self, owners: &Owners, process: ProcessId, steady: Steady) -> bool {
         let has_ended = match self.beat {
-            Some(until) => until <= steady || until > steady + LEASE,
+            Some(until) => until <= steady || until > steady + LEASE * 2,
             None => !owners.has_lock(process),
         };
         self.taken || has_ended || owners.is_dead(process)

@@ -1,4 +1,5 @@
-//! The circuits of services that tools call: one row a service of a tenant, and the last word counts.
+//! The circuits of services that tools call: one row a service of a tenant, and the last word counts. A word that was said
+//! under a clock that was set back since counts for nothing.
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
@@ -7,6 +8,7 @@ use baton_ports::circuits::{
     SERVICE_BYTES_MAX, SERVICE_CIRCUIT_KEPT_FOR, SERVICE_CIRCUITS_MAX, ServiceCircuit, ServiceCircuits,
 };
 use baton_ports::journal::Error;
+use baton_ports::rate_limits::SET_BACK;
 use rusqlite::params;
 
 use super::session::Session;
@@ -44,9 +46,10 @@ impl ServiceCircuits for Store {
             let mut tell = session.statement(
                 "INSERT INTO service_circuit (tenant, service, failures, open_until, since) VALUES ($1, $2, 0, $3, $4) \
                  ON CONFLICT (tenant, service) DO UPDATE SET failures = 0, open_until = excluded.open_until, \
-                 since = excluded.since WHERE excluded.since >= service_circuit.since",
+                 since = excluded.since WHERE excluded.since >= service_circuit.since OR service_circuit.since > $5",
             )?;
-            let row = params![tenant.as_str(), service, open_until.map(Time::as_ms), now.as_ms()];
+            let row =
+                params![tenant.as_str(), service, open_until.map(Time::as_ms), now.as_ms(), (now + SET_BACK).as_ms()];
             tell.execute(row).map(|_| Ok(()))
         })
         .await
@@ -55,10 +58,10 @@ impl ServiceCircuits for Store {
     async fn service_circuits(&self, now: Time) -> Result<Vec<ServiceCircuit>, Error> {
         self.read(move |connection| {
             let mut all = connection.prepare_cached(&numbered(&format!(
-                "SELECT tenant, service, failures, open_until, since FROM service_circuit WHERE since >= $1 \
+                "SELECT tenant, service, failures, open_until, since FROM service_circuit WHERE since BETWEEN $1 AND $2 \
                  ORDER BY since DESC, tenant, service LIMIT {SERVICE_CIRCUITS_MAX}"
             )))?;
-            let rows = all.query_map([oldest(now)], |row| {
+            let rows = all.query_map([oldest(now), (now + SET_BACK).as_ms()], |row| {
                 Ok(ServiceCircuit {
                     tenant: row.get::<_, String>(0)?.into(),
                     service: row.get(1)?,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use baton_ports::budget::Spend;
+use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, Statement};
 
 use super::audit;
@@ -115,6 +116,12 @@ impl<'c> Session<'c> {
     /// Moves the log into the database, as far as nobody reads what came before.
     pub(super) fn move_log(&self) -> rusqlite::Result<()> {
         self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
+    }
+
+    /// From here on nothing moves the log into the database, closing it neither.
+    pub(super) fn leave_log(&self) -> rusqlite::Result<()> {
+        self.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
     }
 
     /// One small durable write. Moving the log into the database first gives a full disk the log's room back.

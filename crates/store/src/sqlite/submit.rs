@@ -64,10 +64,15 @@ pub(super) fn check(session: &mut Session<'_>, submit: &Submit) -> rusqlite::Res
     admit(session, submit, target.as_ref())
 }
 
-/// Puts a checked message where it goes. One to what was erased goes nowhere: who sent it goes on all the same.
+/// Puts a checked message where it goes. One to what was erased, or deleted with its age, goes nowhere: who sent it goes on
+/// all the same.
 pub(super) fn deliver(session: &mut Session<'_>, submit: &Submit, via: Via) -> rusqlite::Result<Submitted> {
     let target = find(session, submit)?;
-    if target.as_ref().is_some_and(|target| target.is_erased) {
+    let goes_nowhere = match &target {
+        Some(target) => target.is_erased || target.tenant != submit.tenant.as_str(),
+        None => submit.creates.is_none(),
+    };
+    if goes_nowhere {
         return Ok(Submitted::Duplicate);
     }
     put_in(session, submit, target.as_ref(), via)

@@ -208,6 +208,10 @@ impl Loop<'_> {
                         Err(error) => tracing::error!(%error, "what the log held cannot be moved into the database"),
                     }
                 }
+                // Whoever opens the database now makes a log of its own: nothing of this one may be laid over that.
+                if let Err(error) = self.session.leave_log() {
+                    tracing::error!(%error, "the log may be moved into a database that is another's by now");
+                }
                 Err(failure)
             }
         }

@@ -154,6 +154,28 @@ async fn what_is_old_goes_whole_but_for_what_waits_and_for_the_newest() {
 }
 
 #[tokio::test]
+async fn of_a_family_all_are_marked_or_none_is() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    for run in ["one", "one/sub", "newest"] {
+        ended(&store, run, process).await;
+    }
+    let family = ["one/sub".into(), RunId::from("one"), "gone".into()];
+    let rest = Remainder::Nothing;
+    store.submit(message("one", "roll back")).await.unwrap();
+    assert_eq!(store.mark_all(&tenant(), &family, rest, at(9)).await.unwrap(), Marked::Live);
+    assert_eq!(store.marked(&tenant(), rest, None).await.unwrap(), Vec::<RunId>::new());
+    assert_eq!(store.entries(&tenant(), &"one/sub".into(), 0, 9).await.unwrap().len(), 3);
+    database.raw().execute("DELETE FROM inbox", []).unwrap();
+    let with_newest = [RunId::from("one"), "newest".into()];
+    assert_eq!(store.mark_all(&tenant(), &with_newest, rest, at(9)).await.unwrap(), Marked::Absent);
+    assert_eq!(store.mark_all(&tenant(), &family, rest, at(9)).await.unwrap(), Marked::Done);
+    let marked = store.marked(&tenant(), rest, None).await.unwrap();
+    assert_eq!(marked, [RunId::from("one/sub"), "one".into()]);
+}
+
+#[tokio::test]
 async fn pages_that_hold_nothing_are_given_back_a_few_at_a_time() {
     let database = Database::new();
     let store = database.open();

@@ -26,6 +26,24 @@ async fn a_newer_database_is_refused_naming_the_file_and_both_versions() {
 }
 
 #[tokio::test]
+async fn whoever_looks_changes_nothing_and_is_told_of_an_older_layout() {
+    let database = Database::new();
+    drop(database.open());
+    let store = Store::open_to_look(&database.path, Options::default()).unwrap();
+    assert!(store.numbers(0).await.unwrap().is_empty());
+    assert!(matches!(store.submit(start("run", None)).await, Err(Error::Unwritable { .. })));
+    drop(store);
+    let older = migrations::LAYOUT - 1;
+    database.raw().pragma_update(None, "user_version", older).unwrap();
+    match Store::open_to_look(&database.path, Options::default()) {
+        Err(Error::Unopenable { reason }) => assert!(reason.contains(&format!("version {older}")), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    let left: u32 = database.raw().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(left, older);
+}
+
+#[tokio::test]
 async fn what_is_no_database_is_refused_and_left_alone() {
     let database = Database::new();
     fs::write(&database.path, "a letter to grandmother".repeat(100)).unwrap();
