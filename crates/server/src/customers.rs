@@ -2,27 +2,29 @@
 //!
 //! The order makes it repeatable. What runs is ended first; then runs and conversations are marked, which nobody can undo;
 //! then everything beside them goes, and their own contents last. The contact, which says what else the person is called,
-//! goes at the very end. Whatever was interrupted, the same request finds what is left and finishes it.
+//! goes at the very end. Whatever was interrupted, the same request finds what is left and finishes it, and so does
+//! [`Customers::finish_erasures`]: what is marked stays so until all that is tied to it alone is gone.
 
 mod export;
+mod unfinished;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use baton_core::audit::{Administered, IDENTIFIER_CHARS_MIN, mentions};
+use baton_core::audit::{ADMINISTRATION, Administered, Entry, IDENTIFIER_CHARS_MIN, mentions};
 use baton_core::bundle::Hash;
 use baton_core::conversation::{Command, Owner, State, Status};
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::Incoming;
 use baton_core::time::Time;
 use baton_engine::Engine;
-use baton_ports::audit::{Audit, Person};
+use baton_ports::audit::{Audit, Filter, Person};
 use baton_ports::clock::Clock;
-use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Names, Remainder, is_below};
+use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Names, Remainder, is_begun_for, is_below};
 use baton_ports::index::Collection;
 use baton_ports::journal::{self, Kind};
-use baton_ports::memory::{self, Forgotten, Knowledge, Memory, Unkept};
-use baton_ports::read::Read;
+use baton_ports::memory::{self, Forgotten, ID_BYTES_MAX, Knowledge, Memory, Unkept};
+use baton_ports::read::{PAGE_MAX, Read};
 use baton_ports::records::{self, OPS_MAX, Op, Record, Records};
 use serde_json::{Map, Value, json};
 
@@ -43,12 +45,16 @@ const SCHEDULES: &str = "schedule";
 const SCHEDULE_STATE: &str = "schedule_state";
 /// How often a page of records is read anew because somebody changed one of it.
 const TRIES_MAX: usize = 10;
+/// Items of a list in a record, each of whom it may be about; somebody in a longer one is one of many.
+const FEW: usize = 10;
+/// Records of each space that are named in an answer, of those that were left.
+const LEFT_TOLD_MAX: usize = 20;
 /// The contact itself, which goes last.
 const CONTACTS: &str = "contacts";
 /// What tells whether a call was made: rows of other people's runs stay, or a call of theirs could be made twice.
 const OF_CALLS: [&str; 3] = ["effects", "sent_to", "contacts_before"];
 /// What is kept by these names is nobody's in particular: settings, secrets, cursors. Memory has a way of its own.
-const NOT_PERSONAL: [&str; 20] = [
+const NOT_PERSONAL: [&str; 21] = [
     "secrets",
     "hook_secret",
     "subscription_secret",
@@ -68,6 +74,7 @@ const NOT_PERSONAL: [&str; 20] = [
     "script_turns",
     SCHEDULE_STATE,
     SPACE,
+    unfinished::SPACE,
     "memory.forgotten",
 ];
 /// Fields that name a customer.
@@ -105,8 +112,14 @@ pub struct Wish {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing was erased.
-    #[error("{}", live(.0))]
+    #[error("{}; nothing was erased", live(.0))]
     Live(Vec<Belonging>),
+    /// What had ended is erased, or marked so that nobody reads it; the same request goes on from there.
+    #[error("{}; of the rest some is erased already: ask again once these have ended", live(.0))]
+    Rest(Vec<Belonging>),
+    /// No customer can be called so.
+    #[error("a customer's id has 1 to {} bytes, and not only spaces", ID_BYTES_MAX)]
+    Id,
     #[error(transparent)]
     Journal(#[from] journal::Error),
     #[error(transparent)]
@@ -117,14 +130,14 @@ pub enum Error {
     Knowledge(#[from] Unkept),
     #[error(transparent)]
     Engine(#[from] baton_engine::Error),
-    #[error("a record changes again and again while it is being erased; try again")]
+    #[error("a record changes again and again while it is being erased; ask again, and it goes on from there")]
     Changing,
 }
 
 fn live(all: &[Belonging]) -> String {
     let shown: Vec<String> = all.iter().take(10).map(|one| format!("`{}` ({})", one.id, one.state)).collect();
     let more = if all.len() > shown.len() { ", …" } else { "" };
-    format!("{} of this customer's have not ended: {}{more}; nothing was erased", all.len(), shown.join(", "))
+    format!("{} of this customer's have not ended: {}{more}", all.len(), shown.join(", "))
 }
 
 /// What was deleted, by kind.
@@ -138,6 +151,8 @@ struct Counts {
     answers: u64,
     records: BTreeMap<String, u64>,
     forgotten: Forgotten,
+    /// Keys of records by their space, some of those that name this person among others and were left.
+    left: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Counts {
@@ -171,30 +186,29 @@ impl Counts {
 
 impl Customers<'_> {
     /// Erases a person. The answer has what was erased by kind and count, and never who it was but for the id that was asked
-    /// for.
+    /// for and the keys of what was left.
     pub async fn erase(&self, tenant: &TenantId, wish: Wish) -> Result<Value, Error> {
-        let person = self.person(tenant, &wish.id, &wish.also).await?;
+        checked(&wish.id)?;
+        let begun = self.begun(tenant, &wish.id).await?;
+        let also: Vec<String> = wish.also.iter().chain(begun.iter().flat_map(|job| &job.also)).cloned().collect();
+        let person = self.person(tenant, &wish.id, &also).await?;
         let mut found = self.belongings(tenant, &person).await?;
-        let ended = self.end_live(tenant, &person, &wish, &mut found).await?;
+        let ended = match self.end_live(tenant, &person, &wish, &mut found).await {
+            Err(Error::Live(live)) if begun.is_some() => return Err(Error::Rest(live)),
+            ended => ended?,
+        };
         let now = self.clock.now();
+        let job = self.begin(tenant, &wish, &person, now).await?;
         let mut counts = Counts::default();
         let mut names: Names = self.erasure.marked(tenant, Remainder::Tombstone, None).await?.into_iter().collect();
-        // Those that others began come before those that began them: what is left after a crash is found from above.
-        for one in found.values().rev() {
-            match self.erasure.mark(tenant, &one.id, Remainder::Tombstone, now).await? {
-                Marked::Done if one.kind == Kind::Conversation => counts.conversations += 1,
-                Marked::Done => counts.executions += 1,
-                Marked::Absent => {}
-                Marked::Live => return Err(Error::Live(vec![one.clone()])),
-            }
-            names.insert(one.id.clone());
-        }
+        let live = self.mark(tenant, &found, &mut names, &mut counts, now).await?;
         let made = self.made(tenant, &names).await?;
         let whose = Whose { person: &person, names: &names, made: &made };
+        let mut of_trail = Person { runs: names.clone(), also: identifiers(&person), ..person.clone() };
         // What is named after them goes below, and its name stands in rows about whoever made it.
         let named = self.named(tenant, &whose).await?;
-        let also = identifiers(&person).into_iter().chain(named).collect();
-        let of_trail = Person { runs: names.clone(), also, ..person.clone() };
+        let named = self.only_targets(tenant, &of_trail, named).await?;
+        of_trail.also.extend(named);
         counts.audit_rows = self.audit.erase(tenant, &of_trail, &wish.by, now).await?;
         self.forget(tenant, &person, &names, &mut counts).await?;
         loop {
@@ -214,13 +228,19 @@ impl Customers<'_> {
                 }
             }
         }
+        if !live.is_empty() {
+            return Err(Error::Rest(live));
+        }
         self.contact(tenant, &person, &mut counts).await?;
         self.note(tenant, &wish, &counts, now).await?;
+        // Before the file is written anew: the job says who it was.
+        self.end_job(tenant, &wish.id, job).await?;
         let file = self.erasure.scrub(wish.vacuum_bytes_max).await?;
+        let mut erased = counts.as_json();
+        erased["left"] = json!(counts.left);
         Ok(json!({
             "customer_id": wish.id, "erased_at": now.to_string(), "also_known_by": person.also.len(), "ended": ended,
-            "erased": counts.as_json(), "forgotten": counts.forgotten, "erased_audit_rows": counts.audit_rows,
-            "file": file,
+            "erased": erased, "forgotten": counts.forgotten, "erased_audit_rows": counts.audit_rows, "file": file,
         }))
     }
 
@@ -252,7 +272,8 @@ impl Customers<'_> {
         Ok(all)
     }
 
-    /// Ends what has not ended, where that is wished; and says what that was.
+    /// Ends what has not ended, where that is wished; and says what that was. While it ends, only that is looked at; what else
+    /// has come to life meanwhile is looked for once it has.
     async fn end_live(
         &self,
         tenant: &TenantId,
@@ -260,31 +281,68 @@ impl Customers<'_> {
         wish: &Wish,
         found: &mut BTreeMap<RunId, Belonging>,
     ) -> Result<Vec<RunId>, Error> {
-        let of = |found: &BTreeMap<RunId, Belonging>| -> Vec<Belonging> {
-            found.values().filter(|one| one.live).cloned().collect()
-        };
-        let mut live = of(found);
-        if live.is_empty() {
-            return Ok(Vec::new());
-        }
-        if !wish.end_runs {
-            return Err(Error::Live(live));
-        }
-        let ended = live.iter().map(|one| one.id.clone()).collect();
         let until = tokio::time::Instant::now() + ENDS_WITHIN;
-        let mut told = BTreeSet::new();
-        while !live.is_empty() {
-            for one in &live {
-                self.end(tenant, one, &wish.by, &mut told).await?;
+        let (mut ended, mut told) = (BTreeSet::new(), BTreeSet::new());
+        loop {
+            let mut live: Vec<Belonging> = found.values().filter(|one| one.live).cloned().collect();
+            if live.is_empty() {
+                return Ok(ended.into_iter().collect());
             }
-            if tokio::time::Instant::now() > until {
+            if !wish.end_runs {
                 return Err(Error::Live(live));
             }
-            tokio::time::sleep(GLANCE).await;
+            ended.extend(live.iter().map(|one| one.id.clone()));
+            while !live.is_empty() {
+                for one in &live {
+                    self.end(tenant, one, &wish.by, &mut told).await?;
+                }
+                if tokio::time::Instant::now() > until {
+                    return Err(Error::Live(live));
+                }
+                tokio::time::sleep(GLANCE).await;
+                live = self.still_live(tenant, &live).await?;
+            }
             *found = self.belongings(tenant, person).await?;
-            live = of(found);
         }
-        Ok(ended)
+    }
+
+    /// Which of these have not ended, with what they began.
+    async fn still_live(&self, tenant: &TenantId, of: &[Belonging]) -> Result<Vec<Belonging>, Error> {
+        let mut all = BTreeMap::new();
+        for one in of {
+            let family = self.erasure.family(tenant, &one.id).await?;
+            all.extend(family.into_iter().filter(|one| one.live).map(|one| (one.id.clone(), one)));
+        }
+        Ok(all.into_values().collect())
+    }
+
+    /// Marks what was found, and answers what has come to life since. Those that others began come before those that began
+    /// them, and whatever began something that goes on is left with it: what is left is found from above.
+    async fn mark(
+        &self,
+        tenant: &TenantId,
+        found: &BTreeMap<RunId, Belonging>,
+        names: &mut Names,
+        counts: &mut Counts,
+        now: Time,
+    ) -> Result<Vec<Belonging>, Error> {
+        let mut live: Vec<Belonging> = Vec::new();
+        for one in found.values().rev() {
+            if live.iter().any(|left| has_begun(&one.id, &left.id)) {
+                continue;
+            }
+            match self.erasure.mark(tenant, &one.id, Remainder::Tombstone, now).await? {
+                Marked::Done if one.kind == Kind::Conversation => counts.conversations += 1,
+                Marked::Done => counts.executions += 1,
+                Marked::Absent => {}
+                Marked::Live => {
+                    live.push(one.clone());
+                    continue;
+                }
+            }
+            names.insert(one.id.clone());
+        }
+        Ok(live)
     }
 
     /// Each state is told once what ends it.
@@ -390,6 +448,30 @@ impl Customers<'_> {
         Ok(named)
     }
 
+    /// Those of these names that the trail has as targets of administration and nowhere else: a name that is a word in somebody
+    /// else's row too, which would be emptied with them, is left in all of them.
+    async fn only_targets(
+        &self,
+        tenant: &TenantId,
+        of_trail: &Person,
+        mut named: Vec<String>,
+    ) -> Result<Vec<String>, Error> {
+        let (mut cursor, all) = (Some(0), named.len());
+        while let (Some(_), false) = (cursor, named.is_empty()) {
+            let filter = Filter { cursor, limit: PAGE_MAX, ..Filter::default() };
+            let page = self.audit.trail(tenant, filter).await?;
+            cursor = page.last().map(|entry| entry.seq);
+            for entry in page.iter().filter(|entry| entry.erased_at.is_none() && !is_theirs(entry, of_trail)) {
+                named.retain(|name| !says_elsewhere(entry, name));
+            }
+        }
+        if named.len() < all {
+            let left = all - named.len();
+            tracing::info!(%tenant, left, "names of what was an erased customer's are words of others' audit rows, and stay");
+        }
+        Ok(named)
+    }
+
     /// Deletes small records that are theirs. Rows of calls go last: they say what was made.
     async fn sweep(&self, tenant: &TenantId, whose: &Whose<'_>, counts: &mut Counts) -> Result<(), Error> {
         for of_calls in [false, true] {
@@ -398,8 +480,19 @@ impl Customers<'_> {
                 let page = self.erasure.records_of_all(tenant, after.clone()).await?;
                 let Some(last) = page.last() else { break };
                 let next = Some((last.space.clone(), last.key.clone()));
-                let is_due = |record: &&Record| OF_CALLS.contains(&&*record.space) == of_calls && whose.owns(record);
-                let theirs: Vec<&Record> = page.iter().filter(is_due).collect();
+                let mut theirs = Vec::new();
+                for record in page.iter().filter(|record| OF_CALLS.contains(&&*record.space) == of_calls) {
+                    match whose.tie(record) {
+                        Tie::Theirs => theirs.push(record),
+                        Tie::Shared => {
+                            let left = counts.left.entry(record.space.clone()).or_default();
+                            if left.len() < LEFT_TOLD_MAX {
+                                left.insert(record.key.clone());
+                            }
+                        }
+                        Tie::Nothing => {}
+                    }
+                }
                 match self.delete(tenant, &theirs, counts).await {
                     Ok(()) => (after, tries) = (next, 0),
                     // Somebody changed one of them: the page is read anew.
@@ -464,24 +557,88 @@ struct Whose<'a> {
     made: &'a BTreeSet<String>,
 }
 
+/// What a record has to do with somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tie {
+    Theirs,
+    /// It names them, and is about others too.
+    Shared,
+    Nothing,
+}
+
 impl Whose<'_> {
     fn owns(&self, record: &Record) -> bool {
+        self.tie(record) == Tie::Theirs
+    }
+
+    fn tie(&self, record: &Record) -> Tie {
         let Record { space, key, value, .. } = record;
-        if NOT_PERSONAL.contains(&&**space) || space.starts_with("memory.") {
-            return false;
+        let is_contact = space == CONTACTS && self.person.names().any(|name| name == key);
+        if is_contact || NOT_PERSONAL.contains(&&**space) || space.starts_with("memory.") {
+            return Tie::Nothing;
         }
         let is_of_run = is_below(self.names, key) || says(value, &|text: &str| is_below(self.names, text));
-        if OF_CALLS.contains(&&**space) {
-            return is_of_run;
-        }
-        let is_contact = space == CONTACTS && self.person.names().any(|name| name == key);
         let is_made = MADE.contains(&&**space) && self.made.contains(key);
-        let is_named = || {
+        if is_of_run || is_made {
+            return Tie::Theirs;
+        }
+        if OF_CALLS.contains(&&**space) {
+            return Tie::Nothing;
+        }
+        let identifiers = identifiers(self.person);
+        let names = |value: &Value| {
             let text = value.to_string();
-            identifiers(self.person).iter().any(|known| mentions(&text, known) || key == known)
+            is_for(value, &self.person.id) || identifiers.iter().any(|known| mentions(&text, known))
         };
-        !is_contact && (is_of_run || is_made || is_for(value, &self.person.id) || is_named())
+        // A schedule is theirs where what it begins is.
+        let is_for_them = match &**space {
+            SCHEDULES => is_begun_for(&json!({ "start": value }), self.person),
+            _ => names(&without_long_lists(value)),
+        };
+        if is_for_them || identifiers.contains(key) {
+            return Tie::Theirs;
+        }
+        if names(value) { Tie::Shared } else { Tie::Nothing }
     }
+}
+
+/// Whether a row of the trail is emptied with a person anyhow.
+fn is_theirs(entry: &Entry, person: &Person) -> bool {
+    let row = &entry.row;
+    let is_of = |run: Option<&str>| run.is_some_and(|run| person.runs.contains(&RunId::new(run)));
+    person.names().any(|name| row.user_id.as_deref() == Some(name))
+        || is_of(row.run.as_ref().map(RunId::as_str))
+        || is_of(row.conversation_id.as_deref())
+        || person.also.iter().any(|known| mentions(&entry.details, known))
+}
+
+/// Whether a row of the trail says a name otherwise than as what something was done to.
+fn says_elsewhere(entry: &Entry, name: &str) -> bool {
+    let is_target = || {
+        let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
+        entry.row.action_type == ADMINISTRATION && details["target"] == name
+    };
+    entry.row.user_id.as_deref() == Some(name) || mentions(&entry.details, name) && !is_target()
+}
+
+/// Whether one of these began the other, as their ids say.
+fn has_begun(id: &RunId, other: &RunId) -> bool {
+    other.as_str().strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']))
+}
+
+/// Somebody in a list of many is not whom it is about.
+fn without_long_lists(value: &Value) -> Value {
+    match value {
+        Value::Array(items) if items.len() > FEW => Value::Null,
+        Value::Array(items) => items.iter().map(without_long_lists).collect(),
+        Value::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), without_long_lists(value))).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
+
+fn checked(id: &str) -> Result<(), Error> {
+    let is_one = !id.trim().is_empty() && id.len() <= ID_BYTES_MAX;
+    if is_one { Ok(()) } else { Err(Error::Id) }
 }
 
 /// What a person can be told from others by in running text: mail addresses, phone numbers and names; and their id, where it
@@ -558,6 +715,73 @@ mod tests {
             record("contacts", "ana", json!({ "email": "ana@example.com" })),
         ] {
             assert!(!whose.owns(&anothers), "{anothers:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_lists_somebody_among_many_is_left_and_told() {
+        let person = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
+        let (names, made) = (Names::new(), BTreeSet::new());
+        let whose = Whose { person: &person, names: &names, made: &made };
+        let many: Vec<String> =
+            (0..=FEW).map(|n| format!("{n}@example.com")).chain(["ana@example.com".into()]).collect();
+        let schedule = |input: Value| record("schedule", "weekly", json!({ "name": "weekly", "input": input }));
+        for (record, tie) in [
+            (schedule(json!({ "to": many })), Tie::Shared),
+            (schedule(json!({ "note": "ask ana@example.com" })), Tie::Shared),
+            (schedule(json!({ "to": "ana@example.com" })), Tie::Theirs),
+            (schedule(json!({ "user_id": "ana" })), Tie::Theirs),
+            (schedule(json!({ "to": "bob@example.com" })), Tie::Nothing),
+            (record("outbox", "1", json!({ "message": { "to": many } })), Tie::Shared),
+            (record("outbox", "2", json!({ "to": ["bob@example.com", "ana@example.com"] })), Tie::Theirs),
+            (record("erasing_customer", "x", json!({ "customer_id": "ana" })), Tie::Nothing),
+        ] {
+            assert_eq!(whose.tie(&record), tie, "{record:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_a_target_only_where_a_row_of_administration_has_it_whole_as_that() {
+        let entry = |action_type: &str, details: Value| {
+            let act = Administered {
+                action: "schedules.create".into(),
+                target: None,
+                by: "olga".into(),
+                key_id: None,
+                before: None,
+                after: None,
+            };
+            let row = act.row(&TenantId::parse("acme").expect("a tenant"), Time::EPOCH);
+            let row = baton_core::tool::AuditRow { action_type: action_type.into(), ..row };
+            let (details, none) = (details.to_string(), [0; 32]);
+            Entry { seq: 1, row, details, salt: None, sealed: none, hash: none, erased_at: None }
+        };
+        for (entry, is_elsewhere) in [
+            (entry(ADMINISTRATION, json!({ "target": "reminder" })), false),
+            (entry(ADMINISTRATION, json!({ "target": "reminder of bob" })), true),
+            (entry("tool", json!({ "arguments": { "subject": "A reminder" } })), true),
+            (entry("tool", json!({ "target": "reminder" })), true),
+            (entry("tool", json!({ "arguments": { "subject": "Hello" } })), false),
+        ] {
+            assert_eq!(says_elsewhere(&entry, "reminder"), is_elsewhere, "{entry:?}");
+        }
+        assert!(says_elsewhere(&entry(ADMINISTRATION, json!({ "target": "olga" })), "olga"), "who did it");
+    }
+
+    #[test]
+    fn what_began_another_is_told_by_their_ids() {
+        for (one, other, has) in
+            [("c", "c.1", true), ("c.1", "c.1/sub", true), ("c.1", "c.10", false), ("c", "c", false)]
+        {
+            assert_eq!(has_begun(&RunId::new(one), &RunId::new(other)), has, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn nobody_is_called_nothing() {
+        assert!(checked("ana").is_ok());
+        for wrong in [String::new(), "  ".into(), "x".repeat(ID_BYTES_MAX + 1)] {
+            assert!(matches!(checked(&wrong), Err(Error::Id)), "{wrong:?}");
         }
     }
 }

@@ -42,7 +42,8 @@ const BY_TLS_ONLY: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
 pub(crate) async fn meet(State((door, counts)): State<(Door, Counts)>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
-    // Until it is answered: what was read of it is in memory as long.
+    // At least until its answer begins. Where what was read of it stays in memory longer, as while an answer is streamed,
+    // its share goes along, out of the request's extensions.
     let _share = budget::count(&door, &mut request);
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let is_openais = is_openais(request.uri());

@@ -354,7 +354,7 @@ impl From<customers::Error> for Problem {
     fn from(error: customers::Error) -> Self {
         let detail = error.to_string();
         match error {
-            customers::Error::Live(live) => Self {
+            customers::Error::Live(live) | customers::Error::Rest(live) => Self {
                 more: Some(Box::new(More::Live(live))),
                 ..Self::new(StatusCode::CONFLICT, said::CUSTOMER_HAS_LIVE_RUNS, detail)
                     .hint("`?end_runs=true` ends them first: runs are cancelled, conversations resolved")
@@ -364,7 +364,8 @@ impl From<customers::Error> for Problem {
             customers::Error::Memory(error) => error.into(),
             customers::Error::Knowledge(error) => error.into(),
             customers::Error::Engine(error) => error.into(),
-            customers::Error::Changing => Self::unavailable(None),
+            customers::Error::Id => Self::parameter("customer_id", detail),
+            customers::Error::Changing => Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STORE_UNAVAILABLE, detail),
         }
     }
 }

@@ -17,7 +17,7 @@ use baton_engine::Talk;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::keys::Need;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
@@ -453,14 +453,22 @@ pub(super) async fn note(
 #[serde(deny_unknown_fields)]
 #[schema(min_properties = 1)]
 pub(super) struct Promise {
-    #[schema(schema_with = document::priority)]
+    #[serde(default, deserialize_with = "told")]
+    #[schema(schema_with = document::promised_priority, required = false)]
     priority: Option<Priority>,
     /// From when it began to wait for a person.
-    #[schema(minimum = 1000, maximum = 2_592_000_000_u64)]
+    #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = u64, required = false, minimum = 1000, maximum = 2_592_000_000_u64)]
     first_response_ms: Option<u64>,
     /// From when it began to wait for a person.
-    #[schema(minimum = 1000, maximum = 2_592_000_000_u64)]
+    #[serde(default, deserialize_with = "told")]
+    #[schema(value_type = u64, required = false, minimum = 1000, maximum = 2_592_000_000_u64)]
     resolution_ms: Option<u64>,
+}
+
+/// A field that is there says something: null changes nothing, and whoever sends it means something else.
+fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// Changes how urgent a conversation is and when a person must have answered or resolved it

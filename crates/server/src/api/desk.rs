@@ -33,6 +33,9 @@ use crate::code;
 use crate::door::{Door, Work};
 use crate::problem::Problem;
 
+/// Items that are looked at for one page. Most of them take their run's whole history to be read.
+const LOOKED_AT_MAX: usize = 500;
+
 /// Which items.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -43,7 +46,8 @@ pub(super) struct Which {
     limit: Option<usize>,
     /// As the page before says.
     cursor: Option<String>,
-    /// Only what this key may settle, in one of the ways that `may` names.
+    /// Only what this key may settle, in one of the ways that `may` names. 500 items are looked at for a page, so it may have
+    /// fewer than `limit`, or none, while `next_cursor` says that there are more.
     #[serde(default)]
     mine: bool,
 }
@@ -93,7 +97,7 @@ async fn page(
     let mut workflows: BTreeMap<RunId, Option<String>> = BTreeMap::new();
     let decider = guest.decider(door).await?;
     let mut last = None;
-    for item in items.iter().skip(from) {
+    for item in items.iter().skip(from).take(LOOKED_AT_MAX) {
         if shown.len() >= limit {
             break;
         }

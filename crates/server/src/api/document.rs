@@ -271,6 +271,10 @@ pub(super) fn priority() -> Schema {
     may_be(desk::Priority::ALL.map(desk::Priority::word))
 }
 
+pub(super) fn promised_priority() -> Schema {
+    one_of(desk::Priority::ALL.map(desk::Priority::word))
+}
+
 pub(super) fn desk_act() -> Schema {
     one_of(["raise_priority", "tell", "drop_skills"])
 }

@@ -1,7 +1,11 @@
 //! How many bytes of bodies one process holds at a time, and what becomes of a body that nobody reads to its end.
 //!
 //! Every body is counted as its bytes come, not as its header says, so a client that announces much and sends nothing takes
-//! nothing from others. What was counted is given back when the request is answered.
+//! nothing from others. What was counted is given back when nobody holds what was read any more: when the request is answered,
+//! and where the answer is streamed, when the stream ends.
+//!
+//! Bodies that are read before anybody is known have a small part of it, so that strangers who hold theirs back shut out
+//! nobody who has a key.
 //!
 //! A connection that is closed while its client still sends is reset, and the client may never see the answer. So what is
 //! left of a body that was refused is read and dropped for a while, after the answer and beside whatever comes next.
@@ -13,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::EXPECT;
 use axum::http::{StatusCode, Version};
 use hyper::body::{Frame, SizeHint};
@@ -21,6 +25,11 @@ use tokio::sync::Semaphore;
 
 use crate::door::Door;
 use crate::problem::Problem;
+
+/// Where a body is read that came without a key of ours: what it says, or its address, lets it in.
+const WITHOUT_A_KEY: [&str; 4] = ["/hooks/", "/decide/", "/composio/callback", "/api/v1/composio/callback"];
+/// The part of all bytes that such bodies may take together: one in so many.
+const WITHOUT_A_KEY_PART: usize = 8;
 
 /// Bytes of a refused body that are read and dropped.
 const DROPPED_BYTES_MAX: usize = 64 << 20;
@@ -37,37 +46,79 @@ pub(crate) struct Exceeded;
 /// The bytes of all bodies, of requests that are read or not answered yet.
 #[derive(Debug)]
 pub(crate) struct BodyBudget {
-    bytes_max: usize,
-    held: AtomicUsize,
+    all: Room,
+    /// What bodies that came without a key take of it.
+    without_a_key: Room,
     /// One permit a refused body that is read to its end.
     draining: Arc<Semaphore>,
 }
 
 impl BodyBudget {
     pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, held: AtomicUsize::new(0), draining: Arc::new(Semaphore::new(DROPPED_BODIES_MAX)) }
+        Self {
+            all: Room::of(bytes_max),
+            without_a_key: Room::of(bytes_max / WITHOUT_A_KEY_PART),
+            draining: Arc::new(Semaphore::new(DROPPED_BODIES_MAX)),
+        }
     }
 
     /// Bytes that are held now.
     pub(crate) fn held(&self) -> usize {
-        self.held.load(Ordering::Relaxed)
+        self.all.held.load(Ordering::Relaxed)
+    }
+
+    fn take(&self, bytes: usize, has_key: bool) -> Result<(), Exceeded> {
+        if !has_key {
+            self.without_a_key.take(bytes)?;
+        }
+        self.all.take(bytes).inspect_err(|_| {
+            if !has_key {
+                self.without_a_key.give_back(bytes);
+            }
+        })
+    }
+
+    fn give_back(&self, bytes: usize, has_key: bool) {
+        self.all.give_back(bytes);
+        if !has_key {
+            self.without_a_key.give_back(bytes);
+        }
+    }
+}
+
+/// So many bytes, and how many of them are held.
+#[derive(Debug)]
+struct Room {
+    bytes_max: usize,
+    held: AtomicUsize,
+}
+
+impl Room {
+    fn of(bytes_max: usize) -> Self {
+        Self { bytes_max, held: AtomicUsize::new(0) }
     }
 
     fn take(&self, bytes: usize) -> Result<(), Exceeded> {
         let within = |held: usize| held.checked_add(bytes).filter(|held| *held <= self.bytes_max);
         self.held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).map(drop).map_err(|_| Exceeded)
     }
+
+    fn give_back(&self, bytes: usize) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 /// What one request has taken of the budget; given back when it goes.
 pub(crate) struct BodyShare {
     door: Door,
+    /// Its body is read only once its key is known.
+    has_key: bool,
     taken: AtomicUsize,
 }
 
 impl BodyShare {
     fn take(&self, bytes: usize) -> Result<(), Exceeded> {
-        self.door.bodies.take(bytes)?;
+        self.door.bodies.take(bytes, self.has_key)?;
         self.taken.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -75,29 +126,37 @@ impl BodyShare {
 
 impl Drop for BodyShare {
     fn drop(&mut self) {
-        self.door.bodies.held.fetch_sub(self.taken.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.door.bodies.give_back(self.taken.load(Ordering::Relaxed), self.has_key);
     }
 }
 
-/// Counts the request's body from now on. The share is to be kept until the request is answered; nothing where it has no
-/// body.
+/// Counts the request's body from now on. The share is to be kept as long as anything that was read of it; whoever keeps that
+/// beyond the beginning of the answer finds the share among the request's extensions. Nothing where it has no body.
 pub(crate) fn count(door: &Door, request: &mut Request) -> Option<Arc<BodyShare>> {
     if request.body().is_end_stream() {
         return None;
     }
     // Who waits for a word before the body has not sent it, and HTTP/2 ends one request without the others.
     let drains = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
-    let share = Arc::new(BodyShare { door: door.clone(), taken: AtomicUsize::new(0) });
+    let path = request.extensions().get::<MatchedPath>();
+    let has_key = path.is_none_or(|path| has_key(path.as_str()));
+    let share = Arc::new(BodyShare { door: door.clone(), has_key, taken: AtomicUsize::new(0) });
     let body = std::mem::take(request.body_mut());
     *request.body_mut() = Body::new(CountedBody { body, share: share.clone(), drains, ended: false });
+    request.extensions_mut().insert(share.clone());
     Some(share)
+}
+
+/// Whether a body that comes to this path, as it is routed, is read only once its key is known.
+fn has_key(path: &str) -> bool {
+    !WITHOUT_A_KEY.iter().any(|without| path.starts_with(without))
 }
 
 /// The refusal, as a problem.
 pub(crate) fn exceeded(bytes_max: usize) -> Problem {
     let detail = format!(
-        "the request bodies that this server holds at the moment take the {} MB there are for them; nothing of this one \
-         was accepted",
+        "the request bodies that this server holds at the moment leave no room for this one: there are {} MB for \
+         all of them, and an eighth of that for those that come without a key; nothing of this one was accepted",
         bytes_max >> 20
     );
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, crate::code::OVERLOADED, detail)
@@ -175,6 +234,39 @@ async fn dropped(mut body: Body) {
         match std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
             Some(Ok(frame)) => bytes += frame.data_ref().map_or(0, Bytes::len),
             Some(Err(_)) | None => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_without_a_key_fill_their_part_and_leave_the_rest_to_those_with_one() {
+        let bodies = BodyBudget::new(80);
+        assert!(bodies.take(10, false).is_ok());
+        assert!(bodies.take(1, false).is_err());
+        assert!(bodies.take(70, true).is_ok());
+        assert!(bodies.take(1, true).is_err());
+        assert_eq!(bodies.held(), 80);
+        bodies.give_back(10, false);
+        bodies.give_back(70, true);
+        assert_eq!(bodies.held(), 0);
+        // What the whole has no room for is not taken of the part.
+        assert!(bodies.take(75, true).is_ok());
+        assert!(bodies.take(10, false).is_err());
+        bodies.give_back(75, true);
+        assert!(bodies.take(10, false).is_ok());
+    }
+
+    #[test]
+    fn what_is_read_before_a_key_is_known_is_told_by_its_path() {
+        for path in ["/hooks/{trigger}", "/hooks/{tenant}/{trigger}", "/decide/{token}", "/api/v1/composio/callback"] {
+            assert!(!has_key(path), "{path}");
+        }
+        for path in ["/v1/chat/completions", "/api/v1/webhooks", "/workflows/execute", "/api/v1/composio/connect"] {
+            assert!(has_key(path), "{path}");
         }
     }
 }

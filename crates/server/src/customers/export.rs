@@ -12,7 +12,7 @@ use baton_ports::journal::Kind;
 use baton_ports::read::PAGE_MAX;
 use serde_json::{Value, json};
 
-use super::{Customers, Error};
+use super::{Customers, Error, checked};
 use crate::api::lines as lines_of;
 
 /// Conversations, documents and rows that are looked through for those of one customer.
@@ -25,6 +25,7 @@ const HANDED_OVER_BYTES_MAX: usize = 32 << 20;
 impl Customers<'_> {
     /// Hands over what is kept of a customer. That it was done has a row in the audit trail.
     pub async fn export(&self, tenant: &TenantId, id: &str, by: &str, key_id: Option<&str>) -> Result<Value, Error> {
+        checked(id)?;
         let mut found = Found { customers: self, tenant, id, is_whole: true, bytes: 0, runs: BTreeSet::new() };
         let conversations = found.conversations().await?;
         let rows = found.rows().await?;

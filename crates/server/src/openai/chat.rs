@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions`.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
@@ -16,6 +18,7 @@ use super::reply::{Frame, Whole};
 use super::request::{self, Asked};
 use super::stream::{self, Chunks};
 use super::workflow::{PREFIX, Said, Turn};
+use crate::body::budget::BodyShare;
 use crate::door::Door;
 
 /// The consumer's own key for the provider: used for this call, never kept.
@@ -37,6 +40,8 @@ pub(super) struct Call {
     pub frame: Frame,
     /// Given back when the answer is over.
     pub place: OwnedSemaphorePermit,
+    /// Of the memory for bodies: given back when nothing that was read is held any more.
+    pub share: Option<Arc<BodyShare>>,
 }
 
 pub(crate) async fn complete(State(door): State<Door>, request: Request) -> Result<Response, Error> {
@@ -79,7 +84,7 @@ async fn spoken(intake: Intake, asked: Asked) -> Result<Response, Error> {
 impl Call {
     /// A call, and what its answer says in its headers.
     pub fn new(intake: Intake, asked: Asked, prefix: &str) -> (Self, Told) {
-        let Intake { door, key, headers, turn, place, body: _ } = intake;
+        let Intake { door, key, headers, turn, place, share, body: _ } = intake;
         let frame = Frame::new(prefix, &door, &asked.model);
         let asker = Asker {
             key_id: Some(key.id.clone()),
@@ -87,7 +92,7 @@ impl Call {
             ..Asker::of(key.tenant.clone(), frame.id.as_str())
         };
         let told = Told { door: door.clone(), asker: asker.clone(), turn };
-        (Self { door, asker, asked, frame, place }, told)
+        (Self { door, asker, asked, frame, place, share }, told)
     }
 
     pub async fn reply(&self) -> Result<Reply, Error> {

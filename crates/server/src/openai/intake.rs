@@ -14,6 +14,7 @@ use super::error::Error;
 use super::rate;
 use crate::auth::Bearer;
 use crate::body;
+use crate::body::budget::BodyShare;
 use crate::door::Door;
 use crate::problem::Problem;
 
@@ -25,12 +26,15 @@ pub(super) struct Intake {
     pub turn: Option<Standing>,
     /// Given back when the answer is over.
     pub place: OwnedSemaphorePermit,
+    /// Of the memory for bodies: given back when nothing that was read is held any more.
+    pub share: Option<Arc<BodyShare>>,
     pub body: Bytes,
 }
 
 impl Intake {
     pub async fn of(door: Door, request: Request) -> Result<Self, Error> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let share = head.extensions.remove();
         let headers = head.headers;
         let key = door.bearer(&headers).await?;
         key.may(Need::Run).map_err(|barred| Error::barred(&key, Need::Run, barred))?;
@@ -38,7 +42,7 @@ impl Intake {
         let place = door.room.clone().try_acquire_owned().map_err(|_| Problem::overloaded())?;
         // Only now, or anybody's connections would fill the memory.
         let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
-        Ok(Self { door, key, headers, turn, place, body })
+        Ok(Self { door, key, headers, turn, place, share, body })
     }
 
     /// How often one may ask.

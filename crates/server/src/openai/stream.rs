@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -21,6 +22,7 @@ use super::chat::{self, Call};
 use super::error::Error;
 use super::form;
 use super::reply::{self, Frame};
+use crate::body::budget::BodyShare;
 use crate::problem::Problem;
 
 const DONE: &str = "[DONE]";
@@ -51,6 +53,8 @@ struct Answer<F> {
     format: F,
     asking: Option<Asking>,
     pieces: mpsc::Receiver<Piece>,
+    /// What was asked is held until the stream ends, by whoever asks and by what repeats it; so its bytes count as long.
+    _share: Option<Arc<BodyShare>>,
 }
 
 /// What happens next in a call that is under way.
@@ -61,13 +65,14 @@ enum Next {
 
 pub(super) async fn answer(call: Call, format: impl EventFormat) -> Result<Response, Error> {
     let (sender, pieces) = mpsc::channel(PIECES_WAITING_MAX);
+    let share = call.share.clone();
     let asking: Asking = Box::pin(async move {
         let Call { door, asker, asked, place: _place, .. } = call;
         // What nobody holds to its form is only told once it has it.
         let is_told = asked.form.is_free() || door.models.holds(&asker, &asked.request);
         form::ask(&door, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
     });
-    let mut answer = Answer { format, asking: Some(asking), pieces };
+    let mut answer = Answer { format, asking: Some(asking), pieces, _share: share };
     while !answer.format.is_ready() {
         match answer.next().await {
             Next::Piece(piece) => answer.format.take(piece),

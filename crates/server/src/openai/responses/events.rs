@@ -11,7 +11,7 @@ use super::super::chat;
 use super::super::error::Error;
 use super::super::reply;
 use super::super::stream::{EventFormat, broken_off};
-use super::output::{Shell, function_call, id, message, text};
+use super::output::{Shell, function_call, id, message, message_status, text};
 
 pub(super) struct Events {
     shell: Shell,
@@ -58,7 +58,7 @@ impl EventFormat for Events {
                 self.call(index, Some(call.id.clone()), Some(call.name.clone()), &reply::arguments(call));
             }
         }
-        self.close();
+        self.close(message_status(reply.finish));
         let response = self.shell.ended(reply, &self.items);
         let kind = match reply.finish {
             Finish::Stop | Finish::ToolCalls => "response.completed",
@@ -110,7 +110,7 @@ impl Events {
     fn say(&mut self, piece: &str) {
         self.begin();
         if !matches!(self.open, Some(Open::Message { .. })) {
-            self.close();
+            self.close("completed");
             let id = id("msg");
             self.push_item("response.output_item.added", message(&id, "in_progress", None));
             self.push_part("response.content_part.added", &id, text(""));
@@ -125,7 +125,7 @@ impl Events {
     fn call(&mut self, place: usize, call: Option<String>, name: Option<String>, piece: &str) {
         self.begin();
         if !matches!(&self.open, Some(Open::Call { index, .. }) if *index == place) {
-            self.close();
+            self.close("completed");
             let (item, call, name) = (id("fc"), call.unwrap_or_else(|| id("call")), name.unwrap_or_default());
             self.push_item("response.output_item.added", function_call(&item, "in_progress", &call, &name, ""));
             self.open = Some(Open::Call { id: item, index: place, call, name, arguments: String::new() });
@@ -136,15 +136,15 @@ impl Events {
         self.push_of_item("response.function_call_arguments.delta", delta);
     }
 
-    /// The item that is being told is done.
-    fn close(&mut self) {
+    /// The item that is being told is done; where it is a message, it stands so.
+    fn close(&mut self, status: &str) {
         let item = match self.open.take() {
             None => return,
             Some(Open::Message { id, said }) => {
                 let done = json!({ "item_id": id, "content_index": 0, "text": said, "logprobs": [] });
                 self.push_of_item("response.output_text.done", done);
                 self.push_part("response.content_part.done", &id, text(&said));
-                message(&id, "completed", Some(&said))
+                message(&id, status, Some(&said))
             }
             Some(Open::Call { id, call, name, arguments, .. }) => {
                 let done = json!({ "item_id": id, "name": name, "arguments": arguments });
@@ -175,5 +175,53 @@ impl Events {
         event["sequence_number"] = self.sequence.into();
         self.sequence += 1;
         self.ready.push_back(Event::default().event(kind).data(event.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use baton_core::model::Usage;
+    use baton_core::money::Usd;
+
+    use super::super::super::reply::Frame;
+    use super::super::output::{Echo, items};
+    use super::*;
+
+    #[test]
+    fn a_message_that_was_cut_off_is_told_as_incomplete_streamed_as_well_as_whole() {
+        for (finish, expect) in [(Finish::Length, "incomplete"), (Finish::Stop, "completed")] {
+            let reply = Reply {
+                content: "Hello".to_owned(),
+                tool_calls: Vec::new(),
+                thinking: None,
+                finish,
+                usage: Usage::default(),
+                model: "m".to_owned(),
+                provider: "p".to_owned(),
+                cost: Usd::from_nanos(0),
+                latency_ms: 1,
+            };
+            let echo = Echo {
+                instructions: None,
+                tools: Vec::new(),
+                tool_choice: json!("auto"),
+                format: None,
+                temperature: Value::Null,
+                top_p: Value::Null,
+                metadata: Value::Null,
+                user: Value::Null,
+                max_output_tokens: None,
+                parallel_tool_calls: true,
+            };
+            let frame = Frame { id: "resp-1".to_owned(), created: 0, model: "m".to_owned() };
+            let mut events = Events::new(Shell::new(frame, echo));
+            events.take(Piece::Text("Hel".to_owned()));
+            events.take(Piece::Text("lo".to_owned()));
+            events.end(&reply);
+            for items in [&events.items, &items(&reply)] {
+                assert_eq!(items.len(), 1);
+                assert_eq!((&items[0]["status"], &items[0]["content"][0]["text"]), (&json!(expect), &json!("Hello")));
+            }
+        }
     }
 }

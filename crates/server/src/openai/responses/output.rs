@@ -99,8 +99,7 @@ impl Shell {
 pub(super) fn items(reply: &Reply) -> Vec<Value> {
     let mut items = Vec::new();
     if !reply.content.is_empty() || reply.tool_calls.is_empty() {
-        let status = if reply.finish == Finish::Length { "incomplete" } else { "completed" };
-        items.push(message(&id("msg"), status, Some(&reply.content)));
+        items.push(message(&id("msg"), message_status(reply.finish), Some(&reply.content)));
     }
     items.extend(
         reply.tool_calls.iter().map(|call: &ToolCall| {
@@ -108,6 +107,14 @@ pub(super) fn items(reply: &Reply) -> Vec<Value> {
         }),
     );
     items
+}
+
+/// How the words stand at the end: those that were cut off are not whole.
+pub(super) fn message_status(finish: Finish) -> &'static str {
+    match finish {
+        Finish::Length => "incomplete",
+        Finish::Stop | Finish::ToolCalls | Finish::Filtered => "completed",
+    }
 }
 
 /// An id of an item.
