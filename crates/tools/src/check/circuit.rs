@@ -50,6 +50,8 @@ pub(crate) struct Circuits {
 struct Known {
     circuit: Circuit,
     failures: u32,
+    /// When it last answered a call of this process.
+    answered_at: Time,
 }
 
 /// Where processes tell each other.
@@ -94,7 +96,7 @@ impl Circuits {
         if services.len() >= SERVICES_MAX && !services.contains_key(service) {
             services.retain(|_, known| known.circuit.stand(now) != Stand::Closed);
         }
-        let unknown = || Known { circuit: Circuit::new(LIMITS), failures: 0 };
+        let unknown = || Known { circuit: Circuit::new(LIMITS), failures: 0, answered_at: Time::EPOCH };
         act(services.entry(service.to_owned()).or_insert_with(unknown))
     }
 
@@ -120,12 +122,20 @@ impl Circuits {
     async fn hear(&self, others: &Others, now: Time) {
         others.heard_at.store(now.as_ms(), Ordering::Relaxed);
         match others.port.service_circuits(now).await {
-            Ok(said) => said.iter().for_each(|said| {
-                self.with(&said.tenant, &said.service, now, |known| {
-                    known.circuit.told(said.open_until.is_some(), said.open_until, said.since);
-                    known.failures = said.failures;
-                });
-            }),
+            Ok(said) => {
+                for said in &said {
+                    let answered_at = self.with(&said.tenant, &said.service, now, |known| {
+                        known.circuit.told(said.open_until.is_some(), said.open_until, said.since);
+                        // It answered here before anybody heard here that it had failed elsewhere.
+                        let is_over = said.open_until.is_none() && said.failures > 0 && known.answered_at > said.since;
+                        known.failures = if is_over { 0 } else { said.failures };
+                        is_over.then_some(known.answered_at)
+                    });
+                    if let Some(at) = answered_at {
+                        others.tell(&said.tenant, &said.service, None, at).await;
+                    }
+                }
+            }
             Err(error) => tracing::warn!(%error, "what other processes say of failing services cannot be heard"),
         }
     }
@@ -154,6 +164,7 @@ impl Circuits {
     async fn succeeded(&self, through: &Through, now: Time) {
         let Through { tenant, service, pass, .. } = through;
         let (turn, had_failed) = self.with(tenant, service, now, |known| {
+            known.answered_at = now;
             let had_failed = std::mem::take(&mut known.failures) > 0;
             (known.circuit.succeeded(*pass, now), had_failed)
         });
@@ -168,8 +179,13 @@ impl Circuits {
             Turn::Opened { until } => Some(until),
             Turn::Closed => None,
         };
-        if let Err(error) = others.port.tell(&through.tenant, &through.service, open_until, now).await {
-            let service = &through.service;
+        others.tell(&through.tenant, &through.service, open_until, now).await;
+    }
+}
+
+impl Others {
+    async fn tell(&self, tenant: &TenantId, service: &str, open_until: Option<Time>, now: Time) {
+        if let Err(error) = self.port.tell(tenant, service, open_until, now).await {
             tracing::warn!(%error, service, "other processes cannot be told of a service");
         }
     }
