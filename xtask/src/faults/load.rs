@@ -16,6 +16,8 @@ const CLIENTS: u64 = 3;
 const REQUESTS_PER_CLIENT: u64 = 4;
 /// The longest pause of a client between two requests.
 const PAUSE_MS_MAX: u64 = 120;
+/// Of all gates, as many are opened at once.
+const OPENED_AT_ONCE_PERCENT: u64 = 50;
 /// How long a request is asked again once the fault is over, before the server counts as one that does not come back.
 const AGAIN_MAX: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -36,6 +38,8 @@ pub struct Request {
     pub key: String,
     pub kind: Kind,
     pause: Duration,
+    /// Of a gate: whether it is opened at once, whatever becomes of that.
+    is_opened_at_once: bool,
 }
 
 impl Request {
@@ -68,7 +72,8 @@ pub fn plan(round: u64, random: &mut Random) -> Vec<Vec<Request>> {
             13..17 => (Kind::Gate, "gate"),
             _ => (Kind::Talk, "talk"),
         };
-        Request { key: format!("r{round}-{number}-{name}"), kind, pause: random.millis(0, PAUSE_MS_MAX) }
+        let (pause, is_opened_at_once) = (random.millis(0, PAUSE_MS_MAX), random.percent(OPENED_AT_ONCE_PERCENT));
+        Request { key: format!("r{round}-{number}-{name}"), kind, pause, is_opened_at_once }
     };
     (0..CLIENTS).map(|_| (0..REQUESTS_PER_CLIENT).map(&mut request).collect()).collect()
 }
@@ -142,7 +147,7 @@ impl Load<'_> {
 
     /// Whether it was acknowledged; of a conversation, with its second message.
     fn ask(&self, request: &Request) -> anyhow::Result<bool> {
-        let Request { key, kind, .. } = request;
+        let Request { key, kind, is_opened_at_once, .. } = request;
         if *kind == Kind::Talk {
             return self.talk(key);
         }
@@ -159,8 +164,7 @@ impl Load<'_> {
         let run = answer["execution_id"].as_str().context("a run without an id")?.to_owned();
         let before = self.known().runs.insert(run.clone(), (*kind, key.clone()));
         ensure!(before.is_none_or(|(_, other)| other == *key), "two keys were answered with the run {run}");
-        // Half of the gates are opened at once, whatever becomes of that.
-        if *kind == Kind::Gate && key.len() % 2 == 0 {
+        if *kind == Kind::Gate && *is_opened_at_once {
             self.open_gate(&run)?;
         }
         Ok(true)

@@ -28,7 +28,8 @@ pub enum Customers {
         /// Cancel their runs and resolve their conversations first. Without it, one that has not ended is an error.
         #[arg(long)]
         end_runs: bool,
-        /// Write the whole database anew, however large it is. Others who write wait for it.
+        /// Write the whole database anew, however large it is, with `baton serve` stopped. Meanwhile nobody else can write:
+        /// requests fail after 5 s (503), and after 45 s runs lose their owner.
         #[arg(long)]
         vacuum: bool,
         /// Who erases, for the trail.

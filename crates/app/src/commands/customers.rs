@@ -21,8 +21,8 @@ pub async fn run(folder: &Path, args: Customers) -> anyhow::Result<Exit> {
             let (system, tenant) = open(&project, &of)?;
             let shelf = Shelf::of(&project, &system);
             let work =
-                async |engine: &Engine| Ok(stores(&system, engine, &shelf).export(&tenant, &id, &by, None).await?);
-            print::pretty(&system.working(work).await?);
+                async |engine: &Engine| Ok(stores(&system, engine, &shelf).export(&tenant, &id, &by, None).await);
+            print::pretty(&system.working(work).await?.map_err(plain)?);
         }
         Customers::Erase { id, also, end_runs, vacuum, by, of } => {
             let (system, tenant) = open(&project, &of)?;
@@ -30,13 +30,7 @@ pub async fn run(folder: &Path, args: Customers) -> anyhow::Result<Exit> {
             let vacuum_bytes_max = if vacuum { u64::MAX } else { VACUUM_BYTES_MAX };
             let wish = Wish { id, also, end_runs, vacuum_bytes_max, by, key_id: None };
             let work = async |engine: &Engine| Ok(stores(&system, engine, &shelf).erase(&tenant, wish).await);
-            match system.working(work).await? {
-                Ok(erased) => told(&erased, of.json),
-                Err(error @ Error::Live(_)) => {
-                    return Err(Misuse::new(error.to_string()).hint("`--end-runs` ends them first").into());
-                }
-                Err(error) => return Err(error.into()),
-            }
+            told(&system.working(work).await?.map_err(plain)?, of.json);
         }
     }
     Ok(Exit::Completed)
@@ -51,7 +45,22 @@ fn open(project: &Project, of: &CustomersOf) -> anyhow::Result<(System, TenantId
     Ok((system, tenant))
 }
 
-fn stores<'s>(system: &'s System, engine: &'s Engine, shelf: &'s Shelf) -> Stores<'s> {
+/// What whoever asked can do something about is said to them as that.
+fn plain(error: Error) -> anyhow::Error {
+    match error {
+        Error::Live(_) | Error::Rest(_) => Misuse::new(error.to_string()).hint("`--end-runs` ends them first").into(),
+        Error::Id => Misuse::new(error.to_string()).into(),
+        Error::Journal(_)
+        | Error::Records(_)
+        | Error::Memory(_)
+        | Error::Knowledge(_)
+        | Error::Engine(_)
+        | Error::Changing => error.into(),
+    }
+}
+
+/// What customers' data lie behind.
+pub(super) fn stores<'s>(system: &'s System, engine: &'s Engine, shelf: &'s Shelf) -> Stores<'s> {
     Stores {
         engine,
         read: &system.store,
@@ -69,7 +78,7 @@ fn told(erased: &Value, as_json: bool) {
         return print::pretty(erased);
     }
     print::line("erased for good:");
-    let counts = erased["erased"].as_object().into_iter().flatten();
+    let counts = erased["erased"].as_object().into_iter().flatten().filter(|(kind, _)| *kind != "left");
     for (kind, count) in counts {
         match count {
             Value::Object(of) => {
@@ -81,7 +90,11 @@ fn told(erased: &Value, as_json: bool) {
             count => print::line(format_args!("  {:<18} {count}", kind.replace('_', " "))),
         }
     }
+    for (space, keys) in erased["erased"]["left"].as_object().into_iter().flatten() {
+        let keys: Vec<&str> = keys.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        print::line(format_args!("left, for it is about others too: {} {}", space.replace('_', " "), keys.join(", ")));
+    }
     if erased["file"]["vacuumed"] == false {
-        print::line("the database is large and was not written anew; `--vacuum` does that, in a quiet hour");
+        print::line("the database is large and was not written anew; `--vacuum` does that: stop `baton serve` first");
     }
 }

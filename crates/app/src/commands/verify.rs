@@ -1,5 +1,5 @@
-//! `baton verify`: whether what was recorded is whole, and all that is derived of it agrees. It writes nothing, and may run
-//! beside a server.
+//! `baton verify`: whether what was recorded is whole, and all that is derived of it agrees. It changes
+//! nothing, the layout included, and may run beside a server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,8 +35,10 @@ pub async fn run(folder: &Path, args: Verify) -> anyhow::Result<Exit> {
     // Opening says why a missing file is refused where one has been; nothing is made where nothing has run.
     if can_be_opened && (file.exists() || sqlite::has_been(&file)) {
         // Not the whole project: settings that cannot be used are no finding here.
-        match Store::open(&file, sqlite::Options::default()) {
+        match Store::open_to_look(&file, sqlite::Options::default()) {
             Ok(store) => found.look(&store).await,
+            // Nothing is damaged: it is another program's, or of another version, and says what to do.
+            Err(error) if found.count == 0 && file.exists() => return Err(error.into()),
             Err(error) => found.note("database", None, error.to_string()),
         }
     }
@@ -142,9 +144,17 @@ impl Found {
         };
         for tenant in tenants {
             let name = || Some(tenant.to_string());
+            // What retention has cut off cannot be looked at.
+            let cut = match store.anchor(&tenant).await {
+                Ok(anchor) => anchor.map_or(0, |anchor| anchor.tip.seq),
+                Err(error) => {
+                    self.note("audit", name(), error.to_string());
+                    continue;
+                }
+            };
             match store.verify(&tenant).await {
                 Ok(verdict) => {
-                    self.looked.audit_rows += verdict.tip.seq;
+                    self.looked.audit_rows += verdict.tip.seq.saturating_sub(cut);
                     if let Some(Break { seq, why }) = verdict.broken {
                         self.note("audit", name(), format!("row {seq} is {}", why.word()));
                     }

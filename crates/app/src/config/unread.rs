@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::project::shown;
 
-/// By their names.
+/// By their names: what they lead to elsewhere is one SQLite file here.
 const NAMES: [&str; 2] = ["DATABASE_URL", "REDIS_URL"];
 /// All that begin so.
 const PREFIX: &str = "EXECUTION_";
@@ -27,7 +27,11 @@ fn of(variables: impl Iterator<Item = (String, bool)>) -> Vec<String> {
 
 /// What is said of one.
 pub fn said(name: &str, database: &Path) -> String {
-    format!("`{name}` is set, and this version does not act on it; the SQLite file {} is used", shown(database))
+    let instead = match NAMES.contains(&name) {
+        true => format!("; the SQLite file {} is used", shown(database)),
+        false => String::new(),
+    };
+    format!("`{name}` is set, and this version does not act on it{instead}")
 }
 
 /// Says it of each in the log.
@@ -48,5 +52,8 @@ mod tests {
         let variables = set.into_iter().map(|name| (name.to_owned(), false));
         let empty = [("EXECUTION_LOG_LEVEL".to_owned(), true)];
         assert_eq!(of(variables.chain(empty)), ["DATABASE_URL", "EXECUTION_MAX_ITERATIONS", "REDIS_URL"]);
+        let says = |name: &str| said(name, Path::new("baton.db"));
+        assert!(says("DATABASE_URL").contains("the SQLite file"));
+        assert!(!says("EXECUTION_MAX_ITERATIONS").contains("SQLite"), "it has nothing to do with that");
     }
 }

@@ -52,9 +52,10 @@ fn bodies_are_bounded_in_sum_and_one_that_is_too_much_is_told_when_to_come_again
     let server = Server::start(&place);
     let key = server.key().expect("a key").to_owned();
     let execute = "/api/v1/workflows/execute";
+    // Large as it is sent, and small as it is kept.
     let said = |bytes: usize| {
-        let text = json!({ "workflow_id": "greet", "input_data": { "text": "x".repeat(bytes) } });
-        text.to_string().into_bytes()
+        let blank = " ".repeat(bytes);
+        format!(r#"{{{blank}"workflow_id": "greet", "input_data": {{"text": "x"}}}}"#).into_bytes()
     };
     let large = said(15 * MB);
     let mut first = Sending::begin(&server, &key, execute, large.len());
@@ -72,8 +73,7 @@ fn bodies_are_bounded_in_sum_and_one_that_is_too_much_is_told_when_to_come_again
     }
     // It is nobody else's memory, and nothing of it stays behind.
     first.send(&large[large.len() - 1..]);
-    let answer = first.answer();
-    assert!(matches!(answer.status, 200 | 413 | 422), "{} {}", answer.head, answer.body);
+    assert_eq!(first.answer().ends(200)["status"], "completed");
     until("all is given back", || (held(&server) == 0).then_some(()));
     let done = server.ask(
         &format!("POST {execute}"),
@@ -95,7 +95,8 @@ fn a_client_that_sends_on_hears_that_its_body_is_too_large() {
         // Whoever is refused before anything is read hears that as well.
         ("/api/v1/workflows/execute", "baton_wrong", 401),
     ] {
-        let bytes = 40 * MB;
+        // One more than a body may have: what is left of it is read for ten seconds and no longer.
+        let bytes = 17 * MB;
         let mut sending = Sending::begin(&server, key, path, bytes);
         let piece = vec![b' '; MB];
         for _ in 0..bytes / MB {

@@ -42,14 +42,16 @@ fn lived_in(place: &Place, count: usize) -> String {
     key
 }
 
-/// Fills the page in the middle of the file with zeroes, as a disk does that loses one.
+/// Fills the page in the middle of the journal with zeroes, as a disk does that loses one.
 fn zero_the_middle(place: &Place) {
     let raw = rusqlite::Connection::open(database(place)).expect("opens");
     let ask = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, u64>(0)).expect("answers");
-    let (size, pages) = (ask("PRAGMA page_size"), ask("PRAGMA page_count"));
+    let leaves = "SELECT pageno FROM dbstat WHERE name = 'journal' AND pagetype = 'leaf' ORDER BY pageno";
+    let middle = format!("LIMIT 1 OFFSET (SELECT count(*) / 2 FROM ({leaves}))");
+    let (size, page) = (ask("PRAGMA page_size"), ask(&format!("{leaves} {middle}")));
     raw.close().expect("closes");
     let mut file = OpenOptions::new().write(true).open(database(place)).expect("opens");
-    file.seek(SeekFrom::Start(pages / 2 * size)).expect("is there");
+    file.seek(SeekFrom::Start((page - 1) * size)).expect("is there");
     file.write_all(&vec![0; usize::try_from(size).expect("a page")]).expect("is written");
 }
 
@@ -124,6 +126,23 @@ fn verify_finds_what_does_not_agree_with_its_journal() {
 }
 
 #[test]
+fn verify_leaves_an_older_layout_as_it_is_and_says_what_to_do() {
+    let place = place();
+    lived_in(&place, 1);
+    let layout = |set: Option<u32>| {
+        let raw = rusqlite::Connection::open(database(&place)).expect("opens");
+        set.into_iter().for_each(|layout| raw.pragma_update(None, "user_version", layout).expect("is set"));
+        raw.pragma_query_value(None, "user_version", |row| row.get::<_, u32>(0)).expect("answers")
+    };
+    let newest = layout(None);
+    layout(Some(newest - 1));
+    place.baton(&["verify"]).ends(1).warns("an older program's").warns("baton doctor");
+    assert_eq!(layout(None), newest - 1);
+    layout(Some(newest));
+    place.baton(&["verify"]).ends(0).says("all whole");
+}
+
+#[test]
 fn verify_in_a_folder_where_nothing_has_run_makes_nothing() {
     let place = place();
     place.baton(&["verify"]).ends(0).says("0 runs");
@@ -155,7 +174,7 @@ fn an_empty_or_missing_file_is_not_taken_for_a_new_database_where_one_has_been()
 /// Takes the files away while a server runs: 20 of 20 requests are refused, and what was acknowledged is there once they are
 /// put back.
 #[cfg(unix)]
-fn taken_away(take: impl Fn(&Place), put_back: impl Fn(&Place)) {
+fn taken_away(take: impl Fn(&Place), meanwhile: impl Fn(&Place), put_back: impl Fn(&Place)) {
     let place = place();
     let server = Server::start(&place);
     let key = server.key().expect("a key").to_owned();
@@ -165,6 +184,7 @@ fn taken_away(take: impl Fn(&Place), put_back: impl Fn(&Place)) {
         is_refused(run(&server, &key, "lost?"), "STORE_MOVED");
     }
     assert_eq!(problem(&server).expect("a problem")["code"], "STORE_MOVED");
+    meanwhile(&place);
     server.signal("TERM");
     let (code, _, said) = server.ended();
     assert_eq!(code, Some(4), "{said}");
@@ -179,7 +199,14 @@ fn taken_away(take: impl Fn(&Place), put_back: impl Fn(&Place)) {
 #[cfg(unix)]
 #[test]
 fn without_its_log_a_server_acknowledges_nothing() {
-    taken_away(|place| fs::remove_file(place.path().join(".baton/baton.db-wal")).expect("is removed"), |_| {});
+    let remove = |place: &Place| fs::remove_file(place.path().join(".baton/baton.db-wal")).expect("is removed");
+    taken_away(remove, |_| {}, |_| {});
+    // Others find the database beside it, and make a log of their own. As it ends, it lays nothing over what is theirs.
+    let others = |place: &Place| {
+        place.baton(&["runs", "list", "--limit", "1"]).ends(0);
+        place.baton(&["keys", "create", "another", "--role", "operator"]).ends(0);
+    };
+    taken_away(remove, others, |_| {});
 }
 
 #[cfg(unix)]
@@ -189,7 +216,7 @@ fn with_its_folder_moved_a_server_acknowledges_nothing() {
     let mv = |place: &Place, from: &str, to: &str| {
         fs::rename(place.path().join(from), place.path().join(to)).expect("is moved");
     };
-    taken_away(|place| mv(place, here, there), |place| mv(place, there, here));
+    taken_away(|place| mv(place, here, there), |_| {}, |place| mv(place, there, here));
 }
 
 /// A limit that is raised again is the nearest thing to a disk that fills up and gets room; and its log fails as well, which

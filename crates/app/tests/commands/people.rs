@@ -159,8 +159,8 @@ fn an_admin_says_who_is_on_the_desk_and_each_says_who_is_there_of_themselves() {
 fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
     let place = place();
     let desk = Desk::of(&place);
-    // Signs of life are written down 4 s apart then.
-    desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 20_000 })).ends(200);
+    // Signs of life are written down 8 s apart then.
+    desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 40_000 })).ends(200);
     desk.puts("ana", 1);
     desk.is("ana", &desk.ana, "online").ends(200);
     let id = desk.handed_over();
@@ -253,11 +253,11 @@ fn an_admin_sets_the_desks_deadlines_and_chains() {
         (&usual["first_response_ms"], &usual["late_response"][2]["act"]),
         (&json!(300_000), &json!("drop_skills"))
     );
-    let chain = json!([{ "after_ms": 60_000, "act": "tell" }, { "after_ms": 90_000, "act": "drop_skills" }]);
-    let settings = json!({ "first_response_ms": 60_000, "nobody": chain });
+    let chain = json!([{ "after_ms": 600_000, "act": "tell" }, { "after_ms": 900_000, "act": "drop_skills" }]);
+    let settings = json!({ "first_response_ms": 600_000, "nobody": chain });
     assert_eq!(put(&desk.ana, &settings).ends(403)["code"], "FORBIDDEN");
     let set = put(&desk.admin, &settings).ends(200);
-    assert_eq!((&set["first_response_ms"], &set["nobody"]), (&json!(60_000), &chain));
+    assert_eq!((&set["first_response_ms"], &set["nobody"]), (&json!(600_000), &chain));
     assert_eq!(shown(), set);
     let id = desk.handed_over();
     let waiting = until("it waits", || {
@@ -267,7 +267,7 @@ fn an_admin_sets_the_desks_deadlines_and_chains() {
     assert_eq!(waiting["conversation_id"], json!(id));
     let at = |name: &str| waiting[name].as_str().expect("a text").parse::<jiff::Timestamp>().expect("an instant");
     let within = at("first_response_by").duration_since(at("waiting_since"));
-    assert!((60..120).contains(&within.as_secs()), "{waiting}");
+    assert!((600..1_200).contains(&within.as_secs()), "{waiting}");
     let endless = json!({ "nobody": [{ "after_ms": 0, "act": "tell" }] });
     assert_eq!(put(&desk.admin, &endless).ends(422)["code"], "DESK-001");
     assert_eq!(put(&desk.admin, &json!({ "first_respons_ms": 1 })).ends(422)["code"], "BODY_INVALID");
@@ -281,7 +281,7 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
         "workflows/hand.yaml",
         "name: hand\nnodes:\n  - {id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}\n  \
          - {id: over, type: sink, action: handover_to_human, config: {reason: angry, priority: high, \
-         first_response_ms: 60000}}\nedges: [{from: echo, to: over}]\n",
+         first_response_ms: 600000}}\nedges: [{from: echo, to: over}]\n",
     );
     let desk = Desk::of(&place);
     let begin = |body: Value| desk.ask("POST /api/v1/conversations", &desk.admin, &body);
@@ -298,35 +298,37 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
         at(name).duration_since(at("waiting_since")).as_secs()
     };
     let wants = json!({ "workflow_id": "echo", "message": "I want to speak to a human", "priority": "urgent",
-        "first_response_ms": 120_000 });
+        "first_response_ms": 1_200_000 });
     let urgent = begin(wants).ends(200);
-    let level = json!({ "priority": "urgent", "first_response_ms": 120_000, "resolution_ms": null });
+    let level = json!({ "priority": "urgent", "first_response_ms": 1_200_000, "resolution_ms": null });
     assert_eq!(urgent["service_level"], level);
     let urgent = urgent["conversation_id"].as_str().expect("an id").to_owned();
     let (_, shown) = waiting(&urgent, &|_| true);
-    assert_eq!((&shown["priority"], seconds(&shown, "first_response_by")), (&json!("urgent"), 120), "{shown}");
+    assert_eq!((&shown["priority"], seconds(&shown, "first_response_by")), (&json!("urgent"), 1_200), "{shown}");
 
     // What the workflow's sink says holds from then on.
     let handed = begin(json!({ "workflow_id": "hand", "message": "x", "priority": "low" })).ends(200);
     assert_eq!(handed["handover_context"]["service_level"]["priority"], "high", "{handed}");
     let handed = handed["conversation_id"].as_str().expect("an id").to_owned();
     let (place_of_handed, shown) = waiting(&handed, &|_| true);
-    assert_eq!((place_of_handed, &shown["priority"], seconds(&shown, "first_response_by")), (1, &json!("high"), 60));
+    assert_eq!((place_of_handed, &shown["priority"], seconds(&shown, "first_response_by")), (1, &json!("high"), 600));
 
     // A person says otherwise, and the line and the deadlines go by that.
     let promise = |id: &str, key: &str, body: Value| {
         desk.ask(&format!("POST /api/v1/conversations/{id}/service-level"), key, &body)
     };
     let told = promise(&urgent, &desk.ana, json!({ "priority": "low", "resolution_ms": 3_600_000 })).ends(200);
-    let level = json!({ "priority": "low", "first_response_ms": 120_000, "resolution_ms": 3_600_000 });
+    let level = json!({ "priority": "low", "first_response_ms": 1_200_000, "resolution_ms": 3_600_000 });
     assert_eq!(told["service_level"], level);
     let (now_last, shown) = waiting(&urgent, &|one| one["priority"] == "low");
-    assert_eq!((now_last, seconds(&shown, "resolve_by"), seconds(&shown, "first_response_by")), (1, 3_600, 120));
+    assert_eq!((now_last, seconds(&shown, "resolve_by"), seconds(&shown, "first_response_by")), (1, 3_600, 1_200));
 
     // A deadline that has passed by now is a breach.
     let mut listener = desk.server.listen("/api/v1/desk/events", &desk.ana, "");
     promise(&handed, &desk.ana, json!({ "first_response_ms": 1_000 })).ends(200);
-    let escalated = next_of(&mut listener, "escalated").data;
+    // On a slow machine it is said before that nobody was there for too long.
+    let mut escalated = std::iter::repeat_with(|| next_of(&mut listener, "escalated").data);
+    let escalated = escalated.find(|told| told["breach"] == "first_response").expect("an event");
     assert_eq!((&escalated["conversation_id"], &escalated["breach"]), (&json!(handed), &json!("first_response")));
 
     for wrong in

@@ -159,7 +159,7 @@ const TIME: &[Attempt] = &[
     ("all(map(lambda x: True, range(10**14)))", "CODE_TIMEOUT", "1 s"),
     ("[x for x in range(10**14) if x < 0]", "CODE_TIMEOUT", "1 s"),
     // No check of the interpreter's is reached in time: the process is ended from outside.
-    ("x = []\nfor i in range(40):\n    x = [x, x]\nprint(x)", "CODE_TIMEOUT", "ended from outside"),
+    ("x, y = [], []\nfor i in range(40):\n    x, y = [x, x], [y, y]\nx == y", "CODE_TIMEOUT", "ended from outside"),
 ];
 
 /// Deeper, longer and louder than allowed.

@@ -19,7 +19,8 @@ const IDLE_MAX: usize = 1_000;
 /// Findings of SQLite's that are told; the log of `sqlite3` has them all.
 const FINDINGS_MAX: usize = 3;
 
-/// Whether every page of the database is what was written there.
+/// Whether every page of the database is well formed. SQLite keeps no checksums: a value that was
+/// changed is not seen.
 pub async fn pages(project: &Project, depth: Depth) -> Option<Check> {
     const HINT: &str = "stop what serves it and keep a copy of the files; `baton verify` says which runs are touched; \
                         restore the newest backup";
@@ -33,7 +34,7 @@ pub async fn pages(project: &Project, depth: Depth) -> Option<Check> {
     Some(match looked {
         Ok(Ok(findings)) if findings.is_empty() => {
             let how = if depth == Depth::Full { "every page and index" } else { "every page" };
-            Check::ok("pages", format!("{how} of the database is as it was written"))
+            Check::ok("pages", format!("{how} of the database is well formed"))
         }
         Ok(Ok(findings)) => {
             let some: Vec<&str> = findings.iter().take(FINDINGS_MAX).map(String::as_str).collect();

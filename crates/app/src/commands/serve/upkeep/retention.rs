@@ -3,6 +3,8 @@
 //! What was deleted is in the log, and in `baton_retention_deleted_total` by kind. Pages that hold nothing any more are given
 //! back to the file system a few at a time.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -13,7 +15,10 @@ use baton_ports::journal::{AggregateId, Kind};
 use baton_store::sqlite::retention::Old;
 
 use super::{DAY, HOUR, Tended, turn};
+use crate::commands::customers;
+use crate::commands::knowledge::outside::Shelf;
 use crate::config::Retention;
+use crate::project::Project;
 use crate::wire::System;
 
 /// Pieces that are deleted of one kind in a day, at most.
@@ -26,7 +31,8 @@ const PAGES: u32 = 256;
 const THEIRS: Duration = HOUR;
 
 impl Tended<'_> {
-    /// Once a day, what the settings do not keep any longer.
+    /// Once a day, what the settings do not keep any longer. A kind that fails is said on the log and tried tomorrow; the
+    /// others are deleted all the same.
     pub(super) async fn forget(&self) -> anyhow::Result<()> {
         let (System { store, clock, .. }, tenant) = (self.system, self.tenant);
         let now = clock.now();
@@ -45,45 +51,71 @@ impl Tended<'_> {
             (Old::Decisions, decisions_days),
         ];
         for (what, days) in of_effects.into_iter().chain(others).filter(|(_, days)| *days > 0) {
-            let rows = self.forget_all(what, now - DAY * days).await.with_context(|| format!("{what:?}"))?;
-            self.count(word(what), rows, days);
+            self.count(word(what), self.forget_all(what, now - DAY * days).await, days);
         }
         // Conversations first: what is left of one says whether its runs may go.
         for (kind, name, days) in
             [(Kind::Conversation, "conversations", kept.conversations_days), (Kind::Run, "runs", kept.runs_days)]
         {
             if days > 0 {
-                let gone = self.forget_aggregates(kind, now - DAY * days, now).await.context(name)?;
-                self.count(name, gone, days);
+                self.count(name, self.forget_aggregates(kind, now - DAY * days, now).await, days);
             }
         }
         if kept.memory_days > 0 {
-            let gone = self.forget_memory(now - DAY * kept.memory_days).await.context("memory")?;
-            self.count("memory", gone, kept.memory_days);
+            self.count("memory", self.forget_memory(now - DAY * kept.memory_days).await, kept.memory_days);
         }
         if kept.audit_days > 0 {
-            let rows = self.cut_audit(now - DAY * kept.audit_days, now).await.context("audit")?;
-            self.count("audit", rows, kept.audit_days);
+            self.count("audit", self.cut_audit(now - DAY * kept.audit_days, now).await, kept.audit_days);
         }
         self.give_back().await
     }
 
-    /// What a process that died left marked: its contents go, whatever day it is.
+    /// What a process that died left, whatever day it is. A customer's erasure is done again whole: until all that is tied
+    /// to their runs is gone, the marks alone say which runs those were. What was marked for its age has contents alone.
     pub(super) async fn finish_erasures(&self) -> anyhow::Result<()> {
         let (store, before) = (&self.system.store, self.system.clock.now() - THEIRS);
-        for rest in [Remainder::Tombstone, Remainder::Nothing] {
-            for id in store.marked(self.tenant, rest, Some(before)).await? {
-                self.clear(&id).await?;
-            }
+        let shelf = self.shelf();
+        let customers = customers::stores(self.system, self.engine, &shelf);
+        let finished = customers.finish_erasures(self.tenant, before).await;
+        for id in store.marked(self.tenant, Remainder::Nothing, Some(before)).await? {
+            self.clear(&id).await?;
         }
-        Ok(())
+        finished.context("an erasure of a customer")
     }
 
-    fn count(&self, kind: &'static str, rows: u64, days: u32) {
-        metrics::counter!("baton_retention_deleted_total", "kind" => kind).increment(rows);
-        if rows > 0 {
-            let tenant = self.tenant.as_str();
-            tracing::info!(tenant, kind, rows, days, "deleted, for it is older than the settings keep it");
+    /// Knowledge goes by the settings alone, and by nothing else of a project.
+    fn shelf(&self) -> Shelf {
+        let project = Project {
+            root: PathBuf::new(),
+            settings: self.settings.clone(),
+            agents: BTreeMap::new(),
+            own_agents: BTreeSet::new(),
+            tools: Vec::new(),
+            servers: Vec::new(),
+            documents: Vec::new(),
+            unsupported: Vec::new(),
+            tool_doubts: Vec::new(),
+            secrets_named: Vec::new(),
+            replies: Vec::new(),
+            workflows: Vec::new(),
+        };
+        Shelf::of(&project, self.system)
+    }
+
+    /// Counts what was deleted of a kind, or says why it was not.
+    fn count(&self, kind: &'static str, deleted: anyhow::Result<u64>, days: u32) {
+        let tenant = self.tenant.as_str();
+        match deleted {
+            Ok(rows) => {
+                metrics::counter!("baton_retention_deleted_total", "kind" => kind).increment(rows);
+                if rows > 0 {
+                    tracing::info!(tenant, kind, rows, days, "deleted, for it is older than the settings keep it");
+                }
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(tenant, kind, error, "what is old could not be deleted; it is tried again tomorrow");
+            }
         }
     }
 
@@ -101,18 +133,18 @@ impl Tended<'_> {
         Ok(rows)
     }
 
-    /// Each with all that it began; those that were begun go first.
+    /// Each with all that it began, or none of it; those that were begun go first.
     async fn forget_aggregates(&self, kind: Kind, before: Time, now: Time) -> anyhow::Result<u64> {
         let (System { store, .. }, tenant) = (self.system, self.tenant);
         let (mut gone, mut after) = (0, None);
         for _ in 0..PIECES_MAX {
             let (families, next) = store.old(tenant, kind, before, after).await?;
             for family in families {
+                if store.mark_all(tenant, &family, Remainder::Nothing, now).await? != Marked::Done {
+                    // Something came for one of it meanwhile: it is looked at again tomorrow.
+                    continue;
+                }
                 for id in family {
-                    if store.mark(tenant, &id, Remainder::Nothing, now).await? != Marked::Done {
-                        // Something came for it meanwhile: it is looked at again tomorrow.
-                        break;
-                    }
                     self.clear(&id).await?;
                     gone += 1;
                 }

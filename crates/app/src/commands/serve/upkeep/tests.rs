@@ -312,6 +312,31 @@ async fn what_is_old_is_forgotten_once_a_day_as_the_settings_say() {
 }
 
 #[tokio::test]
+async fn an_erasure_that_nobody_has_brought_to_its_end_within_an_hour_is_done_again() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "");
+    let tenant = scene.project.tenant().expect("a tenant");
+    let job = json!({
+        "customer_id": "ana", "also": ["ana@example.com"], "end_runs": false, "by": "olga", "key_id": null,
+    });
+    let put = |space: &str, key: &str, value: Value| Op::Insert { space: space.into(), key: key.into(), value };
+    let key = Hash::of(b"ana").as_str().to_owned();
+    let ops = vec![
+        put("erasing_customer", &key, job),
+        put("outbox", "hers", json!({ "message": { "to": ["ana@example.com"] } })),
+        put("outbox", "his", json!({ "message": { "to": ["bob@example.com"] } })),
+    ];
+    scene.store.commit(&tenant, ops, time("2026-11-24T08:30:00Z")).await.expect("is written");
+    scene.look().await;
+    assert_eq!(scene.outbox().await.len(), 2, "whoever asked may be at it");
+    scene.set("2026-11-24T09:31:00Z");
+    scene.look().await;
+    let left: Vec<String> = scene.outbox().await.into_iter().map(|record| record.key).collect();
+    assert_eq!(left, ["his"]);
+    let of = async |space: &str| scene.store.list(&tenant, space, "", None, 9).await.expect("is read").len();
+    assert_eq!((of("erasing_customer").await, of("erased_customer").await), (0, 1));
+}
+
+#[tokio::test]
 async fn every_tenant_that_is_open_is_sent_its_own_report() {
     let scene = Scene::at("2026-11-23T07:00:00Z", REPORT);
     let made = scene.make(["acme", "shut"].map(str::to_owned)).await;
