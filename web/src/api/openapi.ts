@@ -964,10 +964,10 @@ export interface Schemas {
   /** What is promised of a conversation; what is left out stays as it is. */
   Promise: {
     /** From when it began to wait for a person. */
-    first_response_ms?: number | null
-    priority?: 'low' | 'normal' | 'high' | 'urgent' | null
+    first_response_ms?: number
+    priority?: 'low' | 'normal' | 'high' | 'urgent'
     /** From when it began to wait for a person. */
-    resolution_ms?: number | null
+    resolution_ms?: number
   }
   /** Somebody of the desk. */
   Put: {

@@ -20,7 +20,9 @@ const NOTE: &str = "name: note\nnodes: [{id: keep, type: transform, set: {kept: 
 fn soon<T: Send + 'static>(what: &str, wait: impl FnOnce() -> T + Send + 'static) -> T {
     let (tell, told) = sync_channel(1);
     std::thread::spawn(move || tell.send(wait()));
-    told.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("not within a minute: {what}"))
+    let told = told.recv_timeout(PATIENCE).ok();
+    assert!(told.is_some(), "not within a minute: {what}");
+    told.expect("it came")
 }
 
 /// With what code the server ended, and what it has said.

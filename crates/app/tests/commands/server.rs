@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdout, Command};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,9 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Lines of a log that are kept for whoever asks for them.
+const LINES_MAX: usize = 1 << 16;
+
 /// A server, and what it said when it started.
 pub struct Server {
     process: Child,
@@ -82,7 +85,7 @@ impl Server {
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("its output"));
         let stderr = BufReader::new(process.stderr.take().expect("its errors"));
-        let (logged, log) = channel();
+        let (logged, log) = sync_channel(LINES_MAX);
         std::thread::spawn(move || {
             for line in stderr.lines() {
                 // Who asked for it may have gone; it is read to its end all the same.
@@ -149,12 +152,8 @@ impl Server {
     pub fn logs(&mut self, what: &str) {
         let until = Instant::now() + Duration::from_secs(60);
         let log = self.log.get_mut().expect("nobody panicked with it");
-        while let Ok(line) = log.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            if line.contains(what) {
-                return;
-            }
-        }
-        panic!("never logged within a minute, or before it ended: `{what}`");
+        let mut lines = std::iter::from_fn(|| log.recv_timeout(until.saturating_duration_since(Instant::now())).ok());
+        assert!(lines.any(|line| line.contains(what)), "never logged within a minute, or before it ended: `{what}`");
     }
 
     /// All that it logs yet.
