@@ -182,7 +182,8 @@ fn may_be_left_out(body: &mut RequestBody, components: &Components) {
     let Some(RefOr::Ref(named)) = &content.schema else { return };
     let name = named.ref_location.rsplit('/').next().unwrap_or_default();
     if let Some(RefOr::T(Schema::Object(schema))) = components.schemas.get(name) {
-        body.required = Some(if schema.required.is_empty() { Required::False } else { Required::True });
+        let may_be_empty = schema.required.is_empty() && schema.min_properties.unwrap_or_default() == 0;
+        body.required = Some(if may_be_empty { Required::False } else { Required::True });
     }
 }
 
