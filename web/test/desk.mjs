@@ -162,7 +162,11 @@ export function desk(run) {
     changed(talk, { owner, assigned_agent_id: name, state, number: talk.number + 1 })
 
   return {
-    customerSays: (id, text) => say(talks.get(id), 'customer', text),
+    /** As soon as somebody listens: nothing is told again to who comes later. */
+    async customerSays(id, text) {
+      while (!listeners.get(id)?.size) await new Promise((resolve) => setTimeout(resolve, 10))
+      say(talks.get(id), 'customer', text)
+    },
     takenBy: (id, name) => owned(talks.get(id), 'person', name, 'human_active'),
     /** As the desk knows her: `status`, `max_capacity`. */
     olga,

@@ -492,7 +492,7 @@ test('a handover by keys: look, take over, take the suggestion, answer, note, re
   await page.keyboard.press('Control+Enter')
   await page.getByRole('log').getByText('three to five working days').waitFor()
   assert.deepEqual(play.state.posts.at(-1).body.number, 3)
-  play.people.customerSays('conv-lucia', 'Good to know, bye!')
+  await play.people.customerSays('conv-lucia', 'Good to know, bye!')
   await page.getByRole('log').getByText('Good to know, bye!').waitFor()
   await page.getByRole('heading', { name: 'Lucía Ferrer' }).click()
   await page.keyboard.press('e')
