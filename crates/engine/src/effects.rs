@@ -12,13 +12,15 @@ use baton_core::time::Time;
 use baton_core::tool::{self, AuditRow};
 use baton_ports::budget::{Charge, Tab};
 use baton_ports::clock::{Clock, Steady};
+use baton_ports::journal::{Lease, ProcessId};
 use baton_ports::models::{Asker, Models, PIECES_WAITING_MAX};
 use baton_ports::sandbox::{Limits, Sandbox};
 use baton_ports::thinkers::{Thinkers, Thought};
 use baton_ports::tools::{Checked, Needed, Performed, PermittedCall, Tools};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::keys::Keys;
+use crate::own_time::Now;
 use crate::owner::{Send, What};
 use crate::voices::{Said, Voices};
 
@@ -49,6 +51,17 @@ pub struct World<'a> {
     pub clock: &'a dyn Clock,
     pub keys: &'a Keys,
     pub voices: &'a Voices,
+    /// Whose calls these are, and until when it may make them.
+    pub process: ProcessId,
+    pub lease: &'a watch::Sender<Lease>,
+}
+
+impl World<'_> {
+    /// Whoever stood still for longer than its lease is not the owner any more, and the next one may have gone another way.
+    fn is_leased(&self) -> bool {
+        let lease = *self.lease.borrow();
+        lease.process == self.process && Now::of(self.clock).for_leases() < lease.until
+    }
 }
 
 /// One attempt; a marked call stops at its permit.
@@ -97,6 +110,7 @@ pub async fn send(world: World<'_>, tenant: &TenantId, run: &RunId, send: Send, 
         }
         What::Tool(call) => match world.tools.check(&call, approved.as_deref()).await {
             Checked::Permitted(permit) if class.is_marked() => Back::Permit { effect, permit },
+            Checked::Permitted(_) if !world.is_leased() => free(effect, Outcome::NotSent),
             Checked::Permitted(permit) => performed(effect, permit.perform(limit).await),
             Checked::Answered(done) => answered(effect, *done),
             Checked::NeedsApproval(needed) => blocked(effect, leave(*needed, world.clock)),

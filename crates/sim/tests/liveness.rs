@@ -9,18 +9,24 @@ use async_trait::async_trait;
 use baton_core::bundle::{Bundle, Hash};
 use baton_core::definition;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::State;
+use baton_core::money::Usd;
+use baton_core::run::{Outcome, State};
 use baton_core::time::Time;
+use baton_core::tool::{self, Call, Class, Facts};
 use baton_engine::driver::World;
 use baton_engine::roster::{Roster, Tiers};
 use baton_engine::{Engine, Error as EngineError, Library, Options, Start};
+use baton_ports::budget::Tab;
 use baton_ports::clock::{Clock, Steady, SystemClock};
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit, Submitted,
+    AggregateId, Append, Claimed, Error, Handle, InboxItem, Journal, LEASE, Lease, Ownership, ProcessId, Submit,
+    Submitted,
 };
 use baton_ports::registry::Registry;
+use baton_ports::tools::{Checked, Performed, PermittedCall, Tools};
 use baton_sim::fake::Store;
 use baton_sim::nobody::{NoModels, NoSandbox, NoThinkers, NoTools};
+use baton_sim::services::audit_row;
 use baton_sim::think::Thinker;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
@@ -161,6 +167,8 @@ impl Journal for Ailing {
 #[derive(Default)]
 struct Set {
     by: AtomicI64,
+    /// For how long the process stood still.
+    stood: AtomicI64,
 }
 
 impl Clock for Set {
@@ -169,7 +177,70 @@ impl Clock for Set {
     }
 
     fn steady(&self) -> Steady {
-        SystemClock.steady()
+        Steady::from_ms(SystemClock.steady().as_ms() + self.stood.load(Ordering::Acquire))
+    }
+}
+
+/// One tool, which is checked for as long as somebody likes, and what became of its permits.
+#[derive(Default)]
+struct Gate {
+    checks: Notify,
+    open: Notify,
+    became: Arc<Mutex<Vec<&'static str>>>,
+    changed: Arc<Notify>,
+}
+
+struct Pass {
+    call: Call,
+    became: Option<(Arc<Mutex<Vec<&'static str>>>, Arc<Notify>)>,
+}
+
+impl Pass {
+    fn becomes(&mut self, what: &'static str) {
+        if let Some((became, changed)) = self.became.take() {
+            became.lock().expect("whole").push(what);
+            changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.becomes("let go");
+    }
+}
+
+#[async_trait]
+impl PermittedCall for Pass {
+    async fn perform(mut self: Box<Self>, _: Duration) -> Performed {
+        self.becomes("performed");
+        let outcome = tool::Outcome::Done { output: json!("booked").into(), cost: Usd::ZERO, cached: false };
+        let audit = audit_row(&self.call, &Outcome::Tool(outcome.clone()), self.call.at);
+        Performed { outcome, audit, tab: Tab::default() }
+    }
+}
+
+#[async_trait]
+impl Tools for Gate {
+    async fn check(&self, call: &Call, _: Option<&str>) -> Checked {
+        self.checks.notify_one();
+        self.open.notified().await;
+        Checked::Permitted(Box::new(Pass {
+            call: call.clone(),
+            became: Some((self.became.clone(), self.changed.clone())),
+        }))
+    }
+
+    async fn look_up(&self, _: &Call, _: Duration) -> tool::Outcome {
+        unreachable!("it is asked about nothing")
+    }
+
+    fn facts(&self, _: &str) -> Option<Arc<Facts>> {
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -182,19 +253,23 @@ struct Stage {
 impl Stage {
     /// A workflow that sets something and is done, after a while where it is told so.
     async fn new(wait: Option<&str>) -> Self {
-        let ailing = Arc::new(Ailing::default());
         let set = json!({ "id": "say", "type": "transform", "set": { "text": "done" } });
         let (mut nodes, mut edges) = (vec![set], Vec::new());
         if let Some(wait) = wait {
             nodes.insert(0, json!({ "id": "nap", "type": "wait", "duration": wait }));
             edges.push(json!({ "from": "nap", "to": "say" }));
         }
+        Self::of(json!({ "name": "w", "nodes": nodes, "edges": edges }), BTreeMap::new()).await
+    }
+
+    async fn of(definition: Value, tools: BTreeMap<String, Facts>) -> Self {
+        let ailing = Arc::new(Ailing::default());
         let bundle = Bundle {
             format: definition::BUNDLE_FORMAT,
             name: "w".into(),
-            definition: json!({ "name": "w", "nodes": nodes, "edges": edges }),
+            definition,
             agents: BTreeMap::new(),
-            tools: BTreeMap::new(),
+            tools,
             subworkflows: BTreeMap::new(),
         };
         let (text, bundle) = bundle.seal().expect("seals");
@@ -203,10 +278,14 @@ impl Stage {
     }
 
     async fn engine(&self, options: Options) -> Engine {
+        self.engine_with(Arc::new(NoTools), options).await
+    }
+
+    async fn engine_with(&self, tools: Arc<dyn Tools>, options: Options) -> Engine {
         let store = &self.ailing.store;
         let world = World {
             journal: self.ailing.clone(),
-            tools: Arc::new(NoTools),
+            tools,
             models: Arc::new(NoModels),
             sandbox: Arc::new(NoSandbox),
             thinkers: Arc::new(NoThinkers),
@@ -444,5 +523,31 @@ async fn a_process_that_joins_anew_takes_what_its_former_number_owned() {
     stage.ailing.store.leave(ProcessId(1)).await.expect("leaves");
     stage.ailing.set(Asked::Append, None);
     ends(told, "what a lost lease left").await;
+    engine.stop().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_process_that_stood_still_before_a_call_went_out_sends_it_only_under_a_lease() {
+    let tools = [("book".to_owned(), Facts::new(Class::Keyed, Duration::from_secs(10)))];
+    let book = json!({ "id": "book", "type": "tool", "tool": "book", "parameters": { "n": 1 } });
+    let stage = Stage::of(json!({ "name": "w", "nodes": [book] }), tools.into()).await;
+    let gate = Arc::new(Gate::default());
+    let engine = stage.engine_with(gate.clone(), options()).await;
+    let told = engine.end_of(&RunId::from("r"));
+    stage.ailing.set(Asked::Renew, Some(Fails::Refuses));
+    engine.start(stage.start("r")).await.expect("starts");
+    let goes = async {
+        gate.checks.notified().await;
+        stage.clock.stood.store(LEASE.as_millis() as i64 + 1_000, Ordering::Release);
+        gate.open.notify_one();
+        gate.changed.notified().await;
+        assert_eq!(*gate.became.lock().expect("whole"), ["let go"], "another may own the run by now");
+        stage.ailing.set(Asked::Renew, None);
+        gate.checks.notified().await;
+        gate.open.notify_one();
+    };
+    tokio::time::timeout(PATIENCE, goes).await.expect("it is asked again once the lease was renewed");
+    ends(told, "what was not sent at first").await;
+    assert_eq!(*gate.became.lock().expect("whole"), ["let go", "performed"]);
     engine.stop().await.expect("stops");
 }

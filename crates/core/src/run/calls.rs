@@ -187,7 +187,7 @@ impl Draft<'_> {
                 self.emit(Event::Unsent { effect: effect.clone() });
             }
             // That nobody knows is known already, what is waited for is not dropped, only a look-up can find nothing, and
-            // only a marker can be too old.
+            // what was never marked is sent by whoever owns the run then.
             Outcome::Tool(tool::Outcome::Unknown { .. } | tool::Outcome::Asks { .. })
             | Outcome::Dropped { .. }
             | Outcome::Blocked { .. }

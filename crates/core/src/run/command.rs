@@ -188,7 +188,7 @@ pub enum Outcome {
     },
     /// A look-up found nothing: the call did not act.
     NotFound,
-    /// It was too late to send a marked call: its sender, who wrote the marker, did not.
+    /// It was too late to send a call: the time that its marker names is over or, where it has none, its sender's lease.
     NotSent,
 }
 

@@ -12,7 +12,7 @@ use baton_core::money::Quote;
 use baton_core::run::{EffectId, Outcome};
 use baton_core::time::Time;
 use baton_ports::budget::{Charge, Spend, Tab};
-use baton_ports::journal::{self, Append, InboxItem};
+use baton_ports::journal::{self, Append, InboxItem, ProcessId};
 
 use futures::future::{AbortHandle, Abortable, Aborted, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -344,6 +344,7 @@ impl Task {
             self.tabs.insert(effect.clone(), tab.clone());
         }
         let asked = effects::Asked::of(&send.what);
+        let process = self.owner.ownership().process;
         let call = async move {
             // The semaphores are never closed, so a permit always comes.
             let _turn = match &turns {
@@ -351,17 +352,17 @@ impl Task {
                 None => None,
             };
             let _slot = inner.calls.acquire().await;
-            effects::send(world_of(&inner), &tenant, &run, send, tab).await
+            effects::send(world_of(&inner, process), &tenant, &run, send, tab).await
         };
         self.call(effect, asked, call.boxed());
     }
 
     fn look_up(&mut self, send: Send) {
-        let inner = self.inner.clone();
+        let (inner, process) = (self.inner.clone(), self.owner.ownership().process);
         let effect = send.effect.clone();
         let call = async move {
             let _slot = inner.calls.acquire().await;
-            effects::look_up(world_of(&inner), send).await
+            effects::look_up(world_of(&inner, process), send).await
         };
         self.call(effect, effects::Asked::Tool, call.boxed());
     }
@@ -379,7 +380,7 @@ fn spends_of(charges: &[Charge]) -> Vec<Spend> {
     charges.iter().map(|charge| charge.spend().clone()).collect()
 }
 
-fn world_of(inner: &Inner) -> effects::World<'_> {
+fn world_of(inner: &Inner, process: ProcessId) -> effects::World<'_> {
     let world = &inner.world;
     effects::World {
         tools: &*world.tools,
@@ -390,6 +391,8 @@ fn world_of(inner: &Inner) -> effects::World<'_> {
         clock: &*world.clock,
         keys: &inner.keys,
         voices: &inner.voices,
+        process,
+        lease: &inner.lease,
     }
 }
 

@@ -39,7 +39,8 @@ pub enum Input {
 pub enum Output {
     /// One at a time; answered by [`Input::Appended`], or by dropping the owner.
     Append(Box<Append>),
-    /// Check and perform a call; a marked one is checked, then asks leave by [`Input::Permitted`].
+    /// Check and perform a call; a marked one is checked, then asks leave by [`Input::Permitted`]. Whoever finds that the
+    /// process's lease is over by then answers [`Outcome::NotSent`], and is asked again once it was renewed.
     Send(Box<Send>),
     /// The marker is durable: perform the permitted call now, and give it up then. Whoever finds that it is too late
     /// answers [`Outcome::NotSent`].

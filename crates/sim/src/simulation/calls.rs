@@ -58,8 +58,16 @@ impl Simulation<'_> {
             }
             return self.feed(place.process, &place.run, Input::Permitted { effect });
         }
+        if is_tool && !self.is_leased(place.process) {
+            tell!(self, "p{} {} has no lease to send {} under", place.process, place.run, send.effect);
+            return self.back(place, ticket, None, not_sent(send.effect), None);
+        }
         let limit = send.limit;
         self.leave(place, send, ticket, limit, false);
+    }
+
+    fn is_leased(&self, process: usize) -> bool {
+        self.clocks(process).for_leases() < self.processes[process].lease.until
     }
 
     fn blocked_by(&mut self, place: &Place, send: &Send, block: Block) -> Outcome {
@@ -125,9 +133,7 @@ impl Simulation<'_> {
         let limit = until.since(self.clocks(place.process).steady);
         if limit.is_zero() {
             tell!(self, "p{} {} is too late to send {effect}", place.process, place.run);
-            let input =
-                Input::Outcome { effect: effect.clone(), outcome: Outcome::NotSent, audit: None, spends: Vec::new() };
-            return self.soon_back(place, ticket, input);
+            return self.soon_back(place, ticket, not_sent(effect.clone()));
         }
         self.leave(place, send, ticket, limit, true);
     }
@@ -345,6 +351,10 @@ impl Simulation<'_> {
             self.feed(place.process, &place.run, Input::Outcome { effect, outcome, audit: None, spends: Vec::new() });
         }
     }
+}
+
+fn not_sent(effect: EffectId) -> Input {
+    Input::Outcome { effect, outcome: Outcome::NotSent, audit: None, spends: Vec::new() }
 }
 
 /// What stands for the arguments that people are asked about.
