@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use baton_core::time::Time;
 use baton_ports::clock::Steady;
+use baton_ports::journal::TimerKey;
 
 use crate::own_time::Now;
 
@@ -19,14 +19,14 @@ pub struct Lookout {
     failed: u32,
     /// How far the wall's clock was ahead of the steady one, in milliseconds.
     ahead: Option<i64>,
-    /// From which timer on to look for what a wrong clock put to sleep; nothing where all was looked for.
-    astray: Option<Time>,
+    /// Behind which timer to look for what a wrong clock put to sleep; nothing where all was looked for.
+    astray: Option<TimerKey>,
 }
 
 impl Default for Lookout {
     /// The clock may have been set while no process looked.
     fn default() -> Self {
-        Self { asks_at: Steady::default(), failed: 0, ahead: None, astray: Some(Time::EPOCH) }
+        Self { asks_at: Steady::default(), failed: 0, ahead: None, astray: Some(TimerKey::FIRST) }
     }
 }
 
@@ -39,7 +39,7 @@ impl Lookout {
         let ahead = now.wall.as_ms().saturating_sub(now.steady.as_ms());
         if self.ahead.replace(ahead).is_some_and(|before| before.saturating_sub(ahead) > SET_BACK_MS) {
             tracing::warn!("the clock was set back; timers that it had set are put right");
-            self.astray = Some(Time::EPOCH);
+            self.astray = Some(TimerKey::FIRST);
         }
         true
     }
@@ -58,20 +58,22 @@ impl Lookout {
         self.failed = self.failed.saturating_add(1);
     }
 
-    /// From which timer on to look for what a wrong clock put to sleep.
-    pub fn astray_from(&self) -> Option<Time> {
+    /// Behind which timer to look for what a wrong clock put to sleep.
+    pub fn astray_after(&self) -> Option<TimerKey> {
         self.astray
     }
 
-    /// A page of it was found, up to this timer; there may be more behind it where the page is full.
-    pub fn astray_found(&mut self, last: Option<Time>, is_full: bool) {
-        let next = |from: Time| last.map(|last| last.max(from + Duration::from_millis(1)));
-        self.astray = self.astray.filter(|_| is_full).and_then(next);
+    /// A page of it was found; behind `next` there may be more.
+    pub fn astray_found(&mut self, next: Option<TimerKey>) {
+        self.astray = next;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use baton_core::time::Time;
+    use baton_ports::journal::Handle;
+
     use super::*;
 
     fn now(wall: i64, steady: i64) -> Now {
@@ -98,15 +100,14 @@ mod tests {
     fn what_a_wrong_clock_put_to_sleep_is_looked_for_once_it_was_set_back() {
         let mut lookout = Lookout::default();
         assert!(lookout.asks(now(9_000, 10)));
-        assert_eq!(lookout.astray_from(), Some(Time::EPOCH), "it may have been before");
-        lookout.astray_found(Some(Time::from_ms(70)), true);
-        assert_eq!(lookout.astray_from(), Some(Time::from_ms(70)));
-        lookout.astray_found(Some(Time::from_ms(70)), true);
-        assert_eq!(lookout.astray_from(), Some(Time::from_ms(71)), "a full page of one instant does not hold it up");
-        lookout.astray_found(None, false);
+        assert_eq!(lookout.astray_after(), Some(TimerKey::FIRST), "it may have been before");
+        let next = TimerKey { at: Time::from_ms(70), handle: Handle(3) };
+        lookout.astray_found(Some(next));
+        assert_eq!(lookout.astray_after(), Some(next));
+        lookout.astray_found(None);
         lookout.asks(now(99_000, 20));
-        assert_eq!(lookout.astray_from(), None, "a step forward puts nothing to sleep");
+        assert_eq!(lookout.astray_after(), None, "a step forward puts nothing to sleep");
         lookout.asks(now(9_100, 30));
-        assert_eq!(lookout.astray_from(), Some(Time::EPOCH));
+        assert_eq!(lookout.astray_after(), Some(TimerKey::FIRST));
     }
 }

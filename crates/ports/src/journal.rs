@@ -55,6 +55,29 @@ pub type AggregateId = RunId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(pub i64);
 
+/// Most timers that one look at what a wrong clock put to sleep goes through.
+pub const TIMERS_MAX: usize = 4_096;
+
+/// The place of a timer among all: by its instant, then by whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimerKey {
+    pub at: Time,
+    pub handle: Handle,
+}
+
+impl TimerKey {
+    /// Before all others.
+    pub const FIRST: Self = Self { at: Time::EPOCH, handle: Handle(i64::MIN) };
+}
+
+/// A page of what a wrong clock put to sleep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AstrayPage {
+    pub found: Vec<AggregateId>,
+    /// Behind this timer there may be more.
+    pub next: Option<TimerKey>,
+}
+
 /// The right to append: valid until another process takes the aggregate over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ownership {
@@ -332,8 +355,9 @@ pub trait Journal: Send + Sync {
     -> Result<Vec<AggregateId>, Error>;
 
     /// Aggregates that nobody owns and that were put to sleep by a clock that has been set back since: their last entry lies
-    /// in the future, and so does the timer they sleep for. With their timers, earliest first, from `from` on.
-    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error>;
+    /// in the future, and so does the timer they sleep for. Up to `limit` of them, by their timers, earliest first, behind
+    /// `after`; no more than [`TIMERS_MAX`] timers are looked at.
+    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error>;
 
     /// Aggregates that this process owns and whose inbox has items that arrived from other processes; named until
     /// the items are consumed.

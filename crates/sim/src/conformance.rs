@@ -107,6 +107,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
         ownership::a_lease_is_judged_by_no_clock_that_can_be_set,
         ownership::who_lets_go_says_when_to_look_again,
         ownership::what_a_wrong_clock_put_to_sleep_is_found,
+        ownership::what_sleeps_for_one_instant_is_found_page_by_page,
     );
     check!(make;
         conversations::a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant,

@@ -28,8 +28,8 @@ use baton_ports::budget::{Budget, CostFilter, CostRow, Grown, Holder, ROWS_MAX, 
 use baton_ports::clock::Steady;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Snapshot,
-    Submit, Submitted,
+    AggregateId, Append, AstrayPage, Claimed, DeskItem, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId,
+    Snapshot, Submit, Submitted, TimerKey,
 };
 use baton_ports::read::{Read, RunFilter, RunHead};
 use baton_ports::records::{self, Op, Record, Records};
@@ -129,8 +129,8 @@ impl Journal for Store {
         Ok(self.with(|inner| inner.books.due(process, now, steady, limit)))
     }
 
-    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
-        Ok(self.with(|inner| inner.books.astray(now, from, limit)))
+    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error> {
+        Ok(self.with(|inner| inner.books.astray(now, after, limit)))
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

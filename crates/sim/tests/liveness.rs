@@ -19,8 +19,8 @@ use baton_engine::{Engine, Error as EngineError, Library, Options, Start};
 use baton_ports::budget::Tab;
 use baton_ports::clock::{Clock, Steady, SystemClock};
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, Error, Handle, InboxItem, Journal, LEASE, Lease, Ownership, ProcessId, Submit,
-    Submitted,
+    AggregateId, Append, AstrayPage, Claimed, Error, Handle, InboxItem, Journal, LEASE, Lease, Ownership, ProcessId,
+    Submit, Submitted, TimerKey,
 };
 use baton_ports::registry::Registry;
 use baton_ports::tools::{Checked, Performed, PermittedCall, Tools};
@@ -154,8 +154,8 @@ impl Journal for Ailing {
         self.ask(Asked::Due, self.store.due(process, now, steady, limit)).await
     }
 
-    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
-        self.store.astray(now, from, limit).await
+    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error> {
+        self.store.astray(now, after, limit).await
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

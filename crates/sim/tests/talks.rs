@@ -23,8 +23,8 @@ use baton_engine::{Engine, Library, Options};
 use baton_ports::clock::{Clock, Steady, SystemClock};
 use baton_ports::conversations::ConversationFilter;
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, Create, Error, Handle, InboxItem, Journal, Kind, Lease, Ownership, ProcessId, Submit,
-    Submitted,
+    AggregateId, Append, AstrayPage, Claimed, Create, Error, Handle, InboxItem, Journal, Kind, Lease, Ownership,
+    ProcessId, Submit, Submitted, TimerKey,
 };
 use baton_ports::read::{PAGE_MAX, Read};
 use baton_ports::registry::Registry;
@@ -146,8 +146,8 @@ impl Journal for Line {
         self.back(self.store.due(process, now, steady, limit).await).await
     }
 
-    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
-        self.store.astray(now, from, limit).await
+    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error> {
+        self.store.astray(now, after, limit).await
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

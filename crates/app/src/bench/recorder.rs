@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use baton_core::time::Time;
 use baton_ports::clock::Steady;
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit, Submitted,
+    AggregateId, Append, AstrayPage, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
+    Submitted, TimerKey,
 };
 
 /// What one run asked of its journal, in order.
@@ -95,8 +96,8 @@ impl Journal for Recorder {
         self.inner.due(process, now, steady, limit).await
     }
 
-    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
-        self.inner.astray(now, from, limit).await
+    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error> {
+        self.inner.astray(now, after, limit).await
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

@@ -75,12 +75,12 @@ async fn ask(inner: &Arc<Inner>, lookout: &mut Lookout, now: Now) -> Result<usiz
     for run in &nudged {
         inner.announce(run);
     }
-    if let Some(from) = lookout.astray_from().filter(|_| room > 0) {
-        let astray = inner.world.journal.astray(now.wall, from, room).await?;
-        for (_, run) in &astray {
+    if let Some(after) = lookout.astray_after().filter(|_| room > 0) {
+        let page = inner.world.journal.astray(now.wall, after, room).await?;
+        for run in &page.found {
             inner.announce(run);
         }
-        lookout.astray_found(astray.last().map(|(timer, _)| *timer), astray.len() >= room);
+        lookout.astray_found(page.next);
     }
     Ok(found)
 }

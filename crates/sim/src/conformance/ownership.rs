@@ -4,7 +4,7 @@ use std::time::Duration;
 use baton_core::run::Departure;
 use baton_core::time::Time;
 use baton_ports::clock::Steady;
-use baton_ports::journal::{AggregateId, Append, Error, Journal, LEASE, ProcessId, Submitted};
+use baton_ports::journal::{AggregateId, Append, AstrayPage, Error, Journal, LEASE, ProcessId, Submitted, TimerKey};
 use baton_ports::read::Read;
 use futures::future::join_all;
 
@@ -328,9 +328,31 @@ pub async fn what_a_wrong_clock_put_to_sleep_is_found(store: &(impl Journal + Re
         parked(store, run, process, timer).await;
     }
     let now = at(-1_000);
-    let found = store.astray(now, Time::EPOCH, 10).await.expect("reads");
-    assert_eq!(found, [(at(100), "soon".into()), (at(500), "late".into())]);
-    assert_eq!(store.astray(now, Time::EPOCH, 1).await.expect("reads").len(), 1);
-    assert_eq!(store.astray(now, at(101), 10).await.expect("reads").len(), 1);
-    assert_eq!(store.astray(at(0), Time::EPOCH, 10).await.expect("reads"), [], "no entry lies ahead");
+    let all = AstrayPage { found: vec!["soon".into(), "late".into()], next: None };
+    assert_eq!(store.astray(now, TimerKey::FIRST, 10).await.expect("reads"), all);
+    assert_eq!(astray_by(store, now, 1).await, ["soon", "late"]);
+    let none = AstrayPage { found: Vec::new(), next: None };
+    assert_eq!(store.astray(at(0), TimerKey::FIRST, 10).await.expect("reads"), none, "no entry lies ahead");
+}
+
+pub async fn what_sleeps_for_one_instant_is_found_page_by_page(store: &(impl Journal + Read)) {
+    let process = join(store).await;
+    let runs: Vec<String> = (0..7).map(|number| format!("run{number}")).collect();
+    for run in &runs {
+        parked(store, run, process, Some(at(100))).await;
+    }
+    let mut found = astray_by(store, at(-1_000), 2).await;
+    found.sort();
+    assert_eq!(found, runs, "each once");
+}
+
+/// What a wrong clock put to sleep, a page after another.
+async fn astray_by(store: &impl Journal, now: Time, limit: usize) -> Vec<String> {
+    let (mut after, mut found) = (Some(TimerKey::FIRST), Vec::new());
+    while let Some(key) = after {
+        let page = store.astray(now, key, limit).await.expect("reads");
+        found.extend(page.found.iter().map(ToString::to_string));
+        after = page.next;
+    }
+    found
 }

@@ -12,8 +12,9 @@ use baton_ports::budget::{Grown, Holder, Notice, Want};
 use baton_ports::clock::Steady;
 use baton_ports::conversations::ConversationHead;
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, Create, DeskItem, DeskKind, ENTRY_BYTES_MAX, Error, Handle, Head, INBOX_BYTES_MAX,
-    INBOX_ITEMS_MAX, InboxItem, Kind, LEASE, Lease, Ownership, ProcessId, Projection, Snapshot, Submit, Submitted,
+    AggregateId, Append, AstrayPage, Claimed, Create, DeskItem, DeskKind, ENTRY_BYTES_MAX, Error, Handle, Head,
+    INBOX_BYTES_MAX, INBOX_ITEMS_MAX, InboxItem, Kind, LEASE, Lease, Ownership, ProcessId, Projection, Snapshot,
+    Submit, Submitted, TimerKey,
 };
 use baton_ports::records::Op;
 
@@ -360,16 +361,18 @@ impl Books {
     }
 
     /// What nobody owns and a clock put to sleep that was set back since, with its timers in order.
-    pub fn astray(&self, now: Time, from: Time, limit: usize) -> Vec<(Time, AggregateId)> {
-        let astray = |aggregate: &Aggregate| {
-            let timer = aggregate.wake_at.filter(|at| aggregate.owner.is_none() && *at >= from.max(now))?;
+    pub fn astray(&self, now: Time, after: TimerKey, limit: usize) -> AstrayPage {
+        let astray = |(handle, aggregate): (usize, &Aggregate)| {
+            let timer = aggregate.wake_at.filter(|at| aggregate.owner.is_none() && *at >= now)?;
             let is_astray = aggregate.last_at.is_some_and(|last| last > now && last <= timer);
-            is_astray.then(|| (timer, aggregate.name.clone()))
+            let key = TimerKey { at: timer, handle: Handle(i64::try_from(handle + 1).unwrap_or(i64::MAX)) };
+            (is_astray && key > after).then(|| (key, aggregate.name.clone()))
         };
-        let mut found: Vec<_> = self.aggregates.iter().filter_map(astray).collect();
+        let mut found: Vec<_> = self.aggregates.iter().enumerate().filter_map(astray).collect();
         found.sort();
         found.truncate(limit);
-        found
+        let next = found.last().map(|(key, _)| *key).filter(|_| found.len() >= limit);
+        AstrayPage { found: found.into_iter().map(|(_, name)| name).collect(), next }
     }
 
     /// What this incarnation owns.

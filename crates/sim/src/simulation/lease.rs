@@ -114,17 +114,16 @@ impl Simulation<'_> {
         for run in self.books.nudged(id, DUE_MAX + waiting) {
             self.announce(process, &run);
         }
-        if let Some(from) = self.processes[process].lookout.astray_from().filter(|_| room > 0) {
-            let astray = self.books.astray(now.wall, from, room);
-            for (_, run) in &astray {
+        if let Some(after) = self.processes[process].lookout.astray_after().filter(|_| room > 0) {
+            let page = self.books.astray(now.wall, after, room);
+            for run in &page.found {
                 tell!(self, "p{process} finds that {run} was put to sleep by a wrong clock");
                 self.announce(process, run);
             }
-            let last = astray.last().map(|(timer, _)| *timer);
-            self.processes[process].lookout.astray_found(last, astray.len() >= room);
+            self.processes[process].lookout.astray_found(page.next);
         }
         self.processes[process].lookout.answered();
-        let has_more = self.processes[process].lookout.astray_from().is_some()
+        let has_more = self.processes[process].lookout.astray_after().is_some()
             || room == 0 && !self.books.due(id, now.wall, now.for_leases(), 1).is_empty();
         if has_more {
             self.poll_soon(process);

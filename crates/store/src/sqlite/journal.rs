@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use baton_core::time::Time;
 use baton_ports::clock::Steady;
 use baton_ports::journal::{
-    AggregateId, Append, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit, Submitted,
+    AggregateId, Append, AstrayPage, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
+    Submitted, TimerKey,
 };
 
 use super::append::Prepared;
@@ -86,8 +87,8 @@ impl Journal for Store {
         self.read(move |connection| ownership::due(connection, &owners, process, (now, steady), limit)).await
     }
 
-    async fn astray(&self, now: Time, from: Time, limit: usize) -> Result<Vec<(Time, AggregateId)>, Error> {
-        self.read(move |connection| ownership::astray(connection, now, from, limit)).await
+    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error> {
+        self.read(move |connection| ownership::astray(connection, now, after, limit)).await
     }
 
     async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {

@@ -8,7 +8,8 @@ use baton_core::run::Departure;
 use baton_core::time::Time;
 use baton_ports::clock::Steady;
 use baton_ports::journal::{
-    AggregateId, Claimed, Error, Handle, InboxItem, LEASE, Lease, Ownership, ProcessId, Snapshot,
+    AggregateId, AstrayPage, Claimed, Error, Handle, InboxItem, LEASE, Lease, Ownership, ProcessId, Snapshot,
+    TIMERS_MAX, TimerKey,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -270,22 +271,33 @@ pub(super) fn nudged(connection: &Connection, process: ProcessId, limit: usize) 
 pub(super) fn astray(
     connection: &Connection,
     now: Time,
-    from: Time,
+    after: TimerKey,
     limit: usize,
-) -> rusqlite::Result<Vec<(Time, AggregateId)>> {
-    let mut query = connection.prepare_cached(&numbered(ASTRAY))?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = query.query_map([from.max(now).as_ms(), now.as_ms(), limit], |row| {
-        Ok((codec::time(row, 0)?, row.get::<_, String>(1)?.into()))
-    })?;
-    found.collect()
+) -> rusqlite::Result<AstrayPage> {
+    // What is due by now is found as such.
+    let after = after.max(TimerKey { at: now, handle: Handle(i64::MIN) });
+    let mut query = connection.prepare_cached(&numbered(LAST_ENTRIES))?;
+    let mut rows = query.query((after.at.as_ms(), after.handle.0, TIMERS_MAX))?;
+    let (mut page, mut looked_at) = (AstrayPage { found: Vec::new(), next: None }, 0);
+    while let Some(row) = rows.next()? {
+        let (timer, last_at) = (codec::time(row, 0)?, row.get::<_, Option<i64>>(2)?.map(Time::from_ms));
+        // A timer that was set by the clock of the last entry lies behind it; one that has been put right lies before.
+        if last_at.is_some_and(|last| last > now && last <= timer) {
+            page.found.push(row.get::<_, String>(3)?.into());
+        }
+        looked_at += 1;
+        if looked_at >= TIMERS_MAX || page.found.len() >= limit {
+            page.next = Some(TimerKey { at: timer, handle: Handle(row.get(1)?) });
+            break;
+        }
+    }
+    Ok(page)
 }
 
-/// A timer that was set by the clock of the last entry lies behind it; one that has been put right lies before.
-const ASTRAY: &str = "SELECT wake_at, name FROM aggregate \
-     WHERE owner IS NULL AND wake_at IS NOT NULL AND wake_at >= $1 AND EXISTS (SELECT 1 FROM journal \
-     WHERE aggregate = aggregate.id AND journal.seq = aggregate.seq AND at > $2 AND at <= aggregate.wake_at) \
-     ORDER BY wake_at LIMIT $3";
+/// Timers of what sleeps, with when its last entry was written.
+pub(super) const LAST_ENTRIES: &str = "SELECT wake_at, id, (SELECT at FROM journal \
+     WHERE aggregate = aggregate.id AND journal.seq = aggregate.seq), name FROM aggregate \
+     WHERE owner IS NULL AND wake_at IS NOT NULL AND (wake_at, id) > ($1, $2) ORDER BY wake_at, id LIMIT $3";
 
 const OWNED: &str = "SELECT id, name FROM aggregate WHERE owner = $1 AND owner IS NOT NULL LIMIT $2";
 const CALLED: &str = "SELECT id, name FROM aggregate WHERE owner IS NULL AND called = 1 LIMIT $1";

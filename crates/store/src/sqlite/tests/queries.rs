@@ -44,6 +44,16 @@ async fn looking_for_work_uses_an_index_and_scans_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_wrong_clock_put_to_sleep_is_looked_for_along_the_timers() {
+    let database = Database::new();
+    drop(database.open());
+    let connection = connection::reader(&database.path, 1 << 20).unwrap();
+    let plan = plan(&connection, ownership::LAST_ENTRIES);
+    assert!(plan[0].starts_with("SEARCH aggregate USING INDEX aggregate_timers"), "{plan:?}");
+    assert!(plan.iter().all(|step| !step.contains("SCAN") && !step.contains("B-TREE")), "{plan:?}");
+}
+
+#[tokio::test]
 async fn lists_use_the_narrowest_index() {
     let database = Database::new();
     drop(database.open());
