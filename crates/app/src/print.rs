@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use baton_ports::health::StoreOutage;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -33,9 +34,14 @@ pub fn note(text: impl Display) {
 }
 
 pub fn error(error: &anyhow::Error) {
-    let bracket = error.downcast_ref::<Misuse>().map(Misuse::bracket).unwrap_or_default();
+    let outage = error.downcast_ref::<StoreOutage>();
+    let bracket = match outage {
+        Some(outage) => format!("[{}]", outage.code()),
+        None => error.downcast_ref::<Misuse>().map(Misuse::bracket).unwrap_or_default(),
+    };
+    let hint = outage.map(|outage| format!("\n  hint: {}", outage.hint())).unwrap_or_default();
     let word = if is_colourful(&std::io::stderr()) { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
-    let _ = writeln!(std::io::stderr(), "{word}{bracket}: {error:#}");
+    let _ = writeln!(std::io::stderr(), "{word}{bracket}: {error:#}{hint}");
 }
 
 /// `1 model`, `2 models`.

@@ -151,6 +151,12 @@ impl Project {
         self.root.join(&self.settings.database)
     }
 
+    /// Whether there is a database, or was one: opening it then says that it is gone, and nothing is taken for empty.
+    pub fn has_database(&self) -> bool {
+        let file = self.database();
+        file.exists() || baton_store::sqlite::has_been(&file)
+    }
+
     /// How this project is named on a command line: `baton`, or `baton -C FOLDER`.
     pub fn command(&self) -> String {
         match self.root.to_str() {

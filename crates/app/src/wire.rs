@@ -102,6 +102,7 @@ impl System {
         }
         let store = Store::open(database, sqlite::Options::default()).map_err(|error| match error {
             Error::Unopenable { reason } => anyhow::anyhow!("the database cannot be opened for writing: {reason}"),
+            Error::Outage(outage) => outage.into(),
             other => other.into(),
         })?;
         Self::over(project, store)
@@ -360,7 +361,7 @@ pub fn catalog_of(tools: &dyn Tools, tenant: Option<&TenantId>, agents: BTreeMap
 /// tools of Composio where it uses some: they are kept in the database, which is then made.
 pub async fn known(project: &Project) -> anyhow::Result<Catalog> {
     let uses_composio = !project.settings.tools.composio.toolkits.is_empty();
-    if !project.database().exists() && !uses_composio {
+    if !project.has_database() && !uses_composio {
         return catalog(project);
     }
     let mut system = System::open(project)?;

@@ -32,7 +32,7 @@ pub enum Error {
     #[error(transparent)]
     Unfinished(Box<Unfinished>),
     /// An entry or item cannot be written down or read back.
-    #[error("an entry cannot be encoded: {0}")]
+    #[error("an entry cannot be written down or read back: {0}")]
     Encoding(#[from] serde_json::Error),
 }
 

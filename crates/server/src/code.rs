@@ -53,11 +53,12 @@ pub const SIGNATURE_INVALID: &str = "SIGNATURE_INVALID";
 pub const OVERLOADED: &str = "OVERLOADED";
 pub const STORE_UNAVAILABLE: &str = "STORE_UNAVAILABLE";
 pub use baton_ports::health::{STORE_DAMAGED, STORE_MOVED};
+pub const JOURNAL_UNREADABLE: &str = "JOURNAL_UNREADABLE";
 pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 56] = [
+pub const ALL: [(&str, &str); 57] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -112,6 +113,7 @@ pub const ALL: [(&str, &str); 56] = [
     (STORE_UNAVAILABLE, "the store does not answer"),
     (STORE_DAMAGED, "the database is damaged, and nothing more is acknowledged"),
     (STORE_MOVED, "the database's files were taken away, and nothing more is acknowledged"),
+    (JOURNAL_UNREADABLE, "what the journal holds of a run cannot be read back"),
     (STOPPING, "the server is stopping"),
     (INTERNAL_ERROR, "something failed that should not"),
 ];

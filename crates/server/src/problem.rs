@@ -129,6 +129,15 @@ impl Problem {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, said::INTERNAL_ERROR, "something here failed; the log says what")
     }
 
+    /// What the journal holds is damaged, or a newer program's. It is kept as it is.
+    fn unreadable(error: &dyn std::fmt::Display) -> Self {
+        tracing::error!(%error, "a journal cannot be read back");
+        let detail = "what the journal holds of this cannot be read back; it is kept as it is";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, said::JOURNAL_UNREADABLE, detail).hint(
+            "`baton verify` says what is damaged; use the program that wrote it if that is newer, or restore a backup",
+        )
+    }
+
     /// The store cannot be asked now.
     fn unavailable(retry_after: Option<Duration>) -> Self {
         let detail = "the store does not answer at the moment; nothing was acknowledged, so try again";
@@ -344,8 +353,8 @@ impl From<journal::Error> for Problem {
             journal::Error::LeaseLost { .. }
             | journal::Error::LeaseEnded { .. }
             | journal::Error::WrongSequence { .. }
-            | journal::Error::Corrupt { .. }
             | journal::Error::Unopenable { .. } => Self::broken("the store failed", &error),
+            journal::Error::Corrupt { .. } => Self::unreadable(&error),
         }
     }
 }
@@ -460,7 +469,8 @@ impl From<baton_engine::Error> for Problem {
                 }
             }
             Error::Records(records::Error::Outage(outage)) => Self::outage(&outage),
-            Error::Records(_) | Error::Encoding(_) | Error::Unfinished(_) => Self::broken("the engine failed", &error),
+            Error::Encoding(_) => Self::unreadable(&error),
+            Error::Records(_) | Error::Unfinished(_) => Self::broken("the engine failed", &error),
         }
     }
 }

@@ -192,8 +192,11 @@ struct Gate {
 
 struct Pass {
     call: Call,
-    became: Option<(Arc<Mutex<Vec<&'static str>>>, Arc<Notify>)>,
+    became: Option<Became>,
 }
+
+/// What became of a gate's permits, in order, and whoever waits for the next.
+type Became = (Arc<Mutex<Vec<&'static str>>>, Arc<Notify>);
 
 impl Pass {
     fn becomes(&mut self, what: &'static str) {

@@ -49,7 +49,7 @@ use rusqlite::Connection;
 pub use check::{Depth, check};
 use connection::Place;
 pub use create::has_been;
-use health::Health;
+use health::{Health, OpenError};
 use owners::Owners;
 pub use plain::PlainLog;
 use queue::Queue;
@@ -102,17 +102,18 @@ impl Store {
     /// must exist; beside the file come its log (`-wal`, `-shm`) and, once a process joins, a folder `.owners`.
     ///
     /// # Errors
-    /// [`Error::Unopenable`], naming the file and the reason: no folder, no leave, another program's file, a layout
+    /// [`Error::Outage`] where the file is damaged; else [`Error::Unopenable`]. Both name the file and the reason: no folder, no leave, another program's file, a layout
     /// newer than this program, an empty file, no file where one has been.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let path = path.as_ref();
-        let unopenable = |reason: String| Error::Unopenable { reason: format!("`{}`: {reason}", path.display()) };
+        let unopenable = |error: OpenError| error.of(path);
         create::ensure(path).map_err(unopenable)?;
         let owners = Owners::beside(path);
         // A process that changes its folder, or whose folder is moved, still means the same file.
-        let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string()))?;
+        let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string().into()))?;
         let health = Arc::new(Health::of(path));
-        let readers = Readers::start(path, options.readers, Arc::clone(&health)).map_err(unopenable)?;
+        let readers = Readers::start(path, options.readers, Arc::clone(&health));
+        let readers = readers.map_err(|error| unopenable(error.into()))?;
         Self::start(&Place::File(path.to_owned()), owners, health, Some(readers), &options).map_err(unopenable)
     }
 
@@ -123,15 +124,15 @@ impl Store {
     /// As of [`Store::open`]; [`Error::Unopenable`] also for a layout older than this program, and where there is no file.
     pub fn open_to_look(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let path = path.as_ref();
-        let unopenable = |reason: String| Error::Unopenable { reason: format!("`{}`: {reason}", path.display()) };
-        create::not_gone(path).and_then(|()| create::not_empty(path)).map_err(unopenable)?;
+        let unopenable = |error: OpenError| error.of(path);
+        create::not_gone(path).and_then(|()| create::not_empty(path)).map_err(|error| unopenable(error.into()))?;
         let owners = Owners::beside(path);
-        let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string()))?;
+        let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string().into()))?;
         let health = Arc::new(Health::of(path));
-        let readers = Readers::start(path, options.readers, Arc::clone(&health)).map_err(unopenable)?;
+        let readers = Readers::start(path, options.readers, Arc::clone(&health));
+        let readers = readers.map_err(|error| unopenable(error.into()))?;
         // The writer's connection cannot write either.
-        let connection =
-            connection::reader(path, options.cache_bytes).map_err(|error| unopenable(error.to_string()))?;
+        let connection = connection::reader(path, options.cache_bytes).map_err(|error| unopenable(error.into()))?;
         migrations::is_newest(&connection).map_err(unopenable)?;
         let place = Place::File(path.to_owned());
         Self::over(connection, &place, owners, health, Some(readers), &options).map_err(unopenable)
@@ -144,7 +145,7 @@ impl Store {
     pub fn in_memory(options: Options) -> Result<Self, Error> {
         let health = Arc::new(Health::in_memory());
         Self::start(&Place::Memory, Owners::in_memory(), health, None, &options)
-            .map_err(|reason| Error::Unopenable { reason })
+            .map_err(|error| Error::Unopenable { reason: error.to_string() })
     }
 
     fn start(
@@ -153,13 +154,13 @@ impl Store {
         health: Arc<Health>,
         readers: Option<Readers>,
         options: &Options,
-    ) -> Result<Self, String> {
-        let mut connection = place.writer(options.cache_bytes).map_err(|error| error.to_string())?;
+    ) -> Result<Self, OpenError> {
+        let mut connection = place.writer(options.cache_bytes)?;
         // What is not ours is left as it is, its log included.
         migrations::recognise(&connection)?;
-        place.make_durable(&connection).map_err(|error| error.to_string())?;
+        place.make_durable(&connection)?;
         migrations::run(&mut connection)?;
-        limit(&connection, options.bytes_max).map_err(|error| error.to_string())?;
+        limit(&connection, options.bytes_max)?;
         Self::over(connection, place, owners, health, readers, options)
     }
 
@@ -171,7 +172,7 @@ impl Store {
         health: Arc<Health>,
         readers: Option<Readers>,
         options: &Options,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, OpenError> {
         let owners = Arc::new(owners);
         let queue = Queue::new(options.waiting_max, options.waiting_bytes_max);
         let writer = Writer::start(connection, Arc::clone(&owners), Arc::clone(&health), queue)?;

@@ -26,7 +26,7 @@ pub async fn run(folder: &Path, args: Agents) -> anyhow::Result<Exit> {
 
 /// The project's agents with those registered, and how each has done. Looking makes no database.
 async fn known(project: &Project) -> anyhow::Result<(BTreeMap<String, Agent>, BTreeMap<String, Health>)> {
-    if !project.database().exists() {
+    if !project.has_database() {
         return Ok((project.agents.clone(), BTreeMap::new()));
     }
     let mut system = System::open(project)?;
@@ -122,7 +122,7 @@ async fn register(project: &Project, file: &Path) -> anyhow::Result<Exit> {
 }
 
 async fn remove(project: &Project, name: &str) -> anyhow::Result<Exit> {
-    let was_there = match project.database().exists() {
+    let was_there = match project.has_database() {
         true => {
             let system = System::open(project)?;
             system.roster.remove(&system.tenant, name, system.clock.now()).await?

@@ -39,7 +39,7 @@ impl Trail {
             Some(name) => TenantId::parse(name).map_err(|error| Misuse::new(error.to_string()))?,
             None => project.tenant()?,
         };
-        let system = if project.database().exists() { Some(System::open(project)?) } else { None };
+        let system = if project.has_database() { Some(System::open(project)?) } else { None };
         Ok(Self { tenant, system })
     }
 }

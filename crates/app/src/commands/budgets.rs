@@ -22,7 +22,7 @@ pub async fn run(folder: &Path, args: &Budgets) -> anyhow::Result<Exit> {
     let now = SystemClock.now();
     let tenant = project.tenant()?;
     // Looking makes no database where nothing has run.
-    let rows = match project.database().exists() {
+    let rows = match project.has_database() {
         true => {
             let system = System::open(&project)?;
             system.settings.take_in().await?;

@@ -46,7 +46,7 @@ fn days_ago(days: u32) -> String {
 
 /// Looking makes no database where nothing has run.
 async fn read(project: &Project, filter: CostFilter) -> anyhow::Result<Vec<CostRow>> {
-    if !project.database().exists() {
+    if !project.has_database() {
         return Ok(Vec::new());
     }
     Ok(System::open(project)?.store.costs(filter).await?)

@@ -25,7 +25,7 @@ pub async fn run(folder: &Path, args: Desk) -> anyhow::Result<Exit> {
 
 /// All open items, oldest first. Looking makes no database where nothing has run.
 pub async fn open(project: &Project) -> anyhow::Result<Vec<DeskItem>> {
-    if !project.database().exists() {
+    if !project.has_database() {
         return Ok(Vec::new());
     }
     let system = System::open(project)?;

@@ -99,7 +99,7 @@ async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Resu
 
 async fn list(project: &Project, as_json: bool, now: Time) -> anyhow::Result<Exit> {
     // Looking makes no database where nothing has run.
-    let keys = match project.database().exists() {
+    let keys = match project.has_database() {
         true => {
             let system = System::open(project)?;
             system.store.all(&system.tenant).await?

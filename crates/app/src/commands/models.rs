@@ -71,7 +71,7 @@ impl Known {
 
 /// The project's database, where it has one: looking makes none.
 fn store(project: &Project) -> anyhow::Result<Option<Store>> {
-    if !project.database().exists() {
+    if !project.has_database() {
         return Ok(None);
     }
     System::open(project).map(|system| Some(system.store))

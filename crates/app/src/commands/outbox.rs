@@ -25,7 +25,7 @@ pub async fn run(folder: &Path, args: Outbox) -> anyhow::Result<Exit> {
 
 /// Looking makes no database where nothing has run.
 async fn read(project: &Project, most: usize, is_wanted: impl Fn(&Message) -> bool) -> anyhow::Result<Vec<Message>> {
-    if !project.database().exists() {
+    if !project.has_database() {
         return Ok(Vec::new());
     }
     let system = System::open(project)?;

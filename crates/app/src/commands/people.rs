@@ -27,7 +27,7 @@ pub async fn run(folder: &Path, args: People) -> anyhow::Result<Exit> {
 
 async fn list(project: &Project, as_json: bool) -> anyhow::Result<Exit> {
     // Looking makes no database where nothing has run.
-    let desk = match project.database().exists() {
+    let desk = match project.has_database() {
         true => {
             let system = System::open(project)?;
             Desks::default().look(&system.store, &system.tenant).await?

@@ -20,7 +20,7 @@ pub async fn run(folder: &Path, args: Tenants) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
     let now = SystemClock.now();
     if let Tenants::List { json } = args
-        && !project.database().exists()
+        && !project.has_database()
     {
         // Looking makes no database where nothing has run.
         tell(&[], json);

@@ -44,7 +44,7 @@ pub async fn run(folder: &Path, args: Tools) -> anyhow::Result<Exit> {
 
 /// The tools of the project's tenant. Looking makes no database, but where the actions of Composio are kept in it.
 async fn registry(project: &Project) -> anyhow::Result<(Arc<Registry>, TenantId)> {
-    if project.settings.tools.composio.toolkits.is_empty() && !project.database().exists() {
+    if project.settings.tools.composio.toolkits.is_empty() && !project.has_database() {
         let system = System::over(project, Store::in_memory(Options::default())?)?;
         return Ok((system.tools, system.tenant));
     }

@@ -33,7 +33,7 @@ pub async fn run(folder: &Path, args: Verify) -> anyhow::Result<Exit> {
         found.note("database", None, damage);
     }
     // Opening says why a missing file is refused where one has been; nothing is made where nothing has run.
-    if can_be_opened && (file.exists() || sqlite::has_been(&file)) {
+    if can_be_opened && project.has_database() {
         // Not the whole project: settings that cannot be used are no finding here.
         match Store::open_to_look(&file, sqlite::Options::default()) {
             Ok(store) => found.look(&store).await,

@@ -28,7 +28,7 @@ pub async fn run(folder: &Path, args: Workflows) -> anyhow::Result<Exit> {
 /// The versions of a workflow, newest first, with the system that keeps them. Looking makes no database where nothing was
 /// saved.
 async fn saved(project: &Project, name: &str) -> anyhow::Result<Option<(System, Vec<Version>)>> {
-    if !project.database().exists() {
+    if !project.has_database() {
         return Ok(None);
     }
     let system = System::open(project)?;

@@ -108,6 +108,33 @@ fn doctor_and_verify_find_a_lost_page_and_say_the_way_out() {
 }
 
 #[test]
+fn a_file_that_is_no_database_any_more_is_damaged_for_every_command() {
+    let place = place();
+    lived_in(&place, 1);
+    fs::write(database(&place), "no database".repeat(1_000)).expect("is overwritten");
+    let commands: [&[&str]; 3] = [&["serve", "--listen", "127.0.0.1:0"], &["run", "note"], &["runs", "list"]];
+    for command in commands {
+        place.baton(command).ends(1).warns("error[STORE_DAMAGED]").warns("baton.db").warns("restore the newest backup");
+    }
+}
+
+#[test]
+fn a_run_whose_entry_is_no_entry_is_said_to_be_unreadable() {
+    let place = place();
+    let key = lived_in(&place, 1);
+    let raw = rusqlite::Connection::open(database(&place)).expect("opens");
+    let changed = raw.execute("UPDATE journal SET payload = zeroblob(length(payload))", []).expect("is taken");
+    assert!(changed > 0);
+    let run: String =
+        raw.query_row("SELECT name FROM aggregate WHERE kind = 'run'", [], |row| row.get(0)).expect("a run");
+    drop(raw);
+    let server = Server::start(&place);
+    let body = server.ask(&format!("GET /api/v1/executions/{run}"), &key, "", &Value::Null).ends(500);
+    assert_eq!(body["code"], "JOURNAL_UNREADABLE", "{body}");
+    assert!(body["hint"].as_str().is_some_and(|hint| hint.contains("baton verify")), "{body}");
+}
+
+#[test]
 fn verify_finds_what_does_not_agree_with_its_journal() {
     let place = place();
     lived_in(&place, 3);
@@ -165,6 +192,20 @@ fn an_empty_or_missing_file_is_not_taken_for_a_new_database_where_one_has_been()
     fs::remove_file(database(&place)).expect("is removed");
     place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(1).warns("the file is gone").warns("baton.db.owners");
     place.baton(&["doctor"]).ends(1).says("fail database").says("the file is gone");
+    let looks: [&[&str]; 9] = [
+        &["runs", "list"],
+        &["outbox", "list"],
+        &["budgets"],
+        &["keys", "list"],
+        &["audit", "list"],
+        &["costs"],
+        &["people", "list"],
+        &["tenants", "list"],
+        &["workflows", "versions", "note"],
+    ];
+    for look in looks {
+        place.baton(look).ends(1).warns("the file is gone");
+    }
     assert!(!database(&place).exists());
     // Beginning anew is one clear act.
     fs::remove_dir_all(place.path().join(".baton")).expect("is removed");

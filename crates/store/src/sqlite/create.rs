@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
 
+use super::health::OpenError;
 use super::{connection, migrations};
 
 /// Whether what lies beside a database's file shows that there has been one.
@@ -22,12 +23,12 @@ pub fn has_been(database: &Path) -> bool {
 ///
 /// # Errors
 /// An empty file, and a file that is missing where one has been: what was in it would be taken for nothing.
-pub(super) fn ensure(database: &Path) -> Result<(), String> {
+pub(super) fn ensure(database: &Path) -> Result<(), OpenError> {
     match fs::metadata(database) {
-        Ok(_) => not_empty(database),
+        Ok(_) => Ok(not_empty(database)?),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             not_gone(database)?;
-            make(database).map_err(|reason| format!("it cannot be made: {reason}"))
+            make(database).map_err(|reason| OpenError::Other(format!("it cannot be made: {reason}")))
         }
         // Whoever opens it says why.
         Err(_) => Ok(()),
@@ -101,7 +102,7 @@ fn lay_out(new: &Path) -> Result<(), String> {
     connection.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
     // From its first page on: it can give pages back a few at a time.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
-    migrations::run(&mut connection)?;
+    migrations::run(&mut connection).map_err(|error| error.to_string())?;
     connection::keep_log(&connection).map_err(failed)?;
     connection.close().map_err(|(_, error)| error.to_string())?;
     File::open(new).and_then(|file| file.sync_all()).map_err(|error| error.to_string())
@@ -148,7 +149,7 @@ mod tests {
     fn an_empty_file_is_refused_and_left_as_it_is() {
         let (_folder, database) = folder();
         fs::write(&database, "").unwrap();
-        let refused = ensure(&database).unwrap_err();
+        let refused = ensure(&database).unwrap_err().to_string();
         assert!(refused.contains("0 bytes") && refused.contains("remove the file"), "{refused}");
         assert_eq!(fs::metadata(&database).unwrap().len(), 0);
     }
@@ -163,7 +164,7 @@ mod tests {
             } else {
                 fs::write(&trace, "frames").unwrap()
             }
-            let refused = ensure(&database).unwrap_err();
+            let refused = ensure(&database).unwrap_err().to_string();
             assert!(refused.contains(&format!("baton.db{end}")), "{refused}");
             assert!(!database.exists() && trace.exists());
         }

@@ -4,13 +4,16 @@
 //! Damage is met by whoever reads or writes. Whether the files are in their place is looked at by the writer before it
 //! answers a group: three `stat`s a commit, some microseconds beside a sync of the disk.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::{fmt, fs};
 
 use baton_ports::health::StoreOutage;
+use baton_ports::journal::Error;
 use rusqlite::{ErrorCode, ffi};
+
+use super::create::has_been;
 
 /// What all of a store's threads share.
 pub(super) struct Health {
@@ -132,6 +135,53 @@ impl Identity {
     #[cfg(not(unix))]
     fn of(_about: &fs::Metadata) -> Self {
         Self {}
+    }
+}
+
+/// Why a database cannot be opened.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum OpenError {
+    Outage(StoreOutage),
+    /// What lies there is not SQLite's.
+    NotDatabase(String),
+    Other(String),
+}
+
+impl OpenError {
+    /// As it is told of this file. One that Baton wrote once and that is no database now is damaged.
+    pub(super) fn of(self, database: &Path) -> Error {
+        let named = |reason: String| format!("`{}`: {reason}", database.display());
+        match self {
+            Self::Outage(StoreOutage::Damaged { reason }) => StoreOutage::Damaged { reason: named(reason) }.into(),
+            Self::NotDatabase(reason) if has_been(database) => StoreOutage::Damaged { reason: named(reason) }.into(),
+            Self::Outage(outage) => outage.into(),
+            Self::NotDatabase(reason) | Self::Other(reason) => Error::Unopenable { reason: named(reason) },
+        }
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Outage(outage) => outage.fmt(f),
+            Self::NotDatabase(reason) | Self::Other(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        match outage_of(&error) {
+            _ if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => Self::NotDatabase(error.to_string()),
+            Some(outage) => Self::Outage(outage),
+            None => Self::Other(error.to_string()),
+        }
+    }
+}
+
+impl From<String> for OpenError {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
     }
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::audit;
+use super::health::OpenError;
 
 /// Each brings the layout one version further; what has been released never changes.
 const STEPS: [Step; 22] = [
@@ -54,56 +55,52 @@ const APPLICATION: i32 = 0x4241_544E;
 
 /// The layout of a database that is ours or new, or why it cannot be used. Looks at one instant: another process may be
 /// making it at this moment.
-pub(super) fn recognise(connection: &Connection) -> Result<u32, String> {
-    let instant = connection.unchecked_transaction().map_err(|error| error.to_string())?;
-    layout(&instant)
+pub(super) fn recognise(connection: &Connection) -> Result<u32, OpenError> {
+    layout(&*connection.unchecked_transaction()?)
 }
 
 /// # Errors
 /// Why it cannot be used as it is: it is another program's, or its layout is not the newest.
-pub(super) fn is_newest(connection: &Connection) -> Result<(), String> {
+pub(super) fn is_newest(connection: &Connection) -> Result<(), OpenError> {
     let found = recognise(connection)?;
     if found == LAYOUT {
         return Ok(());
     }
-    Err(format!(
+    Err(OpenError::Other(format!(
         "its layout is version {found}, an older program's, and this one looks only at version {LAYOUT}. Let the program that \
          wrote it look; or let this one upgrade it first, or a copy of it, as `baton doctor` does: older programs cannot use \
          it any more then"
-    ))
+    )))
 }
 
 /// Migrates, or says why this database cannot be used.
-pub(super) fn run(connection: &mut Connection) -> Result<(), String> {
-    let failed = |error: rusqlite::Error| error.to_string();
+pub(super) fn run(connection: &mut Connection) -> Result<(), OpenError> {
     if recognise(connection)? == LAYOUT {
         return Ok(());
     }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have migrated while this one waited for the lock.
     let found = layout(&transaction)?;
     for step in STEPS.iter().skip(found as usize) {
-        step.take(&transaction).map_err(failed)?;
+        step.take(&transaction)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-    transaction.pragma_update(None, "user_version", LAYOUT).map_err(failed)?;
-    transaction.commit().map_err(failed)
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", LAYOUT)?;
+    Ok(transaction.commit()?)
 }
 
-fn layout(connection: &Connection) -> Result<u32, String> {
-    let failed = |error: rusqlite::Error| error.to_string();
-    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
-    let tables: u32 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+fn layout(connection: &Connection) -> Result<u32, OpenError> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let found: u32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     if application != APPLICATION && (tables > 0 || found > 0) {
-        return Err("it is another program's SQLite database; name a new file".into());
+        return Err(OpenError::Other("it is another program's SQLite database; name a new file".into()));
     }
     if found > LAYOUT {
-        return Err(format!(
+        return Err(OpenError::Other(format!(
             "its layout is version {found} and this program knows versions up to {LAYOUT}; use the newer program that \
              wrote it, or restore a backup made before it was upgraded"
-        ));
+        )));
     }
     Ok(found)
 }
@@ -163,6 +160,7 @@ mod tests {
         run(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", LAYOUT + 7).unwrap();
         let refused = run(&mut connection).unwrap_err();
+        let OpenError::Other(refused) = refused else { panic!("{refused:?}") };
         assert!(refused.contains(&format!("version {}", LAYOUT + 7)), "{refused}");
         assert!(refused.contains(&format!("up to {LAYOUT};")), "{refused}");
     }
@@ -171,7 +169,11 @@ mod tests {
     fn another_programs_database_is_left_alone() {
         let mut connection = database();
         connection.execute_batch("CREATE TABLE theirs (a)").unwrap();
-        assert!(run(&mut connection).unwrap_err().contains("another program's"));
+        let refused = run(&mut connection);
+        assert!(
+            matches!(&refused, Err(OpenError::Other(reason)) if reason.contains("another program's")),
+            "{refused:?}"
+        );
         let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 1);
     }

@@ -76,7 +76,7 @@ fn inputs(args: &cli::Roi, days: u32) -> anyhow::Result<Inputs> {
 /// What models and tools cost in the period, and how many model calls there were. Looking makes no database where nothing
 /// has run.
 async fn recorded(project: &Project, from: &str, to: &str) -> anyhow::Result<(Recorded, u64)> {
-    if !project.database().exists() {
+    if !project.has_database() {
         return Ok((Recorded::default(), 0));
     }
     let (system, tenant) = (System::open(project)?, project.tenant()?);

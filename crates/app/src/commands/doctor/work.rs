@@ -52,7 +52,7 @@ pub async fn pages(project: &Project, depth: Depth) -> Option<Check> {
 
 pub async fn checks(project: &Project) -> Vec<Check> {
     let file = project.database();
-    if !file.exists() && !sqlite::has_been(&file) {
+    if !project.has_database() {
         return vec![not_made(&file)];
     }
     let system = match System::open(project) {

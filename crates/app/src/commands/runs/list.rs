@@ -14,7 +14,7 @@ use crate::{Exit, Misuse, print};
 
 pub async fn run(project: &Project, args: &RunsList) -> anyhow::Result<Exit> {
     let state = args.state.as_deref().map(state).transpose()?;
-    let has_run = project.database().exists();
+    let has_run = project.has_database();
     let heads = if has_run { heads(&record::system(project)?, args, state).await? } else { Vec::new() };
     if args.json {
         print::pretty(&heads.iter().map(RunHead::as_json).collect());

@@ -50,7 +50,7 @@ impl Record {
 /// The project's system, where it has one: a folder in which nothing has run gets no database from looking.
 pub fn system(project: &Project) -> anyhow::Result<System> {
     let file = project.database();
-    if !file.exists() {
+    if !project.has_database() {
         return Err(Misuse::new(format!("nothing has run here: there is no {}", shown(&file)))
             .hint("`-C FOLDER` names the project; `baton run WORKFLOW` begins a run")
             .into());

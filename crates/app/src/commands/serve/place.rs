@@ -10,7 +10,7 @@ use crate::project::{Project, shown};
 pub fn check(folder: &Path, init: bool) -> anyhow::Result<()> {
     if folder.is_dir() {
         let project = Project::open(folder)?;
-        if project.is_there() || project.database().exists() {
+        if project.is_there() || project.has_database() {
             return Ok(());
         }
         if !init {

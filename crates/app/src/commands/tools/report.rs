@@ -15,7 +15,7 @@ pub async fn run(project: &Project, args: &ToolsReport) -> anyhow::Result<()> {
     let zone = project.settings.zone(&tenant);
     let week = args.week.unwrap_or_else(|| Week::before(SystemClock.now(), &zone));
     // Looking makes no database where nothing has run.
-    let system = project.database().exists().then(|| System::open(project)).transpose()?;
+    let system = project.has_database().then(|| System::open(project)).transpose()?;
     let (registry, _) = super::registry(project).await?;
     let audit = system.as_ref().map(|system| &system.store as &dyn Audit);
     let report = Report::read(audit, &*registry, tenant, (week, zone)).await?;

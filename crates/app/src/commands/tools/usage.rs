@@ -24,7 +24,7 @@ pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
     };
     let (registry, tenant) = super::registry(project).await?;
     // Looking makes no database where nothing has run.
-    let usage = match project.database().exists() {
+    let usage = match project.has_database() {
         true => used(&System::open(project)?.store, &*registry, filter, args.tool.as_deref()).await?,
         false => Vec::new(),
     };
