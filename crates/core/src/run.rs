@@ -76,7 +76,7 @@ pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, t
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then. One number for
 /// runs, conversations and desks.
-pub const FOLD_VERSION: u32 = 8;
+pub const FOLD_VERSION: u32 = 9;
 /// Events one run may have. At 80 % it is said, at 100 % the run fails under its `on_error`.
 pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.

@@ -253,9 +253,10 @@ pub struct Caller {
     /// The name of the key, where it came under one: who began it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begun_by: Option<String>,
-    /// Who set up the schedule or webhook that began it, and who had the schedule begin it by hand: it is their request.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub set_up_by: Vec<String>,
+    /// Whose request it is beside: who set up the schedule or webhook that began it, had the schedule begin it by hand,
+    /// forked it, or had undone what it did. `set_up_by` where it is written down.
+    #[serde(rename = "set_up_by", skip_serializing_if = "Vec::is_empty")]
+    pub also_asked: Vec<String>,
     /// The consumer brought a key of its own for models. The key itself is never written anywhere.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own_key: bool,

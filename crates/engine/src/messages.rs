@@ -64,11 +64,11 @@ fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String
             Some((child.clone(), "start".to_owned(), Incoming::Start(Box::new(start)), Some(creates)))
         }
         Event::ChildCancelling { run: child, .. } => {
-            let cancel = Incoming::Cancel { by: parent_word(started), compensate: true };
+            let cancel = Incoming::Cancel { by: parent_word(started), compensate: true, asked_by: askers(started) };
             Some((child.clone(), "parent/cancel".to_owned(), cancel, None))
         }
         Event::ChildUndoing { run: child, .. } => {
-            let rollback = Incoming::Rollback { by: parent_word(started) };
+            let rollback = Incoming::Rollback { by: parent_word(started), asked_by: askers(started) };
             Some((child.clone(), format!("parent/rollback/{}", run.events()), rollback, None))
         }
         Event::Finished(finished) => {
@@ -177,6 +177,11 @@ impl IfRefused {
             }
         }
     }
+}
+
+/// Whose request a run is beside its customer's and its beginner's: what it asks of a child, they ask.
+fn askers(started: &Started) -> Vec<String> {
+    started.caller.also_asked.clone()
 }
 
 fn parent_word(started: &Started) -> String {

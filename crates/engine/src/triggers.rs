@@ -95,7 +95,7 @@ impl Triggers {
         let context = Value::Object(firing.context);
         let caller = Caller {
             begun_by: Some(firing.by),
-            set_up_by: firing.set_up_by,
+            also_asked: firing.set_up_by,
             ..Caller::of(&context, self.zone.as_deref())
         };
         let start = Start {

@@ -358,7 +358,7 @@ impl Customers<'_> {
         }
         let command_id = format!("erase/{}/{}", self.clock.now().as_ms(), one.state);
         if one.kind == Kind::Run {
-            let cancel = Incoming::Cancel { by: by.to_owned(), compensate: false };
+            let cancel = Incoming::Cancel { by: by.to_owned(), compensate: false, asked_by: Vec::new() };
             return Ok(self.engine.submit(tenant, &one.id, &command_id, &cancel).await.map(drop)?);
         }
         // One that is closed has only something left to handle.

@@ -310,7 +310,7 @@ async fn a_call_that_nobody_waits_for_any_more_is_paid_by_its_run() {
     let stage = Stage::new([Does::StaysOut]).await;
     stage.start("one", json!(null)).await;
     stage.until_asked().await;
-    let cancel = Incoming::Cancel { by: "ana".into(), compensate: false };
+    let cancel = Incoming::Cancel { by: "ana".into(), compensate: false, asked_by: Vec::new() };
     stage.engine.submit(&tenant(), &"one".into(), "cancel", &cancel).await.expect("is accepted");
     stage.until("one", State::Cancelled).await;
     assert_eq!(stage.cost_of("one").await, PRICE, "it was asked");

@@ -47,8 +47,10 @@ fn incoming(args: Runs) -> anyhow::Result<(RunsAct, Incoming)> {
     Ok(match args {
         Runs::Pause(act) => (act.clone(), Incoming::Pause { by: act.by }),
         Runs::Resume(act) => (act.clone(), Incoming::Resume { by: act.by }),
-        Runs::Rollback(act) => (act.clone(), Incoming::Rollback { by: act.by }),
-        Runs::Cancel { act, compensate } => (act.clone(), Incoming::Cancel { by: act.by, compensate }),
+        Runs::Rollback(act) => (act.clone(), Incoming::Rollback { by: act.by, asked_by: Vec::new() }),
+        Runs::Cancel { act, compensate } => {
+            (act.clone(), Incoming::Cancel { by: act.by, compensate, asked_by: Vec::new() })
+        }
         Runs::Signal { act, message: Some(text), .. } => (act, message(&text)),
         Runs::Signal { act, name, payload, .. } => {
             let name = name.ok_or_else(|| Misuse::new("a signal needs a name, or --message TEXT"))?;

@@ -340,6 +340,30 @@ fn whoever_sets_up_or_starts_a_schedule_or_forks_a_run_asks_for_what_it_asks() {
 }
 
 #[test]
+fn whoever_has_a_run_rolled_back_asks_for_what_its_children_undo() {
+    let tools = "\
+tools:
+  - {name: pay, kind: script, class: keyed, compensation: {tool_name: refund}, results: [{output: {id: P-1}}]}
+  - {name: refund, kind: script, class: keyed, results: [{output: {}}]}
+";
+    let place = Place::with(&[
+        ("baton.toml", "[tools.tool.refund]\napproval = true\n"),
+        ("tools/tools.yaml", tools),
+        ("workflows/pays.yaml", "name: pays\nnodes: [{id: pay, tool: pay}]\n"),
+        ("workflows/outer.yaml", "name: outer\nnodes: [{id: inner, type: subworkflow, workflow: pays}]\n"),
+    ]);
+    place.baton(&["run", "outer", "--id", "one"]).ends(0);
+    place.baton(&["runs", "rollback", "one", "--by", "bob"]).ends(3);
+    let listed = place.baton(&["approvals", "list", "--json"]).ends(0).json();
+    let request = listed[0]["id"].as_str().expect("an id");
+    assert!(request.starts_with("one/inner/pay"), "{request}");
+    place.baton(&["approvals", "approve", request, "--as", "bob"]).ends(1).warns("refused[RUN-015]");
+    place.baton(&["approvals", "approve", request, "--as", "rosa"]).says("compensated");
+    place.baton(&["runs", "work"]).ends(0);
+    assert_eq!(place.baton(&["runs", "show", "one", "--json"]).ends(0).json()["state"], "compensated");
+}
+
+#[test]
 fn the_command_line_claims_a_name_and_no_role_or_skill() {
     let place = Place::with(&[("workflows/ship.yaml", SHIP)]);
     place.baton(&["run", "ship", "--id", "one"]).ends(3);

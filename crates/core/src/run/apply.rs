@@ -11,7 +11,7 @@ mod variables;
 use std::sync::Arc;
 
 use super::address::{Address, Path};
-use super::event::{Event, Reopened, Started};
+use super::event::{Event, Reopened, Started, Winding};
 use super::saga::Undone;
 use super::state::{Activity, Phase, Progress, Run, Scope, Status, Timer, Work};
 use crate::time::Time;
@@ -71,7 +71,12 @@ impl Run {
                     *cancelling = true;
                 }
             }
-            Event::Winding { why, compensate } => self.wind(why, *compensate),
+            Event::Winding { why, compensate } => {
+                if let (Winding::Cancelled { by, asked_by }, true) = (why, *compensate) {
+                    self.also_ask(asked_by.iter().chain([by]));
+                }
+                self.wind(why, *compensate);
+            }
             Event::Compensating => self.compensate(),
             Event::NotUndone { effect, fault } => {
                 self.close_call(&effect.call);
@@ -86,7 +91,10 @@ impl Run {
             Event::Finished(finished) => self.finish(finished),
             Event::Reopened(reopened) => match &**reopened {
                 Reopened::Retry { bundle, .. } => self.reopen_for_retry(bundle),
-                Reopened::Rollback { .. } => self.reopen_for_rollback(),
+                Reopened::Rollback { by, asked_by } => {
+                    self.also_ask(asked_by.iter().chain([by]));
+                    self.reopen_for_rollback();
+                }
             },
             Event::Forked(forked) => self.fork(forked),
             Event::JournalFilling { .. } => {}

@@ -182,13 +182,21 @@ impl Run {
         self.started().and_then(|started| started.caller.user_id.as_deref().or(started.caller.begun_by.as_deref()))
     }
 
-    /// Whether this is whose request it is: on whose behalf the run acts, who began it, who set up what began it, or who
-    /// forked it.
+    /// Whether this is whose request it is: on whose behalf the run acts, who began it, or who else asked for what it does.
     pub fn is_asked_by(&self, who: &str) -> bool {
-        let began = |caller: &Caller| caller.begun_by.iter().chain(&caller.set_up_by).any(|name| name == who);
-        self.asked_by() == Some(who)
-            || self.started().is_some_and(|started| began(&started.caller))
-            || self.forked_by.as_deref() == Some(who)
+        let asked = |caller: &Caller| caller.begun_by.iter().chain(&caller.also_asked).any(|name| name == who);
+        self.asked_by() == Some(who) || self.started().is_some_and(|started| asked(&started.caller))
+    }
+
+    /// From now on it is their request too, and so is what its children do.
+    pub(super) fn also_ask<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) {
+        for name in names {
+            if !self.is_asked_by(name)
+                && let Some(started) = &mut self.started
+            {
+                started.caller.also_asked.push(name.clone());
+            }
+        }
     }
 
     /// Whether a `human` node that is open asks for a form, not for a yes or a no.

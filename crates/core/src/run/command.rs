@@ -117,6 +117,8 @@ pub enum Command {
     Cancel {
         by: String,
         compensate: bool,
+        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        asked_by: Vec<String>,
     },
     Retry {
         by: String,
@@ -125,6 +127,8 @@ pub enum Command {
     },
     Rollback {
         by: String,
+        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        asked_by: Vec<String>,
     },
     Fork {
         forked: Box<super::event::Forked>,
@@ -334,8 +338,8 @@ impl Incoming {
             Self::ChildUndone { run, fault } => Command::ChildUndone { run, fault },
             Self::Pause { by } => Command::Pause { by },
             Self::Resume { by } => Command::Resume { by },
-            Self::Cancel { by, compensate } => Command::Cancel { by, compensate },
-            Self::Rollback { by } => Command::Rollback { by },
+            Self::Cancel { by, compensate, asked_by } => Command::Cancel { by, compensate, asked_by },
+            Self::Rollback { by, asked_by } => Command::Rollback { by, asked_by },
         })
     }
 }
@@ -387,6 +391,9 @@ pub enum Incoming {
     Cancel {
         by: String,
         compensate: bool,
+        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked_by: Vec<String>,
     },
     Retry {
         by: String,
@@ -394,6 +401,9 @@ pub enum Incoming {
     },
     Rollback {
         by: String,
+        /// For whom else `by` says it: the other requesters of a run that asks its child.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked_by: Vec<String>,
     },
     /// The first item of a forked run: the recorded past it inherits, and what is different.
     Fork {

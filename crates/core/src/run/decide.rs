@@ -149,9 +149,9 @@ impl Draft<'_> {
             Command::ChildUndone { run, fault } => self.child_undone(&run, fault),
             Command::Pause { by } => self.pause(by),
             Command::Resume { by } => self.resume(by),
-            Command::Cancel { by, compensate } => self.cancel(by, compensate),
+            Command::Cancel { by, compensate, asked_by } => self.cancel(by, compensate, asked_by),
             Command::Retry { by, bundle, workflow } => self.retry(by, bundle, workflow),
-            Command::Rollback { by } => self.roll_back(by),
+            Command::Rollback { by, asked_by } => self.roll_back(by, asked_by),
             Command::Fork { forked } => {
                 self.fork(forked);
                 Ok(())
@@ -310,14 +310,14 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn cancel(&mut self, by: String, compensate: bool) -> Result<(), Refusal> {
+    fn cancel(&mut self, by: String, compensate: bool, asked_by: Vec<String>) -> Result<(), Refusal> {
         if let Phase::Winding { .. } = self.run.phase {
             return Err(Refusal::Impossible { reason: "the run is ending already".to_owned() });
         }
         if !matches!(self.run.phase, Phase::Running) {
             return Err(Refusal::WrongState { state: self.run.state(), command: "cancel" });
         }
-        self.wind_run(Winding::Cancelled { by }, compensate);
+        self.wind_run(Winding::Cancelled { by, asked_by }, compensate);
         Ok(())
     }
 

@@ -356,6 +356,9 @@ pub enum Winding {
     },
     Cancelled {
         by: String,
+        /// For whom else, where another run cancels it: what is undone then is their request too.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked_by: Vec<String>,
     },
     TimedOut,
     /// An `end` node was reached and the rest is not waited for.
@@ -384,8 +387,13 @@ pub struct Finished {
 pub enum Reopened {
     /// Goes on from its failure, on this version.
     Retry { by: String, bundle: bundle::Hash },
-    /// Everything it did is undone.
-    Rollback { by: String },
+    /// Everything it did is undone, which is the request of whoever says so.
+    Rollback {
+        by: String,
+        /// For whom else, where another run has it rolled back.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        asked_by: Vec<String>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -48,7 +48,7 @@ impl Run {
             started.run = forked.run.clone();
             started.origin = Origin::Caller;
         }
-        self.forked_by = Some(forked.by.clone());
+        self.also_ask([&forked.by]);
         self.started_at = self.now;
         self.paused = false;
         self.forgotten.clear();

@@ -81,7 +81,7 @@ impl Draft<'_> {
     }
 
     /// Undoes all that a run did that has ended, and tries once more what an earlier rollback could not undo.
-    pub fn roll_back(&mut self, by: String) -> Result<(), Refusal> {
+    pub fn roll_back(&mut self, by: String, asked_by: Vec<String>) -> Result<(), Refusal> {
         let state = self.run.state();
         let may = matches!(state, State::Completed | State::Failed | State::Cancelled | State::TimedOut);
         let left: Vec<EffectId> = self.run.saga.left().collect();
@@ -91,7 +91,7 @@ impl Draft<'_> {
                 false => Refusal::WrongState { state, command: "roll back" },
             });
         }
-        self.emit(Event::Reopened(Box::new(Reopened::Rollback { by: by.clone() })));
+        self.emit(Event::Reopened(Box::new(Reopened::Rollback { by: by.clone(), asked_by })));
         for effect in left {
             self.emit(Event::UndoAgain { effect, by: by.clone() });
         }

@@ -82,9 +82,6 @@ pub struct Run {
     pub(super) calls_from: u32,
     /// Places of the nodes that run after the rollback, once they may.
     pub(super) aftermath: Option<Vec<u32>>,
-    /// Who forked it, where it is a fork: it is their request as much as whose the original was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) forked_by: Option<String>,
     /// What holds for the tenant's agents now; the engine brings it before a decision.
     #[serde(skip)]
     pub(super) advice: Arc<Advice>,

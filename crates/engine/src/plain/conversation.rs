@@ -99,7 +99,11 @@ impl Sender<'_> {
                 Some(self.submit(run.clone(), format!("{id}/message/{sequence}"), signal, None))
             }
             Event::Closed { run: Some(run) } => {
-                let cancel = serde_json::to_vec(&Incoming::Cancel { by: CLOSES.to_owned(), compensate: false })?;
+                let cancel = serde_json::to_vec(&Incoming::Cancel {
+                    by: CLOSES.to_owned(),
+                    compensate: false,
+                    asked_by: Vec::new(),
+                })?;
                 Some(self.submit(run.clone(), format!("{id}/closed/{}", self.it.lines()), cancel, None))
             }
             Event::Enqueued { number, skills } => {
@@ -180,7 +184,7 @@ impl Sender<'_> {
 }
 
 /// A conversation as lists show it; nothing of one that was never begun.
-pub(super) fn head(it: &Conversation, tenant: &TenantId, id: &AggregateId) -> Option<ConversationHead> {
+pub(crate) fn head(it: &Conversation, tenant: &TenantId, id: &AggregateId) -> Option<ConversationHead> {
     let begun = it.begun()?;
     let person = if let Owner::Person(person) = it.owner() { Some(person.clone()) } else { None };
     let handover = it.handover().filter(|_| it.state().is_hil());

@@ -93,11 +93,13 @@ fn act_of(text: &str) -> Result<Act, String> {
         "kill its process" => Act::Fault(Fault::Kill { noticed: true }),
         "kill its process, and nobody notices" => Act::Fault(Fault::Kill { noticed: false }),
         "stop its process" => Act::Fault(Fault::Leave),
-        "cancel the run" => Act::Ask(Incoming::Cancel { by: by(), compensate: true }),
-        "cancel the run, and keep what it did" => Act::Ask(Incoming::Cancel { by: by(), compensate: false }),
+        "cancel the run" => Act::Ask(Incoming::Cancel { by: by(), compensate: true, asked_by: Vec::new() }),
+        "cancel the run, and keep what it did" => {
+            Act::Ask(Incoming::Cancel { by: by(), compensate: false, asked_by: Vec::new() })
+        }
         "pause the run" => Act::Ask(Incoming::Pause { by: by() }),
         "resume the run" => Act::Ask(Incoming::Resume { by: by() }),
-        "roll the run back" => Act::Ask(Incoming::Rollback { by: by() }),
+        "roll the run back" => Act::Ask(Incoming::Rollback { by: by(), asked_by: Vec::new() }),
         _ => return person(text),
     };
     Ok(act)

@@ -162,7 +162,11 @@ impl Simulation<'_> {
                 self.command(place, Incoming::Resume { by: "operator".to_owned() }, after);
             }
             Fault::Cancel { compensate } => {
-                self.command(place, Incoming::Cancel { by: "operator".to_owned(), compensate }, 0);
+                self.command(
+                    place,
+                    Incoming::Cancel { by: "operator".to_owned(), compensate, asked_by: Vec::new() },
+                    0,
+                );
             }
             Fault::Call(_)
             | Fault::Block(_)

@@ -204,7 +204,9 @@ impl Simulation<'_> {
             State::Failed | State::TimedOut if self.rng.chance(60) => {
                 Incoming::Retry { by, bundle: self.case.drawing.root.clone() }
             }
-            State::Completed | State::Failed | State::Cancelled | State::TimedOut => Incoming::Rollback { by },
+            State::Completed | State::Failed | State::Cancelled | State::TimedOut => {
+                Incoming::Rollback { by, asked_by: Vec::new() }
+            }
             _ => return,
         };
         let column = match incoming {

@@ -155,8 +155,10 @@ impl Stage {
             }
             Act::Signal { name, payload } => (run_id(), signal(name, payload.clone())),
             Act::Answer { node, by, decision } => self.answer(node, by, decision),
-            Act::Cancel { compensate } => (run_id(), Incoming::Cancel { by: BY.to_owned(), compensate: *compensate }),
-            Act::Rollback => (run_id(), Incoming::Rollback { by: BY.to_owned() }),
+            Act::Cancel { compensate } => {
+                (run_id(), Incoming::Cancel { by: BY.to_owned(), compensate: *compensate, asked_by: Vec::new() })
+            }
+            Act::Rollback => (run_id(), Incoming::Rollback { by: BY.to_owned(), asked_by: Vec::new() }),
         };
         Ok(match self.follower.deliver(&run, &incoming).await? {
             Delivered::Taken => None,

@@ -86,7 +86,7 @@ fn after_a_rollback_the_cause_and_the_report_are_names() {
 #[test]
 fn a_cancelled_run_that_is_rolled_back_has_a_cause_too() {
     let output = outcome_of(|run| {
-        let cancel = Command::Cancel { by: "ana".to_owned(), compensate: true };
+        let cancel = Command::Cancel { by: "ana".to_owned(), compensate: true, asked_by: Vec::new() };
         run.decide(cancel, Time::from_ms(0)).unwrap();
         answer(
             run,

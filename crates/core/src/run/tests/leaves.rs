@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::flow::{Flow, only, secs, tool};
+use super::flow::{Flow, approval, flow, only, secs, tool};
 use super::world::{Reply, World, blocked, check};
 use crate::run::event::Event;
 use crate::run::{Ask, Block, Command, Lapse, Leave, State};
@@ -53,6 +53,48 @@ fn nobody_who_is_not_asked_allows_or_rejects() {
             w.says("pay", "zoe", false, "")
         },
         |w| w.refused_with("RUN-015").is(State::Waiting).waits_for("approval:pay").recorded("approved", 0),
+    );
+}
+
+/// What can be undone. Whatever the world does, ana does.
+fn undoable() -> Flow {
+    only(tool("pay").undo("refund"))
+}
+
+#[test]
+fn whoever_has_a_run_undone_asks_for_what_undoes_it() {
+    let leave = || asks(Leave::of("h"));
+    check(
+        undoable(),
+        |w| {
+            w.answers("refund", [leave()]).starts().rolls_back().waits_for("approval:pay");
+            w.says("pay", "ana", true, "").refused_with("RUN-015");
+            w.says("pay", "eve", true, "")
+        },
+        |w| w.is(State::Compensated),
+    );
+    check(
+        flow([tool("pay").undo("refund"), approval("agree", 1)], "pay>agree"),
+        |w| {
+            w.answers("refund", [leave()]).starts().cancels(true).waits_for("approval:pay");
+            w.says("pay", "ana", true, "").refused_with("RUN-015");
+            w.says("pay", "eve", true, "")
+        },
+        |w| w.is(State::Cancelled).undone(&[("pay", "undone")]),
+    );
+}
+
+#[test]
+fn whoever_has_a_parent_undone_asks_for_what_undoes_its_children() {
+    let rollback = || Command::Rollback { by: "run parent".into(), asked_by: vec!["eve".into()] };
+    check(
+        undoable(),
+        |w| {
+            w.answers("refund", [asks(Leave::of("h"))]).starts();
+            w.does(rollback()).says("pay", "eve", true, "").refused_with("RUN-015");
+            w.says("pay", "bob", true, "")
+        },
+        |w| w.is(State::Compensated),
     );
 }
 

@@ -115,7 +115,7 @@ fn whoever_set_up_what_began_it_or_forked_it_asks_for_it_too() {
             let mut command = w.start_command(json!({}));
             if let Command::Start { started, .. } = &mut command {
                 started.caller.begun_by = Some("schedule daily".to_owned());
-                started.caller.set_up_by = vec!["eve".to_owned()];
+                started.caller.also_asked = vec!["eve".to_owned()];
             }
             w.does(command);
             w.approves("ask", "eve").refused_with("RUN-015");
@@ -123,7 +123,12 @@ fn whoever_set_up_what_began_it_or_forked_it_asks_for_it_too() {
             w.forks(false, json!({}));
             w.approves("ask", "eve").refused_with("RUN-015");
             w.approves("ask", "ana").refused_with("RUN-015");
-            w.approves("ask", "bob")
+            // A fork of the fork, by somebody else, is still the request of all of them.
+            w.forks_as("bob", false, json!({}));
+            for asker in ["eve", "ana", "bob"] {
+                w.approves("ask", asker).refused_with("RUN-015");
+            }
+            w.approves("ask", "rosa")
         },
         |w| w.is(State::Completed),
     );

@@ -642,7 +642,7 @@ fn a_compensating_run_is_not_cancelled() {
         booking(),
         |w| {
             w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut]).starts();
-            w.does(Command::Cancel { by: "ana".into(), compensate: false })
+            w.does(Command::Cancel { by: "ana".into(), compensate: false, asked_by: Vec::new() })
         },
         |w| w.refused_with("RUN-004").is(State::Compensating),
     );

@@ -173,9 +173,9 @@ fn command(word: &str, w: &World) -> Command {
         "child_undone" => Command::ChildUndone { run: run(), fault: None },
         "pause" => Command::Pause { by: by() },
         "resume" => Command::Resume { by: by() },
-        "cancel" => Command::Cancel { by: by(), compensate: true },
+        "cancel" => Command::Cancel { by: by(), compensate: true, asked_by: Vec::new() },
         "retry" => w.retry_command(),
-        "rollback" => Command::Rollback { by: by() },
+        "rollback" => Command::Rollback { by: by(), asked_by: Vec::new() },
         "fork" => {
             let variables = std::collections::BTreeMap::new();
             let forked = Forked { run: "fork".into(), from: "run".into(), by: by(), variables, owns_undo: false };

@@ -354,11 +354,11 @@ impl World {
     }
 
     pub fn cancels(&mut self, compensate: bool) -> &mut Self {
-        self.does(Command::Cancel { by: "ana".into(), compensate })
+        self.does(Command::Cancel { by: "ana".into(), compensate, asked_by: Vec::new() })
     }
 
     pub fn rolls_back(&mut self) -> &mut Self {
-        self.does(Command::Rollback { by: "ana".into() })
+        self.does(Command::Rollback { by: "ana".into(), asked_by: Vec::new() })
     }
 
     pub fn retries(&mut self) -> &mut Self {
@@ -383,13 +383,16 @@ impl World {
         self.versions.insert(self.version.clone(), Arc::new(flow.workflow()));
     }
 
-    /// Goes on as a fork of what has been recorded so far.
-    /// Goes on as a fork: of this run `fork`, and of that one `fork-fork`.
+    /// Goes on as a fork of what has been recorded so far: of this run `fork`, and of that one `fork-fork`.
     pub fn forks(&mut self, owns_undo: bool, variables: Value) -> &mut Self {
+        self.forks_as("ana", owns_undo, variables)
+    }
+
+    pub fn forks_as(&mut self, by: &str, owns_undo: bool, variables: Value) -> &mut Self {
         let variables = variables.as_object().unwrap().clone().into_iter().collect();
         let from = self.run.id().unwrap().clone();
         let run = if from.as_str() == "run" { RunId::new("fork") } else { RunId::new(format!("{from}-fork")) };
-        let forked = Forked { run, from, by: "ana".into(), variables, owns_undo };
+        let forked = Forked { run, from, by: by.into(), variables, owns_undo };
         self.in_flight.clear();
         self.doubted.clear();
         self.does(Command::Fork { forked: Box::new(forked) })

@@ -194,7 +194,7 @@ pub(in crate::api) async fn cancel(
 ) -> Result<Response, Problem> {
     let (said, Cancel { compensate }) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("cancel", &id, &said)).await?;
-    let incoming = Incoming::Cancel { by: act.by(), compensate };
+    let incoming = Incoming::Cancel { by: act.by(), compensate, asked_by: Vec::new() };
     act.give(&incoming).await
 }
 
@@ -212,7 +212,7 @@ pub(in crate::api) async fn compensate(
 ) -> Result<Response, Problem> {
     let (said, Nothing {}) = body::said(body, door.limits).await?;
     let act = Act::on(&door, guest, &id, &headers, Asked::new("compensate", &id, &said)).await?;
-    let incoming = Incoming::Rollback { by: act.by() };
+    let incoming = Incoming::Rollback { by: act.by(), asked_by: Vec::new() };
     act.give(&incoming).await
 }
 
