@@ -250,16 +250,19 @@ impl System {
         Ok(Followed::read(&self.store, &library, tenant, run).await?)
     }
 
-    /// Works with an engine until the work is done or somebody stops it by hand, as [`serving`](Self::serving) does.
+    /// Works with an engine until the work is done, somebody stops it by hand, or the store acknowledges nothing any more: what
+    /// is waited for would never come. Else as [`serving`](Self::serving) does.
     ///
     /// # Errors
-    /// [`Stopped`], or [`Unfinished`] where not everything could be given back then, besides the work's own.
+    /// [`Stopped`], or [`Unfinished`] where not everything could be given back then; a
+    /// [`StoreOutage`](baton_ports::health::StoreOutage); the work's own.
     pub async fn working<T>(&self, work: impl AsyncFnOnce(&Engine) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let ending = ending::hear().context("signals cannot be heard")?;
         let until_stopped = async |engine: &Engine| {
             tokio::select! {
                 done = work(engine) => done,
                 () = ending.asked() => Err(Stopped.into()),
+                outage = self.store.until_outage() => Err(outage.into()),
             }
         };
         self.serving(until_stopped).await

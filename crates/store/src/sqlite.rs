@@ -197,6 +197,11 @@ impl Store {
         self.inner.health.outage().cloned()
     }
 
+    /// Waits until nothing is acknowledged any more, and says why: for ever where all goes well.
+    pub async fn until_outage(&self) -> StoreOutage {
+        self.inner.health.until_outage().await
+    }
+
     /// From here on nothing is acknowledged: somebody looked at the file and found it damaged.
     pub fn report_damage(&self, reason: String) {
         self.inner.health.fails(StoreOutage::Damaged { reason });

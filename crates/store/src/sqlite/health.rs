@@ -12,6 +12,7 @@ use std::{fmt, fs};
 use baton_ports::health::StoreOutage;
 use baton_ports::journal::Error;
 use rusqlite::{ErrorCode, ffi};
+use tokio::sync::Notify;
 
 use super::create::has_been;
 
@@ -20,6 +21,8 @@ pub(super) struct Health {
     /// The database, its log, and what its processes share of the log; none in memory.
     files: Vec<File>,
     outage: OnceLock<StoreOutage>,
+    /// Told when there is one.
+    failed: Notify,
 }
 
 /// Why what was written may not be found again.
@@ -32,7 +35,7 @@ pub(super) enum Misplaced {
 
 impl Health {
     pub(super) fn in_memory() -> Self {
-        Self { files: Vec::new(), outage: OnceLock::new() }
+        Self { files: Vec::new(), outage: OnceLock::new(), failed: Notify::new() }
     }
 
     /// Of a database whose file is there.
@@ -42,11 +45,23 @@ impl Health {
             name.push(end);
             File::at(name.into())
         };
-        Self { files: vec![beside(""), beside("-wal"), beside("-shm")], outage: OnceLock::new() }
+        Self { files: vec![beside(""), beside("-wal"), beside("-shm")], outage: OnceLock::new(), failed: Notify::new() }
     }
 
     pub(super) fn outage(&self) -> Option<&StoreOutage> {
         self.outage.get()
+    }
+
+    /// Waits until there is one, for ever where there is none.
+    pub(super) async fn until_outage(&self) -> StoreOutage {
+        loop {
+            // Listening begins before the look.
+            let failed = self.failed.notified();
+            if let Some(outage) = self.outage() {
+                return outage.clone();
+            }
+            failed.await;
+        }
     }
 
     /// Nothing is acknowledged from here on. The first reason stands.
@@ -54,6 +69,7 @@ impl Health {
         if self.outage.set(outage.clone()).is_ok() {
             let (code, hint) = (outage.code(), outage.hint());
             tracing::error!(code, hint, "{outage}; nothing more is acknowledged");
+            self.failed.notify_waiters();
         }
         self.outage.get().cloned().unwrap_or(outage)
     }
