@@ -1,7 +1,7 @@
 //! Aggregates that do nothing in the world themselves: conversations and desks. What they want of others are messages, so
 //! they need no more than their inbox, their timer, and one append for all that was decided.
 
-mod conversation;
+pub(crate) mod conversation;
 mod desk;
 mod desks;
 mod told;

@@ -1,18 +1,18 @@
 //! Whether all that is derived of a journal agrees with it: what lists show, what waits for people, snapshots.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::conversation::Conversation;
 use baton_core::desk::Desk;
-use baton_core::run::{Entry, FOLD_VERSION, Run};
+use baton_core::run::{Entry, Event, FOLD_VERSION, Origin, Run};
 use baton_core::time::Time;
-use baton_ports::journal::{Kind, Projection};
+use baton_ports::journal::{DeskItem, Kind, Projection};
 use baton_ports::stored::StoredAggregate;
 use serde::Deserialize;
 
 use crate::owner::versions_of;
-use crate::plain::Plain;
+use crate::plain::{Plain, conversation as conversations};
 use crate::{Error, Library, projections};
 
 /// What of an aggregate does not agree, each in a sentence without its name; nothing where all is well.
@@ -36,7 +36,7 @@ async fn run(library: &Library, stored: &StoredAggregate, entries: &[Arc<[u8]>])
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let (mut run, mut desk, mut open) = (Run::new(), projections::Desk::default(), BTreeSet::new());
+    let mut it = Folded::default();
     let usable = stored.snapshot.as_ref().filter(|snapshot| snapshot.fold_version == FOLD_VERSION);
     let mut resumed: Option<Run> = None;
     let mut findings = Vec::new();
@@ -49,22 +49,15 @@ async fn run(library: &Library, stored: &StoredAggregate, entries: &[Arc<[u8]>])
         for hash in versions_of(std::slice::from_ref(&entry), &[], None) {
             match library.version(&hash).await {
                 Ok(workflow) => {
-                    run.know(hash.clone(), workflow.clone());
+                    it.run.know(hash.clone(), workflow.clone());
                     resumed.iter_mut().for_each(|run| run.know(hash.clone(), workflow.clone()));
                 }
                 Err(error @ Error::BadVersion { .. }) => return Ok(vec![format!("entry {seq}: {error}")]),
                 Err(error) => return Err(error),
             }
         }
-        run.fold(&entry);
+        it.fold(stored, &entry);
         resumed.iter_mut().for_each(|run| run.fold(&entry));
-        for change in desk.follow(&stored.tenant, &run, &entry.events, entry.at) {
-            match change {
-                Projection::DeskOpened(item) => drop(open.insert(item.id)),
-                Projection::DeskClosed { id, .. } => drop(open.remove(&id)),
-                Projection::Conversation(_) | Projection::RunBegun { .. } => {}
-            }
-        }
         if let Some(snapshot) = usable.filter(|snapshot| snapshot.seq == seq) {
             match serde_json::from_slice::<Run>(&snapshot.state) {
                 Ok(mut from) => {
@@ -77,37 +70,123 @@ async fn run(library: &Library, stored: &StoredAggregate, entries: &[Arc<[u8]>])
             }
         }
     }
-    let (state, cost) = (run.state(), run.cost().as_nanos());
-    if stored.state != Some(state) {
-        let shown = stored.state.map_or("nothing", |state| state.word());
-        findings.push(format!("lists show it as `{shown}`, and its journal says `{}`", state.word()));
-    }
-    if stored.ended_at.is_some() != state.is_end() {
-        let shown = if stored.ended_at.is_some() { "as ended" } else { "as not ended" };
-        findings.push(format!("lists show it {shown}, and its journal says `{}`", state.word()));
-    }
-    // A run that goes on is shown with what it had cost when it last changed its state.
-    if state.is_end() && stored.cost_nanos != cost {
-        findings.push(format!("lists show a cost of {} nano-dollars, and its journal {cost}", stored.cost_nanos));
-    }
-    for id in open.symmetric_difference(&stored.open_items) {
-        let (there, missing) =
-            if open.contains(id) { ("its journal", "the desk") } else { ("the desk", "its journal") };
-        findings.push(format!("`{id}` is open in {there} and not in {missing}"));
-    }
+    let run = &it.run;
+    it.compare(stored, &mut findings);
     if let Some(snapshot) = usable.filter(|snapshot| snapshot.seq > entries.len() as u64) {
         findings.push(format!("its snapshot holds {} entries, and its journal {}", snapshot.seq, entries.len()));
     }
     if let Some(resumed) = resumed
-        && (resumed.state(), resumed.cost(), resumed.asks()) != (state, run.cost(), run.asks())
+        && (resumed.state(), resumed.cost(), resumed.asks()) != (run.state(), run.cost(), run.asks())
     {
         findings.push(format!(
             "its snapshot leads to `{}`, and its journal to `{}`",
             resumed.state().word(),
-            state.word()
+            run.state().word()
         ));
     }
     Ok(findings)
+}
+
+/// A run with all that its appends wrote beside the journal.
+#[derive(Default)]
+struct Folded {
+    run: Run,
+    desk: projections::Desk,
+    /// What is open on the desk.
+    items: BTreeMap<String, DeskItem>,
+    begun: Option<Projection>,
+    finished_at: Option<Time>,
+    is_fork: bool,
+}
+
+impl Folded {
+    fn fold(&mut self, stored: &StoredAggregate, entry: &Entry) {
+        self.run.fold(entry);
+        let begun = projections::begun(&stored.name, &stored.tenant, &self.run, &entry.events);
+        for change in self.desk.follow(&stored.tenant, &self.run, &entry.events, entry.at).into_iter().chain(begun) {
+            match change {
+                Projection::DeskOpened(item) => drop(self.items.insert(item.id.clone(), item)),
+                Projection::DeskClosed { id, .. } => drop(self.items.remove(&id)),
+                Projection::RunBegun { .. } => self.begun = Some(change),
+                Projection::Conversation(_) => {}
+            }
+        }
+        for event in &entry.events {
+            match event {
+                Event::Finished(_) => self.finished_at = Some(entry.at),
+                Event::Forked(_) => self.is_fork = true,
+                _ => {}
+            }
+        }
+    }
+
+    fn compare(&self, stored: &StoredAggregate, findings: &mut Vec<String>) {
+        let (run, state) = (&self.run, self.run.state());
+        let mut differs = |differs: bool, what: &str| {
+            if differs {
+                findings.push(format!("lists show another {what} than its journal"));
+            }
+        };
+        let started = run.started();
+        // One begun by an older program is found by neither, and a fork is shown as what it is a fork of.
+        if let (Some(bundle), Some(Projection::RunBegun { customer, bundle: begun, .. })) =
+            (&stored.bundle, &self.begun)
+        {
+            differs(bundle != begun.as_str(), "version");
+            differs(stored.customer != *customer, "customer");
+        }
+        differs(started.is_some() && stored.started_at != Some(run.started_at()), "beginning");
+        let (parent, of_child) = match started.map(|started| &started.origin) {
+            Some(Origin::Parent { run, node, .. }) => (Some(run), Some(format!("/{}", node.node))),
+            Some(Origin::Caller | Origin::Conversation { .. }) | None => (None, None),
+        };
+        differs(started.is_some() && stored.parent.as_ref() != parent, "parent");
+        if let (Some(workflow), false) = (run.workflow(), self.is_fork) {
+            let is_its = match &of_child {
+                Some(node) => stored.workflow.ends_with(node.as_str()),
+                None => stored.workflow == workflow.name,
+            };
+            differs(!is_its, "workflow");
+        }
+        // What comes in after the end moves it on.
+        let ended_between = self.finished_at.filter(|_| state.is_end()).zip(stored.ended_at);
+        differs(ended_between.is_some_and(|(from, at)| !(from..=run.now()).contains(&at)), "end");
+        differs(state.is_end() && stored.fault != run.fault().map(ToString::to_string), "fault");
+        self.compare_state(stored, findings);
+        self.compare_items(stored, findings);
+    }
+
+    fn compare_state(&self, stored: &StoredAggregate, findings: &mut Vec<String>) {
+        let (state, cost) = (self.run.state(), self.run.cost().as_nanos());
+        if stored.state != Some(state) {
+            let shown = stored.state.map_or("nothing", |state| state.word());
+            findings.push(format!("lists show it as `{shown}`, and its journal says `{}`", state.word()));
+        }
+        if stored.ended_at.is_some() != state.is_end() {
+            let shown = if stored.ended_at.is_some() { "as ended" } else { "as not ended" };
+            findings.push(format!("lists show it {shown}, and its journal says `{}`", state.word()));
+        }
+        // A run that goes on is shown with what it had cost when it last changed its state.
+        if state.is_end() && stored.cost_nanos != cost {
+            findings.push(format!("lists show a cost of {} nano-dollars, and its journal {cost}", stored.cost_nanos));
+        }
+    }
+
+    fn compare_items(&self, stored: &StoredAggregate, findings: &mut Vec<String>) {
+        for (id, shown) in &stored.open_items {
+            match (self.items.get(id), shown) {
+                (None, _) => findings.push(format!("`{id}` is open in the desk and not in its journal")),
+                (Some(_), Err(error)) => findings.push(format!("`{id}` of the desk cannot be read: {error}")),
+                (Some(item), Ok(shown)) if item != shown => {
+                    findings.push(format!("the desk shows `{id}` otherwise than its journal"));
+                }
+                (Some(_), Ok(_)) => {}
+            }
+        }
+        for id in self.items.keys().filter(|id| !stored.open_items.contains_key(*id)) {
+            findings.push(format!("`{id}` is open in its journal and not in the desk"));
+        }
+    }
 }
 
 fn conversation(stored: &StoredAggregate, entries: &[Arc<[u8]>]) -> Vec<String> {
@@ -116,27 +195,40 @@ fn conversation(stored: &StoredAggregate, entries: &[Arc<[u8]>]) -> Vec<String> 
         Err(finding) => return vec![finding],
     };
     let shown = stored.conversation.as_ref();
-    if it.begun().is_none() {
+    let Some(told) = conversations::head(&it, &stored.tenant, &stored.name) else {
         return shown.map(|_| "lists show it, and its journal does not begin it".to_owned()).into_iter().collect();
-    }
+    };
     let Some(shown) = shown else { return vec!["no list shows it, and its journal begins it".to_owned()] };
     let mut findings = Vec::new();
-    if shown.state != it.state() {
+    if shown.state != told.state {
         findings.push(format!(
             "lists show it as `{}`, and its journal says `{}`",
             shown.state.word(),
-            it.state().word()
+            told.state.word()
         ));
     }
-    if shown.owner != *it.owner() {
-        findings.push("lists show another owner than its journal".to_owned());
+    if shown.messages != told.messages {
+        findings.push(format!("lists show {} messages, and its journal has {}", shown.messages, told.messages));
     }
-    if shown.messages != it.messages() {
-        findings.push(format!("lists show {} messages, and its journal has {}", shown.messages, it.messages()));
-    }
-    if shown.ended_at != it.ended_at() {
-        findings.push("lists show another end than its journal".to_owned());
-    }
+    let differs = [
+        (stored.status.as_deref() != Some(told.state.status().word()), "status"),
+        (shown.workflow != told.workflow, "workflow"),
+        ((&shown.owner, &shown.person, shown.number) != (&told.owner, &told.person, told.number), "owner"),
+        ((&shown.user, &shown.channel) != (&told.user, &told.channel), "customer"),
+        ((shown.created_at, shown.updated_at) != (told.created_at, told.updated_at), "time"),
+        (shown.ended_at != told.ended_at, "end"),
+        ((shown.runs, shown.cost) != (told.runs, told.cost), "count or cost of its runs"),
+        ((shown.rating, shown.confidence) != (told.rating, told.confidence), "rating"),
+        (shown.last != told.last, "last message"),
+        (
+            (&shown.hil_reason, shown.handovers, &shown.handed_over_for, shown.reopened)
+                != (&told.hil_reason, told.handovers, &told.handed_over_for, told.reopened)
+                || (shown.waiting_since, shown.first_response_at) != (told.waiting_since, told.first_response_at),
+            "handover",
+        ),
+    ];
+    let told = differs.iter().filter(|(differs, _)| *differs);
+    findings.extend(told.map(|(_, what)| format!("lists show another {what} than its journal")));
     findings
 }
 

@@ -44,10 +44,15 @@ fn lived_in(place: &Place, count: usize) -> String {
 
 /// Fills the page in the middle of the journal with zeroes, as a disk does that loses one.
 fn zero_the_middle(place: &Place) {
+    zero_a_leaf(place, "count(*) / 2");
+}
+
+/// The same with one page of the journal's.
+fn zero_a_leaf(place: &Place, which: &str) {
     let raw = rusqlite::Connection::open(database(place)).expect("opens");
     let ask = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, u64>(0)).expect("answers");
     let leaves = "SELECT pageno FROM dbstat WHERE name = 'journal' AND pagetype = 'leaf' ORDER BY pageno";
-    let middle = format!("LIMIT 1 OFFSET (SELECT count(*) / 2 FROM ({leaves}))");
+    let middle = format!("LIMIT 1 OFFSET (SELECT {which} FROM ({leaves}))");
     let (size, page) = (ask("PRAGMA page_size"), ask(&format!("{leaves} {middle}")));
     raw.close().expect("closes");
     let mut file = OpenOptions::new().write(true).open(database(place)).expect("opens");
@@ -88,6 +93,19 @@ fn a_page_lost_in_the_middle_is_said_at_once_and_nothing_more_is_acknowledged() 
     let (code, _, said) = server.ended();
     assert_eq!(code, Some(4), "{said}");
     assert!(said.contains("STORE_DAMAGED") && said.contains("not everything could be given back"), "{said}");
+}
+
+#[test]
+fn a_command_ends_where_what_it_waits_for_cannot_be_written() {
+    let place = place();
+    lived_in(&place, 100);
+    // What is accepted finds its place, and what becomes of it does not.
+    zero_a_leaf(&place, "count(*) - 1");
+    let commands: [&[&str]; 2] =
+        [&["run", "note"], &["tools", "call", "create_ticket", "--set", "subject=x", "--set", "description=y"]];
+    for command in commands {
+        place.baton(command).ends(1).warns("error[STORE_DAMAGED]").warns("baton verify");
+    }
 }
 
 #[test]
@@ -143,13 +161,21 @@ fn verify_finds_what_does_not_agree_with_its_journal() {
     place.baton(&["verify"]).ends(0);
     change("UPDATE aggregate SET state = 'failed' WHERE id = (SELECT min(id) FROM aggregate WHERE kind = 'run')");
     change("DELETE FROM journal WHERE id = (SELECT max(id) FROM journal)");
+    change(
+        "UPDATE aggregate SET started_at = 1, ended_at = 2, customer = 'x', parent = 'y', workflow = 'z', fault = 'f' \
+         WHERE kind = 'run' AND id = (SELECT min(id) + 1 FROM aggregate WHERE kind = 'run')",
+    );
     change("INSERT INTO snapshot (aggregate, seq, fold_version, state) VALUES (9999, 1, 1, x'00')");
     drop(raw);
     let told = place.baton(&["verify"]).ends(1);
-    told.says("lists show it as `failed`, and its journal says `completed`")
+    let told = told
+        .says("lists show it as `failed`, and its journal says `completed`")
         .says("is missing")
         .says("1 snapshots belong to nothing")
-        .says("3 findings");
+        .says("9 findings");
+    ["beginning", "customer", "parent", "workflow", "end", "fault"]
+        .iter()
+        .fold(told, |told, what| told.says(&format!("lists show another {what} than its journal")));
 }
 
 #[test]

@@ -236,13 +236,13 @@ fn entries(
 /// A run has few items, a tenant many: where the run is told, its index is the one to use, and `+` says so.
 fn desk_query(of_run: bool) -> String {
     let which = if of_run { "+tenant = $1 AND run = $3" } else { "tenant = $1 AND $3 IS NULL" };
-    format!(
-        "SELECT id, tenant, run, kind, title, details, opened_at, deadline FROM desk \
-         WHERE closed_at IS NULL AND {which} ORDER BY opened_at, rowid LIMIT $2"
-    )
+    format!("SELECT {DESK_COLUMNS} FROM desk WHERE closed_at IS NULL AND {which} ORDER BY opened_at, rowid LIMIT $2")
 }
 
-fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
+/// What [`desk_item`] reads, in its order.
+pub(super) const DESK_COLUMNS: &str = "id, tenant, run, kind, title, details, opened_at, deadline";
+
+pub(super) fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
     Ok(DeskItem {
         id: row.get(0)?,
         tenant: row.get::<_, String>(1)?.into(),

@@ -1,6 +1,6 @@
 //! All that the database has of an aggregate, and rows that belong to none: for `baton verify`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use baton_core::id::{RunId, TenantId};
 use baton_ports::journal::{Error, Snapshot};
@@ -94,7 +94,8 @@ impl Store {
 }
 
 fn stored(connection: &Connection, number: i64) -> rusqlite::Result<Option<StoredAggregate>> {
-    let sql = "SELECT name, tenant, kind, seq, state, ended_at, cost_nanos FROM aggregate WHERE id = $1";
+    let sql = "SELECT name, tenant, kind, seq, state, ended_at, cost_nanos, workflow, parent, started_at, fault, customer, \
+               bundle FROM aggregate WHERE id = $1";
     let Some(mut stored) = connection.prepare_cached(&numbered(sql))?.query_row([number], head).optional()? else {
         return Ok(None);
     };
@@ -112,11 +113,16 @@ fn stored(connection: &Connection, number: i64) -> rusqlite::Result<Option<Store
         Ok(Snapshot { fold_version: row.get(0)?, seq: row.get(1)?, state: row.get_ref(2)?.as_blob()?.into() })
     };
     stored.snapshot = connection.prepare_cached(&numbered(sql))?.query_row([number], snapshot).optional()?;
-    let sql = "SELECT id FROM desk WHERE run = $1 AND closed_at IS NULL";
-    let mut open = connection.prepare_cached(&numbered(sql))?;
-    stored.open_items =
-        open.query_map([stored.name.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<BTreeSet<String>>>()?;
+    let sql = format!("SELECT {} FROM desk WHERE run = $1 AND closed_at IS NULL", read::DESK_COLUMNS);
+    let mut open = connection.prepare_cached(&numbered(&sql))?;
+    let item = |row: &Row<'_>| {
+        let id = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
+        Ok((id, read::desk_item(row).map_err(|error| error.to_string())))
+    };
+    stored.open_items = open.query_map([stored.name.as_str()], item)?.collect::<rusqlite::Result<_>>()?;
     stored.conversation = conversations::one(connection, &stored.tenant, &stored.name)?;
+    let mut status = connection.prepare_cached(&numbered("SELECT status FROM conversation WHERE name = $1"))?;
+    stored.status = status.query_row([stored.name.as_str()], |row| row.get(0)).optional()?;
     Ok(Some(stored))
 }
 
@@ -130,9 +136,16 @@ fn head(row: &Row<'_>) -> rusqlite::Result<StoredAggregate> {
         state: if has_state { Some(codec::state(row, 4)?) } else { None },
         ended_at: codec::maybe_time(row, 5)?,
         cost_nanos: row.get(6)?,
+        workflow: row.get(7)?,
+        parent: row.get::<_, Option<String>>(8)?.map(RunId::from),
+        started_at: codec::maybe_time(row, 9)?,
+        fault: row.get(10)?,
+        customer: row.get(11)?,
+        bundle: row.get(12)?,
         entries: Ok(Vec::new()),
         snapshot: None,
-        open_items: BTreeSet::new(),
+        open_items: BTreeMap::new(),
         conversation: None,
+        status: None,
     })
 }
