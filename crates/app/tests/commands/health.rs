@@ -179,6 +179,28 @@ fn verify_finds_what_does_not_agree_with_its_journal() {
 }
 
 #[test]
+fn an_open_item_that_cannot_be_read_keeps_no_other_waiting() {
+    let ship = "name: ship\nnodes: [{id: agree, type: human, title: Ship it?}]\n";
+    let place = Place::with(&[("baton.toml", ""), ("workflows/ship.yaml", ship)]);
+    for id in ["one", "two", "three"] {
+        place.baton(&["run", "ship", "--id", id]).ends(3);
+    }
+    let raw = rusqlite::Connection::open(database(&place)).expect("opens");
+    let change = |sql: &str| assert_eq!(raw.execute(sql, []).expect("is taken"), 1, "{sql}");
+    change("UPDATE desk SET title = CAST(x'ff' AS TEXT) WHERE run = 'one'");
+    change("UPDATE desk SET title = 'Ship nothing?' WHERE run = 'two'");
+    drop(raw);
+    let listed = place.baton(&["approvals", "list", "--json"]).ends(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed}");
+    place
+        .baton(&["verify"])
+        .ends(1)
+        .says("`one/agree` of the desk cannot be read")
+        .says("the desk shows `two/agree` otherwise than its journal")
+        .says("2 findings");
+}
+
+#[test]
 fn verify_leaves_an_older_layout_as_it_is_and_says_what_to_do() {
     let place = place();
     lived_in(&place, 1);

@@ -88,7 +88,17 @@ impl Read for Store {
         self.read(move |connection| {
             let mut open = connection.prepare_cached(&numbered(&desk_query(run.is_some())))?;
             let run = run.as_ref().map(RunId::as_str);
-            open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], desk_item)?.collect()
+            let mut items = Vec::new();
+            for item in open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], |row| Ok(desk_item(row)))? {
+                match item? {
+                    Ok(item) => items.push(item),
+                    // The others are not to wait for it.
+                    Err(error) => {
+                        tracing::error!(%error, "an item of the desk cannot be read and is left out; `baton verify` names it");
+                    }
+                }
+            }
+            Ok(items)
         })
         .await
     }
