@@ -8,7 +8,7 @@ use std::sync::Arc;
 use baton_engine::{Engine, Follower, Tell};
 
 pub use progress::{Progress, conclude, ending, said};
-pub use way_on::{in_short, way_on};
+pub use way_on::{by_whom, in_short, way_on};
 
 use crate::wire::System;
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
+use baton_core::actor;
 use baton_core::agent::Agent;
 use baton_core::audit::Administered;
 use baton_core::definition::Catalog;
@@ -43,7 +44,6 @@ use crate::{Misuse, print, vault};
 pub use self::keys::names_outside as secrets_outside;
 
 /// Who did in the audit trail what was done by commands.
-const BY_HAND: &str = "command line";
 
 /// One project, put together.
 pub struct System {
@@ -235,7 +235,7 @@ impl System {
         before: Option<Value>,
         after: Option<Value>,
     ) -> anyhow::Result<()> {
-        let (action, target, by) = (action.to_owned(), Some(target.to_owned()), BY_HAND.to_owned());
+        let (action, target, by) = (action.to_owned(), Some(target.to_owned()), actor::COMMAND_LINE.to_owned());
         let act = Administered { action, target, by, key_id: None, before, after };
         Ok(self.store.note(act.row(tenant, self.clock.now())).await?)
     }

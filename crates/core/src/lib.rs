@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: services, storage formats, HTTP. What the world does with an effect is another room's business.
 
+pub mod actor;
 pub mod agent;
 pub mod audit;
 pub mod bundle;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use baton_core::actor;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::records::{self, Op, Record, Records};
@@ -54,8 +55,8 @@ pub enum Change {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("a tenant's name has 1 to {NAME_CHARS_MAX} characters that can be read, not {chars}")]
-    Name { chars: usize },
+    #[error("a tenant's name cannot be so: {why}")]
+    Name { why: String },
     #[error("there is no tier `{tier}`; there are {known}")]
     Tier { tier: String, known: String },
     #[error("there is a tenant `{0}` already")]
@@ -238,11 +239,7 @@ impl Tenants {
     }
 
     fn check_name(&self, name: &str) -> Result<(), Error> {
-        let chars = name.chars().count();
-        match name.trim().is_empty() || chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-            true => Err(Error::Name { chars }),
-            false => Ok(()),
-        }
+        actor::check_text(name, NAME_CHARS_MAX).map_err(|why| Error::Name { why })
     }
 
     fn check_tier(&self, tier: Option<&str>) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! Pays for vectors that an endpoint makes: out of the tenant's budgets, and counted among its costs.
+//! Pays for vectors that an endpoint makes: out of the budgets of the tenant, and of the key they are made for, and counted
+//! among its costs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -9,7 +10,7 @@ use baton_core::id::TenantId;
 use baton_core::model::Usage;
 use baton_core::money::{Quote, Usd};
 use baton_ports::budget::Account;
-use baton_ports::embed::{Error, Paying, Space, Till};
+use baton_ports::embed::{Error, Payer, Paying, Space, Till};
 use baton_ports::models::Asker;
 use tokio::time::Instant;
 
@@ -62,20 +63,15 @@ impl Embeddings {
 
 #[async_trait]
 impl Till for Embeddings {
-    async fn reserve(
-        &self,
-        tenant: &TenantId,
-        space: &Space,
-        model: &str,
-        tokens: u64,
-    ) -> Result<Box<dyn Paying>, Error> {
+    async fn reserve(&self, payer: &Payer, space: &Space, model: &str, tokens: u64) -> Result<Box<dyn Paying>, Error> {
         let unpaid = |code: String, reason: String, retry_after| {
             let space = space.name.clone();
             Error::Unpaid { space, code, reason, retry_after }
         };
+        let Payer { tenant, key_id } = payer;
         let prices = match self.prices(tenant, model) {
             Some(prices) => prices,
-            None if self.purse.bounds(tenant, None) => {
+            None if self.purse.bounds(tenant, key_id.as_deref()) => {
                 let reason = format!(
                     "no catalogue states the price of `{model}`, and a budget bounds it: write its \
                      `input_usd_per_million` and `output_usd_per_million` in models.yaml, 0 where it is free"
@@ -91,7 +87,7 @@ impl Till for Embeddings {
             ..Account::default()
         };
         let (most, deadline) = (cost(&prices, tokens), Instant::now() + PATIENCE);
-        let asker = Asker::of(tenant.clone(), NAME);
+        let asker = Asker { key_id: key_id.clone(), ..Asker::of(tenant.clone(), NAME) };
         let hold = self.purse.reserve(&asker, account, Quote::exactly(most), deadline).await.map_err(|refused| {
             let fault = refused.fault;
             let retry_after = fault.retry_after.map(Duration::from_millis);

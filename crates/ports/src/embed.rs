@@ -46,20 +46,39 @@ pub enum Error {
     Unpaid { space: String, code: String, reason: String, retry_after: Option<Duration> },
 }
 
+/// Whose money vectors cost: a tenant's, and where they are made for one of its API keys, out of that key's own budget too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payer {
+    pub tenant: TenantId,
+    pub key_id: Option<String>,
+}
+
+impl From<TenantId> for Payer {
+    fn from(tenant: TenantId) -> Self {
+        Self { tenant, key_id: None }
+    }
+}
+
+impl From<&TenantId> for Payer {
+    fn from(tenant: &TenantId) -> Self {
+        tenant.clone().into()
+    }
+}
+
+impl From<&str> for Payer {
+    fn from(tenant: &str) -> Self {
+        TenantId::from(tenant).into()
+    }
+}
+
 /// Who pays for vectors that cost something.
 #[async_trait]
 pub trait Till: Send + Sync {
-    /// Reserves what a request of at most so many tokens may cost a tenant with this model, before it goes out.
+    /// Reserves what a request of at most so many tokens may cost somebody with this model, before it goes out.
     ///
     /// # Errors
     /// [`Error::Unpaid`].
-    async fn reserve(
-        &self,
-        tenant: &TenantId,
-        space: &Space,
-        model: &str,
-        tokens: u64,
-    ) -> Result<Box<dyn Paying>, Error>;
+    async fn reserve(&self, payer: &Payer, space: &Space, model: &str, tokens: u64) -> Result<Box<dyn Paying>, Error>;
 }
 
 /// Money for one request. Dropped without a word, it is settled at what was reserved.
@@ -77,6 +96,6 @@ pub trait Embedder: Send + Sync {
     fn space(&self) -> &Space;
 
     /// One vector per text, in their order: finite, of length 1, or all zeroes for a text that says nothing. At most
-    /// [`TEXTS_MAX`] texts. What it costs is the tenant's.
-    async fn embed(&self, tenant: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error>;
+    /// [`TEXTS_MAX`] texts. What it costs is the payer's.
+    async fn embed(&self, payer: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error>;
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use baton_core::actor;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
@@ -190,13 +191,9 @@ impl Key {
     /// Whether a key may be called so.
     ///
     /// # Errors
-    /// What a name has, in words.
+    /// Why not, in words.
     pub fn check_name(name: &str) -> Result<(), String> {
-        let chars = name.chars().count();
-        match name.trim().is_empty() || chars > NAME_CHARS_MAX || name.chars().any(char::is_control) {
-            true => Err(format!("a key's name has 1 to {NAME_CHARS_MAX} characters that can be read, not {chars}")),
-            false => Ok(()),
-        }
+        actor::check_name(name, NAME_CHARS_MAX)
     }
 }
 

@@ -33,6 +33,18 @@ pub struct RateLimit {
     pub per: Duration,
 }
 
+/// Limits of one call have names of their own: one window cannot count it twice.
+///
+/// # Errors
+/// [`Error::TooLarge`] where two have one name.
+pub fn check_names(limits: &[RateLimit]) -> Result<(), Error> {
+    let of_one_name = |limit: &RateLimit| limits.iter().filter(|other| other.name == limit.name).count();
+    match limits.iter().map(of_one_name).max() {
+        Some(size) if size > 1 => Err(Error::TooLarge { what: "the limits of one name", size, limit: 1 }),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a call may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
@@ -55,6 +67,6 @@ pub trait RateLimits: Send + Sync {
     /// [`RESERVED_FOR`] later.
     ///
     /// # Errors
-    /// Nothing was counted.
+    /// Nothing was counted. Two limits of one name are refused.
     async fn take(&self, tenant: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Result<Turn, Error>;
 }

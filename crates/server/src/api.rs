@@ -25,7 +25,7 @@ mod kpis;
 mod links;
 mod live;
 mod models;
-mod once;
+pub(crate) mod once;
 mod own;
 mod patience;
 mod people;

@@ -3,10 +3,12 @@
 pub(crate) mod budget;
 
 use std::future::poll_fn;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
 
 use axum::body::{Body, Bytes, HttpBody as _};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::door::Limits;
@@ -40,6 +42,20 @@ pub(crate) async fn said<T: DeserializeOwned>(body: Body, limits: Limits) -> Res
     let said: Value = json(body, limits).await?;
     let typed = T::deserialize(&said).or_else(|error| again(said.clone(), &error))?;
     Ok((said, typed))
+}
+
+/// A whole number of a body within its limits, which are said where it is not: a reader alone speaks of `u8`.
+pub(crate) fn whole<'de, D, T>(from: D, name: &str, limits: RangeInclusive<i64>) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: TryFrom<i64>,
+{
+    let said = Value::deserialize(from)?;
+    let within = said.as_i64().filter(|number| limits.contains(number)).and_then(|number| T::try_from(number).ok());
+    within.ok_or_else(|| {
+        let found = if said.is_number() { format!(", not {said}") } else { String::new() };
+        D::Error::custom(format!("`{name}` is a whole number from {} to {}{found}", limits.start(), limits.end()))
+    })
 }
 
 /// What is read of a body that was refused, with each `2.0` written `2`: to JSON Schema both are one whole number, to serde
@@ -163,6 +179,28 @@ mod tests {
             let body = Body::from(format!("{{\"revision\": {text}}}"));
             let refused = json::<Fields>(body, Limits::default()).await.expect_err(text);
             assert_eq!(refused.status, 422, "{text}: {}", refused.detail);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_number_out_of_its_limits_is_told_them_by_its_name() {
+        #[derive(serde::Deserialize)]
+        struct Fields {
+            #[serde(deserialize_with = "score")]
+            score: u8,
+        }
+        fn score<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+            whole(from, "score", 1..=5)
+        }
+        let read = async |text: &'static str| json::<Fields>(Body::from(text), Limits::default()).await;
+        for text in [r#"{"score": 5}"#, r#"{"score": 5.0}"#] {
+            assert_eq!(read(text).await.expect(text).score, 5);
+        }
+        for number in ["0", "6", "300", "-1", "4.5", "1e30", "\"5\"", "null", "[5]"] {
+            let text: &'static str = format!("{{\"score\": {number}}}").leak();
+            let refused = read(text).await.err().expect(text);
+            assert_eq!((refused.status.as_u16(), refused.code.as_str()), (422, "BODY_INVALID"), "{text}");
+            assert!(refused.detail.contains("`score` is a whole number from 1 to 5"), "{text}: {}", refused.detail);
         }
     }
 

@@ -47,6 +47,7 @@ pub const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 pub const NAME_TAKEN: &str = "NAME_TAKEN";
 pub const LINK_NO_CHANNEL: &str = "LINK_NO_CHANNEL";
 pub const LINK_NOT_DELIVERED: &str = "LINK_NOT_DELIVERED";
+pub const LINK_PERSON_CHANGED: &str = "LINK_PERSON_CHANGED";
 pub const RULE_LOOSENED: &str = "RULE_LOOSENED";
 pub const LIMIT_REACHED: &str = "LIMIT_REACHED";
 pub const SIGNATURE_INVALID: &str = "SIGNATURE_INVALID";
@@ -58,7 +59,7 @@ pub const STOPPING: &str = "STOPPING";
 pub const INTERNAL_ERROR: &str = "INTERNAL_ERROR";
 
 /// Every code in a few words.
-pub const ALL: [(&str, &str); 57] = [
+pub const ALL: [(&str, &str); 58] = [
     (UNAUTHORIZED, "the request brings no key that opens this door"),
     (FORBIDDEN, "the key's role may not do this"),
     (NOT_FOUND, "nothing is served at this path"),
@@ -106,6 +107,7 @@ pub const ALL: [(&str, &str); 57] = [
     (NAME_TAKEN, "the name is another's"),
     (LINK_NO_CHANNEL, "a decision link cannot be delivered to this person"),
     (LINK_NOT_DELIVERED, "the mail provider did not take a decision link"),
+    (LINK_PERSON_CHANGED, "a decision link's person was registered anew, or is reached elsewhere now"),
     (RULE_LOOSENED, "a higher role set this rule, and only such a role loosens it"),
     (LIMIT_REACHED, "the tenant has as many of these as it may"),
     (SIGNATURE_INVALID, "the request of another service is not signed as it must be"),

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use baton_core::actor;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
@@ -121,6 +122,13 @@ impl Judge {
         }
         let name = text(&self.config.name_claim).filter(|name| is_name(name)).ok_or("it does not say whose it is")?;
         let subject = text("sub").filter(|name| is_name(name)).ok_or("it does not say whose it is (`sub`)")?;
+        // `ana` and `ana ` would be two people whom nobody tells apart.
+        if actor::check_seen(name).is_err() || actor::check_seen(subject).is_err() {
+            return Err("whose it is begins or ends with white space, or has a character that cannot be seen");
+        }
+        if actor::is_own(name) {
+            return Err("whose it is, is a name that the house itself goes by in its records");
+        }
         let tenant = match &self.config.tenant {
             Some(tenant) => tenant.as_str(),
             None => text(&self.config.tenant_claim).ok_or("it does not say which tenant it is of")?,
@@ -169,7 +177,7 @@ fn is_for(audience: Option<&Value>, us: &str) -> bool {
 }
 
 fn is_name(name: &str) -> bool {
-    !name.trim().is_empty() && name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control)
+    !name.trim().is_empty() && name.chars().count() <= NAME_CHARS_MAX
 }
 
 /// The first role of ours that is said; providers often say several of their own too.

@@ -6,6 +6,7 @@ mod error;
 mod form;
 mod intake;
 pub(crate) mod models;
+mod once;
 mod rate;
 mod reply;
 mod request;

@@ -31,6 +31,11 @@ use crate::strangers::Stranger;
 /// Lists and objects in one another that a body may have: what `serde_json` reads.
 const JSON_DEPTH_MAX: usize = 127;
 
+/// Who decides, where somebody may not.
+const WHO_DECIDES: &str = "somebody else decides, with a key of their own: whom it asks by name, or to whom an admin gave the \
+                           role and the skills that it asks for (PUT /api/v1/human-agents/NAME, where NAME is their key's \
+                           name); GET /api/v1/desk shows in `details` whom it asks";
+
 /// A request that was said no to.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -197,9 +202,7 @@ impl Problem {
         };
         let problem = Self::new(status, refusal.code(), refusal.to_string()).about(run);
         match refusal {
-            Refusal::NotAllowed { .. } => {
-                problem.hint("somebody else decides, with a key of their own: `baton keys create NAME --role operator`")
-            }
+            Refusal::NotAllowed { .. } => problem.hint(WHO_DECIDES),
             _ => problem,
         }
     }
@@ -412,7 +415,7 @@ impl From<tenants::Error> for Problem {
         use tenants::Error;
 
         match error {
-            Error::Name { .. } => Self::field("name", error),
+            Error::Name { why } => Self::field("name", why),
             Error::Tier { .. } => Self::field("tier", error),
             Error::Taken(_) => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string())
                 .hint("change it with PUT, or choose another id"),

@@ -280,6 +280,7 @@ pub async fn rate_limits<S: RateLimits>(make: impl AsyncFn() -> S) {
         rate_limits::many_who_ask_at_once_get_the_limit_and_no_more,
         rate_limits::a_limit_that_changes_counts_what_was_before,
         rate_limits::a_clock_that_is_set_back_holds_nobody_up_for_long,
+        rate_limits::two_limits_of_one_name_are_refused_and_nothing_is_counted,
     );
 }
 

@@ -219,9 +219,9 @@ pub struct Permission {
     pub approvers: Option<Approvers>,
     /// How often the tenant may call it.
     pub rate: Option<Rate>,
-    /// How often besides, as the tenant sets itself.
+    /// How often besides, as the tenant sets itself: each rate that holds counts in a window of its own.
     #[serde(skip)]
-    pub(crate) also: Option<Rate>,
+    pub(crate) also: BTreeSet<Rate>,
     /// How long an answer holds, in seconds; 0 keeps none. What acts is never answered from what is kept.
     pub cache_seconds: Option<u64>,
     /// Arguments used where a call does not say.
@@ -258,10 +258,17 @@ impl Permission {
             approval: self.approval.filter(|is_asked| *is_asked),
             approvers: self.approvers.filter(|_| !are_named),
             rate: None,
-            also: self.rate,
+            also: self.also.into_iter().chain(self.rate).collect(),
             cache_seconds: self.cache_seconds.map(|own| cache.map_or(own, |cache| own.min(cache.as_secs()))),
             ..self
         }
+    }
+
+    /// The same, where a higher role set this rate before: it goes on counting, however often a stricter one is set anew.
+    #[must_use]
+    pub fn above(mut self, floor: &Self) -> Self {
+        self.also.extend(floor.rate);
+        self
     }
 
     /// What of it lets through that the other, set by a tenant too, does not; nothing where it is as strict or stricter.
@@ -309,9 +316,11 @@ impl Permission {
             (Some(own), Some(theirs)) if !own.is_within(theirs) => Some(theirs),
             (own, _) => own,
         };
+        // The general one counts on beneath a stricter one, or who sets the special one anew would begin to count anew.
+        let also = self.also.iter().copied().chain(general.rate).collect();
         let mut overrides = self.overrides.clone();
         overrides.extend(general.overrides.clone());
-        Self { approvers, rate, overrides, ..self }.and(general)
+        Self { approvers, rate, also, overrides, ..self }.and(general)
     }
 
     /// Keeps a tool from being called.
@@ -353,7 +362,7 @@ impl Permission {
             approval: self.approval.or(general.approval),
             approvers: self.approvers.or_else(|| general.approvers.clone()),
             rate: self.rate.or(general.rate),
-            also: self.also.or(general.also),
+            also: self.also.union(&general.also).copied().collect(),
             cache_seconds: self.cache_seconds.or(general.cache_seconds),
             ..self
         }

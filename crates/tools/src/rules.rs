@@ -1,7 +1,7 @@
 //! The settings that hold for one tenant.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
@@ -42,7 +42,7 @@ impl Rules {
             approval: tool.approval,
             approvers: tool.approvers.clone(),
             rate: tool.rate,
-            also: None,
+            also: BTreeSet::new(),
             cache_seconds: tool.cache_seconds,
             defaults: tool.defaults.clone(),
             overrides: tool.overrides.clone(),

@@ -12,7 +12,7 @@ use super::runs::{act, resolution};
 use crate::cli::{Desk, DeskResolve, RunsAct};
 use crate::project::{Project, in_shell};
 use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::{Exit, Misuse, print, told};
 
 pub async fn run(folder: &Path, args: Desk) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
@@ -119,10 +119,10 @@ pub fn way_on(item: &DeskItem, command: &str) -> String {
 
 /// The command that decides a request, with the first of those who may and are none of these, where not everybody may.
 pub fn decide(item: &DeskItem, command: &str, but: &[&str]) -> String {
-    let asked = ["from", "assignees"].into_iter().find_map(|key| item.details.get(key)?.as_array());
-    let mut names = asked.into_iter().flatten().filter_map(Value::as_str).filter(|name| !but.contains(name));
-    let by = names.next().map(|name| format!(" --as {}", in_shell(name))).unwrap_or_default();
-    format!("{command} approvals approve {}{by}  # or reject, with --reason TEXT", in_shell(&item.id))
+    let asked = ["from", "assignees"].into_iter().find_map(|key| item.details.get(key));
+    let (by, who) = told::by_whom("--as", asked.unwrap_or(&Value::Null), but);
+    let who = if who.is_empty() { who } else { format!("; {who}") };
+    format!("{command} approvals approve {}{by}  # or reject, with --reason TEXT{who}", in_shell(&item.id))
 }
 
 pub fn word(kind: DeskKind) -> String {

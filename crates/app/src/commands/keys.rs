@@ -77,7 +77,8 @@ impl New {
 }
 
 async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Result<Exit> {
-    if let Err(message) = Key::check_name(&args.name) {
+    if let Err(why) = Key::check_name(&args.name) {
+        let message = format!("`{}` is no name of a key: {why}", args.name.escape_debug());
         return Err(Misuse::new(message).hint("say whose it is or what for: `baton keys create shop-frontend`").into());
     }
     let role = match args.role {

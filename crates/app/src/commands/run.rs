@@ -169,7 +169,7 @@ pub fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> 
     } else if let Some(failed) = baton_engine::one_call::failure(run) {
         one_call::tell_failure(&failed);
     } else {
-        told::conclude(run, &follower.open(), command);
+        told::conclude(run, follower, command);
     }
     Ok(exit_of(run))
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use baton_core::id::RunId;
 use baton_core::run::{
-    Address, Answer, Began, Block, Detour, Ended, Entry, Event, How, InDoubt, Open, Request, Role, Run, State,
+    Address, Answer, Began, Block, Detour, Ended, Entry, Event, How, InDoubt, Request, Role, Run, State,
 };
 use baton_core::time::Time;
+use baton_engine::Follower;
 use baton_ports::registry::Version;
 use serde_json::Value;
 
@@ -246,7 +247,7 @@ pub fn ending(run: &Run) -> String {
 
 /// The last lines: how it ended, what could not be undone, what it answered, or what it waits for and the way on.
 /// `command` begins a command line that speaks of the project.
-pub fn conclude(run: &Run, open: &[Open], command: &str) {
+pub fn conclude(run: &Run, follower: &Follower, command: &str) {
     print::line(ending(run));
     if let Some(action) = run.fault().and_then(|fault| fault.suggested_action.as_ref()) {
         print::note(format_args!("  hint: {action}"));
@@ -257,8 +258,8 @@ pub fn conclude(run: &Run, open: &[Open], command: &str) {
     if let Some(output) = run.finished().map(|end| &end.output).filter(|output| !output.is_null()) {
         print::pretty(output);
     }
-    for open in open {
-        print::line(way_on(open, command));
+    for open in follower.open() {
+        print::line(way_on(&open, command, follower.entries(&open.run)));
     }
 }
 

@@ -1,11 +1,13 @@
 //! The command that goes on from what a run waits for.
 
-use baton_core::run::{Ask, Awaited, HeldBy, HeldCall, Open, SoFar};
+use baton_core::run::{Address, Ask, Assignees, Awaited, Began, Entry, Event, HeldBy, HeldCall, Open, SoFar};
+use serde_json::Value;
 
 use crate::project::in_shell;
 
-/// In words, with the command to type; `command` begins one that speaks of the project.
-pub fn way_on(open: &Open, command: &str) -> String {
+/// In words, with the command to type; `command` begins one that speaks of the project. `entries`: of its run, which say whom
+/// a node asks.
+pub fn way_on(open: &Open, command: &str, entries: &[Entry]) -> String {
     let run = in_shell(open.run.as_str());
     let at = |place: &dyn std::fmt::Display| in_shell(&place.to_string());
     match &open.awaited {
@@ -17,7 +19,9 @@ pub fn way_on(open: &Open, command: &str) -> String {
             format!("waits for a signal at `{node}`: {command} runs signal {run} {name} --payload JSON")
         }
         Awaited::Form(node) => {
-            format!("waits for a person at `{node}`: {command} runs answer {run} {} --form JSON", at(node))
+            let (by, who) = by_whom("--by", assignees(node, entries), &[]);
+            let who = if who.is_empty() { who } else { format!("  # {who}") };
+            format!("waits for a person at `{node}`: {command} runs answer {run} {} --form JSON{by}{who}", at(node))
         }
         Awaited::Question { effect, message, .. } => {
             format!("`{effect}` asks: {message} {command} runs answer {run} {} --form JSON  # or --reject", at(effect))
@@ -26,7 +30,12 @@ pub fn way_on(open: &Open, command: &str) -> String {
             format!("`{effect}` asks something: {command} runs answer {run} {} --form JSON  # or --reject", at(effect))
         }
         Awaited::Ask(Ask::Human(node)) => {
-            format!("waits for a person at `{node}`: {command} runs answer {run} {} --approve  # or --reject", at(node))
+            let (by, who) = by_whom("--by", assignees(node, entries), &asked_by(entries));
+            let who = if who.is_empty() { who } else { format!("; {who}") };
+            let place = at(node);
+            format!(
+                "waits for a person at `{node}`: {command} runs answer {run} {place} --approve{by}  # or --reject{who}"
+            )
         }
         Awaited::Ask(Ask::Customer(node)) => {
             format!("waits for the customer at `{node}`: {command} runs signal {run} --message TEXT")
@@ -46,7 +55,7 @@ pub fn way_on(open: &Open, command: &str) -> String {
             "`{effect}` needs a person's leave{}: {command} runs answer {run} {} --approve{}  # or --reject",
             open.leave.as_ref().map(so_far).unwrap_or_default(),
             at(effect),
-            open.leave.as_ref().map(by_whom).unwrap_or_default()
+            open.leave.as_ref().map(next_of).unwrap_or_default()
         ),
         Awaited::Ask(Ask::Budget(effect)) => format!(
             "`{effect}` waits for money (`{command} budgets` says how much): {command} runs answer {run} {} \
@@ -93,8 +102,49 @@ pub fn in_short(open: &Open) -> Option<String> {
     Some(reason.to_owned())
 }
 
+/// Whom an open `human` node asks, as the run's journal has it.
+fn assignees<'e>(node: &Address, entries: &'e [Entry]) -> &'e Value {
+    let began = entries.iter().rev().flat_map(|entry| entry.events.iter().rev()).find_map(|event| match event {
+        Event::Began { node: began, wait } if began == node => match &**wait {
+            Began::Human { assignees, .. } => Some(assignees),
+            _ => None,
+        },
+        _ => None,
+    });
+    began.unwrap_or(&Value::Null)
+}
+
+/// Who asked for what a run does: nobody allows that themselves.
+fn asked_by(entries: &[Entry]) -> Vec<&str> {
+    let callers = entries.iter().flat_map(|entry| &entry.events).find_map(|event| match event {
+        Event::Started(started) => Some(&started.caller),
+        _ => None,
+    });
+    let names =
+        callers.into_iter().flat_map(|caller| caller.user_id.iter().chain(&caller.begun_by).chain(&caller.set_up_by));
+    names.map(String::as_str).collect()
+}
+
+/// Who says so, where not everybody may: what is put behind the command, and who that may be where no name says it. It is none
+/// of `but`.
+pub fn by_whom(flag: &str, assignees: &Value, but: &[&str]) -> (String, String) {
+    match Assignees::read(assignees) {
+        Ok(Assignees::Names(names)) => {
+            let first = names.iter().find(|name| !but.contains(&name.as_str()));
+            (first.map(|name| format!(" {flag} {}", in_shell(name))).unwrap_or_default(), String::new())
+        }
+        Ok(Assignees::Qualified { role, skills }) => {
+            let role = role.map(|role| format!("role `{role}`"));
+            let skills = (!skills.is_empty()).then(|| format!("the skills `{}`", skills.join("`, `")));
+            let has: Vec<String> = role.into_iter().chain(skills).collect();
+            (format!(" {flag} NAME"), format!("NAME is somebody with {}", has.join(" and ")))
+        }
+        Ok(Assignees::Anybody) | Err(_) => (String::new(), String::new()),
+    }
+}
+
 /// Who says so, where not everybody may: the first of those who are asked and have not said it.
-fn by_whom(leave: &SoFar) -> String {
+fn next_of(leave: &SoFar) -> String {
     let next = leave.from.iter().find(|name| !leave.given_by.contains(name));
     next.map(|name| format!(" --by {}", in_shell(name))).unwrap_or_default()
 }

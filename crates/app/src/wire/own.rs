@@ -52,6 +52,12 @@ impl Hands for All {
                 Topic::Tool => {
                     // What a newer binary wrote and this one cannot read lets nothing through.
                     let rule = read(setting, Permission::read).unwrap_or_else(Permission::none);
+                    let floor = setting.floor.as_ref().map(|floor| Permission::read(&floor.value));
+                    let rule = match floor {
+                        Some(Ok(floor)) => rule.above(&floor),
+                        Some(Err(_)) => Permission::none(),
+                        None => rule,
+                    };
                     rules.entry(setting.tenant.clone()).or_default().insert(setting.name.as_str().into(), rule);
                 }
                 Topic::Budget => {

@@ -151,6 +151,12 @@ fn the_command_that_is_printed_works_as_it_stands() {
     let line = line.split("  #").next().expect("a command");
     assert_eq!(line, "baton runs answer three pay#0.0 --approve --by olga");
     place.shell(line).ends(3).says("--approve --by paul");
+    let waits = place.baton(&["run", "ask", "--id", "four"]).ends(3);
+    let line = waits.out.lines().last().expect("what it waits for").split_once(": ").expect("a command").1;
+    let line = line.split("  #").next().expect("a command");
+    assert_eq!(line, "baton runs answer four agree --approve --by olga");
+    place.baton(&["runs", "show", "four"]).ends(0).says("agree --approve --by olga");
+    place.shell(line).ends(0).says("approved");
     place.baton(&["run", "ask", "--id", "two"]).ends(3);
     place.shell(&command_in(&place.baton(&["desk", "show", "two"]).ends(0).out)).ends(0).says("approved");
 }

@@ -230,6 +230,50 @@ fn neither_who_began_it_nor_who_has_the_link_sent_decides_by_it_and_no_channel_i
 }
 
 #[test]
+fn a_link_is_its_persons_as_they_were_registered_and_reached_when_it_was_sent() {
+    let world = World::new();
+    world.registers("olga", json!({}));
+    world.registers("paul", json!({}));
+    let mallory = world.key("mallory", "operator");
+    let (run, request) = world.begins(&mallory, "pay");
+    let sent = |person: &str, address: &str| {
+        world.sends_link(&mallory, &request, person).ends(201);
+        world.mail.link_to(address)
+    };
+    let (olgas, pauls) = (sent("olga", "olga@example.com"), sent("paul", "paul@example.com"));
+    // Another Olga, and a Paul who is reached elsewhere.
+    world.ask("DELETE /api/v1/human-agents/olga", &world.admin, &Value::Null).ends(204);
+    world.registers("olga", json!({}));
+    world.registers("paul", json!({ "email": "paul@elsewhere.example" }));
+    for path in [&olgas, &pauls] {
+        let shown = world.server.get(path, None);
+        assert!(shown.starts_with("HTTP/1.1 410") && shown.contains("LINK_PERSON_CHANGED"), "{shown}");
+        let pressed = world.press(path, "decision=approve");
+        assert!(pressed.starts_with("HTTP/1.1 410") && pressed.contains("LINK_PERSON_CHANGED"), "{pressed}");
+    }
+    let shown = world.ask(&format!("GET /api/v1/approvals/{request}"), &world.admin, &Value::Null).ends(200);
+    assert_eq!(shown["approved_by"], json!([]), "nothing was decided");
+    // Another link is theirs. What else is changed of a person changes nothing of it.
+    let (olgas, pauls) = (sent("olga", "olga@example.com"), sent("paul", "paul@elsewhere.example"));
+    world.registers("olga", json!({ "skills": ["law"] }));
+    for path in [&olgas, &pauls] {
+        assert!(world.press(path, "decision=approve").starts_with("HTTP/1.1 200"));
+    }
+    until("it goes on", || (world.state(&run) == "completed").then_some(()));
+}
+
+#[test]
+fn what_a_request_says_nothing_of_is_not_shown() {
+    let world = World::new();
+    world.registers("maria", json!({ "roles": ["manager"], "skills": ["finance"] }));
+    let (_, request) = world.begins(&world.key("mallory", "operator"), "ship");
+    world.sends_link(&world.key("operator", "operator"), &request, "maria").ends(201);
+    let page = world.server.get(&world.mail.link_to("maria@example.com"), None);
+    assert!(page.starts_with("HTTP/1.1 200") && page.contains("Ship it?"), "{page}");
+    assert!(!page.contains("{}") && !page.contains("<pre>"), "{page}");
+}
+
+#[test]
 fn a_letter_that_nobody_delivers_is_no_link() {
     let place = Place::with(&[
         ("baton.toml", "[tools.tool.pay_invoice]\napproval = true\n"),
@@ -277,6 +321,9 @@ fn an_approval_is_for_who_has_the_role_and_the_skills_and_is_offered_to_nobody_e
         let answer = json!({ "to": "agree", "approve": true });
         assert_eq!(world.ask(&format!("POST /api/v1/executions/{run}/answer"), key, &answer).status, 403);
     }
+    let refused = world.ask(&format!("POST /api/v1/approvals/{request}/approve"), &mark, &json!({})).ends(403);
+    let hint = refused["hint"].as_str().expect("a way out");
+    assert!(hint.contains("the role and the skills") && hint.contains("PUT /api/v1/human-agents/NAME"), "{hint}");
     // Who began it may take it back, and a builder may look.
     assert_eq!(offered(&world.admin, "approvals"), [json!(["reject"])]);
     let builder = world.key("build", "builder");
@@ -366,7 +413,9 @@ tools:
 #[test]
 fn the_command_line_claims_a_name_and_no_role_or_skill() {
     let place = Place::with(&[("workflows/ship.yaml", SHIP)]);
-    place.baton(&["run", "ship", "--id", "one"]).ends(3);
+    let who = "NAME is somebody with role `manager` and the skills `finance`";
+    place.baton(&["run", "ship", "--id", "one"]).ends(3).says("runs answer one agree --approve --by NAME  #").says(who);
+    place.baton(&["desk", "show", "one"]).ends(0).says("--as NAME  #").says(who);
     let approve = |who: &str| place.baton(&["approvals", "approve", "one", "--as", who]);
     approve("anybody_at_all").ends(1).warns("refused[RUN-015]");
     let put = |more: &[&str]| {

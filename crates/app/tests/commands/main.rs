@@ -30,6 +30,7 @@ mod kpis;
 mod lists;
 mod models;
 mod money;
+mod names;
 mod once;
 mod openai_door;
 mod outages;

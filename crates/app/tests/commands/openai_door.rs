@@ -4,7 +4,8 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{Answer, Server, until};
+use crate::upstream::Upstream;
 
 const SETTINGS: &str = "[tools]\nlanguage = \"es\"\n";
 const GOODBYE: &str = "\
@@ -145,6 +146,37 @@ fn vectors_come_from_the_embedder_of_memory_as_numbers_or_as_bytes() {
         let refused = ask(more).ends(status);
         assert_eq!(refused["error"]["param"], param, "{refused}");
     }
+}
+
+#[test]
+fn vectors_are_paid_out_of_the_keys_budget_too() {
+    let upstream = Upstream::start();
+    let settings = format!(
+        "[memory]\nembedder = \"openai\"\nbase_url = \"{}\"\nmodel = \"text-embedding-3-small\"\ndimensions = 4\n",
+        upstream.url
+    );
+    let place = Place::with(&[("baton.toml", &settings)]);
+    let server = Server::start(&place);
+    let admin = server.key().expect("a key").to_owned();
+    let made = server.ask("POST /api/v1/keys", &admin, "", &json!({ "name": "k", "role": "service" })).ends(201);
+    let (key, id) = (made["key"].as_str().expect("a key"), made["id"].as_str().expect("an id"));
+    let embeds = |key: &str| {
+        let body = json!({ "model": "text-embedding-3-small", "input": "a red bicycle" });
+        server.ask("POST /v1/embeddings", key, "", &body)
+    };
+    embeds(key).ends(200);
+    until("what it cost is counted to the key", || {
+        let costs = server.ask("GET /api/v1/costs?by=key", &admin, "", &Value::Null).ends(200);
+        costs.to_string().contains(id).then_some(())
+    });
+    let nothing = json!({ "daily_usd": 0 });
+    server.ask(&format!("PUT /api/v1/budgets/{id}"), &admin, "", &nothing).ends(200);
+    let asked = upstream.asked().len();
+    let refused = embeds(key).ends(429);
+    assert_eq!(refused["error"]["code"], "BUDGET_EXCEEDED", "{refused}");
+    assert!(refused["error"]["message"].as_str().expect("why").contains(id), "{refused}");
+    assert_eq!(upstream.asked().len(), asked, "the embedder is not asked");
+    embeds(&admin).ends(200);
 }
 
 const TOOLS: &str =

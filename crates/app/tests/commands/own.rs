@@ -154,6 +154,33 @@ fn what_an_admin_set_a_builder_makes_stricter_and_neither_loosens_nor_deletes() 
 }
 
 #[test]
+fn an_admins_rate_counts_on_whatever_stricter_rates_a_builder_sets_by_turns() {
+    let world = World::new();
+    let builder = world.key("bo", "builder");
+    let set = |key: &str, rate: &str| {
+        world.ask("PUT /api/v1/tools/greet/rule", key, &json!({ "rate": rate })).ends(200);
+    };
+    let greeting = json!({ "arguments": { "name": "Ana" } });
+    let greets = || {
+        let asked = "POST /api/v1/tools/greet/execute";
+        world.server.ask(asked, &world.theirs, "Prefer: wait=1\r\n", &greeting)
+    };
+    set(&world.theirs, "3/day");
+    greets().ends(200);
+    for rate in ["2/day", "1/day"] {
+        set(&builder, rate);
+        greets().ends(200);
+    }
+    set(&builder, "2/day");
+    let held = greets().ends(202)["execution_id"].as_str().expect("an id").to_owned();
+    until("the fourth to wait: the admin's three are used up", || {
+        let path = format!("GET /api/v1/executions/{held}");
+        let told = world.ask(&path, &world.theirs, &Value::Null).ends(200);
+        (told["waits_for"][0]["kind"] == "rate").then_some(())
+    });
+}
+
+#[test]
 fn what_is_set_holds_for_other_processes_and_after_a_restart() {
     let World { place, server, own, .. } = World::new();
     let beside = Server::start(&place);

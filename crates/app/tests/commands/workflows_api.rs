@@ -453,6 +453,175 @@ fn a_conversation_with_a_workflow_may_have_a_name_and_be_streamed() {
     assert!(streamed.to_ascii_lowercase().contains(&format!("x-baton-execution: {run}")), "{streamed}");
 }
 
+/// The same turn of two clients at one instant: the runs that they went to.
+fn at_once(api: &Api, body: &Value, headers: &str) -> [String; 2] {
+    std::thread::scope(|scope| {
+        [(), ()].map(|()| scope.spawn(|| api.server.ask("POST /v1/chat/completions", &api.key, headers, body))).map(
+            |turn| {
+                let answer = turn.join().expect("it ends");
+                assert_eq!(answer.status, 200, "{answer:?}");
+                answer.header("x-baton-execution").expect("a run").to_owned()
+            },
+        )
+    })
+}
+
+fn says(text: &str, more: &Value) -> Value {
+    let mut body = json!({ "model": "workflow:talk", "messages": [{ "role": "user", "content": text }] });
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    body
+}
+
+#[test]
+fn of_two_who_begin_at_one_instant_with_the_same_words_nobody_comes_into_the_others_run() {
+    let api = Api::of(&talk());
+    for round in 0..6 {
+        let hello = format!("I want to come, {round}");
+        let [one, other] = at_once(&api, &says(&hello, &json!({})), "");
+        assert_ne!(one, other);
+        let next = json!([{ "role": "user", "content": hello },
+            { "role": "assistant", "content": "Which slot suits you?" }, { "role": "user", "content": "10:00" }]);
+        let next = says("", &json!({ "messages": next }));
+        let refused = api.server.ask("POST /v1/chat/completions", &api.key, "", &next).ends(400);
+        let said = refused["error"]["message"].as_str().expect("why");
+        assert!(said.contains("several conversations read the same"), "{refused}");
+    }
+}
+
+#[test]
+fn of_two_first_messages_at_one_instant_in_a_named_conversation_one_begins_the_run_and_the_other_goes_to_it() {
+    let api = Api::of(&talk());
+    for round in 0..4 {
+        let named = format!("X-Baton-Conversation: c-{round}\r\n");
+        let [one, other] = at_once(&api, &says("I want to come", &json!({})), &named);
+        assert_eq!(one, other, "one conversation is one run");
+    }
+}
+
+#[test]
+fn a_name_of_a_conversation_is_each_users_own() {
+    let api = Api::of(&talk());
+    let turn = |user: &str, text: &str| {
+        let body = says(text, &json!({ "user": user }));
+        let named = "X-Baton-Conversation: support\r\n";
+        let answer = api.server.ask("POST /v1/chat/completions", &api.key, named, &body);
+        let run = answer.header("x-baton-execution").unwrap_or_default().to_owned();
+        (run, answer.ends(200)["choices"][0]["message"]["content"].clone())
+    };
+    let (anas, asks) = turn("ana", "I want to come");
+    assert_eq!(asks, "Which slot suits you?");
+    let (bens, asks) = turn("ben", "Me too");
+    assert_ne!(anas, bens);
+    assert_eq!(asks, "Which slot suits you?", "it is the beginning of his own");
+    assert_eq!(turn("ana", "10:00"), (anas, json!("Booked for 10:00.")));
+    assert_eq!(turn("ben", "11:00"), (bens, json!("Booked for 10:00.")));
+    let refused = says("Hi", &json!({ "user": "ana\u{a0}" }));
+    let refused = api.server.ask("POST /v1/chat/completions", &api.key, "", &refused).ends(400);
+    assert_eq!(refused["error"]["param"], "user", "{refused}");
+}
+
+#[test]
+fn a_turn_that_is_sent_again_under_one_key_is_taken_once_and_answered_as_the_first_time() {
+    let api = Api::of(&talk());
+    let post = |path: &str, once: &str, headers: &str, body: &Value| {
+        let headers = format!("Idempotency-Key: {once}\r\n{headers}");
+        api.server.ask(&format!("POST {path}"), &api.key, &headers, body)
+    };
+    let runs = || api.get("/executions?limit=100").ends(200)["executions"].as_array().map_or(0, Vec::len);
+    let (chat, hello) = ("/v1/chat/completions", says("I want to come", &json!({})));
+    let first = post(chat, "t-1", "", &hello);
+    assert_eq!(first.header("idempotency-replayed"), None);
+    let again = post(chat, "t-1", "", &hello);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    for name in ["x-baton-execution", "x-baton-cost-usd"] {
+        assert!(first.header(name).is_some());
+        assert_eq!(first.header(name), again.header(name), "{name}");
+    }
+    assert_eq!(first.ends(200), again.ends(200), "the very same, its id included");
+    assert_eq!(runs(), 1);
+    // Another body, another conversation and another path are other requests.
+    for (path, headers, body) in [
+        (chat, "", says("Something else", &json!({}))),
+        (chat, "", says("I want to come", &json!({ "stream": true }))),
+        (chat, "X-Baton-Conversation: c-1\r\n", hello.clone()),
+        ("/v1/responses", "", json!({ "model": "workflow:talk", "input": "I want to come" })),
+    ] {
+        let reused = post(path, "t-1", headers, &body).ends(422);
+        assert_eq!(reused["error"]["code"], "IDEMPOTENCY_KEY_REUSED", "{reused}");
+    }
+    assert_eq!(post(chat, " ", "", &hello).ends(400)["error"]["code"], "PARAMETER_INVALID");
+    assert_eq!(runs(), 1);
+
+    // A stream is sent again from its first event on.
+    let streamed = |once: &str, path: &str, body: &Value| {
+        let head = format!(
+            "Authorization: Bearer {}\r\nContent-Type: application/json\r\nIdempotency-Key: {once}\r\n",
+            api.key
+        );
+        let text = api.server.send(&format!("POST {path}"), &head, &body.to_string());
+        assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+        text.lines().filter(|line| line.starts_with("data: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (once, path, body) in [
+        ("s-1", chat, says("In pieces", &json!({ "stream": true }))),
+        ("s-2", "/v1/responses", json!({ "model": "workflow:talk", "input": "In pieces too", "stream": true })),
+    ] {
+        let events = streamed(once, path, &body);
+        assert!(events.len() > 1, "{events:?}");
+        assert_eq!(streamed(once, path, &body), events);
+    }
+    assert_eq!(runs(), 3);
+    let whole = json!({ "model": "workflow:talk", "input": "Whole" });
+    let first = post("/v1/responses", "r-1", "", &whole).ends(200);
+    assert_eq!(post("/v1/responses", "r-1", "", &whole).ends(200), first);
+
+    // A refusal is said again.
+    let none = says("Hi", &json!({ "model": "workflow:none" }));
+    let refused = post(chat, "n-1", "", &none).ends(404);
+    let again = post(chat, "n-1", "", &none);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.ends(404), refused);
+}
+
+#[test]
+fn a_key_under_which_many_turns_come_at_once_begins_one_run() {
+    let api = Api::of(&talk());
+    let body = says("All at once", &json!({}));
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let ask = || api.server.ask("POST /v1/chat/completions", &api.key, "Idempotency-Key: many\r\n", &body);
+        let turns: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+        turns.into_iter().map(|turn| turn.join().expect("it ends")).collect()
+    });
+    for answer in &answers {
+        let is_pending = answer.status == 409 && answer.body["error"]["code"] == "IDEMPOTENCY_UNANSWERED";
+        assert!(answer.status == 200 || is_pending, "{answer:?}");
+    }
+    assert!(answers.iter().any(|answer| answer.status == 200));
+    assert_eq!(api.get("/executions").ends(200)["executions"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn what_a_workflow_misses_beside_the_words_is_said_to_come_in_metadata() {
+    let place = talk();
+    place.write(
+        "workflows/order.yaml",
+        "name: order\ninput: {message: string, order_id: string}\nnodes: [{id: note, type: transform, set: {a: '1'}}]\n",
+    );
+    let api = Api::of(&place);
+    let ask = |headers: &str, more: Value| {
+        let mut body = says("Where is it?", &json!({ "model": "workflow:order" }));
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        api.server.ask("POST /v1/chat/completions", &api.key, headers, &body)
+    };
+    for headers in ["", "X-Baton-Conversation: o-1\r\n"] {
+        let refused = ask(headers, json!({})).ends(422);
+        let (error, said) = (&refused["error"], refused["error"]["message"].as_str().expect("why"));
+        assert_eq!((&error["code"], &error["param"]), (&json!("INPUT_INVALID"), &json!("metadata")), "{refused}");
+        assert!(said.contains("`order_id`") && said.contains("comes in `metadata`"), "{refused}");
+        ask(headers, json!({ "metadata": { "order_id": "o-7" } })).ends(200);
+    }
+}
+
 #[test]
 fn another_tenant_finds_no_workflow_agent_or_conversation_by_any_route() {
     let place = place();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::case::Wants;
 use super::refusal::Refusal;
 use super::{CAPACITY_DEFAULT, CAPACITY_MAX, NAME_CHARS_MAX, SKILL_CHARS_MAX, SKILLS_MAX};
+use crate::actor;
 use crate::id::{PersonId, RunId};
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
@@ -76,8 +77,10 @@ impl Presence {
 
 impl Profile {
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        texts("name", [&self.name], NAME_CHARS_MAX)?;
-        texts("email", [&self.email], NAME_CHARS_MAX)?;
+        let field = |field| move |reason| Refusal::Field { field, reason };
+        actor::check_name(self.id.as_str(), NAME_CHARS_MAX).map_err(field("id"))?;
+        actor::check_text(&self.name, NAME_CHARS_MAX).map_err(field("name"))?;
+        actor::check_text(&self.email, NAME_CHARS_MAX).map_err(field("email"))?;
         let address = self.email.split_once('@').is_some_and(|(who, place)| !who.is_empty() && !place.is_empty());
         if !address || self.email.chars().any(char::is_whitespace) {
             let reason = "an e-mail address has no spaces, and an `@` with something on both sides".to_owned();

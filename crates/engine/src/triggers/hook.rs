@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use baton_core::actor;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_ports::records::{Op, Records};
@@ -225,7 +226,7 @@ impl Triggers {
         let mut context = hook.context;
         context.insert("hook".to_owned(), name.into());
         context.insert("delivery_id".to_owned(), delivery.id.into());
-        let by = format!("webhook {name}");
+        let by = format!("{} {name}", actor::WEBHOOK);
         let set_up_by = hook.set_by.into_iter().collect();
         let firing = Firing { run: run.clone(), workflow: &hook.workflow, input, context, by, set_up_by };
         self.begin(tenant, firing).await?;

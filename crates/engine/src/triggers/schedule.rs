@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use baton_core::actor;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::{Time, TimeZone};
 use baton_core::triggers::cron::Cron;
@@ -349,7 +350,7 @@ impl Triggers {
         let mut context = schedule.context.clone();
         context.insert("schedule".to_owned(), schedule.name.clone().into());
         context.insert("scheduled_at".to_owned(), instant.to_string().into());
-        let (input, by) = (schedule.input_at(instant)?, format!("schedule {}", schedule.name));
+        let (input, by) = (schedule.input_at(instant)?, format!("{} {}", actor::SCHEDULE, schedule.name));
         let set_up_by = schedule.set_by.as_deref().into_iter().chain(by_hand).map(str::to_owned).collect();
         self.begin(tenant, Firing { run, workflow: &schedule.workflow, input, context, by, set_up_by }).await
     }

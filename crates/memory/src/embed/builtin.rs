@@ -8,8 +8,7 @@
 //! after Singhal et al. (1996).
 
 use async_trait::async_trait;
-use baton_core::id::TenantId;
-use baton_ports::embed::{Embedder, Error, Role, Space};
+use baton_ports::embed::{Embedder, Error, Payer, Role, Space};
 
 use super::features::{groups, stem, words};
 use super::frequency::weight;
@@ -51,7 +50,7 @@ impl Embedder for Builtin {
         &self.space
     }
 
-    async fn embed(&self, _: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+    async fn embed(&self, _: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
         Ok(texts.iter().map(|text| vector(text, role)).collect())
     }
 }

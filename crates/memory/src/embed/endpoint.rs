@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use baton_core::fault::causes;
-use baton_core::id::TenantId;
 use baton_core::redact;
 use baton_core::time::wait;
-use baton_ports::embed::{Embedder, Error, Role, Space, Till};
+use baton_ports::embed::{Embedder, Error, Payer, Role, Space, Till};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde_json::{Value, json};
@@ -96,10 +95,10 @@ impl Endpoint {
         Self { till, ..self }
     }
 
-    async fn ask(&self, tenant: &TenantId, inputs: &[String], attempts: u32) -> Result<Vec<Vec<f32>>, Error> {
+    async fn ask(&self, payer: &Payer, inputs: &[String], attempts: u32) -> Result<Vec<Vec<f32>>, Error> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
-            match self.attempt(tenant, inputs).await {
+            match self.attempt(payer, inputs).await {
                 Err(Error::Unavailable { retry_after, .. }) if attempt < attempts => {
                     tokio::time::sleep(retry_after.unwrap_or(wait).min(WAIT_MAX)).await;
                     wait *= 2;
@@ -110,11 +109,11 @@ impl Endpoint {
         Ok(Vec::new())
     }
 
-    async fn attempt(&self, tenant: &TenantId, inputs: &[String]) -> Result<Vec<Vec<f32>>, Error> {
+    async fn attempt(&self, payer: &Payer, inputs: &[String]) -> Result<Vec<Vec<f32>>, Error> {
         // No tokenizer makes more of a text than its bytes.
         let tokens = inputs.iter().map(|input| input.len() as u64).sum();
         let paying = match &self.till {
-            Some(till) => Some(till.reserve(tenant, &self.space, &self.model, tokens).await?),
+            Some(till) => Some(till.reserve(payer, &self.space, &self.model, tokens).await?),
             None => None,
         };
         let begun = Instant::now();
@@ -191,7 +190,7 @@ impl Embedder for Endpoint {
         &self.space
     }
 
-    async fn embed(&self, tenant: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+    async fn embed(&self, payer: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
         let (prefix, attempts) = match role {
             Role::Query => (&self.query_prefix, 1),
             Role::Passage => (&self.passage_prefix, ATTEMPTS),
@@ -202,7 +201,7 @@ impl Embedder for Endpoint {
             let spoken = |text: &&String| !text.trim().is_empty();
             let inputs: Vec<String> =
                 batch.iter().filter(spoken).map(|text| format!("{prefix}{}", text.replace('\0', " "))).collect();
-            let found = if inputs.is_empty() { Vec::new() } else { self.ask(tenant, &inputs, attempts).await? };
+            let found = if inputs.is_empty() { Vec::new() } else { self.ask(payer, &inputs, attempts).await? };
             let mut found = found.into_iter();
             vectors.extend(batch.iter().map(|text| {
                 let mut vector = if spoken(&text) { found.next() } else { None }.unwrap_or_default();

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::circuit::{Circuit, Limits, Pass, Stand};
-use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
-use baton_ports::embed::{Embedder, Error, Role, Space};
+use baton_ports::embed::{Embedder, Error, Payer, Role, Space};
 
 /// Three failures in a row, or half of the last twenty, and thirty seconds of peace.
 const LIMITS: Limits = Limits { failures: 3, open_for: Duration::from_secs(30) };
@@ -84,12 +83,12 @@ impl Embedder for Guarded {
     }
 
     /// Passages are for keeping: their embedder is asked again by itself, and whoever keeps them waits.
-    async fn embed(&self, tenant: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+    async fn embed(&self, payer: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
         if role == Role::Passage {
-            return self.embedder.embed(tenant, texts, role).await;
+            return self.embedder.embed(payer, texts, role).await;
         }
         let ticket = self.admit()?;
-        let outcome = match tokio::time::timeout(QUERY_PATIENCE, self.embedder.embed(tenant, texts, role)).await {
+        let outcome = match tokio::time::timeout(QUERY_PATIENCE, self.embedder.embed(payer, texts, role)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
                 let reason = format!("it gave no answer within {} ms", QUERY_PATIENCE.as_millis());
@@ -132,7 +131,7 @@ mod tests {
             &self.space
         }
 
-        async fn embed(&self, _: &TenantId, _: &[String], _: Role) -> Result<Vec<Vec<f32>>, Error> {
+        async fn embed(&self, _: &Payer, _: &[String], _: Role) -> Result<Vec<Vec<f32>>, Error> {
             if self.hangs {
                 std::future::pending::<()>().await;
             }

@@ -80,7 +80,7 @@ async fn pieces(
 ) -> Result<Vec<Piece>, Error> {
     let text_of = |chunk: &Chunk| stored.text.get(chunk.range.clone()).unwrap_or_default().to_owned();
     let texts: Vec<String> = chunks.iter().map(|chunk| format!("{}\n{}", chunk.heading, text_of(chunk))).collect();
-    let vectors = embedder.embed(tenant, &texts, Role::Passage).await?;
+    let vectors = embedder.embed(&tenant.into(), &texts, Role::Passage).await?;
     let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
     let piece = |(chunk, vector): (&Chunk, Vec<f32>)| Piece {
         heading: chunk.heading.clone(),

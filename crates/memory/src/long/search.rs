@@ -50,7 +50,7 @@ impl Long {
         query: &str,
     ) -> Result<Vec<Hit>, Error> {
         let embedder = self.embedder(search.collection, live)?;
-        let vectors = embedder.embed(tenant, &[query.to_owned()], Role::Query).await?;
+        let vectors = embedder.embed(&tenant.into(), &[query.to_owned()], Role::Query).await?;
         match vectors.first() {
             Some(vector) if vector.iter().any(|value| *value != 0.0) => {
                 Ok(self.index.nearest(tenant, live.id, vector, &search.filter, named(search.top)).await?)

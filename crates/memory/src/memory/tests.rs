@@ -87,12 +87,12 @@ impl Embedder for Other {
         &self.space
     }
 
-    async fn embed(&self, tenant: &TenantId, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, embed::Error> {
+    async fn embed(&self, payer: &embed::Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, embed::Error> {
         if self.fails.load(Ordering::Relaxed) {
             let (space, reason) = (self.space.name.clone(), "down".to_owned());
             return Err(embed::Error::Unavailable { space, reason, retry_after: None });
         }
-        Builtin::new().embed(tenant, texts, role).await
+        Builtin::new().embed(payer, texts, role).await
     }
 }
 

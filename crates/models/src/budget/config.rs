@@ -133,7 +133,16 @@ impl Limits {
     /// # Errors
     /// Why they are none.
     pub fn read(value: &serde_json::Value) -> Result<Self, String> {
-        serde_json::from_value(value.clone()).map_err(|error| error.to_string())
+        serde_json::from_value(value.clone()).map_err(|error| {
+            let is_wrong = |name: &&str| {
+                let said = value.get(*name).filter(|said| !said.is_null());
+                said.is_some_and(|said| Limit::deserialize(said).is_err())
+            };
+            match ["hourly_usd", "daily_usd", "monthly_usd"].into_iter().find(is_wrong) {
+                Some(name) => format!("`{name}`: {error}"),
+                None => error.to_string(),
+            }
+        })
     }
 
     fn put(&mut self, window: Window, limit: Limit) {

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use baton_core::actor;
 use baton_core::bundle::Hash;
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::Run;
@@ -162,6 +163,12 @@ impl Begin {
     /// `told`: the span of the caller's that it is part of.
     async fn make(self, door: &Door, guest: &Guest, run: RunId, told: Option<String>) -> Result<Made, Problem> {
         let work = door.work()?;
+        match &self {
+            Self::New(_, Given { context, .. }) | Self::Call { context, .. } | Self::Choice { context, .. } => {
+                check_customer(context)?;
+            }
+            Self::Forked(_) => {}
+        }
         match self {
             Self::New(wanted, given) => {
                 Ok(Made::Start(Box::new(start(door, work, guest, run, wanted, given, told).await?)))
@@ -203,6 +210,16 @@ impl Made {
 fn told(headers: &HeaderMap) -> Option<String> {
     let parent: trace::Parent = headers.get("traceparent")?.to_str().ok()?.trim().parse().ok()?;
     Some(parent.to_string())
+}
+
+/// Whom a context names as the customer is told from everybody else by looking. One that is empty is nobody.
+pub(super) fn check_customer(context: &Value) -> Result<(), Problem> {
+    for name in ["user_id", "customer_id"] {
+        if let Some(customer) = context.get(name).and_then(Value::as_str) {
+            actor::check_seen(customer).map_err(|why| Problem::field(&format!("context.{name}"), why))?;
+        }
+    }
+    Ok(())
 }
 
 /// On whose behalf a run is.

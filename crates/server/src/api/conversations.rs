@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use baton_core::actor;
 use baton_core::conversation::{self, Arrived, Begun, Command, Entry, Event, Line, Status, Version};
 use baton_core::desk::{self, Priority, ServiceLevel};
 use baton_core::id::RunId;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::begin::check_customer;
 use super::cursor::{List, unknown};
 use super::document;
 use super::execute::no_workflow;
@@ -48,10 +50,14 @@ pub(super) struct Begin {
     /// The workflow whose runs answer; each begins on the version that is active then.
     workflow_id: String,
     /// Who the customer is.
+    #[schema(
+        pattern = r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+( +[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+)*$"
+    )]
     user_id: Option<String>,
     /// `web`, `mobile`, `api`, or another word; `api` unless told.
     channel: Option<String>,
     /// What the customer says first.
+    #[schema(pattern = r"\S")]
     message: Option<String>,
     /// What its runs find as their context: `language`, `zone`, and whatever the workflow reads.
     #[serde(default)]
@@ -98,6 +104,13 @@ pub(super) async fn begin(
     }
     for (name, value) in [("user_id", &user_id), ("channel", &channel)] {
         short(name, value.as_deref().unwrap_or_default())?;
+    }
+    if let Some(user) = &user_id {
+        actor::check_text(user, NAME_BYTES_MAX).map_err(|why| Problem::field("user_id", why))?;
+    }
+    check_customer(&context)?;
+    if message.as_deref().is_some_and(|message| message.trim().is_empty()) {
+        return Err(Problem::field("message", "it says nothing; leave it out to begin without a first message"));
     }
     let work = door.work()?;
     let Some(version) = active(work, &guest, &workflow_id).await? else {
@@ -581,10 +594,15 @@ pub(super) async fn reopen(
 #[serde(deny_unknown_fields)]
 pub(super) struct Rate {
     /// 1 to 5.
+    #[serde(deserialize_with = "score")]
     #[schema(minimum = 1, maximum = 5)]
     score: u8,
     #[serde(default)]
     comment: String,
+}
+
+fn score<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
+    body::whole(from, "score", 1..=5)
 }
 
 /// Rates a conversation that is over, once

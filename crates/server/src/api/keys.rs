@@ -72,7 +72,10 @@ pub(super) async fn list(
 #[serde(deny_unknown_fields)]
 pub(super) struct KeyWish {
     /// Whose it is or what for: it is who did something, in journals and in the audit trail.
-    #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 100)]
+    #[schema(
+        pattern = r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+( +[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+)*$",
+        max_length = 100
+    )]
     name: String,
     /// `admin`, `builder`, `operator`, `human_agent` or `service`.
     #[schema(schema_with = document::role)]
@@ -97,7 +100,7 @@ pub(super) async fn create(
     body: Body,
 ) -> Result<Response, Problem> {
     let KeyWish { name, role, days, scopes } = body::json(body, door.limits).await?;
-    Key::check_name(&name).map_err(unfit)?;
+    Key::check_name(&name).map_err(|why| Problem::field("name", why))?;
     if scopes.as_ref().is_some_and(BTreeSet::is_empty) {
         return Err(unfit("`scopes` names none, so the key could do nothing: leave it out for all".to_owned()));
     }

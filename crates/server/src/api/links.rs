@@ -2,8 +2,8 @@
 //!
 //! Baton delivers a link to the person's own registered channel, the e-mail address that an admin has put on the desk, and
 //! shows its secret to nobody else: not to whoever has it sent, and in no answer, log or audit row. A link is bound to its
-//! person, to the request, and to what the request would do, by a hash of all its details; it is good until it is used, or
-//! too old. Only its hash is kept. What is done at it is in [`crate::routes`].
+//! person as they were registered then and to the address it went to, to the request, and to what the request would do, by a
+//! hash of all its details; it is good until it is used, or too old. Only its hash is kept. What is done at it is in [`crate::routes`].
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use baton_core::audit::hex;
 use baton_core::bundle::Hash;
 use baton_core::canonical;
-use baton_core::desk::Profile;
+use baton_core::desk::{Person, Profile};
 use baton_core::id::{PersonId, RunId, TenantId};
 use baton_core::run::{Decider, Via};
 use baton_core::time::Time;
@@ -26,7 +26,7 @@ use baton_ports::desk::About;
 use baton_ports::journal::DeskItem;
 use baton_ports::mail::{Letter, NotSent};
 use baton_ports::records::{self, Op};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
@@ -49,8 +49,9 @@ const WHO_ELSE: &str =
 /// Characters of a person's name, and of a token.
 const PERSON_CHARS_MAX: usize = 100;
 const TOKEN_BYTES_MAX: usize = 300;
-/// Seconds a link is good: a day unless told, thirty days at the most.
+/// Seconds a link is good: a day unless told, a minute at the least, thirty days at the most.
 const EXPIRES_S: u32 = 24 * 60 * 60;
+const EXPIRES_S_MIN: u32 = 60;
 const EXPIRES_S_MAX: u32 = 30 * EXPIRES_S;
 
 /// A link, as it is kept.
@@ -68,8 +69,26 @@ pub(crate) struct Link {
     /// opens nothing.
     #[serde(default)]
     channel: Option<String>,
+    /// Whose it is; nothing where an older version made it, which nobody decides by any more.
+    #[serde(default)]
+    registration: Option<Registration>,
     /// What was decided by it.
     pub decided: Option<bool>,
+}
+
+/// A person as they were registered when a link went to them: who is registered under their name later, or is reached
+/// elsewhere, is not who had it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Registration {
+    since: Time,
+    /// Of the address that it went to.
+    address: Hash,
+}
+
+impl Registration {
+    fn of(person: &Person) -> Self {
+        Self { since: person.created_at, address: Hash::of(person.profile.email.as_bytes()) }
+    }
 }
 
 /// A link that somebody came by.
@@ -89,13 +108,17 @@ pub(super) struct For {
     #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 100)]
     person: String,
     /// Seconds the link is good: 60 to 2592000, a day unless told.
-    #[serde(default = "a_day")]
+    #[serde(default = "a_day", deserialize_with = "seconds")]
     #[schema(minimum = 60, maximum = 2_592_000)]
     expires_s: u32,
 }
 
 fn a_day() -> u32 {
     EXPIRES_S
+}
+
+fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    body::whole(from, "expires_s", EXPIRES_S_MIN.into()..=EXPIRES_S_MAX.into())
 }
 
 #[derive(ToSchema)]
@@ -130,12 +153,9 @@ pub(super) async fn create(
             format_args!("it has 1 to {PERSON_CHARS_MAX} characters that can be read"),
         ));
     }
-    if !(60..=EXPIRES_S_MAX).contains(&expires_s) {
-        return Err(Problem::field("expires_s", format_args!("it is 60 to {EXPIRES_S_MAX}")));
-    }
     let (work, now) = (door.work()?, door.clock.now());
     let Request { item, run, about } = Request::find(work, guest.tenant(), &id).await?;
-    let profile = registered(&door, guest.tenant(), &person).await?.ok_or_else(|| no_channel(&person))?;
+    let addressee = registered(&door, guest.tenant(), &person).await?.ok_or_else(|| no_channel(&person))?;
     let via = Some(Via::Link { asked_by: guest.by().to_owned() });
     let known = door.desks.decider(&*work.read, guest.tenant(), &person).await?;
     let newest = newest::run(&*work.read, work.engine.library(), guest.tenant(), &run).await?;
@@ -157,13 +177,15 @@ pub(super) async fn create(
         expires_at: now + Duration::from_secs(expires_s.into()),
         made_by: guest.by().to_owned(),
         channel: Some(EMAIL.to_owned()),
+        registration: Some(Registration::of(&addressee)),
         decided: None,
     };
     let key = hash(&secret);
     let insert = Op::Insert { space: SPACE.to_owned(), key: key.clone(), value: json!(link) };
     work.records.commit(guest.tenant(), vec![insert], now).await?;
     let url = format!("{}/decide/{}.{secret}", base.trim_end_matches('/'), guest.tenant());
-    if let Err(unsent) = door.house()?.mail.send(guest.tenant(), &letter(&profile, &link, &item, &url)).await {
+    if let Err(unsent) = door.house()?.mail.send(guest.tenant(), &letter(&addressee.profile, &link, &item, &url)).await
+    {
         // It may have arrived all the same, and opens nothing then.
         let delete = Op::Delete { space: SPACE.to_owned(), key };
         work.records.commit(guest.tenant(), vec![delete], now).await?;
@@ -174,10 +196,10 @@ pub(super) async fn create(
 }
 
 /// What the desk has of a person.
-async fn registered(door: &Door, tenant: &TenantId, person: &str) -> Result<Option<Profile>, Problem> {
+async fn registered(door: &Door, tenant: &TenantId, person: &str) -> Result<Option<Person>, Problem> {
     let Ok(id) = PersonId::parse(person) else { return Ok(None) };
     let desk = door.desks.look(&*door.work()?.read, tenant).await?;
-    Ok(desk.person(&id).map(|person| person.profile.clone()))
+    Ok(desk.person(&id).cloned())
 }
 
 fn no_channel(person: &str) -> Problem {
@@ -259,9 +281,11 @@ impl Found {
         Ok(same.and_then(|item| item.request().map(|about| (item, about))))
     }
 
-    /// Its person, with the roles and skills that the desk has of them now; nothing where they are not of the desk any more.
+    /// Its person, with the roles and skills that the desk has of them now; nothing where they are not of the desk any more,
+    /// were registered anew since, or are reached at another address.
     pub async fn decider(&self, door: &Door, work: &Work) -> Result<Option<Decider>, Problem> {
-        if registered(door, &self.tenant, &self.link.person).await?.is_none() {
+        let person = registered(door, &self.tenant, &self.link.person).await?;
+        if person.is_none_or(|person| self.link.registration != Some(Registration::of(&person))) {
             return Ok(None);
         }
         let known = door.desks.decider(&*work.read, &self.tenant, &self.link.person).await?;

@@ -5,7 +5,8 @@
 //!
 //! What acts and is about no run goes through [`answered_once`]: its answer itself is kept. It is done to its end though
 //! whoever asked is cut off. Where the process died between the act and its answer nobody knows whether it was done:
-//! then it is not done again, and that is said. What an answer shows once ([`shown_once`]) is not kept.
+//! then it is not done again, and that is said. What an answer shows once ([`shown_once`]) is not kept. So is a turn with
+//! a workflow at OpenAI's door, whose answer is kept with its run.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use baton_core::audit::hex;
 use baton_core::canonical;
-use baton_core::id::RunId;
+use baton_core::id::{RunId, TenantId};
 use baton_ports::records::{self, Op};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ use crate::problem::Problem;
 
 const HEADER: &str = "idempotency-key";
 /// Says that what is answered was asked before.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Characters of a key.
 pub(super) const CHARS_MAX: usize = 255;
 /// Where it is written down. What ended long ago is forgotten with other old keys.
@@ -67,7 +68,7 @@ struct Noted {
     run: Option<RunId>,
     #[serde(default)]
     refused: Option<Refused>,
-    /// Of what is about no run; nothing until it was answered.
+    /// Of what acts, and of a turn with a workflow; nothing until it was answered.
     #[serde(default)]
     answer: Option<Answer>,
 }
@@ -94,10 +95,10 @@ impl Noted {
 
 /// An answer, as it is given again.
 #[derive(Serialize, Deserialize)]
-struct Answer {
-    status: u16,
-    head: Vec<(String, String)>,
-    body: String,
+pub(crate) struct Answer {
+    pub status: u16,
+    pub head: Vec<(String, String)>,
+    pub body: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -213,7 +214,7 @@ pub(super) async fn answered_once(
     let Some(text) = key(request.headers())?.filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
-    let name = digest(&[guest.tenant().as_str(), text]);
+    let text = text.to_owned();
     let (parts, body) = request.into_parts();
     let bytes = body::read(body, door.limits).await.map_err(|unread| Problem::unread(&unread, door.limits))?;
     let said = match serde_json::from_slice(&bytes) {
@@ -221,9 +222,10 @@ pub(super) async fn answered_once(
         Err(_) => hex(&Sha256::digest(&bytes).into()),
     };
     let address = parts.uri.path_and_query().map_or("/", |address| address.as_str());
-    let act = Act { name, digest: digest(&[guest.key_id(), parts.method.as_str(), address, &said]), door, guest };
+    let asked = digest(&[guest.key_id(), parts.method.as_str(), address, &said]);
+    let act = Act::new(&door, guest.tenant(), &text, asked);
     if let Some(before) = act.note().await? {
-        return Ok(before);
+        return Ok(before.again());
     }
     act.keep(next.run(Request::from_parts(parts, Body::from(bytes))).await).await
 }
@@ -233,30 +235,55 @@ pub(super) async fn to_its_end(request: Request, next: Next) -> Result<Response,
     tokio::spawn(next.run(request)).await.map_err(|error| Problem::broken("a request", &error))
 }
 
+/// What was not done for now, and is free to be asked again.
+pub(crate) fn is_for_now(status: StatusCode) -> bool {
+    [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+}
+
 /// What is done once.
-struct Act {
+pub(crate) struct Act {
     name: String,
     digest: String,
     door: Door,
-    guest: Guest,
+    tenant: TenantId,
 }
 
 impl Act {
-    fn noted(&self, answer: Option<Answer>) -> Value {
-        json!(Noted { digest: self.digest.clone(), run: None, refused: None, answer })
+    /// Under this key; `asked` is a digest of all that tells it from others under the same key.
+    pub fn new(door: &Door, tenant: &TenantId, key: &str, asked: String) -> Self {
+        Self { name: digest(&[tenant.as_str(), key]), digest: asked, door: door.clone(), tenant: tenant.clone() }
     }
 
-    /// Writes down that it is asked, or answers what it was answered before.
-    async fn note(&self) -> Result<Option<Response>, Problem> {
-        let insert = Op::Insert { space: SPACE.to_owned(), key: self.name.clone(), value: self.noted(None) };
+    fn noted(&self, run: Option<RunId>, answer: Option<Answer>) -> Value {
+        json!(Noted { digest: self.digest.clone(), run, refused: None, answer })
+    }
+
+    /// Writes down that it is asked, or gives what it was answered before.
+    pub async fn note(&self) -> Result<Option<Answer>, Problem> {
+        let value = self.noted(None, None);
+        let insert = Op::Insert { space: SPACE.to_owned(), key: self.name.clone(), value };
         match self.commit(insert).await {
             Ok(()) => Ok(None),
             Err(records::Error::Conflict { found: Some(found), .. }) => {
                 let noted = read(found.value)?;
                 noted.check(&self.digest)?;
-                noted.answer.map(Answer::again).ok_or_else(unanswered).map(Some)
+                noted.answer.ok_or_else(unanswered).map(Some)
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// It was not done, and is free to be asked again.
+    pub async fn forget(&self) -> Result<(), Problem> {
+        Ok(self.commit(Op::Delete { space: SPACE.to_owned(), key: self.name.clone() }).await?)
+    }
+
+    /// Keeps what it was answered, with the run that it is about, where there is one: whoever asked is told, and who asks
+    /// again that nobody knows, where it cannot be kept.
+    pub async fn keep_answer(&self, run: Option<RunId>, answer: Answer) {
+        let value = self.noted(run, Some(answer));
+        if let Err(error) = self.commit(Op::Put { space: SPACE.to_owned(), key: self.name.clone(), value }).await {
+            tracing::error!(%error, "an answer could not be kept under its Idempotency-Key");
         }
     }
 
@@ -264,10 +291,8 @@ impl Act {
     async fn keep(&self, response: Response) -> Result<Response, Problem> {
         let (space, key) = (SPACE.to_owned(), self.name.clone());
         let status = response.status();
-        let is_for_now = [StatusCode::REQUEST_TIMEOUT, StatusCode::PAYLOAD_TOO_LARGE, StatusCode::TOO_MANY_REQUESTS]
-            .contains(&status);
-        if is_for_now {
-            self.commit(Op::Delete { space, key }).await?;
+        if is_for_now(status) {
+            self.forget().await?;
             return Ok(response);
         }
         // Nobody knows how much of it was done: it is not done again.
@@ -278,7 +303,7 @@ impl Act {
             let body = json!({ "done": true, "answer": "too large to be kept" }).to_string();
             let kind = (CONTENT_TYPE.to_string(), "application/json".to_owned());
             let answer = Answer { status: status.as_u16(), head: vec![kind], body };
-            self.commit(Op::Put { space, key, value: self.noted(Some(answer)) }).await?;
+            self.commit(Op::Put { space, key, value: self.noted(None, Some(answer)) }).await?;
             return Ok(response);
         }
         let (parts, body) = response.into_parts();
@@ -292,16 +317,13 @@ impl Act {
                 None => String::from_utf8_lossy(&body).into_owned(),
             },
         };
-        // It was done: whoever asked is told so, and who asks again that nobody knows.
-        if let Err(error) = self.commit(Op::Put { space, key, value: self.noted(Some(answer)) }).await {
-            tracing::error!(%error, "an answer could not be kept under its Idempotency-Key");
-        }
+        self.keep_answer(None, answer).await;
         Ok(Response::from_parts(parts, Body::from(body)))
     }
 
     async fn commit(&self, op: Op) -> Result<(), records::Error> {
         let Ok(work) = self.door.work() else { return Ok(()) };
-        work.records.commit(self.guest.tenant(), vec![op], self.door.clock.now()).await
+        work.records.commit(&self.tenant, vec![op], self.door.clock.now()).await
     }
 }
 
@@ -354,7 +376,7 @@ fn without(body: &[u8], field: &str) -> Result<String, Problem> {
 ///
 /// # Errors
 /// One that is no key.
-pub(super) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     if text.is_empty() || text.len() > CHARS_MAX {

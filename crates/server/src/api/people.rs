@@ -58,9 +58,15 @@ pub(super) async fn show(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Put {
-    #[schema(pattern = r"\S", max_length = 200)]
+    #[schema(
+        pattern = r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+( +[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+)*$",
+        max_length = 200
+    )]
     name: String,
-    #[schema(pattern = r"^[^@\s]+@\S+$", max_length = 200)]
+    #[schema(
+        pattern = r"^[^@\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+@[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+$",
+        max_length = 200
+    )]
     email: String,
     #[serde(default)]
     skills: Vec<String>,

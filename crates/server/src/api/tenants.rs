@@ -143,7 +143,10 @@ pub(super) struct Wish {
     #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 128)]
     id: String,
     /// What people know it by; its id unless told.
-    #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 200)]
+    #[schema(
+        pattern = r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+( +[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+)*$",
+        max_length = 200
+    )]
     name: Option<String>,
     /// `free`, `professional`, `enterprise`, or one of the settings'; as the settings have it unless told.
     tier: Option<String>,
@@ -180,7 +183,10 @@ pub(super) async fn create(
 #[serde(deny_unknown_fields)]
 #[schema(as = TenantChange)]
 pub(super) struct Put {
-    #[schema(pattern = r"^[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$", max_length = 200)]
+    #[schema(
+        pattern = r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+( +[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+)*$",
+        max_length = 200
+    )]
     name: Option<String>,
     /// `null`: as the settings have it.
     #[serde(default, deserialize_with = "said")]

@@ -13,14 +13,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::error::Error;
 use super::form;
 use super::intake::Intake;
+use super::once::Answered;
 use super::rate;
 use super::reply::{Frame, Whole};
 use super::request::{self, Asked};
 use super::stream::{self, Chunks};
-use super::workflow::{PREFIX, Said, Turn};
+use super::workflow::{PREFIX, Said};
 use crate::body::budget::BodyShare;
 use crate::door::Door;
 
+const PATH: &str = "/v1/chat/completions";
 /// The consumer's own key for the provider: used for this call, never kept.
 const PROVIDER_KEY: HeaderName = HeaderName::from_static("x-provider-key");
 const COST: HeaderName = HeaderName::from_static("x-baton-cost-usd");
@@ -70,14 +72,14 @@ pub(crate) async fn complete(State(door): State<Door>, request: Request) -> Resu
 
 /// A turn of a conversation with a workflow. The place among those under way is held until it is answered.
 async fn spoken(intake: Intake, asked: Asked) -> Result<Response, Error> {
-    let said = Turn { door: &intake.door, key: &intake.key, asked: &asked, headers: &intake.headers }.take().await?;
-    let frame = Frame::new("chatcmpl", &intake.door, &asked.model);
+    let asked = Arc::new(asked);
+    let (turn, body, standing) = intake.turn(&asked);
+    let answered = Answered::of(turn, PATH, &body, "chatcmpl").await?;
     let mut response = match asked.stream {
-        true => stream::whole(Chunks::new(frame, asked.with_usage), &said.reply),
-        false => Whole::of(&frame, &said.reply).response(),
+        true => stream::whole(Chunks::new(answered.frame.clone(), asked.with_usage), &answered.said.reply),
+        false => Whole::of(&answered.frame, &answered.said.reply).response(),
     };
-    intake.say_turn(&mut response);
-    told_run(&mut response, &said);
+    say_turn(&mut response, standing, &answered);
     Ok(response)
 }
 
@@ -123,8 +125,17 @@ pub(super) fn told_facts(response: &mut Response, reply: &Reply) {
     insert(response.headers_mut(), facts(reply).map(|(name, value)| (name, Some(value))));
 }
 
+/// How often one may ask, and what is said of a turn that was answered.
+pub(super) fn say_turn(response: &mut Response, standing: Option<Standing>, answered: &Answered) {
+    if let Some(standing) = standing {
+        rate::say(response.headers_mut(), &standing);
+    }
+    told_run(response, &answered.said);
+    answered.say(response);
+}
+
 /// Which run said it, and what that has cost.
-pub(super) fn told_run(response: &mut Response, said: &Said) {
+fn told_run(response: &mut Response, said: &Said) {
     let cost = format!("{:.9}", said.reply.cost.as_f64());
     insert(response.headers_mut(), [(COST, Some(cost)), (EXECUTION, Some(said.run.to_string()))]);
 }

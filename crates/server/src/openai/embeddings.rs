@@ -1,4 +1,5 @@
-//! `POST /v1/embeddings`: vectors of the embedder that the project's memory uses. What they cost is the tenant's.
+//! `POST /v1/embeddings`: vectors of the embedder that the project's memory uses. What they cost is
+//! the tenant's and the key's, within the budgets of both.
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -6,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use baton_ports::embed::{self, Embedder, Role, TEXTS_MAX};
+use baton_ports::embed::{self, Embedder, Payer, Role, TEXTS_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -70,10 +71,11 @@ pub(crate) async fn embed(State(door): State<Door>, request: Request) -> Result<
             return Err(Error::invalid("encoding_format", message));
         }
     };
+    let payer = Payer { tenant: intake.key.tenant.clone(), key_id: Some(intake.key.id.clone()) };
     let mut data = Vec::with_capacity(texts.len());
     for some in texts.chunks(TEXTS_MAX) {
         // Whoever asks says not what they are for, so all are treated alike.
-        for vector in embedder.embed(&intake.key.tenant, some, Role::Passage).await? {
+        for vector in embedder.embed(&payer, some, Role::Passage).await? {
             data.push(json!({ "object": "embedding", "index": data.len(), "embedding": encoding.write(&vector) }));
         }
     }

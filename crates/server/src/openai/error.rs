@@ -1,5 +1,6 @@
 //! Errors in the form OpenAI's clients read: `{error: {message, type, param, code}}`.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::http::header::WWW_AUTHENTICATE;
@@ -10,6 +11,7 @@ use baton_engine::roster::{self, Standing};
 use baton_ports::keys::{Barred, Key, Need};
 use serde_json::{Value, json};
 
+use crate::api::once::REPLAYED;
 use crate::auth::Refused;
 use crate::body::Unread;
 use crate::door::Limits;
@@ -23,13 +25,15 @@ const NO_KEY: &str = "invalid_api_key";
 #[derive(Debug)]
 pub(crate) struct Error {
     status: StatusCode,
-    kind: &'static str,
+    kind: Cow<'static, str>,
     code: String,
     message: String,
     param: Option<String>,
     retry_after: Option<Duration>,
     /// How often one may ask, where that is why.
     rate: Option<Standing>,
+    /// Said before, under the same `Idempotency-Key`.
+    is_again: bool,
 }
 
 impl Error {
@@ -37,12 +41,13 @@ impl Error {
     pub fn invalid(param: &str, message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
-            kind: "invalid_request_error",
+            kind: "invalid_request_error".into(),
             code: "invalid_value".to_owned(),
             message: message.into(),
             param: Some(param.to_owned()),
             retry_after: None,
             rate: None,
+            is_again: false,
         }
     }
 
@@ -81,7 +86,7 @@ impl Error {
     /// A key that may not do this.
     pub fn barred(key: &Key, need: Need, barred: Barred) -> Self {
         let problem = Problem::barred(key, need, barred);
-        Self { kind: "permission_error", code: problem.code.to_lowercase(), ..problem.into() }
+        Self { kind: "permission_error".into(), code: problem.code.to_lowercase(), ..problem.into() }
     }
 
     pub fn unread(unread: &Unread, limits: Limits) -> Self {
@@ -113,6 +118,34 @@ impl Error {
             self.param = Some(if is_it { to.to_owned() } else { param });
         }
         self
+    }
+
+    /// One that was [kept](Self::body) with its status, said again.
+    pub fn again(status: StatusCode, said: &Value) -> Self {
+        let text = |name: &str| said["error"][name].as_str().map(str::to_owned);
+        Self {
+            status,
+            kind: text("type").map_or(Cow::Borrowed("server_error"), Cow::Owned),
+            code: text("code").unwrap_or_default(),
+            param: text("param"),
+            is_again: true,
+            ..Self::invalid("", text("message").unwrap_or_default())
+        }
+    }
+
+    /// The same, of a field of the body.
+    pub fn of_field(self, param: &str) -> Self {
+        Self { param: Some(param.to_owned()), ..self }
+    }
+
+    /// The same, with what this door has to say of it.
+    pub fn saying_too(mut self, more: &str) -> Self {
+        self.message = format!("{}; {more}", self.message);
+        self
+    }
+
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
     pub fn code(&self) -> &str {
@@ -149,7 +182,16 @@ impl From<Refused> for Error {
             }
             Refused::Missing | Refused::Invalid | Refused::Token(_) | Refused::Disabled(_) => refused.to_string(),
         };
-        Self { status, kind, code: code.to_owned(), message, param: None, retry_after: None, rate: None }
+        Self {
+            status,
+            kind: kind.into(),
+            code: code.to_owned(),
+            message,
+            param: None,
+            retry_after: None,
+            rate: None,
+            is_again: false,
+        }
     }
 }
 
@@ -158,23 +200,25 @@ impl From<NoTurn> for Error {
         match &none {
             NoTurn::Key(standing) | NoTurn::Tenant(roster::NoTurn::Full { standing, .. }) => Self {
                 status: StatusCode::TOO_MANY_REQUESTS,
-                kind: "rate_limit_error",
+                kind: "rate_limit_error".into(),
                 code: "rate_limit_exceeded".to_owned(),
                 message: none.to_string(),
                 param: None,
                 retry_after: Some(standing.resets_in),
                 rate: Some(*standing),
+                is_again: false,
             },
             NoTurn::Tenant(roster::NoTurn::Unknown(error)) => {
                 tracing::error!(%error, "how often a tenant has asked cannot be told");
                 Self {
                     status: StatusCode::SERVICE_UNAVAILABLE,
-                    kind: "server_error",
+                    kind: "server_error".into(),
                     code: "unavailable".to_owned(),
                     message: "how often you may ask cannot be told at the moment; try again".to_owned(),
                     param: None,
                     retry_after: None,
                     rate: None,
+                    is_again: false,
                 }
             }
         }
@@ -190,11 +234,13 @@ impl From<Problem> for Error {
                 StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
                 status if status.is_client_error() => "invalid_request_error",
                 _ => "server_error",
-            },
+            }
+            .into(),
             code: problem.code,
             message: problem.detail,
             param: None,
             retry_after: problem.retry_after,
+            is_again: false,
         }
     }
 }
@@ -212,7 +258,7 @@ impl From<ModelFault> for Error {
         };
         Self {
             status,
-            kind,
+            kind: kind.into(),
             code: failed.fault.code.into_owned(),
             message: match failed.fault.suggested_action {
                 // What a request cannot mend is for whoever sets budgets, and in the log.
@@ -222,6 +268,7 @@ impl From<ModelFault> for Error {
             param: None,
             retry_after,
             rate: None,
+            is_again: false,
         }
     }
 }
@@ -231,6 +278,9 @@ impl IntoResponse for Error {
         let mut response = (self.status, axum::Json(self.body())).into_response();
         if let Some(rate) = &self.rate {
             super::rate::say(response.headers_mut(), rate);
+        }
+        if self.is_again {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
         if self.code == NO_KEY {
             response.extensions_mut().insert(Stranger);

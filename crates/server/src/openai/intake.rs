@@ -12,6 +12,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::error::Error;
 use super::rate;
+use super::request::Asked;
+use super::workflow::Turn;
 use crate::auth::Bearer;
 use crate::body;
 use crate::body::budget::BodyShare;
@@ -43,6 +45,12 @@ impl Intake {
         // Only now, or anybody's connections would fill the memory.
         let body = body::read(body, door.limits).await.map_err(|unread| Error::unread(&unread, door.limits))?;
         Ok(Self { door, key, headers, turn, place, share, body })
+    }
+
+    /// A turn of a conversation with a workflow, with its body as it was sent, and how often one may ask.
+    pub fn turn(self, asked: &Arc<Asked>) -> (Turn, Bytes, Option<Standing>) {
+        let Self { door, key, headers, turn, place, share, body } = self;
+        (Turn { door, key, asked: asked.clone(), headers, held: (place, share) }, body, turn)
     }
 
     /// How often one may ask.

@@ -7,6 +7,8 @@ mod events;
 mod input;
 mod output;
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -14,14 +16,15 @@ use axum::response::{IntoResponse, Response};
 use super::chat::{self, Call};
 use super::error::Error;
 use super::intake::Intake;
-use super::reply::Frame;
+use super::once::Answered;
 use super::stream;
-use super::workflow::{PREFIX, Turn};
+use super::workflow::PREFIX;
 use crate::door::Door;
 
 use events::Events;
 use output::Shell;
 
+const PATH: &str = "/v1/responses";
 /// What its ids begin with.
 const ID: &str = "resp";
 
@@ -29,15 +32,15 @@ pub(crate) async fn respond(State(door): State<Door>, request: Request) -> Resul
     let intake = Intake::of(door, request).await?;
     let (asked, echo) = input::read(&intake.body)?;
     if asked.model.starts_with(PREFIX) {
-        let said = Turn { door: &intake.door, key: &intake.key, asked: &asked, headers: &intake.headers };
-        let said = Box::pin(said.take()).await?;
-        let shell = Shell::new(Frame::new(ID, &intake.door, &asked.model), echo);
+        let asked = Arc::new(asked);
+        let (turn, body, standing) = intake.turn(&asked);
+        let answered = Box::pin(Answered::of(turn, PATH, &body, ID)).await?;
+        let shell = Shell::new(answered.frame.clone(), echo);
         let mut response = match asked.stream {
-            true => stream::whole(Events::new(shell), &said.reply),
-            false => Json(shell.whole(&said.reply)).into_response(),
+            true => stream::whole(Events::new(shell), &answered.said.reply),
+            false => Json(shell.whole(&answered.said.reply)).into_response(),
         };
-        intake.say_turn(&mut response);
-        chat::told_run(&mut response, &said);
+        chat::say_turn(&mut response, standing, &answered);
         return Ok(response);
     }
     let (call, told) = Call::new(intake, asked, ID);

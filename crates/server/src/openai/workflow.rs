@@ -3,24 +3,36 @@
 //! The client sends the whole conversation each time, so the run it belongs to is found by what was said before the last
 //! message; or by the name in `X-Baton-Conversation`, where the client gives one. While the run goes on, the next message is
 //! the customer's word to it; once it has ended, the next message begins another.
+//!
+//! Who speaks at one instant with others is not lost sight of: what is written down of a conversation is written over what
+//! was read of it, or it is read again.
+
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
+use baton_core::actor;
 use baton_core::conversation::{Over, reply_of};
 use baton_core::graph::Input;
 use baton_core::id::{RunId, TenantId};
 use baton_core::model::{Finish, Message, Reply, Usage};
+use baton_core::money::Usd;
 use baton_core::run::{Awaited, Event, Incoming, MESSAGE, Run, Signal};
+use baton_core::time::Time;
 use baton_core::tool::Caller;
 use baton_engine::{Delivered, Follower, Start};
-use baton_ports::keys::Key;
-use baton_ports::records::Op;
+use baton_ports::journal;
+use baton_ports::models::ApiKey;
+use baton_ports::records::{self, Op, Records};
 use serde_json::{Map, Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::chat::own_key;
 use super::error::Error;
 use super::request::Asked;
 use super::words::Words;
 use crate::api::{digest, version_for};
+use crate::auth::Bearer;
+use crate::body::budget::BodyShare;
 use crate::door::{Door, Work};
 use crate::problem::Problem;
 
@@ -32,25 +44,35 @@ pub(super) const CONVERSATION: HeaderName = HeaderName::from_static("x-baton-con
 const SPACE: &str = "chat_turns";
 /// Runs of conversations that read the same, kept at the most; two are enough to tell that they do.
 const RUNS_MAX: usize = 8;
+/// Attempts at writing down where a conversation goes on, while others write there.
+const ATTEMPTS_MAX: usize = 10;
 /// Characters of a conversation's name.
 const NAME_CHARS_MAX: usize = 255;
 /// Names of input that take the customer's words, where a workflow declares more than one.
 const WORDS: [&str; 7] = ["message", "customer_message", "query", "question", "text", "prompt", "input"];
+/// Where this door takes what a workflow wants besides the words.
+const BESIDE: &str = "what a workflow takes besides the message comes in `metadata`";
 /// Names of input that take who the customer is.
 const CUSTOMER: [&str; 2] = ["customer_id", "user_id"];
 /// Names of output that hold what is said.
 const SAID: [&str; 7] = ["text", "message", "response", "answer", "reply", "content", "summary"];
 
 /// A turn of the customer's.
-pub(super) struct Turn<'a> {
-    pub door: &'a Door,
-    pub key: &'a Key,
-    pub asked: &'a Asked,
-    pub headers: &'a HeaderMap,
+pub(super) struct Turn {
+    pub door: Door,
+    pub key: Arc<Bearer>,
+    pub asked: Arc<Asked>,
+    pub headers: HeaderMap,
+    /// Its place among those under way, and its share of the memory for bodies: held until it is over.
+    #[expect(dead_code, reason = "it is held, and not looked at")]
+    pub held: (OwnedSemaphorePermit, Option<Arc<BodyShare>>),
 }
 
 /// Who said it, and what.
 type Line = (&'static str, String);
+
+/// The runs that were spoken to, and the version of the record that says so, where there is one.
+type Spoken = (Option<u64>, Vec<RunId>);
 
 /// What the run said, and which it is.
 pub(super) struct Said {
@@ -58,65 +80,82 @@ pub(super) struct Said {
     pub run: RunId,
 }
 
-impl Turn<'_> {
+impl Turn {
     /// Gives the turn to its run, and waits until the run says something or rests.
     pub async fn take(&self) -> Result<Said, Error> {
         let work = self.door.work()?;
         let tenant = &self.key.tenant;
         let (text, before) = self.words()?;
+        self.check_whom()?;
         let name = self.conversation()?;
-        let place = match &name {
-            Some(name) => Some(digest(&[&self.key.id, &self.asked.model, "named", name])),
-            // Everybody's first words are to a run of their own.
-            None => (!before.is_empty()).then(|| self.place(&before)),
-        };
         let mut follower = Follower::new(&work.engine, work.read.clone(), tenant.clone());
-        let live = match &place {
-            Some(place) => self.live(work, &mut follower, place).await?,
-            None => None,
-        };
-        let run = match live {
-            Some(run) => {
-                if let Some(key) = own_key(self.headers) {
-                    work.engine.give_key(tenant, &run, key);
-                }
-                self.say(&mut follower, &run, &text, name.is_none().then_some(before.len())).await?;
-                run
-            }
-            None => self.begin(work, &mut follower, &text).await?,
+        let run = match &name {
+            Some(name) => self.go_on_by_name(work, &mut follower, &self.place_of(name), &text).await?,
+            None => self.go_on(work, &mut follower, &before, &text).await?,
         };
         let rested = tokio::time::timeout(self.door.limits.answer, follower.until_rest(&run)).await;
         if let Ok(rested) = rested {
             rested.map_err(Problem::from)?;
         }
         let content = told(&follower, &run, self.phrases(&follower, &run))?;
-        match (name, place) {
-            (Some(_), Some(place)) => self.put(work, place, std::slice::from_ref(&run)).await?,
-            _ => {
-                let mut after = before;
-                after.extend([("user", text), ("assistant", content.clone())]);
-                let place = self.place(&after);
-                let mut runs = self.runs(work, &place).await?;
-                if !runs.contains(&run) {
-                    runs.push(run.clone());
-                    let first = runs.len().saturating_sub(RUNS_MAX);
-                    self.put(work, place, &runs[first..]).await?;
-                }
-            }
+        if name.is_none() {
+            let mut after = before;
+            after.extend([("user", text), ("assistant", content.clone())]);
+            let place = self.place(&after);
+            keep(&*work.records, tenant, &place, &run, self.door.clock.now()).await.map_err(Problem::from)?;
         }
         let cost = follower.run(&run).map(Run::cost).unwrap_or_default();
-        let reply = Reply {
-            content,
-            tool_calls: Vec::new(),
-            thinking: None,
-            finish: Finish::Stop,
-            usage: Usage::default(),
-            model: self.asked.model.clone(),
-            provider: "baton".to_owned(),
-            cost,
-            latency_ms: 0,
+        Ok(Said::new(&self.asked.model, content, cost, run))
+    }
+
+    /// To the run that goes on and was told all that was said before; everybody's first words are to a run of their own.
+    async fn go_on(&self, work: &Work, follower: &mut Follower, before: &[Line], text: &str) -> Result<RunId, Error> {
+        let live = match before.is_empty() {
+            true => None,
+            false => {
+                let (_, runs) = self.runs(work, &self.place(before)).await?;
+                self.live(work, follower, &runs).await?
+            }
         };
-        Ok(Said { reply, run })
+        let Some(run) = live else {
+            let start = self.start(work, text).await?;
+            return self.begin(work, follower, start).await;
+        };
+        self.say(work, follower, &run, text, Some(before.len())).await?;
+        Ok(run)
+    }
+
+    /// To the run that goes on in the conversation of a name; or to one that is written down there before it begins, so that
+    /// of two first messages at once one begins a run and the other is a word to it.
+    async fn go_on_by_name(
+        &self,
+        work: &Work,
+        follower: &mut Follower,
+        place: &str,
+        text: &str,
+    ) -> Result<RunId, Error> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (version, runs) = self.runs(work, place).await?;
+            if let Some(run) = self.live(work, follower, &runs).await? {
+                self.say(work, follower, &run, text, None).await?;
+                return Ok(run);
+            }
+            let start = self.start(work, text).await?;
+            let run = start.0.run.clone();
+            if !self.write(work, place, version, std::slice::from_ref(&run)).await? {
+                continue;
+            }
+            let begun = self.begin(work, follower, start).await;
+            if begun.is_err() {
+                // Nobody waits for what never begins. Where this fails too, whoever speaks next waits a while.
+                let (version, runs) = self.runs(work, place).await?;
+                if runs == [run] {
+                    self.write(work, place, version, &[]).await?;
+                }
+            }
+            return begun;
+        }
+        Err(Problem::overloaded().into())
     }
 
     /// The last message, which is the customer's, and what was said before it.
@@ -149,7 +188,17 @@ impl Turn<'_> {
     /// Whom the caller says that it is for.
     fn whom(&self) -> Option<&str> {
         let said = |field: &str| self.asked.more.get(field).and_then(Value::as_str);
-        said("user").or_else(|| said("safety_identifier"))
+        said("user").or_else(|| said("safety_identifier")).filter(|whom| !whom.is_empty())
+    }
+
+    /// Whoever it is for is told from everybody else by looking.
+    fn check_whom(&self) -> Result<(), Error> {
+        for field in ["user", "safety_identifier"] {
+            if let Some(whom) = self.asked.more.get(field).and_then(Value::as_str) {
+                actor::check_seen(whom).map_err(|why| Error::invalid(field, format!("`{field}`: {why}")))?;
+            }
+        }
+        Ok(())
     }
 
     /// What the workflow may declare to be given beside the words: what the caller says, and who the customer is under the
@@ -178,16 +227,22 @@ impl Turn<'_> {
         digest(&parts)
     }
 
+    /// Where it is written down which run is spoken to by a name: two customers may give their conversations the same one.
+    fn place_of(&self, name: &str) -> String {
+        let mut parts = vec![self.key.id.as_str(), self.asked.model.as_str(), "named"];
+        parts.extend(self.whom());
+        parts.push(name);
+        digest(&parts)
+    }
+
     /// The run that goes on and is spoken to; nothing where none goes on.
     ///
     /// # Errors
     /// Two conversations that read the same so far: nobody's words may come to another's run.
-    async fn live(&self, work: &Work, follower: &mut Follower, place: &str) -> Result<Option<RunId>, Error> {
-        let runs = self.runs(work, place).await?;
+    async fn live(&self, work: &Work, follower: &mut Follower, runs: &[RunId]) -> Result<Option<RunId>, Error> {
         let mut live = None;
-        for run in &runs {
-            follower.follow(run).await.map_err(Problem::from)?;
-            if follower.run(run).is_some_and(|run| !run.state().is_end()) {
+        for run in runs {
+            if self.goes_on(work, follower, run).await? {
                 live = Some(run.clone());
             } else {
                 follower.leave(run);
@@ -201,27 +256,53 @@ impl Turn<'_> {
         Ok(live)
     }
 
-    async fn runs(&self, work: &Work, place: &str) -> Result<Vec<RunId>, Error> {
-        let found = work.records.get(&self.key.tenant, SPACE, place).await.map_err(Problem::from)?;
-        Ok(found.and_then(|record| serde_json::from_value(record.value).ok()).unwrap_or_default())
+    /// Follows a run; whether it goes on. One that was written down a moment ago may be about to begin; one that never was
+    /// begun, since whoever was to begin it died, does not go on.
+    async fn goes_on(&self, work: &Work, follower: &mut Follower, run: &RunId) -> Result<bool, Error> {
+        match follower.follow(run).await {
+            Ok(()) => {}
+            Err(baton_engine::Error::Journal(journal::Error::Erased { .. })) => return Ok(false),
+            Err(error) => return Err(Problem::from(error).into()),
+        }
+        let has_begun = |follower: &Follower| follower.run(run).is_some_and(|run| run.started().is_some());
+        if !has_begun(follower) {
+            follower.follow_new(run).await.map_err(Problem::from)?;
+        }
+        if !has_begun(follower) && work.read.run(&self.key.tenant, run).await.map_err(Problem::from)?.is_none() {
+            return Ok(false);
+        }
+        Ok(follower.run(run).is_some_and(|run| !run.state().is_end()))
     }
 
-    async fn put(&self, work: &Work, place: String, runs: &[RunId]) -> Result<(), Error> {
-        let put = Op::Put { space: SPACE.to_owned(), key: place, value: json!(runs) };
-        let kept = work.records.commit(&self.key.tenant, vec![put], self.door.clock.now()).await;
-        Ok(kept.map_err(Problem::from)?)
+    async fn runs(&self, work: &Work, place: &str) -> Result<Spoken, Error> {
+        Ok(runs(&*work.records, &self.key.tenant, place).await.map_err(Problem::from)?)
+    }
+
+    async fn write(&self, work: &Work, place: &str, version: Option<u64>, runs: &[RunId]) -> Result<bool, Error> {
+        let now = self.door.clock.now();
+        Ok(write(&*work.records, &self.key.tenant, place, version, runs, now).await.map_err(Problem::from)?)
     }
 
     /// The customer's word to a run that goes on. Where the whole conversation is sent each time, the same word at the same
     /// `turn` is one that was sent again after a connection broke.
-    async fn say(&self, follower: &mut Follower, run: &RunId, text: &str, turn: Option<usize>) -> Result<(), Error> {
+    async fn say(
+        &self,
+        work: &Work,
+        follower: &mut Follower,
+        run: &RunId,
+        text: &str,
+        turn: Option<usize>,
+    ) -> Result<(), Error> {
+        if let Some(key) = own_key(&self.headers) {
+            work.engine.give_key(&self.key.tenant, run, key);
+        }
         let command = match turn {
             Some(turn) => format!("chat-{}", digest(&[run.as_str(), &turn.to_string(), text])),
             None => uuid::Uuid::now_v7().to_string(),
         };
         let incoming = Incoming::Signal(Signal {
             name: MESSAGE.to_owned(),
-            payload: std::sync::Arc::new(json!({ "text": text })),
+            payload: Arc::new(json!({ "text": text })),
             source: String::new(),
             sequence: None,
             after_gap: false,
@@ -233,7 +314,9 @@ impl Turn<'_> {
         }
     }
 
-    async fn begin(&self, work: &Work, follower: &mut Follower, text: &str) -> Result<RunId, Error> {
+    /// A run to begin for these words, with the customer's own key at the provider. An input that the workflow does not take
+    /// is refused here, before anything is written down.
+    async fn start(&self, work: &Work, text: &str) -> Result<(Start, Option<ApiKey>), Error> {
         let name = self.asked.model.strip_prefix(PREFIX).unwrap_or_default();
         let tenant: &TenantId = &self.key.tenant;
         let run = RunId::new(uuid::Uuid::now_v7().to_string());
@@ -243,9 +326,13 @@ impl Turn<'_> {
         };
         let version = work.engine.library().version(&bundle).await.map_err(Problem::from)?;
         let mut metadata = self.asked.more.get("metadata").cloned().unwrap_or_default();
-        let key = own_key(self.headers).or(baton_engine::take_key(&mut metadata));
+        let key = own_key(&self.headers).or(baton_engine::take_key(&mut metadata));
         let metadata = metadata.as_object().cloned().unwrap_or_default();
         let input = input(&version.input, text, &self.known(&metadata));
+        version.input.complete(&input).map_err(|unfit| {
+            let refused = Error::from(Problem::from(baton_engine::Error::Input(unfit)));
+            refused.of_field("metadata").saying_too(BESIDE)
+        })?;
         let mut context = Map::new();
         context.extend(metadata);
         if let Some(whom) = whom {
@@ -258,14 +345,90 @@ impl Turn<'_> {
             ..Caller::of(&context, work.zone.as_deref())
         };
         let workflow = name.to_owned();
-        let start = Start { run: run.clone(), tenant: tenant.clone(), workflow, bundle, input, context, caller };
+        Ok((Start { run, tenant: tenant.clone(), workflow, bundle, input, context, caller }, key))
+    }
+
+    async fn begin(
+        &self,
+        work: &Work,
+        follower: &mut Follower,
+        (start, key): (Start, Option<ApiKey>),
+    ) -> Result<RunId, Error> {
+        let run = start.run.clone();
         if let Some(key) = key {
-            work.engine.give_key(tenant, &run, key);
+            work.engine.give_key(&self.key.tenant, &run, key);
         }
         work.engine.start(start).await.map_err(Problem::from)?;
         follower.follow(&run).await.map_err(Problem::from)?;
         Ok(run)
     }
+}
+
+impl Said {
+    pub fn new(model: &str, content: String, cost: Usd, run: RunId) -> Self {
+        let reply = Reply {
+            content,
+            tool_calls: Vec::new(),
+            thinking: None,
+            finish: Finish::Stop,
+            usage: Usage::default(),
+            model: model.to_owned(),
+            provider: "baton".to_owned(),
+            cost,
+            latency_ms: 0,
+        };
+        Self { reply, run }
+    }
+}
+
+/// The runs that are written down at a place.
+async fn runs(records: &dyn Records, tenant: &TenantId, place: &str) -> Result<Spoken, records::Error> {
+    let Some(record) = records.get(tenant, SPACE, place).await? else { return Ok((None, Vec::new())) };
+    Ok((Some(record.version), serde_json::from_value(record.value).unwrap_or_default()))
+}
+
+/// Writes down which runs are spoken to at a place, unless somebody has written there since it was read at this version.
+async fn write(
+    records: &dyn Records,
+    tenant: &TenantId,
+    place: &str,
+    version: Option<u64>,
+    runs: &[RunId],
+    now: Time,
+) -> Result<bool, records::Error> {
+    let (space, key, value) = (SPACE.to_owned(), place.to_owned(), json!(runs));
+    let op = match version {
+        Some(version) => Op::CompareAndSet { space, key, version, value },
+        None => Op::Insert { space, key, value },
+    };
+    match records.commit(tenant, vec![op], now).await {
+        Ok(()) => Ok(true),
+        Err(records::Error::Conflict { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a run down beside those that are there.
+async fn keep(
+    records: &dyn Records,
+    tenant: &TenantId,
+    place: &str,
+    run: &RunId,
+    now: Time,
+) -> Result<(), records::Error> {
+    for _ in 0..ATTEMPTS_MAX {
+        let (version, mut runs) = runs(records, tenant, place).await?;
+        if runs.contains(run) {
+            return Ok(());
+        }
+        runs.push(run.clone());
+        let first = runs.len().saturating_sub(RUNS_MAX);
+        if write(records, tenant, place, version, &runs[first..], now).await? {
+            return Ok(());
+        }
+    }
+    // Each time another run was written down here: of so many whoever speaks next is asked which one it is.
+    Ok(())
 }
 
 /// The customer's words under the name that the workflow declares for them, and of what else is known all that it declares.
@@ -342,7 +505,103 @@ fn words(output: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
+    use async_trait::async_trait;
+    use baton_ports::records::Record;
+
     use super::*;
+
+    /// One record, at which a rival writes each time somebody has read it, as long as there are rivals.
+    #[derive(Default)]
+    struct Raced {
+        kept: Mutex<Option<(u64, Value)>>,
+        rivals: Mutex<Vec<RunId>>,
+    }
+
+    impl Raced {
+        fn kept(&self) -> Option<(u64, Vec<RunId>)> {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            kept.map(|(version, runs)| (version, serde_json::from_value(runs).expect("runs")))
+        }
+
+        fn put(&self, value: Value) {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            *kept = Some((kept.as_ref().map_or(0, |(version, _)| *version) + 1, value));
+        }
+    }
+
+    #[async_trait]
+    impl Records for Raced {
+        async fn commit(&self, _: &TenantId, ops: Vec<Op>, _: Time) -> Result<(), records::Error> {
+            let found = self.kept().map(|(version, _)| version);
+            for op in ops {
+                let (fits, value) = match op {
+                    Op::Insert { value, .. } => (found.is_none(), value),
+                    Op::CompareAndSet { version, value, .. } => (found == Some(version), value),
+                    Op::Put { value, .. } => (true, value),
+                    other => unreachable!("nothing else is written: {other:?}"),
+                };
+                if !fits {
+                    return Err(records::Error::Conflict { index: 0, found: None });
+                }
+                self.put(value);
+            }
+            Ok(())
+        }
+
+        async fn get(&self, _: &TenantId, space: &str, key: &str) -> Result<Option<Record>, records::Error> {
+            let read = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let rival = self.rivals.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            if let Some(rival) = rival {
+                let (_, mut runs) = self.kept().unwrap_or_default();
+                runs.push(rival);
+                self.put(json!(runs));
+            }
+            let (space, key) = (space.to_owned(), key.to_owned());
+            Ok(read.map(|(version, value)| Record { space, key, value, version, at: Time::EPOCH }))
+        }
+
+        async fn list(
+            &self,
+            _: &TenantId,
+            _: &str,
+            _: &str,
+            _: Option<&str>,
+            _: usize,
+        ) -> Result<Vec<Record>, records::Error> {
+            unreachable!("nothing is listed")
+        }
+
+        async fn ranges(
+            &self,
+            _: &TenantId,
+            _: &str,
+            _: &str,
+            _: i64,
+            _: i64,
+        ) -> Result<Vec<(i64, i64, String)>, records::Error> {
+            unreachable!("nothing is held")
+        }
+    }
+
+    async fn kept_beside(rivals: usize) -> Vec<RunId> {
+        let rivals = (0..rivals).map(|rival| RunId::new(format!("rival-{rival}"))).collect();
+        let records = Raced { rivals: Mutex::new(rivals), ..Raced::default() };
+        keep(&records, &"acme".into(), "place", &RunId::new("own"), Time::EPOCH).await.expect("is kept");
+        records.kept().expect("a record").1
+    }
+
+    #[tokio::test]
+    async fn runs_that_are_written_down_at_one_instant_are_all_written_down() {
+        assert_eq!(kept_beside(0).await, [RunId::new("own")]);
+        for rivals in [1, 3, 7] {
+            let kept = kept_beside(rivals).await;
+            assert_eq!(kept.len(), rivals + 1, "{kept:?}");
+            assert!(kept.contains(&RunId::new("own")), "{kept:?}");
+        }
+        assert!(kept_beside(ATTEMPTS_MAX).await.len() > 1, "whoever speaks next is asked which one it is");
+    }
 
     #[test]
     fn what_a_workflow_put_out_is_told_in_words() {

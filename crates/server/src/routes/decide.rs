@@ -15,9 +15,11 @@ use baton_engine::{Delivered, Follower, newest};
 use baton_ports::desk::About;
 use baton_ports::journal::DeskItem;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::api::Found;
 use crate::body;
+use crate::code;
 use crate::door::{Door, Limits, Work};
 use crate::problem::Problem;
 
@@ -48,6 +50,7 @@ struct Words {
     expired: &'static str,
     used: &'static str,
     closed: &'static str,
+    moved: &'static str,
     approved: &'static str,
     rejected: &'static str,
     neither: &'static str,
@@ -72,6 +75,8 @@ const ENGLISH: Words = Words {
     expired: "This link is too old. Ask whoever sent it for another.",
     used: "This link was used. Nothing further was decided.",
     closed: "This does not wait for a decision any more, or it is not what the link was made for. Nothing was decided.",
+    moved: "This link went to somebody who is not registered any more, was registered anew, or is reached at another address \
+            now. Nothing was decided. Ask whoever had it sent for another.",
     approved: "Your approval is recorded.",
     rejected: "Your rejection is recorded.",
     neither: "Say approve or reject. Nothing was decided.",
@@ -96,6 +101,8 @@ const SPANISH: Words = Words {
     expired: "Este enlace ha caducado. Pida otro a quien se lo envió.",
     used: "Este enlace ya se usó. No se ha decidido nada más.",
     closed: "Esto ya no espera una decisión, o no es aquello para lo que se hizo el enlace. No se ha decidido nada.",
+    moved: "Este enlace se envió a alguien que ya no está dado de alta, que se dio de alta de nuevo o que tiene ahora otra \
+            dirección. No se ha decidido nada. Pida otro a quien hizo que se enviara.",
     approved: "Su aprobación queda registrada.",
     rejected: "Su rechazo queda registrado.",
     neither: "Diga aprobar o rechazar. No se ha decidido nada.",
@@ -170,9 +177,11 @@ async fn taken(door: &Door, token: &str, body: Body, words: &Words) -> Result<Re
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let recorded = if approved { words.approved } else { words.rejected };
-    let (Some((_, about)), Some(decider)) = (found.request(work).await?, found.decider(door, work).await?) else {
-        let (status, says) = if was_used { (StatusCode::OK, recorded) } else { (StatusCode::GONE, words.closed) };
-        return Ok(page(status, words, says));
+    let (about, decider) = match (found.request(work).await?, found.decider(door, work).await?) {
+        (Some((_, about)), Some(decider)) => (about, decider),
+        (None, _) if was_used => return Ok(page(StatusCode::OK, words, recorded)),
+        (_, None) => return Ok(moved(words)),
+        (None, Some(_)) => return Ok(page(StatusCode::GONE, words, words.closed)),
     };
     // Who may not decide does not use the link up.
     if !was_used {
@@ -219,7 +228,9 @@ async fn good(
         words.used
     } else if found.link.expires_at <= door.clock.now() {
         words.expired
-    } else if let (Some((item, about)), Some(_)) = (found.request(work).await?, found.decider(door, work).await?) {
+    } else if found.decider(door, work).await?.is_none() {
+        return Ok(Err(moved(words)));
+    } else if let Some((item, about)) = found.request(work).await? {
         return Ok(Ok((found, item, about)));
     } else {
         words.closed
@@ -245,18 +256,14 @@ async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words
     row(words.tool, text("tool"));
     row(words.until, Some(found.link.expires_at.to_string()));
     let what = item.details.get("arguments").or_else(|| item.details.get("details")).unwrap_or(&item.details);
-    let what = serde_json::to_string_pretty(what).unwrap_or_default();
-    let shown: String = what.chars().take(SHOWN_CHARS_MAX).collect();
-    let cut = if shown.len() < what.len() { "\n…" } else { "" };
     let html = format!(
-        "<p class=\"what\">{}</p><dl>{rows}</dl><h2>{}</h2><pre>{}{cut}</pre>\
+        "<p class=\"what\">{}</p><dl>{rows}</dl>{}\
          <form method=\"post\"><label for=\"reason\">{}</label>\
          <textarea id=\"reason\" name=\"reason\" rows=\"3\" maxlength=\"{REASON_CHARS_MAX}\"></textarea>\
          <p><button name=\"decision\" value=\"approve\">{}</button> \
          <button name=\"decision\" value=\"reject\">{}</button></p></form>",
         escaped(&item.title),
-        words.what,
-        escaped(&shown),
+        details(what, words),
         words.reason,
         words.approve,
         words.reject,
@@ -264,8 +271,25 @@ async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words
     Ok(html_page(StatusCode::OK, words, &html))
 }
 
+/// What would be done, where a request says so.
+fn details(what: &Value, words: &Words) -> String {
+    if matches!(what, Value::Null) || what.as_object().is_some_and(Map::is_empty) {
+        return String::new();
+    }
+    let what = serde_json::to_string_pretty(what).unwrap_or_default();
+    let shown: String = what.chars().take(SHOWN_CHARS_MAX).collect();
+    let cut = if shown.len() < what.len() { "\n…" } else { "" };
+    format!("<h2>{}</h2><pre>{}{cut}</pre>", words.what, escaped(&shown))
+}
+
 fn page(status: StatusCode, words: &Words, says: &str) -> Response {
     html_page(status, words, &format!("<p class=\"what\">{}</p>", escaped(says)))
+}
+
+/// Whoever comes by the link is not who it was sent to, as far as anybody knows.
+fn moved(words: &Words) -> Response {
+    let code = code::LINK_PERSON_CHANGED;
+    html_page(StatusCode::GONE, words, &format!("<p class=\"what\">{}</p><p>{code}</p>", escaped(words.moved)))
 }
 
 /// What is wrong with us is no matter of the person's.

@@ -43,7 +43,8 @@ impl Counted {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
                 && label.is_none_or(|label| series.contains(label))
         });
-        of.map(|(_, value)| value).sum()
+        // What a sum of nothing begins with is -0.0, which is written so.
+        of.fold(0.0, |sum, (_, value)| sum + value)
     }
 
     fn totals(&self) -> BTreeMap<&str, f64> {
@@ -110,6 +111,8 @@ mod tests {
         );
         assert_eq!(told["definitions"]["cache_hit_rate"], 0.75);
         assert_eq!((&told["tools"]["cache_hit_rate"], &told["uptime_seconds"]), (&Value::Null, &json!(7)));
+        let nothing = Counted::read("").told(0).to_string();
+        assert!(!nothing.contains("-0"), "{nothing}");
         for none in ["http_request_duration_seconds_bucket", "budget_limit_usd"] {
             assert!(told["totals"].get(none).is_none(), "{none}");
         }

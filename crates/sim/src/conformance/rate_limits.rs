@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
+use baton_ports::journal::Error;
 use baton_ports::rate_limits::{RESERVED_FOR, RateLimit, RateLimits, SET_BACK, Turn};
 
 use super::world::{at, other_tenant, tenant};
@@ -132,4 +133,11 @@ pub async fn a_clock_that_is_set_back_holds_nobody_up_for_long(store: &impl Rate
         Some(120_000),
         "a little back is no more turns"
     );
+}
+
+pub async fn two_limits_of_one_name_are_refused_and_nothing_is_counted(store: &impl RateLimits) {
+    let two = [limit("tool", 1, MINUTE), limit("other", 1, MINUTE), limit("tool", 5, MINUTE)];
+    let refused = store.take(&tenant(), "a", &two, at(0)).await.expect_err("one name has one window");
+    assert!(matches!(refused, Error::TooLarge { .. }), "{refused}");
+    assert_eq!(ask(store, "b", &two[..2], at(0)).await, None);
 }

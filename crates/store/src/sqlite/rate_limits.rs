@@ -10,6 +10,7 @@ use baton_core::time::Time;
 use baton_ports::journal::Error;
 use baton_ports::rate_limits::{
     CALLS_MAX, LIMITS_MAX, NAME_BYTES_MAX, RESERVATIONS_MAX, RESERVED_FOR, RateLimit, RateLimits, SET_BACK, Turn,
+    check_names,
 };
 use rusqlite::{OptionalExtension, params};
 
@@ -29,6 +30,7 @@ type CallHash = [u8; 32];
 impl RateLimits for Store {
     async fn take(&self, tenant: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Result<Turn, Error> {
         check_size("the limits of one call", limits.len(), LIMITS_MAX)?;
+        check_names(limits)?;
         for limit in limits {
             check_size("a limit's name", limit.name.len(), NAME_BYTES_MAX)?;
             check_size("the calls of a limit", limit.calls as usize, CALLS_MAX as usize)?;

@@ -9,7 +9,7 @@ use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_core::tool::Call;
 use baton_ports::journal::Error;
-use baton_ports::rate_limits::{RateLimit, RateLimits, Turn};
+use baton_ports::rate_limits::{RateLimit, RateLimits, Turn, check_names};
 
 use super::Stopped;
 use crate::catalogue::Entry;
@@ -53,16 +53,17 @@ pub(super) async fn check(
 fn limits(rules: &TenantRules, permission: Option<&Permission>, entry: &Entry) -> Vec<RateLimit> {
     let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(Rate::Free);
     let (group, of_group) = entry.group_rate.as_ref().map_or((&entry.base, Rate::Free), |(group, rate)| (group, *rate));
-    let also = permission.and_then(|permission| permission.also).unwrap_or(Rate::Free);
-    // Counted under a name of its own, so that one that is set anew counts anew.
-    let of_also = || format!("{} {also:?}", entry.base).into();
-    let limits = [
-        own.limit(|| entry.base.clone()),
-        of_group.limit(|| group.clone()),
-        also.limit(of_also),
-        rules.rate.unwrap_or(Rate::Free).limit(|| Arc::from("")),
-    ];
-    limits.into_iter().flatten().collect()
+    // Each under a name of its own, so that one that is set anew counts anew, and those beside it count on.
+    let also = permission.into_iter().flat_map(|permission| &permission.also);
+    let also = also.filter_map(|also| also.limit(|| format!("{} {also:?}", entry.base).into()));
+    let of_tool = own.limit(|| entry.base.clone());
+    // A group that goes by the name of a tool of its own has a window of its own all the same.
+    let of_group = of_group.limit(|| match *group == entry.base {
+        true => format!("{group} together").into(),
+        false => group.clone(),
+    });
+    let of_all = rules.rate.unwrap_or(Rate::Free).limit(|| Arc::from(""));
+    of_tool.into_iter().chain(of_group).chain(also).chain(of_all).collect()
 }
 
 /// What tenants have had of their limits in this process: for a registry that shares nothing with others.
@@ -74,6 +75,7 @@ pub(crate) struct Paces {
 #[async_trait]
 impl RateLimits for Paces {
     async fn take(&self, tenant: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Result<Turn, Error> {
+        check_names(limits)?;
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if !tenants.contains_key(tenant) {
             if tenants.len() >= TENANTS_MAX {

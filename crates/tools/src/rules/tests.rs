@@ -209,6 +209,29 @@ async fn what_a_tenant_sets_of_a_preset_opens_nothing_that_it_shut_for_the_tool_
     assert_eq!(comes_to(&rare, "two", "create_booking", &booking).await, "rate");
 }
 
+#[tokio::test]
+async fn a_rate_that_a_higher_role_set_counts_on_whatever_stricter_ones_are_set_beside_it() {
+    let read = |rule: Value| Permission::read(&rule).expect("is a rule");
+    let letter = json!({"to": "ana@clinic.example", "subject": "x", "body": "y"});
+    let world = World::with(json!({}));
+    let admins = read(json!({"rate": "3/h"}));
+    for (rate, expected) in [("2/h", "permitted"), ("1/h", "permitted"), ("2/day", "permitted"), ("1/day", "rate")] {
+        let rule = read(json!({"rate": rate})).above(&admins);
+        world.registry.rule([("clinic".into(), [("send_email".into(), rule)].into())].into());
+        assert_eq!(comes_to(&world, rate, "send_email", &letter).await, expected, "{rate}");
+    }
+    // The same of a rule of what is special beside one of what is general.
+    let world = World::with(json!({"zone": "Europe/Madrid"}));
+    let booking = json!({"date": "2025-01-20", "time": "11:00"});
+    for (rate, expected) in [("2/h", "permitted"), ("1/h", "permitted"), ("2/day", "rate")] {
+        let rules =
+            [("google_calendar".into(), json!({"rate": "2/min"})), ("create_booking".into(), json!({"rate": rate}))];
+        let rules = rules.map(|(tool, rule)| (tool, read(rule)));
+        world.registry.rule([("clinic".into(), rules.into())].into());
+        assert_eq!(comes_to(&world, rate, "create_booking", &booking).await, expected, "{rate}");
+    }
+}
+
 #[test]
 fn a_rule_is_looser_where_it_lets_more_through() {
     let loosens = |to: Value, from: Value| {

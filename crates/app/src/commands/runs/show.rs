@@ -1,7 +1,7 @@
 //! `baton runs show`: all that is known of one run, and how it can go on.
 
 use baton_core::id::RunId;
-use baton_core::run::{NodeRow, Open, detail};
+use baton_core::run::{Entry, NodeRow, Open, detail};
 use baton_core::time::Time;
 use baton_ports::audit::{Audit, Filter};
 use baton_ports::clock::{Clock, SystemClock};
@@ -90,7 +90,9 @@ impl Seen {
         if !self.open.is_empty() {
             heading("open");
             for open in &self.open {
-                print::line(format_args!("  {}", told::way_on(open, &self.command)));
+                let is_own = open.run == self.record.head.run;
+                let entries: &[Entry] = if is_own { &self.record.followed.entries } else { &[] };
+                print::line(format_args!("  {}", told::way_on(open, &self.command, entries)));
             }
         }
         if !self.desk.is_empty() {

@@ -91,7 +91,7 @@ fn report(follower: &Follower, id: &RunId, command: &str, as_json: bool) -> anyh
     } else {
         match envelope.filter(|_| run.state().is_end()) {
             Some(envelope) => tell(&envelope),
-            None => told::conclude(run, &follower.open(), command),
+            None => told::conclude(run, follower, command),
         }
     }
     Ok(exit_of(run))

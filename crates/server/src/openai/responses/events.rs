@@ -11,7 +11,7 @@ use super::super::chat;
 use super::super::error::Error;
 use super::super::reply;
 use super::super::stream::{EventFormat, broken_off};
-use super::output::{Shell, function_call, id, message, message_status, text};
+use super::output::{Shell, function_call, message, message_status, text};
 
 pub(super) struct Events {
     shell: Shell,
@@ -111,7 +111,7 @@ impl Events {
         self.begin();
         if !matches!(self.open, Some(Open::Message { .. })) {
             self.close("completed");
-            let id = id("msg");
+            let id = self.shell.id_of("msg", self.items.len());
             self.push_item("response.output_item.added", message(&id, "in_progress", None));
             self.push_part("response.content_part.added", &id, text(""));
             self.open = Some(Open::Message { id, said: String::new() });
@@ -126,6 +126,7 @@ impl Events {
         self.begin();
         if !matches!(&self.open, Some(Open::Call { index, .. }) if *index == place) {
             self.close("completed");
+            let id = |prefix| self.shell.id_of(prefix, self.items.len());
             let (item, call, name) = (id("fc"), call.unwrap_or_else(|| id("call")), name.unwrap_or_default());
             self.push_item("response.output_item.added", function_call(&item, "in_progress", &call, &name, ""));
             self.open = Some(Open::Call { id: item, index: place, call, name, arguments: String::new() });
@@ -184,7 +185,7 @@ mod tests {
     use baton_core::money::Usd;
 
     use super::super::super::reply::Frame;
-    use super::super::output::{Echo, items};
+    use super::super::output::Echo;
     use super::*;
 
     #[test]
@@ -218,7 +219,7 @@ mod tests {
             events.take(Piece::Text("Hel".to_owned()));
             events.take(Piece::Text("lo".to_owned()));
             events.end(&reply);
-            for items in [&events.items, &items(&reply)] {
+            for items in [&events.items, &events.shell.items(&reply)] {
                 assert_eq!(items.len(), 1);
                 assert_eq!((&items[0]["status"], &items[0]["content"][0]["text"]), (&json!(expect), &json!("Hello")));
             }

@@ -1,6 +1,6 @@
 //! A response as it is written.
 
-use baton_core::model::{Finish, Reply, ToolCall, Usage};
+use baton_core::model::{Finish, Reply, Usage};
 use serde_json::{Map, Value, json};
 
 use super::super::reply::{self, Frame};
@@ -39,7 +39,7 @@ impl Shell {
 
     /// A whole response.
     pub fn whole(&self, reply: &Reply) -> Value {
-        self.ended(reply, &items(reply))
+        self.ended(reply, &self.items(reply))
     }
 
     /// The response at its end, with these items.
@@ -61,6 +61,25 @@ impl Shell {
         let mut response = self.written(&self.frame.model, "failed", items, None);
         response["error"] = json!({ "code": code, "message": message });
         response
+    }
+
+    /// What a reply says, then what it calls.
+    pub fn items(&self, reply: &Reply) -> Vec<Value> {
+        let mut items = Vec::new();
+        if !reply.content.is_empty() || reply.tool_calls.is_empty() {
+            items.push(message(&self.id_of("msg", 0), message_status(reply.finish), Some(&reply.content)));
+        }
+        for call in &reply.tool_calls {
+            let id = self.id_of("fc", items.len());
+            items.push(function_call(&id, "completed", &call.id, &call.name, &reply::arguments(call)));
+        }
+        items
+    }
+
+    /// The id of its item at this place: a response that is told again has the same.
+    pub fn id_of(&self, prefix: &str, place: usize) -> String {
+        let own = self.frame.id.split_once('-').map_or(self.frame.id.as_str(), |(_, own)| own);
+        format!("{prefix}_{own}{place:02}")
     }
 
     fn written(&self, model: &str, status: &str, items: &[Value], usage: Option<&Usage>) -> Value {
@@ -95,31 +114,12 @@ impl Shell {
     }
 }
 
-/// What a reply says, then what it calls.
-pub(super) fn items(reply: &Reply) -> Vec<Value> {
-    let mut items = Vec::new();
-    if !reply.content.is_empty() || reply.tool_calls.is_empty() {
-        items.push(message(&id("msg"), message_status(reply.finish), Some(&reply.content)));
-    }
-    items.extend(
-        reply.tool_calls.iter().map(|call: &ToolCall| {
-            function_call(&id("fc"), "completed", &call.id, &call.name, &reply::arguments(call))
-        }),
-    );
-    items
-}
-
 /// How the words stand at the end: those that were cut off are not whole.
 pub(super) fn message_status(finish: Finish) -> &'static str {
     match finish {
         Finish::Length => "incomplete",
         Finish::Stop | Finish::ToolCalls | Finish::Filtered => "completed",
     }
-}
-
-/// An id of an item.
-pub(super) fn id(prefix: &str) -> String {
-    format!("{prefix}_{}", uuid::Uuid::now_v7().simple())
 }
 
 /// Words; nothing yet where there is no text.

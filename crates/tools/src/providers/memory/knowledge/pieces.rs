@@ -127,7 +127,7 @@ impl Pieces {
         let vectors = if self.index.embeds() {
             vec![Vec::new(); texts.len()]
         } else {
-            let vectors = self.embedder.embed(&self.tenant, &texts, Role::Passage).await;
+            let vectors = self.embedder.embed(&self.tenant.as_str().into(), &texts, Role::Passage).await;
             vectors.map_err(|error| unembedded(&error))?
         };
         let record = |((number, piece), vector): (&(usize, &Piece), Vec<f32>)| {

@@ -22,7 +22,7 @@ impl Embedder for Three {
 
     async fn embed(
         &self,
-        _: &baton_core::id::TenantId,
+        _: &baton_ports::embed::Payer,
         texts: &[String],
         _: Role,
     ) -> Result<Vec<Vec<f32>>, baton_ports::embed::Error> {

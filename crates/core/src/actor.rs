@@ -1,0 +1,115 @@
+//! Who acts, as journals and audit rows name them: what may be such a name, and which names the house goes by itself.
+//!
+//! Nobody else takes one of the house's own: a row that says `deadline` says that nobody decided in time.
+
+use crate::run::DEADLINE;
+
+/// Whoever owns the machine, where no name is known.
+pub const COMMAND_LINE: &str = "command line";
+/// What deletes old rows, as the settings have it.
+pub const RETENTION: &str = "retention";
+/// With a schedule's name behind it: what begins its runs.
+pub const SCHEDULE: &str = "schedule";
+/// With a webhook's name behind it: what begins its runs.
+pub const WEBHOOK: &str = "webhook";
+
+/// The house's own names, and the words that its others begin with.
+const OWN: [&str; 3] = [DEADLINE, COMMAND_LINE, RETENTION];
+const OWN_BEGIN: [&str; 3] = [SCHEDULE, WEBHOOK, "trigger"];
+
+/// Whether people can tell this text from every other by looking: it says something, there is no white space around it, and
+/// nothing in it that is not seen but plain spaces.
+///
+/// # Errors
+/// Why not, in words.
+pub fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
+    let chars = text.chars().count();
+    if text.trim().is_empty() || chars > chars_max {
+        return Err(format!("it has 1 to {chars_max} characters that can be read, not {chars}"));
+    }
+    check_seen(text)
+}
+
+/// The same, of a text of any length.
+///
+/// # Errors
+/// Why not, in words.
+pub fn check_seen(text: &str) -> Result<(), String> {
+    if text.trim() != text {
+        return Err("it begins or ends with white space".to_owned());
+    }
+    match text.chars().find(|c| is_unseen(*c)) {
+        Some(unseen) => Err(format!("it has a character that cannot be seen, U+{:04X}", u32::from(unseen))),
+        None => Ok(()),
+    }
+}
+
+/// Whether somebody may go by this name.
+///
+/// # Errors
+/// Why not, in words.
+pub fn check_name(name: &str, chars_max: usize) -> Result<(), String> {
+    check_text(name, chars_max)?;
+    match is_own(name) {
+        true => Err(format!("`{name}` is what the house itself goes by in journals and in the audit trail")),
+        false => Ok(()),
+    }
+}
+
+/// Whether the house itself goes by this name, however it is written.
+pub fn is_own(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let words: Vec<&str> = name.split_whitespace().collect();
+    OWN.contains(&words.join(" ").as_str()) || (words.len() > 1 && OWN_BEGIN.contains(&words[0]))
+}
+
+/// Control characters, white space but the plain space, and what takes no room or turns the direction of the text.
+fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_told_from_every_other_by_looking() {
+        for good in ["ana", "Ana María", "shop-frontend", "王小明", "first start", "schedules", "deadline keeper"] {
+            assert_eq!(check_name(good, 20), Ok(()), "{good}");
+        }
+        for (wrong, why) in [
+            ("", "1 to 20"),
+            ("   ", "1 to 20"),
+            ("a name of many characters", "1 to 20"),
+            (" ana", "white space"),
+            ("ana ", "white space"),
+            ("ana\u{a0}", "white space"),
+            ("\u{3000}ana", "white space"),
+            ("a\u{a0}b", "U+00A0"),
+            ("a\nb", "U+000A"),
+            ("a\u{200b}b", "U+200B"),
+            ("a\u{202e}b", "U+202E"),
+        ] {
+            let refused = check_name(wrong, 20).expect_err(wrong);
+            assert!(refused.contains(why), "{wrong:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn nobody_goes_by_a_name_of_the_houses_own() {
+        for own in [
+            "deadline",
+            "Deadline",
+            "command line",
+            "Command  Line",
+            "retention",
+            "schedule daily",
+            "webhook in",
+            "trigger x",
+        ] {
+            assert!(check_name(own, 20).expect_err(own).contains("the house itself"), "{own}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `Idempotency-Key` at a turn with a workflow: taken once, and answered as the first time, whole or as a stream.
+//!
+//! What is kept is what was said, and not how it was written: with its run, so that it is erased with it.
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::http::header::HeaderValue;
+use axum::response::Response;
+use baton_core::canonical;
+use baton_core::id::RunId;
+use baton_core::money::Usd;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::Error;
+use super::reply::Frame;
+use super::workflow::{CONVERSATION, Said, Turn};
+use crate::api::digest;
+use crate::api::once::{self, Act, Answer, REPLAYED};
+use crate::problem::Problem;
+
+/// A turn that was answered, now or before.
+pub(super) struct Answered {
+    pub frame: Frame,
+    pub said: Said,
+    is_again: bool,
+}
+
+/// One, as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    id: String,
+    created: i64,
+    content: String,
+    cost: Usd,
+    run: RunId,
+}
+
+impl Answered {
+    /// Takes the turn; under an `Idempotency-Key` once, to its end whether or not anybody waits for it. `body`: as it was
+    /// sent to `path`; `prefix`: what the answer's id begins with.
+    pub async fn of(turn: Turn, path: &str, body: &Bytes, prefix: &str) -> Result<Self, Error> {
+        let frame = Frame::new(prefix, &turn.door, &turn.asked.model);
+        let Some(key) = once::key(&turn.headers)?.map(str::to_owned) else {
+            let said = turn.take().await?;
+            return Ok(Self { frame, said, is_again: false });
+        };
+        let act = Act::new(&turn.door, &turn.key.tenant, &key, asked(&turn, path, body));
+        if let Some(before) = act.note().await? {
+            return Self::again(&before, &turn.asked.model);
+        }
+        let taken = tokio::spawn(async move {
+            let taken = turn.take().await;
+            match &taken {
+                Ok(said) => act.keep_answer(Some(said.run.clone()), kept(&frame, said)).await,
+                Err(refused) if once::is_for_now(refused.status()) => act.forget().await?,
+                // A run that failed has said all that it will say.
+                Err(refused) if refused.status().is_client_error() || refused.status() == StatusCode::BAD_GATEWAY => {
+                    let (status, body) = (refused.status().as_u16(), refused.body().to_string());
+                    act.keep_answer(None, Answer { status, head: Vec::new(), body }).await;
+                }
+                // Nobody knows how much of it was done: it is not done again.
+                Err(_) => {}
+            }
+            Ok(Self { frame, said: taken?, is_again: false })
+        });
+        taken.await.map_err(|error| Problem::broken("a turn", &error))?
+    }
+
+    fn again(answer: &Answer, model: &str) -> Result<Self, Error> {
+        let broken = |error: &serde_json::Error| Problem::broken("a turn's row", error);
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
+        if !status.is_success() {
+            let said: Value = serde_json::from_str(&answer.body).map_err(|error| broken(&error))?;
+            return Err(Error::again(status, &said));
+        }
+        let Kept { id, created, content, cost, run } =
+            serde_json::from_str(&answer.body).map_err(|error| broken(&error))?;
+        let frame = Frame { id, created, model: model.to_owned() };
+        Ok(Self { frame, said: Said::new(model, content, cost, run), is_again: true })
+    }
+
+    /// Says whether it was answered before.
+    pub fn say(&self, response: &mut Response) {
+        if self.is_again {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+    }
+}
+
+fn kept(frame: &Frame, said: &Said) -> Answer {
+    let (id, created, run) = (frame.id.clone(), frame.created, said.run.clone());
+    let kept = Kept { id, created, content: said.reply.content.clone(), cost: said.reply.cost, run };
+    Answer { status: StatusCode::OK.as_u16(), head: Vec::new(), body: json!(kept).to_string() }
+}
+
+/// What tells a turn from others under the same key: who takes it, where, in which conversation, and all that is said. A key
+/// at the provider is in nothing that is written, not even hashed.
+fn asked(turn: &Turn, path: &str, body: &Bytes) -> String {
+    let mut said: Value = serde_json::from_slice(body).unwrap_or_default();
+    if let Some(metadata) = said.get_mut("metadata") {
+        baton_engine::take_key(metadata);
+    }
+    let conversation = turn.headers.get(CONVERSATION).and_then(|name| name.to_str().ok()).unwrap_or_default();
+    digest(&[&turn.key.id, "POST", path, conversation, &canonical::text(&said)])
+}
