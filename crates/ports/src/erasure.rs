@@ -59,7 +59,7 @@ pub struct Cleared {
 }
 
 /// What became of the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Scrubbed {
     /// The database was written anew, so that no page holds what was deleted.
     pub vacuumed: bool,
@@ -67,6 +67,9 @@ pub struct Scrubbed {
     pub log_truncated: bool,
     /// Bytes of the database afterwards.
     pub bytes: u64,
+    /// Why copies of what was deleted may still be in the log or in pages that hold nothing any more. Nothing: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
 }
 
 #[async_trait]
@@ -109,11 +112,20 @@ pub trait Erasure: Send + Sync {
     /// all say whom they are about, and a tool whose answer has gone is asked again.
     async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, Error>;
 
+    /// Takes what these conversations asked for (skills, a language) out of the journal of the tenant's desk, which goes on
+    /// without it; says how many entries had some.
+    async fn clear_desk(&self, tenant: &TenantId, conversations: &Names) -> Result<u64, Error>;
+
+    /// Forgets how services of a tenant stood whose hosts carry a name of a person's, as far as letters and digits go: what is
+    /// forgotten of anybody else's service is found out again. Says how many.
+    async fn clear_services(&self, tenant: &TenantId, person: &Person) -> Result<u64, Error>;
+
     /// All small records of a tenant in the order of their spaces and keys, behind one of them: a bounded page.
     async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error>;
 
     /// Moves the log into the database and cuts it to nothing; and writes the database anew, where it has at most
-    /// `vacuum_bytes_max` bytes. While it is, nobody else writes: they give up after some seconds, and may lose leases.
+    /// `vacuum_bytes_max` bytes. While it is, nobody else writes: they give up after some seconds, and may lose leases. What
+    /// of it could not be done now keeps the rest from nothing, and is told ([`Scrubbed::unfinished`]).
     async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error>;
 
     /// Gives pages that hold nothing any more back to the file system, at most so many; says how many. None of a database
