@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
+use baton_core::identifier::{Whom, names_customer};
 use baton_core::time::Time;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -23,6 +24,9 @@ pub struct Belonging {
     pub state: String,
     /// It has not ended, or its inbox holds something that is not handled yet.
     pub live: bool,
+    /// Whose conversation it is, as it was begun.
+    #[serde(skip)]
+    pub user: Option<String>,
 }
 
 /// What became of a mark.
@@ -133,58 +137,36 @@ pub trait Erasure: Send + Sync {
     async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error>;
 }
 
-/// Fields that name whom a run or a conversation is for.
-const CUSTOMER_FIELDS: [&str; 12] = [
-    "user_id",
-    "user",
-    "customer_id",
-    "customer",
-    "client_id",
-    "patient_id",
-    "patient",
-    "contact_id",
-    "contact",
-    "person",
-    "person_id",
-    "guest_id",
-];
-
 /// Whether a run or a conversation was begun for a person, as its first entry or its first command says: by its caller, its
-/// context or its input. A field that names a customer ([`CUSTOMER_FIELDS`]) has the person's id as its whole value, or any
-/// field has one of their other identifiers as its whole value. Lists are not looked into: one of many is not whom it is for.
-pub fn is_begun_for(first: &Value, person: &Person) -> bool {
+/// context or its input. A field that names a customer ([`names_customer`], or `person`) has the person's id as its whole
+/// value, or any field has one of their other identifiers as its whole value, however that is written. Lists are not looked
+/// into: one of many is not whom it is for.
+pub fn is_begun_for(first: &Value, whom: &Whom) -> bool {
     let events = first.get("events").and_then(Value::as_array).map_or(std::slice::from_ref(first), Vec::as_slice);
     let beginnings = events.iter().filter_map(Value::as_object).flat_map(|event| {
         ["started", "begun", "start", "begin"].into_iter().filter_map(|word| event.get(word)?.as_object())
     });
-    let forked = first.pointer("/fork/past/0").is_some_and(|past| is_begun_for(past, person));
+    let forked = first.pointer("/fork/past/0").is_some_and(|past| is_begun_for(past, whom));
     forked
         || beginnings.into_iter().any(|beginning| {
             let parts = ["caller", "context", "input"].into_iter().filter_map(|name| beginning.get(name)?.as_object());
-            names(beginning.get("user"), person) || parts.into_iter().any(|part| is_for(part, false, person))
+            let user = beginning.get("user").and_then(Value::as_str);
+            user.is_some_and(|user| whom.is_called(user)) || parts.into_iter().any(|part| is_for(part, false, whom))
         })
 }
 
-fn names(value: Option<&Value>, person: &Person) -> bool {
-    value.and_then(Value::as_str).is_some_and(|text| text == person.id || is_identifier(text, person))
-}
-
-fn is_for(fields: &Map<String, Value>, of_customer: bool, person: &Person) -> bool {
+fn is_for(fields: &Map<String, Value>, of_customer: bool, whom: &Whom) -> bool {
     fields.iter().any(|(name, value)| {
-        let names_customer = CUSTOMER_FIELDS.contains(&name.to_ascii_lowercase().as_str());
-        match value {
-            Value::String(text) => {
-                (names_customer || of_customer && name == "id") && *text == person.id || is_identifier(text, person)
+        let is_person = name.eq_ignore_ascii_case("person");
+        let field = if is_person { "person_id" } else { name };
+        whom.is_id_in_field(field, of_customer, value)
+            || match value {
+                Value::String(text) => whom.is_known_by(text),
+                Value::Object(fields) => is_for(fields, names_customer(field), whom),
+                Value::Number(_) => whom.is_phone_in_field(name, value),
+                Value::Array(_) | Value::Bool(_) | Value::Null => false,
             }
-            Value::Number(number) => names_customer && number.to_string() == person.id,
-            Value::Object(fields) => is_for(fields, names_customer, person),
-            Value::Array(_) | Value::Bool(_) | Value::Null => false,
-        }
     })
-}
-
-fn is_identifier(text: &str, person: &Person) -> bool {
-    person.also.iter().any(|known| text.trim().eq_ignore_ascii_case(known.trim()))
 }
 
 /// Ids of runs and conversations that are being erased.
@@ -205,12 +187,16 @@ mod tests {
 
     #[test]
     fn whom_a_run_is_for_is_said_by_caller_context_or_input() {
-        let ana = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
+        let ana = Whom::of("ana", ["ana@example.com", "+34 (612) 345-678", "José Pérez"]);
         let started = |what: Value| json!({ "at": 1, "events": [{ "started": what }] });
         for theirs in [
             started(json!({ "caller": { "user_id": "ana" } })),
             started(json!({ "context": { "customer": { "id": "ana" } } })),
             started(json!({ "input": { "lead": { "email": "Ana@Example.com " } } })),
+            started(json!({ "input": { "lead": { "phone": "+34612345678" } } })),
+            started(json!({ "input": { "phone": 612_345_678 } })),
+            started(json!({ "input": { "name": "JOSE\u{301} PE\u{301}REZ" } })),
+            started(json!({ "input": { "customerId": "ana" } })),
             json!({ "start": { "input": { "customer_id": "ana" } } }),
             json!({ "at": 1, "events": [{ "begun": { "user": "ana" } }] }),
             json!({ "fork": { "past": [started(json!({ "input": { "user": "ana" } }))] } }),
@@ -225,6 +211,10 @@ mod tests {
         ] {
             assert!(!is_begun_for(&anothers, &ana), "{anothers}");
         }
+        let number = Whom::of("1500", []);
+        assert!(is_begun_for(&started(json!({ "input": { "customer": { "id": 1500 } } })), &number));
+        let amount = started(json!({ "input": { "amount": 1500, "total": "1500", "customer": "ana" } }));
+        assert!(!is_begun_for(&amount, &number));
     }
 
     #[test]

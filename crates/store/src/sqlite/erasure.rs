@@ -141,7 +141,7 @@ impl Store {
 
 const HEAD: &str = "aggregate.id, aggregate.name, aggregate.kind, coalesce(aggregate.state, conversation.state, ''), \
      conversation.status, EXISTS (SELECT 1 FROM inbox WHERE aggregate = aggregate.id), aggregate.removal, \
-     aggregate.erased_at";
+     aggregate.erased_at, conversation.user_id";
 const FROM: &str = "FROM aggregate LEFT JOIN conversation ON conversation.name = aggregate.name";
 
 /// An aggregate's row.
@@ -164,7 +164,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
         Kind::Desk => false,
     };
     let id = row.get::<_, String>(1)?.into();
-    let belonging = Belonging { id, kind, state, live: !is_over || has_items };
+    let belonging = Belonging { id, kind, state, live: !is_over || has_items, user: row.get(8)? };
     let erased_at: Option<i64> = row.get(7)?;
     Ok(Found { id: row.get(0)?, belonging, removal: row.get(6)?, is_erased: erased_at.is_some() })
 }
@@ -176,22 +176,22 @@ fn begun_for(
     after: i64,
 ) -> rusqlite::Result<(Vec<Belonging>, Option<i64>)> {
     let sql = format!(
-        "SELECT {HEAD}, aggregate.tenant = $1, conversation.user_id {FROM} WHERE aggregate.id > $2 \
+        "SELECT {HEAD}, aggregate.tenant = $1 {FROM} WHERE aggregate.id > $2 \
          ORDER BY aggregate.id LIMIT {LOOKED_AT}"
     );
     let mut page = connection.prepare_cached(&numbered(&sql))?;
     let mut rows = page.query(params![tenant.as_str(), after])?;
     let (mut all, mut looked_at, mut last) = (Vec::new(), 0, after);
+    let whom = person.whom();
     while let Some(row) = rows.next()? {
         let one = found(row)?;
         (looked_at, last) = (looked_at + 1, one.id);
-        let is_own: bool = row.get(8)?;
+        let is_own: bool = row.get(9)?;
         if !is_own || one.is_erased || one.belonging.kind == Kind::Desk {
             continue;
         }
-        let user: Option<String> = row.get(9)?;
-        if user.as_deref() == Some(&*person.id)
-            || first_of(connection, one.id)?.is_some_and(|first| is_begun_for(&first, person))
+        if one.belonging.user.as_deref().is_some_and(|user| whom.is_called(user))
+            || first_of(connection, one.id)?.is_some_and(|first| is_begun_for(&first, &whom))
         {
             all.push(one.belonging);
         }
