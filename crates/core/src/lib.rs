@@ -19,6 +19,7 @@ pub mod expr;
 pub mod fault;
 pub mod graph;
 pub mod id;
+pub mod identifier;
 pub mod kpi;
 pub mod model;
 pub mod money;

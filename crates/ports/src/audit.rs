@@ -3,9 +3,12 @@
 //! Rows are written with the append that records what they tell of; this port reads them, follows the chain, and erases
 //! a person.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use baton_core::audit::{Break, Entry, Tip, Walk, Why, announces, hex};
+use baton_core::audit::{ADMINISTRATION, Break, Entry, Tip, Walk, Why, announces, hex};
 use baton_core::id::{RunId, TenantId};
+use baton_core::identifier::Whom;
 use baton_core::time::{Time, TimeZone};
 use baton_core::tool::{AuditRow, AuditStatus};
 use baton_core::usage::{Part, Tally};
@@ -68,10 +71,12 @@ pub struct Person {
     /// As rows name whom they are of.
     pub id: String,
     /// What else people and tools call them: a mail address, a phone number. Rows that are of one of these are theirs,
-    /// and rows whose details mention one ([`baton_core::audit::mentions`]) are emptied too.
+    /// and rows whose details name them by one, or by their id ([`Whom::is_named_in`]), are emptied too.
     pub also: Vec<String>,
     /// Their runs and conversations: every row about one of these is emptied, whoever acted.
     pub runs: Names,
+    /// Names of what was theirs: rows of administration that were about one of these are emptied.
+    pub targets: BTreeSet<String>,
 }
 
 impl Person {
@@ -84,6 +89,47 @@ impl Person {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         std::iter::once(&self.id).chain(&self.also).map(String::as_str)
     }
+
+    /// What values and texts are held against.
+    pub fn whom(&self) -> Whom {
+        Whom::of(&self.id, self.also.iter().map(String::as_str))
+    }
+
+    /// Whether a row is emptied with them, by all but what says whose run it is about; `whom` is [`Self::whom`].
+    pub fn is_told_of(&self, whom: &Whom, row: &Told<'_>) -> bool {
+        row.user_id.is_some_and(|user| whom.is_called(user))
+            || row.conversation_id.is_some_and(|id| self.runs.contains(&RunId::new(id)))
+            || whom.is_named_in_text(row.details)
+            || self.is_target_of(row)
+    }
+
+    fn is_target_of(&self, row: &Told<'_>) -> bool {
+        !self.targets.is_empty()
+            && target_of(row.action_type, row.details).is_some_and(|target| self.targets.contains(&target))
+    }
+}
+
+/// What a row of the trail says of people.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'r> {
+    pub action_type: &'r str,
+    pub user_id: Option<&'r str>,
+    pub conversation_id: Option<&'r str>,
+    pub details: &'r str,
+}
+
+impl<'r> From<&'r Entry> for Told<'r> {
+    fn from(entry: &'r Entry) -> Self {
+        let Entry { row, details, .. } = entry;
+        let (user_id, conversation_id) = (row.user_id.as_deref(), row.conversation_id.as_deref());
+        Self { action_type: &row.action_type, user_id, conversation_id, details }
+    }
+}
+
+/// What an act of administration was done to, by its name.
+pub fn target_of(action_type: &str, details: &str) -> Option<String> {
+    let details: Value = (action_type == ADMINISTRATION).then(|| serde_json::from_str(details).ok())??;
+    details["target"].as_str().map(str::to_owned)
 }
 
 /// Which uses of tools are summed up, and by what.

@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
+use baton_core::identifier::{Whom, names_customer};
 use baton_core::time::Time;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -23,6 +24,9 @@ pub struct Belonging {
     pub state: String,
     /// It has not ended, or its inbox holds something that is not handled yet.
     pub live: bool,
+    /// Whose conversation it is, as it was begun.
+    #[serde(skip)]
+    pub user: Option<String>,
 }
 
 /// What became of a mark.
@@ -59,7 +63,7 @@ pub struct Cleared {
 }
 
 /// What became of the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Scrubbed {
     /// The database was written anew, so that no page holds what was deleted.
     pub vacuumed: bool,
@@ -67,6 +71,9 @@ pub struct Scrubbed {
     pub log_truncated: bool,
     /// Bytes of the database afterwards.
     pub bytes: u64,
+    /// Why copies of what was deleted may still be in the log or in pages that hold nothing any more. Nothing: they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<String>,
 }
 
 #[async_trait]
@@ -109,11 +116,20 @@ pub trait Erasure: Send + Sync {
     /// all say whom they are about, and a tool whose answer has gone is asked again.
     async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, Error>;
 
+    /// Takes what these conversations asked for (skills, a language) out of the journal of the tenant's desk, which goes on
+    /// without it; says how many entries had some.
+    async fn clear_desk(&self, tenant: &TenantId, conversations: &Names) -> Result<u64, Error>;
+
+    /// Forgets how services of a tenant stood whose hosts carry a name of a person's, as far as letters and digits go: what is
+    /// forgotten of anybody else's service is found out again. Says how many.
+    async fn clear_services(&self, tenant: &TenantId, person: &Person) -> Result<u64, Error>;
+
     /// All small records of a tenant in the order of their spaces and keys, behind one of them: a bounded page.
     async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error>;
 
     /// Moves the log into the database and cuts it to nothing; and writes the database anew, where it has at most
-    /// `vacuum_bytes_max` bytes. While it is, nobody else writes: they give up after some seconds, and may lose leases.
+    /// `vacuum_bytes_max` bytes. While it is, nobody else writes: they give up after some seconds, and may lose leases. What
+    /// of it could not be done now keeps the rest from nothing, and is told ([`Scrubbed::unfinished`]).
     async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error>;
 
     /// Gives pages that hold nothing any more back to the file system, at most so many; says how many. None of a database
@@ -121,58 +137,36 @@ pub trait Erasure: Send + Sync {
     async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error>;
 }
 
-/// Fields that name whom a run or a conversation is for.
-const CUSTOMER_FIELDS: [&str; 12] = [
-    "user_id",
-    "user",
-    "customer_id",
-    "customer",
-    "client_id",
-    "patient_id",
-    "patient",
-    "contact_id",
-    "contact",
-    "person",
-    "person_id",
-    "guest_id",
-];
-
 /// Whether a run or a conversation was begun for a person, as its first entry or its first command says: by its caller, its
-/// context or its input. A field that names a customer ([`CUSTOMER_FIELDS`]) has the person's id as its whole value, or any
-/// field has one of their other identifiers as its whole value. Lists are not looked into: one of many is not whom it is for.
-pub fn is_begun_for(first: &Value, person: &Person) -> bool {
+/// context or its input. A field that names a customer ([`names_customer`], or `person`) has the person's id as its whole
+/// value, or any field has one of their other identifiers as its whole value, however that is written. Lists are not looked
+/// into: one of many is not whom it is for.
+pub fn is_begun_for(first: &Value, whom: &Whom) -> bool {
     let events = first.get("events").and_then(Value::as_array).map_or(std::slice::from_ref(first), Vec::as_slice);
     let beginnings = events.iter().filter_map(Value::as_object).flat_map(|event| {
         ["started", "begun", "start", "begin"].into_iter().filter_map(|word| event.get(word)?.as_object())
     });
-    let forked = first.pointer("/fork/past/0").is_some_and(|past| is_begun_for(past, person));
+    let forked = first.pointer("/fork/past/0").is_some_and(|past| is_begun_for(past, whom));
     forked
         || beginnings.into_iter().any(|beginning| {
             let parts = ["caller", "context", "input"].into_iter().filter_map(|name| beginning.get(name)?.as_object());
-            names(beginning.get("user"), person) || parts.into_iter().any(|part| is_for(part, false, person))
+            let user = beginning.get("user").and_then(Value::as_str);
+            user.is_some_and(|user| whom.is_called(user)) || parts.into_iter().any(|part| is_for(part, false, whom))
         })
 }
 
-fn names(value: Option<&Value>, person: &Person) -> bool {
-    value.and_then(Value::as_str).is_some_and(|text| text == person.id || is_identifier(text, person))
-}
-
-fn is_for(fields: &Map<String, Value>, of_customer: bool, person: &Person) -> bool {
+fn is_for(fields: &Map<String, Value>, of_customer: bool, whom: &Whom) -> bool {
     fields.iter().any(|(name, value)| {
-        let names_customer = CUSTOMER_FIELDS.contains(&name.to_ascii_lowercase().as_str());
-        match value {
-            Value::String(text) => {
-                (names_customer || of_customer && name == "id") && *text == person.id || is_identifier(text, person)
+        let is_person = name.eq_ignore_ascii_case("person");
+        let field = if is_person { "person_id" } else { name };
+        whom.is_id_in_field(field, of_customer, value)
+            || match value {
+                Value::String(text) => whom.is_known_by(text),
+                Value::Object(fields) => is_for(fields, names_customer(field), whom),
+                Value::Number(_) => whom.is_phone_in_field(name, value),
+                Value::Array(_) | Value::Bool(_) | Value::Null => false,
             }
-            Value::Number(number) => names_customer && number.to_string() == person.id,
-            Value::Object(fields) => is_for(fields, names_customer, person),
-            Value::Array(_) | Value::Bool(_) | Value::Null => false,
-        }
     })
-}
-
-fn is_identifier(text: &str, person: &Person) -> bool {
-    person.also.iter().any(|known| text.trim().eq_ignore_ascii_case(known.trim()))
 }
 
 /// Ids of runs and conversations that are being erased.
@@ -193,12 +187,16 @@ mod tests {
 
     #[test]
     fn whom_a_run_is_for_is_said_by_caller_context_or_input() {
-        let ana = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
+        let ana = Whom::of("ana", ["ana@example.com", "+34 (612) 345-678", "José Pérez"]);
         let started = |what: Value| json!({ "at": 1, "events": [{ "started": what }] });
         for theirs in [
             started(json!({ "caller": { "user_id": "ana" } })),
             started(json!({ "context": { "customer": { "id": "ana" } } })),
             started(json!({ "input": { "lead": { "email": "Ana@Example.com " } } })),
+            started(json!({ "input": { "lead": { "phone": "+34612345678" } } })),
+            started(json!({ "input": { "phone": 612_345_678 } })),
+            started(json!({ "input": { "name": "JOSE\u{301} PE\u{301}REZ" } })),
+            started(json!({ "input": { "customerId": "ana" } })),
             json!({ "start": { "input": { "customer_id": "ana" } } }),
             json!({ "at": 1, "events": [{ "begun": { "user": "ana" } }] }),
             json!({ "fork": { "past": [started(json!({ "input": { "user": "ana" } }))] } }),
@@ -213,6 +211,10 @@ mod tests {
         ] {
             assert!(!is_begun_for(&anothers, &ana), "{anothers}");
         }
+        let number = Whom::of("1500", []);
+        assert!(is_begun_for(&started(json!({ "input": { "customer": { "id": 1500 } } })), &number));
+        let amount = started(json!({ "input": { "amount": 1500, "total": "1500", "customer": "ana" } }));
+        assert!(!is_begun_for(&amount, &number));
     }
 
     #[test]

@@ -2,8 +2,11 @@
 //!
 //! The order makes it repeatable. What runs is ended first; then runs and conversations are marked, which nobody can undo;
 //! then everything beside them goes, and their own contents last. The contact, which says what else the person is called,
-//! goes at the very end. Whatever was interrupted, the same request finds what is left and finishes it, and so does
-//! [`Customers::finish_erasures`]: what is marked stays so until all that is tied to it alone is gone.
+//! goes at the very end. Then the file is scrubbed, of which a note is kept until it was. Whatever was interrupted, the same
+//! request finds what is left and finishes it, and so does [`Customers::finish_erasures`]: what is marked stays so until all
+//! that is tied to it alone is gone.
+//!
+//! What names somebody is one question with one answer: [`Whom`].
 
 mod export;
 mod unfinished;
@@ -11,22 +14,24 @@ mod unfinished;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use baton_core::audit::{ADMINISTRATION, Administered, Entry, IDENTIFIER_CHARS_MIN, mentions};
+use baton_core::audit::{Administered, Entry};
 use baton_core::bundle::Hash;
 use baton_core::conversation::{Command, Owner, State, Status};
 use baton_core::id::{RunId, TenantId};
+use baton_core::identifier::{IDENTIFIER_CHARS_MIN, Identifier, Whom, says_words};
 use baton_core::run::Incoming;
 use baton_core::time::Time;
 use baton_engine::Engine;
-use baton_ports::audit::{Audit, Filter, Person};
+use baton_ports::audit::{Audit, Filter, Person, Told, target_of};
 use baton_ports::clock::Clock;
-use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Names, Remainder, is_begun_for, is_below};
+use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Names, Remainder, Scrubbed, is_begun_for, is_below};
 use baton_ports::index::Collection;
 use baton_ports::journal::{self, Kind};
 use baton_ports::memory::{self, Forgotten, ID_BYTES_MAX, Knowledge, Memory, Unkept};
 use baton_ports::read::{PAGE_MAX, Read};
 use baton_ports::records::{self, OPS_MAX, Op, Record, Records};
 use serde_json::{Map, Value, json};
+use unfinished::Left;
 
 /// A database of at most so many bytes is written anew after an erasure; in a larger one, deleted rows are overwritten in
 /// place, and `baton customers erase ID --vacuum` does the rest.
@@ -77,9 +82,6 @@ const NOT_PERSONAL: [&str; 21] = [
     unfinished::SPACE,
     "memory.forgotten",
 ];
-/// Fields that name a customer.
-const CUSTOMER_FIELDS: [&str; 9] =
-    ["user_id", "user", "customer_id", "customer", "patient_id", "patient", "contact_id", "person_id", "client_id"];
 /// Where a result names the record it made.
 const MADE: [&str; 6] = ["calendar", "calendar_placed", "calendar_lease", "tickets", "payments", "refunds"];
 
@@ -149,6 +151,10 @@ struct Counts {
     audit_rows: u64,
     /// Of tools, kept for a while for whoever asks the same.
     answers: u64,
+    /// Of a desk's journal, that said what a conversation asks for.
+    desk_entries: u64,
+    /// Services whose hosts carried a name.
+    services: u64,
     records: BTreeMap<String, u64>,
     forgotten: Forgotten,
     /// Keys of records by their space, some of those that name this person among others and were left.
@@ -171,7 +177,8 @@ impl Counts {
             "journal_entries": self.cleared.entries, "inbox_items": self.cleared.inbox,
             "snapshots": self.cleared.snapshots, "desk_items": self.cleared.desk_items,
             "model_decisions": self.cleared.decisions, "audit_rows": self.audit_rows,
-            "cached_answers": self.answers, "records": self.records, "memory": self.forgotten,
+            "cached_answers": self.answers, "desk_entries": self.desk_entries, "services": self.services,
+            "records": self.records, "memory": self.forgotten,
         })
     }
 
@@ -179,7 +186,9 @@ impl Counts {
         let of_memory = serde_json::to_value(self.forgotten).unwrap_or_default();
         let remembered =
             of_memory.as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum::<u64>();
-        self.executions + self.conversations + self.cleared.entries + self.audit_rows + remembered == 0
+        let Cleared { entries, inbox, snapshots, desk_items, decisions, more: _ } = self.cleared;
+        let cleared = entries + inbox + snapshots + desk_items + decisions;
+        self.executions + self.conversations + cleared + self.audit_rows + self.desk_entries + remembered == 0
             && self.records.is_empty()
     }
 }
@@ -191,24 +200,24 @@ impl Customers<'_> {
         checked(&wish.id)?;
         let begun = self.begun(tenant, &wish.id).await?;
         let also: Vec<String> = wish.also.iter().chain(begun.iter().flat_map(|job| &job.also)).cloned().collect();
-        let person = self.person(tenant, &wish.id, &also).await?;
+        let mut person = self.person(tenant, &wish.id, &also).await?;
         let mut found = self.belongings(tenant, &person).await?;
         let ended = match self.end_live(tenant, &person, &wish, &mut found).await {
             Err(Error::Live(live)) if begun.is_some() => return Err(Error::Rest(live)),
             ended => ended?,
         };
         let now = self.clock.now();
+        self.add_spellings(tenant, &mut person, &found).await?;
         let job = self.begin(tenant, &wish, &person, now).await?;
         let mut counts = Counts::default();
         let mut names: Names = self.erasure.marked(tenant, Remainder::Tombstone, None).await?.into_iter().collect();
         let live = self.mark(tenant, &found, &mut names, &mut counts, now).await?;
         let made = self.made(tenant, &names).await?;
-        let whose = Whose { person: &person, names: &names, made: &made };
-        let mut of_trail = Person { runs: names.clone(), also: identifiers(&person), ..person.clone() };
+        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
+        let mut of_trail = Person { runs: names.clone(), ..person.clone() };
         // What is named after them goes below, and its name stands in rows about whoever made it.
         let named = self.named(tenant, &whose).await?;
-        let named = self.only_targets(tenant, &of_trail, named).await?;
-        of_trail.also.extend(named);
+        of_trail.targets = self.only_targets(tenant, &of_trail, named).await?;
         counts.audit_rows = self.audit.erase(tenant, &of_trail, &wish.by, now).await?;
         self.forget(tenant, &person, &names, &mut counts).await?;
         loop {
@@ -218,6 +227,8 @@ impl Customers<'_> {
                 break;
             }
         }
+        counts.services = self.erasure.clear_services(tenant, &person).await?;
+        counts.desk_entries = self.erasure.clear_desk(tenant, &names).await?;
         self.sweep(tenant, &whose, &mut counts).await?;
         for id in names.iter().rev() {
             loop {
@@ -231,28 +242,92 @@ impl Customers<'_> {
         if !live.is_empty() {
             return Err(Error::Rest(live));
         }
-        self.contact(tenant, &person, &mut counts).await?;
-        self.note(tenant, &wish, &counts, now).await?;
-        // Before the file is written anew: the job says who it was.
-        self.end_job(tenant, &wish.id, job).await?;
-        let file = self.erasure.scrub(wish.vacuum_bytes_max).await?;
+        self.contact(tenant, &whose, &mut counts).await?;
+        let found = !counts.is_nothing() || begun.is_some();
+        let before = self.noted(tenant, &wish.id).await?;
+        if found {
+            self.note(tenant, &wish, &counts, now).await?;
+        }
+        let erased_at =
+            if found { Some(json!(now.to_string())) } else { before.map(|noted| noted["erased_at"].clone()) };
+        // The job says who it was, so it goes before the file is scrubbed; that the file is to be is kept until it was.
+        let left = self.leave_scrub(tenant, &wish.id, job).await?;
+        let file = self.scrubbed(tenant, wish.vacuum_bytes_max, left).await?;
         let mut erased = counts.as_json();
         erased["left"] = json!(counts.left);
         Ok(json!({
-            "customer_id": wish.id, "erased_at": now.to_string(), "also_known_by": person.also.len(), "ended": ended,
-            "erased": erased, "forgotten": counts.forgotten, "erased_audit_rows": counts.audit_rows, "file": file,
+            "customer_id": wish.id, "found": found, "erased_at": erased_at, "scrubbed": file.unfinished.is_none(),
+            "also_known_by": person.also.len(), "ended": ended, "erased": erased, "forgotten": counts.forgotten,
+            "erased_audit_rows": counts.audit_rows, "file": file,
         }))
+    }
+
+    /// Scrubs the file, and takes away the note that it is to be if it was. What cannot be done now is told and done later: all
+    /// that was to be deleted is.
+    async fn scrubbed(&self, tenant: &TenantId, vacuum_bytes_max: u64, left: Option<Left>) -> Result<Scrubbed, Error> {
+        let file = match self.erasure.scrub(vacuum_bytes_max).await {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::error!(%tenant, %error, "the file cannot be scrubbed");
+                let reason = "the database's file could not be opened, read or written; the log says why";
+                Scrubbed { unfinished: Some(reason.to_owned()), ..Scrubbed::default() }
+            }
+        };
+        match (&file.unfinished, left) {
+            (Some(reason), _) => tracing::warn!(
+                %tenant,
+                reason,
+                "what was erased is deleted, and copies may be in the log or in freed pages; they are overwritten later"
+            ),
+            (None, Some(left)) => self.end_scrub(tenant, left).await?,
+            (None, None) => {}
+        }
+        Ok(file)
     }
 
     /// What was erased of whoever was called so, and when; nothing where nobody was.
     pub async fn erased(&self, tenant: &TenantId, id: &str) -> Result<Option<Value>, Error> {
+        let Some(mut noted) = self.noted(tenant, id).await? else { return Ok(None) };
+        noted["scrubbed"] = json!(!self.is_scrub_left(tenant, id).await?);
+        Ok(Some(noted))
+    }
+
+    async fn noted(&self, tenant: &TenantId, id: &str) -> Result<Option<Value>, Error> {
         Ok(self.records.get(tenant, SPACE, &digest(id)).await?.map(|record| record.value))
     }
 
     async fn person(&self, tenant: &TenantId, id: &str, also: &[String]) -> Result<Person, Error> {
         let known = self.knowledge.identifiers(tenant, id).await?;
         let also: BTreeSet<String> = also.iter().cloned().chain(known).filter(|known| known != id).collect();
-        Ok(Person { id: id.to_owned(), also: also.into_iter().collect(), ..Person::default() })
+        // A number or a short word is others' too, whoever wrote it down as a phone number.
+        let also = also.into_iter().filter(|known| Identifier::of(known).is_some()).collect();
+        Ok(Person { id: id.to_owned(), also, ..Person::default() })
+    }
+
+    /// Takes in how they are written where names are looked up as they are written: by conversations and by documents.
+    async fn add_spellings(
+        &self,
+        tenant: &TenantId,
+        person: &mut Person,
+        found: &BTreeMap<RunId, Belonging>,
+    ) -> Result<(), Error> {
+        if person.also.is_empty() {
+            return Ok(());
+        }
+        let whom = person.whom();
+        let is_new = |name: &String| person.names().all(|known| known != name) && whom.is_known_by(name);
+        let mut spelled: BTreeSet<String> = found.values().filter_map(|one| one.user.clone()).filter(&is_new).collect();
+        for collection in Collection::ALL {
+            let mut after: Option<String> = None;
+            loop {
+                let page = self.memory.documents(tenant, collection, after.as_deref(), PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.name.clone());
+                spelled.extend(page.into_iter().filter_map(|head| head.subject).filter(&is_new));
+            }
+        }
+        person.also.extend(spelled);
+        Ok(())
     }
 
     /// Their runs and conversations, with all that these began.
@@ -434,7 +509,7 @@ impl Customers<'_> {
             let page = self.memory.documents(tenant, Collection::Knowledge, after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.name.clone());
-            let about = |subject: &Option<String>| whose.person.names().any(|name| subject.as_deref() == Some(name));
+            let about = |subject: &Option<String>| subject.as_deref().is_some_and(|name| whose.whom.is_called(name));
             named.extend(page.into_iter().filter(|head| about(&head.subject)).map(|head| head.name));
         }
         let mut after: Option<String> = None;
@@ -449,19 +524,19 @@ impl Customers<'_> {
     }
 
     /// Those of these names that the trail has as targets of administration and nowhere else: a name that is a word in somebody
-    /// else's row too, which would be emptied with them, is left in all of them.
+    /// else's row too, which may be about something else that is called so, is left in all of them.
     async fn only_targets(
         &self,
         tenant: &TenantId,
         of_trail: &Person,
         mut named: Vec<String>,
-    ) -> Result<Vec<String>, Error> {
-        let (mut cursor, all) = (Some(0), named.len());
+    ) -> Result<BTreeSet<String>, Error> {
+        let (mut cursor, all, whom) = (Some(0), named.len(), of_trail.whom());
         while let (Some(_), false) = (cursor, named.is_empty()) {
             let filter = Filter { cursor, limit: PAGE_MAX, ..Filter::default() };
             let page = self.audit.trail(tenant, filter).await?;
             cursor = page.last().map(|entry| entry.seq);
-            for entry in page.iter().filter(|entry| entry.erased_at.is_none() && !is_theirs(entry, of_trail)) {
+            for entry in page.iter().filter(|entry| entry.erased_at.is_none() && !is_theirs(entry, of_trail, &whom)) {
                 named.retain(|name| !says_elsewhere(entry, name));
             }
         }
@@ -469,7 +544,7 @@ impl Customers<'_> {
             let left = all - named.len();
             tracing::info!(%tenant, left, "names of what was an erased customer's are words of others' audit rows, and stay");
         }
-        Ok(named)
+        Ok(named.into_iter().collect())
     }
 
     /// Deletes small records that are theirs. Rows of calls go last: they say what was made.
@@ -524,23 +599,21 @@ impl Customers<'_> {
         Ok(())
     }
 
-    /// The contact itself, under each of their names.
-    async fn contact(&self, tenant: &TenantId, person: &Person, counts: &mut Counts) -> Result<(), Error> {
-        for called in person.names() {
-            if let Some(record) = self.records.get(tenant, CONTACTS, called).await? {
-                self.delete(tenant, &[&record], counts).await?;
-            }
+    /// The contact itself, under each of their names, however they are written.
+    async fn contact(&self, tenant: &TenantId, whose: &Whose<'_>, counts: &mut Counts) -> Result<(), Error> {
+        let mut after: Option<String> = None;
+        loop {
+            let page = self.records.list(tenant, CONTACTS, "", after.as_deref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            let theirs: Vec<&Record> = page.iter().filter(|record| whose.is_contact(record)).collect();
+            self.delete(tenant, &theirs, counts).await?;
         }
-        Ok(())
     }
 
     /// Writes down that somebody was erased, by whom and how much, and never who.
     async fn note(&self, tenant: &TenantId, wish: &Wish, counts: &Counts, now: Time) -> Result<(), Error> {
         let key = digest(&wish.id);
-        let before = self.records.get(tenant, SPACE, &key).await?;
-        if before.is_some() && counts.is_nothing() {
-            return Ok(());
-        }
         let value = json!({ "erased_at": now.to_string(), "erased": counts.as_json() });
         self.records.commit(tenant, vec![Op::Put { space: SPACE.to_owned(), key, value }], now).await?;
         let (action, key_id) = ("customers.erase".to_owned(), wish.key_id.clone());
@@ -553,6 +626,7 @@ impl Customers<'_> {
 /// What a record is held against.
 struct Whose<'a> {
     person: &'a Person,
+    whom: Whom,
     names: &'a Names,
     made: &'a BTreeSet<String>,
 }
@@ -573,8 +647,7 @@ impl Whose<'_> {
 
     fn tie(&self, record: &Record) -> Tie {
         let Record { space, key, value, .. } = record;
-        let is_contact = space == CONTACTS && self.person.names().any(|name| name == key);
-        if is_contact || NOT_PERSONAL.contains(&&**space) || space.starts_with("memory.") {
+        if self.is_contact(record) || NOT_PERSONAL.contains(&&**space) || space.starts_with("memory.") {
             return Tie::Nothing;
         }
         let is_of_run = is_below(self.names, key) || says(value, &|text: &str| is_below(self.names, text));
@@ -585,40 +658,32 @@ impl Whose<'_> {
         if OF_CALLS.contains(&&**space) {
             return Tie::Nothing;
         }
-        let identifiers = identifiers(self.person);
-        let names = |value: &Value| {
-            let text = value.to_string();
-            is_for(value, &self.person.id) || identifiers.iter().any(|known| mentions(&text, known))
-        };
         // A schedule is theirs where what it begins is.
         let is_for_them = match &**space {
-            SCHEDULES => is_begun_for(&json!({ "start": value }), self.person),
-            _ => names(&without_long_lists(value)),
+            SCHEDULES => is_begun_for(&json!({ "start": value }), &self.whom),
+            _ => self.whom.is_named_in(&without_long_lists(value)),
         };
-        if is_for_them || identifiers.contains(key) {
+        if is_for_them || self.whom.is_named_by(key) {
             return Tie::Theirs;
         }
-        if names(value) { Tie::Shared } else { Tie::Nothing }
+        if self.whom.is_named_in(value) { Tie::Shared } else { Tie::Nothing }
+    }
+
+    fn is_contact(&self, Record { space, key, .. }: &Record) -> bool {
+        space == CONTACTS && (self.person.names().any(|name| name == key) || self.whom.is_called(key))
     }
 }
 
 /// Whether a row of the trail is emptied with a person anyhow.
-fn is_theirs(entry: &Entry, person: &Person) -> bool {
-    let row = &entry.row;
-    let is_of = |run: Option<&str>| run.is_some_and(|run| person.runs.contains(&RunId::new(run)));
-    person.names().any(|name| row.user_id.as_deref() == Some(name))
-        || is_of(row.run.as_ref().map(RunId::as_str))
-        || is_of(row.conversation_id.as_deref())
-        || person.also.iter().any(|known| mentions(&entry.details, known))
+fn is_theirs(entry: &Entry, person: &Person, whom: &Whom) -> bool {
+    let is_of_run = entry.row.run.as_ref().is_some_and(|run| person.runs.contains(run));
+    is_of_run || person.is_told_of(whom, &Told::from(entry))
 }
 
 /// Whether a row of the trail says a name otherwise than as what something was done to.
 fn says_elsewhere(entry: &Entry, name: &str) -> bool {
-    let is_target = || {
-        let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
-        entry.row.action_type == ADMINISTRATION && details["target"] == name
-    };
-    entry.row.user_id.as_deref() == Some(name) || mentions(&entry.details, name) && !is_target()
+    let is_target = || target_of(&entry.row.action_type, &entry.details).is_some_and(|target| target == name);
+    entry.row.user_id.as_deref() == Some(name) || says_words(&entry.details, name) && !is_target()
 }
 
 /// Whether one of these began the other, as their ids say.
@@ -639,24 +704,6 @@ fn without_long_lists(value: &Value) -> Value {
 fn checked(id: &str) -> Result<(), Error> {
     let is_one = !id.trim().is_empty() && id.len() <= ID_BYTES_MAX;
     if is_one { Ok(()) } else { Err(Error::Id) }
-}
-
-/// What a person can be told from others by in running text: mail addresses, phone numbers and names; and their id, where it
-/// is no plain word.
-fn identifiers(person: &Person) -> Vec<String> {
-    let is_distinct = person.id.chars().count() >= IDENTIFIER_CHARS_MIN && !person.id.chars().all(char::is_alphabetic);
-    person.also.iter().cloned().chain(is_distinct.then(|| person.id.clone())).collect()
-}
-
-/// Whether a field that names a customer names this one.
-fn is_for(value: &Value, id: &str) -> bool {
-    match value {
-        Value::Object(fields) => fields.iter().any(|(name, value)| {
-            CUSTOMER_FIELDS.contains(&&*name.to_ascii_lowercase()) && value.as_str() == Some(id) || is_for(value, id)
-        }),
-        Value::Array(items) => items.iter().any(|item| is_for(item, id)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
 }
 
 fn says(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
@@ -687,6 +734,8 @@ fn digest(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use baton_core::audit::ADMINISTRATION;
+
     use super::*;
 
     fn record(space: &str, key: &str, value: Value) -> Record {
@@ -697,7 +746,7 @@ mod tests {
     fn records_are_theirs_by_run_by_what_was_made_by_customer_and_by_what_they_are_called() {
         let person = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
         let (names, made) = (Names::from([RunId::new("c.1")]), BTreeSet::from(["bk_1".to_owned()]));
-        let whose = Whose { person: &person, names: &names, made: &made };
+        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
         for theirs in [
             record("effects", "c.1/book/0/0", json!({})),
             record("tickets", "t_1", json!({ "run": "c.1" })),
@@ -719,10 +768,53 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_number_for_an_id_takes_nobody_elses_records_with_it() {
+        let (names, made) = (Names::new(), BTreeSet::new());
+        for id in ["1500", "2026", "20261125"] {
+            let person = Person { id: id.into(), ..Person::default() };
+            let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
+            let number: u64 = id.parse().expect("a number");
+            for anothers in [
+                record("payments", "pay_1", json!({ "amount": number, "currency": "EUR", "customer": "bob" })),
+                record(
+                    "tickets",
+                    id,
+                    json!({ "number": number, "ticket": { "subject": format!("Invoice of {id} EUR") } }),
+                ),
+                record(
+                    "calendar",
+                    "bk_1",
+                    json!({ "date": "2026-11-25", "time": "15:00", "phone": "+34 1500 2026 1125" }),
+                ),
+                record("outbox", "1", json!({ "message": { "body": format!("{id} on 20261125, 2026") } })),
+            ] {
+                assert_eq!(whose.tie(&anothers), Tie::Nothing, "{id} {anothers:?}");
+            }
+            for theirs in [
+                record("tickets", "t_1", json!({ "ticket": { "customer_id": number } })),
+                record("told", "1", json!({ "body": json!({ "data": { "user_id": id } }).to_string() })),
+            ] {
+                assert_eq!(whose.tie(&theirs), Tie::Theirs, "{id} {theirs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_contact_is_theirs_under_any_way_of_writing_their_number() {
+        let person = Person { id: "c-77".into(), also: vec!["+34 (612) 345-678".into()], ..Person::default() };
+        let (names, made) = (Names::new(), BTreeSet::new());
+        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
+        for key in ["c-77", "+34612345678", "612 345 678"] {
+            assert!(whose.is_contact(&record("contacts", key, json!({}))), "{key}");
+        }
+        assert!(!whose.is_contact(&record("contacts", "612345679", json!({}))));
+    }
+
+    #[test]
     fn what_only_lists_somebody_among_many_is_left_and_told() {
         let person = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
         let (names, made) = (Names::new(), BTreeSet::new());
-        let whose = Whose { person: &person, names: &names, made: &made };
+        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
         let many: Vec<String> =
             (0..=FEW).map(|n| format!("{n}@example.com")).chain(["ana@example.com".into()]).collect();
         let schedule = |input: Value| record("schedule", "weekly", json!({ "name": "weekly", "input": input }));

@@ -97,8 +97,10 @@ pub enum AuditStatus {
 /// Something by which a person can be told apart.
 pub(super) fn identifier(text: &str) -> Result<String, String> {
     let text = text.trim();
-    match text.chars().count() >= baton_core::audit::IDENTIFIER_CHARS_MIN {
-        true => Ok(text.to_owned()),
-        false => Err("it is too short to be one person's; a mail address or a whole phone number is not".to_owned()),
+    match baton_core::identifier::Identifier::of(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err("it is too short to be one person's, or a number, a date or an amount; a mail address, a whole phone number \
+                     or a full name is not"
+            .to_owned()),
     }
 }

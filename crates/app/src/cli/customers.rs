@@ -22,7 +22,7 @@ pub enum Customers {
         /// The customer, as `user_id` names them.
         id: String,
         /// What else they are called: a mail address, a phone number, a full name. May be said several times; what their contact
-        /// in this installation says is taken too.
+        /// in this installation says is taken too. A bare number is not taken: others' records have it too.
         #[arg(long, value_name = "IDENTIFIER", value_parser = identifier)]
         also: Vec<String>,
         /// Cancel their runs and resolve their conversations first. Without it, one that has not ended is an error.

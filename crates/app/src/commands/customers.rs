@@ -77,7 +77,11 @@ fn told(erased: &Value, as_json: bool) {
     if as_json {
         return print::pretty(erased);
     }
-    print::line("erased for good:");
+    match (erased["found"].as_bool(), erased["erased_at"].as_str()) {
+        (Some(false), Some(at)) => print::line(format_args!("nothing of this customer is left: erased at {at}")),
+        (Some(false), None) => print::line("nothing of a customer of this id was found"),
+        _ => print::line("erased for good:"),
+    }
     let counts = erased["erased"].as_object().into_iter().flatten().filter(|(kind, _)| *kind != "left");
     for (kind, count) in counts {
         match count {
@@ -94,7 +98,12 @@ fn told(erased: &Value, as_json: bool) {
         let keys: Vec<&str> = keys.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         print::line(format_args!("left, for it is about others too: {} {}", space.replace('_', " "), keys.join(", ")));
     }
-    if erased["file"]["vacuumed"] == false {
+    if let Some(reason) = erased["file"]["unfinished"].as_str() {
+        print::line(format_args!(
+            "all is deleted, and copies may be in the log or in freed pages of the file: {reason}"
+        ));
+        print::line("`baton serve` overwrites them within minutes, or the same command does");
+    } else if erased["file"]["vacuumed"] == false {
         print::line("the database is large and was not written anew; `--vacuum` does that: stop `baton serve` first");
     }
 }

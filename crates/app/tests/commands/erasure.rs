@@ -38,6 +38,7 @@ const TOOLS: &str = "\
 tools:
   - {name: echo, kind: script, class: read, results: [{output: {text: 'you said {{ arguments.text }}'}}]}
   - {name: pay, kind: script, class: keyed, irreversible: paid, results: [{output: {receipt: R-1}}]}
+  - {name: fail, kind: script, class: keyed, results: [{fault: {code: SLOT_GONE, message: 'no slot: {{ arguments.note }}'}}]}
 ";
 /// Everything that the shipped tools keep of somebody.
 const VISIT: &str = "\
@@ -66,6 +67,13 @@ nodes: [{id: pay, tool: pay, parameters: {amount: 250, note: '{{ input.note }}'}
 ";
 const ECHO: &str = "name: echo\nnodes: [{id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}]\n";
 const WAIT: &str = "name: wait\nnodes: [{id: next, type: wait, signal: message}]\n";
+const FAIL: &str =
+    "name: fail\ninput: {note: string}\nnodes: [{id: fail, tool: fail, parameters: {note: '{{ input.note }}'}}]\n";
+const OVER: &str = "\
+name: over
+nodes:
+  - {id: over, type: sink, action: handover_to_human, config: {reason: angry, required_skills: ['{{ input.message }}']}}
+";
 const NOTE: &str = "name: note\ninput: {note: string}\nnodes: [{id: note, type: transform, set: {done: true}}]\n";
 
 fn place() -> Place {
@@ -78,6 +86,8 @@ fn place() -> Place {
         ("workflows/echo.yaml", ECHO),
         ("workflows/wait.yaml", WAIT),
         ("workflows/note.yaml", NOTE),
+        ("workflows/fail.yaml", FAIL),
+        ("workflows/over.yaml", OVER),
     ])
 }
 
@@ -363,4 +373,147 @@ fn an_erasure_that_is_killed_is_finished_by_the_same_request() {
     assert_eq!(api.get("/audit/verify").ends(200)["holds"], true);
     assert_eq!(api.get(&format!("/executions/{kept}/timeline")).status, 200);
     assert!(!found(&place, &bob).is_empty());
+}
+
+/// All that is kept of somebody, but for what memory writes by itself and the time it was asked.
+fn kept(api: &Api, of: &Customer) -> Value {
+    let mut kept = api.get(&format!("/customers/{}/export", of.id())).ends(200);
+    (kept["exported_at"], kept["documents"]) = (Value::Null, Value::Null);
+    kept
+}
+
+#[test]
+fn a_number_for_an_id_takes_nothing_of_anybody_elses_with_it() {
+    let place = place();
+    let api = Api::of(&place);
+    let bob = Customer::new(2);
+    let (_, talk) = api.fill(&bob);
+    let note = json!({ "note": "1500 EUR until 2026-11-25, order 20261125, room 2026, +34 1500 2026 1125" });
+    api.run("note", "", note.clone(), &bob);
+    let ticket = json!({
+        "arguments": { "subject": "Invoice of 1500 EUR", "description": "due on 20261125 or 2026-11-25" }, "context": { "user_id": bob.id() },
+    });
+    api.post("/tools/create_ticket/execute", "", &ticket).ends(200);
+    let said = json!({ "text": "I paid 1500 in 2026" });
+    api.post(&format!("/conversations/{talk}/messages"), "", &said).ends(200);
+    let before = kept(&api, &bob);
+    for id in ["1500", "2026", "20261125"] {
+        let erased = api.post(&format!("/customers/{id}/erase?end_runs=true"), "", &json!({})).ends(200);
+        assert_eq!((&erased["found"], &erased["erased_at"]), (&json!(false), &Value::Null), "{erased}");
+        assert_eq!((&erased["erased_audit_rows"], &erased["erased"]["records"]), (&json!(0), &json!({})), "{erased}");
+        assert_eq!(kept(&api, &bob), before, "{id}");
+        assert_eq!(api.get(&format!("/customers/{id}/export")).ends(200)["erased"], Value::Null);
+    }
+    // What is theirs is found all the same.
+    let body = json!({ "workflow_id": "note", "input_data": { "note": "hers", "customer": { "id": 1500 } } });
+    let own = api.post("/workflows/execute", "", &body).ends(200)["execution_id"].as_str().expect("an id").to_owned();
+    let call =
+        json!({ "arguments": { "contact_id": "1500", "fields": { "name": "Ana" } }, "context": { "user_id": "1500" } });
+    api.post("/tools/update_crm/execute", "", &call).ends(200);
+    let erased = api.post("/customers/1500/erase", "", &json!({})).ends(200);
+    assert_eq!((&erased["found"], &erased["erased"]["records"]["contacts"]), (&json!(true), &json!(1)), "{erased}");
+    assert!(erased["erased"]["executions"].as_u64().is_some_and(|runs| runs >= 2), "{erased}");
+    assert!(api.get(&format!("/executions/{own}")).ends(200)["erased_at"].is_string());
+    assert_eq!(kept(&api, &bob), before);
+}
+
+#[test]
+fn what_is_written_in_another_way_is_erased_too() {
+    let place = place();
+    let api = Api::of(&place);
+    let ana = Customer::new(3);
+    let mark = &ana.mark;
+    let run = |input: Value| {
+        let body = json!({ "workflow_id": "note", "input_data": input });
+        api.post("/workflows/execute", "", &body).ends(200);
+    };
+    run(json!({ "note": format!("{mark}a"), "phone": "+34612345678" }));
+    run(json!({ "note": format!("{mark}b"), "name": "JOSÉ PÉREZ" }));
+    run(json!({ "note": format!("{mark}c"), "user_id": "(612) 345-678" }));
+    run(json!({ "note": "another's", "phone": "+35612345678", "name": "José Pérez Gil" }));
+    let call = json!({ "arguments": { "contact_id": "+34612345678", "fields": { "city": format!("{mark}city") } } });
+    api.post("/tools/update_crm/execute", "", &call).ends(200);
+    let about = json!({ "name": format!("{mark}.md"), "text": format!("{mark}doc"), "about": "0034 612 345 678" });
+    api.post("/knowledge/documents", "", &about).ends(200);
+    let also = json!({ "also": ["+34 612 34 56 78", "Jose\u{301} Pe\u{301}rez"] });
+    let erased = api.post(&format!("/customers/{}/erase", ana.id()), "", &also).ends(200);
+    assert_eq!((&erased["found"], &erased["erased"]["records"]["contacts"]), (&json!(true), &json!(1)), "{erased}");
+    assert_eq!(
+        (&erased["erased"]["executions"], &erased["forgotten"]["knowledge"]),
+        (&json!(4), &json!(1)),
+        "{erased}"
+    );
+    assert_eq!(found(&place, &ana), [] as [String; 0]);
+}
+
+#[test]
+fn an_erasure_says_whether_there_was_anybody_and_when_they_were_erased() {
+    let place = place();
+    let api = Api::of(&place);
+    let ana = Customer::new(4);
+    let path = format!("/customers/{}/erase", ana.id());
+    let nobody = api.post(&path, "", &json!({})).ends(200);
+    assert_eq!(
+        (&nobody["found"], &nobody["erased_at"], &nobody["scrubbed"]),
+        (&json!(false), &Value::Null, &json!(true))
+    );
+    place.baton(&["customers", "erase", &ana.id()]).ends(0).says("nothing of a customer of this id was found");
+    assert_eq!(kept(&api, &ana)["erased"], Value::Null);
+    api.run("note", "", json!({ "note": "hers" }), &ana);
+    let first = api.post(&path, "", &json!({})).ends(200);
+    assert!(first["found"] == true && first["erased_at"].is_string(), "{first}");
+    let again = api.post(&path, "", &json!({})).ends(200);
+    assert_eq!((&again["found"], &again["erased_at"]), (&json!(false), &first["erased_at"]), "{again}");
+    place.baton(&["customers", "erase", &ana.id()]).ends(0).says("nothing of this customer is left: erased at");
+}
+
+#[test]
+fn what_a_conversation_asked_of_the_desk_its_channel_and_the_words_of_a_fault_go_too() {
+    let place = place();
+    let api = Api::of(&place);
+    let ana = Customer::new(5);
+    let begun = json!({
+        "workflow_id": "over", "user_id": ana.id(), "channel": format!("{}channel", ana.mark), "message": format!("{}skill", ana.mark),
+    });
+    let talk = api.post("/conversations", "", &begun).ends(200)["conversation_id"].as_str().expect("an id").to_owned();
+    until("it waits at the desk", || (api.get("/queue").ends(200)["total"] == 1).then_some(()));
+    let body = json!({ "workflow_id": "fail", "input_data": { "note": ana.mark }, "context": { "user_id": ana.id() } });
+    let failed = api.post("/workflows/execute", "", &body).body["execution_id"].as_str().expect("an id").to_owned();
+    let by_error = || api.get("/executions?error_code=SLOT_GONE").ends(200)["executions"][0]["execution_id"].clone();
+    until("it has failed", || (by_error() == failed.as_str()).then_some(()));
+    let erased = api.post(&format!("/customers/{}/erase?end_runs=true", ana.id()), "", &json!({})).ends(200);
+    assert!(erased["erased"]["desk_entries"].as_u64().is_some_and(|entries| entries >= 1), "{erased}");
+    assert_eq!(found(&place, &ana), [] as [String; 0]);
+    assert_eq!(api.get(&format!("/conversations/{talk}")).ends(200)["channel"], "");
+    assert_eq!(by_error(), failed.as_str(), "it is found by its error still");
+}
+
+#[test]
+fn a_file_that_cannot_be_scrubbed_now_is_told_of_and_scrubbed_by_the_same_request() {
+    let place = place();
+    let api = Api::of(&place);
+    let ana = Customer::new(6);
+    api.run("note", "", json!({ "note": format!("{}tx", ana.mark) }), &ana);
+    let reading = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
+    reading.execute_batch("BEGIN").expect("begins");
+    reading.query_row("SELECT count(*) FROM journal", [], |row| row.get::<_, u64>(0)).expect("reads");
+    let path = format!("/customers/{}/erase", ana.id());
+    let erased = api.post(&path, "", &json!({})).ends(200);
+    assert_eq!((&erased["found"], &erased["scrubbed"]), (&json!(true), &json!(false)), "{erased}");
+    assert!(erased["file"]["unfinished"].is_string() && erased["file"]["log_truncated"] == false, "{erased}");
+    assert_eq!(kept(&api, &ana)["erased"]["scrubbed"], false);
+    let left = |space: &str| {
+        let count = "SELECT count(*) FROM record WHERE space = ?1";
+        let raw = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
+        raw.query_row(count, [space], |row| row.get::<_, u64>(0)).expect("reads")
+    };
+    assert_eq!((left("erasing_customer"), left("erased_customer")), (1, 1));
+    reading.execute_batch("COMMIT").expect("ends");
+    let again = api.post(&path, "", &json!({})).ends(200);
+    assert_eq!(
+        (&again["found"], &again["scrubbed"], &again["erased_at"]),
+        (&json!(false), &json!(true), &erased["erased_at"])
+    );
+    assert_eq!((kept(&api, &ana)["erased"]["scrubbed"].clone(), left("erasing_customer")), (json!(true), 0));
+    assert_eq!(found(&place, &ana), [] as [String; 0]);
 }

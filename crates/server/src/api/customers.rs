@@ -5,7 +5,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
-use baton_core::audit::IDENTIFIER_CHARS_MIN;
+use baton_core::identifier::Identifier;
 use baton_ports::keys::Need;
 use serde::Deserialize;
 use serde_json::Value;
@@ -37,7 +37,8 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
 #[serde(deny_unknown_fields)]
 pub(super) struct ErasureWish {
     /// Mail addresses, phone numbers and full names they are called by beside those of their contact, at most 50: what names
-    /// one of these is looked for in records, in what runs were begun with and in the audit trail.
+    /// one of these, however it is written, is looked for in records, in what runs were begun with and in the audit trail. Not
+    /// a bare number, a date or an amount, nor fewer than 4 characters; `customer 1500` is one, and is looked for as these words.
     #[serde(default)]
     #[schema(max_items = 50)]
     also: Vec<String>,
@@ -56,7 +57,12 @@ pub(super) struct HowErased {
 ///
 /// Executions and conversations that are theirs keep a row with ids, version, times, cost and state, and nothing else.
 /// Messages, inputs, results, records of tools, deliveries, memory and the personal part of audit rows are deleted, and
-/// overwritten in the file; the audit chain still holds. Asked again it does what is left to do.
+/// overwritten in the file; the audit chain still holds. Asked again it does what is left to do, and says when they were erased.
+///
+/// `found` says whether there was anything of theirs. An id is theirs as the whole value of a field that names a customer; in
+/// running text only where it has letters and digits and is no amount and no date (`cust_789`): a bare number (`1500`) is never
+/// looked for in texts, amounts, dates or phone numbers. `scrubbed` says whether no copy is left in the log and in freed pages
+/// of the file; where it is `false`, all is deleted, `file.unfinished` says why, and it is done later by itself.
 #[utoipa::path(post, path = "/api/v1/customers/{customer_id}/erase", tag = "knowledge",
     params(("customer_id" = String, Path), HowErased), request_body = ErasureWish, responses(
     (status = 200, body = Erased),
@@ -75,8 +81,10 @@ pub(super) async fn erase(
     if also.len() > ALSO_MAX {
         return Err(unfit(format!("`also` has {}, over the limit of {ALSO_MAX}", also.len())));
     }
-    if let Some(short) = also.iter().find(|text| text.trim().chars().count() < IDENTIFIER_CHARS_MIN) {
-        return Err(unfit(format!("`also`: `{short}` is too short to be one person's")));
+    if let Some(of_many) = also.iter().find(|text| Identifier::of(text).is_none()) {
+        let is_others =
+            "is too short to be one person's, or a number, a date or an amount, which others' records have too";
+        return Err(unfit(format!("`also`: `{of_many}` {is_others}")));
     }
     customer(&id)?;
     let (by, key_id) = (guest.by().to_owned(), Some(guest.key_id().to_owned()));

@@ -1,18 +1,23 @@
-//! Erasures that were begun and are not at their end. Each is written down before its first mark and taken away at its end, so
-//! that one that was cut off is known with all that was asked for, and is done again from the beginning.
+//! Erasures that were begun and are not at their end. Each is written down before its first mark, so that one that was cut
+//! off is known with all that was asked for, and is done again from the beginning. Once all is deleted, a note without a name
+//! stands in its place until the file is scrubbed, so that a scrub that was cut off, or could not be, is done again too.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::audit::Person;
 use baton_ports::records::{self, Op, Record};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Customers, Error, PAGE, TRIES_MAX, VACUUM_BYTES_MAX, Wish, digest};
 
 pub(super) const SPACE: &str = "erasing_customer";
+/// A scrub that somebody is at, or that could not be, is left alone for so long: while a database is written anew, nobody else
+/// writes.
+const SCRUB_AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// What was asked for.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,30 +41,74 @@ impl Job {
     }
 }
 
+/// The note that the file is to be scrubbed, as it was last written.
+#[derive(Debug)]
+pub(super) struct Left {
+    key: String,
+    version: u64,
+}
+
+impl Left {
+    fn value() -> Value {
+        json!({ "scrub": true })
+    }
+
+    fn is(record: &Record) -> bool {
+        record.value["scrub"] == true
+    }
+}
+
 impl Customers<'_> {
-    /// Does erasures again that were begun, or taken up, before an instant and are not at their end. One that fails is
-    /// taken up again when it is that old again.
+    /// Does erasures again that were begun, or taken up, before an instant and are not at their end, and scrubs the file where
+    /// an erasure has left that. One that fails is taken up again when it is that old again.
     ///
     /// # Errors
     /// The last of those that failed; the others were done all the same.
     pub async fn finish_erasures(&self, tenant: &TenantId, before: Time) -> Result<(), Error> {
         let mut done = Ok(());
-        for record in self.records.list(tenant, SPACE, "", None, PAGE).await? {
+        let all = self.records.list(tenant, SPACE, "", None, PAGE).await?;
+        let (scrubs, jobs): (Vec<Record>, Vec<Record>) = all.into_iter().partition(Left::is);
+        for record in jobs {
             let Some(job) = Job::of(&record).filter(|_| record.at < before) else { continue };
-            let Record { space, key, value, version, .. } = record;
-            let taken = Op::CompareAndSet { space, key, version, value };
-            match self.records.commit(tenant, vec![taken], self.clock.now()).await {
-                Ok(()) => {}
-                // Somebody else is at it.
-                Err(records::Error::Conflict { .. }) => continue,
-                Err(error) => return Err(error.into()),
+            if self.take_up(tenant, &record).await?.is_none() {
+                continue;
             }
             match self.erase(tenant, job.wish()).await {
                 Ok(_) => tracing::info!(%tenant, "an erasure that was interrupted is finished"),
                 Err(error) => done = Err(error),
             }
         }
+        self.finish_scrubs(tenant, scrubs).await?;
         done
+    }
+
+    /// One scrub is enough for all that was deleted before it.
+    async fn finish_scrubs(&self, tenant: &TenantId, records: Vec<Record>) -> Result<(), Error> {
+        let before = self.clock.now() - SCRUB_AGAIN;
+        let mut left = Vec::new();
+        for record in records.iter().filter(|record| record.at < before) {
+            left.extend(self.take_up(tenant, record).await?);
+        }
+        let Some(first) = left.pop() else { return Ok(()) };
+        if self.scrubbed(tenant, VACUUM_BYTES_MAX, Some(first)).await?.unfinished.is_none() {
+            for one in left {
+                self.end_scrub(tenant, one).await?;
+            }
+            tracing::info!(%tenant, "no page and no log of the database holds what was erased any more");
+        }
+        Ok(())
+    }
+
+    /// Nothing where somebody else is at it.
+    async fn take_up(&self, tenant: &TenantId, record: &Record) -> Result<Option<Left>, Error> {
+        let Record { space, key, value, version, .. } = record.clone();
+        let left = Left { key: key.clone(), version: version + 1 };
+        let taken = Op::CompareAndSet { space, key, version, value };
+        match self.records.commit(tenant, vec![taken], self.clock.now()).await {
+            Ok(()) => Ok(Some(left)),
+            Err(records::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The erasure of whoever is called so that is not at its end.
@@ -94,13 +143,31 @@ impl Customers<'_> {
         Err(Error::Changing)
     }
 
-    /// Takes away what [`Self::begin`] wrote, unless somebody has begun the same since: it is theirs then.
-    pub(super) async fn end_job(&self, tenant: &TenantId, id: &str, version: u64) -> Result<(), Error> {
+    /// Puts the note that the file is to be scrubbed in the place of what [`Self::begin`] wrote, unless somebody has begun the
+    /// same since: it is theirs then.
+    pub(super) async fn leave_scrub(&self, tenant: &TenantId, id: &str, version: u64) -> Result<Option<Left>, Error> {
         let (space, key) = (SPACE.to_owned(), digest(id));
+        let left = Left { key: key.clone(), version: version + 1 };
+        let put = Op::CompareAndSet { space, key, version, value: Left::value() };
+        match self.records.commit(tenant, vec![put], self.clock.now()).await {
+            Ok(()) => Ok(Some(left)),
+            Err(records::Error::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes the note away, unless somebody has begun the same since.
+    pub(super) async fn end_scrub(&self, tenant: &TenantId, Left { key, version }: Left) -> Result<(), Error> {
+        let space = SPACE.to_owned();
         let expect = Op::Expect { space: space.clone(), key: key.clone(), version: Some(version) };
         match self.records.commit(tenant, vec![expect, Op::Delete { space, key }], self.clock.now()).await {
             Ok(()) | Err(records::Error::Conflict { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether something of this one's erasure is still to be done.
+    pub(super) async fn is_scrub_left(&self, tenant: &TenantId, id: &str) -> Result<bool, Error> {
+        Ok(self.records.get(tenant, SPACE, &digest(id)).await?.is_some())
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::audit::{Entry, Salt, Tip, erasure, mentions, seal};
+use baton_core::audit::{Entry, Salt, Tip, erasure, seal};
 use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
 use baton_core::tool::{AuditRow, Details};
 use baton_core::usage::{Tally, is_use};
-use baton_ports::audit::{Filter, Order, Person, Usage, UsageFilter};
+use baton_ports::audit::{Filter, Order, Person, Told, Usage, UsageFilter};
 
 use super::reads::page;
 
@@ -52,10 +52,10 @@ impl Trail {
     }
 
     pub fn erase(&mut self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> u64 {
-        let mut erased = Vec::new();
+        let (mut erased, whom) = (Vec::new(), person.whom());
         for entry in self.chains.get_mut(tenant).into_iter().flatten() {
             let is_theirs = entry.row.user_id.as_deref().is_some_and(|of| person.names().any(|name| name == of));
-            if is_theirs || person.also.iter().any(|known| mentions(&entry.details, known)) {
+            if is_theirs || person.is_told_of(&whom, &Told::from(&*entry)) {
                 let row = &mut entry.row;
                 (row.user_id, row.conversation_id, row.details) = (None, None, Details::default());
                 (entry.details, entry.salt, entry.erased_at) = (String::new(), None, Some(at));

@@ -6,11 +6,11 @@ mod old;
 mod usage;
 
 use async_trait::async_trait;
-use baton_core::audit::{CUT, Digest, Entry, Salt, Tip, cut_off, erasure, mentions, seal};
+use baton_core::audit::{CUT, Digest, Entry, Salt, Tip, cut_off, erasure, seal};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
-use baton_ports::audit::{Anchor, Audit, Filter, Person, Usage, UsageFilter};
+use baton_ports::audit::{Anchor, Audit, Filter, Person, Told, Usage, UsageFilter};
 use baton_ports::journal::Error;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
@@ -115,7 +115,7 @@ impl Audit for Store {
             }
         }
         // Others' rows are looked through by a reader, page by page: the writer waits for none of it.
-        let mut cursor = (!person.also.is_empty() || !person.runs.is_empty()).then_some(0);
+        let mut cursor = Some(0);
         while let Some(after) = cursor {
             let (of, person) = (tenant.clone(), person.clone());
             let found: Result<_, Error> =
@@ -205,9 +205,9 @@ enum Whose {
     Runs(String),
 }
 
-/// The places of rows behind this one whose details mention the person, or that are of one of their conversations, of as
-/// many rows as are read at once; and the last place that was read, unless that was the end. Not those that say what was cut
-/// off: they hold numbers of rows, and the chain is followed by them.
+/// The places of rows behind this one whose details name the person, or that are theirs under a name that is written another
+/// way or of one of their conversations, of as many rows as are read at once; and the last place that was read, unless that
+/// was the end. Not those that say what was cut off: they hold numbers of rows, and the chain is followed by them.
 fn mentioning(
     connection: &Connection,
     tenant: &TenantId,
@@ -215,17 +215,20 @@ fn mentioning(
     after: u64,
 ) -> rusqlite::Result<(Option<u64>, Vec<u64>)> {
     let mut rows = connection.prepare_cached(
-        "SELECT seq, details, conversation_id FROM audit_trail WHERE company_id = ?1 AND seq > ?2 \
+        "SELECT seq, details, conversation_id, user_id, action_type FROM audit_trail WHERE company_id = ?1 AND seq > ?2 \
          AND action_type <> ?4 ORDER BY seq LIMIT ?3",
     )?;
     let mut rows = rows.query(params![tenant.as_str(), after, READ_AT_ONCE, CUT])?;
     let (mut last, mut read, mut places) = (after, 0, Vec::new());
+    let whom = person.whom();
+    let text = |row: &rusqlite::Row<'_>, column: usize| row.get::<_, Option<String>>(column);
     while let Some(row) = rows.next()? {
         (last, read) = (row.get(0)?, read + 1);
-        let details: Option<String> = row.get(1)?;
-        let conversation: Option<String> = row.get(2)?;
-        let is_of_theirs = conversation.is_some_and(|id| person.runs.contains(&RunId::from(id)));
-        if is_of_theirs || details.is_some_and(|details| person.also.iter().any(|known| mentions(&details, known))) {
+        // One that is erased says nothing.
+        let details = text(row, 1)?.unwrap_or_default();
+        let (conversation, user, action_type) = (text(row, 2)?, text(row, 3)?, row.get::<_, String>(4)?);
+        let (conversation_id, user_id) = (conversation.as_deref(), user.as_deref());
+        if person.is_told_of(&whom, &Told { action_type: &action_type, user_id, conversation_id, details: &details }) {
             places.push(last);
         }
     }

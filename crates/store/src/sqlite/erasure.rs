@@ -1,19 +1,19 @@
 //! The erasure port: aggregates are marked in one small write, and cleared piece by piece by the writer, between what others
 //! write. What to delete is looked for by readers.
 
-use std::path::PathBuf;
-use std::time::Duration;
+mod desk;
+pub(super) mod scrub;
+mod services;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_ports::audit::Person;
-use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Remainder, Scrubbed, is_begun_for};
+use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Names, Remainder, Scrubbed, is_begun_for};
 use baton_ports::journal::{AggregateId, Error, Kind};
 use baton_ports::records::Record;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use super::session::Session;
 use super::sql::numbered;
@@ -29,8 +29,6 @@ const CLEARED_MAX: usize = 200;
 /// Records of one page, and about its bytes.
 const RECORDS_MAX: usize = 500;
 const RECORDS_BYTES_MAX: usize = 16 << 20;
-/// How long the log waits for readers of what is moved out of it.
-const SCRUB_WAIT: Duration = Duration::from_secs(10);
 
 impl Answer for Marked {}
 impl Answer for Cleared {}
@@ -102,6 +100,14 @@ impl Erasure for Store {
         .await
     }
 
+    async fn clear_desk(&self, tenant: &TenantId, conversations: &Names) -> Result<u64, Error> {
+        desk::clear(self, tenant, conversations).await
+    }
+
+    async fn clear_services(&self, tenant: &TenantId, person: &Person) -> Result<u64, Error> {
+        services::clear(self, tenant, person).await
+    }
+
     async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error> {
         let (tenant, (space, key)) = (tenant.clone(), after.unwrap_or_default());
         self.read(move |connection| records_of_all(connection, &tenant, &space, &key)).await
@@ -110,13 +116,7 @@ impl Erasure for Store {
     async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error> {
         // A database in memory has no log and no file.
         let Some(path) = self.inner.path.clone() else { return Ok(Scrubbed::default()) };
-        let (reply, answer) = oneshot::channel();
-        let scrubbing = std::thread::Builder::new().name("baton-scrub".into());
-        let unwritable = |reason: String| Error::Unwritable { reason };
-        let spawned = scrubbing.spawn(move || drop(reply.send(scrub(&path, vacuum_bytes_max))));
-        spawned.map_err(|error| unwritable(error.to_string()))?;
-        let done = answer.await.map_err(|_| unwritable("scrubbing broke off".into()))?;
-        done.map_err(|error| unwritable(error.to_string()))
+        scrub::on_its_own(path, vacuum_bytes_max).await
     }
 
     async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error> {
@@ -141,7 +141,7 @@ impl Store {
 
 const HEAD: &str = "aggregate.id, aggregate.name, aggregate.kind, coalesce(aggregate.state, conversation.state, ''), \
      conversation.status, EXISTS (SELECT 1 FROM inbox WHERE aggregate = aggregate.id), aggregate.removal, \
-     aggregate.erased_at";
+     aggregate.erased_at, conversation.user_id";
 const FROM: &str = "FROM aggregate LEFT JOIN conversation ON conversation.name = aggregate.name";
 
 /// An aggregate's row.
@@ -164,7 +164,7 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
         Kind::Desk => false,
     };
     let id = row.get::<_, String>(1)?.into();
-    let belonging = Belonging { id, kind, state, live: !is_over || has_items };
+    let belonging = Belonging { id, kind, state, live: !is_over || has_items, user: row.get(8)? };
     let erased_at: Option<i64> = row.get(7)?;
     Ok(Found { id: row.get(0)?, belonging, removal: row.get(6)?, is_erased: erased_at.is_some() })
 }
@@ -176,22 +176,22 @@ fn begun_for(
     after: i64,
 ) -> rusqlite::Result<(Vec<Belonging>, Option<i64>)> {
     let sql = format!(
-        "SELECT {HEAD}, aggregate.tenant = $1, conversation.user_id {FROM} WHERE aggregate.id > $2 \
+        "SELECT {HEAD}, aggregate.tenant = $1 {FROM} WHERE aggregate.id > $2 \
          ORDER BY aggregate.id LIMIT {LOOKED_AT}"
     );
     let mut page = connection.prepare_cached(&numbered(&sql))?;
     let mut rows = page.query(params![tenant.as_str(), after])?;
     let (mut all, mut looked_at, mut last) = (Vec::new(), 0, after);
+    let whom = person.whom();
     while let Some(row) = rows.next()? {
         let one = found(row)?;
         (looked_at, last) = (looked_at + 1, one.id);
-        let is_own: bool = row.get(8)?;
+        let is_own: bool = row.get(9)?;
         if !is_own || one.is_erased || one.belonging.kind == Kind::Desk {
             continue;
         }
-        let user: Option<String> = row.get(9)?;
-        if user.as_deref() == Some(&*person.id)
-            || first_of(connection, one.id)?.is_some_and(|first| is_begun_for(&first, person))
+        if one.belonging.user.as_deref().is_some_and(|user| whom.is_called(user))
+            || first_of(connection, one.id)?.is_some_and(|first| is_begun_for(&first, &whom))
         {
             all.push(one.belonging);
         }
@@ -313,19 +313,20 @@ fn mark_all(
     Ok(Marked::Done)
 }
 
-/// Whoever owned it is stale from here on, and nobody is woken for it any more.
+/// Whoever owned it is stale from here on, and nobody is woken for it any more. A fault keeps its code with the colon, by
+/// which lists find it.
 fn set_mark(session: &Session<'_>, id: &AggregateId, found: &Found, rest: Remainder, at: Time) -> rusqlite::Result<()> {
     let version = first_of(session.connection, found.id)?.as_ref().and_then(version_of);
     let mut mark = session.statement(
         "UPDATE aggregate SET removal = $2, erased_at = coalesce(erased_at, $3), \
          erased_version = coalesce(erased_version, $4), owner = NULL, epoch = epoch + 1, released = 1, called = 0, \
-         wake_at = NULL, customer = NULL, fault = CASE WHEN instr(fault, ':') > 0 THEN substr(fault, 1, instr(fault, ':') - 1) END \
+         wake_at = NULL, customer = NULL, fault = CASE WHEN instr(fault, ':') > 0 THEN substr(fault, 1, instr(fault, ':')) END \
          WHERE id = $1",
     )?;
     mark.execute(params![found.id, removal(rest), at.as_ms(), version])?;
     let mut row = session.statement(
-        "UPDATE conversation SET user_id = NULL, last = NULL, hil_reason = NULL, person = NULL, erased_at = $2 \
-         WHERE name = $1",
+        "UPDATE conversation SET user_id = NULL, channel = '', last = NULL, hil_reason = NULL, person = NULL, \
+         erased_at = $2 WHERE name = $1",
     )?;
     row.execute(params![id.as_str(), at.as_ms()])?;
     Ok(())
@@ -507,28 +508,6 @@ fn records_of_all(connection: &Connection, tenant: &TenantId, space: &str, key: 
         });
     }
     Ok(all)
-}
-
-/// On a connection of its own: a database is not written anew inside a transaction, and the writer's never ends one for
-/// long.
-fn scrub(path: &PathBuf, vacuum_bytes_max: u64) -> rusqlite::Result<Scrubbed> {
-    // Where the database was taken away, none is made in its place.
-    let connection = Connection::open_with_flags(path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?;
-    connection.busy_timeout(SCRUB_WAIT)?;
-    connection.pragma_update(None, "secure_delete", true)?;
-    // What was made before pages could be given back a few at a time can from the next vacuum on.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    let size = |connection: &Connection| -> rusqlite::Result<u64> {
-        let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
-        let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        Ok(pages * page)
-    };
-    let vacuumed = size(&connection)? <= vacuum_bytes_max;
-    if vacuumed {
-        connection.execute_batch("VACUUM")?;
-    }
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(Scrubbed { vacuumed, log_truncated: busy == 0, bytes: size(&connection)? })
 }
 
 fn give_back_pages(connection: &Connection, pages_max: u32) -> rusqlite::Result<u64> {

@@ -5,8 +5,8 @@ mod rest;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::audit::IDENTIFIER_CHARS_MIN;
 use baton_core::id::TenantId;
+use baton_core::identifier::Identifier;
 use baton_core::tool::{Class, Compensation, Facts};
 use baton_ports::clock::Clock;
 use baton_ports::records::{Op, Records};
@@ -113,7 +113,8 @@ fn facts() -> Facts {
 const IDENTIFIERS: &[&str] =
     &["email", "e_mail", "mail", "correo", "phone", "mobile", "whatsapp", "telefono", "teléfono"];
 
-/// What else a person is called, as the contact under that id that is kept in this installation says.
+/// What else a person is called, as the contact under that id that is kept in this installation says. What may be others'
+/// too, such as an extension of four digits, is left out.
 ///
 /// # Errors
 /// The store cannot be read.
@@ -126,7 +127,7 @@ pub async fn identifiers_of(
     let fields = contact.as_object().into_iter().flatten();
     let told = fields.filter(|(name, _)| IDENTIFIERS.contains(&name.to_lowercase().as_str()));
     let told = told.filter_map(|(_, value)| value.as_str().map(str::trim));
-    Ok(told.filter(|text| text.chars().count() >= IDENTIFIER_CHARS_MIN).map(str::to_owned).collect())
+    Ok(told.filter(|text| Identifier::of(text).is_some()).map(str::to_owned).collect())
 }
 
 struct UpdateCrm {

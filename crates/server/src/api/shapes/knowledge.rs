@@ -89,11 +89,16 @@ pub(in crate::api) struct Erased {
     erased_audit_rows: u64,
     /// How many other names of theirs were looked for.
     also_known_by: u64,
-    erased_at: String,
+    /// Whether there was anything of theirs to erase.
+    found: bool,
+    /// When they were erased: now, or before where nothing was left; null where nobody of this id was ever erased.
+    erased_at: Option<String>,
+    /// Whether no copy is left in the log and in freed pages of the file. Otherwise it is done later by itself.
+    scrubbed: bool,
     /// Executions and conversations that were ended for it.
     ended: Vec<String>,
     /// How many of each kind: `executions`, `conversations`, `journal_entries`, `inbox_items`, `snapshots`, `desk_items`,
-    /// `model_decisions`, `audit_rows`, `records` by their space, and `memory`.
+    /// `model_decisions`, `audit_rows`, `cached_answers`, `desk_entries`, `services`, `records` by their space, and `memory`.
     #[schema(value_type = Object)]
     erased: Value,
     file: Scrubbed,
@@ -106,6 +111,9 @@ pub(super) struct Scrubbed {
     vacuumed: bool,
     log_truncated: bool,
     bytes: u64,
+    /// Why it is not scrubbed yet.
+    #[schema(nullable = false)]
+    unfinished: Option<String>,
 }
 
 #[derive(ToSchema)]

@@ -1,14 +1,18 @@
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use baton_core::id::RunId;
 use baton_core::run::State;
+use baton_ports::audit::Person;
+use baton_ports::circuits::ServiceCircuits as _;
 use baton_ports::erasure::{Erasure, Marked, Remainder};
 use baton_ports::feed::Feed;
 use baton_ports::journal::{Append, Error, Journal, Kind, Ownership, ProcessId};
-use baton_ports::read::Read;
+use baton_ports::read::{Read, RunFilter};
 use baton_sim::conformance::world::{at, bytes, entry, head, join, message, other_tenant, owned, steady, tenant};
 
 use super::super::Store;
+use super::super::erasure::scrub::scrub;
 use super::Database;
 
 /// Words that nobody else uses.
@@ -197,4 +201,100 @@ async fn pages_that_hold_nothing_are_given_back_a_few_at_a_time() {
     assert!(more >= 2);
     let free: i64 = database.raw().query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap();
     assert_eq!(free, 0);
+}
+
+#[tokio::test]
+async fn an_erased_run_is_still_found_by_its_error_and_an_erased_conversation_says_no_channel() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    ended(&store, "one", process).await;
+    let raw = database.raw();
+    raw.execute_batch(&format!(
+        "UPDATE aggregate SET fault = 'SLOT_GONE: {SECRET}: is gone' WHERE name = 'one'; \
+         INSERT INTO conversation (name, tenant, workflow, state, status, owner, number, channel, created_at, updated_at, \
+         messages, runs, cost_nanos) SELECT 'one', tenant, 'w', 'closed', 'closed', 'nobody', 1, '{SECRET}', 1, 1, 1, 1, 0 \
+         FROM aggregate WHERE name = 'one'"
+    ))
+    .unwrap();
+    erase(&store, "one", Remainder::Tombstone).await;
+    let filter = RunFilter { error_code: Some("SLOT_GONE".into()), limit: 9, ..RunFilter::default() };
+    let runs = store.runs(&tenant(), filter).await.unwrap();
+    assert_eq!(
+        runs.iter().map(|run| (run.run.as_str(), run.fault.as_deref())).collect::<Vec<_>>(),
+        [("one", Some("SLOT_GONE:"))]
+    );
+    store.scrub(u64::MAX).await.unwrap();
+    assert_eq!(found(&database), 0);
+}
+
+#[tokio::test]
+async fn what_an_erased_conversation_asked_for_goes_out_of_the_desks_journal_and_others_wishes_stay() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    let ownership = owned(&store, "desk", process).await;
+    let queued = |conversation: &str, skill: &str, more: &str| {
+        bytes(&format!(
+            "{{\"at\":1,\"events\":[{{\"queued\":{{\"conversation\":\"{conversation}\",\"number\":1,\"wants\":{{\"skills\":[\"{skill}\"],\
+             \"language\":\"es\"}}}}}},{{\"left\":{{\"conversation\":\"{conversation}\",\"stay\":1}}}},{{\"more\":\"{more}\"}}]}}"
+        ))
+    };
+    let large = "x".repeat(100_000);
+    for (seq, payload) in
+        [queued("c1", SECRET, ""), queued("c2", "returns", ""), queued("c1", SECRET, &large)].into_iter().enumerate()
+    {
+        store.append(Append { entry: Some(payload), ..entry("desk", ownership, seq as u64) }).await.unwrap();
+    }
+    let raw = database.raw();
+    raw.execute_batch("UPDATE aggregate SET kind = 'desk' WHERE name = 'desk'").unwrap();
+    raw.execute(
+        "INSERT INTO snapshot (aggregate, seq, fold_version, state) SELECT id, 1, 1, ?1 FROM aggregate WHERE name = 'desk'",
+        [SECRET.as_bytes()],
+    )
+    .unwrap();
+    let names = BTreeSet::from([RunId::new("c1")]);
+    assert_eq!(store.clear_desk(&other_tenant(), &names).await.unwrap(), 0);
+    assert_eq!(store.clear_desk(&tenant(), &names).await.unwrap(), 2);
+    assert_eq!(store.clear_desk(&tenant(), &names).await.unwrap(), 0, "once is enough");
+    store.scrub(u64::MAX).await.unwrap();
+    assert_eq!(found(&database), 0);
+    let entries = store.entries(&tenant(), &"desk".into(), 0, 9).await.unwrap();
+    let said: Vec<serde_json::Value> = entries.iter().map(|entry| serde_json::from_slice(entry).unwrap()).collect();
+    assert_eq!(said[0]["events"][0]["queued"]["wants"], serde_json::json!({ "skills": [] }));
+    assert_eq!(said[1]["events"][0]["queued"]["wants"]["skills"], serde_json::json!(["returns"]));
+    assert_eq!(said[2]["events"][2]["more"], large.as_str());
+}
+
+#[tokio::test]
+async fn services_whose_hosts_carry_a_name_of_theirs_are_forgotten() {
+    let database = Database::new();
+    let store = database.open();
+    for service in ["cust-789.crm.example.com", "ana-ruiz.example.com", "api.example.com"] {
+        store.failed(&tenant(), service, at(1)).await.unwrap();
+        store.failed(&other_tenant(), service, at(1)).await.unwrap();
+    }
+    let ana = Person { id: "cust_789".into(), also: vec!["Ana Ruiz".into()], ..Person::default() };
+    assert_eq!(store.clear_services(&tenant(), &ana).await.unwrap(), 2);
+    let left = store.service_circuits(at(2)).await.unwrap();
+    let own: Vec<_> = left.iter().filter(|one| one.tenant == tenant()).map(|one| one.service.as_str()).collect();
+    assert_eq!((own, left.len()), (vec!["api.example.com"], 4));
+}
+
+#[tokio::test]
+async fn a_scrub_that_cannot_be_now_says_so_and_a_later_one_does_it() {
+    let database = Database::new();
+    let store = database.open();
+    let process = join(&store).await;
+    ended(&store, "one", process).await;
+    erase(&store, "one", Remainder::Tombstone).await;
+    let raw = database.raw();
+    raw.execute_batch("BEGIN; SELECT count(*) FROM aggregate").unwrap();
+    let read: i64 = raw.query_row("SELECT count(*) FROM journal", [], |row| row.get(0)).unwrap();
+    let busy = scrub(&database.path, u64::MAX, Duration::ZERO).unwrap();
+    assert!(!busy.log_truncated && busy.unfinished.is_some(), "{busy:?}, {read} read");
+    raw.execute_batch("COMMIT").unwrap();
+    let done = scrub(&database.path, u64::MAX, Duration::ZERO).unwrap();
+    assert!(done.vacuumed && done.log_truncated && done.unfinished.is_none(), "{done:?}");
+    assert_eq!(found(&database), 0);
 }

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use baton_ports::journal::{Append, Error, Journal, Ownership};
 use baton_ports::read::{Read, RunFilter};
 use baton_sim::conformance::world::{entry, join, owned, start, steady, tenant};
 use futures::future::join_all;
 
+use super::super::erasure::scrub::scrub;
 use super::super::{Options, Store};
 use super::Database;
 
@@ -95,6 +97,30 @@ async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
         Err(reason) => return println!("skipped: a small disk cannot be mounted here: {reason}"),
     };
     check(&disk.0.join("baton.db"), Options::default(), async |_| disk.grow("64m")).await;
+}
+
+#[tokio::test]
+async fn a_scrub_without_the_room_to_write_the_database_anew_cuts_the_log_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = match Disk::mount(folder.path(), "4m") {
+        Ok(disk) => disk,
+        Err(reason) => return println!("skipped: a small disk cannot be mounted here: {reason}"),
+    };
+    let path = disk.0.join("baton.db");
+    let store = Store::open(&path, Options::default()).unwrap();
+    let owners = owners(&store).await;
+    fill(&store, &owners).await;
+    // What was in the log is in the database, which has more than half of the disk then.
+    disk.grow("16m");
+    scrub(&path, 0, Duration::from_secs(5)).unwrap();
+    let size = std::fs::metadata(&path).unwrap().len();
+    disk.grow(&format!("{}k", (size + size / 2) / 1024));
+    let cramped = scrub(&path, u64::MAX, Duration::from_secs(5)).unwrap();
+    assert!(!cramped.vacuumed && cramped.log_truncated, "{cramped:?}");
+    assert!(cramped.unfinished.as_deref().is_some_and(|reason| reason.contains("written anew")), "{cramped:?}");
+    disk.grow("64m");
+    let done = scrub(&path, u64::MAX, Duration::from_secs(5)).unwrap();
+    assert!(done.vacuumed && done.unfinished.is_none(), "{done:?}");
 }
 
 /// A file system in memory of its own size.

@@ -71,7 +71,8 @@ impl Tended<'_> {
     }
 
     /// What a process that died left, whatever day it is. A customer's erasure is done again whole: until all that is tied
-    /// to their runs is gone, the marks alone say which runs those were. What was marked for its age has contents alone.
+    /// to their runs is gone, the marks alone say which runs those were. A file that an erasure could not scrub is scrubbed. What
+    /// was marked for its age has contents alone.
     pub(super) async fn finish_erasures(&self) -> anyhow::Result<()> {
         let (store, before) = (&self.system.store, self.system.clock.now() - THEIRS);
         let shelf = self.shelf();

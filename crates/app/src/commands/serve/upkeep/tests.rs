@@ -337,6 +337,24 @@ async fn an_erasure_that_nobody_has_brought_to_its_end_within_an_hour_is_done_ag
 }
 
 #[tokio::test]
+async fn a_file_that_an_erasure_could_not_scrub_is_scrubbed_some_minutes_later() {
+    let scene = Scene::at("2026-11-24T09:00:00Z", "");
+    let tenant = scene.project.tenant().expect("a tenant");
+    let left = |key: &str| {
+        let value = json!({ "scrub": true });
+        Op::Insert { space: "erasing_customer".into(), key: key.into(), value }
+    };
+    let ops = vec![left("one"), left("other")];
+    scene.store.commit(&tenant, ops, time("2026-11-24T08:58:00Z")).await.expect("is written");
+    let of = async || scene.store.list(&tenant, "erasing_customer", "", None, 9).await.expect("is read").len();
+    scene.look().await;
+    assert_eq!(of().await, 2, "whoever erased may be at it");
+    scene.set("2026-11-24T09:04:00Z");
+    scene.look().await;
+    assert_eq!(of().await, 0);
+}
+
+#[tokio::test]
 async fn every_tenant_that_is_open_is_sent_its_own_report() {
     let scene = Scene::at("2026-11-23T07:00:00Z", REPORT);
     let made = scene.make(["acme", "shut"].map(str::to_owned)).await;

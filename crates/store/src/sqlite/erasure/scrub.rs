@@ -1,0 +1,52 @@
+//! The file after an erasure: no page and no log holds what was deleted.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use baton_ports::erasure::Scrubbed;
+use baton_ports::journal::Error;
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+/// How long the log waits for readers of what is moved out of it.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// In a thread of its own: it takes as long as the file is large.
+pub(super) async fn on_its_own(path: PathBuf, vacuum_bytes_max: u64) -> Result<Scrubbed, Error> {
+    let (reply, answer) = oneshot::channel();
+    let scrubbing = std::thread::Builder::new().name("baton-scrub".into());
+    let unwritable = |reason: String| Error::Unwritable { reason };
+    let spawned = scrubbing.spawn(move || drop(reply.send(scrub(&path, vacuum_bytes_max, WAIT))));
+    spawned.map_err(|error| unwritable(error.to_string()))?;
+    let done = answer.await.map_err(|_| unwritable("scrubbing broke off".into()))?;
+    done.map_err(|error| unwritable(error.to_string()))
+}
+
+/// On a connection of its own: a database is not written anew inside a transaction, and the writer's never ends one for
+/// long. The log is moved in and cut whether or not there was room to write the database anew: it has the larger part of what
+/// was deleted.
+pub(in super::super) fn scrub(path: &Path, vacuum_bytes_max: u64, wait: Duration) -> rusqlite::Result<Scrubbed> {
+    // Where the database was taken away, none is made in its place.
+    let connection = Connection::open_with_flags(path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?;
+    connection.busy_timeout(wait)?;
+    connection.pragma_update(None, "secure_delete", true)?;
+    // What was made before pages could be given back a few at a time can from the next vacuum on.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    let is_small = size(&connection)? <= vacuum_bytes_max;
+    let written_anew = if is_small { connection.execute_batch("VACUUM").map(|()| true) } else { Ok(false) };
+    let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    let unfinished = match (&written_anew, &busy) {
+        (_, Err(error)) => Some(format!("the log could not be moved into the database: {error}")),
+        (_, Ok(1..)) => Some("the log could not be cut, for somebody reads or writes without a pause".to_owned()),
+        (Err(error), Ok(_)) => Some(format!("the database could not be written anew: {error}")),
+        (Ok(_), Ok(_)) => None,
+    };
+    let (vacuumed, log_truncated) = (written_anew.unwrap_or(false), busy.is_ok_and(|busy| busy == 0));
+    Ok(Scrubbed { vacuumed, log_truncated, bytes: size(&connection)?, unfinished })
+}
+
+fn size(connection: &Connection) -> rusqlite::Result<u64> {
+    let pages: u64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+    let page: u64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    Ok(pages * page)
+}
