@@ -1,6 +1,6 @@
-//! Who acts, as journals and audit rows name them: what may be such a name, and which names the house goes by itself.
+//! Names of actors in journals and audit rows: what may be one, and which are reserved for Baton itself.
 //!
-//! Nobody else takes one of the house's own: a row that says `deadline` says that nobody decided in time.
+//! Nobody else takes a reserved one: a row that says `deadline` says that nobody decided in time.
 
 use crate::run::DEADLINE;
 
@@ -13,7 +13,7 @@ pub const SCHEDULE: &str = "schedule";
 /// With a webhook's name behind it: what begins its runs.
 pub const WEBHOOK: &str = "webhook";
 
-/// The house's own names, and the words that its others begin with.
+/// Reserved names, and the first words of others.
 const OWN: [&str; 3] = [DEADLINE, COMMAND_LINE, RETENTION];
 const OWN_BEGIN: [&str; 3] = [SCHEDULE, WEBHOOK, "trigger"];
 
@@ -51,12 +51,12 @@ pub fn check_seen(text: &str) -> Result<(), String> {
 pub fn check_name(name: &str, chars_max: usize) -> Result<(), String> {
     check_text(name, chars_max)?;
     match is_own(name) {
-        true => Err(format!("`{name}` is what the house itself goes by in journals and in the audit trail")),
+        true => Err(format!("`{name}` is reserved: Baton itself acts under it in journals and in the audit trail")),
         false => Ok(()),
     }
 }
 
-/// Whether the house itself goes by this name, however it is written.
+/// Whether this name is reserved, however it is written.
 pub fn is_own(name: &str) -> bool {
     let name = name.to_lowercase();
     let words: Vec<&str> = name.split_whitespace().collect();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_by_a_name_of_the_houses_own() {
+    fn reserved_names_are_refused() {
         for own in [
             "deadline",
             "Deadline",
@@ -109,7 +109,7 @@ mod tests {
             "webhook in",
             "trigger x",
         ] {
-            assert!(check_name(own, 20).expect_err(own).contains("the house itself"), "{own}");
+            assert!(check_name(own, 20).expect_err(own).contains("is reserved"), "{own}");
         }
     }
 }

@@ -127,7 +127,7 @@ impl Judge {
             return Err("whose it is begins or ends with white space, or has a character that cannot be seen");
         }
         if actor::is_own(name) {
-            return Err("whose it is, is a name that the house itself goes by in its records");
+            return Err("its subject is a name reserved for Baton itself");
         }
         let tenant = match &self.config.tenant {
             Some(tenant) => tenant.as_str(),

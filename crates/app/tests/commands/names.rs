@@ -70,13 +70,13 @@ fn a_key_a_person_and_a_tenant_have_names_that_people_tell_apart() {
 fn nobody_goes_by_a_name_under_which_the_house_itself_acts() {
     let world = World::new();
     for own in OWN {
-        world.refuses("POST /api/v1/keys", &json!({ "name": own, "role": "operator" }), "name", "the house itself");
-        world.place.baton(&["keys", "create", own]).ends(2).warns("the house itself");
+        world.refuses("POST /api/v1/keys", &json!({ "name": own, "role": "operator" }), "name", "reserved");
+        world.place.baton(&["keys", "create", own]).ends(2).warns("reserved");
     }
     let person = json!({ "name": "Ana", "email": "ana@example.com" });
-    world.refuses("PUT /api/v1/human-agents/deadline", &person, "id", "the house itself");
+    world.refuses("PUT /api/v1/human-agents/deadline", &person, "id", "reserved");
     let put = world.place.baton(&["people", "put", "deadline", "--email", "ana@example.com"]);
-    put.ends(2).warns("the house itself");
+    put.ends(2).warns("reserved");
 }
 
 #[test]
