@@ -74,7 +74,7 @@ fn looking_at_keys_makes_no_database_and_names_are_checked() {
     let place = Place::empty();
     place.baton(&["keys", "list"]).ends(0).says("baton keys create");
     assert!(!place.path().join(".baton").exists());
-    place.baton(&["keys", "create", " "]).ends(2).warns("a key's name has");
+    place.baton(&["keys", "create", " "]).ends(2).warns("is no name of a key");
     place.baton(&["keys", "create", "x", "--days", "0"]).ends(2);
     create(&place, &["shop"]);
     place.baton(&["keys", "revoke", "shpo"]).ends(2).warns("did you mean `shop`?");
