@@ -121,7 +121,7 @@ fn asked_by(entries: &[Entry]) -> Vec<&str> {
         _ => None,
     });
     let names =
-        callers.into_iter().flat_map(|caller| caller.user_id.iter().chain(&caller.begun_by).chain(&caller.set_up_by));
+        callers.into_iter().flat_map(|caller| caller.user_id.iter().chain(&caller.begun_by).chain(&caller.also_asked));
     names.map(String::as_str).collect()
 }
 
