@@ -140,7 +140,7 @@ pub trait Erasure: Send + Sync {
 /// Whether a run or a conversation was begun for a person, as its first entry or its first command says: by its caller, its
 /// context or its input. A field that names a customer ([`names_customer`], or `person`) has the person's id as its whole
 /// value, or any field has one of their other identifiers as its whole value, however that is written. Lists are not looked
-/// into: one of many is not whom it is for.
+/// into: one of many is not whom it is for. But a run that is one call of a tool is for whom its arguments name.
 pub fn is_begun_for(first: &Value, whom: &Whom) -> bool {
     let events = first.get("events").and_then(Value::as_array).map_or(std::slice::from_ref(first), Vec::as_slice);
     let beginnings = events.iter().filter_map(Value::as_object).flat_map(|event| {
@@ -151,8 +151,16 @@ pub fn is_begun_for(first: &Value, whom: &Whom) -> bool {
         || beginnings.into_iter().any(|beginning| {
             let parts = ["caller", "context", "input"].into_iter().filter_map(|name| beginning.get(name)?.as_object());
             let user = beginning.get("user").and_then(Value::as_str);
-            user.is_some_and(|user| whom.is_called(user)) || parts.into_iter().any(|part| is_for(part, false, whom))
+            let mut all = parts.chain(arguments_of_one_call(beginning));
+            user.is_some_and(|user| whom.is_called(user)) || all.any(|part| is_for(part, false, whom))
         })
+}
+
+fn arguments_of_one_call(beginning: &Map<String, Value>) -> Option<&Map<String, Value>> {
+    match beginning.get("input")?.get("requests")?.as_array()?.as_slice() {
+        [request] => request.get("arguments")?.as_object(),
+        _ => None,
+    }
 }
 
 fn is_for(fields: &Map<String, Value>, of_customer: bool, whom: &Whom) -> bool {
@@ -197,6 +205,7 @@ mod tests {
             started(json!({ "input": { "phone": 612_345_678 } })),
             started(json!({ "input": { "name": "JOSE\u{301} PE\u{301}REZ" } })),
             started(json!({ "input": { "customerId": "ana" } })),
+            started(json!({ "input": { "requests": [{ "tool": "t", "arguments": { "contact_id": "ana" } }] } })),
             json!({ "start": { "input": { "customer_id": "ana" } } }),
             json!({ "at": 1, "events": [{ "begun": { "user": "ana" } }] }),
             json!({ "fork": { "past": [started(json!({ "input": { "user": "ana" } }))] } }),

@@ -72,7 +72,9 @@ const FAIL: &str =
 const OVER: &str = "\
 name: over
 nodes:
+  - {id: first, type: transform, set: {done: true}}
   - {id: over, type: sink, action: handover_to_human, config: {reason: angry, required_skills: ['{{ input.message }}']}}
+edges: [{from: first, to: over}]
 ";
 const NOTE: &str = "name: note\ninput: {note: string}\nnodes: [{id: note, type: transform, set: {done: true}}]\n";
 
@@ -335,11 +337,12 @@ fn an_erasure_that_is_killed_is_finished_by_the_same_request() {
         let said = json!({ "text": format!("{}more {number}", ana.mark) });
         api.post(&format!("/conversations/{talk}/messages"), "", &said).ends(200);
     }
-    // Each attempt is killed some commits later than the one before, until one is through before it is.
+    // Each attempt is killed some commits later than the one before, until one is through before it is. Where the file is
+    // written anew, each page is seen as a commit.
     let log = place.path().join(".baton/baton.db-wal");
     let stamp = || std::fs::metadata(&log).ok().map(|of| (of.len(), of.modified().ok()));
     let mut finished = false;
-    for attempt in 0..200 {
+    for attempt in 0..1_000 {
         let mut erasing = place.begin(&[
             "customers",
             "erase",
