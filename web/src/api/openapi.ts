@@ -528,17 +528,23 @@ export interface Schemas {
     /** Executions and conversations that were ended for it. */
     ended: string[]
     /** How many of each kind: `executions`, `conversations`, `journal_entries`, `inbox_items`, `snapshots`, `desk_items`,
-     *  `model_decisions`, `audit_rows`, `records` by their space, and `memory`. */
+     *  `model_decisions`, `audit_rows`, `cached_answers`, `desk_entries`, `services`, `records` by their space, and `memory`. */
     erased: Record<string, unknown>
-    erased_at: string
+    /** When they were erased: now, or before where nothing was left; null where nobody of this id was ever erased. */
+    erased_at?: string | null
     erased_audit_rows: number
     file: Schemas['Scrubbed']
     forgotten: Schemas['Forgotten']
+    /** Whether there was anything of theirs to erase. */
+    found: boolean
+    /** Whether no copy is left in the log and in freed pages of the file. Otherwise it is done later by itself. */
+    scrubbed: boolean
   }
   /** What else is known of a person. */
   ErasureWish: {
     /** Mail addresses, phone numbers and full names they are called by beside those of their contact, at most 50: what names
-     *  one of these is looked for in records, in what runs were begun with and in the audit trail. */
+     *  one of these, however it is written, is looked for in records, in what runs were begun with and in the audit trail. Not
+     *  a bare number, a date or an amount, nor fewer than 4 characters; `customer 1500` is one, and is looked for as these words. */
     also?: string[]
   }
   /** A workflow to execute. */
@@ -1118,6 +1124,8 @@ export interface Schemas {
   Scrubbed: {
     bytes: number
     log_truncated: boolean
+    /** Why it is not scrubbed yet. */
+    unfinished?: string
     /** It was written anew: no page holds what was deleted. */
     vacuumed: boolean
   }
