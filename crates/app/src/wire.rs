@@ -43,8 +43,6 @@ use crate::{Misuse, print, vault};
 
 pub use self::keys::names_outside as secrets_outside;
 
-/// Who did in the audit trail what was done by commands.
-
 /// One project, put together.
 pub struct System {
     pub tenant: TenantId,

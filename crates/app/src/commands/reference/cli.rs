@@ -17,6 +17,7 @@ Written by `baton reference cli`. `baton COMMAND --help` says the same.
 | 1 | It failed, or was refused |
 | 2 | Wrong usage, or a definition that cannot be used |
 | 3 | The run waits: for a person, a message, a timer |
+| 4 | Stopped before everything was given back: another process takes it over |
 | 130 | Stopped by hand (Ctrl-C); what was recorded is recorded, and `baton runs work` goes on |
 
 Every command takes `-C FOLDER` (`--project`), the project folder; without it, the current one. Settings are in
