@@ -72,11 +72,14 @@ pub struct System {
 
 /// Somebody stopped the work by hand. What was recorded is recorded, so nothing is lost.
 #[derive(Debug)]
-pub struct Stopped;
+pub struct Stopped {
+    /// How a command line begins that speaks of the project.
+    pub command: String,
+}
 
 impl fmt::Display for Stopped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stopped; nothing is lost: `baton runs work` goes on")
+        write!(f, "stopped; nothing is lost: `{} runs work` goes on", self.command)
     }
 }
 
@@ -259,7 +262,7 @@ impl System {
         let until_stopped = async |engine: &Engine| {
             tokio::select! {
                 done = work(engine) => done,
-                () = ending.asked() => Err(Stopped.into()),
+                () = ending.asked() => Err(Stopped { command: self.command.clone() }.into()),
                 outage = self.store.until_outage() => Err(outage.into()),
             }
         };

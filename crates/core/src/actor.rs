@@ -2,6 +2,7 @@
 //!
 //! Nobody else takes a reserved one: a row that says `deadline` says that nobody decided in time.
 
+use crate::identifier::fold;
 use crate::run::DEADLINE;
 
 /// Whoever owns the machine, where no name is known.
@@ -14,8 +15,8 @@ pub const SCHEDULE: &str = "schedule";
 pub const WEBHOOK: &str = "webhook";
 
 /// Reserved names, and the first words of others.
-const OWN: [&str; 3] = [DEADLINE, COMMAND_LINE, RETENTION];
-const OWN_BEGIN: [&str; 3] = [SCHEDULE, WEBHOOK, "trigger"];
+const OWN: [&str; 4] = [DEADLINE, COMMAND_LINE, RETENTION, "conversation"];
+const OWN_BEGIN: [&str; 4] = [SCHEDULE, WEBHOOK, "trigger", "run"];
 
 /// Whether people can tell this text from every other by looking: it says something, there is no white space around it, and
 /// nothing in it that is not seen but plain spaces.
@@ -58,7 +59,7 @@ pub fn check_name(name: &str, chars_max: usize) -> Result<(), String> {
 
 /// Whether this name is reserved, however it is written.
 pub fn is_own(name: &str) -> bool {
-    let name = name.to_lowercase();
+    let name = fold(name);
     let words: Vec<&str> = name.split_whitespace().collect();
     OWN.contains(&words.join(" ").as_str()) || (words.len() > 1 && OWN_BEGIN.contains(&words[0]))
 }
@@ -67,7 +68,22 @@ pub fn is_own(name: &str) -> bool {
 fn is_unseen(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
-        || matches!(c, '\u{200b}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 #[cfg(test)]
@@ -91,6 +107,10 @@ mod tests {
             ("a\nb", "U+000A"),
             ("a\u{200b}b", "U+200B"),
             ("a\u{202e}b", "U+202E"),
+            ("ana\u{ad}", "U+00AD"),
+            ("deadline\u{200e}", "U+200E"),
+            ("ana\u{fe0f}", "U+FE0F"),
+            ("\u{3164}ana", "U+3164"),
         ] {
             let refused = check_name(wrong, 20).expect_err(wrong);
             assert!(refused.contains(why), "{wrong:?}: {refused}");
@@ -108,6 +128,9 @@ mod tests {
             "schedule daily",
             "webhook in",
             "trigger x",
+            "conversation",
+            "run 7",
+            "ｄeadline",
         ] {
             assert!(check_name(own, 20).expect_err(own).contains("is reserved"), "{own}");
         }

@@ -80,7 +80,8 @@ impl Identifier {
     /// digits, with no other digit or letter touching them, where they are no date, no amount and no part of a fraction.
     fn is_in(&self, text: &str) -> bool {
         match &self.kind {
-            Kind::Phone(phone) => phone.is_in(text),
+            // A text that is nothing but a number is that number, and not another at its end.
+            Kind::Phone(phone) => Phone::of(text).map_or_else(|| phone.is_in(text), |other| phone.is_same(&other)),
             Kind::Mail => words::has_address(text, &self.folded),
             Kind::Name => words::has_words(text, &self.folded),
             Kind::Code => words::has_code(text, &self.folded),

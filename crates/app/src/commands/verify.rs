@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::Verify;
+use crate::commands::runs::record::nothing_has_run;
 use crate::project::{Project, shown};
 use crate::{Exit, print};
 
@@ -21,6 +22,9 @@ const TOLD_MAX: usize = 200;
 
 pub async fn run(folder: &Path, args: Verify) -> anyhow::Result<Exit> {
     let project = Project::open(folder)?;
+    if !project.has_database() {
+        return Err(nothing_has_run(&project).into());
+    }
     let file = project.database();
     let mut found = Found::default();
     let path = file.clone();
@@ -32,8 +36,8 @@ pub async fn run(folder: &Path, args: Verify) -> anyhow::Result<Exit> {
     for damage in looked.unwrap_or_else(|error| vec![error.to_string()]) {
         found.note("database", None, damage);
     }
-    // Opening says why a missing file is refused where one has been; nothing is made where nothing has run.
-    if can_be_opened && project.has_database() {
+    // Opening says why a missing file is refused where one has been.
+    if can_be_opened {
         // Not the whole project: settings that cannot be used are no finding here.
         match Store::open_to_look(&file, sqlite::Options::default()) {
             Ok(store) => found.look(&store).await,

@@ -584,6 +584,27 @@ fn a_turn_that_is_sent_again_under_one_key_is_taken_once_and_answered_as_the_fir
 }
 
 #[test]
+fn what_a_failed_turn_was_answered_is_erased_with_its_customer() {
+    let place = talk();
+    let tools = "tools:\n  - {name: fail, kind: script, class: read, \
+                 results: [{fault: {code: 'NO', message: 'no slot: {{ arguments.note }}'}}]}\n";
+    place.write("tools/fail.yaml", tools);
+    let fails = "name: fails\ninput: {message: string}\nnodes: [{id: a, tool: fail, parameters: {note: '{{ input.message }}'}}]\n";
+    place.write("workflows/fails.yaml", fails);
+    let api = Api::of(&place);
+    let body = says("with my hazelnut allergy", &json!({ "model": "workflow:fails", "user": "ana" }));
+    let ask = || api.server.ask("POST /v1/chat/completions", &api.key, "Idempotency-Key: f-1\r\n", &body);
+    let failed = ask();
+    assert_eq!(failed.header("idempotency-replayed"), None);
+    failed.ends(502);
+    let again = ask();
+    assert_eq!((again.status, again.header("idempotency-replayed")), (502, Some("true")));
+    let erased = api.post("/customers/ana/erase", &json!({})).ends(200);
+    assert_eq!(erased["found"], true, "{erased}");
+    assert_eq!(ask().header("idempotency-replayed"), None, "it is a turn of its own now");
+}
+
+#[test]
 fn a_key_under_which_many_turns_come_at_once_begins_one_run() {
     let api = Api::of(&talk());
     let body = says("All at once", &json!({}));

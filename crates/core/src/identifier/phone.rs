@@ -9,6 +9,10 @@ use std::ops::Range;
 const DIGITS_MIN: usize = 7;
 /// Digits that a number without its country has at least, to be found in running text though it was told with it.
 const NATIONAL_DIGITS_MIN: usize = 9;
+/// Bytes on each side of a number in which it is looked for what makes another of it.
+const AROUND_MAX: usize = 64;
+/// Digits that may touch a number from before: a country's with `00`.
+const TOUCHING_MAX: usize = 5;
 /// Digits from which on `00` before them is a country's, and no filling.
 const ABROAD_DIGITS_MIN: usize = 11;
 /// Codes of countries with two digits; `1` and `7` have one, all others three.
@@ -85,12 +89,16 @@ impl Phone {
             self.may_begin(&text[..at], is_national)
                 && may_end(behind)
                 && !is_priced(&text[..at], behind)
+                && stands_alone(&text[..at], behind, digits.len(), is_national)
                 && !reads_otherwise(text, number)
         })
     }
 
     /// Whether it may begin behind this: no other number, no word and no other country is before it.
     fn may_begin(&self, before: &str, is_national: bool) -> bool {
+        if before.bytes().rev().take(TOUCHING_MAX + 1).filter(u8::is_ascii_digit).count() > TOUCHING_MAX {
+            return false;
+        }
         let (rest, touching) = cut_digits(before);
         if rest.ends_with(is_letter) {
             return false;
@@ -151,6 +159,29 @@ fn may_end(behind: &str) -> bool {
     !goes_on && !is_cut('.', usize::MAX) && !is_cut(',', 3) && !is_cut(':', 2)
 }
 
+/// Whether a number is no part of a longer one that is written in groups: a short one has no group of digits beside it, and
+/// behind a `+` come no more groups than the country's and a zero.
+fn stands_alone(before: &str, behind: &str, digits: usize, is_national: bool) -> bool {
+    let is_of_numbers = |c: char| is_digit(c) || sets_apart(c);
+    let near = tail(before);
+    let near = &near[near.trim_end_matches(is_of_numbers).len()..];
+    let own = near.rsplit('+').next().unwrap_or(near);
+    let groups = own.split(|c| !is_digit(c)).filter(|group| !group.is_empty());
+    let is_abroad = near.contains('+');
+    let others =
+        groups.skip(usize::from(is_abroad && is_national)).filter(|group| !(is_national && *group == "0")).count();
+    if is_abroad && others > 0 {
+        return false;
+    }
+    let goes_on = behind.trim_start_matches(sets_apart).starts_with(is_digit);
+    digits >= NATIONAL_DIGITS_MIN || (others == 0 && !goes_on)
+}
+
+/// The last of a text, as far as it is looked at.
+fn tail(text: &str) -> &str {
+    &text[text.ceil_char_boundary(text.len().saturating_sub(AROUND_MAX))..]
+}
+
 /// Whether what is before or behind a number makes it an amount.
 fn is_priced(before: &str, behind: &str) -> bool {
     let (before, behind) = (before.trim_end(), behind.trim_start());
@@ -198,8 +229,10 @@ fn reads_otherwise(text: &str, number: Range<usize>) -> bool {
 /// The groups of digits around a place, as far as nothing but what is written in phone numbers is between them.
 fn groups_around(text: &str, number: &Range<usize>) -> Vec<Range<usize>> {
     let is_of_numbers = |c: char| is_digit(c) || sets_apart(c);
-    let from = text[..number.start].trim_end_matches(is_of_numbers).len();
-    let to = text.len() - text[number.end..].trim_start_matches(is_of_numbers).len();
+    let before = tail(&text[..number.start]);
+    let from = number.start - (before.len() - before.trim_end_matches(is_of_numbers).len());
+    let behind = &text[number.end..text.floor_char_boundary(text.len().min(number.end + AROUND_MAX))];
+    let to = number.end + (behind.len() - behind.trim_start_matches(is_of_numbers).len());
     let mut groups: Vec<Range<usize>> = Vec::new();
     for (at, _) in text[from..to].match_indices(is_digit) {
         let at = from + at;
@@ -311,6 +344,14 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_of_digits_is_read_once() {
+        // A million digits: read from each of them on, it would take hours.
+        for part in ["61234.56 ", "6123456", "6 ", "612 345 6"] {
+            assert!(!phone("7123456").is_in(&part.repeat(1_000_000 / part.len())), "{part}");
+        }
+    }
+
+    #[test]
     fn it_is_found_in_running_text_and_never_in_dates_amounts_fractions_or_other_numbers() {
         let is_in = |known: &str, text: &str| phone(known).is_in(&fold(text));
         for text in [
@@ -328,6 +369,7 @@ mod tests {
             assert!(is_in("612345678", text) && is_in("612 34 56 78", text) && is_in("+34612345678", text), "{text}");
         }
         for text in [
+            "+49 30 612 345 678",
             "22612 345 678",
             "612 345 6782",
             "612 345 67",
@@ -348,6 +390,15 @@ mod tests {
             is_in("612345678", "+44 612 345 678") && !is_in("+34612345678", "+44 612 345 678"),
             "another country's"
         );
+        for (short, text) in [
+            ("555-0100", "call +1 (212) 555-0100"),
+            ("3456789", "call 612 345 6789 then"),
+            ("1234567", "card 4111 1111 123 4567"),
+            ("1234567", "card 123 4567 8901"),
+        ] {
+            assert!(!is_in(short, text), "{text}");
+        }
+        assert!(is_in("555-0100", "call 555-0100, or") && is_in("612345678", "call +34 612 345 678"));
         assert!(!is_in("20 26 11 25", "on 2026-11-25 at ten") && !is_in("20 26 11 25", "20261125"), "dates");
         assert!(!is_in("202 611 2510", "2026-11-25 10:30") && !is_in("202 611 2510", "2026-11-25 10"), "instants");
         assert!(is_in("20 26 11 25", "on 2026-11-25 call 20 26 11 25") && is_in("+4520261125", "+45 20261125"));

@@ -72,7 +72,8 @@ impl Run {
                 }
             }
             Event::Winding { why, compensate } => {
-                if let (Winding::Cancelled { by, asked_by }, true) = (why, *compensate) {
+                // Its children undo what they did whether or not it does.
+                if let Winding::Cancelled { by, asked_by } = why {
                     self.also_ask(asked_by.iter().chain([by]));
                 }
                 self.wind(why, *compensate);

@@ -1,6 +1,6 @@
 //! A request of OpenAI's clients, let in and read.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -50,7 +50,7 @@ impl Intake {
     /// A turn of a conversation with a workflow, with its body as it was sent, and how often one may ask.
     pub fn turn(self, asked: &Arc<Asked>) -> (Turn, Bytes, Option<Standing>) {
         let Self { door, key, headers, turn, place, share, body } = self;
-        (Turn { door, key, asked: asked.clone(), headers, held: (place, share) }, body, turn)
+        (Turn { door, key, asked: asked.clone(), headers, held: (place, share), reached: OnceLock::new() }, body, turn)
     }
 
     /// How often one may ask.

@@ -57,8 +57,9 @@ impl Answered {
                 // A run that failed has said all that it will say.
                 Err(refused) if refused.status().is_client_error() || refused.status() == StatusCode::BAD_GATEWAY => {
                     let (status, body) = (refused.status().as_u16(), refused.body().to_string());
-                    act.keep_answer(None, Answer { status, head: Vec::new(), body }).await;
+                    act.keep_answer(turn.reached.get().cloned(), Answer { status, head: Vec::new(), body }).await;
                 }
+                Err(_) if turn.reached.get().is_none() => act.forget().await?,
                 // Nobody knows how much of it was done: it is not done again.
                 Err(_) => {}
             }

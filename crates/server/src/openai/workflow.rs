@@ -7,7 +7,8 @@
 //! Who speaks at one instant with others is not lost sight of: what is written down of a conversation is written over what
 //! was read of it, or it is read again.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use baton_core::actor;
@@ -46,6 +47,8 @@ const SPACE: &str = "chat_turns";
 const RUNS_MAX: usize = 8;
 /// Attempts at writing down where a conversation goes on, while others write there.
 const ATTEMPTS_MAX: usize = 10;
+/// How long after it was written down a run may still be about to begin.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 /// Characters of a conversation's name.
 const NAME_CHARS_MAX: usize = 255;
 /// Names of input that take the customer's words, where a workflow declares more than one.
@@ -66,13 +69,22 @@ pub(super) struct Turn {
     /// Its place among those under way, and its share of the memory for bodies: held until it is over.
     #[expect(dead_code, reason = "it is held, and not looked at")]
     pub held: (OwnedSemaphorePermit, Option<Arc<BodyShare>>),
+    /// The run that was begun or spoken to: from then on nobody says that nothing was done.
+    pub reached: OnceLock<RunId>,
 }
 
 /// Who said it, and what.
 type Line = (&'static str, String);
 
-/// The runs that were spoken to, and the version of the record that says so, where there is one.
-type Spoken = (Option<u64>, Vec<RunId>);
+/// The runs that were spoken to, as a record says.
+#[derive(Default)]
+struct Spoken {
+    /// Of the record, where there is one.
+    version: Option<u64>,
+    runs: Vec<RunId>,
+    /// When it was written.
+    at: Time,
+}
 
 /// What the run said, and which it is.
 pub(super) struct Said {
@@ -113,8 +125,8 @@ impl Turn {
         let live = match before.is_empty() {
             true => None,
             false => {
-                let (_, runs) = self.runs(work, &self.place(before)).await?;
-                self.live(work, follower, &runs).await?
+                let spoken = self.spoken(work, &self.place(before)).await?;
+                self.live(work, follower, &spoken).await?
             }
         };
         let Some(run) = live else {
@@ -135,22 +147,23 @@ impl Turn {
         text: &str,
     ) -> Result<RunId, Error> {
         for _ in 0..ATTEMPTS_MAX {
-            let (version, runs) = self.runs(work, place).await?;
-            if let Some(run) = self.live(work, follower, &runs).await? {
+            let spoken = self.spoken(work, place).await?;
+            if let Some(run) = self.live(work, follower, &spoken).await? {
                 self.say(work, follower, &run, text, None).await?;
                 return Ok(run);
             }
             let start = self.start(work, text).await?;
             let run = start.0.run.clone();
-            if !self.write(work, place, version, std::slice::from_ref(&run)).await? {
+            if !self.write(work, place, spoken.version, std::slice::from_ref(&run)).await? {
                 continue;
             }
             let begun = self.begin(work, follower, start).await;
-            if begun.is_err() {
-                // Nobody waits for what never begins. Where this fails too, whoever speaks next waits a while.
-                let (version, runs) = self.runs(work, place).await?;
-                if runs == [run] {
-                    self.write(work, place, version, &[]).await?;
+            // Nobody waits for what never begins; one that was accepted goes on, though this was not heard. Where this fails
+            // too, whoever speaks next waits a while.
+            if begun.is_err() && work.read.run(&self.key.tenant, &run).await.map_err(Problem::from)?.is_none() {
+                let spoken = self.spoken(work, place).await?;
+                if spoken.runs == [run] {
+                    self.write(work, place, spoken.version, &[]).await?;
                 }
             }
             return begun;
@@ -239,16 +252,17 @@ impl Turn {
     ///
     /// # Errors
     /// Two conversations that read the same so far: nobody's words may come to another's run.
-    async fn live(&self, work: &Work, follower: &mut Follower, runs: &[RunId]) -> Result<Option<RunId>, Error> {
+    async fn live(&self, work: &Work, follower: &mut Follower, spoken: &Spoken) -> Result<Option<RunId>, Error> {
+        let may_begin = self.door.clock.now().since(spoken.at) < BEGINS_WITHIN;
         let mut live = None;
-        for run in runs {
-            if self.goes_on(work, follower, run).await? {
+        for run in &spoken.runs {
+            if self.goes_on(work, follower, run, may_begin).await? {
                 live = Some(run.clone());
             } else {
                 follower.leave(run);
             }
         }
-        if live.is_some() && runs.len() > 1 {
+        if live.is_some() && spoken.runs.len() > 1 {
             let message = "several conversations read the same so far: say which one this is with the header \
                            X-Baton-Conversation, or whose it is with `user`, from its first message on";
             return Err(Error::invalid("messages", message));
@@ -256,26 +270,30 @@ impl Turn {
         Ok(live)
     }
 
-    /// Follows a run; whether it goes on. One that was written down a moment ago may be about to begin; one that never was
-    /// begun, since whoever was to begin it died, does not go on.
-    async fn goes_on(&self, work: &Work, follower: &mut Follower, run: &RunId) -> Result<bool, Error> {
+    /// Follows a run; whether it goes on. One that was written down a moment ago `may_begin`; one that never was begun, since
+    /// whoever was to begin it died, does not go on, nor does one that was deleted.
+    async fn goes_on(&self, work: &Work, follower: &mut Follower, run: &RunId, may_begin: bool) -> Result<bool, Error> {
         match follower.follow(run).await {
             Ok(()) => {}
             Err(baton_engine::Error::Journal(journal::Error::Erased { .. })) => return Ok(false),
             Err(error) => return Err(Problem::from(error).into()),
         }
         let has_begun = |follower: &Follower| follower.run(run).is_some_and(|run| run.started().is_some());
+        let is_there = async || Ok::<bool, Problem>(work.read.run(&self.key.tenant, run).await?.is_some());
         if !has_begun(follower) {
+            if !may_begin && !is_there().await? {
+                return Ok(false);
+            }
             follower.follow_new(run).await.map_err(Problem::from)?;
         }
-        if !has_begun(follower) && work.read.run(&self.key.tenant, run).await.map_err(Problem::from)?.is_none() {
+        if !has_begun(follower) && !is_there().await? {
             return Ok(false);
         }
         Ok(follower.run(run).is_some_and(|run| !run.state().is_end()))
     }
 
-    async fn runs(&self, work: &Work, place: &str) -> Result<Spoken, Error> {
-        Ok(runs(&*work.records, &self.key.tenant, place).await.map_err(Problem::from)?)
+    async fn spoken(&self, work: &Work, place: &str) -> Result<Spoken, Error> {
+        Ok(spoken(&*work.records, &self.key.tenant, place).await.map_err(Problem::from)?)
     }
 
     async fn write(&self, work: &Work, place: &str, version: Option<u64>, runs: &[RunId]) -> Result<bool, Error> {
@@ -307,6 +325,7 @@ impl Turn {
             sequence: None,
             after_gap: false,
         });
+        self.reached.get_or_init(|| run.clone());
         let delivered = follower.deliver_as(&command, run, &incoming, self.door.limits.answer).await;
         match delivered.map_err(Problem::from)? {
             Delivered::Taken | Delivered::Accepted => Ok(()),
@@ -358,6 +377,7 @@ impl Turn {
         if let Some(key) = key {
             work.engine.give_key(&self.key.tenant, &run, key);
         }
+        self.reached.get_or_init(|| run.clone());
         work.engine.start(start).await.map_err(Problem::from)?;
         follower.follow(&run).await.map_err(Problem::from)?;
         Ok(run)
@@ -382,9 +402,10 @@ impl Said {
 }
 
 /// The runs that are written down at a place.
-async fn runs(records: &dyn Records, tenant: &TenantId, place: &str) -> Result<Spoken, records::Error> {
-    let Some(record) = records.get(tenant, SPACE, place).await? else { return Ok((None, Vec::new())) };
-    Ok((Some(record.version), serde_json::from_value(record.value).unwrap_or_default()))
+async fn spoken(records: &dyn Records, tenant: &TenantId, place: &str) -> Result<Spoken, records::Error> {
+    let Some(record) = records.get(tenant, SPACE, place).await? else { return Ok(Spoken::default()) };
+    let runs = serde_json::from_value(record.value).unwrap_or_default();
+    Ok(Spoken { version: Some(record.version), runs, at: record.at })
 }
 
 /// Writes down which runs are spoken to at a place, unless somebody has written there since it was read at this version.
@@ -417,7 +438,7 @@ async fn keep(
     now: Time,
 ) -> Result<(), records::Error> {
     for _ in 0..ATTEMPTS_MAX {
-        let (version, mut runs) = runs(records, tenant, place).await?;
+        let Spoken { version, mut runs, .. } = spoken(records, tenant, place).await?;
         if runs.contains(run) {
             return Ok(());
         }

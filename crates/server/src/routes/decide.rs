@@ -180,6 +180,7 @@ async fn taken(door: &Door, token: &str, body: Body, words: &Words) -> Result<Re
     let (about, decider) = match (found.request(work).await?, found.decider(door, work).await?) {
         (Some((_, about)), Some(decider)) => (about, decider),
         (None, _) if was_used => return Ok(page(StatusCode::OK, words, recorded)),
+        (Some(_), None) if was_used => return Ok(page(StatusCode::GONE, words, words.used)),
         (_, None) => return Ok(moved(words)),
         (None, Some(_)) => return Ok(page(StatusCode::GONE, words, words.closed)),
     };

@@ -22,7 +22,7 @@ const FINDINGS_MAX: usize = 3;
 /// Whether every page of the database is well formed. SQLite keeps no checksums: a value that was
 /// changed is not seen.
 pub async fn pages(project: &Project, depth: Depth) -> Option<Check> {
-    const HINT: &str = "stop what serves it and keep a copy of the files; `baton verify` says which runs are touched; \
+    const HINT: &str = "stop what serves it and keep a copy of the files; `baton verify` says what else is touched, as far as it can be read; \
                         restore the newest backup";
 
     let file = project.database();
@@ -43,7 +43,7 @@ pub async fn pages(project: &Project, depth: Depth) -> Option<Check> {
             Check::fail("database", format!("{} is damaged: {}{more}", shown(&file), some.join("; ")), HINT)
         }
         Ok(Err(error)) => {
-            let hint = "look at who may read the file and its folder; where it is another program's, name a new one";
+            let hint = "do what the message says; else check who may read the file and its folder";
             Check::fail("database", error.to_string(), hint)
         }
         Err(error) => Check::fail("database", error.to_string(), HINT),

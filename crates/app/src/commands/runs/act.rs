@@ -242,7 +242,8 @@ fn way_out(run: &RunId, refusal: &Refusal, command: &str) -> String {
         }
         Refusal::AnsweredTwice { .. } | Refusal::NotAllowed { .. } => {
             format!(
-                "somebody else must answer; --by (or --as) says who does, and `{command} people list` which roles and skills they have"
+                "somebody else must answer: `{command} runs show {run}` says who is asked; --by (or --as) says who answers, and \
+                 `{command} people list` which roles and skills they have"
             )
         }
         Refusal::WrongAnswer { .. } => "answer with --approve or --reject, or a form with --form JSON".to_owned(),

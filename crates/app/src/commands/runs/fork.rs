@@ -81,12 +81,16 @@ fn known(record: &Record, variables: &[(String, Value)]) -> anyhow::Result<()> {
 
 fn never_reached(record: &Record, at: &str) -> Misuse {
     let nodes: Vec<String> = record.run().nodes().iter().map(|row| row.node.to_string()).collect();
+    let begun = || nodes.iter().filter(|node| past_before(&record.followed.entries, &Address::parse(node)).is_some());
     let message = format!("`{at}` was never begun in `{}`", record.head.run);
     if nodes.iter().any(|node| node == at) {
         return Misuse::new(message).hint("fork at a node that ran; `baton runs show` lists them");
     }
-    match nearest(at, nodes.iter().map(String::as_str)) {
+    match nearest(at, begun().map(String::as_str)) {
         Some(near) => Misuse::new(message).hint(format!("did you mean `{near}`?")),
-        None => Misuse::new(message).hint(format!("it has {}", nodes.join(", "))),
+        None => {
+            let begun: Vec<&str> = begun().map(String::as_str).collect();
+            Misuse::new(message).hint(format!("these were: {}", begun.join(", ")))
+        }
     }
 }

@@ -49,13 +49,16 @@ impl Record {
 
 /// The project's system, where it has one: a folder in which nothing has run gets no database from looking.
 pub fn system(project: &Project) -> anyhow::Result<System> {
-    let file = project.database();
     if !project.has_database() {
-        return Err(Misuse::new(format!("nothing has run here: there is no {}", shown(&file)))
-            .hint("`-C FOLDER` names the project; `baton run WORKFLOW` begins a run")
-            .into());
+        return Err(nothing_has_run(project).into());
     }
     System::open(project)
+}
+
+/// What is said to somebody who asks for what has run where nothing has.
+pub fn nothing_has_run(project: &Project) -> Misuse {
+    Misuse::new(format!("nothing has run here: there is no {}", shown(&project.database())))
+        .hint("`-C FOLDER` names the project; `baton run WORKFLOW` begins a run")
 }
 
 /// The head of a run that is there, by its id or by as much of the beginning of one as tells it apart; or which one may
@@ -83,7 +86,7 @@ pub async fn head(system: &System, run: &str) -> anyhow::Result<RunHead> {
     let begun = names().find(|name| !run.is_empty() && name.starts_with(run));
     let hint = match begun.or_else(|| nearest(run, names())) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => "`baton runs list` shows those there are".to_owned(),
+        None => format!("`{} runs list` shows those there are", system.command),
     };
     Err(Misuse::new(format!("no run `{run}`")).hint(hint).into())
 }

@@ -85,6 +85,19 @@ fn whoever_has_a_run_undone_asks_for_what_undoes_it() {
 }
 
 #[test]
+fn whoever_cancels_a_run_asks_for_what_its_children_undo_though_it_undoes_nothing_itself() {
+    check(
+        flow([super::flow::child("sub"), tool("z")], "sub>z"),
+        |w| w.starts().cancels(false),
+        |w| {
+            w.recorded("child_cancelling", 1);
+            assert!(w.run.is_asked_by("ana"));
+            w
+        },
+    );
+}
+
+#[test]
 fn whoever_has_a_parent_undone_asks_for_what_undoes_its_children() {
     let rollback = || Command::Rollback { by: "run parent".into(), asked_by: vec!["eve".into()] };
     check(
