@@ -93,7 +93,13 @@ pub struct Saved {
 
 impl System {
     /// Opens the project's database, making it where there is none.
+    ///
+    /// # Errors
+    /// A folder that is no project: nobody finds a database again that was made there.
     pub fn open(project: &Project) -> anyhow::Result<Self> {
+        if !project.is_there() && !project.has_database() {
+            return Err(project.not_there().into());
+        }
         Self::open_at(project, &project.database())
     }
 

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::actor;
 use crate::canonical;
 use crate::id::TenantId;
 use crate::money::Usd;
@@ -141,7 +142,7 @@ pub const CUT: &str = "audit_retention";
 /// The row that says that a chain's rows up to this one were cut off.
 pub fn cut_off(tenant: &TenantId, tip: &Tip, rows: u64, at: Time) -> AuditRow {
     let details = json!({ "rows": rows, "to": tip.seq, "hash": hex(&tip.hash) });
-    let row = erasure(tenant, "retention", &[], at);
+    let row = erasure(tenant, actor::RETENTION, &[], at);
     AuditRow { action_type: CUT.to_owned(), action: CUT.to_owned(), details: details.into(), ..row }
 }
 

@@ -80,6 +80,7 @@ pub async fn run(folder: &Path, args: cli::Serve) -> anyhow::Result<Exit> {
         // Whoever reads that we are there may tell us to stop at once.
         let stop = ending::hear().context("signals cannot be heard")?.asked();
         announce(&url, saved.versions.len(), &system, secret.as_deref(), args.json);
+        warn_of_no_admin(&project, &system).await?;
         look_through(&project.database(), &system.store);
         let limits = Limits { drain: DRAIN, ..config.limits() };
         let known: Arc<dyn Keys> = Arc::new(system.store.clone());
@@ -247,6 +248,16 @@ async fn first_key(system: &System) -> anyhow::Result<Option<String>> {
     let new = keys::New::mint(&system.tenant, "first start", Role::Admin, DAYS_DEFAULT, Some(0), system.clock.now())?;
     let made = system.store.add_first(&new.key, &new.hash).await?;
     Ok(made.then_some(new.secret))
+}
+
+/// Says so where nobody has a valid admin key: one is made beside a running server, too.
+async fn warn_of_no_admin(project: &Project, system: &System) -> anyhow::Result<()> {
+    let (keys, now) = (system.store.all(&system.tenant).await?, system.clock.now());
+    if !keys.iter().any(|key| key.role == Role::Admin && key.is_valid(now)) {
+        let command = project.command();
+        print::note(format_args!("note: no admin key is valid; `{command} keys create NAME --role admin` makes one"));
+    }
+    Ok(())
 }
 
 fn announce(url: &str, workflows: usize, system: &System, secret: Option<&str>, as_json: bool) {

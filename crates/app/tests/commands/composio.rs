@@ -258,7 +258,7 @@ fn a_wrong_key_is_said_and_never_shown() {
     assert!(wrong.err.contains("Invalid API key") && !wrong.err.contains("ak_wrong"), "{}", wrong.err);
     let unset = place.baton(&["tools", "connect", "shopify"]).ends(1);
     assert!(unset.err.contains("COMPOSIO_API_KEY"), "{}", unset.err);
-    let none = Place::empty();
+    let none = Place::with(&[("baton.toml", "")]);
     none.baton(&["tools", "connections"]).ends(2).warns("[tools.composio]");
 }
 

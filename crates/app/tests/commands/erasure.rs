@@ -268,6 +268,7 @@ fn nothing_of_fifty_erased_customers_is_left_in_any_file_and_others_keep_what_is
     let (run, talk) = &filled[5];
     let shown = api.get(&format!("/executions/{run}")).ends(200);
     assert!(shown["erased_at"].is_string() && shown["state"] == "completed", "{shown}");
+    assert_eq!(shown["trace"]["started_at"], Value::Null, "nothing is known of it");
     for path in ["timeline", "journal", "summary"] {
         assert_eq!(api.get(&format!("/executions/{run}/{path}")).ends(410)["code"], "ERASED", "{path}");
     }

@@ -14,7 +14,7 @@ fn create(place: &Place, arguments: &[&str]) -> (String, String) {
 
 #[test]
 fn a_lost_admin_key_is_replaced_without_it_and_without_a_server() {
-    let place = Place::empty();
+    let place = Place::with(&[("baton.toml", "")]);
     let first = Server::start(&place);
     assert!(first.key().is_some());
     assert_eq!(first.stop(), Some(0));
@@ -35,8 +35,26 @@ fn a_lost_admin_key_is_replaced_without_it_and_without_a_server() {
 }
 
 #[test]
-fn a_revoked_key_opens_no_door_and_is_revoked_once() {
+fn a_folder_that_is_no_project_gets_no_database() {
     let place = Place::empty();
+    place.baton(&["keys", "create", "me"]).ends(2).warns("is no project");
+    assert!(place.path().read_dir().expect("a folder").next().is_none(), "nothing is left behind");
+}
+
+#[test]
+fn a_server_says_where_no_admin_key_is_valid() {
+    let place = Place::with(&[("baton.toml", "")]);
+    create(&place, &["shop"]);
+    let said = Server::start(&place).stop_and_read();
+    assert!(said.contains("no admin key is valid") && said.contains("--role admin"), "{said}");
+    create(&place, &["me", "--role", "admin"]);
+    let said = Server::start(&place).stop_and_read();
+    assert!(!said.contains("no admin key is valid"), "{said}");
+}
+
+#[test]
+fn a_revoked_key_opens_no_door_and_is_revoked_once() {
+    let place = Place::with(&[("baton.toml", "")]);
     let (id, key) = create(&place, &["shop"]);
     place.baton(&["keys", "revoke", "shop"]).ends(0).says(&id);
     place.baton(&["keys", "revoke", &id]).ends(2).warns("revoked before");
@@ -50,7 +68,7 @@ fn a_revoked_key_opens_no_door_and_is_revoked_once() {
 
 #[test]
 fn a_rotated_key_and_its_successor_overlap_as_long_as_told() {
-    let place = Place::empty();
+    let place = Place::with(&[("baton.toml", "")]);
     let (old_id, old) = create(&place, &["shop", "--days", "30"]);
     place.write("baton.toml", format!("[budgets.keys.{old_id}]\ndaily_usd = 1\n"));
     let rotated = place.baton(&["keys", "rotate", "shop", "--json"]).ends(0);
@@ -71,7 +89,7 @@ fn a_rotated_key_and_its_successor_overlap_as_long_as_told() {
 
 #[test]
 fn looking_at_keys_makes_no_database_and_names_are_checked() {
-    let place = Place::empty();
+    let place = Place::with(&[("baton.toml", "")]);
     place.baton(&["keys", "list"]).ends(0).says("baton keys create");
     assert!(!place.path().join(".baton").exists());
     place.baton(&["keys", "create", " "]).ends(2).warns("is no name of a key");
@@ -82,7 +100,7 @@ fn looking_at_keys_makes_no_database_and_names_are_checked() {
 
 #[test]
 fn a_key_that_is_limited_to_scopes_does_what_they_name_and_is_told_what_it_lacks() {
-    let place = Place::empty();
+    let place = Place::with(&[("baton.toml", "")]);
     let (id, asks) = create(&place, &["asker", "--scope", "run"]);
     let (_, admin) = create(&place, &["boss", "--role", "admin"]);
     let (_, half) = create(&place, &["half", "--role", "admin", "--scope", "administer", "--scope", "read"]);

@@ -22,7 +22,7 @@ fn whole_seconds(answer: &Answer, name: &str) -> u64 {
 
 #[test]
 fn a_key_asks_as_often_as_it_may_and_is_then_told_when() {
-    let place = Place::empty();
+    let place = Place::with(&[("baton.toml", "")]);
     let own = key(&place, "shop", &["--per-minute", "3"]);
     let other = key(&place, "desk", &[]);
     let server = Server::start(&place);

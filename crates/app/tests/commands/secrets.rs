@@ -106,7 +106,7 @@ fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
 
 #[test]
 fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
-    let place = Place::empty();
+    let place = Place::with(&[("baton.toml", "")]);
     let of = |tenant: &'static str, key: &'static str| [("BATON_SECRETS__KEY", key), ("BATON_TENANT", tenant)];
     place.baton(&["tenants", "create", "acme"]).ends(0);
     // One needs no making.

@@ -107,7 +107,7 @@ fn a_service_that_failed_for_one_process_is_left_alone_by_the_next() {
         "name: ask\nkind: http\nurl: http://{}/it\nmethod: GET\nclass: read\nretry: {{max_attempts: 1, initial_ms: 1}}\n",
         down_for_an_hour()
     );
-    let place = Place::with(&[("tools/ask.yaml", &tool)]);
+    let place = Place::with(&[("baton.toml", ""), ("tools/ask.yaml", &tool)]);
     let fail = |id: &str| -> Done { place.baton(&["tools", "call", "ask", "--id", id, "--json"]) };
     for id in ["a", "b", "c", "d", "e"] {
         assert_eq!(fail(id).ends(1).json()["error_code"], "SERVICE_UNAVAILABLE", "{id}");

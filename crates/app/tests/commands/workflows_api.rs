@@ -605,6 +605,32 @@ fn what_a_failed_turn_was_answered_is_erased_with_its_customer() {
 }
 
 #[test]
+fn a_conversation_whose_run_is_gone_goes_on_with_another() {
+    let api = Api::of(&talk());
+    let ask = |headers: &str, messages: Value| {
+        let body = says("", &json!({ "user": "ana", "messages": messages }));
+        let answer = api.server.ask("POST /v1/chat/completions", &api.key, headers, &body);
+        let run = answer.header("x-baton-execution").unwrap_or_default().to_owned();
+        (run, answer.ends(200)["choices"][0]["message"]["content"].clone())
+    };
+    let hello = json!({ "role": "user", "content": "I want to come" });
+    let named = "X-Baton-Conversation: c-1\r\n";
+    let (first, asks) = ask(named, json!([hello]));
+    let (unnamed, _) = ask("", json!([hello]));
+    for run in [&first, &unnamed] {
+        api.post(&format!("/executions/{run}/cancel"), &json!({})).ends(202);
+    }
+    api.post("/customers/ana/erase", &json!({})).ends(200);
+    let next = json!({ "role": "user", "content": "10:00" });
+    let all = json!([hello, { "role": "assistant", "content": asks }, next]);
+    for (headers, messages, gone) in [(named, json!([next]), &first), ("", all, &unnamed)] {
+        let (run, asks) = ask(headers, messages);
+        assert_ne!(&run, gone);
+        assert_eq!(asks, "Which slot suits you?", "it is the beginning of another");
+    }
+}
+
+#[test]
 fn a_key_under_which_many_turns_come_at_once_begins_one_run() {
     let api = Api::of(&talk());
     let body = says("All at once", &json!({}));

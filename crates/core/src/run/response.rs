@@ -35,7 +35,7 @@ pub fn response(run: &Run, open: &[Open]) -> Value {
         "waits_for": open.iter().map(Open::as_json).collect::<Vec<_>>(),
         "trace": {
             "workflow_id": run.workflow().map(|workflow| workflow.name.clone()),
-            "started_at": run.started_at().to_string(),
+            "started_at": run.started().map(|_| run.started_at().to_string()),
             "completed_at": run.state().is_end().then(|| run.now().to_string()),
             "nodes": trace,
             "costs": { "total_usd": run.cost().as_f64(), "by_node": by_node },

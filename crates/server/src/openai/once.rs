@@ -36,6 +36,31 @@ struct Kept {
     run: RunId,
 }
 
+/// What becomes of an `Idempotency-Key` whose turn was refused or failed.
+#[derive(Debug, PartialEq, Eq)]
+enum KeyFate {
+    /// Nothing was done: it may be sent again.
+    Freed,
+    /// The same answer is given again.
+    Answered,
+    /// Nobody knows how much was done: it is not done again.
+    Unknown,
+}
+
+impl KeyFate {
+    /// Of a turn that ended with this status, and reached a run or did not.
+    fn of(status: StatusCode, is_reached: bool) -> Self {
+        if once::is_for_now(status) {
+            return Self::Freed;
+        }
+        // A run that failed (502) has said all that it will say.
+        if status.is_client_error() || status == StatusCode::BAD_GATEWAY {
+            return Self::Answered;
+        }
+        if is_reached { Self::Unknown } else { Self::Freed }
+    }
+}
+
 impl Answered {
     /// Takes the turn; under an `Idempotency-Key` once, to its end whether or not anybody waits for it. `body`: as it was
     /// sent to `path`; `prefix`: what the answer's id begins with.
@@ -53,15 +78,14 @@ impl Answered {
             let taken = turn.take().await;
             match &taken {
                 Ok(said) => act.keep_answer(Some(said.run.clone()), kept(&frame, said)).await,
-                Err(refused) if once::is_for_now(refused.status()) => act.forget().await?,
-                // A run that failed has said all that it will say.
-                Err(refused) if refused.status().is_client_error() || refused.status() == StatusCode::BAD_GATEWAY => {
-                    let (status, body) = (refused.status().as_u16(), refused.body().to_string());
-                    act.keep_answer(turn.reached.get().cloned(), Answer { status, head: Vec::new(), body }).await;
-                }
-                Err(_) if turn.reached.get().is_none() => act.forget().await?,
-                // Nobody knows how much of it was done: it is not done again.
-                Err(_) => {}
+                Err(refused) => match KeyFate::of(refused.status(), turn.reached.get().is_some()) {
+                    KeyFate::Freed => act.forget().await?,
+                    KeyFate::Answered => {
+                        let (status, body) = (refused.status().as_u16(), refused.body().to_string());
+                        act.keep_answer(turn.reached.get().cloned(), Answer { status, head: Vec::new(), body }).await;
+                    }
+                    KeyFate::Unknown => {}
+                },
             }
             Ok(Self { frame, said: taken?, is_again: false })
         });
@@ -104,4 +128,27 @@ fn asked(turn: &Turn, path: &str, body: &Bytes) -> String {
     }
     let conversation = turn.headers.get(CONVERSATION).and_then(|name| name.to_str().ok()).unwrap_or_default();
     digest(&[&turn.key.id, "POST", path, conversation, &canonical::text(&said)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_of_which_nothing_was_done_frees_its_key() {
+        use KeyFate::{Answered, Freed, Unknown};
+        for (status, unreached, reached) in [
+            (429, Freed, Freed),
+            (413, Freed, Freed),
+            (404, Answered, Answered),
+            (422, Answered, Answered),
+            (502, Answered, Answered),
+            (503, Freed, Unknown),
+            (500, Freed, Unknown),
+            (504, Freed, Unknown),
+        ] {
+            let status = StatusCode::from_u16(status).expect("a status");
+            assert_eq!((KeyFate::of(status, false), KeyFate::of(status, true)), (unreached, reached), "{status}");
+        }
+    }
 }

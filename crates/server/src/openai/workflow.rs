@@ -158,13 +158,11 @@ impl Turn {
                 continue;
             }
             let begun = self.begin(work, follower, start).await;
-            // Nobody waits for what never begins; one that was accepted goes on, though this was not heard. Where this fails
-            // too, whoever speaks next waits a while.
-            if begun.is_err() && work.read.run(&self.key.tenant, &run).await.map_err(Problem::from)?.is_none() {
-                let spoken = self.spoken(work, place).await?;
-                if spoken.runs == [run] {
-                    self.write(work, place, spoken.version, &[]).await?;
-                }
+            if begun.is_err() {
+                let is_accepted = async || Ok(work.read.run(&self.key.tenant, &run).await?.is_some());
+                let now = self.door.clock.now();
+                let forgotten = forget_unbegun(&*work.records, &self.key.tenant, place, &run, is_accepted, now).await;
+                forgotten?;
             }
             return begun;
         }
@@ -429,6 +427,26 @@ async fn write(
     }
 }
 
+/// Forgets a run that was written down and never began, so that nobody waits for it. One that was accepted goes on, though
+/// the answer to its start was lost. Where this fails too, whoever speaks next waits a while.
+async fn forget_unbegun(
+    records: &dyn Records,
+    tenant: &TenantId,
+    place: &str,
+    run: &RunId,
+    is_accepted: impl AsyncFnOnce() -> Result<bool, journal::Error>,
+    now: Time,
+) -> Result<(), Problem> {
+    if is_accepted().await? {
+        return Ok(());
+    }
+    let spoken = spoken(records, tenant, place).await?;
+    if spoken.runs == std::slice::from_ref(run) {
+        write(records, tenant, place, spoken.version, &[], now).await?;
+    }
+    Ok(())
+}
+
 /// Writes a run down beside those that are there.
 async fn keep(
     records: &dyn Records,
@@ -622,6 +640,21 @@ mod tests {
             assert!(kept.contains(&RunId::new("own")), "{kept:?}");
         }
         assert!(kept_beside(ATTEMPTS_MAX).await.len() > 1, "whoever speaks next is asked which one it is");
+    }
+
+    #[tokio::test]
+    async fn a_named_conversation_keeps_a_run_that_was_accepted_though_the_answer_to_its_start_was_lost() {
+        let left = async |is_accepted: bool, written: &str| {
+            let records = Raced::default();
+            let (tenant, run) = ("acme".into(), RunId::new("own"));
+            write(&records, &tenant, "place", None, &[RunId::new(written)], Time::EPOCH).await.expect("is written");
+            let look = async || Ok(is_accepted);
+            forget_unbegun(&records, &tenant, "place", &run, look, Time::EPOCH).await.expect("is looked at");
+            records.kept().expect("a record").1
+        };
+        assert_eq!(left(true, "own").await, [RunId::new("own")]);
+        assert_eq!(left(false, "own").await, [] as [RunId; 0]);
+        assert_eq!(left(false, "another").await, [RunId::new("another")], "somebody wrote there meanwhile");
     }
 
     #[test]

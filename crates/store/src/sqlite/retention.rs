@@ -29,6 +29,8 @@ pub enum Old {
     Untold,
     /// Links by which people decided, or could have: they are good for a month at the most.
     Links,
+    /// Which runs a conversation at the OpenAI-compatible endpoint went to: whoever speaks there later begins another run.
+    ChatTurns,
     /// Why a model was chosen, and what it cost.
     Decisions,
 }
@@ -58,6 +60,7 @@ impl Store {
             Old::AskedOnce => self.expire_records(tenant, "asked_once", ENDED, before, after).await,
             Old::Told => self.expire_records(tenant, "webhook_sent", UNCONDITIONED, before, after).await,
             Old::Links => self.expire_records(tenant, "decision_link", UNCONDITIONED, before, after).await,
+            Old::ChatTurns => self.expire_records(tenant, "chat_turns", ALL_ENDED, before, after).await,
             Old::Untold => self.expire_records(tenant, "webhook_dead", UNCONDITIONED, before, after).await,
             Old::Decisions => {
                 let tenant = tenant.clone();
@@ -120,3 +123,6 @@ const UNCONDITIONED: &str = "1";
 /// One whose run goes on, or ended a short while ago, may be sent again.
 const ENDED: &str = "NOT EXISTS (SELECT 1 FROM aggregate WHERE name = json_extract(value, '$.run') AND \
      (ended_at IS NULL OR ended_at >= $4))";
+/// Likewise of a row that holds several runs.
+const ALL_ENDED: &str = "NOT EXISTS (SELECT 1 FROM json_each(value) AS run JOIN aggregate ON name = run.value \
+     WHERE ended_at IS NULL OR ended_at >= $4)";

@@ -20,11 +20,7 @@ impl Answered {
     pub fn of(follower: &Follower, id: &RunId) -> Self {
         let not_begun = Run::default();
         let run = follower.run(id).unwrap_or(&not_begun);
-        let mut body = runs::response(run, &follower.open());
-        if run.started().is_none() {
-            body["trace"]["started_at"] = Value::Null;
-        }
-        Self::as_told(run, id, body)
+        Self::as_told(run, id, runs::response(run, &follower.open()))
     }
 
     /// As whoever knows the run tells it.

@@ -26,6 +26,20 @@ async fn keys(store: &Store, tenant: &TenantId, space: &str) -> Vec<String> {
     all.into_iter().map(|record| record.key).collect()
 }
 
+/// A run that goes on, and two that have ended.
+fn add_runs(database: &Database) {
+    for (run, ended) in [("goes-on", None), ("ended-late", Some(9_000)), ("ended-early", Some(2_000))] {
+        database
+            .raw()
+            .execute(
+                "INSERT INTO aggregate (seq, epoch, called, items, name, tenant, kind, workflow, created_at, ended_at, cost_nanos)
+                 VALUES (1, 1, 0, 0, ?1, 'acme', 'run', 'w', 0, ?2, 0)",
+                rusqlite::params![run, ended],
+            )
+            .unwrap();
+    }
+}
+
 /// Piece by piece to the end: the rows that went.
 async fn all(store: &Store, what: Old) -> u64 {
     let (mut rows, mut after) = (0, None);
@@ -57,15 +71,8 @@ async fn a_key_stays_as_long_as_its_run_could_send_it_again() {
     let spaces = ["effects", "sent_to", "contacts_before"];
     let database = Database::new();
     let store = database.open();
-    for (run, ended) in [("goes-on", None), ("ended-late", Some(9_000)), ("ended-early", Some(2_000))] {
-        database
-            .raw()
-            .execute(
-                "INSERT INTO aggregate (seq, epoch, called, items, name, tenant, kind, workflow, created_at, ended_at, cost_nanos)
-                 VALUES (1, 1, 0, 0, ?1, 'acme', 'run', 'w', 0, ?2, 0)",
-                rusqlite::params![run, ended],
-            )
-            .unwrap();
+    add_runs(&database);
+    for run in ["goes-on", "ended-late", "ended-early"] {
         for space in spaces {
             keep(&store, &tenant(), space, &format!("{run}/n/0/0"), run, OLD).await;
         }
@@ -75,6 +82,26 @@ async fn a_key_stays_as_long_as_its_run_could_send_it_again() {
         assert_eq!(all(&store, what).await, 2, "{space}");
         assert_eq!(keys(&store, &tenant(), space).await, ["ended-late/n/0/0", "goes-on/n/0/0"]);
     }
+}
+
+#[tokio::test]
+async fn a_conversation_at_the_openai_endpoint_stays_as_long_as_one_of_its_runs() {
+    let database = Database::new();
+    let store = database.open();
+    add_runs(&database);
+    let rows = [
+        ("a", json!(["ended-early"])),
+        ("b", json!(["ended-early", "ended-late"])),
+        ("c", json!(["goes-on", "ended-early"])),
+        ("d", json!(["unheard-of"])),
+        ("e", json!([])),
+    ];
+    for (key, value) in rows {
+        let insert = Op::Insert { space: "chat_turns".into(), key: key.into(), value };
+        store.commit(&tenant(), vec![insert], OLD).await.unwrap();
+    }
+    assert_eq!(all(&store, Old::ChatTurns).await, 3);
+    assert_eq!(keys(&store, &tenant(), "chat_turns").await, ["b", "c"]);
 }
 
 #[tokio::test]

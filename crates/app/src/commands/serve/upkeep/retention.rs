@@ -48,6 +48,7 @@ impl Tended<'_> {
             (Old::Told, messages_days),
             (Old::Untold, messages_days),
             (Old::Links, messages_days),
+            (Old::ChatTurns, messages_days),
             (Old::Decisions, decisions_days),
         ];
         for (what, days) in of_effects.into_iter().chain(others).filter(|(_, days)| *days > 0) {
@@ -218,6 +219,7 @@ fn word(what: Old) -> &'static str {
         Old::AskedOnce => "idempotency_keys",
         Old::Told | Old::Untold => "webhook_deliveries",
         Old::Links => "decision_links",
+        Old::ChatTurns => "chat_turns",
         Old::Decisions => "model_decisions",
     }
 }
