@@ -124,5 +124,5 @@ const UNCONDITIONED: &str = "1";
 const ENDED: &str = "NOT EXISTS (SELECT 1 FROM aggregate WHERE name = json_extract(value, '$.run') AND \
      (ended_at IS NULL OR ended_at >= $4))";
 /// Likewise of a row that holds several runs.
-const ALL_ENDED: &str = "NOT EXISTS (SELECT 1 FROM json_each(value) AS run JOIN aggregate ON name = run.value \
+const ALL_ENDED: &str = "NOT EXISTS (SELECT 1 FROM json_each(record.value) AS run JOIN aggregate ON name = run.value \
      WHERE ended_at IS NULL OR ended_at >= $4)";
