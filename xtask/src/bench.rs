@@ -19,9 +19,9 @@ use crate::workspace::Workspace;
 /// Ratios travel between machines, figures do not. No figure fails this verb; only a bench that does not run does.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Options {
+pub struct BenchOptions {
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<BenchTarget>,
     /// The document as `baton bench --json` prints it, without the table.
     #[arg(long)]
     json: bool,
@@ -31,17 +31,17 @@ pub struct Options {
 }
 
 #[derive(Subcommand)]
-enum What {
-    Http(http::Options),
-    Models(models::Options),
-    Tools(tools::Options),
+enum BenchTarget {
+    Http(http::HttpBenchOptions),
+    Models(models::ModelBenchOptions),
+    Tools(tools::ToolBenchOptions),
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+pub fn run(options: &BenchOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     match &options.what {
-        Some(What::Http(options)) => return http::run(options, workspace),
-        Some(What::Models(options)) => return models::run(options, workspace),
-        Some(What::Tools(options)) => return tools::run(options, workspace),
+        Some(BenchTarget::Http(options)) => return http::run(options, workspace),
+        Some(BenchTarget::Models(options)) => return models::run(options, workspace),
+        Some(BenchTarget::Tools(options)) => return tools::run(options, workspace),
         None => {}
     }
     let mut command = workspace.cargo([
@@ -59,7 +59,7 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
     command.args(&options.rest).stderr(std::process::Stdio::inherit());
     let finished = process::capture(&mut command)?;
     if !finished.status.success() {
-        bail!("`{}` ended with {}", process::words(&command), finished.status);
+        bail!("`{}` ended with {}", process::command_line(&command), finished.status);
     }
     if options.json {
         report::line(finished.stdout.trim_end());

@@ -1,7 +1,7 @@
 //! Builds, and where what was built lies.
 //!
 //! Cargo gives a dependency different features for different selections of packages, and then compiles it again. So
-//! everything that belongs to one session of checks is built as one selection, [`Selection::Everything`], the same one
+//! everything that belongs to one session of checks is built as one selection, [`BuildSelection::Everything`], the same one
 //! the test runner uses, and started from where it lies instead of through `cargo run`.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// What to build.
-pub enum Selection<'a> {
+pub enum BuildSelection<'a> {
     /// Every binary and every test of the workspace.
     Everything,
     /// One binary of one package and what it needs: quicker when nothing else is wanted.
@@ -23,9 +23,9 @@ pub enum Selection<'a> {
 }
 
 /// One executable that was built.
-pub struct Executable {
+pub struct BuiltExecutable {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ExecutableKind,
     pub path: PathBuf,
     /// The folder of its package, where tests expect to be started.
     pub folder: PathBuf,
@@ -33,7 +33,7 @@ pub struct Executable {
 
 /// What an executable is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum ExecutableKind {
     Binary,
     /// A file of a package's `tests` folder.
     Test,
@@ -42,47 +42,47 @@ pub enum Kind {
 }
 
 /// Builds, compiler messages going straight through, and answers with the executables.
-pub fn build(workspace: &Workspace, profile: &str, selection: &Selection) -> anyhow::Result<Vec<Executable>> {
+pub fn build(workspace: &Workspace, profile: &str, selection: &BuildSelection) -> anyhow::Result<Vec<BuiltExecutable>> {
     let mut command = workspace.cargo(["build", "--profile", profile, "--message-format", "json-render-diagnostics"]);
     match selection {
-        Selection::Everything => command.args(["--workspace", "--bins", "--tests"]),
-        Selection::Binary { package, name } => command.args(["--package", package, "--bin", name]),
-        Selection::Test { package, name } => command.args(["--package", package, "--test", name]),
+        BuildSelection::Everything => command.args(["--workspace", "--bins", "--tests"]),
+        BuildSelection::Binary { package, name } => command.args(["--package", package, "--bin", name]),
+        BuildSelection::Test { package, name } => command.args(["--package", package, "--test", name]),
     };
     command.stderr(std::process::Stdio::inherit());
     let finished = process::capture(&mut command)?;
     if !finished.status.success() {
-        bail!("`{}` ended with {}", process::words(&command), finished.status);
+        bail!("`{}` ended with {}", process::command_line(&command), finished.status);
     }
     Ok(finished.stdout.lines().filter_map(executable).collect())
 }
 
 /// The path of a binary among what was built.
-pub fn binary<'a>(built: &'a [Executable], name: &str) -> Option<&'a Path> {
-    built.iter().find(|one| one.kind == Kind::Binary && one.name == name).map(|one| one.path.as_path())
+pub fn binary<'a>(built: &'a [BuiltExecutable], name: &str) -> Option<&'a Path> {
+    built.iter().find(|one| one.kind == ExecutableKind::Binary && one.name == name).map(|one| one.path.as_path())
 }
 
 /// One line of cargo's messages; most are not about an executable.
-fn executable(line: &str) -> Option<Executable> {
+fn executable(line: &str) -> Option<BuiltExecutable> {
     #[derive(Deserialize)]
-    struct Message {
+    struct CargoMessage {
         executable: PathBuf,
         manifest_path: PathBuf,
-        target: crate::metadata::Target,
-        profile: Profile,
+        target: crate::metadata::CargoTarget,
+        profile: CargoProfile,
     }
     #[derive(Deserialize)]
-    struct Profile {
+    struct CargoProfile {
         test: bool,
     }
-    let message: Message = serde_json::from_str(line).ok()?;
+    let message: CargoMessage = serde_json::from_str(line).ok()?;
     let kind = match (message.target.is("bin"), message.target.is("test"), message.profile.test) {
-        (true, _, false) => Kind::Binary,
-        (_, true, _) => Kind::Test,
-        (_, _, true) => Kind::UnitTests,
+        (true, _, false) => ExecutableKind::Binary,
+        (_, true, _) => ExecutableKind::Test,
+        (_, _, true) => ExecutableKind::UnitTests,
         (false, false, false) => return None,
     };
-    Some(Executable {
+    Some(BuiltExecutable {
         name: message.target.name,
         kind,
         path: message.executable,
@@ -104,10 +104,10 @@ mod tests {
     #[test]
     fn binaries_test_files_and_unit_tests_are_told_apart() {
         let kind = |kind, test| executable(&message(kind, test, r#""t/x""#)).map(|one| one.kind);
-        assert_eq!(kind("bin", false), Some(Kind::Binary));
-        assert_eq!(kind("bin", true), Some(Kind::UnitTests));
-        assert_eq!(kind("lib", true), Some(Kind::UnitTests));
-        assert_eq!(kind("test", true), Some(Kind::Test));
+        assert_eq!(kind("bin", false), Some(ExecutableKind::Binary));
+        assert_eq!(kind("bin", true), Some(ExecutableKind::UnitTests));
+        assert_eq!(kind("lib", true), Some(ExecutableKind::UnitTests));
+        assert_eq!(kind("test", true), Some(ExecutableKind::Test));
         assert_eq!(kind("custom-build", false), None);
     }
 

@@ -7,16 +7,16 @@ mod functions;
 
 use std::ops::RangeInclusive;
 
-pub use functions::Function;
+pub use functions::SourceFunction;
 
 /// One file's code with everything but code blanked out.
-pub struct Code {
+pub struct BlankedSource {
     text: String,
     /// Lines under `#[cfg(test)]`, counted from 1.
     tests: Vec<RangeInclusive<usize>>,
 }
 
-impl Code {
+impl BlankedSource {
     /// Never fails: source that does not compile is blanked as far as it can be understood.
     pub fn new(source: &str) -> Self {
         let text = blank(source);
@@ -35,7 +35,7 @@ impl Code {
     }
 
     /// Every function that has a body, in the order they start.
-    pub fn functions(&self) -> Vec<Function> {
+    pub fn functions(&self) -> Vec<SourceFunction> {
         functions::find(&self.text)
     }
 }

@@ -12,7 +12,7 @@ use crate::workspace::Workspace;
 ///
 /// This is line cover. That every (state, command) pair of a run is walked or refused is a test of its own in `core`.
 #[derive(Args)]
-pub struct Options {
+pub struct CoverOptions {
     /// Also write a page to read, under `target/llvm-cov/html`.
     #[arg(long)]
     html: bool,
@@ -20,10 +20,10 @@ pub struct Options {
     filter: Option<String>,
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    if !process::answers(&mut workspace.cargo(["llvm-cov", "--version"])) {
-        report::aside("error: cargo-llvm-cov is not installed");
-        report::aside("hint: `cargo install --locked cargo-llvm-cov` and `rustup component add llvm-tools`");
+pub fn run(options: &CoverOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    if !process::is_installed(&mut workspace.cargo(["llvm-cov", "--version"])) {
+        report::stderr_line("error: cargo-llvm-cov is not installed");
+        report::stderr_line("hint: `cargo install --locked cargo-llvm-cov` and `rustup component add llvm-tools`");
         return Ok(ExitCode::from(crate::EXIT_USAGE));
     }
     let mut command = workspace.cargo(["llvm-cov", "--workspace"]);

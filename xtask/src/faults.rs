@@ -24,12 +24,12 @@ use std::time::Instant;
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 
-use self::modes::Tally;
-use self::random::Random;
-use self::trial::Trial;
-use crate::build::{self, Executable, Selection};
+use self::modes::ModeTally;
+use self::random::SplitMix;
+use self::trial::FaultTrial;
+use crate::build::{self, BuildSelection, BuiltExecutable};
 use crate::report;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 use crate::test::PROFILE;
 use crate::workspace::Workspace;
 
@@ -43,9 +43,9 @@ const FAILURES_MAX: usize = 5;
 /// Each round follows from its seed as far as processes let it: `--seed S --rounds 1` plans the same round again. Needs Linux
 /// and a C compiler `cc`. Exits 1 where a round failed; its project is kept, and its path is told.
 #[derive(Args)]
-pub struct Options {
+pub struct FaultsOptions {
     /// Which faults; all unless told.
-    modes: Vec<Mode>,
+    modes: Vec<FaultMode>,
     /// Rounds of each.
     #[arg(long, default_value_t = 100)]
     rounds: u64,
@@ -61,7 +61,7 @@ pub struct Options {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum Mode {
+enum FaultMode {
     /// The disk is full, broken or stalled for a while, and well again.
     DiskFull,
     /// The clock steps, by a second to thirty days, forward and back.
@@ -74,7 +74,7 @@ enum Mode {
     Moved,
 }
 
-impl Mode {
+impl FaultMode {
     const ALL: [Self; 5] = [Self::DiskFull, Self::Clock, Self::Terminate, Self::Damaged, Self::Moved];
 
     fn word(self) -> &'static str {
@@ -88,18 +88,19 @@ impl Mode {
     }
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+pub fn run(options: &FaultsOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     let library = shim::build(workspace.root(), &folder(workspace.root()))?;
     let binary = match &options.binary {
         // It is started in a folder of its own.
         Some(named) => std::path::absolute(named)?,
         None => {
-            let built = build::build(workspace, PROFILE, &Selection::Binary { package: "baton-app", name: "baton" })?;
+            let built =
+                build::build(workspace, PROFILE, &BuildSelection::Binary { package: "baton-app", name: "baton" })?;
             build::binary(&built, "baton").context("no binary `baton` was built")?.to_owned()
         }
     };
-    let modes = if options.modes.is_empty() { Mode::ALL.to_vec() } else { options.modes.clone() };
-    let plan = Plan { root: workspace.root(), binary: &binary, library: &library, verbose: options.verbose };
+    let modes = if options.modes.is_empty() { FaultMode::ALL.to_vec() } else { options.modes.clone() };
+    let plan = FaultsPlan { root: workspace.root(), binary: &binary, library: &library, verbose: options.verbose };
     let mut is_well = true;
     for mode in modes {
         is_well &= plan.rounds(mode, options.seed, options.rounds)?;
@@ -108,7 +109,7 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
 }
 
 /// A few rounds of each mode; left out with the reason where the library cannot be built.
-pub fn smoke(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn smoke(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let binary = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let library = match shim::build(root, &folder(root)) {
         Ok(library) => library,
@@ -118,8 +119,8 @@ pub fn smoke(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::
         }
     };
     stages.run("faults", || {
-        let plan = Plan { root, binary, library: &library, verbose: false };
-        for mode in Mode::ALL {
+        let plan = FaultsPlan { root, binary, library: &library, verbose: false };
+        for mode in FaultMode::ALL {
             ensure!(plan.rounds(mode, 0, SMOKE_ROUNDS)?, "`cargo xtask faults {}` fails", mode.word());
         }
         Ok(())
@@ -131,26 +132,26 @@ fn folder(root: &Path) -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("faults")
 }
 
-struct Plan<'a> {
+struct FaultsPlan<'a> {
     root: &'a Path,
     binary: &'a Path,
     library: &'a Path,
     verbose: bool,
 }
 
-impl Plan<'_> {
+impl FaultsPlan<'_> {
     /// Whether all rounds went well. After one that did not, the next begins with a project of its own.
-    fn rounds(&self, mode: Mode, seed: u64, rounds: u64) -> anyhow::Result<bool> {
+    fn rounds(&self, mode: FaultMode, seed: u64, rounds: u64) -> anyhow::Result<bool> {
         let began = Instant::now();
-        let (mut tally, mut failures, mut done) = (Tally::default(), 0, 0);
-        let mut trial: Option<Trial> = None;
+        let (mut tally, mut failures, mut done) = (ModeTally::default(), 0, 0);
+        let mut trial: Option<FaultTrial> = None;
         for round in seed..seed.saturating_add(rounds) {
             let one = match &mut trial {
                 Some(trial) => trial,
-                None => trial.insert(Trial::new(self.root, self.binary, self.library)?),
+                None => trial.insert(FaultTrial::new(self.root, self.binary, self.library)?),
             };
             let from = Instant::now();
-            let failed = modes::round(mode, one, round, &mut Random::of(round), &mut tally).err();
+            let failed = modes::round(mode, one, round, &mut SplitMix::of(round), &mut tally).err();
             done += 1;
             if self.verbose {
                 let word = if failed.is_some() { "FAILED" } else { "well" };
@@ -158,7 +159,7 @@ impl Plan<'_> {
             }
             if let Some(failed) = failed {
                 failures += 1;
-                let kept = trial.take().map(Trial::keep).unwrap_or_default();
+                let kept = trial.take().map(FaultTrial::keep).unwrap_or_default();
                 report::line(format_args!(
                     "FAILED: `cargo xtask faults {} --seed {round} --rounds 1`: {failed:#}\n  the project is kept at {}",
                     mode.word(),
@@ -169,7 +170,7 @@ impl Plan<'_> {
                     break;
                 }
             }
-            if mode == Mode::Moved {
+            if mode == FaultMode::Moved {
                 trial = None;
             }
         }

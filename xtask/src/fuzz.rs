@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::build::{self, Executable, Kind, Selection};
+use crate::build::{self, BuildSelection, BuiltExecutable, ExecutableKind};
 use crate::process;
 use crate::report;
 use crate::test::PROFILE;
@@ -34,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(120);
 
 /// Run the fuzz targets and report how many inputs each tried.
 #[derive(Args)]
-pub struct Options {
+pub struct FuzzOptions {
     /// Only targets whose name contains this.
     filter: Option<String>,
     /// Seconds for each target.
@@ -45,18 +45,18 @@ pub struct Options {
     seed: Option<u64>,
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+pub fn run(options: &FuzzOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     let wanted =
         |name: &str| name.starts_with(PREFIX) && options.filter.as_ref().is_none_or(|part| name.contains(part));
     let metadata = workspace.members()?;
     let mut built = Vec::new();
     for package in metadata.members() {
         for target in package.targets.iter().filter(|target| target.is("test") && wanted(&target.name)) {
-            let selection = Selection::Test { package: &package.name, name: &target.name };
+            let selection = BuildSelection::Test { package: &package.name, name: &target.name };
             built.extend(build::build(workspace, PROFILE, &selection)?);
         }
     }
-    let targets: Vec<&Executable> = among(&built).collect();
+    let targets: Vec<&BuiltExecutable> = among(&built).collect();
     if targets.is_empty() {
         bail!(
             "no test file named {PREFIX}* {}",
@@ -68,12 +68,12 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
 }
 
 /// The fuzz targets among what was built.
-pub fn among(built: &[Executable]) -> impl Iterator<Item = &Executable> {
-    built.iter().filter(|one| one.kind == Kind::Test && one.name.starts_with(PREFIX))
+pub fn among(built: &[BuiltExecutable]) -> impl Iterator<Item = &BuiltExecutable> {
+    built.iter().filter(|one| one.kind == ExecutableKind::Test && one.name.starts_with(PREFIX))
 }
 
 /// Runs each target for so many seconds, as many at once as there are cores. After one has failed no more are begun.
-pub fn run_all(targets: &[&Executable], seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
+pub fn run_all(targets: &[&BuiltExecutable], seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let next = AtomicUsize::new(0);
     let worker = || {
@@ -90,16 +90,16 @@ pub fn run_all(targets: &[&Executable], seconds: u64, seed: Option<u64>) -> anyh
     })
 }
 
-fn fuzz(target: &Executable, seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
+fn fuzz(target: &BuiltExecutable, seconds: u64, seed: Option<u64>) -> anyhow::Result<()> {
     let mut command = Command::new(&target.path);
     command.args(["--nocapture", "--test-threads", "1"]).current_dir(&target.folder).env(VARIABLE, seconds.to_string());
     if let Some(seed) = seed {
         command.env(SEED, seed.to_string());
     }
-    let finished = process::within(&mut command, Duration::from_secs(seconds) + GRACE)
+    let finished = process::run_within(&mut command, Duration::from_secs(seconds) + GRACE)
         .with_context(|| format!("fuzz target `{}` hangs on an input", target.name))?;
     if !finished.status.success() {
-        report::line(finished.told().trim_end());
+        report::line(finished.combined_output().trim_end());
         bail!("fuzz target `{}` found something: what it printed is above", target.name);
     }
     match executions(&finished.stdout) {
@@ -151,9 +151,9 @@ mod tests {
             let path = folder.join(&name);
             std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-            Executable { name, kind: Kind::Test, path, folder }
+            BuiltExecutable { name, kind: ExecutableKind::Test, path, folder }
         };
-        let targets: Vec<Executable> = scripts.iter().enumerate().map(place).collect();
+        let targets: Vec<BuiltExecutable> = scripts.iter().enumerate().map(place).collect();
         run_all(&targets.iter().collect::<Vec<_>>(), 7, Some(11)).map_err(|error| error.to_string())
     }
 

@@ -4,7 +4,7 @@
 //! `git` and the `baton` binary as processes and reading what they print. So a broken room never stops the tool that
 //! would say which room is broken.
 //!
-//! The way in is [`Verb`]; each verb has a file of its own. Deliberately absent: anything the product needs at run time,
+//! The way in is [`XtaskCommand`]; each verb has a file of its own. Deliberately absent: anything the product needs at run time,
 //! and network code but for the load and the mocks of measurements and of faults.
 
 mod bench;
@@ -13,6 +13,7 @@ mod code;
 mod cover;
 mod faults;
 mod fuzz;
+mod lints;
 mod measure;
 mod metadata;
 mod page;
@@ -21,7 +22,6 @@ mod report;
 mod sim;
 mod stages;
 mod test;
-mod walls;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,27 +36,27 @@ const EXIT_USAGE: u8 = 2;
 /// Checks, tests and measures Baton.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
-struct Cli {
+struct XtaskCli {
     #[command(subcommand)]
-    verb: Verb,
+    verb: XtaskCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
-    Walls(walls::Options),
-    Test(test::Options),
-    Sim(sim::Options),
-    Faults(faults::Options),
-    Bench(bench::Options),
+enum XtaskCommand {
+    Walls(lints::LintOptions),
+    Test(test::TestOptions),
+    Sim(sim::SimOptions),
+    Faults(faults::FaultsOptions),
+    Bench(bench::BenchOptions),
     #[command(hide = true)]
-    MockModel(bench::models::mock::Options),
-    Measure(measure::Options),
-    Cover(cover::Options),
-    Fuzz(fuzz::Options),
+    MockModel(bench::models::mock::MockModelOptions),
+    Measure(measure::MeasureOptions),
+    Cover(cover::CoverOptions),
+    Fuzz(fuzz::FuzzOptions),
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = XtaskCli::parse();
     match run(&cli.verb) {
         Ok(code) => code,
         Err(error) => {
@@ -66,17 +66,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(verb: &Verb) -> anyhow::Result<ExitCode> {
+fn run(verb: &XtaskCommand) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::locate()?;
     match verb {
-        Verb::Walls(options) => walls::run(options, &workspace),
-        Verb::Test(options) => test::run(options, &workspace),
-        Verb::Sim(options) => sim::run(options, &workspace),
-        Verb::Faults(options) => faults::run(options, &workspace),
-        Verb::Bench(options) => bench::run(options, &workspace),
-        Verb::MockModel(options) => bench::models::mock::serve(options),
-        Verb::Measure(options) => measure::run(options, &workspace),
-        Verb::Cover(options) => cover::run(options, &workspace),
-        Verb::Fuzz(options) => fuzz::run(options, &workspace),
+        XtaskCommand::Walls(options) => lints::run(options, &workspace),
+        XtaskCommand::Test(options) => test::run(options, &workspace),
+        XtaskCommand::Sim(options) => sim::run(options, &workspace),
+        XtaskCommand::Faults(options) => faults::run(options, &workspace),
+        XtaskCommand::Bench(options) => bench::run(options, &workspace),
+        XtaskCommand::MockModel(options) => bench::models::mock::serve(options),
+        XtaskCommand::Measure(options) => measure::run(options, &workspace),
+        XtaskCommand::Cover(options) => cover::run(options, &workspace),
+        XtaskCommand::Fuzz(options) => fuzz::run(options, &workspace),
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask measure`: figures about the project itself. Mirrors, not walls: nothing here fails a build.
 
-mod mirrors;
+mod measurements;
 mod shape;
 
 use std::collections::BTreeSet;
@@ -15,13 +15,13 @@ use crate::process;
 use crate::report;
 use crate::workspace::Workspace;
 
-use shape::Shape;
+use shape::CodeShape;
 
 /// Print build time, binary size, crate count, file and function lengths, lines per room.
 ///
 /// Lengths are lines as they stand, comments included. Test code is counted apart and never among the longest.
 #[derive(Args)]
-pub struct Options {
+pub struct MeasureOptions {
     /// Build the release binary into an empty folder and time it. Takes minutes; without it no build time is printed.
     #[arg(long)]
     cold: bool,
@@ -35,26 +35,27 @@ pub struct Options {
 
 /// Everything measured; `None` is what was not asked for or is not there.
 #[derive(Serialize)]
-struct Figures {
+struct ProjectFigures {
     /// Seconds of a release build into an empty folder.
     cold_build_s: Option<f64>,
     /// Size of the release binary, in bytes.
     binary_bytes: Option<u64>,
     /// Packages compiled for the binary on this platform, ours included.
     crates: usize,
-    shape: Shape,
+    shape: CodeShape,
     /// Lint name and how often it speaks, most first.
     mirrors: Option<Vec<(String, usize)>>,
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let (cold_build_s, binary_bytes) = if options.cold { cold(workspace)? } else { (None, lying_there(workspace)?) };
-    let figures = Figures {
+pub fn run(options: &MeasureOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let (cold_build_s, binary_bytes) =
+        if options.cold { cold(workspace)? } else { (None, existing_binary_size(workspace)?) };
+    let figures = ProjectFigures {
         cold_build_s,
         binary_bytes,
         crates: crates(workspace)?,
-        shape: Shape::of(workspace)?,
-        mirrors: options.mirrors.then(|| mirrors::count(workspace)).transpose()?,
+        shape: CodeShape::of(workspace)?,
+        mirrors: options.mirrors.then(|| measurements::count(workspace)).transpose()?,
     };
     if options.json {
         report::line(serde_json::to_string_pretty(&figures)?);
@@ -78,7 +79,7 @@ fn cold(workspace: &Workspace) -> anyhow::Result<(Option<f64>, Option<u64>)> {
 }
 
 /// The size of a release binary built earlier, if there is one.
-fn lying_there(workspace: &Workspace) -> anyhow::Result<Option<u64>> {
+fn existing_binary_size(workspace: &Workspace) -> anyhow::Result<Option<u64>> {
     Ok(size(&workspace.members()?.target_directory.join("release").join("baton")))
 }
 
@@ -109,7 +110,7 @@ fn distinct(tree: &str) -> usize {
     named.filter(|words| words.len() == 2).collect::<BTreeSet<_>>().len()
 }
 
-fn table(figures: &Figures) -> Vec<String> {
+fn table(figures: &ProjectFigures) -> Vec<String> {
     let cold = figures.cold_build_s.map_or("not measured (--cold builds it anew)".to_owned(), |s| format!("{s:.0} s"));
     let size = figures.binary_bytes.map_or("no release binary here (--cold builds one)".to_owned(), |bytes| {
         format!("{:.1} MB", bytes as f64 / 1e6)

@@ -11,20 +11,20 @@ use crate::process;
 use crate::workspace::Workspace;
 
 /// Where the page lies, and below it what is built.
-pub const PAGE: &str = "web";
+pub const PAGE_FOLDER: &str = "web";
 pub const BUILT: &str = "dist";
 /// What the page's types are made of; it lies outside its folder, so a copy goes along.
 const API: &str = "docs/reference/openapi.json";
 /// Packages that are there already are used again.
-const KEPT: &str = "node_modules";
+const PACKAGES_FOLDER: &str = "node_modules";
 const FETCH: &[&str] = &["ci", "--no-audit", "--no-fund", "--silent"];
 /// The longest any step of npm's may take; fetching packages is most of it.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The page's sources beside the tree, with the packages they need.
-pub fn ready(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    let beside = workspace.members()?.target_directory.join(PAGE);
-    lay_out(&workspace.root().join(PAGE), &beside)?;
+pub fn prepare_page(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    let beside = workspace.members()?.target_directory.join(PAGE_FOLDER);
+    copy_sources(&workspace.root().join(PAGE_FOLDER), &beside)?;
     let api = workspace.root().join(API);
     let document = std::fs::read(&api).with_context(|| format!("{} cannot be read", api.display()))?;
     put(&beside.join(API), &document)?;
@@ -34,18 +34,18 @@ pub fn ready(workspace: &Workspace) -> anyhow::Result<PathBuf> {
 
 /// A step of npm's, in a folder of the page.
 pub fn npm(folder: &Path, step: &[&str]) -> anyhow::Result<()> {
-    let finished = process::within(Command::new("npm").args(step).current_dir(folder), LIMIT)?;
+    let finished = process::run_within(Command::new("npm").args(step).current_dir(folder), LIMIT)?;
     if !finished.status.success() {
-        bail!("{PAGE}: `npm {}` failed\n{}", step.join(" "), finished.told().trim_end());
+        bail!("{PAGE_FOLDER}: `npm {}` failed\n{}", step.join(" "), finished.combined_output().trim_end());
     }
     Ok(())
 }
 
 /// The page's sources beside the tree, without what is built; the packages of an earlier time stay.
-fn lay_out(own: &Path, beside: &Path) -> anyhow::Result<()> {
+fn copy_sources(own: &Path, beside: &Path) -> anyhow::Result<()> {
     for entry in std::fs::read_dir(beside).into_iter().flatten() {
         let entry = entry?;
-        if entry.file_name() == KEPT {
+        if entry.file_name() == PACKAGES_FOLDER {
             continue;
         }
         let path = entry.path();
@@ -66,7 +66,7 @@ pub fn files(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
         let entries = match std::fs::read_dir(folder.join(&inner)) {
             Ok(entries) => entries,
             Err(error) => {
-                is_missing(error)?;
+                ignore_missing(error)?;
                 continue;
             }
         };
@@ -74,7 +74,7 @@ pub fn files(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
             let entry = entry?;
             let name = inner.join(entry.file_name());
             if entry.path().is_dir() {
-                if entry.file_name() != KEPT && name != Path::new(BUILT) {
+                if entry.file_name() != PACKAGES_FOLDER && name != Path::new(BUILT) {
                     folders.push(name);
                 }
             } else {
@@ -86,7 +86,7 @@ pub fn files(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
 }
 
 /// Nothing there is nothing to read or to remove.
-pub fn is_missing(error: std::io::Error) -> std::io::Result<()> {
+pub fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 

@@ -16,15 +16,15 @@ use crate::report;
 const POLL: Duration = Duration::from_millis(20);
 
 /// What a process printed, and how it ended.
-pub struct Finished {
+pub struct FinishedProcess {
     pub status: ExitStatus,
     pub stdout: String,
     pub stderr: String,
 }
 
-impl Finished {
+impl FinishedProcess {
     /// Both streams, standard output first, for showing why something failed.
-    pub fn told(&self) -> String {
+    pub fn combined_output(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
@@ -33,7 +33,7 @@ impl Finished {
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = status(command)?;
     if !status.success() {
-        bail!("`{}` ended with {status}", words(command));
+        bail!("`{}` ended with {status}", command_line(command));
     }
     Ok(())
 }
@@ -44,9 +44,9 @@ pub fn status(command: &mut Command) -> anyhow::Result<ExitStatus> {
 }
 
 /// Runs to the end and keeps what it printed.
-pub fn capture(command: &mut Command) -> anyhow::Result<Finished> {
+pub fn capture(command: &mut Command) -> anyhow::Result<FinishedProcess> {
     let output = command.stdin(Stdio::null()).output().with_context(|| could_not_start(command))?;
-    Ok(Finished {
+    Ok(FinishedProcess {
         status: output.status,
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
@@ -57,47 +57,47 @@ pub fn capture(command: &mut Command) -> anyhow::Result<Finished> {
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let finished = capture(command)?;
     if !finished.status.success() {
-        bail!("`{}` ended with {}\n{}", words(command), finished.status, finished.stderr.trim_end());
+        bail!("`{}` ended with {}\n{}", command_line(command), finished.status, finished.stderr.trim_end());
     }
     Ok(finished.stdout)
 }
 
 /// Like [`capture`], but every line is also shown as it comes, on the stream it came on.
-pub fn echo(command: &mut Command) -> anyhow::Result<Finished> {
+pub fn echo(command: &mut Command) -> anyhow::Result<FinishedProcess> {
     let mut child = piped(command)?;
     let out = drain(child.stdout.take(), Some(report::line));
-    let err = drain(child.stderr.take(), Some(report::aside));
+    let err = drain(child.stderr.take(), Some(report::stderr_line));
     let status = child.wait().with_context(|| could_not_start(command))?;
-    Ok(Finished { status, stdout: joined(out), stderr: joined(err) })
+    Ok(FinishedProcess { status, stdout: join_reader(out), stderr: join_reader(err) })
 }
 
 /// Like [`capture`], but a process still running after `limit` is killed and reported as an error.
-pub fn within(command: &mut Command, limit: Duration) -> anyhow::Result<Finished> {
+pub fn run_within(command: &mut Command, limit: Duration) -> anyhow::Result<FinishedProcess> {
     let mut child = piped(command)?;
     let out = drain(child.stdout.take(), None);
     let err = drain(child.stderr.take(), None);
     let Some(status) = wait(&mut child, limit)? else {
         child.kill().ok();
         child.wait().ok();
-        bail!("`{}` was still running after {} s and was stopped", words(command), limit.as_secs());
+        bail!("`{}` was still running after {} s and was stopped", command_line(command), limit.as_secs());
     };
-    Ok(Finished { status, stdout: joined(out), stderr: joined(err) })
+    Ok(FinishedProcess { status, stdout: join_reader(out), stderr: join_reader(err) })
 }
 
 /// Whether a cargo subcommand such as `nextest` is installed.
-pub fn answers(command: &mut Command) -> bool {
+pub fn is_installed(command: &mut Command) -> bool {
     capture(command).is_ok_and(|finished| finished.status.success())
 }
 
 /// The command as a person would type it, for messages.
-pub fn words(command: &Command) -> String {
+pub fn command_line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
     std::iter::once(name).chain(command.get_args()).map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 fn could_not_start(command: &Command) -> String {
-    format!("`{}` could not be started", words(command))
+    format!("`{}` could not be started", command_line(command))
 }
 
 fn piped(command: &mut Command) -> anyhow::Result<Child> {
@@ -130,7 +130,7 @@ fn drain<R: Read + Send + 'static>(stream: Option<R>, show: Option<fn(String)>) 
     })
 }
 
-fn joined(reader: Option<JoinHandle<String>>) -> String {
+fn join_reader(reader: Option<JoinHandle<String>>) -> String {
     reader.and_then(|reader| reader.join().ok()).unwrap_or_default()
 }
 
@@ -174,13 +174,13 @@ mod tests {
 
     #[test]
     fn a_process_over_its_limit_is_stopped() {
-        let error = within(&mut shell("exec sleep 600"), Duration::from_millis(50)).err().unwrap().to_string();
+        let error = run_within(&mut shell("exec sleep 600"), Duration::from_millis(50)).err().unwrap().to_string();
         assert!(error.contains("still running"), "{error}");
     }
 
     #[test]
     fn a_process_under_its_limit_ends_as_it_would() {
-        let finished = within(&mut shell("echo done; exit 4"), Duration::from_secs(60)).unwrap();
+        let finished = run_within(&mut shell("echo done; exit 4"), Duration::from_secs(60)).unwrap();
         assert_eq!((finished.status.code(), finished.stdout.as_str()), (Some(4), "done\n"));
     }
 

@@ -13,11 +13,11 @@ pub fn line(text: impl Display) {
 }
 
 /// One line on standard error, for what passes through from a process that wrote it there.
-pub fn aside(text: impl Display) {
+pub fn stderr_line(text: impl Display) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// An error with its chain of causes, outermost first.
 pub fn error(error: &anyhow::Error) {
-    aside(format_args!("error: {error:#}"));
+    stderr_line(format_args!("error: {error:#}"));
 }

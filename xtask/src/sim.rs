@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
-use crate::build::{self, Selection};
+use crate::build::{self, BuildSelection};
 use crate::process;
 use crate::test::PROFILE;
 use crate::workspace::Workspace;
@@ -20,7 +20,7 @@ pub const BINARY: &str = "baton-sim";
 /// `cargo xtask sim --seeds 1000000`. What the build machine does: `cargo xtask sim --minutes 5`, then
 /// `cargo xtask sim --mutants`.
 #[derive(Args)]
-pub struct Options {
+pub struct SimOptions {
     /// How many seeds to search.
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
@@ -38,7 +38,7 @@ pub struct Options {
     rest: Vec<String>,
 }
 
-impl Options {
+impl SimOptions {
     /// The simulation's own arguments.
     fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
@@ -56,8 +56,8 @@ impl Options {
     }
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let package = Selection::Binary { package: "baton-sim", name: BINARY };
+pub fn run(options: &SimOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let package = BuildSelection::Binary { package: "baton-sim", name: BINARY };
     let built = build::build(workspace, PROFILE, &package)?;
     let Some(binary) = build::binary(&built, BINARY) else {
         anyhow::bail!("package `baton-sim` built no binary `{BINARY}`");
@@ -83,13 +83,13 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Line {
+    struct SimCommandLine {
         #[command(flatten)]
-        options: Options,
+        options: SimOptions,
     }
 
     fn arguments(line: &[&str]) -> Vec<String> {
-        Line::try_parse_from(std::iter::once(&"sim").chain(line)).unwrap().options.arguments()
+        SimCommandLine::try_parse_from(std::iter::once(&"sim").chain(line)).unwrap().options.arguments()
     }
 
     #[test]
@@ -101,6 +101,6 @@ mod tests {
 
     #[test]
     fn one_seed_goes_with_no_search() {
-        assert!(Line::try_parse_from(["sim", "--seed", "7", "--seeds", "9"]).is_err());
+        assert!(SimCommandLine::try_parse_from(["sim", "--seed", "7", "--seeds", "9"]).is_err());
     }
 }

@@ -6,61 +6,61 @@ use crate::report;
 
 /// The stages of one session, in order.
 #[derive(Default)]
-pub struct Stages {
-    ended: Vec<Stage>,
+pub struct StageClock {
+    finished: Vec<TimedStage>,
 }
 
-struct Stage {
+struct TimedStage {
     name: String,
     took: Duration,
-    outcome: Outcome,
+    outcome: StageOutcome,
 }
 
-enum Outcome {
+enum StageOutcome {
     Passed,
     Failed,
     LeftOut(String),
 }
 
-impl Stages {
+impl StageClock {
     /// Runs one stage. Its error is passed on after the clock was stopped, so a failure is in the table too.
     pub fn run<T>(&mut self, name: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
         report::line(format_args!("\n=== {name}"));
         let started = Instant::now();
         let result = work();
         let took = started.elapsed();
-        let outcome = if result.is_ok() { Outcome::Passed } else { Outcome::Failed };
+        let outcome = if result.is_ok() { StageOutcome::Passed } else { StageOutcome::Failed };
         let word = if result.is_ok() { "ended" } else { "FAILED" };
         report::line(format_args!("=== {name} {word} after {}", minutes(took)));
-        self.ended.push(Stage { name: name.to_owned(), took, outcome });
+        self.finished.push(TimedStage { name: name.to_owned(), took, outcome });
         result
     }
 
     /// Notes a stage that this tree has nothing for, or that was not asked for.
     pub fn leave_out(&mut self, name: &str, reason: &str) {
         report::line(format_args!("\n=== {name} left out: {reason}"));
-        self.ended.push(Stage {
+        self.finished.push(TimedStage {
             name: name.to_owned(),
             took: Duration::ZERO,
-            outcome: Outcome::LeftOut(reason.to_owned()),
+            outcome: StageOutcome::LeftOut(reason.to_owned()),
         });
     }
 
     /// One line per stage, and the sum.
     pub fn table(&self) -> String {
         let mut lines = vec!["minutes per stage".to_owned()];
-        for stage in &self.ended {
+        for stage in &self.finished {
             lines.push(match &stage.outcome {
-                Outcome::Passed => format!("  {:<12} {:>8}", stage.name, minutes(stage.took)),
-                Outcome::Failed => {
+                StageOutcome::Passed => format!("  {:<12} {:>8}", stage.name, minutes(stage.took)),
+                StageOutcome::Failed => {
                     format!("  {:<12} {:>8}  FAILED", stage.name, minutes(stage.took))
                 }
-                Outcome::LeftOut(reason) => {
+                StageOutcome::LeftOut(reason) => {
                     format!("  {:<12} {:>8}  {reason}", stage.name, "left out")
                 }
             });
         }
-        let sum = self.ended.iter().map(|stage| stage.took).sum();
+        let sum = self.finished.iter().map(|stage| stage.took).sum();
         lines.push(format!("  {:<12} {:>8}", "together", minutes(sum)));
         lines.join("\n")
     }
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_table_names_what_passed_failed_and_was_left_out() {
-        let mut stages = Stages::default();
+        let mut stages = StageClock::default();
         stages.run("build", || Ok(())).unwrap();
         stages.leave_out("sim", "no such binary");
         let failed: anyhow::Result<()> = stages.run("fuzz", || anyhow::bail!("found one"));

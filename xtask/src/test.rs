@@ -4,7 +4,7 @@ mod api;
 mod certificates;
 mod chroma;
 mod clients;
-mod closing;
+mod closing_lines;
 mod generated;
 mod mail;
 mod mcp;
@@ -12,7 +12,7 @@ mod openapi;
 mod page;
 mod postgres;
 mod radicale;
-mod serving;
+mod server_process;
 mod smoke;
 mod system;
 
@@ -22,17 +22,17 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
-use crate::build::{self, Executable, Selection};
+use crate::build::{self, BuildSelection, BuiltExecutable};
 use crate::faults;
 use crate::fuzz;
 use crate::process;
 use crate::report;
 use crate::sim;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 use crate::workspace::Workspace;
 
-use self::postgres::Postgres;
-use self::radicale::Radicale;
+use self::postgres::PostgresServer;
+use self::radicale::RadicaleServer;
 
 /// The optimised profile without debug information that tests, demo and bench smoke share.
 pub const PROFILE: &str = "ci";
@@ -50,7 +50,7 @@ const SIM_MINUTES: u32 = 5;
 /// Uses `cargo nextest` where it is installed, else `cargo test`. A part this tree does not have yet is named in the
 /// table as left out. Ends with the test runner's own closing lines; exits 0 when all passed, 1 when anything failed.
 #[derive(Args)]
-pub struct Options {
+pub struct TestOptions {
     /// Only unit tests and test files: no documentation, simulation, fuzz targets, demo or bench.
     #[arg(long)]
     quick: bool,
@@ -58,8 +58,8 @@ pub struct Options {
     filter: Option<String>,
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
-    let mut stages = Stages::default();
+pub fn run(options: &TestOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let mut stages = StageClock::default();
     let mut closing = Vec::new();
     let result = stages_of(options, workspace, &mut stages, &mut closing);
     report::line(format_args!("\n{}\n", stages.table()));
@@ -74,23 +74,23 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
 
 /// Runs the stages until one fails. The runner's closing lines come out beside, whatever happens after them.
 fn stages_of(
-    options: &Options,
+    options: &TestOptions,
     workspace: &Workspace,
-    stages: &mut Stages,
+    stages: &mut StageClock,
     closing: &mut Vec<String>,
 ) -> anyhow::Result<()> {
-    let built = stages.run("build", || build::build(workspace, PROFILE, &Selection::Everything))?;
-    let runner = Runner::find(workspace);
+    let built = stages.run("build", || build::build(workspace, PROFILE, &BuildSelection::Everything))?;
+    let runner = TestRunner::find(workspace);
     let radicale = servers(workspace, stages);
     let postgres = database(stages);
     let of_postgres = postgres.iter().flat_map(|server| server.variables().to_vec());
-    let variables = radicale.iter().map(Radicale::variable).chain(of_postgres).collect();
+    let variables = radicale.iter().map(RadicaleServer::variable).chain(of_postgres).collect();
     stages.run("tests", || runner.run(workspace, options.filter.as_deref(), variables, closing))?;
     drop((radicale, postgres));
     if options.quick || options.filter.is_some() {
         return Ok(());
     }
-    if matches!(runner, Runner::Nextest) {
+    if matches!(runner, TestRunner::Nextest) {
         stages.run("doc tests", || documentation(workspace))?;
     }
     match build::binary(&built, sim::BINARY) {
@@ -114,9 +114,9 @@ fn stages_of(
 }
 
 /// The server that tests of the calendar ask; they leave themselves out where there is none.
-fn servers(workspace: &Workspace, stages: &mut Stages) -> Option<Radicale> {
+fn servers(workspace: &Workspace, stages: &mut StageClock) -> Option<RadicaleServer> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.root().join("target"), PathBuf::from);
-    match Radicale::start(&target.join("test-servers")) {
+    match RadicaleServer::start(&target.join("test-servers")) {
         Ok(radicale) => Some(radicale),
         Err(missing) => {
             stages.leave_out("radicale", &format!("{missing:#}"));
@@ -126,8 +126,8 @@ fn servers(workspace: &Workspace, stages: &mut Stages) -> Option<Radicale> {
 }
 
 /// The server that tests of queries ask; they say so and pass by where there is none.
-fn database(stages: &mut Stages) -> Option<Postgres> {
-    match Postgres::start() {
+fn database(stages: &mut StageClock) -> Option<PostgresServer> {
+    match PostgresServer::start() {
         Ok(server) => Some(server),
         Err(missing) => {
             stages.leave_out("postgres", &format!("{missing:#}"));
@@ -136,8 +136,8 @@ fn database(stages: &mut Stages) -> Option<Postgres> {
     }
 }
 
-fn fuzz_targets(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
-    let targets: Vec<&Executable> = fuzz::among(built).collect();
+fn fuzz_targets(built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
+    let targets: Vec<&BuiltExecutable> = fuzz::among(built).collect();
     if targets.is_empty() {
         stages.leave_out("fuzz", "no test file named fuzz_* in this tree");
         return Ok(());
@@ -146,15 +146,15 @@ fn fuzz_targets(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()>
 }
 
 /// What runs the tests.
-enum Runner {
+enum TestRunner {
     Nextest,
     /// Plain `cargo test`, which runs documentation tests as well.
     Cargo,
 }
 
-impl Runner {
+impl TestRunner {
     fn find(workspace: &Workspace) -> Self {
-        if process::answers(&mut workspace.cargo(["nextest", "--version"])) {
+        if process::is_installed(&mut workspace.cargo(["nextest", "--version"])) {
             return Self::Nextest;
         }
         report::line(
@@ -179,11 +179,11 @@ impl Runner {
         command.args(filter).envs(variables);
         let finished = process::echo(&mut command)?;
         *closing = match self {
-            Self::Nextest => closing::of_nextest(&finished.stderr),
-            Self::Cargo => closing::of_cargo(&finished.stdout),
+            Self::Nextest => closing_lines::of_nextest(&finished.stderr),
+            Self::Cargo => closing_lines::of_cargo(&finished.stdout),
         };
         if !finished.status.success() {
-            bail!("`{}` ended with {}", process::words(&command), finished.status);
+            bail!("`{}` ended with {}", process::command_line(&command), finished.status);
         }
         Ok(())
     }
@@ -194,9 +194,9 @@ fn documentation(workspace: &Workspace) -> anyhow::Result<()> {
     let mut command = workspace.cargo(["test", "--quiet", "--doc", "--profile", PROFILE, "--workspace"]);
     let finished = process::capture(&mut command)?;
     if !finished.status.success() {
-        report::line(finished.told().trim_end());
-        bail!("`{}` ended with {}", process::words(&command), finished.status);
+        report::line(finished.combined_output().trim_end());
+        bail!("`{}` ended with {}", process::command_line(&command), finished.status);
     }
-    closing::of_cargo(&finished.stdout).iter().filter(|line| !line.contains(" 0 passed")).for_each(report::line);
+    closing_lines::of_cargo(&finished.stdout).iter().filter(|line| !line.contains(" 0 passed")).for_each(report::line);
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use crate::metadata::Metadata;
+use crate::metadata::CargoMetadata;
 use crate::process;
 
 /// The checkout xtask was started in.
@@ -13,9 +13,9 @@ pub struct Workspace {
     root: PathBuf,
 }
 
-/// How much of the dependency tree a [`Metadata`] document covers.
+/// How much of the dependency tree a [`CargoMetadata`] document covers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum MetadataScope {
     /// Every platform the lock file knows.
     AllPlatforms,
     /// This machine's platform: what is left when the other platforms' packages cannot be fetched.
@@ -47,16 +47,16 @@ impl Workspace {
     }
 
     /// Our own packages only; needs no network and no lock file.
-    pub fn members(&self) -> anyhow::Result<Metadata> {
+    pub fn members(&self) -> anyhow::Result<CargoMetadata> {
         read(&process::output(&mut self.cargo(["metadata", "--format-version", "1", "--no-deps"]))?)
     }
 
     /// Our packages and all they lean on. Fetches the sources of other platforms' packages; where that is impossible
     /// (no network), answers for this platform alone and says so.
-    pub fn packages(&self) -> anyhow::Result<(Metadata, Reach)> {
+    pub fn packages(&self) -> anyhow::Result<(CargoMetadata, MetadataScope)> {
         let whole = process::capture(&mut self.cargo(["metadata", "--format-version", "1", "--quiet"]))?;
         if whole.status.success() {
-            return Ok((read(&whole.stdout)?, Reach::AllPlatforms));
+            return Ok((read(&whole.stdout)?, MetadataScope::AllPlatforms));
         }
         let host = self.host()?;
         let here = process::output(&mut self.cargo([
@@ -67,7 +67,7 @@ impl Workspace {
             "--filter-platform",
             &host,
         ]))?;
-        Ok((read(&here)?, Reach::ThisPlatform))
+        Ok((read(&here)?, MetadataScope::ThisPlatform))
     }
 
     /// Files git tracks, and new ones it would track, as paths from the root with `/` between folders.
@@ -107,6 +107,6 @@ fn cargo() -> PathBuf {
     std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
-fn read(document: &str) -> anyhow::Result<Metadata> {
+fn read(document: &str) -> anyhow::Result<CargoMetadata> {
     serde_json::from_str(document).context("`cargo metadata` printed a document xtask cannot read")
 }

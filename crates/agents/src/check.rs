@@ -1,7 +1,7 @@
 //! Whether a definition can be an agent at all: what no run should have to find out.
 
-use baton_core::agent::{Agent, Kind};
-use baton_core::expr::Template;
+use baton_core::agent::{AgentDefinition, AgentKind};
+use baton_core::expr::JinjaTemplate;
 
 use crate::schema;
 
@@ -9,16 +9,17 @@ use crate::schema;
 ///
 /// # Errors
 /// A prompt that is no template, a schema that is none, an endpoint where nobody is asked, or none where somebody must.
-pub fn check(agent: &Agent) -> Result<(), String> {
+pub fn check(agent: &AgentDefinition) -> Result<(), String> {
     let name = &agent.name;
     let own = [("system_prompt", &agent.system_prompt), ("prompt", &agent.prompt)];
     let more = agent.prompts.iter().map(|(name, text)| (name.as_str(), text));
     for (prompt, text) in own.into_iter().chain(more) {
-        Template::parse(text).map_err(|error| format!("agent `{name}`: its `{prompt}` is no template: {error}"))?;
+        JinjaTemplate::parse(text)
+            .map_err(|error| format!("agent `{name}`: its `{prompt}` is no template: {error}"))?;
     }
     schema::of(agent).map_err(|fault| fault.message)?;
     match (agent.kind, &agent.endpoint) {
-        (Kind::Simple | Kind::Reasoning | Kind::Code, Some(_)) => {
+        (AgentKind::Simple | AgentKind::Reasoning | AgentKind::Code, Some(_)) => {
             let kind = agent.kind.word();
             Err(format!("agent `{name}`: an `endpoint` thinks for agents of type `custom`, and this is `{kind}`"))
         }
@@ -44,8 +45,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_named() {
-        let wrong = |change: &dyn Fn(&mut Agent)| {
-            let mut agent = Agent::new("greeter", Kind::Simple);
+        let wrong = |change: &dyn Fn(&mut AgentDefinition)| {
+            let mut agent = AgentDefinition::new("greeter", AgentKind::Simple);
             change(&mut agent);
             check(&agent).unwrap_err()
         };
@@ -53,7 +54,7 @@ mod tests {
         assert!(wrong(&|agent| drop(agent.prompts.insert("plan.en".into(), "{% if %}".into()))).contains("`plan.en`"));
         assert!(wrong(&|agent| agent.output_schema = Some(json!({"type": 7}))).contains("output_schema"));
         assert!(wrong(&|agent| agent.endpoint = Some("https://a.example".into())).contains("type `custom`"));
-        let ftp = wrong(&|agent| (agent.kind, agent.endpoint) = (Kind::Custom, Some("ftp://a.example".into())));
+        let ftp = wrong(&|agent| (agent.kind, agent.endpoint) = (AgentKind::Custom, Some("ftp://a.example".into())));
         assert!(ftp.contains("neither https nor http"), "{ftp}");
     }
 }

@@ -3,7 +3,7 @@
 use baton_core::expr::nearest;
 use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
-use baton_core::structured::{Unfit, extract};
+use baton_core::structured::{ReplySchemaError, extract};
 
 /// Characters of an unknown name that are repeated.
 const NAME_CHARS_MAX: usize = 80;
@@ -38,13 +38,13 @@ pub mod code {
 
 /// A reply that cannot be used as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Unusable {
+pub(crate) struct ReplyError {
     pub code: &'static str,
     /// A clause without a full stop, said to the model and to the operator alike.
     pub problem: String,
 }
 
-impl Unusable {
+impl ReplyError {
     pub fn new(code: &'static str, problem: impl Into<String>) -> Self {
         Self { code, problem: problem.into() }
     }
@@ -68,8 +68,8 @@ impl Unusable {
     }
 }
 
-impl From<Unfit> for Unusable {
-    fn from(Unfit { code, problem }: Unfit) -> Self {
+impl From<ReplySchemaError> for ReplyError {
+    fn from(ReplySchemaError { code, problem }: ReplySchemaError) -> Self {
         Self { code, problem }
     }
 }

@@ -1,17 +1,17 @@
 //! A workflow from a goal: what a model is asked for a draft, and told of what was found in it.
 //!
-//! Pure like all of this room: whoever holds a [`Generation`] asks the model, checks the draft and says what was found.
+//! Pure like all of this room: whoever holds a [`WorkflowGeneration`] asks the model, checks the draft and says what was found.
 
-use baton_core::agent::{Agent, SYSTEM, Task, spoken};
-use baton_core::expr::{Document, Template};
+use baton_core::agent::{AgentDefinition, AgentTask, SYSTEM_PROMPT, primary_language};
+use baton_core::expr::{JinjaTemplate, JsonContext};
 use baton_core::fault::Fault;
-use baton_core::model::{Reply, Request, ToolOffer};
+use baton_core::model::{ModelReply, ModelRequest, ToolOffer};
 use baton_core::structured::extract;
 use serde_json::{Value, json};
 
 use crate::fault::code;
-use crate::prompt::{self, Name};
-use crate::transcript::Transcript;
+use crate::prompt::{self, PromptName};
+use crate::transcript::PromptTranscript;
 
 /// Tools and agents that a model is shown; with the rest it cannot plan.
 const TOOLS_MAX: usize = 100;
@@ -21,7 +21,7 @@ const FINDINGS_MAX: usize = 20;
 
 /// What workflows may be made of.
 #[derive(Debug, Clone, Default)]
-pub struct Usable {
+pub struct PlannerCatalog {
     /// The likeliest first: of more than a hundred the last are not shown.
     pub tools: Vec<ToolOffer>,
     /// Names and descriptions.
@@ -30,33 +30,33 @@ pub struct Usable {
 
 /// A workflow being planned: the goal, and every draft with what was said of it.
 #[derive(Debug, Clone)]
-pub struct Generation {
-    task: Task,
-    transcript: Transcript,
+pub struct WorkflowGeneration {
+    task: AgentTask,
+    transcript: PromptTranscript,
 }
 
-impl Generation {
+impl WorkflowGeneration {
     /// # Errors
     /// A prompt of the planner's that cannot be written.
-    pub fn begin(planner: Agent, goal: &str, language: &str, usable: &Usable) -> Result<Self, Fault> {
+    pub fn begin(planner: AgentDefinition, goal: &str, language: &str, usable: &PlannerCatalog) -> Result<Self, Fault> {
         let system = system(&planner, goal, language)?;
         let (prompt, tools) = (goal.to_owned(), Vec::new());
         let language = language.to_owned();
-        let task = Task { agent: planner, system, prompt, tools, selects: false, language };
+        let task = AgentTask { agent: planner, system, prompt, tools, selects: false, language };
         let tools = &usable.tools[..usable.tools.len().min(TOOLS_MAX)];
         let agents = usable.agents.iter().take(AGENTS_MAX);
         let agents: Value = agents.map(|(name, about)| json!({"name": name, "description": about})).collect();
         let asked = prompt::render(
             &task,
-            Name::Generate,
+            PromptName::Generate,
             &json!({"goal": goal, "tools": prompt::tools(tools), "agents": agents}),
         )?;
-        let transcript = Transcript::open(task.system.clone(), &asked);
+        let transcript = PromptTranscript::open(task.system.clone(), &asked);
         Ok(Self { task, transcript })
     }
 
     /// What the model is asked next.
-    pub fn request(&self) -> Request {
+    pub fn request(&self) -> ModelRequest {
         self.transcript.clone().request(&self.task, Vec::new(), None)
     }
 
@@ -64,8 +64,8 @@ impl Generation {
     ///
     /// # Errors
     /// What is wrong with the reply.
-    pub fn draft(reply: &Reply) -> Result<Value, String> {
-        let found = extract::candidates(&reply.content);
+    pub fn draft(reply: &ModelReply) -> Result<Value, String> {
+        let found = extract::json_candidates(&reply.content);
         let is_workflow = |value: &Value| {
             [value, &value["workflow"]].iter().any(|body| ["steps", "nodes"].iter().any(|key| body[*key].is_array()))
         };
@@ -80,9 +80,9 @@ impl Generation {
     ///
     /// # Errors
     /// A prompt of the planner's that cannot be written.
-    pub fn repair(&mut self, reply: &Reply, findings: &[String]) -> Result<(), Fault> {
+    pub fn repair(&mut self, reply: &ModelReply, findings: &[String]) -> Result<(), Fault> {
         let told = &findings[..findings.len().min(FINDINGS_MAX)];
-        let asked = prompt::render(&self.task, Name::Repair, &json!({ "findings": told }))?;
+        let asked = prompt::render(&self.task, PromptName::Repair, &json!({ "findings": told }))?;
         self.transcript.assistant(&reply.content);
         self.transcript.user(asked);
         Ok(())
@@ -90,13 +90,13 @@ impl Generation {
 }
 
 /// The planner's system prompt in the language, every hole filled.
-fn system(planner: &Agent, goal: &str, language: &str) -> Result<String, Fault> {
-    let spoken = format!("{SYSTEM}.{}", spoken(language));
+fn system(planner: &AgentDefinition, goal: &str, language: &str) -> Result<String, Fault> {
+    let spoken = format!("{SYSTEM_PROMPT}.{}", primary_language(language));
     let source = planner.prompts.get(&spoken).unwrap_or(&planner.system_prompt);
     let names = json!({"goal": goal, "language": language});
-    let rendered = Template::parse(source)
+    let rendered = JinjaTemplate::parse(source)
         .map_err(|error| error.to_string())
-        .and_then(|template| template.render(&Document::timeless(&names)).map_err(|error| error.to_string()));
+        .and_then(|template| template.render(&JsonContext::timeless(&names)).map_err(|error| error.to_string()));
     rendered.map_err(|error| {
         let message = format!("agent `{}`: its system prompt cannot be written: {error}", planner.name);
         Fault::new(code::PROMPT_FAILED, message)

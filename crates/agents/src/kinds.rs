@@ -12,7 +12,7 @@ use baton_core::fault::Fault;
 use crate::fault::code as codes;
 
 /// The fault of having no iteration left.
-fn spent(agent: &str, max: u32) -> Fault {
+fn iterations_exceeded(agent: &str, max: u32) -> Fault {
     let message = format!(
         "Max iterations exceeded: agent `{agent}` has no answer after {max} replies; raise `max_iterations` or narrow \
          the task"

@@ -1,12 +1,12 @@
 //! The prompts this room completes an agent's own with: Jinja texts in English and Spanish, `prompts/NAME.LANG.md`.
 //!
-//! An agent may bring its own in place of each ([`Agent::prompts`](baton_core::agent::Agent::prompts)), which sees the
-//! same names. What a prompt of ours may name is said beside its [`Name`].
+//! An agent may bring its own in place of each ([`AgentDefinition::prompts`](baton_core::agent::AgentDefinition::prompts)), which sees the
+//! same names. What a prompt of ours may name is said beside its [`PromptName`].
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{Agent, Kind, SYSTEM, Task, spoken};
-use baton_core::expr::{Document, Template, nearest};
+use baton_core::agent::{AgentDefinition, AgentKind, AgentTask, SYSTEM_PROMPT, primary_language};
+use baton_core::expr::{JinjaTemplate, JsonContext, nearest};
 use baton_core::fault::Fault;
 use baton_core::model::ToolOffer;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::fault::code;
 
 /// Which prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Name {
+pub(crate) enum PromptName {
     /// How an answer by schema is asked for: `schema`, `tools` (whether it may call some first).
     Schema,
     /// The text protocol: `tools`.
@@ -42,7 +42,7 @@ pub(crate) enum Name {
 /// The languages ours are written in; the first is used where a customer's is none of them.
 const LANGUAGES: [&str; 2] = ["en", "es"];
 
-impl Name {
+impl PromptName {
     /// Every prompt there is.
     const ALL: [Self; 10] = [
         Self::Schema,
@@ -73,7 +73,7 @@ impl Name {
         }
     }
 
-    fn ours(self) -> [&'static str; LANGUAGES.len()] {
+    fn shipped_text(self) -> [&'static str; LANGUAGES.len()] {
         macro_rules! both {
             ($name:literal) => {
                 [include_str!(concat!("prompts/", $name, ".en.md")), include_str!(concat!("prompts/", $name, ".es.md"))]
@@ -98,11 +98,11 @@ impl Name {
 ///
 /// # Errors
 /// One that the agent brings and that is no template, or names what is not there.
-pub(crate) fn render(task: &Task, name: Name, values: &Value) -> Result<String, Fault> {
+pub(crate) fn render(task: &AgentTask, name: PromptName, values: &Value) -> Result<String, Fault> {
     let source = source(task, name);
-    let rendered = Template::parse(source)
+    let rendered = JinjaTemplate::parse(source)
         .map_err(|error| error.to_string())
-        .and_then(|template| template.render(&Document::timeless(values)).map_err(|error| error.to_string()));
+        .and_then(|template| template.render(&JsonContext::timeless(values)).map_err(|error| error.to_string()));
     rendered.map(|text| text.trim_end().to_owned()).map_err(|error| {
         let (agent, word) = (&task.agent.name, name.word());
         Fault::new(code::PROMPT_FAILED, format!("agent `{agent}`: its prompt `{word}` cannot be written: {error}"))
@@ -110,17 +110,17 @@ pub(crate) fn render(task: &Task, name: Name, values: &Value) -> Result<String, 
 }
 
 /// The agent's own text in the customer's language, else ours; else the same in the first of our languages.
-fn source(task: &Task, name: Name) -> &str {
-    let spoken = spoken(&task.language);
+fn source(task: &AgentTask, name: PromptName) -> &str {
+    let spoken = primary_language(&task.language);
     let own = |language: &str| task.agent.prompts.get(&format!("{}.{language}", name.word())).map(String::as_str);
-    let ours = |language: &str| Some(name.ours()[LANGUAGES.iter().position(|known| *known == language)?]);
+    let ours = |language: &str| Some(name.shipped_text()[LANGUAGES.iter().position(|known| *known == language)?]);
     let of = |language: &str| own(language).or_else(|| ours(language));
     of(&spoken).or_else(|| of(LANGUAGES[0])).unwrap_or_default()
 }
 
 /// A prompt that stands in for one of an agent's or of ours: a file `NAME.LANG.md`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Override {
+pub struct PromptOverride {
     /// An agent's name for its system prompt, the name of a prompt of ours for every agent's, `AGENT.PROMPT` for one's.
     pub name: String,
     /// A language such as `es`.
@@ -133,11 +133,11 @@ pub struct Override {
 ///
 /// # Errors
 /// A name that is neither an agent's nor a prompt's; what there is, is told.
-pub fn put(agents: &mut BTreeMap<String, Agent>, prompt: Override) -> Result<(), String> {
-    let Override { name, language, text } = prompt;
-    let is_ours = |word: &str| Name::ALL.iter().any(|name| name.word() == word);
+pub fn put(agents: &mut BTreeMap<String, AgentDefinition>, prompt: PromptOverride) -> Result<(), String> {
+    let PromptOverride { name, language, text } = prompt;
+    let is_ours = |word: &str| PromptName::ALL.iter().any(|name| name.word() == word);
     if let Some(agent) = agents.get_mut(&name) {
-        agent.prompts.insert(format!("{SYSTEM}.{language}"), text);
+        agent.prompts.insert(format!("{SYSTEM_PROMPT}.{language}"), text);
         return Ok(());
     }
     if is_ours(&name) {
@@ -154,7 +154,7 @@ pub fn put(agents: &mut BTreeMap<String, Agent>, prompt: Override) -> Result<(),
         agent.prompts.insert(format!("{word}.{language}"), text);
         return Ok(());
     }
-    let ours = Name::ALL.map(Name::word);
+    let ours = PromptName::ALL.map(PromptName::word);
     let known = agents.keys().map(String::as_str).chain(ours);
     let near = nearest(&name, known).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default();
     Err(format!(
@@ -181,10 +181,10 @@ pub(crate) fn join(prompt: &str, more: &str) -> String {
 }
 
 /// A system prompt, and behind it how the agent is to answer where it has a schema.
-pub(crate) fn with_schema(task: &Task, system: &str) -> Result<String, Fault> {
+pub(crate) fn with_schema(task: &AgentTask, system: &str) -> Result<String, Fault> {
     let Some(schema) = &task.agent.output_schema else { return Ok(system.to_owned()) };
-    let has_tools = task.agent.kind == Kind::Reasoning;
-    let words = render(task, Name::Schema, &json!({"schema": schema, "tools": has_tools}))?;
+    let has_tools = task.agent.kind == AgentKind::Reasoning;
+    let words = render(task, PromptName::Schema, &json!({"schema": schema, "tools": has_tools}))?;
     Ok(join(system, &words))
 }
 

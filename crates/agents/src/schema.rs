@@ -1,14 +1,14 @@
 //! An agent's output schema, made ready.
 
-use baton_core::agent::Agent;
+use baton_core::agent::AgentDefinition;
 use baton_core::fault::Fault;
-use baton_core::structured::Schema;
+use baton_core::structured::ReplySchema;
 
 use crate::fault::code;
 
 /// The agent's schema, where it has one.
-pub(crate) fn of(agent: &Agent) -> Result<Option<Schema>, Fault> {
-    let compiled = agent.output_schema.as_ref().map(Schema::compile).transpose();
+pub(crate) fn of(agent: &AgentDefinition) -> Result<Option<ReplySchema>, Fault> {
+    let compiled = agent.output_schema.as_ref().map(ReplySchema::compile).transpose();
     compiled.map_err(|problem| {
         let name = &agent.name;
         Fault::new(

@@ -2,39 +2,44 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::agent::{Seen, Step, Task};
+use baton_core::agent::{AgentObservation, AgentStep, AgentTask};
 use baton_core::fault::Fault;
-use baton_core::model::{Reply, ToolOffer};
+use baton_core::model::{ModelReply, ToolOffer};
 use baton_core::structured::extract;
 use serde_json::{Map, Value, json};
 
-use crate::fault::{Unusable, code};
+use crate::fault::{ReplyError, code};
 use crate::one_shot::OneShot;
-use crate::prompt::{self, Name};
-use crate::transcript::Wants;
+use crate::prompt::{self, PromptName};
+use crate::transcript::CorrectionKind;
 
 /// Calls one selection may ask for.
 const REQUESTS_MAX: usize = 32;
 
 /// The output is `{"tools": [name], "reasoning": text, "tool_requests": [{"tool_name", "parameters"}]}`.
-pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
+pub(crate) fn step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
     let system = match instructions(task) {
         Ok(words) => prompt::join(&task.system, &words),
-        Err(fault) => return Step::GiveUp(fault),
+        Err(fault) => return AgentStep::GiveUp(fault),
     };
-    OneShot { system, schema: Some(schema()), again: Wants::Json, read: &|reply: &Reply| read(reply, &task.tools) }
-        .step(task, seen)
+    OneShot {
+        system,
+        schema: Some(schema()),
+        correction: CorrectionKind::Json,
+        read: &|reply: &ModelReply| read(reply, &task.tools),
+    }
+    .step(task, seen)
 }
 
-fn instructions(task: &Task) -> Result<String, Fault> {
+fn instructions(task: &AgentTask) -> Result<String, Fault> {
     let values = json!({"tools": prompt::tools(&task.tools), "rules": rules(task)});
-    let choose = prompt::render(task, Name::Select, &values)?;
-    let by_schema = prompt::render(task, Name::Schema, &json!({"schema": schema(), "tools": false}))?;
+    let choose = prompt::render(task, PromptName::Select, &values)?;
+    let by_schema = prompt::render(task, PromptName::Schema, &json!({"schema": schema(), "tools": false}))?;
     Ok(prompt::join(&choose, &by_schema))
 }
 
 /// When which tool is used, in the tenant's words: `metadata.rules`, a list of texts, or texts by tool.
-fn rules(task: &Task) -> Vec<String> {
+fn rules(task: &AgentTask) -> Vec<String> {
     let texts = |value: &Value| -> Vec<String> {
         match value {
             Value::String(text) => vec![text.clone()],
@@ -72,20 +77,20 @@ fn schema() -> Value {
 
 /// Reads a selection in any of the shapes models write it: by schema, as bare names, under `tool_requests`, or as
 /// native tool calls.
-fn read(reply: &Reply, offered: &[ToolOffer]) -> Result<Value, Unusable> {
+fn read(reply: &ModelReply, offered: &[ToolOffer]) -> Result<Value, ReplyError> {
     if !reply.tool_calls.is_empty() {
         let asked = reply.tool_calls.iter().map(|call| (call.name.clone(), call.arguments.clone())).collect();
         return selection(asked, reply.content.trim(), offered);
     }
-    let found = extract::candidates(&reply.content);
+    let found = extract::json_candidates(&reply.content);
     let Some(object) = found.iter().filter_map(Value::as_object).find(|object| is_answer(object)) else {
         return Err(match found.is_empty() {
-            true => Unusable::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
-            false => Unusable::new(code::REPLY_INVALID, "the reply has no list `tools`"),
+            true => ReplyError::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
+            false => ReplyError::new(code::REPLY_INVALID, "the reply has no list `tools`"),
         });
     };
     let reasoning = object.get("reasoning").and_then(Value::as_str).unwrap_or_default();
-    selection(asked(object)?, reasoning, offered)
+    selection(requested_tools(object)?, reasoning, offered)
 }
 
 fn is_answer(object: &Map<String, Value>) -> bool {
@@ -93,42 +98,42 @@ fn is_answer(object: &Map<String, Value>) -> bool {
 }
 
 /// The tools an object asks for; `tool_requests` says more than `tools` where both are there.
-fn asked(object: &Map<String, Value>) -> Result<Vec<(String, Value)>, Unusable> {
+fn requested_tools(object: &Map<String, Value>) -> Result<Vec<(String, Value)>, ReplyError> {
     let list = ["tool_requests", "tools"].iter().filter_map(|key| object.get(*key)?.as_array());
     let list = list.max_by_key(|list| list.iter().filter(|item| item.is_object()).count());
     list.into_iter().flatten().map(one).collect()
 }
 
-fn one(item: &Value) -> Result<(String, Value), Unusable> {
+fn one(item: &Value) -> Result<(String, Value), ReplyError> {
     let field = |names: &[&str]| names.iter().find_map(|name| item.get(*name)).cloned();
     let name = match item {
         Value::String(name) => Some(name.clone()),
         item => ["tool_name", "name", "tool"].iter().find_map(|key| item.get(*key)?.as_str()).map(str::to_owned),
     };
     let Some(name) = name else {
-        return Err(Unusable::new(code::REPLY_INVALID, "each of `tools` needs a `tool_name`"));
+        return Err(ReplyError::new(code::REPLY_INVALID, "each of `tools` needs a `tool_name`"));
     };
     Ok((name, field(&["parameters", "arguments", "input"]).unwrap_or(Value::Null)))
 }
 
-fn selection(asked: Vec<(String, Value)>, reasoning: &str, offered: &[ToolOffer]) -> Result<Value, Unusable> {
+fn selection(asked: Vec<(String, Value)>, reasoning: &str, offered: &[ToolOffer]) -> Result<Value, ReplyError> {
     if asked.len() > REQUESTS_MAX {
         let problem = format!("the reply asks for {} tools; at most {REQUESTS_MAX} can be chosen", asked.len());
-        return Err(Unusable::new(code::REPLY_INVALID, problem));
+        return Err(ReplyError::new(code::REPLY_INVALID, problem));
     }
     let mut names = BTreeSet::new();
     let mut tools = Vec::new();
     let mut requests = Vec::new();
     for (name, parameters) in asked {
         if !offered.iter().any(|tool| tool.name == name) {
-            return Err(Unusable::unknown_tool(&name, offered));
+            return Err(ReplyError::unknown_tool(&name, offered));
         }
         let parameters = match parameters {
             Value::Null => json!({}),
             Value::Object(_) => parameters,
             _ => {
                 let problem = format!("the parameters of `{name}` are not an object");
-                return Err(Unusable::new(code::INVALID_ARGUMENTS, problem));
+                return Err(ReplyError::new(code::INVALID_ARGUMENTS, problem));
             }
         };
         requests.push(json!({"tool_name": name, "parameters": parameters}));

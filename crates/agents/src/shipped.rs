@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{ASK_CUSTOMER, Agent, HAND_OVER, ITERATIONS_DEFAULT, Kind, SYSTEM};
-use baton_core::model::Profile;
+use baton_core::agent::{ASK_CUSTOMER, AgentDefinition, AgentKind, HAND_OVER, ITERATIONS_DEFAULT, SYSTEM_PROMPT};
+use baton_core::model::ModelProfile;
 use serde_json::{Value, json};
 
 /// Who plans workflows for `baton generate`.
@@ -19,14 +19,14 @@ const MESSAGE: &str = "{{ message | default(customer_message | default(input | d
 const RETURN: &str = "{{ message | default(customer_message | default(input | default(''))) }}\n\
      Customer: {{ customer_id | default('unknown') }}. Order: {{ order_id | default('as the message says') }}.";
 
-struct Prompts {
+struct ShippedPrompt {
     en: &'static str,
     es: &'static str,
 }
 
 macro_rules! prompts {
     ($name:literal) => {
-        Prompts {
+        ShippedPrompt {
             en: include_str!(concat!("shipped/", $name, ".en.md")),
             es: include_str!(concat!("shipped/", $name, ".es.md")),
         }
@@ -34,7 +34,7 @@ macro_rules! prompts {
 }
 
 /// Every shipped agent, by name.
-pub fn shipped() -> BTreeMap<String, Agent> {
+pub fn shipped() -> BTreeMap<String, AgentDefinition> {
     let intent = || simple("Fast intent classification", &prompts!("intent")).answering(intent_schema());
     let reasoning = || reasoning("Solves a task in steps, with tools", &prompts!("reasoning"));
     let agents = [
@@ -46,7 +46,7 @@ pub fn shipped() -> BTreeMap<String, Agent> {
         ("code_agent", coding("Plans, executes with tools and Python, reflects", &prompts!("code"))),
         ("autonomous_return_agent", returns()),
         ("router", simple("Decides who answers a message", &prompts!("router")).answering(router_schema())),
-        (PLANNER, simple("Plans a workflow for a goal", &prompts!("planner")).of_profile(Profile::Powerful)),
+        (PLANNER, simple("Plans a workflow for a goal", &prompts!("planner")).of_profile(ModelProfile::Powerful)),
         ("tool_selector", simple("Chooses the tools a message needs, or none", &prompts!("selector"))),
         (
             "schedule",
@@ -56,14 +56,16 @@ pub fn shipped() -> BTreeMap<String, Agent> {
         ("support", desk("Solves problems, opens tickets", &prompts!("support")).with_tools(&["create_ticket"])),
         ("emergency", emergency()),
     ];
-    let named = |(name, Draft(agent)): (&str, Draft)| (name.to_owned(), Agent { name: name.to_owned(), ..agent });
+    let named = |(name, AgentDraft(agent)): (&str, AgentDraft)| {
+        (name.to_owned(), AgentDefinition { name: name.to_owned(), ..agent })
+    };
     agents.into_iter().map(named).collect()
 }
 
 /// An agent without its name.
-struct Draft(Agent);
+struct AgentDraft(AgentDefinition);
 
-impl Draft {
+impl AgentDraft {
     fn answering(mut self, schema: Value) -> Self {
         self.0.output_schema = Some(schema);
         self
@@ -84,51 +86,51 @@ impl Draft {
         self
     }
 
-    fn of_profile(mut self, profile: Profile) -> Self {
+    fn of_profile(mut self, profile: ModelProfile) -> Self {
         self.0.model_profile = Some(profile);
         self
     }
 }
 
-fn simple(description: &str, prompts: &Prompts) -> Draft {
-    draft(Kind::Simple, description, prompts, "structured_output").of_profile(Profile::Fast)
+fn simple(description: &str, prompts: &ShippedPrompt) -> AgentDraft {
+    draft(AgentKind::Simple, description, prompts, "structured_output").of_profile(ModelProfile::Fast)
 }
 
-fn reasoning(description: &str, prompts: &Prompts) -> Draft {
-    let Draft(agent) = draft(Kind::Reasoning, description, prompts, "tool_calling");
-    Draft(Agent { max_iterations: Some(ITERATIONS_DEFAULT), ..agent }).of_profile(Profile::Balanced)
+fn reasoning(description: &str, prompts: &ShippedPrompt) -> AgentDraft {
+    let AgentDraft(agent) = draft(AgentKind::Reasoning, description, prompts, "tool_calling");
+    AgentDraft(AgentDefinition { max_iterations: Some(ITERATIONS_DEFAULT), ..agent }).of_profile(ModelProfile::Balanced)
 }
 
 /// Plans, executes, reflects; `code` says that it may write Python on the way.
-fn coding(description: &str, prompts: &Prompts) -> Draft {
-    draft(Kind::Code, description, prompts, "code").of_profile(Profile::Powerful)
+fn coding(description: &str, prompts: &ShippedPrompt) -> AgentDraft {
+    draft(AgentKind::Code, description, prompts, "code").of_profile(ModelProfile::Powerful)
 }
 
 /// An agent that talks with customers.
-fn desk(description: &str, prompts: &Prompts) -> Draft {
+fn desk(description: &str, prompts: &ShippedPrompt) -> AgentDraft {
     reasoning(description, prompts).asking().handing_over()
 }
 
-fn returns() -> Draft {
-    let Draft(agent) = coding("Handles a return from the order to the confirmation", &prompts!("returns"));
-    Draft(Agent { prompt: RETURN.to_owned(), ..agent }).answering(returns_schema())
+fn returns() -> AgentDraft {
+    let AgentDraft(agent) = coding("Handles a return from the order to the confirmation", &prompts!("returns"));
+    AgentDraft(AgentDefinition { prompt: RETURN.to_owned(), ..agent }).answering(returns_schema())
 }
 
 /// One call and no tools: what it says must reach the customer at once, and the workflow fetches the person.
-fn emergency() -> Draft {
+fn emergency() -> AgentDraft {
     let draft = simple("Answers what cannot wait, and says whether a person is needed", &prompts!("emergency"));
-    draft.of_profile(Profile::Balanced).answering(emergency_schema())
+    draft.of_profile(ModelProfile::Balanced).answering(emergency_schema())
 }
 
-fn draft(kind: Kind, description: &str, prompts: &Prompts, capability: &str) -> Draft {
-    Draft(Agent {
+fn draft(kind: AgentKind, description: &str, prompts: &ShippedPrompt, capability: &str) -> AgentDraft {
+    AgentDraft(AgentDefinition {
         description: description.to_owned(),
         system_prompt: prompts.en.trim().to_owned(),
-        prompts: BTreeMap::from([(format!("{SYSTEM}.es"), prompts.es.trim().to_owned())]),
+        prompts: BTreeMap::from([(format!("{SYSTEM_PROMPT}.es"), prompts.es.trim().to_owned())]),
         prompt: MESSAGE.to_owned(),
         temperature: Some(0.0),
         capabilities: vec![capability.to_owned()],
-        ..Agent::new("", kind)
+        ..AgentDefinition::new("", kind)
     })
 }
 

@@ -1,25 +1,25 @@
 //! What the model is shown: the messages of one task, in order.
 
-use baton_core::agent::{Kind, Task};
+use baton_core::agent::{AgentKind, AgentTask};
 use baton_core::fault::Fault;
-use baton_core::model::{Message, Profile, Request, Thinking, ToolCall, ToolOffer};
+use baton_core::model::{ModelMessage, ModelProfile, ModelRequest, ModelToolCall, ThinkingBlock, ToolOffer};
 use serde_json::{Value, json};
 
-use crate::fault::Unusable;
-use crate::prompt::{self, Name};
+use crate::fault::ReplyError;
+use crate::prompt::{self, PromptName};
 
 /// The temperature of every kind: the same question should get the same answer.
 const TEMPERATURE_DEFAULT: f64 = 0.0;
 
 /// What a model is asked for in place of a reply that cannot be used.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Wants {
+pub(crate) enum CorrectionKind {
     Json,
     Shorter,
     Reply,
 }
 
-impl Wants {
+impl CorrectionKind {
     fn word(self) -> &'static str {
         match self {
             Self::Json => "json",
@@ -30,58 +30,69 @@ impl Wants {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Transcript {
-    messages: Vec<Message>,
+pub(crate) struct PromptTranscript {
+    messages: Vec<ModelMessage>,
 }
 
-impl Transcript {
+impl PromptTranscript {
     pub fn open(system: String, prompt: &str) -> Self {
-        let mut transcript = Self::under(system);
+        let mut transcript = Self::with_system(system);
         transcript.user(prompt);
         transcript
     }
 
     /// Only the system prompt, where there is one.
-    pub fn under(system: String) -> Self {
+    pub fn with_system(system: String) -> Self {
         let is_there = !system.trim().is_empty();
-        Self { messages: is_there.then_some(Message::system(system)).into_iter().collect() }
+        Self { messages: is_there.then_some(ModelMessage::system(system)).into_iter().collect() }
     }
 
     pub fn user(&mut self, content: impl Into<String>) {
-        self.messages.push(Message::user(content));
+        self.messages.push(ModelMessage::user(content));
     }
 
     /// What the model said, whatever it thought.
     pub fn assistant(&mut self, content: impl Into<String>) {
-        self.called(content, Vec::new(), None);
+        self.add_calls(content, Vec::new(), None);
     }
 
     /// What the model said and called; the answers follow.
-    pub fn called(&mut self, content: impl Into<String>, tool_calls: Vec<ToolCall>, thinking: Option<Thinking>) {
-        self.messages.push(Message::Assistant { content: content.into(), tool_calls, thinking, name: None });
+    pub fn add_calls(
+        &mut self,
+        content: impl Into<String>,
+        tool_calls: Vec<ModelToolCall>,
+        thinking: Option<ThinkingBlock>,
+    ) {
+        self.messages.push(ModelMessage::Assistant { content: content.into(), tool_calls, thinking, name: None });
     }
 
     pub fn tool(&mut self, tool_call_id: impl Into<String>, content: impl Into<String>) {
-        self.messages.push(Message::Tool { tool_call_id: tool_call_id.into(), content: content.into() });
+        self.messages.push(ModelMessage::Tool { tool_call_id: tool_call_id.into(), content: content.into() });
     }
 
     /// Shows the model its own reply and what is wrong with it.
-    pub fn correct(&mut self, task: &Task, reply: &str, unusable: &Unusable, wants: Wants) -> Result<(), Fault> {
+    pub fn correct(
+        &mut self,
+        task: &AgentTask,
+        reply: &str,
+        unusable: &ReplyError,
+        wants: CorrectionKind,
+    ) -> Result<(), Fault> {
         let values = json!({"problem": unusable.problem, "wants": wants.word()});
         self.assistant(reply);
-        self.user(prompt::render(task, Name::Correct, &values)?);
+        self.user(prompt::render(task, PromptName::Correct, &values)?);
         Ok(())
     }
 
     /// The request for the next reply, with the agent's own settings or its kind's.
-    pub fn request(self, task: &Task, tools: Vec<ToolOffer>, schema: Option<Value>) -> Request {
+    pub fn request(self, task: &AgentTask, tools: Vec<ToolOffer>, schema: Option<Value>) -> ModelRequest {
         let agent = &task.agent;
-        Request {
+        ModelRequest {
             agent: agent.name.clone(),
             profile: agent.model_profile.unwrap_or(match agent.kind {
-                Kind::Simple => Profile::Fast,
-                Kind::Reasoning | Kind::Custom => Profile::Balanced,
-                Kind::Code => Profile::Powerful,
+                AgentKind::Simple => ModelProfile::Fast,
+                AgentKind::Reasoning | AgentKind::Custom => ModelProfile::Balanced,
+                AgentKind::Code => ModelProfile::Powerful,
             }),
             model: agent.model.clone(),
             messages: self.messages,
@@ -89,7 +100,7 @@ impl Transcript {
             schema,
             temperature: agent.temperature.unwrap_or(TEMPERATURE_DEFAULT),
             max_tokens: agent.max_tokens,
-            ..Request::default()
+            ..ModelRequest::default()
         }
     }
 }

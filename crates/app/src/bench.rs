@@ -6,7 +6,7 @@
 //! is quoted.
 
 mod cold;
-mod limit;
+mod fixture;
 mod memory;
 mod parked;
 mod programs;
@@ -14,17 +14,17 @@ mod recorder;
 mod recover;
 mod scopes;
 mod steps;
-mod world;
+mod store_limit;
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::Bench;
-use crate::{Exit, Misuse, print};
+use crate::cli::BenchArgs;
+use crate::{CommandExit, UsageError, print};
 
-pub use cold::one as cold_one;
+pub use cold::first_run as cold_one;
 pub use parked::serve as parked_serve;
 pub use recover::begin as recover_begin;
 
@@ -37,7 +37,7 @@ const STACK_BYTES: usize = 8 << 20;
 
 /// How much is measured.
 #[derive(Clone, Copy)]
-pub struct Size {
+pub struct BenchSize {
     pub runs: usize,
     pub rounds: usize,
     pub items: usize,
@@ -55,7 +55,7 @@ pub struct Size {
     pub case_limit: Duration,
 }
 
-impl Size {
+impl BenchSize {
     const FULL: Self = Self {
         runs: 4_000,
         rounds: ROUNDS,
@@ -87,22 +87,24 @@ impl Size {
 }
 
 /// What measures one case.
-type Measure = fn(Size) -> anyhow::Result<Value>;
+type BenchMeasure = fn(BenchSize) -> anyhow::Result<Value>;
 
-pub fn run(args: &Bench) -> anyhow::Result<Exit> {
+pub fn run(args: &BenchArgs) -> anyhow::Result<CommandExit> {
     if let Some(unknown) = args.cases.iter().find(|case| !CASES.contains(&case.as_str())) {
-        return Err(Misuse::new(format!("no case `{unknown}`")).hint(format!("there are {}", CASES.join(", "))).into());
+        return Err(UsageError::new(format!("no case `{unknown}`"))
+            .hint(format!("there are {}", CASES.join(", ")))
+            .into());
     }
-    let size = if args.smoke { Size::SMOKE } else { Size::FULL };
-    let mut report = Report::begin(args.json);
+    let size = if args.smoke { BenchSize::SMOKE } else { BenchSize::FULL };
+    let mut report = BenchReport::start_document(args.json);
     let done = measure_all(args, size, &mut report);
-    report.end(done.as_ref().err());
-    done.map(|()| Exit::Completed)
+    report.finish_document(done.as_ref().err());
+    done.map(|()| CommandExit::Completed)
 }
 
-fn measure_all(args: &Bench, size: Size, report: &mut Report) -> anyhow::Result<()> {
+fn measure_all(args: &BenchArgs, size: BenchSize, report: &mut BenchReport) -> anyhow::Result<()> {
     let wanted = |case: &str| args.cases.is_empty() || args.cases.iter().any(|wanted| wanted == case);
-    let of_steps: [(&str, &str, Measure); 5] = [
+    let of_steps: [(&str, &str, BenchMeasure); 5] = [
         ("durable_steps", "durable steps, 1 at once", |size| steps::measure("durable_steps", 1, size)),
         ("durable_steps", "durable steps, 64 at once", |size| steps::measure("durable_steps", 64, size)),
         ("durable_steps", "durable steps, 1,024 at once", |size| steps::measure("durable_steps", 1_024, size)),
@@ -111,11 +113,11 @@ fn measure_all(args: &Bench, size: Size, report: &mut Report) -> anyhow::Result<
     ];
     for (case, what, measure) in of_steps {
         if wanted(case) {
-            report.case(watched(what, size, measure)?);
+            report.record_case(run_within_limit(what, size, measure)?);
         }
     }
     report.end_cases();
-    let others: [(&str, &str, &str, Measure); 5] = [
+    let others: [(&str, &str, &str, BenchMeasure); 5] = [
         ("cold_start", "cold_start_ms", "cold start", cold::measure),
         ("parked", "parked", "parked runs", parked::measure),
         ("recover", "recover", "recovery", recover::measure),
@@ -124,14 +126,14 @@ fn measure_all(args: &Bench, size: Size, report: &mut Report) -> anyhow::Result<
     ];
     for (case, name, what, measure) in others {
         if wanted(case) {
-            report.figure(name, watched(what, size, measure)?);
+            report.record_figure(name, run_within_limit(what, size, measure)?);
         }
     }
     Ok(())
 }
 
 /// Measures one case, for as long as a case may take. What it has begun then ends with this process.
-fn watched(what: &str, size: Size, measure: Measure) -> anyhow::Result<Value> {
+fn run_within_limit(what: &str, size: BenchSize, measure: BenchMeasure) -> anyhow::Result<Value> {
     print::note(format_args!("{what} …"));
     let began = Instant::now();
     let (sender, measured) = mpsc::sync_channel(1);
@@ -144,7 +146,7 @@ fn watched(what: &str, size: Size, measure: Measure) -> anyhow::Result<Value> {
     let measured = match measured.recv_timeout(limit) {
         Ok(measured) => measured,
         Err(RecvTimeoutError::Timeout) => {
-            world::sweep();
+            fixture::remove_scratch_folders();
             Err(anyhow::anyhow!("it was not done within {} s and is given up", limit.as_secs()))
         }
         Err(RecvTimeoutError::Disconnected) => Err(anyhow::anyhow!("it broke off, which is a defect of this program")),
@@ -155,28 +157,28 @@ fn watched(what: &str, size: Size, measure: Measure) -> anyhow::Result<Value> {
 }
 
 /// Tells on standard error how far a case has come.
-fn progress(text: impl std::fmt::Display) {
+fn print_progress(text: impl std::fmt::Display) {
     print::note(format_args!("  {text}"));
 }
 
 /// The document: `cases`, then a field a case. For programs each figure is printed, on a line of its own, as soon as its case
 /// is done; all lines together are the document.
-struct Report {
+struct BenchReport {
     is_json: bool,
     cases: Vec<Value>,
     fields: Map<String, Value>,
     are_cases_over: bool,
 }
 
-impl Report {
-    fn begin(is_json: bool) -> Self {
+impl BenchReport {
+    fn start_document(is_json: bool) -> Self {
         if is_json {
             print::line(r#"{"sync":"full","cases":["#);
         }
         Self { is_json, cases: Vec::new(), fields: Map::new(), are_cases_over: false }
     }
 
-    fn case(&mut self, value: Value) {
+    fn record_case(&mut self, value: Value) {
         if self.is_json {
             if !self.cases.is_empty() {
                 print::line(",");
@@ -193,7 +195,7 @@ impl Report {
         self.are_cases_over = true;
     }
 
-    fn figure(&mut self, name: &str, value: Value) {
+    fn record_figure(&mut self, name: &str, value: Value) {
         if self.is_json {
             print::line(format_args!(",{}:", json!(name)));
             print::json(&value);
@@ -202,10 +204,10 @@ impl Report {
     }
 
     /// Also a document that lacks cases is whole, and says why.
-    fn end(mut self, failed: Option<&anyhow::Error>) {
+    fn finish_document(mut self, failed: Option<&anyhow::Error>) {
         self.end_cases();
         if let Some(error) = failed {
-            self.figure("failed", json!(format!("{error:#}")));
+            self.record_figure("failed", json!(format!("{error:#}")));
         }
         if self.is_json {
             print::line("}");
@@ -232,6 +234,6 @@ pub fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.get(place).copied().unwrap_or(0.0)
 }
 
-pub fn rounded(value: f64) -> f64 {
+pub fn round_figure(value: f64) -> f64 {
     (value * 1_000.0).round() / 1_000.0
 }

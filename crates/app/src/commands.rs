@@ -3,6 +3,7 @@
 mod agents;
 mod approvals;
 mod audit;
+mod bench_process;
 mod budgets;
 mod completions;
 mod costs;
@@ -19,7 +20,6 @@ mod keys;
 mod knowledge;
 mod models;
 mod outbox;
-mod part;
 mod people;
 mod reference;
 mod run;
@@ -36,89 +36,89 @@ mod workflows;
 
 use std::time::Duration;
 
-use baton_tools::attend;
 use baton_tools::sandbox::child;
+use baton_tools::supervisor;
 
-use crate::cli::{Cli, Command, SandboxChild};
-use crate::wire::Stopped;
-use crate::{Exit, bench, limits, print};
+use crate::cli::{BatonCli, CliCommand, SandboxChildArgs};
+use crate::wiring::InterruptedError;
+use crate::{CommandExit, bench, file_size_limit, print};
 
-pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+pub fn run(cli: BatonCli) -> anyhow::Result<CommandExit> {
     // What runs agents' programs, and what attends servers, write nothing and hold nothing that they need not.
-    if !matches!(cli.command, Command::SandboxChild(_) | Command::Attend { .. }) {
-        limits::become_errors();
+    if !matches!(cli.command, CliCommand::SandboxChild(_) | CliCommand::Attend { .. }) {
+        file_size_limit::ignore_file_size_signal();
     }
     let project = cli.project;
     match cli.command {
-        Command::Demo(args) => demo::run(&args),
-        Command::Init(args) => init::run(&args),
-        Command::Run(args) => stoppable(wait(run::run(&project, args))),
-        Command::Runs(args) => stoppable(wait(runs::run(&project, args))),
-        Command::Schedules(args) => wait(schedules::run(&project, args)),
-        Command::Models(args) => wait(models::run(&project, args)),
-        Command::Serve(args) => wait(serve::run(&project, args)),
-        Command::Knowledge(args) => wait(knowledge::run(&project, args)),
-        Command::Generate(args) => wait(generate::run(&project, args)),
-        Command::Workflows(args) => wait(workflows::run(&project, args)),
-        Command::Export(args) => wait(workflows::export(&project, args)),
-        Command::Import(args) => wait(workflows::import(&project, args)),
-        Command::Tools(args) => wait(tools::run(&project, args)),
-        Command::Approvals(args) => stoppable(wait(approvals::run(&project, args))),
-        Command::Desk(args) => stoppable(wait(desk::run(&project, args))),
-        Command::People(args) => stoppable(wait(people::run(&project, args))),
-        Command::Outbox(args) => wait(outbox::run(&project, args)),
-        Command::Audit(args) => wait(audit::run(&project, args)),
-        Command::Customers(args) => stoppable(wait(customers::run(&project, args))),
-        Command::Agents(args) => wait(agents::run(&project, args)),
-        Command::Costs(args) => wait(costs::run(&project, &args)),
-        Command::Budgets(args) => wait(budgets::run(&project, &args)),
-        Command::Keys(args) => wait(keys::run(&project, args)),
-        Command::Tenants(args) => wait(tenants::run(&project, args)),
-        Command::Secrets(args) => wait(secrets::run(&project, args)),
-        Command::Verify(args) => wait(verify::run(&project, args)),
-        Command::Validate(args) => validate::run(&project, &args),
-        Command::Graph(args) => graph::run(&project, &args),
-        Command::Eval(args) => eval::run(&args),
-        Command::Test(args) => wait(test::run(&project, args)),
-        Command::Bench(args) => bench::run(&args),
-        Command::Doctor(args) => wait(doctor::run(&project, args)),
-        Command::Completions { shell } => completions::run(shell),
-        Command::Reference { page } => reference::run(page),
-        Command::Part { name, arguments } => part::run(&name, &arguments),
-        Command::SandboxChild(child) => Ok(sandbox_child(&child)),
+        CliCommand::Demo(args) => demo::run(&args),
+        CliCommand::Init(args) => init::run(&args),
+        CliCommand::Run(args) => handle_interrupt(block_on(run::run(&project, args))),
+        CliCommand::Runs(args) => handle_interrupt(block_on(runs::run(&project, args))),
+        CliCommand::Schedules(args) => block_on(schedules::run(&project, args)),
+        CliCommand::Models(args) => block_on(models::run(&project, args)),
+        CliCommand::Serve(args) => block_on(serve::run(&project, args)),
+        CliCommand::Knowledge(args) => block_on(knowledge::run(&project, args)),
+        CliCommand::Generate(args) => block_on(generate::run(&project, args)),
+        CliCommand::Workflows(args) => block_on(workflows::run(&project, args)),
+        CliCommand::Export(args) => block_on(workflows::export(&project, args)),
+        CliCommand::Import(args) => block_on(workflows::import(&project, args)),
+        CliCommand::Tools(args) => block_on(tools::run(&project, args)),
+        CliCommand::Approvals(args) => handle_interrupt(block_on(approvals::run(&project, args))),
+        CliCommand::Desk(args) => handle_interrupt(block_on(desk::run(&project, args))),
+        CliCommand::People(args) => handle_interrupt(block_on(people::run(&project, args))),
+        CliCommand::Outbox(args) => block_on(outbox::run(&project, args)),
+        CliCommand::Audit(args) => block_on(audit::run(&project, args)),
+        CliCommand::Customers(args) => handle_interrupt(block_on(customers::run(&project, args))),
+        CliCommand::Agents(args) => block_on(agents::run(&project, args)),
+        CliCommand::Costs(args) => block_on(costs::run(&project, &args)),
+        CliCommand::Budgets(args) => block_on(budgets::run(&project, &args)),
+        CliCommand::Keys(args) => block_on(keys::run(&project, args)),
+        CliCommand::Tenants(args) => block_on(tenants::run(&project, args)),
+        CliCommand::Secrets(args) => block_on(secrets::run(&project, args)),
+        CliCommand::Verify(args) => block_on(verify::run(&project, args)),
+        CliCommand::Validate(args) => validate::run(&project, &args),
+        CliCommand::Graph(args) => graph::run(&project, &args),
+        CliCommand::Eval(args) => eval::run(&args),
+        CliCommand::Test(args) => block_on(test::run(&project, args)),
+        CliCommand::Bench(args) => bench::run(&args),
+        CliCommand::Doctor(args) => block_on(doctor::run(&project, args)),
+        CliCommand::Completions { shell } => completions::run(shell),
+        CliCommand::Reference { page } => reference::run(page),
+        CliCommand::Part { name, arguments } => bench_process::run(&name, &arguments),
+        CliCommand::SandboxChild(child) => Ok(sandbox_child(&child)),
         // No runtime, and nothing of a project.
-        Command::Attend { command } => match command.split_first() {
-            Some((program, arguments)) => attend::main(program, arguments),
-            None => Ok(Exit::Usage),
+        CliCommand::Attend { command } => match command.split_first() {
+            Some((program, arguments)) => supervisor::supervise(program, arguments),
+            None => Ok(CommandExit::Usage),
         },
     }
 }
 
 /// Being stopped by hand is no error.
-fn stoppable(exit: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+fn handle_interrupt(exit: anyhow::Result<CommandExit>) -> anyhow::Result<CommandExit> {
     match exit {
-        Err(error) if error.is::<Stopped>() => {
+        Err(error) if error.is::<InterruptedError>() => {
             print::note(error);
-            Ok(Exit::Stopped)
+            Ok(CommandExit::Stopped)
         }
         exit => exit,
     }
 }
 
 /// One thread, no runtime: it holds nothing that a program might want.
-fn sandbox_child(child: &SandboxChild) -> Exit {
-    let SandboxChild { memory_bytes, cpu_seconds, unconfined } = *child;
-    let has_served = child::main(&child::Arguments { memory_bytes, cpu_seconds, unconfined });
-    if has_served { Exit::Completed } else { Exit::Failed }
+fn sandbox_child(child: &SandboxChildArgs) -> CommandExit {
+    let SandboxChildArgs { memory_bytes, cpu_seconds, unconfined } = *child;
+    let has_served = child::main(&child::ChildArguments { memory_bytes, cpu_seconds, unconfined });
+    if has_served { CommandExit::Completed } else { CommandExit::Failed }
 }
 
 /// What is still under way on other threads when the work is done may take this long to end; then it is left behind.
-const LEFT_WAIT: Duration = Duration::from_secs(1);
+const THREAD_EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs asynchronous work to its end.
-pub fn wait<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(work);
-    runtime.shutdown_timeout(LEFT_WAIT);
+    runtime.shutdown_timeout(THREAD_EXIT_WAIT);
     done
 }

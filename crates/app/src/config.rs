@@ -1,8 +1,8 @@
 //! `baton.toml`: settings of a project. Unknown keys are errors. Every key is also a variable: `BATON_` and its path in
 //! upper case, with two underscores between tables (`BATON_MODELS__BASE_URL`).
 
-pub mod unread;
-mod upkeep;
+mod maintenance;
+pub mod unused_variables;
 mod webhooks;
 
 use std::ffi::OsString;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use baton_core::definition::source::Span;
+use baton_core::definition::source::SourceSpan;
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::TimeZone;
@@ -18,18 +18,18 @@ use baton_core::tool::Caller;
 use serde::Deserialize;
 use toml::Value;
 
-use crate::Misuse;
-use crate::project::shown;
+use crate::UsageError;
+use crate::project::display_path;
 
-pub use upkeep::{Retention, Upkeep};
-pub use webhooks::Webhooks;
+pub use maintenance::{MaintenanceSettings, RetentionSettings};
+pub use webhooks::WebhookSettings;
 
 /// The settings file of a project folder.
 pub const FILE: &str = "baton.toml";
 const PREFIX: &str = "BATON_";
 /// Variables that are not settings.
 const NOT_SETTINGS: [&str; 5] =
-    ["BATON_LOG", "BATON_LOG_FORMAT", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::key::VARIABLE];
+    ["BATON_LOG", "BATON_LOG_FORMAT", "BATON_FUZZ_SECONDS", "BATON_FUZZ_SEED", crate::consumer_key::VARIABLE];
 /// Names other software uses for our settings.
 const ALIASES: [(&str, &[&str]); 8] = [
     ("OPENAI_API_KEY", &["models", "providers", "openai", "api_key"]),
@@ -44,34 +44,34 @@ const ALIASES: [(&str, &[&str]); 8] = [
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Settings {
+pub struct ProjectSettings {
     /// Whose work this is, where a command does not say.
     pub tenant: String,
     /// The database file, relative to the project folder.
     pub database: PathBuf,
-    pub models: baton_models::Config,
-    pub tools: baton_tools::Config,
-    pub sandbox: baton_tools::sandbox::Config,
-    pub memory: baton_memory::Config,
-    pub budgets: baton_models::budget::Config,
+    pub models: baton_models::ModelsConfig,
+    pub tools: baton_tools::ToolsConfig,
+    pub sandbox: baton_tools::sandbox::SandboxConfig,
+    pub memory: baton_memory::MemoryConfig,
+    pub budgets: baton_models::budget::BudgetConfig,
     pub engine: EngineSettings,
-    pub agents: baton_engine::roster::Settings,
+    pub agents: baton_engine::agent_registry::TierSettings,
     /// The key that secrets of the database are sealed under.
-    pub secrets: crate::vault::Config,
+    pub secrets: crate::vault::VaultConfig,
     /// Who is let in over HTTP, and how often.
-    pub serve: baton_server::Config,
+    pub serve: baton_server::ServeConfig,
     /// What `baton serve` does by itself.
-    pub upkeep: Upkeep,
+    pub upkeep: MaintenanceSettings,
     pub workflows: WorkflowSettings,
     /// What is told to others.
-    pub webhooks: Webhooks,
+    pub webhooks: WebhookSettings,
 }
 
 /// What becomes of workflows that change.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkflowSettings {
-    pub activate: Activate,
+    pub activate: ActivationPolicy,
     /// Whoever made a version over the API is not who activates it.
     pub four_eyes: bool,
 }
@@ -79,7 +79,7 @@ pub struct WorkflowSettings {
 /// When a version of a changed file takes the runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Activate {
+pub enum ActivationPolicy {
     #[default]
     AtOnce,
     /// Once somebody activates it.
@@ -95,28 +95,28 @@ pub struct EngineSettings {
     pub poll_ms: Option<u64>,
 }
 
-impl Default for Settings {
+impl Default for ProjectSettings {
     fn default() -> Self {
         Self {
             tenant: "default".to_owned(),
             database: PathBuf::from(".baton/baton.db"),
-            models: baton_models::Config::default(),
-            tools: baton_tools::Config::default(),
-            sandbox: baton_tools::sandbox::Config::default(),
-            memory: baton_memory::Config::default(),
-            budgets: baton_models::budget::Config::default(),
+            models: baton_models::ModelsConfig::default(),
+            tools: baton_tools::ToolsConfig::default(),
+            sandbox: baton_tools::sandbox::SandboxConfig::default(),
+            memory: baton_memory::MemoryConfig::default(),
+            budgets: baton_models::budget::BudgetConfig::default(),
             engine: EngineSettings::default(),
-            agents: baton_engine::roster::Settings::default(),
-            secrets: crate::vault::Config::default(),
-            serve: baton_server::Config::default(),
-            upkeep: Upkeep::default(),
+            agents: baton_engine::agent_registry::TierSettings::default(),
+            secrets: crate::vault::VaultConfig::default(),
+            serve: baton_server::ServeConfig::default(),
+            upkeep: MaintenanceSettings::default(),
             workflows: WorkflowSettings::default(),
-            webhooks: Webhooks::default(),
+            webhooks: WebhookSettings::default(),
         }
     }
 }
 
-impl Settings {
+impl ProjectSettings {
     /// In which zone a tenant's days are: its own, else everybody's, else UTC.
     pub fn zone(&self, tenant: &TenantId) -> TimeZone {
         let own = self.tools.tenants.get(tenant.as_str()).and_then(|rules| rules.zone.as_ref());
@@ -135,9 +135,9 @@ impl Settings {
 }
 
 impl EngineSettings {
-    pub fn options(&self) -> baton_engine::Options {
-        let own = baton_engine::Options::default();
-        baton_engine::Options {
+    pub fn options(&self) -> baton_engine::EngineOptions {
+        let own = baton_engine::EngineOptions::default();
+        baton_engine::EngineOptions {
             awake_max: self.awake_max.unwrap_or(own.awake_max).max(1),
             calls_in_flight_max: self.calls_in_flight_max.unwrap_or(own.calls_in_flight_max).max(1),
             poll: self.poll_ms.map_or(own.poll, Duration::from_millis),
@@ -147,19 +147,19 @@ impl EngineSettings {
 }
 
 /// Settings of the project in `folder`; the defaults where it has no file.
-pub fn load(folder: &Path) -> anyhow::Result<Settings> {
+pub fn load(folder: &Path) -> anyhow::Result<ProjectSettings> {
     let file = folder.join(FILE);
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", shown(&file))),
+        Err(error) => return Err(error).with_context(|| format!("{} cannot be read", display_path(&file))),
     };
-    let document = toml::from_str(&text).map_err(|error| misread(&file, &text, &error))?;
+    let document = toml::from_str(&text).map_err(|error| parse_error(&file, &text, &error))?;
     let mut settings = with_variables(document, &variables()).map_err(|of_variables| {
         // What is wrong with the file by itself has a place in it; what is not is a variable's.
-        toml::from_str::<Settings>(&text).err().map_or(of_variables, |error| misread(&file, &text, &error))
+        toml::from_str::<ProjectSettings>(&text).err().map_or(of_variables, |error| parse_error(&file, &text, &error))
     })?;
-    settings.models.keys_from(|name| std::env::var(name).ok());
+    settings.models.fill_keys_from_env(|name| std::env::var(name).ok());
     Ok(settings)
 }
 
@@ -170,20 +170,20 @@ fn variables() -> Vec<(String, String)> {
 }
 
 /// What is wrong with the file, with its place.
-fn misread(file: &Path, text: &str, error: &toml::de::Error) -> Misuse {
+fn parse_error(file: &Path, text: &str, error: &toml::de::Error) -> UsageError {
     let before = error.span().and_then(|span| text.get(..span.start));
-    let span = before.map_or_else(Span::default, |before| {
+    let span = before.map_or_else(SourceSpan::default, |before| {
         let line = before.rsplit('\n').next().unwrap_or_default();
         let place = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
         let len = error.span().map_or(1, |span| u32::try_from(span.len()).unwrap_or(1));
-        Span { line: place(before.matches('\n').count()), column: place(line.chars().count()), len }
+        SourceSpan { line: place(before.matches('\n').count()), column: place(line.chars().count()), len }
     });
-    suggest(Misuse::new(error.message()).at(span, &shown(file), text), error.message())
+    with_suggestion(UsageError::new(error.message()).at(span, &display_path(file), text), error.message())
 }
 
 /// The settings with the variables laid over them, or which variable is wrong.
-fn with_variables(document: toml::Table, variables: &[(String, String)]) -> Result<Settings, Misuse> {
-    let but = |left_out: Option<usize>| -> Result<Settings, toml::de::Error> {
+fn with_variables(document: toml::Table, variables: &[(String, String)]) -> Result<ProjectSettings, UsageError> {
+    let but = |left_out: Option<usize>| -> Result<ProjectSettings, toml::de::Error> {
         let mut document = document.clone();
         let rest = variables.iter().enumerate().filter(|(place, _)| Some(*place) != left_out);
         overlay(&mut document, rest.map(|(_, variable)| variable.clone()));
@@ -192,12 +192,12 @@ fn with_variables(document: toml::Table, variables: &[(String, String)]) -> Resu
     but(None).map_err(|error| {
         let culprit = (0..variables.len()).find(|place| but(Some(*place)).is_ok());
         let name = culprit.map_or("the BATON_ variables", |place| variables[place].0.as_str());
-        suggest(Misuse::new(format!("{name}: {}", error.message())), error.message())
+        with_suggestion(UsageError::new(format!("{name}: {}", error.message())), error.message())
     })
 }
 
 /// Adds the nearest of the names that a message lists.
-fn suggest(misuse: Misuse, message: &str) -> Misuse {
+fn with_suggestion(misuse: UsageError, message: &str) -> UsageError {
     let mut words = message.split('`').skip(1).step_by(2);
     let wrong = words.next().unwrap_or_default();
     match nearest(wrong, words) {
@@ -257,7 +257,7 @@ fn set(document: &mut toml::Table, path: &[String], value: Value) {
 mod tests {
     use super::*;
 
-    fn settings(file: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
+    fn settings(file: &str, variables: &[(&str, &str)]) -> Result<ProjectSettings, String> {
         let document = file.parse::<toml::Table>().map_err(|error| error.to_string())?;
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let variables: Vec<_> = variables.iter().map(owned).collect();
@@ -303,7 +303,11 @@ mod tests {
             settings("", &[("GOOGLE_CALENDAR_CREDENTIALS", "{\"type\": \"service_account\"}")]).expect("valid");
         let calendar = google.tools.calendar;
         assert!(calendar.google.is_some_and(|google| google.credentials.is_some()));
-        assert_eq!(calendar.provider, baton_tools::settings::Provider::Internal, "a secret chooses nothing");
+        assert_eq!(
+            calendar.provider,
+            baton_tools::settings::CalendarProviderKind::Internal,
+            "a secret chooses nothing"
+        );
         let twilio = settings("", &[("TWILIO_AUTH_TOKEN", "t")]).expect("valid").tools.message.twilio;
         assert!(twilio.expect("set").auth_token.is_some());
         let anthropic = settings("", &[("ANTHROPIC_API_KEY", "sk-ant-1")]).expect("valid").models;

@@ -1,48 +1,48 @@
 //! The binary: configuration, command line, wiring. The only room that knows all rooms.
 
 mod bench;
+mod call_failure;
 mod cli;
 mod commands;
 mod config;
-mod ending;
-mod key;
-mod limits;
+mod consumer_key;
+mod file_size_limit;
 mod metrics;
-mod misuse;
-mod one_call;
 mod print;
+mod progress;
 mod project;
+mod shutdown;
 mod sources;
-mod told;
 mod traces;
+mod usage_error;
 mod vault;
-mod wire;
+mod wiring;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-pub use misuse::Misuse;
+pub use usage_error::UsageError;
 
 /// Requests take and give back many small pieces of memory, on all processors.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let logs = print::telemetry(matches!(cli.command, cli::Command::Serve(_)));
+    let cli = cli::BatonCli::parse();
+    let logs = print::telemetry(matches!(cli.command, cli::CliCommand::Serve(_)));
     match logs.map_err(Into::into).and_then(|()| commands::run(cli)) {
         Ok(exit) => exit.into(),
         Err(error) => {
             print::error(&error);
-            Exit::of(&error).into()
+            CommandExit::of(&error).into()
         }
     }
 }
 
 /// How a command ended, for programs that call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum CommandExit {
     /// The run completed, the check passed, the question was answered.
     Completed = 0,
     Failed = 1,
@@ -56,11 +56,11 @@ pub enum Exit {
     Stopped = 130,
 }
 
-impl Exit {
+impl CommandExit {
     fn of(error: &anyhow::Error) -> Self {
-        if error.is::<Misuse>() {
+        if error.is::<UsageError>() {
             Self::Usage
-        } else if error.is::<ending::Unfinished>() {
+        } else if error.is::<shutdown::UncleanShutdown>() {
             Self::Unfinished
         } else {
             Self::Failed
@@ -68,8 +68,8 @@ impl Exit {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<CommandExit> for ExitCode {
+    fn from(exit: CommandExit) -> Self {
         Self::from(exit as u8)
     }
 }

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use baton_core::id::TenantId;
-use baton_models::budget::Purse;
-use baton_ports::index::{Collection, Index};
+use baton_models::budget::BudgetLedger;
+use baton_ports::index::{DocumentIndex, MemoryCollection};
 use futures::future::FutureExt;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 
 /// Bounds of durations, in seconds.
 const SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 /// How often samples are folded, so that a process nobody scrapes does not keep them all.
-const UPKEEP: Duration = Duration::from_secs(5);
+const FOLD_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked at how much there is: other processes add to the same database.
-const GLANCE: Duration = Duration::from_secs(15);
+const GAUGE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Counts from here on; the value writes what was counted. Needs a runtime to fold samples on.
 pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
@@ -23,7 +23,7 @@ pub fn install() -> anyhow::Result<Arc<dyn Fn() -> String + Send + Sync>> {
     let handle = builder?.install_recorder().context("metrics cannot be counted")?;
     let folding = handle.clone();
     tokio::spawn(async move {
-        let mut tick = tokio::time::interval(UPKEEP);
+        let mut tick = tokio::time::interval(FOLD_INTERVAL);
         loop {
             tick.tick().await;
             folding.run_upkeep();
@@ -46,15 +46,15 @@ fn typed(mut exposition: String) -> String {
 }
 
 /// Writes what was counted, and how the budgets stand at that moment.
-pub fn at_scrape(
+pub fn with_budget_gauges(
     counted: Arc<dyn Fn() -> String + Send + Sync>,
-    purse: Purse,
+    purse: BudgetLedger,
     tenant: TenantId,
-) -> baton_server::Metrics {
+) -> baton_server::MetricsRenderer {
     Arc::new(move || {
         let (counted, purse, tenant) = (counted.clone(), purse.clone(), tenant.clone());
         let written = async move {
-            if let Err(error) = purse.show(&tenant).await {
+            if let Err(error) = purse.update_gauges(&tenant).await {
                 tracing::warn!(%error, "how the budgets stand cannot be read");
             }
             counted()
@@ -65,19 +65,19 @@ pub fn at_scrape(
 
 /// Says from here on how many pieces can be found (`vector_store_size_total`), and what memory the process has
 /// (`memory_usage_bytes`), by the names that dashboards have for them.
-pub async fn watch(index: Arc<dyn Index>, tenant: TenantId) {
-    look(&*index, &tenant).await;
+pub async fn watch(index: Arc<dyn DocumentIndex>, tenant: TenantId) {
+    update_gauges(&*index, &tenant).await;
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(GLANCE).await;
-            look(&*index, &tenant).await;
+            tokio::time::sleep(GAUGE_INTERVAL).await;
+            update_gauges(&*index, &tenant).await;
         }
     });
 }
 
 /// What cannot be read keeps the value it had.
-async fn look(index: &dyn Index, tenant: &TenantId) {
-    for collection in Collection::ALL {
+async fn update_gauges(index: &dyn DocumentIndex, tenant: &TenantId) {
+    for collection in MemoryCollection::ALL {
         if let Ok(generations) = index.generations(tenant, collection).await {
             let live = generations.iter().find(|generation| generation.live);
             let pieces = live.map_or(0, |generation| generation.pieces);
@@ -85,22 +85,22 @@ async fn look(index: &dyn Index, tenant: &TenantId) {
             metrics::gauge!("vector_store_size_total", "type" => word(collection)).set(pieces as f64);
         }
     }
-    if let Some(bytes) = resident() {
+    if let Some(bytes) = resident_bytes() {
         metrics::gauge!("memory_usage_bytes", "component" => "process").set(bytes);
     }
 }
 
 /// What a collection is called in them.
-fn word(collection: Collection) -> &'static str {
+fn word(collection: MemoryCollection) -> &'static str {
     match collection {
-        Collection::Knowledge => "knowledge_base",
-        Collection::Conversations => "conversation",
-        Collection::Executions => "execution",
+        MemoryCollection::Knowledge => "knowledge_base",
+        MemoryCollection::Conversations => "conversation",
+        MemoryCollection::Executions => "execution",
     }
 }
 
 /// Bytes of memory that the process holds; nothing where the system does not tell.
-fn resident() -> Option<f64> {
+fn resident_bytes() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: f64 = line.split_whitespace().next()?.parse().ok()?;

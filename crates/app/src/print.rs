@@ -8,7 +8,7 @@ use baton_ports::health::StoreOutage;
 use serde_json::Value;
 use tracing_subscriber::EnvFilter;
 
-use crate::Misuse;
+use crate::UsageError;
 
 /// A line of a command's result. A reader who has gone (a closed pipe) ends the output, not the work.
 pub fn line(text: impl Display) {
@@ -37,7 +37,7 @@ pub fn error(error: &anyhow::Error) {
     let outage = error.downcast_ref::<StoreOutage>();
     let bracket = match outage {
         Some(outage) => format!("[{}]", outage.code()),
-        None => error.downcast_ref::<Misuse>().map(Misuse::bracket).unwrap_or_default(),
+        None => error.downcast_ref::<UsageError>().map(UsageError::code_suffix).unwrap_or_default(),
     };
     let hint = outage.map(|outage| format!("\n  hint: {}", outage.hint())).unwrap_or_default();
     let word = if is_colourful(&std::io::stderr()) { "\u{1b}[31merror\u{1b}[0m" } else { "error" };
@@ -45,17 +45,17 @@ pub fn error(error: &anyhow::Error) {
 }
 
 /// `1 model`, `2 models`.
-pub fn counted<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
-    counted_as(count, what, &format!("{what}s"))
+pub fn count_noun<N: Display + PartialEq + From<u8>>(count: N, what: &str) -> String {
+    count_words(count, what, &format!("{what}s"))
 }
 
 /// `1 reply`, `2 replies`.
-pub fn counted_as<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+pub fn count_words<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
     format!("{count} {}", if count == N::from(1) { one } else { many })
 }
 
 /// A time as people say it, in two parts at most.
-pub fn took(time: Duration) -> String {
+pub fn format_duration(time: Duration) -> String {
     let (seconds, ms) = (time.as_secs(), time.subsec_millis());
     match seconds {
         0 => format!("{ms} ms"),
@@ -80,16 +80,16 @@ pub fn paint(code: &str, text: &str) -> String {
 const FORMAT: &str = "BATON_LOG_FORMAT";
 /// What commands log unless `BATON_LOG` asks for more: errors, that a budget is nearly spent, and that a source of tools does
 /// not answer. What the MCP library says of that, we say in our own words.
-const LOGGED: &str = "error,rmcp=off,baton_store::sqlite::budget=warn,baton::project=warn";
+const COMMAND_LOG_FILTER: &str = "error,rmcp=off,baton_store::sqlite::budget=warn,baton::project=warn";
 /// A server has nobody who looks at each answer, so it also warns.
-const SERVER_LOGGED: &str = "warn,rmcp=off";
+const SERVER_LOG_FILTER: &str = "warn,rmcp=off";
 
 /// Logs go to standard error: lines for people, or with `BATON_LOG_FORMAT=json` an object a line for programs.
 ///
 /// # Errors
 /// A format that is neither `text` nor `json`.
-pub fn telemetry(serves: bool) -> Result<(), Misuse> {
-    let unless_told = if serves { SERVER_LOGGED } else { LOGGED };
+pub fn telemetry(serves: bool) -> Result<(), UsageError> {
+    let unless_told = if serves { SERVER_LOG_FILTER } else { COMMAND_LOG_FILTER };
     let filter = EnvFilter::try_from_env("BATON_LOG").unwrap_or_else(|_| EnvFilter::new(unless_told));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A log that cannot be written (its disk is full, nobody reads it) would be told of where it cannot be told either, and
@@ -99,7 +99,7 @@ pub fn telemetry(serves: bool) -> Result<(), Misuse> {
     let _ = match std::env::var(FORMAT).as_deref().unwrap_or("text") {
         "json" => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
         "text" | "" => lines.without_time().with_ansi(is_colourful(&std::io::stderr())).try_init(),
-        other => return Err(Misuse::new(format!("{FORMAT}: `{other}` is neither `text` nor `json`"))),
+        other => return Err(UsageError::new(format!("{FORMAT}: `{other}` is neither `text` nor `json`"))),
     };
     Ok(())
 }
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_time_is_said_in_two_parts_at_most() {
-        let said = |ms| took(Duration::from_millis(ms));
+        let said = |ms| format_duration(Duration::from_millis(ms));
         assert_eq!([0, 999, 1_000, 59_999].map(said), ["0 ms", "999 ms", "1.0 s", "59.9 s"]);
         assert_eq!([60_000, 3_599_000].map(said), ["1 min 0 s", "59 min 59 s"]);
         assert_eq!([3_600_000, 86_400_000, 90_000_000].map(said), ["1 h 0 min", "1 d 0 h", "1 d 1 h"]);

@@ -1,32 +1,32 @@
 //! A project folder: what a team keeps in git.
 
 mod documents;
-mod doubts;
 mod files;
-mod misfit;
 mod prompts;
 mod servers;
+mod shape_error;
 mod triggers;
+mod warnings;
 mod workflows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use baton_core::agent::Agent;
-use baton_core::definition::{self, Catalog, Checked, Code};
+use baton_core::agent::AgentDefinition;
+use baton_core::definition::{self, CheckedDefinition, DefinitionCatalog, DiagnosticCode};
 use baton_core::id::TenantId;
 use baton_models::CatalogueFile;
 use serde_json::Value;
 
-use crate::Misuse;
-use crate::config::{self, Settings};
+use crate::UsageError;
+use crate::config::{self, ProjectSettings};
 
-pub use doubts::{Doubt, secrets_of};
-pub use files::{given, read, read_value, shown, value_of, yaml_files};
-pub use servers::Server;
-pub use triggers::Triggers;
-pub use workflows::{Ready, Sorted, Source};
+pub use files::{display_path, parse_value, read, read_argument, read_value, yaml_files};
+pub use servers::ProjectServer;
+pub use triggers::ProjectTriggers;
+pub use warnings::{ProjectWarning, secrets_of};
+pub use workflows::{ProjectWorkflows, ReadyWorkflow, WorkflowFile};
 
 /// The catalogue file of a project folder.
 pub const CATALOGUE: &str = "models.yaml";
@@ -35,33 +35,33 @@ pub const IMPORTED: &str = "models.imported.yaml";
 
 pub struct Project {
     pub root: PathBuf,
-    pub settings: Settings,
-    pub agents: BTreeMap<String, Agent>,
+    pub settings: ProjectSettings,
+    pub agents: BTreeMap<String, AgentDefinition>,
     /// Those of them that the project's own files define.
     pub own_agents: BTreeSet<String>,
-    pub tools: Vec<baton_tools::Definition>,
+    pub tools: Vec<baton_tools::ToolDefinition>,
     /// The MCP servers, and whether they said what tools they have.
-    pub servers: Vec<Server>,
+    pub servers: Vec<ProjectServer>,
     /// The OpenAPI documents of tools' files, and whether their addresses answered.
-    pub documents: Vec<Document>,
+    pub documents: Vec<ProjectDocument>,
     /// By file: what of the OpenAPI documents and the MCP servers no tool can use.
-    pub unsupported: Vec<(String, baton_tools::Unsupported)>,
+    pub unsupported: Vec<(String, baton_tools::ImportDiagnostic)>,
     /// What tools' files name that their documents and servers do not have.
-    pub tool_doubts: Vec<Doubt>,
+    pub tool_warnings: Vec<ProjectWarning>,
     /// Secrets that tools' files name, with the file.
     pub secrets_named: Vec<(String, String)>,
     pub replies: Vec<baton_models::ScriptFile>,
-    pub workflows: Vec<Source>,
+    pub workflows: Vec<WorkflowFile>,
 }
 
 impl Project {
     /// Reads everything but the workflows' meaning. Without a `baton.toml` the defaults hold.
     pub fn open(root: &Path) -> anyhow::Result<Self> {
-        Self::open_asking(root, None)
+        Self::open_refreshing(root, None)
     }
 
     /// The same, where one source of tools is asked for them now, however fresh what is kept of it is.
-    pub fn open_asking(root: &Path, wanted: Option<&str>) -> anyhow::Result<Self> {
+    pub fn open_refreshing(root: &Path, wanted: Option<&str>) -> anyhow::Result<Self> {
         let (project, mut faults) = Self::open_with(root, wanted)?;
         if faults.is_empty() { Ok(project) } else { Err(faults.swap_remove(0).error) }
     }
@@ -69,30 +69,31 @@ impl Project {
     /// As much of it as can be read, and everything that is wrong with the rest.
     ///
     /// # Errors
-    /// [`Misuse`] where there is no such folder.
-    pub fn open_all(root: &Path) -> anyhow::Result<(Self, Vec<Fault>)> {
+    /// [`UsageError`] where there is no such folder.
+    pub fn open_partial(root: &Path) -> anyhow::Result<(Self, Vec<ProjectError>)> {
         Self::open_with(root, None)
     }
 
-    fn open_with(root: &Path, wanted: Option<&str>) -> anyhow::Result<(Self, Vec<Fault>)> {
+    fn open_with(root: &Path, wanted: Option<&str>) -> anyhow::Result<(Self, Vec<ProjectError>)> {
         if !root.is_dir() {
-            let message = format!("{} is no folder", shown(root));
-            return Err(Misuse::new(message).hint("`-C FOLDER` names the project's folder").into());
+            let message = format!("{} is no folder", display_path(root));
+            return Err(UsageError::new(message).hint("`-C FOLDER` names the project's folder").into());
         }
-        let mut faults = Faults::default();
-        let mut settings = faults.noted(Part::Settings, config::load(root)).unwrap_or_default();
-        settings.models.file = faults.noted(Part::Settings, catalogue(root)).unwrap_or_default();
+        let mut faults = ProjectErrors::default();
+        let mut settings = faults.record_error(ProjectPart::Settings, config::load(root)).unwrap_or_default();
+        settings.models.file = faults.record_error(ProjectPart::Settings, catalogue(root)).unwrap_or_default();
         let (mut agents, own_agents) = agents(root, &mut faults);
-        let put = prompts::put(&mut agents, &mut settings.memory.prompts, &root.join("prompts"));
-        faults.noted(Part::Agents, put);
-        let of_tools = OfTools::read(root, &settings, wanted, &mut faults);
+        let put = prompts::apply_prompts(&mut agents, &mut settings.memory.prompts, &root.join("prompts"));
+        faults.record_error(ProjectPart::Agents, put);
+        let of_tools = ProjectTools::read(root, &settings, wanted, &mut faults);
         templates(root, &mut settings, &mut faults);
-        let replies =
-            |file: PathBuf| anyhow::Ok(baton_models::ScriptFile { name: shown(&file), document: read_value(&file)? });
-        let replies = faults.each(Part::Other, yaml_files(&root.join("replies")), replies);
-        let workflows = |file: PathBuf| anyhow::Ok(Source { text: read(&file)?, file });
-        let workflows = faults.each(Part::Other, yaml_files(&root.join("workflows")), workflows);
-        let OfTools { tools, servers, documents, unsupported, doubts, secrets_named } = of_tools;
+        let replies = |file: PathBuf| {
+            anyhow::Ok(baton_models::ScriptFile { name: display_path(&file), document: read_value(&file)? })
+        };
+        let replies = faults.read_each(ProjectPart::Other, yaml_files(&root.join("replies")), replies);
+        let workflows = |file: PathBuf| anyhow::Ok(WorkflowFile { text: read(&file)?, file });
+        let workflows = faults.read_each(ProjectPart::Other, yaml_files(&root.join("workflows")), workflows);
+        let ProjectTools { tools, servers, documents, unsupported, warnings: doubts, secrets_named } = of_tools;
         let project = Self {
             agents,
             own_agents,
@@ -100,7 +101,7 @@ impl Project {
             servers,
             documents,
             unsupported,
-            tool_doubts: doubts,
+            tool_warnings: doubts,
             secrets_named,
             replies,
             workflows,
@@ -111,39 +112,40 @@ impl Project {
     }
 
     /// Checks every workflow, those that others run first. Each file with what was found in it.
-    pub fn check(&self, catalog: &mut Catalog) -> Vec<(&Source, Checked)> {
+    pub fn check(&self, catalog: &mut DefinitionCatalog) -> Vec<(&WorkflowFile, CheckedDefinition)> {
         let texts = self.workflows.iter().map(|source| source.text.as_slice());
         let mut checked: Vec<_> = self.workflows.iter().zip(definition::check_all(texts, catalog)).collect();
         let mut first: BTreeMap<String, &Path> = BTreeMap::new();
         for (source, checked) in &mut checked {
             let other = *first.entry(source.name()).or_insert(&source.file);
-            let twice = checked.diagnostics.iter_mut().filter(|found| found.code == Code::DuplicateName);
+            let twice = checked.diagnostics.iter_mut().filter(|found| found.code == DiagnosticCode::DuplicateName);
             for found in twice.filter(|found| other != source.file && found.hint.is_none()) {
-                found.hint = Some(format!("see {}", shown(other)));
+                found.hint = Some(format!("see {}", display_path(other)));
             }
         }
         checked
     }
 
     /// Which workflows may run, and what is wrong with the others.
-    pub fn sorted(&self, catalog: &mut Catalog) -> anyhow::Result<Sorted> {
-        Sorted::of(self, catalog)
+    pub fn check_workflows(&self, catalog: &mut DefinitionCatalog) -> anyhow::Result<ProjectWorkflows> {
+        ProjectWorkflows::of(self, catalog)
     }
 
     /// Whether there is anything here that a project has.
-    pub fn is_there(&self) -> bool {
+    pub fn exists(&self) -> bool {
         !self.workflows.is_empty() || self.root.join(config::FILE).is_file()
     }
 
     /// What is said to somebody who asks a folder for what only a project has.
-    pub fn not_there(&self) -> Misuse {
-        let message = format!("{} is no project: it has neither {} nor workflows/", shown(&self.root), config::FILE);
-        Misuse::new(message).hint("`baton init FOLDER` makes one; `-C FOLDER` names one")
+    pub fn not_a_project(&self) -> UsageError {
+        let message =
+            format!("{} is no project: it has neither {} nor workflows/", display_path(&self.root), config::FILE);
+        UsageError::new(message).hint("`baton init FOLDER` makes one; `-C FOLDER` names one")
     }
 
     /// Whose work this is.
     pub fn tenant(&self) -> anyhow::Result<TenantId> {
-        TenantId::parse(&self.settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")).into())
+        TenantId::parse(&self.settings.tenant).map_err(|error| UsageError::new(format!("tenant: {error}")).into())
     }
 
     /// The file of the database.
@@ -154,27 +156,27 @@ impl Project {
     /// Whether there is a database, or was one: opening it then says that it is gone, and nothing is taken for empty.
     pub fn has_database(&self) -> bool {
         let file = self.database();
-        file.exists() || baton_store::sqlite::has_been(&file)
+        file.exists() || baton_store::sqlite::was_created(&file)
     }
 
     /// How this project is named on a command line: `baton`, or `baton -C FOLDER`.
     pub fn command(&self) -> String {
         match self.root.to_str() {
             Some(".") => "baton".to_owned(),
-            _ => format!("baton -C {}", in_shell(&self.root.to_string_lossy())),
+            _ => format!("baton -C {}", shell_quote(&self.root.to_string_lossy())),
         }
     }
 }
 
 /// What is wrong with a part of a project that cannot be read.
-pub struct Fault {
-    pub part: Part,
+pub struct ProjectError {
+    pub part: ProjectPart,
     pub error: anyhow::Error,
 }
 
 /// Of what it is a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum ProjectPart {
     Settings,
     Agents,
     Tools,
@@ -183,38 +185,38 @@ pub enum Part {
 
 /// What is wrong so far, in the order in which it is read.
 #[derive(Default)]
-struct Faults(Vec<Fault>);
+struct ProjectErrors(Vec<ProjectError>);
 
-impl Faults {
-    fn noted<T>(&mut self, part: Part, read: anyhow::Result<T>) -> Option<T> {
-        read.map_err(|error| self.0.push(Fault { part, error })).ok()
+impl ProjectErrors {
+    fn record_error<T>(&mut self, part: ProjectPart, read: anyhow::Result<T>) -> Option<T> {
+        read.map_err(|error| self.0.push(ProjectError { part, error })).ok()
     }
 
     /// Each of these files that can be read.
-    fn each<T>(
+    fn read_each<T>(
         &mut self,
-        part: Part,
+        part: ProjectPart,
         files: anyhow::Result<Vec<PathBuf>>,
         read: impl Fn(PathBuf) -> anyhow::Result<T>,
     ) -> Vec<T> {
-        let files = self.noted(part, files).unwrap_or_default();
-        files.into_iter().filter_map(|file| self.noted(part, read(file))).collect()
+        let files = self.record_error(part, files).unwrap_or_default();
+        files.into_iter().filter_map(|file| self.record_error(part, read(file))).collect()
     }
 }
 
 /// What the files in `tools/` come to.
 #[derive(Default)]
-struct OfTools {
-    tools: Vec<baton_tools::Definition>,
-    servers: Vec<Server>,
-    documents: Vec<Document>,
-    unsupported: Vec<(String, baton_tools::Unsupported)>,
-    doubts: Vec<Doubt>,
+struct ProjectTools {
+    tools: Vec<baton_tools::ToolDefinition>,
+    servers: Vec<ProjectServer>,
+    documents: Vec<ProjectDocument>,
+    unsupported: Vec<(String, baton_tools::ImportDiagnostic)>,
+    warnings: Vec<ProjectWarning>,
     secrets_named: Vec<(String, String)>,
 }
 
 /// An OpenAPI document that a tools' file names, and what came of it.
-pub struct Document {
+pub struct ProjectDocument {
     pub name: String,
     /// The file that defines its tools.
     pub file: String,
@@ -222,53 +224,56 @@ pub struct Document {
     pub address: Option<String>,
     pub asked_at: Option<SystemTime>,
     /// Why it did not answer when it was asked last.
-    pub silent: Option<String>,
+    pub last_error: Option<String>,
     pub tools: Vec<String>,
-    pub unsupported: Vec<baton_tools::Unsupported>,
+    pub unsupported: Vec<baton_tools::ImportDiagnostic>,
     /// By the name it would have: why an operation is no tool.
     pub left_out: BTreeMap<String, String>,
 }
 
-impl OfTools {
-    fn read(root: &Path, settings: &Settings, wanted: Option<&str>, faults: &mut Faults) -> Self {
+impl ProjectTools {
+    fn read(root: &Path, settings: &ProjectSettings, wanted: Option<&str>, faults: &mut ProjectErrors) -> Self {
         let (mut all, mut sources) = (Self::default(), Vec::new());
-        for file in faults.noted(Part::Tools, yaml_files(&root.join("tools"))).unwrap_or_default() {
-            let found = all.take(root, &file, settings, wanted, faults);
-            let found = faults.noted(Part::Tools, found).unwrap_or_default();
-            sources.extend(found.into_iter().map(|source| (shown(&file), source)));
+        for file in faults.record_error(ProjectPart::Tools, yaml_files(&root.join("tools"))).unwrap_or_default() {
+            let found = all.read_file(root, &file, settings, wanted, faults);
+            let found = faults.record_error(ProjectPart::Tools, found).unwrap_or_default();
+            sources.extend(found.into_iter().map(|source| (display_path(&file), source)));
         }
         let kept = root.join(&settings.database).with_file_name(servers::FOLDER);
-        all.servers = servers::ask(sources, &settings.tools, root, &kept, wanted);
+        all.servers = servers::list_tools(sources, &settings.tools, root, &kept, wanted);
         for server in &all.servers {
             let (tools, left) = server.tools();
             all.tools.extend(tools);
             all.unsupported.extend(left.into_iter().map(|part| (server.file.clone(), part)));
-            all.doubts.extend(server.doubts());
+            all.warnings.extend(server.warnings());
         }
         let hooks = settings.upkeep.hooks();
-        let hooks = hooks.map_err(|wrong| Misuse::new(format!("baton.toml: [upkeep.budget_hooks]: {wrong}")).into());
-        all.tools.extend(faults.noted(Part::Settings, hooks).into_iter().flatten());
+        let hooks =
+            hooks.map_err(|wrong| UsageError::new(format!("baton.toml: [upkeep.budget_hooks]: {wrong}")).into());
+        all.tools.extend(faults.record_error(ProjectPart::Settings, hooks).into_iter().flatten());
         all
     }
 
     /// Takes in one file, and answers which MCP servers it names.
-    fn take(
+    fn read_file(
         &mut self,
         root: &Path,
         file: &Path,
-        settings: &Settings,
+        settings: &ProjectSettings,
         wanted: Option<&str>,
-        faults: &mut Faults,
+        faults: &mut ProjectErrors,
     ) -> anyhow::Result<Vec<baton_tools::McpSource>> {
-        let (mut document, name) = (read_value(file)?, shown(file));
+        let (mut document, name) = (read_value(file)?, display_path(file));
         let mut secrets = BTreeSet::new();
-        doubts::secrets_of(&document, &mut secrets);
+        warnings::secrets_of(&document, &mut secrets);
         self.secrets_named.extend(secrets.into_iter().map(|secret| (name.clone(), secret)));
         retain_tools(&mut document, |tool| {
-            let Some((document, missing)) = lay_in(root, file, tool, settings, wanted)? else { return Ok(true) };
+            let Some((document, missing)) = inline_document(root, file, tool, settings, wanted)? else {
+                return Ok(true);
+            };
             self.documents.push(document);
             let is_there = missing.is_none();
-            self.doubts.extend(missing);
+            self.warnings.extend(missing);
             Ok(is_there)
         })?;
         let parsed = tools_of(file, document, faults);
@@ -276,24 +281,25 @@ impl OfTools {
             match self.documents.iter_mut().find(|document| document.file == name && document.name == found.name) {
                 Some(document) => {
                     (document.tools, document.unsupported) = (found.tools, found.unsupported);
-                    document.left_out = found.left_out;
+                    document.left_out = found.excluded;
                 }
-                None => self.documents.push(Document::written(&name, found)),
+                None => self.documents.push(ProjectDocument::inline(&name, found)),
             }
         }
         self.tools.extend(parsed.tools);
-        self.doubts.extend(parsed.doubts.into_iter().map(|(tool, doubt)| Doubt::of_tool(&name, &tool, doubt)));
+        self.warnings
+            .extend(parsed.warnings.into_iter().map(|(tool, doubt)| ProjectWarning::for_tool(&name, &tool, doubt)));
         self.unsupported.extend(parsed.unsupported.into_iter().map(|part| (name.clone(), part)));
         Ok(parsed.sources)
     }
 }
 
 /// All agents by name, and which of them the project's own files define.
-fn agents(root: &Path, faults: &mut Faults) -> (BTreeMap<String, Agent>, BTreeSet<String>) {
+fn agents(root: &Path, faults: &mut ProjectErrors) -> (BTreeMap<String, AgentDefinition>, BTreeSet<String>) {
     let (mut agents, mut own) = (baton_engine::shipped_agents(), BTreeSet::new());
-    for file in faults.noted(Part::Agents, yaml_files(&root.join("agents"))).unwrap_or_default() {
-        for read in faults.noted(Part::Agents, each_agent_of(&file)).unwrap_or_default() {
-            let Some((name, agent)) = faults.noted(Part::Agents, read) else { continue };
+    for file in faults.record_error(ProjectPart::Agents, yaml_files(&root.join("agents"))).unwrap_or_default() {
+        for read in faults.record_error(ProjectPart::Agents, read_agents(&file)).unwrap_or_default() {
+            let Some((name, agent)) = faults.record_error(ProjectPart::Agents, read) else { continue };
             own.insert(name.clone());
             agents.insert(name, agent);
         }
@@ -302,10 +308,11 @@ fn agents(root: &Path, faults: &mut Faults) -> (BTreeMap<String, Agent>, BTreeSe
 }
 
 /// Adds the templates of files to those of the settings; what baton.toml says of the same name stands.
-fn templates(root: &Path, settings: &mut Settings, faults: &mut Faults) {
-    let templates = faults.each(Part::Other, yaml_files(&root.join("templates")), |file| {
+fn templates(root: &Path, settings: &mut ProjectSettings, faults: &mut ProjectErrors) {
+    let templates = faults.read_each(ProjectPart::Other, yaml_files(&root.join("templates")), |file| {
         let name = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let template = misfit::read_as(&file, read_value(&file)?, "templates are in docs/guides/configure-email.md")?;
+        let template =
+            shape_error::read_as(&file, read_value(&file)?, "templates are in docs/guides/configure-email.md")?;
         Ok((name, template))
     });
     for (name, template) in templates {
@@ -314,7 +321,7 @@ fn templates(root: &Path, settings: &mut Settings, faults: &mut Faults) {
 }
 
 /// A word as a shell takes it.
-pub fn in_shell(word: &str) -> String {
+pub fn shell_quote(word: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-#@:+%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) && !word.starts_with(['-', '#']) {
         word.to_owned()
@@ -330,24 +337,25 @@ fn catalogue(root: &Path) -> anyhow::Result<CatalogueFile> {
         let file = root.join(name);
         if file.exists() {
             let text = read(&file)?;
-            let wrong = |found| Misuse::found(&found, &shown(&file), &String::from_utf8_lossy(&text));
-            all.lay(CatalogueFile::read(&text).map_err(wrong)?);
+            let wrong =
+                |found| UsageError::from_diagnostic(&found, &display_path(&file), &String::from_utf8_lossy(&text));
+            all.overlay(CatalogueFile::read(&text).map_err(wrong)?);
         }
     }
     Ok(all)
 }
 
 /// One agent, or several under `agents:`; a file's name is its agent's where it brings none.
-pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, Agent)>> {
-    each_agent_of(file)?.into_iter().collect()
+pub fn agents_of(file: &Path) -> anyhow::Result<Vec<(String, AgentDefinition)>> {
+    read_agents(file)?.into_iter().collect()
 }
 
 /// Each by itself: one that cannot be read keeps none of the others from being read.
-fn each_agent_of(file: &Path) -> anyhow::Result<Vec<anyhow::Result<(String, Agent)>>> {
+fn read_agents(file: &Path) -> anyhow::Result<Vec<anyhow::Result<(String, AgentDefinition)>>> {
     let document = read_value(file)?;
     let many = match document.get("agents") {
         Some(Value::Array(agents)) => agents.clone(),
-        Some(_) => return Err(Misuse::new(format!("{}: `agents` is a list", shown(file))).into()),
+        Some(_) => return Err(UsageError::new(format!("{}: `agents` is a list", display_path(file))).into()),
         None => vec![document],
     };
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -355,14 +363,14 @@ fn each_agent_of(file: &Path) -> anyhow::Result<Vec<anyhow::Result<(String, Agen
         if let Some(fields) = agent.as_object_mut() {
             fields.entry("name").or_insert_with(|| Value::String(stem.clone()));
         }
-        let agent: Agent = misfit::read_as(file, agent, "agents are in docs/concepts/agents.md")?;
+        let agent: AgentDefinition = shape_error::read_as(file, agent, "agents are in docs/concepts/agents.md")?;
         Ok((agent.name.clone(), agent))
     };
     Ok(many.into_iter().map(read).collect())
 }
 
 /// As many of a file's tools as can be read: where not all can, each is read by itself.
-fn tools_of(file: &Path, document: Value, faults: &mut Faults) -> baton_tools::Parsed {
+fn tools_of(file: &Path, document: Value, faults: &mut ProjectErrors) -> baton_tools::ParsedDefinitions {
     let whole = match parsed(file, document.clone()) {
         Ok(parsed) => return parsed,
         Err(error) => error,
@@ -376,30 +384,32 @@ fn tools_of(file: &Path, document: Value, faults: &mut Faults) -> baton_tools::P
         _ => Vec::new(),
     };
     let before = faults.0.len();
-    let mut all = baton_tools::Parsed::default();
+    let mut all = baton_tools::ParsedDefinitions::default();
     for tool in tools {
-        let Some(one) = faults.noted(Part::Tools, parsed(file, Value::Array(vec![tool]))) else { continue };
+        let Some(one) = faults.record_error(ProjectPart::Tools, parsed(file, Value::Array(vec![tool]))) else {
+            continue;
+        };
         all.tools.extend(one.tools);
         all.unsupported.extend(one.unsupported);
-        all.doubts.extend(one.doubts);
+        all.warnings.extend(one.warnings);
         all.documents.extend(one.documents);
         all.sources.extend(one.sources);
     }
     if faults.0.len() == before {
-        faults.0.push(Fault { part: Part::Tools, error: whole });
+        faults.0.push(ProjectError { part: ProjectPart::Tools, error: whole });
     }
     all
 }
 
-fn parsed(file: &Path, document: Value) -> anyhow::Result<baton_tools::Parsed> {
+fn parsed(file: &Path, document: Value) -> anyhow::Result<baton_tools::ParsedDefinitions> {
     const OTHERWISE: &str = "tools are in docs/recipes/add-a-tool.md";
-    baton_tools::Definition::parse(document).map_err(|error| {
+    baton_tools::ToolDefinition::parse(document).map_err(|error| {
         let message = error.to_string();
         match &error {
-            baton_tools::Error::Definition { tool, place, .. } => {
-                misfit::misfit_of_tool(file, tool, place, &message, OTHERWISE).into()
+            baton_tools::ToolSetupError::Definition { tool, place, .. } => {
+                shape_error::tool_shape_error(file, tool, place, &message, OTHERWISE).into()
             }
-            _ => misfit::misfit(file, &message, OTHERWISE).into(),
+            _ => shape_error::shape_error(file, &message, OTHERWISE).into(),
         }
     })
 }
@@ -428,14 +438,14 @@ fn retain_tools(document: &mut Value, mut keeps: impl FnMut(&mut Value) -> anyho
     Ok(())
 }
 
-impl Document {
-    fn named(file: &str, tool: &Value, address: Option<&str>) -> Self {
+impl ProjectDocument {
+    fn from_file(file: &str, tool: &Value, address: Option<&str>) -> Self {
         Self {
             name: tool.get("name").and_then(Value::as_str).unwrap_or_default().to_owned(),
             file: file.to_owned(),
             address: address.map(str::to_owned),
             asked_at: None,
-            silent: None,
+            last_error: None,
             tools: Vec::new(),
             unsupported: Vec::new(),
             left_out: BTreeMap::new(),
@@ -443,51 +453,60 @@ impl Document {
     }
 
     /// One that stands in the definition itself.
-    fn written(file: &str, found: baton_tools::Document) -> Self {
-        let baton_tools::Document { name, tools, unsupported, left_out } = found;
-        Self { name, file: file.to_owned(), address: None, asked_at: None, silent: None, tools, unsupported, left_out }
+    fn inline(file: &str, found: baton_tools::OpenApiDocument) -> Self {
+        let baton_tools::OpenApiDocument { name, tools, unsupported, excluded: left_out } = found;
+        Self {
+            name,
+            file: file.to_owned(),
+            address: None,
+            asked_at: None,
+            last_error: None,
+            tools,
+            unsupported,
+            left_out,
+        }
     }
 }
 
 /// Where a definition names an OpenAPI document by its file in the project, or by its address, puts the document there.
 /// What is told is that an address does not answer, and never has: its tools are missing, and everything else stands.
-fn lay_in(
+fn inline_document(
     root: &Path,
     file: &Path,
     tool: &mut Value,
-    settings: &Settings,
+    settings: &ProjectSettings,
     wanted: Option<&str>,
-) -> anyhow::Result<Option<(Document, Option<Doubt>)>> {
+) -> anyhow::Result<Option<(ProjectDocument, Option<ProjectWarning>)>> {
     let Some(Value::String(named)) = tool.get("document") else { return Ok(None) };
     let (laid, document) = if documents::is_address(named) {
         let kept = root.join(&settings.database).with_file_name(documents::FOLDER);
-        let mut laid = Document::named(&shown(file), tool, Some(named));
+        let mut laid = ProjectDocument::from_file(&display_path(file), tool, Some(named));
         let is_wanted = wanted == Some(&laid.name);
-        match documents::at(named, &settings.tools, &kept, is_wanted) {
+        match documents::fetch(named, &settings.tools, &kept, is_wanted) {
             Ok(read) => {
-                (laid.asked_at, laid.silent) = (Some(read.asked_at), read.silent);
+                (laid.asked_at, laid.last_error) = (Some(read.asked_at), read.last_error);
                 (laid, read.document)
             }
             Err(error) => {
                 let name = if laid.name.is_empty() { "the definition" } else { &laid.name };
-                let doubt = Doubt {
-                    place: format!("{}: document", misfit::place_of_tool(&laid.file, name, "document")),
+                let doubt = ProjectWarning {
+                    place: format!("{}: document", shape_error::tool_location(&laid.file, name, "document")),
                     message: format!("`{named}` cannot be read: {error:#}"),
                     hint: format!("until it answers once, `{name}` has no tools"),
                 };
-                (laid.asked_at, laid.silent) = (Some(SystemTime::now()), Some(format!("{error:#}")));
+                (laid.asked_at, laid.last_error) = (Some(SystemTime::now()), Some(format!("{error:#}")));
                 return Ok(Some((laid, Some(doubt))));
             }
         }
     } else {
         let path = root.join(named);
         if !path.is_file() {
-            let message = format!("{}: `document: {named}` is no file of the project", shown(file));
-            return Err(Misuse::new(message)
+            let message = format!("{}: `document: {named}` is no file of the project", display_path(file));
+            return Err(UsageError::new(message)
                 .hint("write its path from the project's folder, such as `apis/shop.yaml`")
                 .into());
         }
-        (Document::named(&shown(file), tool, None), document_of(&path)?)
+        (ProjectDocument::from_file(&display_path(file), tool, None), document_of(&path)?)
     };
     if let Some(fields) = tool.as_object_mut() {
         fields.insert("document".to_owned(), document);
@@ -501,5 +520,6 @@ fn document_of(path: &Path) -> anyhow::Result<Value> {
         return read_value(path);
     }
     let text = read(path)?;
-    serde_json::from_slice(&text).map_err(|error| Misuse::new(format!("{} is no JSON: {error}", shown(path))).into())
+    serde_json::from_slice(&text)
+        .map_err(|error| UsageError::new(format!("{} is no JSON: {error}", display_path(path))).into())
 }

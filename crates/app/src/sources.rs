@@ -1,8 +1,8 @@
 //! Where tools come from, for whoever looks over HTTP: those of the project's files, and those that tenants add while the
 //! system runs. What is added is kept as a setting of its tenant, with what its source said last beside it.
 
-mod added;
-mod written;
+mod setting;
+mod tenant_sources;
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
@@ -11,277 +11,296 @@ use async_trait::async_trait;
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_engine::settings::{self, Before, Setting, Settings, Topic};
+use baton_engine::settings::{self, SettingPrecondition, SettingStore, SettingTopic, TenantSetting};
 use baton_ports::clock::Clock;
-use baton_ports::sources::{self, Fault, Kind, SOURCES_MAX, Source, TOOLS_MAX, Written};
-use baton_tools::Registry;
+use baton_ports::sources::{self, SOURCES_MAX, SourceDefinition, SourceError, SourceKind, SourceListing, TOOLS_MAX};
+use baton_tools::ToolRegistry;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::project::{Project, Server};
-use crate::wire::System;
+use crate::project::{Project, ProjectServer};
+use crate::wiring::ProjectSystem;
 
-pub use added::Added;
-use added::Content;
-use written::{Asked, Kept};
+use setting::{CheckedSource, SourceSetting};
+use tenant_sources::SourceContent;
+pub use tenant_sources::TenantSources;
 
 /// All of one process.
-pub struct Sources {
-    added: Arc<Added>,
-    settings: Arc<Settings>,
-    tools: Arc<Registry>,
+pub struct ToolSources {
+    tenant_sources: Arc<TenantSources>,
+    settings: Arc<SettingStore>,
+    tools: Arc<ToolRegistry>,
     clock: Arc<dyn Clock>,
     /// The project's own tenant.
-    house: TenantId,
+    own_tenant: TenantId,
     /// As the project's files had them when they were read last.
-    of_files: RwLock<Arc<Vec<Source>>>,
+    project_sources: RwLock<Arc<Vec<SourceListing>>>,
     /// To who reads the project's files; one at a time.
-    wanted: mpsc::Sender<Wanted>,
+    refresh_requests: mpsc::Sender<RefreshRequest>,
     /// One is added at a time, or more would be than may be.
-    adding: Mutex<()>,
+    add_lock: Mutex<()>,
 }
 
 /// A source of the project's files that is to be asked now, whatever is kept of it.
-pub struct Wanted {
+pub struct RefreshRequest {
     pub name: String,
     /// Told once its tools are taken in; dropped where they cannot be.
-    pub taken: oneshot::Sender<()>,
+    pub done: oneshot::Sender<()>,
 }
 
-impl Sources {
+impl ToolSources {
     /// And what they want of who reads the project's files.
-    pub fn of(project: &Project, system: &System) -> (Self, mpsc::Receiver<Wanted>) {
+    pub fn of(project: &Project, system: &ProjectSystem) -> (Self, mpsc::Receiver<RefreshRequest>) {
         let (wanted, wants) = mpsc::channel(1);
         let sources = Self {
-            added: system.added.clone(),
+            tenant_sources: system.tenant_sources.clone(),
             settings: system.settings.clone(),
             tools: system.tools.clone(),
             clock: system.clock.clone(),
-            house: system.tenant.clone(),
-            of_files: RwLock::new(Arc::new(of_files(project))),
-            wanted,
-            adding: Mutex::default(),
+            own_tenant: system.tenant.clone(),
+            project_sources: RwLock::new(Arc::new(sources_of_project(project))),
+            refresh_requests: wanted,
+            add_lock: Mutex::default(),
         };
         (sources, wants)
     }
 
     /// From here on the files have these.
-    pub fn know(&self, project: &Project) {
-        *self.of_files.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(of_files(project));
+    pub fn set_project(&self, project: &Project) {
+        *self.project_sources.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources_of_project(project));
     }
 
-    fn in_files(&self) -> Arc<Vec<Source>> {
-        self.of_files.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn project_sources(&self) -> Arc<Vec<SourceListing>> {
+        self.project_sources.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// One of the files', as a tenant sees it: where it is, and what a program said on standard error, is for those who keep
     /// the files.
-    fn seen_by(&self, tenant: &TenantId, source: &Source) -> Source {
-        if *tenant == self.house {
+    fn visible_to(&self, tenant: &TenantId, source: &SourceListing) -> SourceListing {
+        if *tenant == self.own_tenant {
             return source.clone();
         }
         let hidden = || "it did not answer; the server's own tenant is told why".to_owned();
-        Source { address: None, last_error: source.last_error.as_ref().map(|_| hidden()), ..source.clone() }
+        SourceListing { address: None, last_error: source.last_error.as_ref().map(|_| hidden()), ..source.clone() }
     }
 
-    fn in_file(&self, name: &str) -> Option<Source> {
-        self.in_files().iter().find(|source| source.name == name).cloned()
+    fn project_source(&self, name: &str) -> Option<SourceListing> {
+        self.project_sources().iter().find(|source| source.name == name).cloned()
     }
 
-    async fn setting(&self, tenant: &TenantId, name: &str) -> Result<Setting, Fault> {
-        if let Some(setting) = self.settings.find(tenant, Topic::Source, name).await? {
+    async fn setting(&self, tenant: &TenantId, name: &str) -> Result<TenantSetting, SourceError> {
+        if let Some(setting) = self.settings.find(tenant, SettingTopic::Source, name).await? {
             return Ok(setting);
         }
-        if let Some(file) = self.in_file(name).and_then(|source| source.file) {
-            return Err(Fault::OfFile { name: name.to_owned(), file });
+        if let Some(file) = self.project_source(name).and_then(|source| source.file) {
+            return Err(SourceError::DefinedByFile { name: name.to_owned(), file });
         }
-        let all = sources::Sources::list(self, tenant).await?;
+        let all = sources::SourceStore::list(self, tenant).await?;
         let near = nearest(name, all.iter().map(|source| source.name.as_str())).map(str::to_owned);
-        Err(Fault::Unknown { name: name.to_owned(), nearest: near })
+        Err(SourceError::Unknown { name: name.to_owned(), nearest: near })
     }
 
     /// Asks it for its tools, which can be used.
-    async fn asked(&self, tenant: &TenantId, new: Written) -> Result<(Kept, Content), Fault> {
-        let settings = self.tools.settings_of_added(*tenant == self.house);
-        let asked = Asked::read(new, &settings)?;
+    async fn query_source(
+        &self,
+        tenant: &TenantId,
+        new: SourceDefinition,
+    ) -> Result<(SourceSetting, SourceContent), SourceError> {
+        let settings = self.tools.added_source_config(*tenant == self.own_tenant);
+        let asked = CheckedSource::read(new, &settings)?;
         let content = asked.ask(&settings).await?;
         let asked_at = self.clock.now();
         // A document may be long to read.
         let read = tokio::task::spawn_blocking(move || {
             asked.tools(&content).map(|laid| {
-                let kept = asked.kept(&content, laid.tools.len(), asked_at);
+                let kept = asked.to_setting(&content, laid.tools.len(), asked_at);
                 (kept, content)
             })
         })
         .await;
-        read.map_err(|error| Fault::Storage { reason: error.to_string() })?
+        read.map_err(|error| SourceError::Storage { reason: error.to_string() })?
     }
 
     /// Whether its tools and those of the tenant's other sources are no more than there may be.
-    async fn has_room(&self, tenant: &TenantId, new: &Kept) -> Result<(), Fault> {
-        let all = self.settings.of(tenant, Topic::Source).await?;
+    async fn check_capacity(&self, tenant: &TenantId, new: &SourceSetting) -> Result<(), SourceError> {
+        let all = self.settings.of(tenant, SettingTopic::Source).await?;
         let others = all.into_iter().filter(|setting| setting.name != new.name);
-        let others: usize = others.map(|setting| Kept::of(setting).tools).sum();
+        let others: usize = others.map(|setting| SourceSetting::of(setting).tools).sum();
         if others + new.tools > TOOLS_MAX {
-            return Err(Fault::TooManyTools { name: new.name.clone(), tools: new.tools, others });
+            return Err(SourceError::TooManyTools { name: new.name.clone(), tools: new.tools, others });
         }
         Ok(())
     }
 
     /// Keeps it, with what it said, and no more what the one before it said: all of it or nothing.
-    async fn put(
+    async fn save_source(
         &self,
         tenant: &TenantId,
-        kept: Kept,
-        content: Option<&Content>,
-        instead_of: Option<&Setting>,
-    ) -> Result<Source, Fault> {
-        let before = instead_of.map_or(Before::Absent, |before| Before::At(before.changes));
-        let old = instead_of.map(|before| Kept::of(before.clone())).filter(|old| old.content != kept.content);
-        let kept_now = content.map(|content| added::keep(tenant, &kept.name, content));
-        let beside = kept_now.into_iter().chain(old.and_then(|old| added::forget(tenant, &old))).collect();
+        kept: SourceSetting,
+        content: Option<&SourceContent>,
+        instead_of: Option<&TenantSetting>,
+    ) -> Result<SourceListing, SourceError> {
+        let before =
+            instead_of.map_or(SettingPrecondition::Absent, |before| SettingPrecondition::Version(before.changes));
+        let old = instead_of.map(|before| SourceSetting::of(before.clone())).filter(|old| old.content != kept.content);
+        let kept_now = content.map(|content| tenant_sources::save_content(tenant, &kept.name, content));
+        let beside =
+            kept_now.into_iter().chain(old.and_then(|old| tenant_sources::delete_content(tenant, &old))).collect();
         let (name, value) = (kept.name.clone(), kept.as_value());
-        let setting = Setting {
+        let setting = TenantSetting {
             tenant: tenant.clone(),
-            topic: Topic::Source,
+            topic: SettingTopic::Source,
             name,
             value,
             set_by: None,
             floor: None,
             changes: 0,
         };
-        let set = self.settings.put(setting, before, beside, self.clock.now()).await.map_err(told)?;
-        Ok(self.added.shown(&set))
+        let set = self.settings.put(setting, before, beside, self.clock.now()).await.map_err(settings_error)?;
+        Ok(self.tenant_sources.describe(&set))
     }
 }
 
 #[async_trait]
-impl sources::Sources for Sources {
-    async fn list(&self, tenant: &TenantId) -> Result<Vec<Source>, Fault> {
-        let mut all: Vec<Source> = self.in_files().iter().map(|source| self.seen_by(tenant, source)).collect();
-        let added = self.settings.of(tenant, Topic::Source).await?;
-        all.extend(added.iter().map(|setting| self.added.shown(setting)));
+impl sources::SourceStore for ToolSources {
+    async fn list(&self, tenant: &TenantId) -> Result<Vec<SourceListing>, SourceError> {
+        let mut all: Vec<SourceListing> =
+            self.project_sources().iter().map(|source| self.visible_to(tenant, source)).collect();
+        let added = self.settings.of(tenant, SettingTopic::Source).await?;
+        all.extend(added.iter().map(|setting| self.tenant_sources.describe(setting)));
         all.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(all)
     }
 
-    async fn find(&self, tenant: &TenantId, name: &str) -> Result<Source, Fault> {
-        match (self.setting(tenant, name).await, self.in_file(name)) {
-            (Ok(setting), _) => Ok(self.added.shown(&setting)),
-            (Err(Fault::OfFile { .. }), Some(source)) => Ok(self.seen_by(tenant, &source)),
+    async fn find(&self, tenant: &TenantId, name: &str) -> Result<SourceListing, SourceError> {
+        match (self.setting(tenant, name).await, self.project_source(name)) {
+            (Ok(setting), _) => Ok(self.tenant_sources.describe(&setting)),
+            (Err(SourceError::DefinedByFile { .. }), Some(source)) => Ok(self.visible_to(tenant, &source)),
             (Err(fault), _) => Err(fault),
         }
     }
 
-    async fn add(&self, tenant: &TenantId, new: Written) -> Result<Source, Fault> {
+    async fn add(&self, tenant: &TenantId, new: SourceDefinition) -> Result<SourceListing, SourceError> {
         let name = new.name.clone();
-        let taken = || Fault::Taken { name: name.clone() };
-        if self.in_file(&name).is_some() || self.settings.find(tenant, Topic::Source, &name).await?.is_some() {
+        let taken = || SourceError::Taken { name: name.clone() };
+        if self.project_source(&name).is_some()
+            || self.settings.find(tenant, SettingTopic::Source, &name).await?.is_some()
+        {
             return Err(taken());
         }
-        let (kept, content) = self.asked(tenant, new).await?;
-        let _one = self.adding.lock().await;
-        if self.settings.of(tenant, Topic::Source).await?.len() >= SOURCES_MAX {
-            return Err(Fault::TooMany);
+        let (kept, content) = self.query_source(tenant, new).await?;
+        let _one = self.add_lock.lock().await;
+        if self.settings.of(tenant, SettingTopic::Source).await?.len() >= SOURCES_MAX {
+            return Err(SourceError::TooMany);
         }
-        self.has_room(tenant, &kept).await?;
-        match self.put(tenant, kept, Some(&content), None).await {
-            Err(Fault::Stale { .. }) => Err(taken()),
+        self.check_capacity(tenant, &kept).await?;
+        match self.save_source(tenant, kept, Some(&content), None).await {
+            Err(SourceError::Stale { .. }) => Err(taken()),
             put => put,
         }
     }
 
-    async fn replace(&self, tenant: &TenantId, new: Written, expected: Option<u64>) -> Result<Source, Fault> {
+    async fn replace(
+        &self,
+        tenant: &TenantId,
+        new: SourceDefinition,
+        expected: Option<u64>,
+    ) -> Result<SourceListing, SourceError> {
         let before = self.setting(tenant, &new.name).await?;
         if expected.is_some_and(|expected| expected != before.changes) {
-            return Err(Fault::Stale { name: new.name });
+            return Err(SourceError::Stale { name: new.name });
         }
-        let (kept, content) = self.asked(tenant, new).await?;
-        let _one = self.adding.lock().await;
-        self.has_room(tenant, &kept).await?;
-        self.put(tenant, kept, Some(&content), Some(&before)).await
+        let (kept, content) = self.query_source(tenant, new).await?;
+        let _one = self.add_lock.lock().await;
+        self.check_capacity(tenant, &kept).await?;
+        self.save_source(tenant, kept, Some(&content), Some(&before)).await
     }
 
-    async fn refresh(&self, tenant: &TenantId, name: &str) -> Result<Source, Fault> {
+    async fn refresh(&self, tenant: &TenantId, name: &str) -> Result<SourceListing, SourceError> {
         let setting = match self.setting(tenant, name).await {
             Ok(setting) => setting,
-            Err(Fault::OfFile { .. }) if *tenant == self.house => return self.refresh_file(name).await,
+            Err(SourceError::DefinedByFile { .. }) if *tenant == self.own_tenant => {
+                return self.refresh_file(name).await;
+            }
             Err(fault) => return Err(fault),
         };
-        let kept = Kept::of(setting.clone());
+        let kept = SourceSetting::of(setting.clone());
         if kept.address().is_none() {
             let reason = format!("the document of `{name}` was sent, so there is nobody to ask");
             return Err(refused(reason, "PUT it with the new document"));
         }
-        let asked = self.asked(tenant, kept.written()).await;
-        let _one = self.adding.lock().await;
+        let asked = self.query_source(tenant, kept.to_definition()).await;
+        let _one = self.add_lock.lock().await;
         let fit = match asked {
-            Ok((kept, content)) => self.has_room(tenant, &kept).await.map(|()| (kept, content)),
+            Ok((kept, content)) => self.check_capacity(tenant, &kept).await.map(|()| (kept, content)),
             Err(fault) => Err(fault),
         };
         match fit {
-            Ok((kept, content)) => self.put(tenant, kept, Some(&content), Some(&setting)).await,
+            Ok((kept, content)) => self.save_source(tenant, kept, Some(&content), Some(&setting)).await,
             Err(fault) => {
                 let error = match fault {
-                    Fault::Unavailable { reason, .. } => reason,
+                    SourceError::Unavailable { reason, .. } => reason,
                     other => other.to_string(),
                 };
-                let still = Kept { asked_at: self.clock.now().as_ms(), last_error: Some(error), ..kept };
-                self.put(tenant, still, None, Some(&setting)).await
+                let still = SourceSetting { asked_at: self.clock.now().as_ms(), last_error: Some(error), ..kept };
+                self.save_source(tenant, still, None, Some(&setting)).await
             }
         }
     }
 
-    async fn remove(&self, tenant: &TenantId, name: &str, expected: Option<u64>) -> Result<(), Fault> {
+    async fn remove(&self, tenant: &TenantId, name: &str, expected: Option<u64>) -> Result<(), SourceError> {
         let setting = self.setting(tenant, name).await?;
         let expected = expected.unwrap_or(setting.changes);
-        let beside = added::forget(tenant, &Kept::of(setting)).into_iter().collect();
+        let beside = tenant_sources::delete_content(tenant, &SourceSetting::of(setting)).into_iter().collect();
         let now = self.clock.now();
-        self.settings.remove(tenant, (Topic::Source, name), None, Some(expected), beside, now).await.map_err(told)?;
+        self.settings
+            .remove(tenant, (SettingTopic::Source, name), None, Some(expected), beside, now)
+            .await
+            .map_err(settings_error)?;
         Ok(())
     }
 }
 
-impl Sources {
+impl ToolSources {
     /// Has the project's files read again, and this one of them asked.
-    async fn refresh_file(&self, name: &str) -> Result<Source, Fault> {
+    async fn refresh_file(&self, name: &str) -> Result<SourceListing, SourceError> {
         let (taken, is_taken) = oneshot::channel();
-        let busy = |_| Fault::Unavailable { name: name.to_owned(), reason: "another is being asked".to_owned() };
-        self.wanted.try_send(Wanted { name: name.to_owned(), taken }).map_err(busy)?;
+        let busy = |_| SourceError::Unavailable { name: name.to_owned(), reason: "another is being asked".to_owned() };
+        self.refresh_requests.try_send(RefreshRequest { name: name.to_owned(), done: taken }).map_err(busy)?;
         let hint = "the server's log and `baton validate` say why";
         is_taken.await.map_err(|_| refused("the project's files cannot be taken in", hint))?;
-        self.in_file(name).ok_or_else(|| Fault::Unknown { name: name.to_owned(), nearest: None })
+        self.project_source(name).ok_or_else(|| SourceError::Unknown { name: name.to_owned(), nearest: None })
     }
 }
 
 /// Those of the files: servers, and documents.
-fn of_files(project: &Project) -> Vec<Source> {
-    let server = |server: &Server| {
+fn sources_of_project(project: &Project) -> Vec<SourceListing> {
+    let server = |server: &ProjectServer| {
         let (tools, unsupported) = server.tools();
-        Source {
+        SourceListing {
             name: server.source.name().to_owned(),
-            kind: Kind::Mcp,
+            kind: SourceKind::Mcp,
             file: Some(server.file.clone()),
             address: server.source.address(),
-            is_reachable: Some(server.silent.is_none()),
+            is_reachable: Some(server.last_error.is_none()),
             asked_at: time(server.asked_at),
-            last_error: server.silent.clone(),
+            last_error: server.last_error.clone(),
             tools: tools.iter().map(|tool| tool.name().to_owned()).collect(),
-            unsupported: unsupported.into_iter().map(added::part).collect(),
+            unsupported: unsupported.into_iter().map(tenant_sources::unsupported_part).collect(),
             definition: None,
             changes: None,
         }
     };
-    let documents = project.documents.iter().map(|document| Source {
+    let documents = project.documents.iter().map(|document| SourceListing {
         name: document.name.clone(),
-        kind: Kind::Openapi,
+        kind: SourceKind::Openapi,
         file: Some(document.file.clone()),
-        address: document.address.as_deref().and_then(baton_tools::shown_address),
-        is_reachable: document.address.as_ref().map(|_| document.silent.is_none()),
+        address: document.address.as_deref().and_then(baton_tools::display_address),
+        is_reachable: document.address.as_ref().map(|_| document.last_error.is_none()),
         asked_at: document.asked_at.and_then(time),
-        last_error: document.silent.clone(),
+        last_error: document.last_error.clone(),
         tools: document.tools.clone(),
-        unsupported: document.unsupported.iter().cloned().map(added::part).collect(),
+        unsupported: document.unsupported.iter().cloned().map(tenant_sources::unsupported_part).collect(),
         definition: None,
         changes: None,
     });
@@ -293,21 +312,21 @@ fn time(at: SystemTime) -> Option<Time> {
     i64::try_from(ms).ok().map(Time::from_ms)
 }
 
-fn refused(reason: impl Into<String>, hint: &str) -> Fault {
-    Fault::Refused { reason: reason.into(), hint: Some(hint.to_owned()) }
+fn refused(reason: impl Into<String>, hint: &str) -> SourceError {
+    SourceError::Rejected { reason: reason.into(), hint: Some(hint.to_owned()) }
 }
 
-fn told(error: settings::Error) -> Fault {
+fn settings_error(error: settings::SettingError) -> SourceError {
     match error {
-        settings::Error::Refused(reason) => Fault::Refused { reason, hint: None },
-        settings::Error::Stale { name } => Fault::Stale { name },
-        settings::Error::Loosened { .. } => Fault::Refused { reason: error.to_string(), hint: None },
-        settings::Error::TooMany => Fault::TooMany,
-        settings::Error::Records(error) => error.into(),
+        settings::SettingError::Refused(reason) => SourceError::Rejected { reason, hint: None },
+        settings::SettingError::Stale { name } => SourceError::Stale { name },
+        settings::SettingError::Loosened { .. } => SourceError::Rejected { reason: error.to_string(), hint: None },
+        settings::SettingError::TooMany => SourceError::TooMany,
+        settings::SettingError::Records(error) => error.into(),
     }
 }
 
 /// Whether a value is a source as it is kept.
 pub fn check(value: &Value) -> Result<(), String> {
-    Kept::read(value).map(drop)
+    SourceSetting::read(value).map(drop)
 }

@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::Entry;
+use baton_core::run::RunEntry;
 use baton_core::time::Time;
-use baton_engine::traces::{Moment, Said, Span, Trace};
-use baton_engine::{Engine, Recorded};
-use baton_ports::read::Read;
+use baton_engine::traces::{AttributeValue, RunTrace, SpanEvent, TraceSpan};
+use baton_engine::{Engine, Notification};
+use baton_ports::read::ReadModel;
 use opentelemetry::trace::{Event, SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue, Value};
 use opentelemetry_otlp::SpanExporter;
@@ -25,43 +25,43 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::Misuse;
-use crate::wire::System;
+use crate::UsageError;
+use crate::wiring::ProjectSystem;
 
 /// Runs that are followed at once; what comes back after it was left is read anew.
 const RUNS_MAX: usize = 10_000;
 /// Spans that wait for the collector.
-const WAITING_MAX: usize = 8_192;
+const QUEUED_SPANS_MAX: usize = 8_192;
 /// Spans told at once.
 const BATCH: usize = 512;
 /// How long the first span of a batch waits for others.
-const GATHER: Duration = Duration::from_secs(1);
+const BATCH_DELAY: Duration = Duration::from_secs(1);
 /// How long the last spans may take at the end.
-const LAST: Duration = Duration::from_secs(5);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Entries read at once.
 const PAGE: usize = 500;
 
 /// Follows what is recorded here, and tells it, beside all else until it is closed.
-pub struct Traces {
+pub struct TraceExporter {
     stop: oneshot::Sender<()>,
     follower: JoinHandle<()>,
-    teller: JoinHandle<()>,
+    exporter: JoinHandle<()>,
 }
 
-struct Follower {
-    recorded: Receiver<Recorded>,
-    read: Arc<dyn Read>,
-    runs: BTreeMap<RunId, (TenantId, Trace)>,
+struct TraceFollower {
+    recorded: Receiver<Notification>,
+    read: Arc<dyn ReadModel>,
+    runs: BTreeMap<RunId, (TenantId, RunTrace)>,
     spans: mpsc::Sender<SpanData>,
     scope: InstrumentationScope,
 }
 
-impl Traces {
+impl TraceExporter {
     /// What the environment asks for; nothing where it names no collector.
     ///
     /// # Errors
     /// An address, a protocol or a header that cannot be used.
-    pub fn wanted(system: &System, engine: &Engine) -> anyhow::Result<Option<Self>> {
+    pub fn from_environment(system: &ProjectSystem, engine: &Engine) -> anyhow::Result<Option<Self>> {
         let is_said = |name: &str| std::env::var(name).is_ok_and(|said| !said.is_empty());
         let off = std::env::var("OTEL_SDK_DISABLED").is_ok_and(|said| said.eq_ignore_ascii_case("true"))
             || std::env::var("OTEL_TRACES_EXPORTER").is_ok_and(|said| said == "none");
@@ -72,20 +72,20 @@ impl Traces {
         // The first that was named stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let exporter = SpanExporter::builder().with_http().build();
-        let mut exporter =
-            exporter.map_err(|error| Misuse::new(format!("OTEL_EXPORTER_OTLP_…: traces cannot be told: {error}")))?;
+        let mut exporter = exporter
+            .map_err(|error| UsageError::new(format!("OTEL_EXPORTER_OTLP_…: traces cannot be told: {error}")))?;
         exporter.set_resource(&resource());
-        let (spans, waiting) = mpsc::channel(WAITING_MAX);
+        let (spans, waiting) = mpsc::channel(QUEUED_SPANS_MAX);
         let (stop, stopped) = oneshot::channel();
-        let follower = Follower {
-            recorded: engine.watch(),
+        let follower = TraceFollower {
+            recorded: engine.subscribe(),
             read: Arc::new(system.store.clone()),
             runs: BTreeMap::new(),
             spans,
             scope: InstrumentationScope::builder("baton").with_version(env!("CARGO_PKG_VERSION")).build(),
         };
         let follower = tokio::spawn(follower.follow(stopped));
-        Ok(Some(Self { stop, follower, teller: tokio::spawn(tell(exporter, waiting)) }))
+        Ok(Some(Self { stop, follower, exporter: tokio::spawn(export_spans(exporter, waiting)) }))
     }
 
     /// Tells what is left. Call it once the engine moves nothing more.
@@ -94,15 +94,15 @@ impl Traces {
         let _ = self.stop.send(());
         let all = async {
             let _ = self.follower.await;
-            let _ = self.teller.await;
+            let _ = self.exporter.await;
         };
-        if timeout(LAST, all).await.is_err() {
+        if timeout(FLUSH_TIMEOUT, all).await.is_err() {
             tracing::warn!("the collector did not take the last spans in time");
         }
     }
 }
 
-impl Follower {
+impl TraceFollower {
     /// Until it is stopped, and then what is there already.
     async fn follow(mut self, mut stopped: oneshot::Receiver<()>) {
         loop {
@@ -111,23 +111,23 @@ impl Follower {
                 _ = &mut stopped => break,
             };
             match recorded {
-                Ok(recorded) => self.hear(recorded).await,
+                Ok(recorded) => self.on_notification(recorded).await,
                 Err(RecvError::Lagged(missed)) => self.catch_up(missed).await,
                 Err(RecvError::Closed) => return,
             }
         }
         loop {
             match self.recorded.try_recv() {
-                Ok(recorded) => self.hear(recorded).await,
+                Ok(recorded) => self.on_notification(recorded).await,
                 Err(TryRecvError::Lagged(missed)) => self.catch_up(missed).await,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }
 
-    async fn hear(&mut self, recorded: Recorded) {
-        let Recorded::Entry { tenant, run, seq, entry, .. } = recorded else { return };
-        if let Err(error) = self.take(&tenant, &run, seq, &entry).await {
+    async fn on_notification(&mut self, recorded: Notification) {
+        let Notification::Entry { tenant, run, seq, entry, .. } = recorded else { return };
+        if let Err(error) = self.export_entry(&tenant, &run, seq, &entry).await {
             tracing::debug!(%tenant, %run, %error, "a run's trace has a gap");
             self.runs.remove(&run);
         }
@@ -137,7 +137,7 @@ impl Follower {
     async fn catch_up(&mut self, missed: u64) {
         tracing::warn!(missed, "more was recorded than traces could follow; some runs may have none");
         for (run, (tenant, trace)) in std::mem::take(&mut self.runs) {
-            match self.read_on(&tenant, &run, trace, u64::MAX).await {
+            match self.read_entries(&tenant, &run, trace, u64::MAX).await {
                 Ok(trace) if trace.is_over() => {}
                 Ok(trace) => drop(self.runs.insert(run, (tenant, trace))),
                 Err(error) => tracing::debug!(%tenant, %run, %error, "a run's trace has a gap"),
@@ -145,13 +145,13 @@ impl Follower {
         }
     }
 
-    async fn take(&mut self, tenant: &TenantId, run: &RunId, seq: u64, entry: &Entry) -> anyhow::Result<()> {
+    async fn export_entry(&mut self, tenant: &TenantId, run: &RunId, seq: u64, entry: &RunEntry) -> anyhow::Result<()> {
         let trace = match self.runs.remove(run) {
             Some((_, trace)) => trace,
-            None => self.found(tenant, run, seq).await?,
+            None => self.load_trace(tenant, run, seq).await?,
         };
         // What was recorded here and not heard of.
-        let mut trace = self.read_on(tenant, run, trace, seq - 1).await?;
+        let mut trace = self.read_entries(tenant, run, trace, seq - 1).await?;
         if trace.seq() + 1 == seq {
             let spans = trace.fold(entry);
             self.send(spans, tenant);
@@ -166,7 +166,13 @@ impl Follower {
     }
 
     /// Reads up to this entry, or all there is, and tells it.
-    async fn read_on(&self, tenant: &TenantId, run: &RunId, mut trace: Trace, to: u64) -> anyhow::Result<Trace> {
+    async fn read_entries(
+        &self,
+        tenant: &TenantId,
+        run: &RunId,
+        mut trace: RunTrace,
+        to: u64,
+    ) -> anyhow::Result<RunTrace> {
         while trace.seq() < to {
             let entries = self.read.entries(tenant, run, trace.seq(), PAGE).await?;
             if entries.is_empty() {
@@ -182,9 +188,9 @@ impl Follower {
     }
 
     /// A run of which nothing is known here: what was recorded before has been told by whoever moved it then.
-    async fn found(&self, tenant: &TenantId, run: &RunId, seq: u64) -> anyhow::Result<Trace> {
+    async fn load_trace(&self, tenant: &TenantId, run: &RunId, seq: u64) -> anyhow::Result<RunTrace> {
         let head = self.read.run(tenant, run).await?.context("the run is not there")?;
-        let mut trace = Trace::new(run.clone(), head.workflow);
+        let mut trace = RunTrace::new(run.clone(), head.workflow);
         while trace.seq() + 1 < seq {
             let past = self.read.entries(tenant, run, trace.seq(), PAGE).await?;
             anyhow::ensure!(!past.is_empty(), "entry {} is not there", trace.seq() + 1);
@@ -195,7 +201,7 @@ impl Follower {
         Ok(trace)
     }
 
-    fn send(&self, spans: Vec<Span>, tenant: &TenantId) {
+    fn send(&self, spans: Vec<TraceSpan>, tenant: &TenantId) {
         for span in spans {
             if self.spans.try_send(data(span, tenant, &self.scope)).is_err() {
                 metrics::counter!("baton_trace_spans_lost_total").increment(1);
@@ -216,11 +222,11 @@ fn resource() -> Resource {
 }
 
 /// Says once when the collector stops taking spans, and once when it takes them again.
-async fn tell(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>) {
+async fn export_spans(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>) {
     let mut is_taken = true;
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
-        let _ = timeout(GATHER, async {
+        let _ = timeout(BATCH_DELAY, async {
             while batch.len() < BATCH {
                 let room = BATCH - batch.len();
                 if waiting.recv_many(&mut batch, room).await == 0 {
@@ -246,7 +252,7 @@ async fn tell(exporter: SpanExporter, mut waiting: mpsc::Receiver<SpanData>) {
     }
 }
 
-fn data(span: Span, tenant: &TenantId, scope: &InstrumentationScope) -> SpanData {
+fn data(span: TraceSpan, tenant: &TenantId, scope: &InstrumentationScope) -> SpanData {
     let context = SpanContext::new(
         TraceId::from_bytes(span.trace),
         SpanId::from_bytes(span.id),
@@ -255,10 +261,10 @@ fn data(span: Span, tenant: &TenantId, scope: &InstrumentationScope) -> SpanData
         TraceState::NONE,
     );
     let mut attributes: Vec<KeyValue> =
-        span.said.into_iter().map(|(name, said)| KeyValue::new(name, value(said))).collect();
+        span.attributes.into_iter().map(|(name, said)| KeyValue::new(name, value(said))).collect();
     attributes.push(KeyValue::new("baton.tenant.id", tenant.to_string()));
     let mut events = SpanEvents::default();
-    events.events = span.moments.into_iter().map(event).collect();
+    events.events = span.events.into_iter().map(event).collect();
     SpanData {
         span_context: context,
         parent_span_id: span.parent.map_or(SpanId::INVALID, SpanId::from_bytes),
@@ -276,17 +282,17 @@ fn data(span: Span, tenant: &TenantId, scope: &InstrumentationScope) -> SpanData
     }
 }
 
-fn event(Moment { at, name, what }: Moment) -> Event {
+fn event(SpanEvent { at, name, what }: SpanEvent) -> Event {
     let said = if what.is_empty() { Vec::new() } else { vec![KeyValue::new("baton.what", what)] };
     Event::new(name, instant(at), said, 0)
 }
 
-fn value(said: Said) -> Value {
+fn value(said: AttributeValue) -> Value {
     match said {
-        Said::Text(text) => text.into(),
-        Said::Count(count) => count.into(),
-        Said::Amount(amount) => amount.into(),
-        Said::Flag(flag) => flag.into(),
+        AttributeValue::Text(text) => text.into(),
+        AttributeValue::Count(count) => count.into(),
+        AttributeValue::Amount(amount) => amount.into(),
+        AttributeValue::Flag(flag) => flag.into(),
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each row names the key it is sealed under by that key's id, so keys can be changed one row at a time. What is sealed is
 //! bound to its tenant and its name: a row that is moved elsewhere does not open.
 
-mod sealing;
+mod sealed_records;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -18,16 +18,16 @@ use base64::prelude::BASE64_STANDARD;
 use baton_core::audit::hex;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::records::{self, Op, Record, Records};
+use baton_ports::records::{self, RecordOp, RecordStore, StoredRecord};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::Misuse;
-use crate::project::shown;
+use crate::UsageError;
+use crate::project::display_path;
 
-pub use sealing::Sealing;
+pub use sealed_records::SealedRecords;
 
 /// Secrets of one tenant.
 pub const SECRETS_MAX: usize = 1_000;
@@ -38,41 +38,41 @@ const SPACE: &str = "secrets";
 const KEY_BYTES: usize = 32;
 /// Rows read at once.
 const PAGE: usize = 200;
-const MAKE: &str = "make one with `head -c 32 /dev/urandom | base64` and set BATON_SECRETS__KEY, or name a file of it as \
+const KEY_HINT: &str = "make one with `head -c 32 /dev/urandom | base64` and set BATON_SECRETS__KEY, or name a file of it as \
                     `[secrets] key_file`";
 
 /// `[secrets]`: where the key is. It is never in the database, and should not be in the project's folder.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct VaultConfig {
     /// 32 bytes in base64. Best as `BATON_SECRETS__KEY`.
-    pub key: Option<Hidden>,
+    pub key: Option<HiddenText>,
     /// A file with the same, relative to the project's folder.
     pub key_file: Option<PathBuf>,
     /// Keys of before, for what is sealed under them still.
-    pub old_keys: Vec<Hidden>,
+    pub old_keys: Vec<HiddenText>,
 }
 
 /// Text that is never shown.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-pub struct Hidden(String);
+pub struct HiddenText(String);
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for HiddenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
 /// The keys there are, by their ids: the first half of a key's SHA-256.
-pub struct Ring {
+pub struct KeyRing {
     current: Option<String>,
     keys: BTreeMap<String, LessSafeKey>,
 }
 
 /// A row.
 #[derive(Debug, Deserialize, Serialize)]
-struct Sealed {
+struct SealedSecret {
     key_id: String,
     nonce: String,
     sealed: String,
@@ -80,7 +80,7 @@ struct Sealed {
 
 /// What may be told of a secret.
 #[derive(Debug, Serialize)]
-pub struct Known {
+pub struct SecretSummary {
     pub name: String,
     /// The key it is sealed under.
     pub key_id: String,
@@ -91,27 +91,27 @@ pub struct Known {
 
 /// What became of the secrets of one tenant that were sealed under another key.
 #[derive(Default)]
-pub struct Rotated {
+pub struct RotationResult {
     /// Sealed anew.
     pub count: usize,
     /// Why others could not be: each names its secret.
     pub failed: Vec<anyhow::Error>,
 }
 
-impl Ring {
-    pub fn of(config: &Config, folder: &Path) -> anyhow::Result<Self> {
+impl KeyRing {
+    pub fn of(config: &VaultConfig, folder: &Path) -> anyhow::Result<Self> {
         let mut ring = Self { current: None, keys: BTreeMap::new() };
         let current = match (&config.key, &config.key_file) {
-            (Some(_), Some(_)) => return Err(Misuse::new("secrets: write `key` or `key_file`, not both").into()),
-            (Some(Hidden(text)), None) => Some(text.clone()),
+            (Some(_), Some(_)) => return Err(UsageError::new("secrets: write `key` or `key_file`, not both").into()),
+            (Some(HiddenText(text)), None) => Some(text.clone()),
             (None, Some(file)) => {
                 let file = folder.join(file);
                 let text = std::fs::read_to_string(&file);
-                Some(text.with_context(|| format!("secrets.key_file: {} cannot be read", shown(&file)))?)
+                Some(text.with_context(|| format!("secrets.key_file: {} cannot be read", display_path(&file)))?)
             }
             (None, None) => None,
         };
-        for Hidden(old) in &config.old_keys {
+        for HiddenText(old) in &config.old_keys {
             ring.add(old, "secrets.old_keys")?;
         }
         if let Some(text) = current {
@@ -121,12 +121,12 @@ impl Ring {
     }
 
     /// Whether there is a key to seal under.
-    pub fn seals(&self) -> bool {
+    pub fn can_seal(&self) -> bool {
         self.current.is_some()
     }
 
     fn add(&mut self, text: &str, setting: &str) -> anyhow::Result<String> {
-        let wrong = || Misuse::new(format!("{setting} is not {KEY_BYTES} bytes in base64")).hint(MAKE);
+        let wrong = || UsageError::new(format!("{setting} is not {KEY_BYTES} bytes in base64")).hint(KEY_HINT);
         let bytes =
             BASE64_STANDARD.decode(text.trim()).ok().filter(|bytes| bytes.len() == KEY_BYTES).ok_or_else(wrong)?;
         let key = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| wrong())?;
@@ -135,35 +135,41 @@ impl Ring {
         Ok(id)
     }
 
-    fn seal(&self, tenant: &TenantId, name: &str, secret: &str) -> anyhow::Result<Sealed> {
-        let id =
-            self.current.as_ref().ok_or_else(|| Misuse::new("no key to seal secrets under is set up").hint(MAKE))?;
+    fn seal(&self, tenant: &TenantId, name: &str, secret: &str) -> anyhow::Result<SealedSecret> {
+        let id = self
+            .current
+            .as_ref()
+            .ok_or_else(|| UsageError::new("no key to seal secrets under is set up").hint(KEY_HINT))?;
         let key = &self.keys[id];
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
         let mut bytes = secret.as_bytes().to_vec();
-        let sealed = key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), bound(tenant, name), &mut bytes);
+        let sealed = key.seal_in_place_append_tag(
+            Nonce::assume_unique_for_key(nonce),
+            additional_data(tenant, name),
+            &mut bytes,
+        );
         sealed.map_err(|_| anyhow::anyhow!("`{name}` cannot be sealed"))?;
         let text = |bytes: &[u8]| BASE64_STANDARD.encode(bytes);
-        Ok(Sealed { key_id: id.clone(), nonce: text(&nonce), sealed: text(&bytes) })
+        Ok(SealedSecret { key_id: id.clone(), nonce: text(&nonce), sealed: text(&bytes) })
     }
 
-    fn open(&self, tenant: &TenantId, name: &str, row: &Sealed) -> anyhow::Result<String> {
+    fn open(&self, tenant: &TenantId, name: &str, row: &SealedSecret) -> anyhow::Result<String> {
         let key = self.keys.get(&row.key_id).ok_or_else(|| {
-            Misuse::new(format!("the secret `{name}` is sealed under the key {}, which is not set up", row.key_id))
+            UsageError::new(format!("the secret `{name}` is sealed under the key {}, which is not set up", row.key_id))
                 .hint("set it as BATON_SECRETS__KEY or among BATON_SECRETS__OLD_KEYS, or `baton secrets delete` it")
         })?;
         let opened = || {
             let nonce = Nonce::try_assume_unique_for_key(&BASE64_STANDARD.decode(&row.nonce).ok()?).ok()?;
             let mut bytes = BASE64_STANDARD.decode(&row.sealed).ok()?;
-            let opened = key.open_in_place(nonce, bound(tenant, name), &mut bytes).ok()?;
+            let opened = key.open_in_place(nonce, additional_data(tenant, name), &mut bytes).ok()?;
             String::from_utf8(opened.to_vec()).ok()
         };
         opened().ok_or_else(|| anyhow::anyhow!("the secret `{name}` does not open: its row was changed past Baton"))
     }
 }
 
-fn bound(tenant: &TenantId, name: &str) -> Aad<Vec<u8>> {
+fn additional_data(tenant: &TenantId, name: &str) -> Aad<Vec<u8>> {
     // A tenant's name has no such byte.
     Aad::from(format!("{tenant}\0{name}").into_bytes())
 }
@@ -173,28 +179,28 @@ fn hex_of(digest: &[u8]) -> String {
 }
 
 /// One tenant's secrets.
-pub struct Vault<'a> {
-    pub records: &'a dyn Records,
+pub struct SecretVault<'a> {
+    pub records: &'a dyn RecordStore,
     pub tenant: &'a TenantId,
-    pub ring: &'a Ring,
+    pub ring: &'a KeyRing,
 }
 
-impl Vault<'_> {
+impl SecretVault<'_> {
     pub async fn set(&self, name: &str, secret: &str, now: Time) -> anyhow::Result<()> {
         let all = self.rows(SPACE).await?;
         if all.len() >= SECRETS_MAX && !all.iter().any(|row| row.key == name) {
-            return Err(Misuse::new(format!("{SECRETS_MAX} secrets are kept, as many as may be")).into());
+            return Err(UsageError::new(format!("{SECRETS_MAX} secrets are kept, as many as may be")).into());
         }
         let value = json!(self.ring.seal(self.tenant, name, secret)?);
-        let put = Op::Put { space: SPACE.to_owned(), key: name.to_owned(), value };
+        let put = RecordOp::Put { space: SPACE.to_owned(), key: name.to_owned(), value };
         Ok(self.records.commit(self.tenant, vec![put], now).await?)
     }
 
-    pub async fn list(&self) -> anyhow::Result<Vec<Known>> {
-        let known = |row: Record| {
+    pub async fn list(&self) -> anyhow::Result<Vec<SecretSummary>> {
+        let known = |row: StoredRecord| {
             let sealed = read(row.value)?;
             let opens = self.ring.keys.contains_key(&sealed.key_id);
-            anyhow::Ok(Known { name: row.key, key_id: sealed.key_id, set_at: row.at.to_string(), opens })
+            anyhow::Ok(SecretSummary { name: row.key, key_id: sealed.key_id, set_at: row.at.to_string(), opens })
         };
         self.rows(SPACE).await?.into_iter().map(known).collect()
     }
@@ -202,16 +208,16 @@ impl Vault<'_> {
     /// Whether there was one.
     pub async fn delete(&self, name: &str, now: Time) -> anyhow::Result<bool> {
         let was_there = self.records.get(self.tenant, SPACE, name).await?.is_some();
-        let delete = Op::Delete { space: SPACE.to_owned(), key: name.to_owned() };
+        let delete = RecordOp::Delete { space: SPACE.to_owned(), key: name.to_owned() };
         self.records.commit(self.tenant, vec![delete], now).await?;
         Ok(was_there)
     }
 
     /// Seals under the current key what is sealed under another. One that is set anew meanwhile stays as it was set; one that
     /// does not open stays as it is, and keeps no other from being sealed.
-    pub async fn rotate(&self, now: Time) -> anyhow::Result<Rotated> {
-        let mut rotated = Rotated::default();
-        for Record { key: name, value, version, .. } in self.rows(SPACE).await? {
+    pub async fn rotate(&self, now: Time) -> anyhow::Result<RotationResult> {
+        let mut rotated = RotationResult::default();
+        for StoredRecord { key: name, value, version, .. } in self.rows(SPACE).await? {
             let anew = || {
                 let row = read(value)?;
                 if Some(&row.key_id) == self.ring.current.as_ref() {
@@ -220,39 +226,39 @@ impl Vault<'_> {
                 let secret = self.ring.open(self.tenant, &name, &row)?;
                 anyhow::Ok(Some(json!(self.ring.seal(self.tenant, &name, &secret)?)))
             };
-            self.set_anew(SPACE, &name, version, anew(), now, &mut rotated).await?;
+            self.store_resealed(SPACE, &name, version, anew(), now, &mut rotated).await?;
         }
-        for space in sealing::SPACES {
-            self.rotate_beside(space, now, &mut rotated).await?;
+        for space in sealed_records::SPACES {
+            self.rotate_space(space, now, &mut rotated).await?;
         }
         Ok(rotated)
     }
 
     /// The same of secrets that lie beside what they sign, those among them that were never sealed.
-    async fn rotate_beside(&self, space: &str, now: Time, rotated: &mut Rotated) -> anyhow::Result<()> {
-        for Record { key, value, version, .. } in self.rows(space).await? {
+    async fn rotate_space(&self, space: &str, now: Time, rotated: &mut RotationResult) -> anyhow::Result<()> {
+        for StoredRecord { key, value, version, .. } in self.rows(space).await? {
             let anew = || {
-                let under = sealing::key_of(&value).map(|row| row.key_id);
+                let under = sealed_records::sealed_row(&value).map(|row| row.key_id);
                 if under.is_some() && under == self.ring.current {
                     return Ok(None);
                 }
-                let opened = sealing::opened(self.ring, self.tenant, space, &key, value)?;
-                sealing::sealed(self.ring, self.tenant, space, &key, &opened).map(Some)
+                let opened = sealed_records::open_value(self.ring, self.tenant, space, &key, value)?;
+                sealed_records::seal_value(self.ring, self.tenant, space, &key, &opened).map(Some)
             };
-            self.set_anew(space, &key, version, anew(), now, rotated).await?;
+            self.store_resealed(space, &key, version, anew(), now, rotated).await?;
         }
         Ok(())
     }
 
     /// Keeps one that was sealed anew, or why it could not be; nothing: it is sealed under the current key already.
-    async fn set_anew(
+    async fn store_resealed(
         &self,
         space: &str,
         key: &str,
         version: u64,
         anew: anyhow::Result<Option<Value>>,
         now: Time,
-        rotated: &mut Rotated,
+        rotated: &mut RotationResult,
     ) -> anyhow::Result<()> {
         let value = match anew {
             Ok(Some(value)) => value,
@@ -262,26 +268,26 @@ impl Vault<'_> {
                 return Ok(());
             }
         };
-        let set = Op::CompareAndSet { space: space.to_owned(), key: key.to_owned(), version, value };
+        let set = RecordOp::CompareAndSet { space: space.to_owned(), key: key.to_owned(), version, value };
         match self.records.commit(self.tenant, vec![set], now).await {
             Ok(()) => rotated.count += 1,
-            Err(records::Error::Conflict { .. }) => {}
+            Err(records::RecordError::Conflict { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
     }
 
     /// All of them, by name.
-    async fn opened(&self) -> anyhow::Result<BTreeMap<String, String>> {
-        let open = |row: Record| {
+    async fn open_all(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let open = |row: StoredRecord| {
             let secret = self.ring.open(self.tenant, &row.key, &read(row.value)?)?;
             anyhow::Ok((row.key, secret))
         };
         self.rows(SPACE).await?.into_iter().map(open).collect()
     }
 
-    async fn rows(&self, space: &str) -> anyhow::Result<Vec<Record>> {
-        let mut all: Vec<Record> = Vec::new();
+    async fn rows(&self, space: &str) -> anyhow::Result<Vec<StoredRecord>> {
+        let mut all: Vec<StoredRecord> = Vec::new();
         loop {
             let after = all.last().map(|row| row.key.clone());
             let page = self.records.list(self.tenant, space, "", after.as_deref(), PAGE).await?;
@@ -294,35 +300,39 @@ impl Vault<'_> {
     }
 }
 
-fn read(value: Value) -> anyhow::Result<Sealed> {
+fn read(value: Value) -> anyhow::Result<SealedSecret> {
     serde_json::from_value(value).context("a secret's row cannot be read")
 }
 
 /// All of a tenant's secrets, for what is put together without waiting.
-pub fn opened(records: &dyn Records, tenant: &TenantId, ring: Ring) -> anyhow::Result<BTreeMap<String, String>> {
-    at_once(Vault { records, tenant, ring: &ring }.opened())
+pub fn open_secrets(
+    records: &dyn RecordStore,
+    tenant: &TenantId,
+    ring: KeyRing,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    block_on(SecretVault { records, tenant, ring: &ring }.open_all())
 }
 
 /// The names of all, whether they open or not.
-pub fn names(records: &dyn Records, tenant: &TenantId) -> anyhow::Result<BTreeSet<String>> {
-    let ring = Ring { current: None, keys: BTreeMap::new() };
-    let rows = at_once(async { Vault { records, tenant, ring: &ring }.rows(SPACE).await })?;
+pub fn secret_names(records: &dyn RecordStore, tenant: &TenantId) -> anyhow::Result<BTreeSet<String>> {
+    let ring = KeyRing { current: None, keys: BTreeMap::new() };
+    let rows = block_on(async { SecretVault { records, tenant, ring: &ring }.rows(SPACE).await })?;
     Ok(rows.into_iter().map(|row| row.key).collect())
 }
 
 /// What the store answers, from threads of its own.
-fn at_once<T>(answer: impl Future<Output = T>) -> T {
+fn block_on<T>(answer: impl Future<Output = T>) -> T {
     /// Wakes a thread that has nothing else to do.
-    struct Sleeper(Thread);
+    struct ThreadWaker(Thread);
 
-    impl Wake for Sleeper {
+    impl Wake for ThreadWaker {
         fn wake(self: Arc<Self>) {
             self.0.unpark();
         }
     }
 
     let mut answer = std::pin::pin!(answer);
-    let waker = Waker::from(Arc::new(Sleeper(std::thread::current())));
+    let waker = Waker::from(Arc::new(ThreadWaker(std::thread::current())));
     let mut context = TaskContext::from_waker(&waker);
     loop {
         match answer.as_mut().poll(&mut context) {
@@ -336,11 +346,11 @@ fn at_once<T>(answer: impl Future<Output = T>) -> T {
 mod tests {
     use super::*;
 
-    fn ring(key: u8, old: &[u8]) -> Ring {
-        let text = |byte: u8| Hidden(BASE64_STANDARD.encode([byte; KEY_BYTES]));
+    fn ring(key: u8, old: &[u8]) -> KeyRing {
+        let text = |byte: u8| HiddenText(BASE64_STANDARD.encode([byte; KEY_BYTES]));
         let config =
-            Config { key: Some(text(key)), key_file: None, old_keys: old.iter().map(|old| text(*old)).collect() };
-        Ring::of(&config, Path::new(".")).expect("a ring")
+            VaultConfig { key: Some(text(key)), key_file: None, old_keys: old.iter().map(|old| text(*old)).collect() };
+        KeyRing::of(&config, Path::new(".")).expect("a ring")
     }
 
     #[test]
@@ -354,7 +364,7 @@ mod tests {
         let again = ring(1, &[]).seal(&acme, "crm", "s3cr3t").expect("seals");
         assert_ne!((&row.nonce, &row.sealed), (&again.nonce, &again.sealed), "no nonce is used twice");
         for sealed in ["", "!", "AAAA"] {
-            let row = Sealed { sealed: sealed.to_owned(), key_id: row.key_id.clone(), nonce: row.nonce.clone() };
+            let row = SealedSecret { sealed: sealed.to_owned(), key_id: row.key_id.clone(), nonce: row.nonce.clone() };
             assert!(ring(1, &[]).open(&acme, "crm", &row).is_err());
         }
     }

@@ -24,10 +24,10 @@ mod trial;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use aim::Kill;
-use clinic::Clinic;
-use project::Project;
-use returns::Returns;
+use aim::KillPoint;
+use clinic::ClinicProject;
+use project::KillProject;
+use returns::ReturnsProject;
 
 /// Kills of each test.
 const KILLS: usize = 200;
@@ -42,7 +42,7 @@ static TURN: Mutex<()> = Mutex::new(());
 fn nothing_recorded_is_asked_again_whenever_the_process_is_killed() {
     const SERVICES: [&str; 6] = ["availability", "booking", "payment", "whatsapp", "email", "confirmation"];
     let reports = all(|worker| {
-        let clinic = Clinic::open();
+        let clinic = ClinicProject::open();
         kills(worker, &clinic.project, &SERVICES, |run, kill| clinic.killed(run, kill), |report| report.hit_live)
     });
     let live = reports.iter().filter(|report| report.hit_live).count();
@@ -56,7 +56,7 @@ fn nothing_recorded_is_asked_again_whenever_the_process_is_killed() {
 fn an_agent_that_is_killed_goes_on_at_the_same_thought() {
     const SERVICES: [&str; 8] = ["model", "order", "model", "reserve", "label", "model", "refund", "mail"];
     let reports = all(|worker| {
-        let returns = Returns::open();
+        let returns = ReturnsProject::open();
         kills(worker, &returns.project, &SERVICES, |run, kill| returns.killed(run, kill), |report| report.hit_live)
     });
     let live = reports.iter().filter(|report| report.hit_live).count();
@@ -84,18 +84,18 @@ fn all<R: Send>(work: impl Fn(usize) -> Vec<R> + Sync) -> Vec<R> {
 /// it was when the undisturbed runs showed what is usual.
 fn kills<R>(
     worker: usize,
-    project: &Project,
+    project: &KillProject,
     services: &[&'static str],
-    mut killed: impl FnMut(&str, Kill) -> R,
+    mut killed: impl FnMut(&str, KillPoint) -> R,
     is_live: impl Fn(&R) -> bool,
 ) -> Vec<R> {
-    let undisturbed = (0..3).map(|place| project.undisturbed(&format!("whole-{worker}-{place}")));
+    let undisturbed = (0..3).map(|place| project.run_undisturbed(&format!("whole-{worker}-{place}")));
     let mut usual: Duration = undisturbed.min().expect("three runs");
     let mut one = |place: usize| {
         let mut tries = 0..TRIES;
         loop {
             let run = format!("kill-{place}-{}", tries.start);
-            let report = killed(&run, Kill::of(place, KILLS, services, usual));
+            let report = killed(&run, KillPoint::of(place, KILLS, services, usual));
             tries.next();
             if is_live(&report) || tries.is_empty() {
                 return report;

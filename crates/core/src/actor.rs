@@ -3,7 +3,7 @@
 //! Nobody else takes a reserved one: a row that says `deadline` says that nobody decided in time.
 
 use crate::identifier::fold;
-use crate::run::DEADLINE;
+use crate::run::DEADLINE_ACTOR;
 
 /// Whoever owns the machine, where no name is known.
 pub const COMMAND_LINE: &str = "command line";
@@ -15,8 +15,8 @@ pub const SCHEDULE: &str = "schedule";
 pub const WEBHOOK: &str = "webhook";
 
 /// Reserved names, and the first words of others.
-const OWN: [&str; 4] = [DEADLINE, COMMAND_LINE, RETENTION, "conversation"];
-const OWN_BEGIN: [&str; 4] = [SCHEDULE, WEBHOOK, "trigger", "run"];
+const RESERVED_NAMES: [&str; 4] = [DEADLINE_ACTOR, COMMAND_LINE, RETENTION, "conversation"];
+const RESERVED_PREFIXES: [&str; 4] = [SCHEDULE, WEBHOOK, "trigger", "run"];
 
 /// Whether people can tell this text from every other by looking: it says something, there is no white space around it, and
 /// nothing in it that is not seen but plain spaces.
@@ -28,18 +28,18 @@ pub fn check_text(text: &str, chars_max: usize) -> Result<(), String> {
     if text.trim().is_empty() || chars > chars_max {
         return Err(format!("it has 1 to {chars_max} characters that can be read, not {chars}"));
     }
-    check_seen(text)
+    check_visible(text)
 }
 
 /// The same, of a text of any length.
 ///
 /// # Errors
 /// Why not, in words.
-pub fn check_seen(text: &str) -> Result<(), String> {
+pub fn check_visible(text: &str) -> Result<(), String> {
     if text.trim() != text {
         return Err("it begins or ends with white space".to_owned());
     }
-    match text.chars().find(|c| is_unseen(*c)) {
+    match text.chars().find(|c| is_invisible(*c)) {
         Some(unseen) => Err(format!("it has a character that cannot be seen, U+{:04X}", u32::from(unseen))),
         None => Ok(()),
     }
@@ -51,21 +51,21 @@ pub fn check_seen(text: &str) -> Result<(), String> {
 /// Why not, in words.
 pub fn check_name(name: &str, chars_max: usize) -> Result<(), String> {
     check_text(name, chars_max)?;
-    match is_own(name) {
+    match is_reserved(name) {
         true => Err(format!("`{name}` is reserved: Baton itself acts under it in journals and in the audit trail")),
         false => Ok(()),
     }
 }
 
 /// Whether this name is reserved, however it is written.
-pub fn is_own(name: &str) -> bool {
+pub fn is_reserved(name: &str) -> bool {
     let name = fold(name);
     let words: Vec<&str> = name.split_whitespace().collect();
-    OWN.contains(&words.join(" ").as_str()) || (words.len() > 1 && OWN_BEGIN.contains(&words[0]))
+    RESERVED_NAMES.contains(&words.join(" ").as_str()) || (words.len() > 1 && RESERVED_PREFIXES.contains(&words[0]))
 }
 
 /// Control characters, white space but the plain space, and what takes no room or turns the direction of the text.
-fn is_unseen(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
         || matches!(

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fault::Fault;
-use crate::model::{self, Profile};
-use crate::money::{Quote, Usd};
-use crate::tool::Envelope;
+use crate::model::{self, ModelProfile};
+use crate::money::{PriceQuote, Usd};
+use crate::tool::ToolEnvelope;
 
-pub use limits::{Above, Advice, Limits, Tier};
+pub use limits::{AgentConstraints, AgentLimits, OverLimitPolicy, TenantTier};
 
 /// In an agent's `metadata`: the secret that its endpoint is shown. Only agents of a project's own files may name one.
 pub const ENDPOINT_SECRET: &str = "endpoint_secret";
@@ -30,17 +30,18 @@ pub const ATTEMPTS_DEFAULT: u32 = 3;
 /// The most attempts any definition may ask for.
 pub const ATTEMPTS_MAX: u32 = 10;
 /// Names no tool may have.
-pub const RESERVED: [&str; 2] = [ASK_CUSTOMER, HAND_OVER];
+pub const RESERVED_TOOLS: [&str; 2] = [ASK_CUSTOMER, HAND_OVER];
 /// The most iterations any definition may ask for.
 pub const ITERATIONS_MAX: u32 = 100;
 
 /// An agent's definition: a file in `agents/`, a shipped configuration, or registered by API.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Agent {
+#[schemars(rename = "Agent")]
+pub struct AgentDefinition {
     pub name: String,
     #[serde(rename = "type")]
-    pub kind: Kind,
+    pub kind: AgentKind,
     #[serde(default)]
     pub description: String,
     /// Jinja over the run's names.
@@ -50,7 +51,7 @@ pub struct Agent {
     #[serde(default)]
     pub prompt: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_profile: Option<Profile>,
+    pub model_profile: Option<ModelProfile>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,9 +99,9 @@ pub struct Agent {
     pub metadata: BTreeMap<String, Value>,
 }
 
-impl Agent {
+impl AgentDefinition {
     /// An agent that says nothing of itself but its name and kind.
-    pub fn new(name: impl Into<String>, kind: Kind) -> Self {
+    pub fn new(name: impl Into<String>, kind: AgentKind) -> Self {
         Self {
             name: name.into(),
             kind,
@@ -140,7 +141,7 @@ fn price<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Er
     Err(serde::de::Error::custom(message))
 }
 
-impl Agent {
+impl AgentDefinition {
     /// What one step of its endpoint counts as.
     pub fn step_cost(&self) -> Usd {
         self.cost_per_step_usd.map(Usd::from_f64).unwrap_or_default()
@@ -149,13 +150,13 @@ impl Agent {
     /// What it costs, roughly: as it says, else as its type usually does.
     pub fn cost_tier(&self) -> CostTier {
         self.cost_tier.unwrap_or(match self.kind {
-            Kind::Simple => CostTier::Low,
-            Kind::Reasoning | Kind::Custom => CostTier::Medium,
-            Kind::Code => CostTier::High,
+            AgentKind::Simple => CostTier::Low,
+            AgentKind::Reasoning | AgentKind::Custom => CostTier::Medium,
+            AgentKind::Code => CostTier::High,
         })
     }
 
-    pub fn can(&self, capability: &str) -> bool {
+    pub fn has_capability(&self, capability: &str) -> bool {
         self.capabilities.iter().any(|one| one == capability)
     }
 }
@@ -182,7 +183,8 @@ impl CostTier {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+#[schemars(rename = "Kind")]
+pub enum AgentKind {
     /// One model call, structured output repaired once.
     Simple,
     /// A tool-calling loop.
@@ -194,7 +196,7 @@ pub enum Kind {
     Custom,
 }
 
-impl Kind {
+impl AgentKind {
     /// The word for it in definitions.
     pub fn word(self) -> &'static str {
         match self {
@@ -206,18 +208,18 @@ impl Kind {
     }
 }
 
-/// The name of an agent's own prompt among [`Agent::prompts`].
-pub const SYSTEM: &str = "system";
+/// The name of an agent's own prompt among [`AgentDefinition::prompts`].
+pub const SYSTEM_PROMPT: &str = "system";
 
 /// The language of an IETF tag, without region and script: `es` of `es-MX`.
-pub fn spoken(tag: &str) -> String {
+pub fn primary_language(tag: &str) -> String {
     tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
 /// What an agent node asks its agent to do: rendered when the node starts, journaled, never rendered again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Task {
-    pub agent: Agent,
+pub struct AgentTask {
+    pub agent: AgentDefinition,
     pub system: String,
     pub prompt: String,
     /// The tools it may ask for, with what the model is told about each.
@@ -234,26 +236,26 @@ pub struct Task {
 /// One thing an agent has seen, in order. The whole list is the agent's memory of this task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Seen {
-    Replied(model::Reply),
+pub enum AgentObservation {
+    Replied(model::ModelReply),
     /// The model could not be asked.
     ModelFailed(Fault),
     /// Results of one step's tool requests, in the order they were asked for, with the model's call ids.
-    Tools(Vec<(String, Envelope)>),
+    Tools(Vec<(String, ToolEnvelope)>),
     /// The customer's answer to a question.
     Said(String),
     /// What running its program came to.
-    Ran(Ran),
+    Ran(ProgramOutcome),
 }
 
 /// What an agent wants next.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Step {
-    AskModel(model::Request),
+pub enum AgentStep {
+    AskModel(model::ModelRequest),
     RequestTools(Vec<ToolRequest>),
     /// A program is run in the sandbox, up to its end or to its next calls.
-    RunCode(Program),
+    RunCode(SandboxProgram),
     /// Whoever stands at the agent's `endpoint` says what it wants next.
     AskEndpoint,
     /// The question is posted and the run waits for the customer's next message.
@@ -273,7 +275,7 @@ pub enum Step {
 /// function of its name, with `_` for every character a name cannot have.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Program {
+pub enum SandboxProgram {
     Start {
         source: String,
         /// Variables it finds set.
@@ -282,15 +284,20 @@ pub enum Program {
         tools: Vec<String>,
     },
     /// Goes on where it stopped, with the results of the calls it stopped for, in their order.
-    Resume { snapshot: Snapshot, results: Vec<Envelope> },
+    Resume { snapshot: ProgramSnapshot, results: Vec<ToolEnvelope> },
     /// From its start over the calls it made before, where its snapshot cannot be read any more. A call that differs
     /// from the recorded one stops it.
-    Replay { source: String, inputs: BTreeMap<String, Value>, tools: Vec<String>, calls: Vec<(ToolRequest, Envelope)> },
+    Replay {
+        source: String,
+        inputs: BTreeMap<String, Value>,
+        tools: Vec<String>,
+        calls: Vec<(ToolRequest, ToolEnvelope)>,
+    },
 }
 
 /// A paused program.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct ProgramSnapshot {
     /// The format, of the interpreter that wrote it.
     pub version: String,
     /// Base64; at most [`SNAPSHOT_BYTES_MAX`] before that.
@@ -303,11 +310,11 @@ pub const SNAPSHOT_BYTES_MAX: usize = 256 << 10;
 /// What running a program came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ran {
+pub enum ProgramOutcome {
     /// `output` is the value of its last expression.
     Finished { output: Value, printed: String },
     /// It waits for these calls; their ids are the sandbox's own.
-    Calls { calls: Vec<ToolRequest>, snapshot: Snapshot, printed: String },
+    Calls { calls: Vec<ToolRequest>, snapshot: ProgramSnapshot, printed: String },
     /// It raised, or broke a limit; the agent is told.
     Failed { fault: Fault, printed: String },
     /// The snapshot is of a format this version does not read.
@@ -324,13 +331,13 @@ pub struct ToolRequest {
 }
 
 /// A pure step function: the `agents` room is its implementor, the simulation has another.
-pub trait Think: Send + Sync {
+pub trait StepFunction: Send + Sync {
     /// What the agent asks for next, given all it has seen. The same arguments give the same step.
-    fn step(&self, task: &Task, seen: &[Seen]) -> Step;
+    fn step(&self, task: &AgentTask, seen: &[AgentObservation]) -> AgentStep;
 
     /// What a model call may cost: of that, as much as the limits of the run and the node allow is held while it is out.
     /// The same request may be judged otherwise later; what was held is journaled.
-    fn quote(&self, _request: &model::Request) -> Quote {
-        Quote::default()
+    fn quote(&self, _request: &model::ModelRequest) -> PriceQuote {
+        PriceQuote::default()
     }
 }

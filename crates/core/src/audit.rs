@@ -20,16 +20,16 @@ use crate::time::Time;
 use crate::tool::{AuditRow, AuditStatus};
 
 /// SHA-256.
-pub type Digest = [u8; 32];
+pub type Sha256Digest = [u8; 32];
 /// What makes a commitment say nothing about what it commits to.
-pub type Salt = [u8; 16];
+pub type CommitmentSalt = [u8; 16];
 
 /// What the first row of a chain follows.
-pub const BEGIN: Digest = [0; 32];
+pub const GENESIS: Sha256Digest = [0; 32];
 
 /// A row with its place in its tenant's chain.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct AuditEntry {
     /// From 1, without a gap.
     pub seq: u64,
     /// What is about a person is gone from it once it was erased.
@@ -37,13 +37,13 @@ pub struct Entry {
     /// The text of `row.details` as it was sealed.
     pub details: String,
     /// Nothing once it was erased.
-    pub salt: Option<Salt>,
-    pub sealed: Digest,
-    pub hash: Digest,
+    pub salt: Option<CommitmentSalt>,
+    pub sealed: Sha256Digest,
+    pub hash: Sha256Digest,
     pub erased_at: Option<Time>,
 }
 
-impl Entry {
+impl AuditEntry {
     /// A row for programs, with all that is known of it.
     pub fn as_json(&self) -> Value {
         let mut shown = json!(self.row);
@@ -61,31 +61,31 @@ impl Entry {
 
 /// The end of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tip {
+pub struct ChainTip {
     pub seq: u64,
-    pub hash: Digest,
+    pub hash: Sha256Digest,
 }
 
-impl Tip {
+impl ChainTip {
     /// The end of a chain that has no row yet.
-    pub const NONE: Self = Self { seq: 0, hash: BEGIN };
+    pub const NONE: Self = Self { seq: 0, hash: GENESIS };
 
     /// The end once this row is behind it.
     #[must_use]
-    pub fn then(&self, row: &AuditRow, sealed: &Digest) -> Self {
+    pub fn with_row(&self, row: &AuditRow, sealed: &Sha256Digest) -> Self {
         let seq = self.seq + 1;
         Self { seq, hash: link(&self.hash, seq, row, sealed) }
     }
 }
 
 /// The commitment to what erasing removes; `details` is the text that is kept.
-pub fn seal(salt: &Salt, row: &AuditRow, details: &str) -> Digest {
+pub fn seal(salt: &CommitmentSalt, row: &AuditRow, details: &str) -> Sha256Digest {
     let personal = json!({ "user_id": row.user_id, "conversation_id": row.conversation_id, "details": details });
     Sha256::new().chain_update(salt).chain_update(canonical::text(&personal)).finalize().into()
 }
 
 /// A row's hash.
-fn link(before: &Digest, seq: u64, row: &AuditRow, sealed: &Digest) -> Digest {
+fn link(before: &Sha256Digest, seq: u64, row: &AuditRow, sealed: &Sha256Digest) -> Sha256Digest {
     let mut said = json!({
         "seq": seq,
         "at": row.at,
@@ -114,7 +114,7 @@ pub const ERASURE: &str = "erasure";
 
 /// The row that says that a person was erased from the rows at these places, which ascend. The chain holds the places
 /// themselves, so that no other row can be emptied in an erasure's name, even where its own words are erased.
-pub fn erasure(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRow {
+pub fn erasure_row(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRow {
     AuditRow {
         at,
         company_id: tenant.clone(),
@@ -132,24 +132,24 @@ pub fn erasure(tenant: &TenantId, by: &str, places: &[u64], at: Time) -> AuditRo
         error_code: None,
         cost: Usd::ZERO,
         duration_ms: 0,
-        erases: stretches(places),
+        erases: ranges(places),
     }
 }
 
 /// What cutting off old rows is called in the trail.
-pub const CUT: &str = "audit_retention";
+pub const RETENTION: &str = "audit_retention";
 
 /// The row that says that a chain's rows up to this one were cut off.
-pub fn cut_off(tenant: &TenantId, tip: &Tip, rows: u64, at: Time) -> AuditRow {
+pub fn retention_row(tenant: &TenantId, tip: &ChainTip, rows: u64, at: Time) -> AuditRow {
     let details = json!({ "rows": rows, "to": tip.seq, "hash": hex(&tip.hash) });
-    let row = erasure(tenant, actor::RETENTION, &[], at);
-    AuditRow { action_type: CUT.to_owned(), action: CUT.to_owned(), details: details.into(), ..row }
+    let row = erasure_row(tenant, actor::RETENTION, &[], at);
+    AuditRow { action_type: RETENTION.to_owned(), action: RETENTION.to_owned(), details: details.into(), ..row }
 }
 
 /// Whether a row says that the rows up to this one were cut off.
-pub fn announces(entry: &Entry, tip: &Tip) -> bool {
+pub fn records_retention(entry: &AuditEntry, tip: &ChainTip) -> bool {
     let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
-    entry.row.action == CUT && details["to"] == tip.seq && details["hash"] == hex(&tip.hash)
+    entry.row.action == RETENTION && details["to"] == tip.seq && details["hash"] == hex(&tip.hash)
 }
 
 /// What an act of who runs the house is called in the trail.
@@ -157,7 +157,7 @@ pub const ADMINISTRATION: &str = "administration";
 
 /// Something that was set, made or taken away by who runs the house.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Administered {
+pub struct AdminAction {
     /// `keys.create`, `tenants.disable`, …
     pub action: String,
     /// What it was done to, by its name or id.
@@ -171,7 +171,7 @@ pub struct Administered {
     pub after: Option<Value>,
 }
 
-impl Administered {
+impl AdminAction {
     /// Its row.
     pub fn row(self, tenant: &TenantId, at: Time) -> AuditRow {
         let digest = |seen: Option<Value>| {
@@ -202,7 +202,7 @@ impl Administered {
     }
 }
 
-fn stretches(places: &[u64]) -> Vec<(u64, u64)> {
+fn ranges(places: &[u64]) -> Vec<(u64, u64)> {
     let mut stretches: Vec<(u64, u64)> = Vec::new();
     for place in places {
         match stretches.last_mut() {
@@ -214,7 +214,7 @@ fn stretches(places: &[u64]) -> Vec<(u64, u64)> {
 }
 
 /// As people and programs read it.
-pub fn hex(digest: &Digest) -> String {
+pub fn hex(digest: &Sha256Digest) -> String {
     use std::fmt::Write as _;
     digest.iter().fold(String::with_capacity(64), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -224,22 +224,22 @@ pub fn hex(digest: &Digest) -> String {
 
 /// Follows a chain row by row.
 #[derive(Clone, Debug)]
-pub struct Walk {
-    tip: Tip,
+pub struct ChainVerifier {
+    tip: ChainTip,
     erased: u64,
     /// Empty rows that no erasure so far names.
-    unnamed: BTreeSet<u64>,
+    unaccounted: BTreeSet<u64>,
 }
 
 /// The first row that is not as it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Break {
+pub struct ChainBreak {
     pub seq: u64,
-    pub why: Why,
+    pub reason: BreakReason,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum BreakReason {
     /// There is no such row.
     Missing,
     /// The row says something else than it did, or stands in another's place.
@@ -250,7 +250,7 @@ pub enum Why {
     Emptied,
 }
 
-impl Why {
+impl BreakReason {
     pub fn word(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -261,60 +261,60 @@ impl Why {
     }
 }
 
-impl Default for Walk {
+impl Default for ChainVerifier {
     fn default() -> Self {
-        Self { tip: Tip::NONE, erased: 0, unnamed: BTreeSet::new() }
+        Self { tip: ChainTip::NONE, erased: 0, unaccounted: BTreeSet::new() }
     }
 }
 
-impl From<Tip> for Walk {
+impl From<ChainTip> for ChainVerifier {
     /// Behind the rows that were cut off: the next one follows this.
-    fn from(tip: Tip) -> Self {
+    fn from(tip: ChainTip) -> Self {
         Self { tip, ..Self::default() }
     }
 }
 
-impl Walk {
+impl ChainVerifier {
     /// Takes the next row, or says what is wrong with it.
-    pub fn follow(&mut self, entry: &Entry) -> Result<(), Break> {
+    pub fn verify_next(&mut self, entry: &AuditEntry) -> Result<(), ChainBreak> {
         let expected = self.tip.seq + 1;
-        let broken = |why| Err(Break { seq: expected, why });
+        let broken = |why| Err(ChainBreak { seq: expected, reason: why });
         if entry.seq != expected {
-            return broken(Why::Missing);
+            return broken(BreakReason::Missing);
         }
-        let next = self.tip.then(&entry.row, &entry.sealed);
+        let next = self.tip.with_row(&entry.row, &entry.sealed);
         if next.hash != entry.hash {
-            return broken(Why::Changed);
+            return broken(BreakReason::Changed);
         }
         match (&entry.salt, entry.erased_at) {
             (Some(salt), None) if seal(salt, &entry.row, &entry.details) == entry.sealed => {}
             (None, Some(_)) => {
                 self.erased += 1;
-                self.unnamed.insert(entry.seq);
+                self.unaccounted.insert(entry.seq);
             }
-            _ => return broken(Why::Personal),
+            _ => return broken(BreakReason::Personal),
         }
-        self.take_out(&entry.row.erases);
+        self.mark_erased(&entry.row.erases);
         self.tip = next;
         Ok(())
     }
 
-    fn take_out(&mut self, erased: &[(u64, u64)]) {
+    fn mark_erased(&mut self, erased: &[(u64, u64)]) {
         for (first, last) in erased.iter().filter(|(first, last)| first <= last) {
-            let mut named = self.unnamed.split_off(first);
+            let mut named = self.unaccounted.split_off(first);
             if let Some(behind) = last.checked_add(1) {
-                self.unnamed.append(&mut named.split_off(&behind));
+                self.unaccounted.append(&mut named.split_off(&behind));
             }
         }
     }
 
     /// At the end of the chain: the first row that is empty though nobody erased it.
-    pub fn end(&self) -> Result<(), Break> {
-        self.unnamed.first().map_or(Ok(()), |seq| Err(Break { seq: *seq, why: Why::Emptied }))
+    pub fn end(&self) -> Result<(), ChainBreak> {
+        self.unaccounted.first().map_or(Ok(()), |seq| Err(ChainBreak { seq: *seq, reason: BreakReason::Emptied }))
     }
 
     /// Where it has come to.
-    pub fn tip(&self) -> Tip {
+    pub fn tip(&self) -> ChainTip {
         self.tip
     }
 
@@ -328,7 +328,7 @@ impl Walk {
 mod tests {
     use super::*;
 
-    const SALT: Salt = [7; 16];
+    const SALT: CommitmentSalt = [7; 16];
 
     fn row(action: &str) -> AuditRow {
         AuditRow {
@@ -352,27 +352,27 @@ mod tests {
         }
     }
 
-    fn chain(actions: &[&str]) -> Vec<Entry> {
-        let mut tip = Tip::NONE;
+    fn chain(actions: &[&str]) -> Vec<AuditEntry> {
+        let mut tip = ChainTip::NONE;
         let entries = actions.iter().map(|action| {
             let row = row(action);
             let details = row.details.text().to_owned();
             let sealed = seal(&SALT, &row, &details);
-            tip = tip.then(&row, &sealed);
-            Entry { seq: tip.seq, row, details, salt: Some(SALT), sealed, hash: tip.hash, erased_at: None }
+            tip = tip.with_row(&row, &sealed);
+            AuditEntry { seq: tip.seq, row, details, salt: Some(SALT), sealed, hash: tip.hash, erased_at: None }
         });
         entries.collect()
     }
 
-    fn walk(entries: &[Entry]) -> Result<Walk, Break> {
-        let mut walk = Walk::default();
-        entries.iter().try_for_each(|entry| walk.follow(entry))?;
+    fn walk(entries: &[AuditEntry]) -> Result<ChainVerifier, ChainBreak> {
+        let mut walk = ChainVerifier::default();
+        entries.iter().try_for_each(|entry| walk.verify_next(entry))?;
         Ok(walk)
     }
 
     #[track_caller]
-    fn broken(entries: &[Entry], seq: u64, why: Why) {
-        assert_eq!(walk(entries).map(|walk| walk.tip().seq), Err(Break { seq, why }));
+    fn broken(entries: &[AuditEntry], seq: u64, why: BreakReason) {
+        assert_eq!(walk(entries).map(|walk| walk.tip().seq), Err(ChainBreak { seq, reason: why }));
     }
 
     #[test]
@@ -385,22 +385,22 @@ mod tests {
     #[test]
     fn every_field_of_a_row_is_held() {
         type Change = fn(&mut AuditRow);
-        let changes: [(Change, Why); 15] = [
-            (|row| row.at = Time::from_ms(2), Why::Changed),
-            (|row| row.company_id = "other".into(), Why::Changed),
-            (|row| row.run = None, Why::Changed),
-            (|row| row.call = None, Why::Changed),
-            (|row| row.changes = true, Why::Changed),
-            (|row| row.agent_name = Some("eve".into()), Why::Changed),
-            (|row| row.action_type = "other".into(), Why::Changed),
-            (|row| row.action = "other".into(), Why::Changed),
-            (|row| row.status = AuditStatus::Error, Why::Changed),
-            (|row| row.sent = false, Why::Changed),
-            (|row| row.error_code = Some("TIMEOUT".into()), Why::Changed),
-            (|row| row.cost = Usd::from_nanos(1), Why::Changed),
-            (|row| row.duration_ms = 13, Why::Changed),
-            (|row| row.erases = vec![(1, 1)], Why::Changed),
-            (|row| row.user_id = Some("eve".into()), Why::Personal),
+        let changes: [(Change, BreakReason); 15] = [
+            (|row| row.at = Time::from_ms(2), BreakReason::Changed),
+            (|row| row.company_id = "other".into(), BreakReason::Changed),
+            (|row| row.run = None, BreakReason::Changed),
+            (|row| row.call = None, BreakReason::Changed),
+            (|row| row.changes = true, BreakReason::Changed),
+            (|row| row.agent_name = Some("eve".into()), BreakReason::Changed),
+            (|row| row.action_type = "other".into(), BreakReason::Changed),
+            (|row| row.action = "other".into(), BreakReason::Changed),
+            (|row| row.status = AuditStatus::Error, BreakReason::Changed),
+            (|row| row.sent = false, BreakReason::Changed),
+            (|row| row.error_code = Some("TIMEOUT".into()), BreakReason::Changed),
+            (|row| row.cost = Usd::from_nanos(1), BreakReason::Changed),
+            (|row| row.duration_ms = 13, BreakReason::Changed),
+            (|row| row.erases = vec![(1, 1)], BreakReason::Changed),
+            (|row| row.user_id = Some("eve".into()), BreakReason::Personal),
         ];
         for (change, why) in changes {
             let mut entries = chain(&["a", "b", "c"]);
@@ -409,23 +409,23 @@ mod tests {
         }
         let mut entries = chain(&["a", "b"]);
         entries[1].details = "{}".to_owned();
-        broken(&entries, 2, Why::Personal);
+        broken(&entries, 2, BreakReason::Personal);
     }
 
     #[test]
     fn a_removed_a_moved_and_an_added_row_are_found() {
         let mut entries = chain(&["a", "b", "c"]);
         entries.remove(1);
-        broken(&entries, 2, Why::Missing);
+        broken(&entries, 2, BreakReason::Missing);
 
         let mut entries = chain(&["a", "b", "c"]);
         entries.swap(1, 2);
         (entries[1].seq, entries[2].seq) = (2, 3);
-        broken(&entries, 2, Why::Changed);
+        broken(&entries, 2, BreakReason::Changed);
 
         let mut entries = chain(&["a", "b"]);
-        entries.push(Entry { seq: 3, ..entries[1].clone() });
-        broken(&entries, 3, Why::Changed);
+        entries.push(AuditEntry { seq: 3, ..entries[1].clone() });
+        broken(&entries, 3, BreakReason::Changed);
     }
 
     #[test]
@@ -433,10 +433,10 @@ mod tests {
         let mut entries = chain(&["a", "b", "c"]);
         let erased = &mut entries[1];
         (erased.row.user_id, erased.details, erased.salt) = (None, String::new(), None);
-        broken(&entries, 2, Why::Personal);
+        broken(&entries, 2, BreakReason::Personal);
         entries[1].erased_at = Some(Time::from_ms(9));
         let walked = walk(&entries).unwrap();
-        assert_eq!((walked.erased(), walked.end()), (1, Err(Break { seq: 2, why: Why::Emptied })));
+        assert_eq!((walked.erased(), walked.end()), (1, Err(ChainBreak { seq: 2, reason: BreakReason::Emptied })));
     }
 
     #[test]
@@ -447,24 +447,24 @@ mod tests {
             (erased.row.user_id, erased.details, erased.salt) = (None, String::new(), None);
             erased.erased_at = Some(Time::from_ms(9));
         }
-        let add = |entries: &mut Vec<Entry>, places: &[u64]| {
-            let row = erasure(&"clinic".into(), "olga", places, Time::from_ms(9));
+        let add = |entries: &mut Vec<AuditEntry>, places: &[u64]| {
+            let row = erasure_row(&"clinic".into(), "olga", places, Time::from_ms(9));
             let sealed = [3; 32];
             let before = entries.last().unwrap();
-            let tip = Tip { seq: before.seq, hash: before.hash }.then(&row, &sealed);
+            let tip = ChainTip { seq: before.seq, hash: before.hash }.with_row(&row, &sealed);
             let (seq, hash, details) = (tip.seq, tip.hash, String::new());
-            entries.push(Entry { seq, row, details, salt: None, sealed, hash, erased_at: Some(Time::from_ms(9)) });
+            entries.push(AuditEntry { seq, row, details, salt: None, sealed, hash, erased_at: Some(Time::from_ms(9)) });
         };
         add(&mut entries, &[1, 3]);
         assert_eq!(entries[4].row.erases, [(1, 1), (3, 3)]);
-        let ends = |entries: &[Entry]| walk(entries).unwrap().end().map_err(|Break { seq, .. }| seq);
+        let ends = |entries: &[AuditEntry]| walk(entries).unwrap().end().map_err(|ChainBreak { seq, .. }| seq);
         assert_eq!(ends(&entries), Err(4));
         add(&mut entries, &[4, 5]);
         assert_eq!(entries[5].row.erases, [(4, 5)]);
         assert_eq!(ends(&entries), Err(6), "whoever erased was never erased");
         add(&mut entries, &[6]);
         entries[6].erased_at = None;
-        assert_eq!(walk(&entries).map(|_| ()), Err(Break { seq: 7, why: Why::Personal }));
+        assert_eq!(walk(&entries).map(|_| ()), Err(ChainBreak { seq: 7, reason: BreakReason::Personal }));
         entries.pop();
         add(&mut entries, &[2, 6, 7]);
         assert_eq!(ends(&entries), Ok(()));

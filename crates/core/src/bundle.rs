@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use crate::agent::Agent;
-use crate::tool::Facts;
+use crate::agent::AgentDefinition;
+use crate::tool::ToolContract;
 
 /// SHA-256 of a bundle's canonical JSON, in lower-case hexadecimal.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
-pub struct Hash(Arc<str>);
+#[schemars(rename = "Hash")]
+pub struct ContentHash(Arc<str>);
 
-impl Hash {
+impl ContentHash {
     /// Of any bytes: bundles, blobs, definitions.
     pub fn of(bytes: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -44,13 +45,13 @@ impl Hash {
     }
 }
 
-impl fmt::Display for Hash {
+impl fmt::Display for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for Hash {
+impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.short())
     }
@@ -66,18 +67,18 @@ pub struct Bundle {
     /// The definition as JSON, without spans or comments.
     pub definition: Value,
     /// The agents it names, prompts inside.
-    pub agents: BTreeMap<String, Agent>,
+    pub agents: BTreeMap<String, AgentDefinition>,
     /// Static facts of the tools it names.
-    pub tools: BTreeMap<String, Facts>,
+    pub tools: BTreeMap<String, ToolContract>,
     /// The bundles of its subworkflows, by workflow name.
-    pub subworkflows: BTreeMap<String, Hash>,
+    pub subworkflows: BTreeMap<String, ContentHash>,
 }
 
 impl Bundle {
     /// Its canonical text (keys sorted) and that text's hash.
-    pub fn seal(&self) -> Result<(Vec<u8>, Hash), serde_json::Error> {
+    pub fn seal(&self) -> Result<(Vec<u8>, ContentHash), serde_json::Error> {
         let text = serde_json::to_vec(&serde_json::to_value(self)?)?;
-        let hash = Hash::of(&text);
+        let hash = ContentHash::of(&text);
         Ok((text, hash))
     }
 }

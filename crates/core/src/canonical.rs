@@ -12,7 +12,7 @@ const BYTES: usize = 256;
 const ROOMY_BYTES: usize = 8 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Spelling {
+enum JsonStyle {
     Canonical,
     /// Keys in the order they are in, and numbers so that each reads back as it was: `1.0` stays a double.
     Exact,
@@ -23,40 +23,40 @@ enum Spelling {
 /// One deliberate difference: a whole number beyond 2⁵³ is written in full and not rounded to a double, so that two
 /// different amounts never share a hash.
 pub fn text(value: &Value) -> String {
-    written(value, Spelling::Canonical, BYTES)
+    write_to_string(value, JsonStyle::Canonical, BYTES)
 }
 
 /// JSON that reads back as it was, numbers too.
 pub fn exact(value: &Value) -> String {
-    written(value, Spelling::Exact, ROOMY_BYTES)
+    write_to_string(value, JsonStyle::Exact, ROOMY_BYTES)
 }
 
 /// Writes a value as [`exact`] does.
 pub(crate) fn write_exact(text: &mut String, value: &Value) {
-    write(text, value, Spelling::Exact);
+    write(text, value, JsonStyle::Exact);
 }
 
 /// SHA-256 of the canonical text of a list of these parts, of which no copy is made for it.
-pub fn digest_of_list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> [u8; 32] {
+pub fn digest_of_list<'p>(parts: impl IntoIterator<Item = ListPart<'p>>) -> [u8; 32] {
     Sha256::digest(list(parts)).into()
 }
 
-fn written(value: &Value, spelling: Spelling, room: usize) -> String {
+fn write_to_string(value: &Value, spelling: JsonStyle, room: usize) -> String {
     let mut text = String::with_capacity(room);
     write(&mut text, value, spelling);
     text
 }
 
-fn list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> String {
+fn list<'p>(parts: impl IntoIterator<Item = ListPart<'p>>) -> String {
     let mut text = String::with_capacity(ROOMY_BYTES);
     let mut between = '[';
     for part in parts {
         text.push(between);
         between = ',';
         match part {
-            Part::Value(value) => write(&mut text, value, Spelling::Canonical),
-            Part::Text(Some(string)) => write_string(&mut text, string),
-            Part::Text(None) => text.push_str("null"),
+            ListPart::Value(value) => write(&mut text, value, JsonStyle::Canonical),
+            ListPart::Text(Some(string)) => write_string(&mut text, string),
+            ListPart::Text(None) => text.push_str("null"),
         }
     }
     text.push_str(if between == '[' { "[]" } else { "]" });
@@ -65,13 +65,13 @@ fn list<'p>(parts: impl IntoIterator<Item = Part<'p>>) -> String {
 
 /// A part of a list.
 #[derive(Clone, Copy, Debug)]
-pub enum Part<'p> {
+pub enum ListPart<'p> {
     Value(&'p Value),
     /// Nothing is `null`.
     Text(Option<&'p str>),
 }
 
-fn write(text: &mut String, value: &Value, spelling: Spelling) {
+fn write(text: &mut String, value: &Value, spelling: JsonStyle) {
     match value {
         Value::Null => text.push_str("null"),
         Value::Bool(true) => text.push_str("true"),
@@ -92,7 +92,7 @@ fn write(text: &mut String, value: &Value, spelling: Spelling) {
     }
 }
 
-fn write_object(text: &mut String, fields: &Map<String, Value>, spelling: Spelling) {
+fn write_object(text: &mut String, fields: &Map<String, Value>, spelling: JsonStyle) {
     text.push('{');
     let mut between = "";
     let mut field = |(key, value): (&String, &Value)| {
@@ -103,7 +103,7 @@ fn write_object(text: &mut String, fields: &Map<String, Value>, spelling: Spelli
         write(text, value, spelling);
     };
     // In most objects the order of bytes, which they are in already, is that of UTF-16.
-    if spelling == Spelling::Exact || fields.keys().is_sorted() && fields.keys().all(|key| key.is_ascii()) {
+    if spelling == JsonStyle::Exact || fields.keys().is_sorted() && fields.keys().all(|key| key.is_ascii()) {
         fields.iter().for_each(&mut field);
     } else {
         let mut sorted: Vec<(&String, &Value)> = fields.iter().collect();
@@ -123,7 +123,7 @@ fn write_string(text: &mut String, string: &str) {
 pub(crate) fn escape(text: &mut String, string: &str) {
     let mut rest = string;
     // What needs no escape is copied at once.
-    while let Some(plain) = scan::first(rest.as_bytes(), escaped) {
+    while let Some(plain) = scan::first(rest.as_bytes(), needs_escape) {
         text.push_str(&rest[..plain]);
         write_escaped(text, rest.as_bytes()[plain]);
         rest = &rest[plain + 1..];
@@ -131,7 +131,7 @@ pub(crate) fn escape(text: &mut String, string: &str) {
     text.push_str(rest);
 }
 
-/// Writes a byte that is [`escaped`].
+/// Writes a byte that is [`needs_escape`].
 pub(crate) fn write_escaped(text: &mut String, byte: u8) {
     match byte {
         b'"' => text.push_str("\\\""),
@@ -149,13 +149,13 @@ pub(crate) fn write_escaped(text: &mut String, byte: u8) {
 
 /// What is not written as it is.
 #[inline]
-pub(crate) fn escaped(byte: u8) -> bool {
+pub(crate) fn needs_escape(byte: u8) -> bool {
     scan::within(byte, 0, 0x1f) | (byte == b'"') | (byte == b'\\')
 }
 
-fn write_number(text: &mut String, number: &Number, spelling: Spelling) {
+fn write_number(text: &mut String, number: &Number, spelling: JsonStyle) {
     match number.as_f64() {
-        Some(double) if spelling == Spelling::Canonical && number.is_f64() => write_double(text, double),
+        Some(double) if spelling == JsonStyle::Canonical && number.is_f64() => write_double(text, double),
         // A text never refuses.
         Some(_) | None => drop(write!(text, "{number}")),
     }
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_list_is_written_as_the_value_it_would_be() {
         let arguments = json!({"b": [1, "x\n"], "a": null});
-        let parts = [Part::Text(Some("one \" two")), Part::Value(&arguments), Part::Text(None)];
+        let parts = [ListPart::Text(Some("one \" two")), ListPart::Value(&arguments), ListPart::Text(None)];
         let whole = text(&json!(["one \" two", arguments, null]));
         assert_eq!(list(parts), whole);
         assert_eq!(list([]), "[]");

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::time::Time;
 
 /// Of so many calls, half failing opens a circuit too.
-const CALLS_SEEN: u32 = 20;
-const OUTCOMES_MASK: u32 = (1 << CALLS_SEEN) - 1;
+const WINDOW_CALLS: u32 = 20;
+const OUTCOMES_MASK: u32 = (1 << WINDOW_CALLS) - 1;
 /// However long a service asks to be left alone: a day.
 const OPEN_FOR_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// When to look again while somebody else finds out.
@@ -15,7 +15,7 @@ const PROBE_WAIT: Duration = Duration::from_secs(1);
 
 /// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct CircuitLimits {
     /// Failures in a row that open it.
     pub failures: u32,
     /// How long the service is left alone, where it asks for no more.
@@ -24,19 +24,19 @@ pub struct Limits {
 
 /// The state of one service's circuit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Circuit {
-    limits: Limits,
-    state: State,
+pub struct CircuitBreaker {
+    limits: CircuitLimits,
+    state: BreakerState,
     failures_in_a_row: u32,
     /// The newest outcome is the lowest bit; a failure is 1.
     outcomes: u32,
-    seen: u32,
+    calls_in_window: u32,
     /// When it last became what it is.
     since: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+enum BreakerState {
     Closed,
     /// `until` nothing: until somebody closes it. `probing`: a call is finding out.
     Open {
@@ -47,7 +47,7 @@ enum State {
 
 /// How a circuit stands for whoever chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stand {
+pub enum CircuitStatus {
     Closed,
     /// One call may find out whether the service answers again.
     Due,
@@ -57,105 +57,116 @@ pub enum Stand {
 
 /// A call that was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    Free,
+pub enum CircuitAdmission {
+    Normal,
     /// The one that finds out.
     Probe,
 }
 
 /// What an outcome made of a circuit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum CircuitTransition {
     Opened { until: Time },
     Closed,
 }
 
-impl Circuit {
+impl CircuitBreaker {
     /// Closed.
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, state: State::Closed, failures_in_a_row: 0, outcomes: 0, seen: 0, since: Time::EPOCH }
+    pub fn new(limits: CircuitLimits) -> Self {
+        Self {
+            limits,
+            state: BreakerState::Closed,
+            failures_in_a_row: 0,
+            outcomes: 0,
+            calls_in_window: 0,
+            since: Time::EPOCH,
+        }
     }
 
-    pub fn stand(&self, now: Time) -> Stand {
+    pub fn status(&self, now: Time) -> CircuitStatus {
         match self.state {
-            State::Closed => Stand::Closed,
-            State::Open { until: Some(until), probing: false } if until <= now => Stand::Due,
+            BreakerState::Closed => CircuitStatus::Closed,
+            BreakerState::Open { until: Some(until), probing: false } if until <= now => CircuitStatus::Due,
             // A probe is under way: whoever comes now looks again a little later.
-            State::Open { until: Some(until), .. } => Stand::Open(Some(until.since(now).max(PROBE_WAIT))),
-            State::Open { until: None, .. } => Stand::Open(None),
+            BreakerState::Open { until: Some(until), .. } => {
+                CircuitStatus::Open(Some(until.since(now).max(PROBE_WAIT)))
+            }
+            BreakerState::Open { until: None, .. } => CircuitStatus::Open(None),
         }
     }
 
     /// Lets a call through, or not.
-    pub fn admit(&mut self, now: Time) -> Option<Pass> {
-        match self.stand(now) {
-            Stand::Closed => Some(Pass::Free),
-            Stand::Due => {
-                if let State::Open { probing, .. } = &mut self.state {
+    pub fn admit(&mut self, now: Time) -> Option<CircuitAdmission> {
+        match self.status(now) {
+            CircuitStatus::Closed => Some(CircuitAdmission::Normal),
+            CircuitStatus::Due => {
+                if let BreakerState::Open { probing, .. } = &mut self.state {
                     *probing = true;
                 }
-                Some(Pass::Probe)
+                Some(CircuitAdmission::Probe)
             }
-            Stand::Open(_) => None,
+            CircuitStatus::Open(_) => None,
         }
     }
 
-    pub fn succeeded(&mut self, pass: Pass, now: Time) -> Option<Turn> {
+    pub fn succeeded(&mut self, pass: CircuitAdmission, now: Time) -> Option<CircuitTransition> {
         match (pass, self.state) {
-            (Pass::Free, State::Closed) => {
+            (CircuitAdmission::Normal, BreakerState::Closed) => {
                 self.failures_in_a_row = 0;
-                self.see(0);
+                self.record_outcome(0);
                 None
             }
             // A person who opened it meanwhile has the last word.
-            (Pass::Probe, State::Open { until: Some(_), .. }) => {
+            (CircuitAdmission::Probe, BreakerState::Open { until: Some(_), .. }) => {
                 self.close(now);
-                Some(Turn::Closed)
+                Some(CircuitTransition::Closed)
             }
             // Let through before it opened: the failures since then are newer.
-            (Pass::Free, State::Open { .. }) | (Pass::Probe, State::Closed | State::Open { until: None, .. }) => None,
+            (CircuitAdmission::Normal, BreakerState::Open { .. })
+            | (CircuitAdmission::Probe, BreakerState::Closed | BreakerState::Open { until: None, .. }) => None,
         }
     }
 
     /// `wait` is what the service asked for.
-    pub fn failed(&mut self, pass: Pass, now: Time, wait: Option<Duration>) -> Option<Turn> {
+    pub fn failed(&mut self, pass: CircuitAdmission, now: Time, wait: Option<Duration>) -> Option<CircuitTransition> {
         match (pass, self.state) {
-            (Pass::Free, State::Closed) => {
+            (CircuitAdmission::Normal, BreakerState::Closed) => {
                 self.failures_in_a_row += 1;
-                self.see(1);
-                let half = self.seen >= CALLS_SEEN && self.outcomes.count_ones() * 2 >= CALLS_SEEN;
+                self.record_outcome(1);
+                let half = self.calls_in_window >= WINDOW_CALLS && self.outcomes.count_ones() * 2 >= WINDOW_CALLS;
                 (self.failures_in_a_row >= self.limits.failures || half).then(|| self.open(now, wait))
             }
-            (Pass::Probe, State::Open { until: Some(_), .. }) => Some(self.open(now, wait)),
-            (Pass::Free, State::Open { .. }) | (Pass::Probe, State::Closed | State::Open { until: None, .. }) => None,
+            (CircuitAdmission::Probe, BreakerState::Open { until: Some(_), .. }) => Some(self.open(now, wait)),
+            (CircuitAdmission::Normal, BreakerState::Open { .. })
+            | (CircuitAdmission::Probe, BreakerState::Closed | BreakerState::Open { until: None, .. }) => None,
         }
     }
 
     /// The call ended without telling anything of the service: the next one may find out.
-    pub fn abandoned(&mut self, pass: Pass) {
-        if let (Pass::Probe, State::Open { probing, .. }) = (pass, &mut self.state) {
+    pub fn abandoned(&mut self, pass: CircuitAdmission) {
+        if let (CircuitAdmission::Probe, BreakerState::Open { probing, .. }) = (pass, &mut self.state) {
             *probing = false;
         }
     }
 
     /// What a person or another process said at `since`; an older word changes nothing.
-    pub fn told(&mut self, open: bool, until: Option<Time>, since: Time) {
+    pub fn override_state(&mut self, open: bool, until: Option<Time>, since: Time) {
         if since <= self.since {
             return;
         }
         match (open, self.state) {
-            (false, State::Open { .. }) => self.close(since),
-            (false, State::Closed) => {}
+            (false, BreakerState::Open { .. }) => self.close(since),
+            (false, BreakerState::Closed) => {}
             (true, _) => {
-                self.state = State::Open { until, probing: false };
+                self.state = BreakerState::Open { until, probing: false };
                 self.since = since;
             }
         }
     }
 
     /// How many failures in a row all processes together had before one that is about to be counted here.
-    pub fn know_failures(&mut self, failures: u32) {
-        if self.state == State::Closed {
+    pub fn set_failure_count(&mut self, failures: u32) {
+        if self.state == BreakerState::Closed {
             self.failures_in_a_row = failures;
         }
     }
@@ -164,20 +175,20 @@ impl Circuit {
         self.since
     }
 
-    fn open(&mut self, now: Time, wait: Option<Duration>) -> Turn {
+    fn open(&mut self, now: Time, wait: Option<Duration>) -> CircuitTransition {
         let until = now + wait.unwrap_or_default().max(self.limits.open_for).min(OPEN_FOR_MAX);
-        self.state = State::Open { until: Some(until), probing: false };
+        self.state = BreakerState::Open { until: Some(until), probing: false };
         self.since = now;
-        Turn::Opened { until }
+        CircuitTransition::Opened { until }
     }
 
     fn close(&mut self, now: Time) {
         *self = Self { since: now, ..Self::new(self.limits) };
     }
 
-    fn see(&mut self, failure: u32) {
+    fn record_outcome(&mut self, failure: u32) {
         self.outcomes = (self.outcomes << 1 | failure) & OUTCOMES_MASK;
-        self.seen = (self.seen + 1).min(CALLS_SEEN);
+        self.calls_in_window = (self.calls_in_window + 1).min(WINDOW_CALLS);
     }
 }
 
@@ -185,19 +196,19 @@ impl Circuit {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { failures: 3, open_for: Duration::from_secs(30) };
+    const LIMITS: CircuitLimits = CircuitLimits { failures: 3, open_for: Duration::from_secs(30) };
 
     fn at(seconds: u64) -> Time {
         Time::EPOCH + Duration::from_secs(1_000 + seconds)
     }
 
     /// A circuit after these outcomes at time 0: `.` is a reply, `x` a failure.
-    fn after(outcomes: &str) -> (Circuit, Option<Turn>) {
-        let (mut circuit, mut turn) = (Circuit::new(LIMITS), None);
+    fn after(outcomes: &str) -> (CircuitBreaker, Option<CircuitTransition>) {
+        let (mut circuit, mut turn) = (CircuitBreaker::new(LIMITS), None);
         for outcome in outcomes.chars() {
             turn = match outcome {
-                '.' => circuit.succeeded(Pass::Free, at(0)),
-                _ => circuit.failed(Pass::Free, at(0), None),
+                '.' => circuit.succeeded(CircuitAdmission::Normal, at(0)),
+                _ => circuit.failed(CircuitAdmission::Normal, at(0), None),
             };
         }
         (circuit, turn)
@@ -205,27 +216,34 @@ mod tests {
 
     #[test]
     fn three_failures_in_a_row_open_it() {
-        assert_eq!(after("xx.xx").0.stand(at(0)), Stand::Closed);
+        assert_eq!(after("xx.xx").0.status(at(0)), CircuitStatus::Closed);
         let (circuit, turn) = after("..xxx");
-        assert_eq!(turn, Some(Turn::Opened { until: at(30) }));
-        assert_eq!(circuit.stand(at(1)), Stand::Open(Some(Duration::from_secs(29))));
-        assert_eq!(circuit.stand(at(30)), Stand::Due);
+        assert_eq!(turn, Some(CircuitTransition::Opened { until: at(30) }));
+        assert_eq!(circuit.status(at(1)), CircuitStatus::Open(Some(Duration::from_secs(29))));
+        assert_eq!(circuit.status(at(30)), CircuitStatus::Due);
     }
 
     #[test]
     fn failures_that_others_had_count_as_its_own() {
         let (mut circuit, _) = after("x");
-        circuit.know_failures(2);
-        assert_eq!(circuit.failed(Pass::Free, at(0), None), Some(Turn::Opened { until: at(30) }));
+        circuit.set_failure_count(2);
+        assert_eq!(
+            circuit.failed(CircuitAdmission::Normal, at(0), None),
+            Some(CircuitTransition::Opened { until: at(30) })
+        );
         let (mut circuit, _) = after("xx");
-        circuit.know_failures(0);
-        assert_eq!(circuit.failed(Pass::Free, at(0), None), None, "another process had an answer meanwhile");
+        circuit.set_failure_count(0);
+        assert_eq!(
+            circuit.failed(CircuitAdmission::Normal, at(0), None),
+            None,
+            "another process had an answer meanwhile"
+        );
     }
 
     #[test]
     fn half_of_the_last_twenty_opens_it() {
-        assert_eq!(after("x.x.x.x.x.x.x.x.x.").0.stand(at(0)), Stand::Closed, "eighteen are too few");
-        assert_eq!(after("x.x.x.x.x.x.x.x.x..x").1, Some(Turn::Opened { until: at(30) }));
+        assert_eq!(after("x.x.x.x.x.x.x.x.x.").0.status(at(0)), CircuitStatus::Closed, "eighteen are too few");
+        assert_eq!(after("x.x.x.x.x.x.x.x.x..x").1, Some(CircuitTransition::Opened { until: at(30) }));
         assert_eq!(after("x.x.x.x.x.x.x.x.x....x").1, None, "nine of the last twenty");
     }
 
@@ -233,49 +251,52 @@ mod tests {
     fn one_call_alone_finds_out() {
         let (mut circuit, _) = after("xxx");
         assert_eq!(circuit.admit(at(29)), None);
-        assert_eq!(circuit.admit(at(30)), Some(Pass::Probe));
-        assert_eq!((circuit.admit(at(31)), circuit.stand(at(31))), (None, Stand::Open(Some(PROBE_WAIT))));
-        assert_eq!(circuit.failed(Pass::Probe, at(32), None), Some(Turn::Opened { until: at(62) }));
-        assert_eq!(circuit.admit(at(62)), Some(Pass::Probe));
-        assert_eq!(circuit.succeeded(Pass::Probe, at(63)), Some(Turn::Closed));
-        assert_eq!(circuit.admit(at(63)), Some(Pass::Free));
+        assert_eq!(circuit.admit(at(30)), Some(CircuitAdmission::Probe));
+        assert_eq!((circuit.admit(at(31)), circuit.status(at(31))), (None, CircuitStatus::Open(Some(PROBE_WAIT))));
+        assert_eq!(
+            circuit.failed(CircuitAdmission::Probe, at(32), None),
+            Some(CircuitTransition::Opened { until: at(62) })
+        );
+        assert_eq!(circuit.admit(at(62)), Some(CircuitAdmission::Probe));
+        assert_eq!(circuit.succeeded(CircuitAdmission::Probe, at(63)), Some(CircuitTransition::Closed));
+        assert_eq!(circuit.admit(at(63)), Some(CircuitAdmission::Normal));
     }
 
     #[test]
     fn a_probe_that_was_given_up_lets_the_next_one_try() {
         let (mut circuit, _) = after("xxx");
-        assert_eq!(circuit.admit(at(30)), Some(Pass::Probe));
-        circuit.abandoned(Pass::Probe);
-        assert_eq!(circuit.admit(at(30)), Some(Pass::Probe));
+        assert_eq!(circuit.admit(at(30)), Some(CircuitAdmission::Probe));
+        circuit.abandoned(CircuitAdmission::Probe);
+        assert_eq!(circuit.admit(at(30)), Some(CircuitAdmission::Probe));
     }
 
     #[test]
     fn late_outcomes_of_earlier_calls_change_nothing() {
         let (mut circuit, _) = after("xxx");
-        assert_eq!(circuit.succeeded(Pass::Free, at(1)), None);
-        assert_eq!(circuit.failed(Pass::Free, at(20), None), None);
-        assert_eq!(circuit.stand(at(30)), Stand::Due);
+        assert_eq!(circuit.succeeded(CircuitAdmission::Normal, at(1)), None);
+        assert_eq!(circuit.failed(CircuitAdmission::Normal, at(20), None), None);
+        assert_eq!(circuit.status(at(30)), CircuitStatus::Due);
     }
 
     #[test]
     fn a_provider_that_asks_for_longer_is_left_alone_for_longer() {
         let (mut circuit, _) = after("xx");
-        let turn = circuit.failed(Pass::Free, at(0), Some(Duration::from_secs(90)));
-        assert_eq!(turn, Some(Turn::Opened { until: at(90) }));
+        let turn = circuit.failed(CircuitAdmission::Normal, at(0), Some(Duration::from_secs(90)));
+        assert_eq!(turn, Some(CircuitTransition::Opened { until: at(90) }));
         let (mut circuit, _) = after("xx");
-        let turn = circuit.failed(Pass::Free, at(0), Some(Duration::MAX));
-        assert_eq!(turn, Some(Turn::Opened { until: at(0) + OPEN_FOR_MAX }));
+        let turn = circuit.failed(CircuitAdmission::Normal, at(0), Some(Duration::MAX));
+        assert_eq!(turn, Some(CircuitTransition::Opened { until: at(0) + OPEN_FOR_MAX }));
     }
 
     #[test]
     fn a_person_opens_and_closes_it() {
-        let mut circuit = Circuit::new(LIMITS);
-        circuit.told(true, None, at(1));
-        assert_eq!(circuit.stand(at(1_000_000)), Stand::Open(None));
-        assert_eq!(circuit.succeeded(Pass::Probe, at(2)), None, "a probe does not overrule a person");
-        circuit.told(false, None, at(1));
-        assert_eq!(circuit.stand(at(3)), Stand::Open(None), "no newer word than the last");
-        circuit.told(false, None, at(4));
-        assert_eq!(circuit.stand(at(4)), Stand::Closed);
+        let mut circuit = CircuitBreaker::new(LIMITS);
+        circuit.override_state(true, None, at(1));
+        assert_eq!(circuit.status(at(1_000_000)), CircuitStatus::Open(None));
+        assert_eq!(circuit.succeeded(CircuitAdmission::Probe, at(2)), None, "a probe does not overrule a person");
+        circuit.override_state(false, None, at(1));
+        assert_eq!(circuit.status(at(3)), CircuitStatus::Open(None), "no newer word than the last");
+        circuit.override_state(false, None, at(4));
+        assert_eq!(circuit.status(at(4)), CircuitStatus::Closed);
     }
 }

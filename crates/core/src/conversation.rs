@@ -1,6 +1,6 @@
 //! How a conversation moves: who owns it, what was said, which run thinks about it, and when a person takes over.
 //!
-//! It is an aggregate as a run is one: a [`Command`] is decided into [`Event`]s, and events fold into state. What it wants of
+//! It is an aggregate as a run is one: a [`ConversationCommand`] is decided into [`ConversationEvent`]s, and events fold into state. What it wants of
 //! others (a run begun or told, a place in the desk's queue) is derived from its events and goes out in the append that
 //! holds them. States are seed 004's.
 //!
@@ -17,17 +17,20 @@ mod command;
 mod decide;
 mod event;
 mod handover;
-mod hil;
+mod handover_policy;
 mod refusal;
-mod report;
+mod run_update;
 mod state;
 
-pub use command::{Arrived, Begun, Command, Heard, Over, ToDesk, Version, Wants, reply_of};
-pub use event::{Author, Entry, Event, Line};
-pub use handover::{Handover, Tried, Trigger};
-pub use hil::Hil;
-pub use refusal::Refusal;
-pub use state::{Conversation, Owner, State, Status};
+pub use command::{
+    ConversationCommand, HandoverRequirements, InboundMessage, NewConversation, PinnedVersion, RoutingRequest,
+    RunResult, RunUpdate, reply_text,
+};
+pub use event::{ConversationEntry, ConversationEvent, ConversationLine, LineAuthor};
+pub use handover::{AttemptedStep, Handover, HandoverTrigger};
+pub use handover_policy::HandoverPolicy;
+pub use refusal::ConversationRefusal;
+pub use state::{Conversation, ConversationOwner, ConversationState, ConversationStatus};
 
 /// Bytes of one message, post or note.
 pub const TEXT_BYTES_MAX: usize = 16 << 10;
@@ -36,13 +39,13 @@ pub const QUEUE_MAX: usize = 1_000;
 /// Senders with numbers of their own in one conversation.
 pub const SENDERS_MAX: usize = 16;
 /// Lines of the transcript that are kept in the fold; all are in the journal.
-pub const RECENT_MAX: usize = 20;
+pub const RECENT_LINES_MAX: usize = 20;
 /// What runs tried, kept for whoever takes over.
-pub const TRIED_MAX: usize = 20;
+pub const ATTEMPTED_STEPS_MAX: usize = 20;
 /// How long a conversation of the AI's may be silent before it is closed.
-pub const IDLE: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
+pub const IDLE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(7 * 24 * 3_600);
 /// After how long a conversation asks the desk again that had no room for it.
-pub const ASKS_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_secs(60);
+pub const ENQUEUE_RETRY_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ impl Fault {
     }
 
     #[must_use]
-    pub fn said_by(self, who: &str) -> Self {
+    pub fn decided_by(self, who: &str) -> Self {
         Self { by: Some(who.into()), ..self }
     }
 }
@@ -41,12 +41,12 @@ impl fmt::Display for Fault {
 }
 
 /// An error and what lies behind it, in one line.
-pub fn told(error: &dyn Error) -> String {
+pub fn error_chain(error: &dyn Error) -> String {
     with_causes(error.to_string(), error)
 }
 
 /// What lies behind an error, without the error's own words, which may hold an address; nothing where nothing does.
-pub fn causes(error: &dyn Error) -> String {
+pub fn error_causes(error: &dyn Error) -> String {
     with_causes(String::new(), error)
 }
 
@@ -98,7 +98,7 @@ pub mod code {
 
     /// Codes of tools that end an attempt for good and still say nothing of what its key came to before: the service was
     /// not reached, did not know who asks, or found that the key had been used with other arguments.
-    pub const ASKED_NOBODY: [&str; 8] = [
+    pub const NEVER_SENT: [&str; 8] = [
         "ADDRESS_NOT_ALLOWED",
         "CALENDAR_NOT_CONFIGURED",
         "CONNECTION_EXPIRED",
@@ -116,16 +116,16 @@ mod tests {
 
     #[derive(Debug, thiserror::Error)]
     #[error("{0}")]
-    struct Layer(&'static str, #[source] Option<Box<Layer>>);
+    struct LayeredError(&'static str, #[source] Option<Box<LayeredError>>);
 
     #[test]
     fn causes_are_told_outermost_first_and_none_twice() {
-        let inner = Layer("refused by 10.0.0.1", None);
-        let error = Layer("no connection", Some(Box::new(Layer("refused", Some(Box::new(inner))))));
-        assert_eq!(told(&error), "no connection: refused: refused by 10.0.0.1");
-        assert_eq!(causes(&error), "refused: refused by 10.0.0.1");
-        let repeats = Layer("it was refused", Some(Box::new(Layer("refused", None))));
-        assert_eq!((told(&repeats).as_str(), causes(&repeats).as_str()), ("it was refused", "refused"));
-        assert_eq!(causes(&Layer("alone", None)), "");
+        let inner = LayeredError("refused by 10.0.0.1", None);
+        let error = LayeredError("no connection", Some(Box::new(LayeredError("refused", Some(Box::new(inner))))));
+        assert_eq!(error_chain(&error), "no connection: refused: refused by 10.0.0.1");
+        assert_eq!(error_causes(&error), "refused: refused by 10.0.0.1");
+        let repeats = LayeredError("it was refused", Some(Box::new(LayeredError("refused", None))));
+        assert_eq!((error_chain(&repeats).as_str(), error_causes(&repeats).as_str()), ("it was refused", "refused"));
+        assert_eq!(error_causes(&LayeredError("alone", None)), "");
     }
 }

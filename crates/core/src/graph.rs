@@ -11,15 +11,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::conversation::Hil;
+use crate::conversation::HandoverPolicy;
 use crate::expr::Condition;
 use crate::id::NodeId;
 use crate::money::Usd;
 
-pub use draw::{Drawing, DrawnBody, DrawnEdge, DrawnNode, dot, mermaid};
-pub use input::Input;
+pub use draw::{DrawnBody, DrawnEdge, DrawnNode, GraphDrawing, dot, mermaid};
+pub use input::InputDeclaration;
 pub use levels::{levels, levels_text};
-pub use node::{Kind, Node};
+pub use node::{GraphNode, NodeKind};
 
 /// Nodes of one workflow, nested bodies included.
 pub const NODES_MAX: usize = 10_000;
@@ -30,20 +30,20 @@ pub const NESTING_MAX: usize = 8;
 
 /// The place of a node within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeIx(pub u32);
+pub struct NodeIndex(pub u32);
 
 /// The place of an edge within its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EdgeIx(pub u32);
+pub struct EdgeIndex(pub u32);
 
-impl NodeIx {
-    pub fn at(self) -> usize {
+impl NodeIndex {
+    pub fn as_usize(self) -> usize {
         self.0 as usize
     }
 }
 
-impl EdgeIx {
-    pub fn at(self) -> usize {
+impl EdgeIndex {
+    pub fn as_usize(self) -> usize {
         self.0 as usize
     }
 }
@@ -56,25 +56,26 @@ pub struct Workflow {
     pub version: String,
     pub graph: Arc<Graph>,
     /// What a run must bring.
-    pub input: Input,
+    pub input: InputDeclaration,
     /// How writes to a key of `shared_context` combine; last write wins where nothing is declared.
-    pub variables: BTreeMap<String, Variable>,
+    pub variables: BTreeMap<String, WorkflowVariable>,
     /// The run's own deadline, counted from its start.
     pub timeout: Option<Duration>,
     pub max_cost: Option<Usd>,
     /// Runs after a rollback with `error` and `undone` among its names.
-    pub on_compensated: Option<NodeIx>,
+    pub on_compensated: Option<NodeIndex>,
     /// By Composio app: whose account it uses, in the words of `entity_id_source`.
     pub entity_sources: BTreeMap<String, String>,
     /// When a conversation whose runs these are is handed to a person.
-    pub hil: Hil,
+    pub hil: HandoverPolicy,
 }
 
 impl Workflow {
     /// Nodes that only `on_compensated` leads to: they run after a rollback and never before.
-    pub fn reserved(&self) -> Vec<NodeIx> {
+    pub fn post_rollback_nodes(&self) -> Vec<NodeIndex> {
         let Some(first) = self.on_compensated else { return Vec::new() };
-        let starts = self.graph.places().filter(|place| *place != first && self.graph.incoming(*place).is_empty());
+        let starts =
+            self.graph.node_indices().filter(|place| *place != first && self.graph.incoming(*place).is_empty());
         let before = self.graph.reachable(starts);
         self.graph.reachable([first]).difference(&before).copied().collect()
     }
@@ -82,14 +83,14 @@ impl Workflow {
 
 /// A declared variable.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Variable {
+pub struct WorkflowVariable {
     pub initial: Option<serde_json::Value>,
-    pub combine: Combine,
+    pub combine: CombineMode,
 }
 
 /// What a second write to a key does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Combine {
+pub enum CombineMode {
     #[default]
     LastWins,
     /// Each write is appended to a list.
@@ -103,26 +104,26 @@ pub enum Combine {
 /// One graph: the outer one, or the body of a loop or a branch.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    pub nodes: Vec<Node>,
-    pub edges: Vec<Edge>,
-    names: BTreeMap<NodeId, NodeIx>,
-    incoming: Vec<Vec<EdgeIx>>,
-    outgoing: Vec<Vec<EdgeIx>>,
+    pub nodes: Vec<GraphNode>,
+    pub edges: Vec<GraphEdge>,
+    names: BTreeMap<NodeId, NodeIndex>,
+    incoming: Vec<Vec<EdgeIndex>>,
+    outgoing: Vec<Vec<EdgeIndex>>,
 }
 
 /// A directed edge between two nodes of one graph.
 #[derive(Clone, Debug)]
-pub struct Edge {
-    pub from: NodeIx,
-    pub to: NodeIx,
-    pub when: When,
+pub struct GraphEdge {
+    pub from: NodeIndex,
+    pub to: NodeIndex,
+    pub when: EdgeTrigger,
     /// Sees `output` (its source's) plus all names.
     pub condition: Option<Condition>,
 }
 
 /// On which ending of its source an edge may be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum EdgeTrigger {
     /// The source completed. From a node that chooses a branch, an edge without a label follows its first branch
     /// (`true`, `approved`, a switch's default).
     Completed,
@@ -134,7 +135,7 @@ pub enum When {
 
 /// When a node may run, once all its in-edges are settled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Join {
+pub enum JoinRule {
     /// One of them was taken (the `edges` form).
     #[default]
     AnyTaken,
@@ -144,44 +145,44 @@ pub enum Join {
 
 impl Graph {
     /// Puts nodes and edges together. Ids are unique and edges are in range: the definition's checks come first.
-    pub fn new(nodes: Vec<Node>, edges: Vec<Edge>) -> Self {
+    pub fn new(nodes: Vec<GraphNode>, edges: Vec<GraphEdge>) -> Self {
         let mut incoming = vec![Vec::new(); nodes.len()];
         let mut outgoing = vec![Vec::new(); nodes.len()];
         for (place, edge) in (0..).zip(&edges) {
-            incoming[edge.to.at()].push(EdgeIx(place));
-            outgoing[edge.from.at()].push(EdgeIx(place));
+            incoming[edge.to.as_usize()].push(EdgeIndex(place));
+            outgoing[edge.from.as_usize()].push(EdgeIndex(place));
         }
-        let names = (0..).zip(&nodes).map(|(place, node)| (node.id.clone(), NodeIx(place))).collect();
+        let names = (0..).zip(&nodes).map(|(place, node)| (node.id.clone(), NodeIndex(place))).collect();
         Self { nodes, edges, names, incoming, outgoing }
     }
 
-    pub fn node(&self, place: NodeIx) -> &Node {
-        &self.nodes[place.at()]
+    pub fn node(&self, place: NodeIndex) -> &GraphNode {
+        &self.nodes[place.as_usize()]
     }
 
-    pub fn edge(&self, place: EdgeIx) -> &Edge {
-        &self.edges[place.at()]
+    pub fn edge(&self, place: EdgeIndex) -> &GraphEdge {
+        &self.edges[place.as_usize()]
     }
 
-    pub fn find(&self, id: &str) -> Option<NodeIx> {
+    pub fn find(&self, id: &str) -> Option<NodeIndex> {
         self.names.get(id).copied()
     }
 
-    pub fn incoming(&self, place: NodeIx) -> &[EdgeIx] {
-        &self.incoming[place.at()]
+    pub fn incoming(&self, place: NodeIndex) -> &[EdgeIndex] {
+        &self.incoming[place.as_usize()]
     }
 
-    pub fn outgoing(&self, place: NodeIx) -> &[EdgeIx] {
-        &self.outgoing[place.at()]
+    pub fn outgoing(&self, place: NodeIndex) -> &[EdgeIndex] {
+        &self.outgoing[place.as_usize()]
     }
 
-    pub fn places(&self) -> impl Iterator<Item = NodeIx> + use<> {
-        (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIx)
+    pub fn node_indices(&self) -> impl Iterator<Item = NodeIndex> + use<> {
+        (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIndex)
     }
 
     /// These nodes and all that edges lead to from them.
-    pub fn reachable(&self, from: impl IntoIterator<Item = NodeIx>) -> BTreeSet<NodeIx> {
-        let mut open: Vec<NodeIx> = from.into_iter().collect();
+    pub fn reachable(&self, from: impl IntoIterator<Item = NodeIndex>) -> BTreeSet<NodeIndex> {
+        let mut open: Vec<NodeIndex> = from.into_iter().collect();
         let mut seen = BTreeSet::new();
         while let Some(place) = open.pop() {
             if seen.insert(place) {
@@ -192,10 +193,10 @@ impl Graph {
     }
 
     /// The graph inside a node, by branch name for `parallel` and any name for `loop`.
-    pub fn body(&self, place: NodeIx, branch: &str) -> Option<&Arc<Self>> {
+    pub fn body(&self, place: NodeIndex, branch: &str) -> Option<&Arc<Self>> {
         match &self.node(place).kind {
-            Kind::Loop(each) => Some(&each.body),
-            Kind::Parallel(fork) => fork.branches.get(branch),
+            NodeKind::Loop(each) => Some(&each.body),
+            NodeKind::Parallel(fork) => fork.branches.get(branch),
             _ => None,
         }
     }

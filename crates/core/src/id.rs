@@ -24,7 +24,7 @@ macro_rules! id {
             }
 
             /// Checks a name that a caller chose: 1 to [`ID_BYTES_MAX`] bytes of letters, digits, `.`, `_` and `-`.
-            pub fn parse(name: &str) -> Result<Self, InvalidId> {
+            pub fn parse(name: &str) -> Result<Self, IdError> {
                 check(name).map(|()| Self(name.into()))
             }
 
@@ -85,13 +85,13 @@ id!(
 /// An id that was refused, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}: `{shown}`")]
-pub struct InvalidId {
+pub struct IdError {
     shown: String,
     reason: &'static str,
 }
 
-fn check(name: &str) -> Result<(), InvalidId> {
-    let refuse = |reason| Err(InvalidId { shown: name.chars().take(40).collect(), reason });
+fn check(name: &str) -> Result<(), IdError> {
+    let refuse = |reason| Err(IdError { shown: name.chars().take(40).collect(), reason });
     if name.is_empty() {
         return refuse("an id cannot be empty");
     }

@@ -12,7 +12,7 @@ mod words;
 use serde_json::Value;
 
 pub use fold::fold;
-use phone::Phone;
+use phone::PhoneNumber;
 
 /// Characters of something that tells one person from others.
 pub const IDENTIFIER_CHARS_MIN: usize = 4;
@@ -21,13 +21,13 @@ pub const IDENTIFIER_CHARS_MIN: usize = 4;
 #[derive(Clone, Debug)]
 pub struct Identifier {
     folded: String,
-    kind: Kind,
+    kind: IdentifierKind,
 }
 
 #[derive(Clone, Debug)]
-enum Kind {
+enum IdentifierKind {
     Mail,
-    Phone(Phone),
+    Phone(PhoneNumber),
     Name,
     /// An id of letters and digits, which is no part of a longer one.
     Code,
@@ -38,14 +38,14 @@ impl Identifier {
     /// number, or by what reads as a date or an amount.
     pub fn of(text: &str) -> Option<Self> {
         let folded = fold(text);
-        let kind = if let Some(phone) = Phone::of(&folded) {
-            Kind::Phone(phone)
+        let kind = if let Some(phone) = PhoneNumber::of(&folded) {
+            IdentifierKind::Phone(phone)
         } else if folded.chars().count() < IDENTIFIER_CHARS_MIN || !folded.chars().any(char::is_alphabetic) {
             return None;
         } else if folded.contains('@') {
-            Kind::Mail
+            IdentifierKind::Mail
         } else {
-            Kind::Name
+            IdentifierKind::Name
         };
         Some(Self { folded, kind })
     }
@@ -56,68 +56,70 @@ impl Identifier {
         let folded = fold(id);
         let kind = if folded.contains('@') {
             return Self::of(id);
-        } else if let Some(phone) = Phone::of(&folded) {
-            folded.starts_with('+').then_some(Kind::Phone(phone))?
+        } else if let Some(phone) = PhoneNumber::of(&folded) {
+            folded.starts_with('+').then_some(IdentifierKind::Phone(phone))?
         } else {
-            words::is_code(&folded).then_some(Kind::Code)?
+            words::is_code(&folded).then_some(IdentifierKind::Code)?
         };
         Some(Self { folded, kind })
     }
 
     /// Whether a value as a whole is this.
-    pub fn is(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         self.is_folded(&fold(text))
     }
 
     fn is_folded(&self, text: &str) -> bool {
         match &self.kind {
-            Kind::Phone(phone) => Phone::of(text).is_some_and(|other| phone.is_same(&other)),
-            Kind::Mail | Kind::Name | Kind::Code => *text == self.folded,
+            IdentifierKind::Phone(phone) => PhoneNumber::of(text).is_some_and(|other| phone.is_same(&other)),
+            IdentifierKind::Mail | IdentifierKind::Name | IdentifierKind::Code => *text == self.folded,
         }
     }
 
     /// Whether a folded text says this as a whole word or words: a mail address as a whole address; a phone number by its
     /// digits, with no other digit or letter touching them, where they are no date, no amount and no part of a fraction.
-    fn is_in(&self, text: &str) -> bool {
+    fn occurs_in(&self, text: &str) -> bool {
         match &self.kind {
             // A text that is nothing but a number is that number, and not another at its end.
-            Kind::Phone(phone) => Phone::of(text).map_or_else(|| phone.is_in(text), |other| phone.is_same(&other)),
-            Kind::Mail => words::has_address(text, &self.folded),
-            Kind::Name => words::has_words(text, &self.folded),
-            Kind::Code => words::has_code(text, &self.folded),
+            IdentifierKind::Phone(phone) => {
+                PhoneNumber::of(text).map_or_else(|| phone.occurs_in(text), |other| phone.is_same(&other))
+            }
+            IdentifierKind::Mail => words::has_address(text, &self.folded),
+            IdentifierKind::Name => words::has_words(text, &self.folded),
+            IdentifierKind::Code => words::has_code(text, &self.folded),
         }
     }
 }
 
 /// Whether a text, as JSON where it is that, says these words as whole words, whatever they are: a number too.
-pub fn says_words(text: &str, words: &str) -> bool {
+pub fn contains_words(text: &str, words: &str) -> bool {
     let words = fold(words);
     let is_in = |text: &str| !words.is_empty() && words::has_words(&fold(text), &words);
     match serde_json::from_str(text) {
-        Ok(value) => says(&value, &is_in),
+        Ok(value) => any_text(&value, &is_in),
         Err(_) => is_in(text),
     }
 }
 
-fn says(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
+fn any_text(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
     match value {
         Value::Null | Value::Bool(_) => false,
         Value::Number(number) => is_so(&number.to_string()),
         Value::String(text) => is_so(text),
-        Value::Array(items) => items.iter().any(|item| says(item, is_so)),
-        Value::Object(fields) => fields.iter().any(|(name, value)| is_so(name) || says(value, is_so)),
+        Value::Array(items) => items.iter().any(|item| any_text(item, is_so)),
+        Value::Object(fields) => fields.iter().any(|(name, value)| is_so(name) || any_text(value, is_so)),
     }
 }
 
 /// A person, as what others wrote is held against them.
 #[derive(Clone, Debug)]
-pub struct Whom {
+pub struct PersonMatcher {
     id: String,
     also: Vec<Identifier>,
     id_in_text: Option<Identifier>,
 }
 
-impl Whom {
+impl PersonMatcher {
     /// What is no identifier of `also` is left out.
     pub fn of<'a>(id: &str, also: impl IntoIterator<Item = &'a str>) -> Self {
         let also = also.into_iter().filter_map(Identifier::of).collect();
@@ -129,43 +131,43 @@ impl Whom {
     }
 
     /// Whether a value that says whose something is, as a whole, is their id or what else they are called.
-    pub fn is_called(&self, text: &str) -> bool {
-        text == self.id || self.is_known_by(text)
+    pub fn matches_name(&self, text: &str) -> bool {
+        text == self.id || self.matches_alias(text)
     }
 
     /// Whether a value as a whole is what they are called beside their id.
-    pub fn is_known_by(&self, text: &str) -> bool {
+    pub fn matches_alias(&self, text: &str) -> bool {
         let folded = fold(text);
         self.also.iter().any(|known| known.is_folded(&folded))
     }
 
     /// Whether a value as a whole is theirs alone, whatever field it stands in: one of the other identifiers, or their id where
     /// that is no number and no plain word.
-    pub fn is_named_by(&self, text: &str) -> bool {
+    pub fn matches_identifier(&self, text: &str) -> bool {
         let folded = fold(text);
         self.identifiers().any(|known| known.is_folded(&folded))
     }
 
     /// Whether running text says them.
-    pub fn is_said_in(&self, text: &str) -> bool {
+    pub fn is_mentioned_in(&self, text: &str) -> bool {
         if self.identifiers().next().is_none() {
             return false;
         }
         let folded = fold(text);
-        self.identifiers().any(|known| known.is_in(&folded))
+        self.identifiers().any(|known| known.occurs_in(&folded))
     }
 
     /// Whether a value names them: a text in it or the name of a field says one of their identifiers, or a field that names a
     /// customer has their id and nothing else.
-    pub fn is_named_in(&self, value: &Value) -> bool {
+    pub fn is_named_in_json(&self, value: &Value) -> bool {
         self.is_in_field(None, false, value)
     }
 
     /// The same of a text, as JSON where it is that.
-    pub fn is_named_in_text(&self, text: &str) -> bool {
+    pub fn is_named_in_json_text(&self, text: &str) -> bool {
         match serde_json::from_str(text) {
-            Ok(value) => self.is_named_in(&value),
-            Err(_) => self.is_said_in(text),
+            Ok(value) => self.is_named_in_json(&value),
+            Err(_) => self.is_mentioned_in(text),
         }
     }
 
@@ -176,12 +178,12 @@ impl Whom {
             Value::Number(number) => number.to_string() == self.id,
             Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
         };
-        (names_customer(name) || of_customer && name == "id") && is_theirs()
+        (is_customer_field(name) || of_customer && name == "id") && is_theirs()
     }
 
     /// A number is a phone number only where the field is one for them.
     pub fn is_phone_in_field(&self, name: &str, value: &Value) -> bool {
-        value.is_u64() && holds_phone(name) && self.is_known_by(&value.to_string())
+        value.is_u64() && holds_phone(name) && self.matches_alias(&value.to_string())
     }
 
     fn is_in_field(&self, name: Option<&str>, of_customer: bool, value: &Value) -> bool {
@@ -191,13 +193,13 @@ impl Whom {
         }
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => false,
-            Value::String(text) => self.is_said_in(text) || self.is_in_nested(text),
+            Value::String(text) => self.is_mentioned_in(text) || self.is_in_nested(text),
             Value::Array(items) => items.iter().any(|item| self.is_in_field(name, of_customer, item)),
             Value::Object(fields) => {
-                let of_customer = name.is_some_and(names_customer);
+                let of_customer = name.is_some_and(is_customer_field);
                 fields
                     .iter()
-                    .any(|(name, value)| self.is_said_in(name) || self.is_in_field(Some(name), of_customer, value))
+                    .any(|(name, value)| self.is_mentioned_in(name) || self.is_in_field(Some(name), of_customer, value))
             }
         }
     }
@@ -205,7 +207,7 @@ impl Whom {
     /// JSON that is kept as text, as bodies of deliveries are.
     fn is_in_nested(&self, text: &str) -> bool {
         text.trim_start().starts_with(['{', '['])
-            && serde_json::from_str(text).is_ok_and(|value: Value| self.is_named_in(&value))
+            && serde_json::from_str(text).is_ok_and(|value: Value| self.is_named_in_json(&value))
     }
 
     fn identifiers(&self) -> impl Iterator<Item = &Identifier> {
@@ -229,20 +231,20 @@ const CUSTOMER_FIELDS: [&str; 11] = [
 ];
 
 /// Whether a field of this name names a customer: `customer_id`, `customerId` and `Customer-ID` are one.
-pub fn names_customer(field: &str) -> bool {
-    CUSTOMER_FIELDS.contains(&plain(field).as_str())
+pub fn is_customer_field(field: &str) -> bool {
+    CUSTOMER_FIELDS.contains(&normalized_field(field).as_str())
 }
 
 /// Whether a number in a field of this name is a phone number.
 fn holds_phone(field: &str) -> bool {
-    let name = plain(field);
+    let name = normalized_field(field);
     ["phone", "mobile", "whatsapp", "telefon", "teléfon", "movil", "móvil", "celular", "msisdn"]
         .iter()
         .any(|part| name.contains(part))
         || ["tel", "cell", "sms", "fax"].contains(&name.as_str())
 }
 
-fn plain(field: &str) -> String {
+fn normalized_field(field: &str) -> String {
     field.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 

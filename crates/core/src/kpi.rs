@@ -7,23 +7,23 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::money::Usd;
-use crate::run::State;
+use crate::run::RunState;
 
 /// What was counted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct KpiTally {
     /// Runs that no other run began, and that have ended.
-    pub runs: Runs,
+    pub runs: RunCounts,
     /// Nothing where nobody counts them.
-    pub conversations: Option<Conversations>,
+    pub conversations: Option<ConversationCounts>,
     /// Nothing where nobody counts them.
-    pub answers: Option<Answers>,
+    pub answers: Option<AnswerCounts>,
     /// Within which a person is to answer first, as the desk's settings say.
     pub first_response: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Runs {
+pub struct RunCounts {
     pub completed: u64,
     /// Failed, timed out, or rolled back because something failed.
     pub failed: u64,
@@ -33,27 +33,27 @@ pub struct Runs {
 
 /// Conversations that are over.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Conversations {
+pub struct ConversationCounts {
     pub ended: u64,
     /// Of those, the ones that a person was ever asked to take over, by why they were the last time.
     pub handed_over: BTreeMap<String, u64>,
     /// Of those, the ones that were opened again.
     pub reopened: u64,
     /// From the beginning to the end, all together.
-    pub took: Duration,
+    pub total_duration: Duration,
     pub cost: Usd,
     /// Customers' words on how it went.
     pub ratings: u64,
     /// Their sum, each 1 to 5.
-    pub stars: u64,
+    pub rating_sum: u64,
     /// Of those, the ones that a person answered, and how long that took since they waited for one, all together.
     pub answered: u64,
-    pub answered_after: Duration,
+    pub total_answer_time: Duration,
 }
 
 /// Answers of models and of tools that only read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
+pub struct AnswerCounts {
     pub cached: u64,
     pub all: u64,
 }
@@ -70,8 +70,8 @@ pub struct Kpi {
     pub value: Option<f64>,
     /// Of how many.
     pub of: u64,
-    pub target: Option<Target>,
-    pub verdict: Verdict,
+    pub target: Option<KpiTarget>,
+    pub verdict: KpiVerdict,
     /// Shares of it by why, where it has reasons.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub reasons: BTreeMap<String, f64>,
@@ -80,7 +80,7 @@ pub struct Kpi {
 /// What a figure should be.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub enum KpiTarget {
     AtLeast(f64),
     Above(f64),
     Below(f64),
@@ -88,21 +88,21 @@ pub enum Target {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum KpiVerdict {
     Met,
     Missed,
     NoData,
     NoTarget,
 }
 
-impl Runs {
+impl RunCounts {
     /// Counts a run that has ended; one that goes on counts nothing.
-    pub fn count(&mut self, state: State) {
+    pub fn count(&mut self, state: RunState) {
         match state {
-            State::Completed => self.completed += 1,
-            State::Failed | State::TimedOut | State::Compensated => self.failed += 1,
-            State::Cancelled => self.cancelled += 1,
-            State::Pending | State::Running | State::Waiting | State::Paused | State::Compensating => {}
+            RunState::Completed => self.completed += 1,
+            RunState::Failed | RunState::TimedOut | RunState::Compensated => self.failed += 1,
+            RunState::Cancelled => self.cancelled += 1,
+            RunState::Pending | RunState::Running | RunState::Waiting | RunState::Paused | RunState::Compensating => {}
         }
     }
 
@@ -113,8 +113,8 @@ impl Runs {
 }
 
 /// All figures, in the seed's order.
-pub fn kpis(tally: &Tally) -> Vec<Kpi> {
-    let none = Conversations::default();
+pub fn kpis(tally: &KpiTally) -> Vec<Kpi> {
+    let none = ConversationCounts::default();
     let talks = tally.conversations.as_ref().unwrap_or(&none);
     let answers = tally.answers.unwrap_or_default();
     let handed_over: u64 = talks.handed_over.values().sum();
@@ -127,15 +127,15 @@ pub fn kpis(tally: &Tally) -> Vec<Kpi> {
         ..figure(ESCALATION, share(handed_over, talks.ended))
     };
     let (name, unit, _, definition) = FIRST_RESPONSE;
-    let within = tally.first_response.map(|within| Target::Below(within.as_secs_f64()));
+    let within = tally.first_response.map(|within| KpiTarget::Below(within.as_secs_f64()));
     let first_response =
-        figure((name, unit, within, definition), mean(talks.answered_after.as_secs_f64(), talks.answered));
+        figure((name, unit, within, definition), mean(talks.total_answer_time.as_secs_f64(), talks.answered));
     vec![
         figure(AUTOMATION, share(talks.ended.saturating_sub(handed_over), talks.ended)),
-        figure(CSAT, share(talks.stars, talks.ratings)),
+        figure(CSAT, share(talks.rating_sum, talks.ratings)),
         escalated,
         first_response,
-        figure(RESOLUTION, mean(talks.took.as_secs_f64(), talks.ended)),
+        figure(RESOLUTION, mean(talks.total_duration.as_secs_f64(), talks.ended)),
         figure(COST, mean(talks.cost.as_f64(), talks.ended)),
         figure(REOPENED, share(talks.reopened, talks.ended)),
         figure(SUCCESS, share(tally.runs.completed, tally.runs.ended())),
@@ -145,73 +145,73 @@ pub fn kpis(tally: &Tally) -> Vec<Kpi> {
 }
 
 /// A figure's name, unit, target, and what it is.
-type Named = (&'static str, &'static str, Option<Target>, &'static str);
+type KpiDefinition = (&'static str, &'static str, Option<KpiTarget>, &'static str);
 
-const AUTOMATION: Named = (
+const AUTOMATION: KpiDefinition = (
     "automation_rate",
     "share",
-    Some(Target::AtLeast(0.8)),
+    Some(KpiTarget::AtLeast(0.8)),
     "conversations that ended without ever being handed over to a person, of all that ended",
 );
-const CSAT: Named =
-    ("csat", "stars", Some(Target::AtLeast(4.2)), "the mean of customers' ratings, 1 to 5, of those who gave one");
-const ESCALATION: Named = (
+const CSAT: KpiDefinition =
+    ("csat", "stars", Some(KpiTarget::AtLeast(4.2)), "the mean of customers' ratings, 1 to 5, of those who gave one");
+const ESCALATION: KpiDefinition = (
     "escalation_rate",
     "share",
-    Some(Target::Below(0.2)),
+    Some(KpiTarget::Below(0.2)),
     "conversations that were handed over to a person at least once, of all that ended; by why they were the last time",
 );
-const RESOLUTION: Named = (
+const RESOLUTION: KpiDefinition = (
     "resolution_time",
     "seconds",
-    Some(Target::Below(300.0)),
+    Some(KpiTarget::Below(300.0)),
     "the mean time from a conversation's beginning to its end, waiting included",
 );
-const FIRST_RESPONSE: Named = (
+const FIRST_RESPONSE: KpiDefinition = (
     "first_response_time",
     "seconds",
     None,
     "the mean time from when a conversation was last handed over to a person's first answer, of those that ended and were \
      answered; its target is the desk's `first_response_ms`",
 );
-const COST: Named = (
+const COST: KpiDefinition = (
     "cost_per_conversation",
     "usd",
-    Some(Target::Below(0.1)),
+    Some(KpiTarget::Below(0.1)),
     "what the models and tools of conversations that ended cost, divided by how many ended; people's time is not in it",
 );
-const REOPENED: Named =
+const REOPENED: KpiDefinition =
     ("reopen_rate", "share", None, "conversations that were opened again after they had ended, of all that ended");
-const SUCCESS: Named = (
+const SUCCESS: KpiDefinition = (
     "success_rate",
     "share",
-    Some(Target::AtLeast(0.9)),
+    Some(KpiTarget::AtLeast(0.9)),
     "runs that completed, of all that came to an end of their own; those that somebody cancelled do not count",
 );
-const ERRORS: Named = (
+const ERRORS: KpiDefinition = (
     "error_rate",
     "share",
-    Some(Target::Below(0.05)),
+    Some(KpiTarget::Below(0.05)),
     "runs that failed, ran out of time or were rolled back, of all that came to an end of their own",
 );
-const CACHE: Named = (
+const CACHE: KpiDefinition = (
     "cache_hit_rate",
     "share",
-    Some(Target::Above(0.7)),
+    Some(KpiTarget::Above(0.7)),
     "answers of models and of tools that only read which came from a cache, of all such answers",
 );
 
-fn figure((name, unit, target, definition): Named, (value, of): (Option<f64>, u64)) -> Kpi {
+fn figure((name, unit, target, definition): KpiDefinition, (value, of): (Option<f64>, u64)) -> Kpi {
     let verdict = match (value, target) {
-        (None, _) => Verdict::NoData,
-        (Some(_), None) => Verdict::NoTarget,
-        (Some(value), Some(target)) if target.is_met(value) => Verdict::Met,
-        (Some(_), Some(_)) => Verdict::Missed,
+        (None, _) => KpiVerdict::NoData,
+        (Some(_), None) => KpiVerdict::NoTarget,
+        (Some(value), Some(target)) if target.is_met(value) => KpiVerdict::Met,
+        (Some(_), Some(_)) => KpiVerdict::Missed,
     };
     Kpi { name, definition, unit, value, of, target, verdict, reasons: BTreeMap::new() }
 }
 
-impl Target {
+impl KpiTarget {
     fn is_met(self, value: f64) -> bool {
         match self {
             Self::AtLeast(target) => value >= target,
@@ -243,75 +243,81 @@ mod tests {
         kpis.iter().find(|kpi| kpi.name == name).unwrap()
     }
 
-    fn check(tally: &Tally, name: &str, value: Option<f64>, of: u64, verdict: Verdict) {
+    fn check(tally: &KpiTally, name: &str, value: Option<f64>, of: u64, verdict: KpiVerdict) {
         let kpis = kpis(tally);
         let kpi = named(&kpis, name);
         assert_eq!((kpi.value, kpi.of, kpi.verdict), (value, of, verdict), "{name}");
     }
 
-    fn talks(conversations: Conversations) -> Tally {
-        Tally { conversations: Some(conversations), ..Tally::default() }
+    fn talks(conversations: ConversationCounts) -> KpiTally {
+        KpiTally { conversations: Some(conversations), ..KpiTally::default() }
     }
 
     #[test]
     fn what_was_not_counted_is_neither_met_nor_missed() {
-        let all = kpis(&Tally::default());
-        assert!(all.iter().all(|kpi| kpi.value.is_none() && kpi.verdict == Verdict::NoData));
+        let all = kpis(&KpiTally::default());
+        assert!(all.iter().all(|kpi| kpi.value.is_none() && kpi.verdict == KpiVerdict::NoData));
         assert_eq!(all.len(), 10);
     }
 
     #[test]
     fn who_was_handed_over_was_not_automated() {
         let handed_over = BTreeMap::from([("explicit_request".to_owned(), 3), ("confidence".to_owned(), 1)]);
-        let tally = talks(Conversations { ended: 20, handed_over, ..Conversations::default() });
-        check(&tally, "automation_rate", Some(0.8), 20, Verdict::Met);
-        check(&tally, "escalation_rate", Some(0.2), 20, Verdict::Missed);
+        let tally = talks(ConversationCounts { ended: 20, handed_over, ..ConversationCounts::default() });
+        check(&tally, "automation_rate", Some(0.8), 20, KpiVerdict::Met);
+        check(&tally, "escalation_rate", Some(0.2), 20, KpiVerdict::Missed);
         let kpis = kpis(&tally);
         assert_eq!(named(&kpis, "escalation_rate").reasons["explicit_request"], 0.15);
     }
 
     #[test]
     fn means_are_by_conversation_and_ratings_by_who_gave_one() {
-        let tally = talks(Conversations {
+        let tally = talks(ConversationCounts {
             ended: 4,
-            took: Duration::from_secs(1_200),
+            total_duration: Duration::from_secs(1_200),
             cost: Usd::from_f64(0.2),
             ratings: 2,
-            stars: 9,
+            rating_sum: 9,
             reopened: 1,
-            ..Conversations::default()
+            ..ConversationCounts::default()
         });
-        check(&tally, "resolution_time", Some(300.0), 4, Verdict::Missed);
-        check(&tally, "cost_per_conversation", Some(0.05), 4, Verdict::Met);
-        check(&tally, "csat", Some(4.5), 2, Verdict::Met);
-        check(&tally, "reopen_rate", Some(0.25), 4, Verdict::NoTarget);
+        check(&tally, "resolution_time", Some(300.0), 4, KpiVerdict::Missed);
+        check(&tally, "cost_per_conversation", Some(0.05), 4, KpiVerdict::Met);
+        check(&tally, "csat", Some(4.5), 2, KpiVerdict::Met);
+        check(&tally, "reopen_rate", Some(0.25), 4, KpiVerdict::NoTarget);
     }
 
     #[test]
     fn the_first_answer_is_held_against_what_the_desk_promises() {
-        let counted =
-            Conversations { ended: 9, answered: 2, answered_after: Duration::from_secs(90), ..Default::default() };
-        let promised = |within| Tally { first_response: within, ..talks(counted.clone()) };
+        let counted = ConversationCounts {
+            ended: 9,
+            answered: 2,
+            total_answer_time: Duration::from_secs(90),
+            ..Default::default()
+        };
+        let promised = |within| KpiTally { first_response: within, ..talks(counted.clone()) };
         let minute = Duration::from_secs(60);
-        check(&promised(Some(minute)), "first_response_time", Some(45.0), 2, Verdict::Met);
-        check(&promised(Some(minute / 2)), "first_response_time", Some(45.0), 2, Verdict::Missed);
-        check(&promised(None), "first_response_time", Some(45.0), 2, Verdict::NoTarget);
+        check(&promised(Some(minute)), "first_response_time", Some(45.0), 2, KpiVerdict::Met);
+        check(&promised(Some(minute / 2)), "first_response_time", Some(45.0), 2, KpiVerdict::Missed);
+        check(&promised(None), "first_response_time", Some(45.0), 2, KpiVerdict::NoTarget);
     }
 
     #[test]
     fn cancelled_runs_are_neither_success_nor_error() {
-        let mut tally = Tally::default();
-        for state in [State::Completed, State::Cancelled, State::Running, State::TimedOut, State::Compensated] {
+        let mut tally = KpiTally::default();
+        for state in
+            [RunState::Completed, RunState::Cancelled, RunState::Running, RunState::TimedOut, RunState::Compensated]
+        {
             tally.runs.count(state);
         }
-        check(&tally, "success_rate", Some(1.0 / 3.0), 3, Verdict::Missed);
-        check(&tally, "error_rate", Some(2.0 / 3.0), 3, Verdict::Missed);
+        check(&tally, "success_rate", Some(1.0 / 3.0), 3, KpiVerdict::Missed);
+        check(&tally, "error_rate", Some(2.0 / 3.0), 3, KpiVerdict::Missed);
     }
 
     #[test]
     fn a_cache_must_answer_more_than_its_target() {
-        let cached = |cached| Tally { answers: Some(Answers { cached, all: 10 }), ..Tally::default() };
-        check(&cached(7), "cache_hit_rate", Some(0.7), 10, Verdict::Missed);
-        check(&cached(8), "cache_hit_rate", Some(0.8), 10, Verdict::Met);
+        let cached = |cached| KpiTally { answers: Some(AnswerCounts { cached, all: 10 }), ..KpiTally::default() };
+        check(&cached(7), "cache_hit_rate", Some(0.7), 10, KpiVerdict::Missed);
+        check(&cached(8), "cache_hit_rate", Some(0.8), 10, KpiVerdict::Met);
     }
 }

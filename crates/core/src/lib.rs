@@ -1,7 +1,7 @@
 //! What a workflow is and how a run moves.
 //!
 //! The room is pure: no clock, no IO, no randomness, no async. Time enters as an argument, ids are minted outside.
-//! The way in is [`run::Run`]: a [`run::Command`] is decided into [`run::Event`]s, events are folded into state, and
+//! The way in is [`run::Run`]: a [`run::RunCommand`] is decided into [`run::RunEvent`]s, events are folded into state, and
 //! [`run::Effect`]s are derived from state, so a crash loses none of them.
 //!
 //! Deliberately absent: services, storage formats, HTTP. What the world does with an effect is another room's business.
@@ -14,21 +14,21 @@ pub mod canonical;
 pub mod circuit;
 pub mod conversation;
 pub mod definition;
-pub mod desk;
 pub mod expr;
 pub mod fault;
+pub mod friendly_error;
 pub mod graph;
 pub mod id;
 pub mod identifier;
 pub mod kpi;
+pub mod lru_cache;
 pub mod model;
 pub mod money;
 pub mod mutant;
-pub mod plain;
 pub mod redact;
+pub mod routing;
 pub mod run;
 mod scan;
-pub mod shelf;
 pub mod structured;
 pub mod time;
 pub mod tool;

@@ -10,14 +10,15 @@ use crate::money::Usd;
 
 /// What an agent wants from a model; the router chooses which one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Request {
+#[schemars(rename = "Request")]
+pub struct ModelRequest {
     /// Who asks; the `script` provider matches on it.
     pub agent: String,
-    pub profile: Profile,
+    pub profile: ModelProfile,
     /// A model asked for by name, past the router.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    pub messages: Vec<Message>,
+    pub messages: Vec<ModelMessage>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolOffer>,
     /// JSON Schema the reply must satisfy.
@@ -30,7 +31,7 @@ pub struct Request {
     /// Whether it must, may or must not call tools; unless written, it may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_choice: Option<ToolChoice>,
-    /// Further fields of OpenAI's chat completions ([`fields::SENT`]), sent on where the provider knows them.
+    /// Further fields of OpenAI's chat completions ([`fields::FORWARDED_FIELDS`]), sent on where the provider knows them.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub more: Map<String, Value>,
 }
@@ -50,14 +51,15 @@ pub enum ToolChoice {
 /// Routing profiles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Profile {
+#[schemars(rename = "Profile")]
+pub enum ModelProfile {
     Fast,
     #[default]
     Balanced,
     Powerful,
 }
 
-impl Profile {
+impl ModelProfile {
     /// The word for it in definitions.
     pub fn word(self) -> &'static str {
         match self {
@@ -70,7 +72,8 @@ impl Profile {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "role", rename_all = "snake_case")]
-pub enum Message {
+#[schemars(rename = "Message")]
+pub enum ModelMessage {
     System {
         content: String,
         /// Who of several with this role says it.
@@ -80,7 +83,7 @@ pub enum Message {
     User {
         content: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        images: Vec<Image>,
+        images: Vec<ModelImage>,
         /// Who of several users says it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
@@ -88,10 +91,10 @@ pub enum Message {
     Assistant {
         content: String,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        tool_calls: Vec<ToolCall>,
+        tool_calls: Vec<ModelToolCall>,
         /// As the reply had it, while its tool calls are answered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        thinking: Option<Thinking>,
+        thinking: Option<ThinkingBlock>,
         /// Which of several assistants said it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         name: Option<String>,
@@ -100,7 +103,7 @@ pub enum Message {
     Tool { tool_call_id: String, content: String },
 }
 
-impl Message {
+impl ModelMessage {
     /// What the model is told before all else.
     pub fn system(content: impl Into<String>) -> Self {
         Self::System { content: content.into(), name: None }
@@ -114,16 +117,17 @@ impl Message {
 
 /// An image shown to the model: an `https` address, or a `data:` URL that carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Image {
+#[schemars(rename = "Image")]
+pub struct ModelImage {
     pub url: String,
     /// How closely it is looked at: a word of OpenAI's (`low`, `high`, `auto`), for providers that know it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
 
-impl Image {
+impl ModelImage {
     /// Looked at as usual.
-    pub fn at(url: impl Into<String>) -> Self {
+    pub fn from_url(url: impl Into<String>) -> Self {
         Self { url: url.into(), detail: None }
     }
 }
@@ -141,7 +145,8 @@ pub struct ToolOffer {
 
 /// A tool call the model asked for. Arguments that were not JSON arrive as a string.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct ToolCall {
+#[schemars(rename = "ToolCall")]
+pub struct ModelToolCall {
     pub id: String,
     pub name: String,
     pub arguments: Value,
@@ -150,21 +155,23 @@ pub struct ToolCall {
 /// What a model thought on its way to a reply, in its provider's own words: often sealed, and shown to nobody. It goes
 /// back to the model together with the answers to its tool calls, for some models lose their thread without it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Thinking {
+#[schemars(rename = "Thinking")]
+pub struct ThinkingBlock {
     /// The provider's name of the model that thought it; no other is shown it.
     pub model: String,
     pub parts: Vec<Value>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Reply {
+#[schemars(rename = "Reply")]
+pub struct ModelReply {
     pub content: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tool_calls: Vec<ToolCall>,
+    pub tool_calls: Vec<ModelToolCall>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub thinking: Option<Thinking>,
-    pub finish: Finish,
-    pub usage: Usage,
+    pub thinking: Option<ThinkingBlock>,
+    pub finish: FinishReason,
+    pub usage: TokenUsage,
     /// The model that answered and who served it; `script` when it came from a file.
     pub model: String,
     pub provider: String,
@@ -174,7 +181,8 @@ pub struct Reply {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Finish {
+#[schemars(rename = "Finish")]
+pub enum FinishReason {
     Stop,
     ToolCalls,
     /// The token limit cut it off.
@@ -186,7 +194,8 @@ pub enum Finish {
 /// Tokens as priced: each is counted in one field only, but for those written for an hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
-pub struct Usage {
+#[schemars(rename = "Usage")]
+pub struct TokenUsage {
     pub input_tokens: u64,
     pub output_tokens: u64,
     /// Input read from the provider's prompt cache.
@@ -199,7 +208,7 @@ pub struct Usage {
     pub cache_write_hour_tokens: u64,
 }
 
-impl Usage {
+impl TokenUsage {
     /// Adds another call's.
     pub fn add(&mut self, other: &Self) {
         self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);

@@ -9,8 +9,8 @@ use std::ops::{Add, AddAssign, Sub, SubAssign};
 
 use serde::{Deserialize, Serialize};
 
-pub use quote::Quote;
-pub use window::Window;
+pub use quote::PriceQuote;
+pub use window::BudgetWindow;
 
 const NANOS_PER_USD: f64 = 1e9;
 

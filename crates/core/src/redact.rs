@@ -21,7 +21,7 @@ pub const SECRET: &str = "[REDACTED]";
 
 /// How much of a value is kept. Strings, lists and objects beyond it are cut, and say how much is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct RedactionBounds {
     /// Bytes of text and keys in all.
     pub bytes: usize,
     /// Bytes of one string.
@@ -31,7 +31,7 @@ pub struct Bounds {
     pub depth: usize,
 }
 
-impl Bounds {
+impl RedactionBounds {
     /// What an audit row keeps of a call.
     pub const AUDIT: Self = Self { bytes: 16 << 10, string_bytes: 2 << 10, items: 100, depth: 12 };
 }
@@ -56,7 +56,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
 }
 
 /// The value with personal data replaced, secret fields masked and everything cut to its bounds. Keys keep their names.
-pub fn value(value: &Value, bounds: Bounds) -> Value {
+pub fn value(value: &Value, bounds: RedactionBounds) -> Value {
     let mut text = String::new();
     write(&mut text, value, bounds);
     // What was written here reads back.
@@ -64,8 +64,8 @@ pub fn value(value: &Value, bounds: Bounds) -> Value {
 }
 
 /// Writes what [`value`] would be, as JSON.
-pub(crate) fn write(text: &mut String, value: &Value, bounds: Bounds) {
-    Copy { text, bounds, bytes_left: bounds.bytes }.value(value, bounds.depth);
+pub(crate) fn write(text: &mut String, value: &Value, bounds: RedactionBounds) {
+    RedactionWriter { text, bounds, bytes_left: bounds.bytes }.value(value, bounds.depth);
 }
 
 /// Whether a field of this name holds a secret, whatever it holds: `password`, `api_key`, `Authorization`, `card-number`.
@@ -133,24 +133,24 @@ const fn pair_bit(letter: u8) -> u32 {
     if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 1 << 31 }
 }
 
-struct Copy<'t> {
+struct RedactionWriter<'t> {
     text: &'t mut String,
-    bounds: Bounds,
+    bounds: RedactionBounds,
     bytes_left: usize,
 }
 
-impl Copy<'_> {
+impl RedactionWriter<'_> {
     fn value(&mut self, value: &Value, depth_left: usize) {
         match value {
-            Value::Number(number) if find::is_card_number(number) => self.say(find::CARD),
+            Value::Number(number) if find::is_card_number(number) => self.write_plain(find::CARD),
             Value::Null | Value::Bool(_) | Value::Number(_) => canonical::write_exact(self.text, value),
             Value::String(whole) => {
                 self.text.push('"');
-                self.clean(whole);
+                self.write_redacted(whole);
                 self.text.push('"');
             }
-            Value::Array(items) if depth_left == 0 => self.say(&format!("… {} items", items.len())),
-            Value::Object(fields) if depth_left == 0 => self.say(&format!("… {} fields", fields.len())),
+            Value::Array(items) if depth_left == 0 => self.write_plain(&format!("… {} items", items.len())),
+            Value::Object(fields) if depth_left == 0 => self.write_plain(&format!("… {} fields", fields.len())),
             Value::Array(items) => self.list(items, depth_left - 1),
             Value::Object(fields) => self.object(fields, depth_left - 1),
         }
@@ -162,7 +162,7 @@ impl Copy<'_> {
             self.text.push(between);
             between = ',';
             if self.is_full(seen) {
-                self.say(&format!("… {} more", items.len() - seen));
+                self.write_plain(&format!("… {} more", items.len() - seen));
                 break;
             }
             self.spend(2);
@@ -177,13 +177,13 @@ impl Copy<'_> {
             self.text.push(between);
             between = ',';
             if self.is_full(seen) {
-                self.say("…");
+                self.write_plain("…");
                 self.text.push(':');
-                self.say(&format!("{} more", fields.len() - seen));
+                self.write_plain(&format!("{} more", fields.len() - seen));
                 break;
             }
             self.text.push('"');
-            if self.clean(key) {
+            if self.write_redacted(key) {
                 changed += 1;
                 // What was told apart stays apart: none of it may be lost to a reader.
                 if changed > 1 {
@@ -192,7 +192,7 @@ impl Copy<'_> {
             }
             self.text.push_str("\":");
             if is_secret(key) && !value.is_null() {
-                self.say(SECRET);
+                self.write_plain(SECRET);
             } else {
                 self.value(value, depth_left);
             }
@@ -201,28 +201,28 @@ impl Copy<'_> {
     }
 
     /// Writes what needs no redaction and counts for nothing.
-    fn say(&mut self, plain: &str) {
+    fn write_plain(&mut self, plain: &str) {
         let _ = write!(self.text, "\"{plain}\"");
     }
 
     /// Writes what a string says, without its quotes. Whether it is another now.
-    fn clean(&mut self, whole: &str) -> bool {
+    fn write_redacted(&mut self, whole: &str) -> bool {
         let room = self.bounds.string_bytes.min(self.bytes_left);
         self.spend(whole.len() + 2);
         if whole.len() <= room {
-            return self.pieces(whole, whole.len());
+            return self.write_pieces(whole, whole.len());
         }
-        self.pieces(whole, whole.floor_char_boundary(room));
+        self.write_pieces(whole, whole.floor_char_boundary(room));
         let _ = write!(self.text, "… ({} bytes)", whole.len());
         true
     }
 
     /// Writes what begins before `end`, with labels in place of what is found. Whether anything was. Looked through once:
     /// nothing that is found has a byte in it that is escaped, so both are met on one way.
-    fn pieces(&mut self, text: &str, end: usize) -> bool {
-        let suspect = |byte| find::is_candidate(byte) | canonical::escaped(byte);
+    fn write_pieces(&mut self, text: &str, end: usize) -> bool {
+        let suspect = |byte| find::is_candidate(byte) | canonical::needs_escape(byte);
         let bytes = text.as_bytes();
-        let seen = find::seen_before(bytes, end);
+        let seen = find::triggers_before(bytes, end);
         let (mut done, mut at, mut changed) = (0, 0, false);
         while let Some(skipped) = scan::first(seen.get(at..).unwrap_or_default(), suspect) {
             at += skipped;
@@ -230,13 +230,13 @@ impl Copy<'_> {
                 self.text.push_str(&text[done..found.from]);
                 self.text.push_str(found.label);
                 (done, at, changed) = (found.to, found.to, true);
-            } else if at < end && canonical::escaped(bytes[at]) {
+            } else if at < end && canonical::needs_escape(bytes[at]) {
                 self.text.push_str(&text[done..at]);
                 canonical::write_escaped(self.text, bytes[at]);
                 at += 1;
                 done = at;
             } else {
-                at = find::behind(bytes, at);
+                at = find::next_candidate(bytes, at);
             }
         }
         self.text.push_str(text.get(done..end).unwrap_or_default());

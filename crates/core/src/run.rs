@@ -28,51 +28,53 @@
 mod address;
 mod advance;
 mod apply;
-mod asks;
+mod approval;
 mod calls;
 mod command;
 mod decide;
-mod decider;
+mod decision_maker;
+mod drain;
 mod effect;
 mod envelope;
 mod event;
 mod fork;
-mod leave;
-mod names;
+mod human_tasks;
 mod nodes;
-mod open;
+mod open_waits;
 mod pending;
 mod refusal;
 mod reopen;
 mod response;
 mod rollback;
 mod saga;
+mod scope_view;
 mod signals;
 mod state;
 mod summary;
-mod wind;
 
-pub use address::{Address, CallId, EffectId, Path, Role};
-pub use asks::{Ask, HeldCall};
+pub use address::{CallId, CallRole, EffectId, NodeAddress, ScopePath};
+pub use approval::{Approval, DEADLINE_ACTOR, OnExpiry};
 pub use command::{
-    ChildEnd, Command, Decision, Departure, Incoming, MESSAGE, ModelFault, Origin, Outcome, Resolution, Signal,
+    CallOutcome, ChildResult, DoubtResolution, HumanDecision, IncomingCommand, MESSAGE, ModelCallError, OwnerDeparture,
+    RunCommand, RunOrigin, Signal,
 };
-pub use decider::{Assignees, Decider, Via};
+pub use decision_maker::{Assignees, DecisionChannel, DecisionMaker};
 pub use effect::Effect;
 pub use event::{
-    Answer, Asked, Began, Block, Detour, Done, Ended, Entry, Event, Finished, Forked, Held, How, InDoubt, Reopened,
-    Request, Scheduled, Started, Undo, Winding, Worked,
+    AgentWork, BlockReason, CallCompleted, CallOutput, CallScheduled, DoubtFollowUp, DrainReason, EffectRequest,
+    HeldResult, HumanPrompt, NodeEnded, NodeOutcome, NodeWait, OutageAction, RunEntry, RunEvent, RunFinished,
+    RunForked, RunReopened, RunStarted, UndoAction,
 };
-pub use fork::past_before;
-pub use leave::{DEADLINE, Lapse, Leave};
-pub use open::{Awaited, Open, SoFar};
-pub use refusal::Refusal;
+pub use fork::entries_before;
+pub use human_tasks::{HeldCall, HumanTask};
+pub use open_waits::{ApprovalProgress, OpenWait, WaitKind};
+pub use refusal::RunRefusal;
 pub use response::{detail, response};
-pub use saga::{Planned, Saga, Undone};
+pub use saga::{RollbackStep, Saga, UndoProgress};
 pub use signals::SIGNALS_MAX;
-pub(crate) use signals::{Arrival, Signals};
-pub use state::{HeldBy, Run, State};
-pub use summary::{NodeRow, StepRow, effects_of, path_of, seed_status, summary, timeline};
+pub(crate) use signals::{SignalArrival, SignalBuffer};
+pub use state::{HoldReason, Run, RunState};
+pub use summary::{NodeRow, StepRow, api_status, executed_path, performed_effects, summary, timeline};
 
 /// Raised whenever the fold changes in a way that old snapshots do not show: they are thrown away then. One number for
 /// runs, conversations and desks.
@@ -82,13 +84,13 @@ pub const EVENTS_MAX: u64 = 500_000;
 /// Steps one agent may take in one task.
 pub const AGENT_STEPS_MAX: u32 = 250;
 /// In what a selection answers: what the tools that it left out would have cost, one call of each, in US dollars.
-pub const SAVED_COST: &str = "saved_cost_usd";
+pub const SAVED_COST_KEY: &str = "saved_cost_usd";
 /// Tool calls one agent step or one `tool_requests` list may ask for.
-pub const REQUESTS_MAX: usize = 64;
+pub const TOOL_REQUESTS_MAX: usize = 64;
 /// The variable in which a tool node leaves the envelope of each call that was requested of it, by tool.
 pub const TOOL_RESULTS: &str = "tool_results";
 /// Subworkflows within subworkflows.
-pub const DEPTH_MAX: u32 = 16;
+pub const SUBWORKFLOW_DEPTH_MAX: u32 = 16;
 
 #[cfg(test)]
 mod tests;

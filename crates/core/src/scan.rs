@@ -1,16 +1,16 @@
 //! Looking through text for bytes of some kind, sixteen at once.
 
-const AT_ONCE: usize = 16;
+const LANES: usize = 16;
 
 /// Where the first byte is that is looked for. `is` asks without branches, all of it with `|`, so that sixteen bytes are
 /// asked by a few instructions; [`within`] and `==` are such questions.
 #[inline]
 pub(crate) fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
-    let (sixteens, rest) = bytes.as_chunks::<AT_ONCE>();
+    let (sixteens, rest) = bytes.as_chunks::<LANES>();
     for (index, sixteen) in sixteens.iter().enumerate() {
         let marked = marks(sixteen, &is);
         if marked != 0 {
-            return Some(index * AT_ONCE + place(marked));
+            return Some(index * LANES + place(marked));
         }
     }
     if rest.is_empty() {
@@ -18,9 +18,9 @@ pub(crate) fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
     }
     let (from, marked) = match bytes.last_chunk() {
         // Of what is looked at again nothing is marked.
-        Some(last) => (bytes.len() - AT_ONCE, marks(last, &is)),
+        Some(last) => (bytes.len() - LANES, marks(last, &is)),
         None => {
-            let mut last = [0; AT_ONCE];
+            let mut last = [0; LANES];
             last[..rest.len()].copy_from_slice(rest);
             (0, marks(&last, &is) & !(u128::MAX << (rest.len() * 8)))
         }
@@ -36,10 +36,10 @@ pub(crate) const fn within(byte: u8, first: u8, last: u8) -> bool {
 
 /// The highest bit of each byte that is looked for.
 #[inline]
-fn marks(bytes: &[u8; AT_ONCE], is: impl Fn(u8) -> bool) -> u128 {
-    let mut marks = [0; AT_ONCE];
+fn marks(bytes: &[u8; LANES], is: impl Fn(u8) -> bool) -> u128 {
+    let mut marks = [0; LANES];
     let mut at = 0;
-    while at < AT_ONCE {
+    while at < LANES {
         marks[at] = if is(bytes[at]) { 0x80 } else { 0 };
         at += 1;
     }

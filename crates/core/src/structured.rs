@@ -22,13 +22,13 @@ const PROBLEM_CHARS_MAX: usize = 300;
 
 /// A reply, or a part of one, that does not satisfy its schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
+pub struct ReplySchemaError {
     pub code: &'static str,
     /// A clause without a full stop, said to the model and to the operator alike.
     pub problem: String,
 }
 
-impl Unfit {
+impl ReplySchemaError {
     fn new(code: &'static str, problem: impl Into<String>) -> Self {
         Self { code, problem: problem.into() }
     }
@@ -36,9 +36,9 @@ impl Unfit {
 
 /// A JSON Schema, compiled. Patterns run on an engine without backtracking, references stay inside the schema.
 #[derive(Debug)]
-pub struct Schema(Validator);
+pub struct ReplySchema(Validator);
 
-impl Schema {
+impl ReplySchema {
     /// # Errors
     /// What is no JSON Schema: its place, and what is wrong there.
     pub fn compile(schema: &Value) -> Result<Self, String> {
@@ -53,18 +53,18 @@ impl Schema {
     ///
     /// # Errors
     /// What is wrong with the most likely one.
-    pub fn read(&self, text: &str) -> Result<Value, Unfit> {
-        let mut found = extract::candidates(text);
+    pub fn parse_reply(&self, text: &str) -> Result<Value, ReplySchemaError> {
+        let mut found = extract::json_candidates(text);
         if let Some(at) = found.iter().position(|value| self.0.is_valid(value)) {
             return Ok(found.swap_remove(at));
         }
         match found.iter().find(|value| value.is_object()).or(found.first()) {
-            Some(value) => Err(Unfit::new(
+            Some(value) => Err(ReplySchemaError::new(
                 REPLY_INVALID,
                 format!("the reply does not satisfy the schema: {}", self.problems(value)),
             )),
-            None if text.trim().is_empty() => Err(Unfit::new(REPLY_EMPTY, "the reply is empty")),
-            None => Err(Unfit::new(REPLY_NOT_JSON, "the reply holds no complete JSON")),
+            None if text.trim().is_empty() => Err(ReplySchemaError::new(REPLY_EMPTY, "the reply is empty")),
+            None => Err(ReplySchemaError::new(REPLY_NOT_JSON, "the reply holds no complete JSON")),
         }
     }
 
@@ -72,12 +72,12 @@ impl Schema {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn check(&self, what: &str, value: &Value) -> Result<(), Unfit> {
+    pub fn check(&self, what: &str, value: &Value) -> Result<(), ReplySchemaError> {
         if self.0.is_valid(value) {
             return Ok(());
         }
         let problem = format!("{what} does not satisfy the schema: {}", self.problems(value));
-        Err(Unfit::new(REPLY_INVALID, problem))
+        Err(ReplySchemaError::new(REPLY_INVALID, problem))
     }
 
     /// Sorted, so that the same reply is always told the same. Values are left out: they may be a customer's.

@@ -1,6 +1,6 @@
 //! An instant as the journal keeps it: whole milliseconds since the Unix epoch, UTC.
 
-pub mod wait;
+pub mod retry_after;
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -36,18 +36,18 @@ impl Time {
     ///
     /// # Errors
     /// How either is written, for whoever wrote neither.
-    pub fn from_day(text: &str) -> Result<Self, String> {
+    pub fn parse_day_start(text: &str) -> Result<Self, String> {
         let begin = format!("{text}T00:00:00Z");
         let at = begin.parse().or_else(|_| text.parse());
         at.map_err(|_| "a day is written YYYY-MM-DD, an instant 2026-11-22T09:00:00Z".to_owned())
     }
 
-    /// As [`from_day`](Self::from_day), but a day is its end.
+    /// As [`parse_day_start`](Self::parse_day_start), but a day is its end.
     ///
     /// # Errors
     /// As there.
-    pub fn to_day(text: &str) -> Result<Self, String> {
-        let at = Self::from_day(text)?;
+    pub fn parse_day_end(text: &str) -> Result<Self, String> {
+        let at = Self::parse_day_start(text)?;
         Ok(if text.contains('T') { at } else { at + DAY })
     }
 

@@ -18,14 +18,15 @@ use crate::money::Usd;
 use crate::time::{Time, duration_ms};
 use crate::trace;
 
-pub use details::{Details, Object};
-pub use outage::{CIRCUIT_OPEN, NoWay, OnUnavailable, is_outage};
-pub use question::{INPUT_REQUIRED, QUESTIONS_MAX, Question, Reply, Said};
+pub use details::{AuditDetails, DetailsWriter};
+pub use outage::{CIRCUIT_OPEN, OnUnavailable, OnUnavailableError, is_outage};
+pub use question::{INPUT_REQUIRED, QUESTIONS_MAX, QuestionOutcome, QuestionReply, ToolQuestion};
 
 /// What may be done with an effect whose outcome is not known. Fixed when the effect is scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Class {
+#[schemars(rename = "Class")]
+pub enum EffectClass {
     /// A function of its arguments: done again.
     Pure,
     /// Asks the world, changes nothing: done again.
@@ -38,14 +39,14 @@ pub enum Class {
     Once,
 }
 
-impl Class {
+impl EffectClass {
     /// Whether a durable marker must precede the send.
-    pub fn is_marked(self) -> bool {
+    pub fn needs_marker(self) -> bool {
         matches!(self, Self::Verify | Self::Once)
     }
 
     /// Whether the call may change the world.
-    pub fn acts(self) -> bool {
+    pub fn has_side_effects(self) -> bool {
         !matches!(self, Self::Pure | Self::Read)
     }
 }
@@ -53,7 +54,8 @@ impl Class {
 /// How a failed attempt is repeated. The run counts and waits; the pipeline performs one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Retry {
+#[schemars(rename = "Retry")]
+pub struct RetryPolicy {
     /// Attempts in all, the first included.
     pub max_attempts: u32,
     /// The wait before the second attempt.
@@ -70,7 +72,7 @@ pub struct Retry {
     pub retry_on: Vec<String>,
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             max_attempts: 3,
@@ -83,7 +85,7 @@ impl Default for Retry {
     }
 }
 
-impl Retry {
+impl RetryPolicy {
     pub const NONE: Self = Self {
         max_attempts: 1,
         initial: Duration::ZERO,
@@ -97,7 +99,8 @@ impl Retry {
 /// How a done effect is undone, as written: arguments are templates until the effect completes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Compensation {
+#[schemars(rename = "Compensation")]
+pub struct ToolCompensation {
     #[serde(alias = "tool")]
     pub tool_name: String,
     /// Templates over `output`, `arguments` and the run's names.
@@ -108,24 +111,25 @@ pub struct Compensation {
 /// What the run must know about a tool before it schedules a call. Part of a bundle: pinned with the version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Facts {
-    pub class: Class,
+#[schemars(rename = "Facts")]
+pub struct ToolContract {
+    pub class: EffectClass,
     /// Default time-out of one attempt.
     #[serde(rename = "timeout_ms", with = "duration_ms")]
     #[schemars(with = "u64")]
     pub timeout: Duration,
     #[serde(default)]
-    pub retry: Retry,
+    pub retry: RetryPolicy,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compensation: Option<Compensation>,
+    pub compensation: Option<ToolCompensation>,
     /// Why it cannot be undone, where an acting tool has no compensation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub irreversible: Option<String>,
     /// Where one tool has several actions: the facts of each, by the argument that [`Self::told_by`] names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub actions: BTreeMap<String, Facts>,
+    pub actions: BTreeMap<String, ToolContract>,
     /// The argument that tells the actions apart, a string or a truth value (`true`, `false`); `action` unless told.
-    #[serde(default = "Facts::told_by_action", skip_serializing_if = "Facts::is_told_by_action")]
+    #[serde(default = "ToolContract::told_by_action", skip_serializing_if = "ToolContract::is_told_by_action")]
     pub told_by: Cow<'static, str>,
     /// JSON Schema of the arguments, for static checks and for models; `null` accepts anything.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -146,13 +150,13 @@ pub struct Facts {
     pub stand_in: Map<String, Value>,
 }
 
-impl Facts {
+impl ToolContract {
     /// The facts of a tool that accepts anything and says nothing more of itself.
-    pub fn new(class: Class, timeout: Duration) -> Self {
+    pub fn new(class: EffectClass, timeout: Duration) -> Self {
         Self {
             class,
             timeout,
-            retry: Retry::default(),
+            retry: RetryPolicy::default(),
             compensation: None,
             irreversible: None,
             actions: BTreeMap::new(),
@@ -168,29 +172,29 @@ impl Facts {
 
     /// With a price for a call of it, whichever of its actions that is.
     #[must_use]
-    pub fn costing(mut self, cost: Usd) -> Self {
+    pub fn with_cost(mut self, cost: Usd) -> Self {
         self.cost = cost;
-        self.actions = self.actions.into_iter().map(|(name, facts)| (name, facts.costing(cost))).collect();
+        self.actions = self.actions.into_iter().map(|(name, facts)| (name, facts.with_cost(cost))).collect();
         self
     }
 
     /// The facts that hold for a call with these arguments: those of its action where the tool has actions, and of
     /// that action's own actions in turn; its own where the argument names none.
-    pub fn of(&self, arguments: &Value) -> &Self {
+    pub fn for_arguments(&self, arguments: &Value) -> &Self {
         let named = match arguments.get(&*self.told_by) {
             Some(Value::String(action)) => self.actions.get(action),
             Some(Value::Bool(flag)) => self.actions.get(if *flag { "true" } else { "false" }),
             Some(Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_)) | None => None,
         };
-        named.map_or(self, |facts| facts.of(arguments))
+        named.map_or(self, |facts| facts.for_arguments(arguments))
     }
 
     /// The facts of each thing the tool can do: its own where it has no actions, else those of every action.
-    pub fn actual(&self) -> Vec<&Self> {
+    pub fn flattened_actions(&self) -> Vec<&Self> {
         if self.actions.is_empty() {
             return vec![self];
         }
-        self.actions.values().flat_map(Self::actual).collect()
+        self.actions.values().flat_map(Self::flattened_actions).collect()
     }
 
     fn told_by_action() -> Cow<'static, str> {
@@ -210,7 +214,7 @@ fn is_free(cost: &Usd) -> bool {
 
 /// One attempt at a tool, fully rendered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Call {
+pub struct ToolInvocation {
     pub tenant: TenantId,
     pub run: RunId,
     /// The run's workflow, by name.
@@ -221,7 +225,7 @@ pub struct Call {
     pub tool: String,
     /// Shared: the run has them too.
     pub arguments: Arc<Value>,
-    pub class: Class,
+    pub class: EffectClass,
     /// The agent that asked, where one did; a `tool` node has none.
     pub agent: Option<String>,
     /// Who is to perform it, in place of the provider that the settings choose: that one is down.
@@ -233,7 +237,7 @@ pub struct Call {
     pub at: Time,
     /// What it asked people before, and what they said, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub replies: Vec<Reply>,
+    pub replies: Vec<QuestionReply>,
     pub caller: Caller,
 }
 
@@ -264,7 +268,7 @@ pub struct Caller {
     /// version the run is on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_id_source: Option<String>,
-    /// The span of somebody else's that it is part of ([`crate::trace::Parent`]), where they told one. Of a call: its own,
+    /// The span of somebody else's that it is part of ([`crate::trace::SpanContext`]), where they told one. Of a call: its own,
     /// for whoever is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
@@ -272,7 +276,7 @@ pub struct Caller {
 
 impl Caller {
     /// The span of somebody else's that it is part of.
-    pub fn parent(&self) -> Option<trace::Parent> {
+    pub fn parent_span(&self) -> Option<trace::SpanContext> {
         self.traceparent.as_deref()?.parse().ok()
     }
 
@@ -292,7 +296,7 @@ impl Caller {
 /// What one attempt came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ToolOutcome {
     /// The tool acted; `output` is its data, shared: what is kept of answers and the run have it too.
     Done { output: Arc<Value>, cost: Usd, cached: bool },
     /// The tool certainly did not act.
@@ -301,10 +305,10 @@ pub enum Outcome {
     Unknown { fault: Fault },
     /// The tool did not act, and needs a person to say something first. It is called again with what was said, or with
     /// that nobody did within so many milliseconds.
-    Asks { question: Box<Question>, within: Option<u64> },
+    Asks { question: Box<ToolQuestion>, within: Option<u64> },
 }
 
-impl Outcome {
+impl ToolOutcome {
     /// What went wrong, where something did.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
@@ -323,7 +327,8 @@ impl Outcome {
 
 /// The result envelope agents and the API see.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Envelope {
+#[schemars(rename = "Envelope")]
+pub struct ToolEnvelope {
     pub success: bool,
     pub tool: String,
     pub data: Value,
@@ -364,7 +369,7 @@ pub struct AuditRow {
     pub action: String,
     /// Arguments, result or fault, key, attempt; redacted.
     #[schemars(with = "Value")]
-    pub details: Details,
+    pub details: AuditDetails,
     pub status: AuditStatus,
     /// Whether the tool was asked: it was neither refused before nor answered from what is kept.
     #[serde(default)]
@@ -397,7 +402,7 @@ mod tests {
 
     #[test]
     fn the_facts_of_a_call_are_those_of_its_action() {
-        let facts: Facts = serde_json::from_value(json!({
+        let facts: ToolContract = serde_json::from_value(json!({
             "class": "once", "timeout_ms": 5, "told_by": "method", "actions": {
                 "GET": {"class": "read", "timeout_ms": 5},
                 "POST": {"class": "once", "timeout_ms": 5, "told_by": "idempotency", "actions": {
@@ -406,11 +411,11 @@ mod tests {
             }
         }))
         .unwrap();
-        let class = |arguments| facts.of(&arguments).class;
-        assert_eq!(class(json!({"method": "GET"})), Class::Read);
-        assert_eq!(class(json!({"method": "POST"})), Class::Once);
-        assert_eq!(class(json!({"method": "POST", "idempotency": true})), Class::Keyed);
-        assert_eq!(class(json!({"action": "GET"})), Class::Once);
+        let class = |arguments| facts.for_arguments(&arguments).class;
+        assert_eq!(class(json!({"method": "GET"})), EffectClass::Read);
+        assert_eq!(class(json!({"method": "POST"})), EffectClass::Once);
+        assert_eq!(class(json!({"method": "POST", "idempotency": true})), EffectClass::Keyed);
+        assert_eq!(class(json!({"action": "GET"})), EffectClass::Once);
     }
 
     /// The names of an object, sorted.
@@ -420,7 +425,7 @@ mod tests {
 
     #[test]
     fn an_envelope_has_the_fields_of_the_seeds() {
-        let envelope = Envelope {
+        let envelope = ToolEnvelope {
             success: false,
             tool: "google_calendar".to_owned(),
             data: Value::Null,

@@ -16,48 +16,48 @@ pub type SpanId = [u8; 8];
 
 /// A span of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parent {
+pub struct SpanContext {
     pub trace: TraceId,
     pub span: SpanId,
 }
 
 /// A text that is no `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable;
+pub struct TraceParentError;
 
-impl FromStr for Parent {
-    type Err = Unreadable;
+impl FromStr for SpanContext {
+    type Err = TraceParentError;
 
     /// What a version of later says behind what is known is left alone, as the standard has it.
-    fn from_str(text: &str) -> Result<Self, Unreadable> {
+    fn from_str(text: &str) -> Result<Self, TraceParentError> {
         let mut parts = text.split('-');
-        let mut next = || parts.next().ok_or(Unreadable);
+        let mut next = || parts.next().ok_or(TraceParentError);
         let (version, trace, span, flags) = (next()?, next()?, next()?, next()?);
         let has_more = parts.next().is_some();
         let [version]: [u8; 1] = bytes(version)?;
         let [_flags]: [u8; 1] = bytes(flags)?;
         let (trace, span): (TraceId, SpanId) = (bytes(trace)?, bytes(span)?);
         let is_one = version != 0xff && !(version == 0 && has_more) && trace != [0; 16] && span != [0; 8];
-        is_one.then_some(Self { trace, span }).ok_or(Unreadable)
+        is_one.then_some(Self { trace, span }).ok_or(TraceParentError)
     }
 }
 
 /// Two digits a byte, in lower case.
-fn bytes<const N: usize>(text: &str) -> Result<[u8; N], Unreadable> {
+fn bytes<const N: usize>(text: &str) -> Result<[u8; N], TraceParentError> {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() != 2 * N || !text.bytes().all(is_hex) {
-        return Err(Unreadable);
+        return Err(TraceParentError);
     }
     let mut read = [0; N];
     for (byte, place) in read.iter_mut().zip(0..N) {
-        let digits = text.get(2 * place..2 * place + 2).ok_or(Unreadable)?;
-        *byte = u8::from_str_radix(digits, 16).map_err(|_| Unreadable)?;
+        let digits = text.get(2 * place..2 * place + 2).ok_or(TraceParentError)?;
+        *byte = u8::from_str_radix(digits, 16).map_err(|_| TraceParentError)?;
     }
     Ok(read)
 }
 
 /// As it is sent on; what is told is always recorded.
-impl fmt::Display for Parent {
+impl fmt::Display for SpanContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("00-")?;
         self.trace.iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
@@ -79,13 +79,13 @@ pub fn trace_of(run: &RunId) -> TraceId {
 pub fn span_of(run: &RunId, effect: &EffectId) -> SpanId {
     let key = effect.call.key(run);
     match effect.generation {
-        0 => span_named(&["call", &key]),
-        anew => span_named(&["call", &key, &anew.to_string()]),
+        0 => derived_span(&["call", &key]),
+        anew => derived_span(&["call", &key, &anew.to_string()]),
     }
 }
 
 /// The span that these words name.
-pub fn span_named(words: &[&str]) -> SpanId {
+pub fn derived_span(words: &[&str]) -> SpanId {
     let mut id = SpanId::default();
     id.copy_from_slice(&digest(words)[..8]);
     id
@@ -108,15 +108,15 @@ mod tests {
 
     #[test]
     fn what_is_told_is_read_as_the_standard_has_it() {
-        let parent: Parent = GIVEN.parse().expect("is one");
+        let parent: SpanContext = GIVEN.parse().expect("is one");
         assert_eq!((parent.trace[0], parent.span[7]), (0x4b, 0xb7));
         assert_eq!(parent.to_string(), GIVEN);
         assert_eq!(
-            GIVEN.replace("-01", "-00").parse::<Parent>(),
+            GIVEN.replace("-01", "-00").parse::<SpanContext>(),
             Ok(parent),
             "whether others record it is their own matter"
         );
-        assert_eq!(format!("42{}-more", &GIVEN[2..]).parse::<Parent>(), Ok(parent), "a version of later");
+        assert_eq!(format!("42{}-more", &GIVEN[2..]).parse::<SpanContext>(), Ok(parent), "a version of later");
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
             "00-ébf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
         ];
         for text in wrong {
-            assert_eq!(text.parse::<Parent>(), Err(Unreadable), "{text}");
+            assert_eq!(text.parse::<SpanContext>(), Err(TraceParentError), "{text}");
         }
     }
 }

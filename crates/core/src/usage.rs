@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use week::Week;
+pub use week::IsoWeek;
 
 use crate::money::Usd;
 use crate::time::TimeZone;
 use crate::tool::{AuditRow, AuditStatus};
 
 /// A tool with fewer uses in [`UNDER_USED_DAYS`] is under-used.
-pub const UNDER_USED_BELOW: u64 = 10;
+pub const UNDER_USED_CALLS: u64 = 10;
 /// The days that are looked back for it.
 pub const UNDER_USED_DAYS: u32 = 30;
 
@@ -23,7 +23,7 @@ pub const BUDGET_HOOK: &str = "budget_hook.";
 /// What rows are summed up by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum UsageDimension {
     Tool,
     /// What a tool is of, where its name says: the app of Composio's, the MCP server or the document.
     App,
@@ -37,7 +37,7 @@ pub enum Part {
     Month,
 }
 
-impl Part {
+impl UsageDimension {
     pub fn word(self) -> &'static str {
         match self {
             Self::Tool => "tool",
@@ -67,13 +67,13 @@ impl Part {
 }
 
 /// Whether a row tells of an attempt at a tool: not of an approval, an erasure, or what a person said of a call later.
-pub fn is_use(row: &AuditRow) -> bool {
+pub fn is_tool_use(row: &AuditRow) -> bool {
     row.call.is_some() && (row.sent || !row.changes)
 }
 
 /// Uses summed up.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct UsageTally {
     pub executions: u64,
     pub successes: u64,
     /// Of the successes: answered from what is kept.
@@ -85,7 +85,7 @@ pub struct Tally {
     durations: BTreeMap<u64, u64>,
 }
 
-impl Tally {
+impl UsageTally {
     /// Counts one use.
     pub fn add(&mut self, row: &AuditRow) {
         self.executions += 1;
@@ -137,28 +137,28 @@ impl Tally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::erasure;
+    use crate::audit::erasure_row;
     use crate::time::Time;
 
     fn row(ms: u64) -> AuditRow {
         let call = Some("r/n/0".to_owned());
-        AuditRow { call, sent: true, duration_ms: ms, ..erasure(&"clinic".into(), "ana", &[], Time::from_ms(0)) }
+        AuditRow { call, sent: true, duration_ms: ms, ..erasure_row(&"clinic".into(), "ana", &[], Time::from_ms(0)) }
     }
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
-        let mut tally = Tally::default();
+        let mut tally = UsageTally::default();
         assert_eq!(tally.percentile_ms(50), None);
         (1..=100).rev().for_each(|ms| tally.add(&row(ms)));
         assert_eq!([50, 95, 99, 100].map(|part| tally.percentile_ms(part)), [Some(50), Some(95), Some(99), Some(100)]);
-        let mut one = Tally::default();
+        let mut one = UsageTally::default();
         one.add(&row(7));
         assert_eq!([50, 99].map(|part| one.percentile_ms(part)), [Some(7), Some(7)]);
     }
 
     #[test]
     fn what_never_went_out_is_counted_and_took_no_time() {
-        let mut tally = Tally::default();
+        let mut tally = UsageTally::default();
         tally.add(&row(40));
         tally.add(&AuditRow { sent: false, ..row(0) });
         let code = Some("INVALID_PARAMETERS".to_owned());
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn tallies_put_together_are_the_tally_of_all() {
-        let (mut whole, mut one, mut other) = (Tally::default(), Tally::default(), Tally::default());
+        let (mut whole, mut one, mut other) = (UsageTally::default(), UsageTally::default(), UsageTally::default());
         for ms in 0..50 {
             whole.add(&row(ms));
             if ms % 3 == 0 { one.add(&row(ms)) } else { other.add(&row(ms)) }
@@ -180,15 +180,16 @@ mod tests {
 
     #[test]
     fn a_hook_of_a_budget_is_of_no_app() {
-        let app = |action: &str| Part::App.of(&AuditRow { action: action.to_owned(), ..row(1) }, &TimeZone::UTC);
+        let app =
+            |action: &str| UsageDimension::App.of(&AuditRow { action: action.to_owned(), ..row(1) }, &TimeZone::UTC);
         assert_eq!(["shopify.get_order", "calculator", "budget_hook.ops"].map(app), ["shopify", "", ""]);
     }
 
     #[test]
     fn people_who_decide_use_no_tool() {
-        assert!(is_use(&row(1)));
-        assert!(is_use(&AuditRow { changes: true, ..row(1) }), "undoing is a use of the tool that undoes");
-        assert!(!is_use(&AuditRow { changes: true, sent: false, ..row(1) }), "a person said what became of it");
-        assert!(!is_use(&AuditRow { call: None, sent: false, ..row(1) }), "an approval, an erasure");
+        assert!(is_tool_use(&row(1)));
+        assert!(is_tool_use(&AuditRow { changes: true, ..row(1) }), "undoing is a use of the tool that undoes");
+        assert!(!is_tool_use(&AuditRow { changes: true, sent: false, ..row(1) }), "a person said what became of it");
+        assert!(!is_tool_use(&AuditRow { call: None, sent: false, ..row(1) }), "an approval, an erasure");
     }
 }

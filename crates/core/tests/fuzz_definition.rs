@@ -3,7 +3,7 @@
 #[path = "fuzz/drive.rs"]
 mod drive;
 
-use baton_core::definition::{Catalog, check, compile, render};
+use baton_core::definition::{DefinitionCatalog, check, compile, render};
 
 #[test]
 fn any_text_is_a_workflow_or_refused() {
@@ -12,12 +12,12 @@ fn any_text_is_a_workflow_or_refused() {
     let mut corpus: Vec<Vec<u8>> = files.filter_map(|file| std::fs::read(file.path()).ok()).collect();
     corpus.sort();
     drive::fuzz("definition", &corpus, |text| {
-        let checked = check(text, &Catalog::default());
+        let checked = check(text, &DefinitionCatalog::default());
         let shown = String::from_utf8_lossy(text);
         for found in &checked.diagnostics {
             assert!(!render(found, "fuzz.yaml", &shown).is_empty());
         }
-        if let Some((workflow, bundle)) = checked.ready() {
+        if let Some((workflow, bundle)) = checked.runnable() {
             let again = compile(bundle).expect("what is ready compiles from its bundle");
             assert_eq!(again.graph.nodes.len(), workflow.graph.nodes.len());
         }

@@ -3,7 +3,9 @@
 #[path = "fuzz/drive.rs"]
 mod drive;
 
-use baton_core::expr::{Condition, Dialect, Document, Language, Params, Template, jmespath};
+use baton_core::expr::{
+    Condition, ConditionLanguage, JinjaTemplate, JsonContext, ParamsDialect, ParamsTemplate, jmespath,
+};
 use serde_json::{Value, json};
 
 const SOURCES: [&str; 18] = [
@@ -38,18 +40,18 @@ fn any_expression_ends() {
     });
     drive::fuzz("expression", &corpus, |bytes| {
         let text = String::from_utf8_lossy(bytes);
-        let names = Document::new(&given, jiff::Timestamp::UNIX_EPOCH);
-        for language in [Language::JmesPath, Language::Expr, Language::Field] {
+        let names = JsonContext::new(&given, jiff::Timestamp::UNIX_EPOCH);
+        for language in [ConditionLanguage::JmesPath, ConditionLanguage::Expr, ConditionLanguage::Field] {
             if let Ok(condition) = Condition::parse(language, &text) {
                 let _ = condition.value(&names);
                 let _ = condition.holds(&names);
             }
         }
-        if let Ok(template) = Template::parse(&text) {
+        if let Ok(template) = JinjaTemplate::parse(&text) {
             let _ = template.render(&names);
         }
-        for dialect in [Dialect::Edges, Dialect::Steps] {
-            if let Ok(params) = Params::parse(&Value::String(text.clone().into_owned()), dialect) {
+        for dialect in [ParamsDialect::Edges, ParamsDialect::Steps] {
+            if let Ok(params) = ParamsTemplate::parse(&Value::String(text.clone().into_owned()), dialect) {
                 let _ = params.render(&names);
             }
         }

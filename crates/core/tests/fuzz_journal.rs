@@ -4,7 +4,7 @@
 #[path = "fuzz/drive.rs"]
 mod drive;
 
-use baton_core::run::{Entry, Incoming, Run};
+use baton_core::run::{IncomingCommand, Run, RunEntry};
 
 /// Entries as runs recorded them, one a line.
 const ENTRIES: &str = include_str!("../testdata/fuzz/entries.jsonl");
@@ -13,16 +13,16 @@ const ENTRIES: &str = include_str!("../testdata/fuzz/entries.jsonl");
 fn any_bytes_are_entries_or_refused() {
     let corpus: Vec<Vec<u8>> = ENTRIES.lines().map(|line| line.as_bytes().to_vec()).collect();
     for entry in &corpus {
-        serde_json::from_slice::<Entry>(entry).expect("what is begun with can be read");
+        serde_json::from_slice::<RunEntry>(entry).expect("what is begun with can be read");
     }
     drive::fuzz("journal", &corpus, |bytes| {
-        let _ = serde_json::from_slice::<Incoming>(bytes);
-        if let Ok(entry) = serde_json::from_slice::<Entry>(bytes) {
+        let _ = serde_json::from_slice::<IncomingCommand>(bytes);
+        if let Ok(entry) = serde_json::from_slice::<RunEntry>(bytes) {
             let mut run = Run::new();
             run.fold(&entry);
-            let _ = (run.state(), run.asks(), run.pending(entry.at).count(), run.wake_at(entry.at));
+            let _ = (run.state(), run.human_tasks(), run.pending(entry.at).count(), run.wake_at(entry.at));
             let written = serde_json::to_vec(&entry).expect("what was read can be written");
-            assert_eq!(serde_json::from_slice::<Entry>(&written).expect("and read again"), entry);
+            assert_eq!(serde_json::from_slice::<RunEntry>(&written).expect("and read again"), entry);
         }
     });
 }

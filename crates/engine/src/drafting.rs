@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use baton_agents::{Generation, PLANNER, Usable};
-use baton_core::definition::{self, Catalog, Diagnostic, Severity, yaml};
+use baton_agents::{PLANNER, PlannerCatalog, WorkflowGeneration};
+use baton_core::definition::{self, DefinitionCatalog, Diagnostic, Severity, yaml};
 use baton_core::fault::Fault;
-use baton_core::graph::Input;
-use baton_core::model::{Reply, ToolOffer};
+use baton_core::graph::InputDeclaration;
+use baton_core::model::{ModelReply, ToolOffer};
 use baton_core::money::Usd;
-use baton_core::run::ModelFault;
-use baton_ports::models::{Asker, Models};
+use baton_core::run::ModelCallError;
+use baton_ports::models::{ModelCaller, ModelService};
 use serde_json::Value;
 
 /// Characters of a goal.
@@ -23,14 +23,14 @@ const REPAIRS_MAX: usize = 3;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Says what a draft is called, of the name that it has itself; nothing leaves it as it is.
-pub type Naming<'a> = dyn Fn(Option<&str>) -> Option<String> + Sync + 'a;
+pub type DraftNaming<'a> = dyn Fn(Option<&str>) -> Option<String> + Sync + 'a;
 
 /// What a draft is made with.
-pub struct Drafting<'a> {
-    pub models: &'a dyn Models,
-    pub asker: &'a Asker,
+pub struct DraftRequest<'a> {
+    pub models: &'a dyn ModelService,
+    pub asker: &'a ModelCaller,
     /// Everything a draft may name.
-    pub catalog: &'a Catalog,
+    pub catalog: &'a DefinitionCatalog,
     /// The first tools that the model is shown, of which there may be thousands; the others come behind them.
     pub first: Vec<String>,
     /// Of the planner's prompts.
@@ -39,14 +39,14 @@ pub struct Drafting<'a> {
 
 /// What came of all rounds: the last draft, and what is wrong with it.
 #[derive(Debug)]
-pub struct Drafted {
+pub struct DraftResult {
     /// Of one that may run.
     pub name: Option<String>,
     pub definition: Value,
     /// The same in YAML, as it is written and as findings have their places in it.
     pub text: String,
     /// What a run of it must bring.
-    pub input: Input,
+    pub input: InputDeclaration,
     pub diagnostics: Vec<Diagnostic>,
     /// Why the last reply holds no draft.
     pub problem: Option<String>,
@@ -56,47 +56,47 @@ pub struct Drafted {
 
 /// Why there is not even a draft that fails.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum DraftError {
     #[error("a goal has 1 to {GOAL_CHARS_MAX} characters, not {chars}")]
-    Goal { chars: usize },
+    GoalTooLong { chars: usize },
     #[error("there is no agent `{PLANNER}`")]
     NoPlanner,
     #[error("{0}")]
     Prompt(Fault),
     #[error("the model cannot be asked: {}", .0.fault)]
-    Model(Box<ModelFault>),
+    Model(Box<ModelCallError>),
 }
 
-impl Drafted {
-    pub fn may_run(&self) -> bool {
-        self.problem.is_none() && !self.diagnostics.iter().any(keeps_from_running)
+impl DraftResult {
+    pub fn is_runnable(&self) -> bool {
+        self.problem.is_none() && !self.diagnostics.iter().any(blocks_run)
     }
 
     /// The draft of a reply, under the name that it is given in place of its own.
-    fn read(reply: &Reply, name: &Naming<'_>, catalog: &Catalog) -> Self {
+    fn read(reply: &ModelReply, name: &DraftNaming<'_>, catalog: &DefinitionCatalog) -> Self {
         let nothing = Self {
             name: None,
             definition: Value::Null,
             text: String::new(),
-            input: Input::default(),
+            input: InputDeclaration::default(),
             diagnostics: Vec::new(),
             problem: None,
             replies: 0,
             cost: Usd::ZERO,
         };
-        let mut draft = match Generation::draft(reply) {
+        let mut draft = match WorkflowGeneration::draft(reply) {
             Ok(draft) => draft,
             Err(problem) => return Self { problem: Some(problem), ..nothing },
         };
         let own = draft["name"].as_str().or_else(|| draft["workflow"]["name"].as_str()).map(str::to_owned);
         if let Some(name) = name(own.as_deref()) {
-            yaml::rename(&mut draft, &name);
+            yaml::rename_workflow(&mut draft, &name);
         }
-        let text = yaml::written(&draft);
+        let text = yaml::to_yaml(&draft);
         let checked = definition::check(text.as_bytes(), catalog);
-        let (name, input) = match checked.ready() {
+        let (name, input) = match checked.runnable() {
             Some((workflow, _)) => (Some(workflow.name.clone()), workflow.input.clone()),
-            None => (None, Input::default()),
+            None => (None, InputDeclaration::default()),
         };
         Self { name, definition: draft, text, input, diagnostics: checked.diagnostics, ..nothing }
     }
@@ -108,12 +108,12 @@ impl Drafted {
             let hint = found.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
             format!("{}: {}{hint}, at: {}", found.severity, found.message, line_of(found.span.line))
         };
-        let of_draft = self.diagnostics.iter().filter(|found| keeps_from_running(found)).map(one);
+        let of_draft = self.diagnostics.iter().filter(|found| blocks_run(found)).map(one);
         self.problem.iter().cloned().chain(of_draft).collect()
     }
 }
 
-fn keeps_from_running(found: &Diagnostic) -> bool {
+fn blocks_run(found: &Diagnostic) -> bool {
     matches!(found.severity, Severity::Error | Severity::Draft)
 }
 
@@ -121,34 +121,34 @@ fn keeps_from_running(found: &Diagnostic) -> bool {
 ///
 /// # Errors
 /// How long it is.
-pub fn check(goal: &str) -> Result<(), Error> {
+pub fn check_goal(goal: &str) -> Result<(), DraftError> {
     let chars = goal.trim().chars().count();
-    if (1..=GOAL_CHARS_MAX).contains(&chars) { Ok(()) } else { Err(Error::Goal { chars }) }
+    if (1..=GOAL_CHARS_MAX).contains(&chars) { Ok(()) } else { Err(DraftError::GoalTooLong { chars }) }
 }
 
-impl Drafting<'_> {
+impl DraftRequest<'_> {
     /// # Errors
     /// Nobody can be asked for a draft, or it cannot be said what for.
-    pub async fn draft(&self, goal: &str, name: &Naming<'_>) -> Result<Drafted, Error> {
-        check(goal)?;
+    pub async fn draft(&self, goal: &str, name: &DraftNaming<'_>) -> Result<DraftResult, DraftError> {
+        check_goal(goal)?;
         let goal = goal.trim();
-        let planner = self.catalog.agents.get(PLANNER).cloned().ok_or(Error::NoPlanner)?;
-        let generation = Generation::begin(planner, goal, self.language, &self.usable());
-        let (mut generation, mut cost, mut replies) = (generation.map_err(Error::Prompt)?, Usd::ZERO, 0);
+        let planner = self.catalog.agents.get(PLANNER).cloned().ok_or(DraftError::NoPlanner)?;
+        let generation = WorkflowGeneration::begin(planner, goal, self.language, &self.planner_catalog());
+        let (mut generation, mut cost, mut replies) = (generation.map_err(DraftError::Prompt)?, Usd::ZERO, 0);
         loop {
             let reply = self.models.ask(self.asker, &generation.request(), REPLY_TIMEOUT, None).await;
-            let reply = reply.map_err(|failed| Error::Model(Box::new(failed)))?;
+            let reply = reply.map_err(|failed| DraftError::Model(Box::new(failed)))?;
             (cost, replies) = (cost + reply.cost, replies + 1);
-            let drafted = Drafted { replies, cost, ..Drafted::read(&reply, name, self.catalog) };
-            if drafted.may_run() || replies > REPAIRS_MAX {
+            let drafted = DraftResult { replies, cost, ..DraftResult::read(&reply, name, self.catalog) };
+            if drafted.is_runnable() || replies > REPAIRS_MAX {
                 return Ok(drafted);
             }
-            generation.repair(&reply, &drafted.findings()).map_err(Error::Prompt)?;
+            generation.repair(&reply, &drafted.findings()).map_err(DraftError::Prompt)?;
         }
     }
 
     /// What the model is shown: all agents but those that plan, and the tools, the first ones first.
-    fn usable(&self) -> Usable {
+    fn planner_catalog(&self) -> PlannerCatalog {
         let catalog = self.catalog;
         let mut told = BTreeSet::new();
         let ordered = self.first.iter().map(String::as_str).chain(catalog.tools.keys().map(String::as_str));
@@ -163,6 +163,6 @@ impl Drafting<'_> {
         };
         let tools = ordered.filter(|name| told.insert(*name)).filter_map(tool).collect();
         let agents = catalog.agents.values().filter(|agent| agent.name != PLANNER);
-        Usable { tools, agents: agents.map(|agent| (agent.name.clone(), agent.description.clone())).collect() }
+        PlannerCatalog { tools, agents: agents.map(|agent| (agent.name.clone(), agent.description.clone())).collect() }
     }
 }

@@ -3,34 +3,34 @@
 use std::fmt;
 use std::time::Duration;
 
-use baton_core::graph::input::Unfit;
+use baton_core::graph::input::InputError;
 use baton_core::id::RunId;
 use baton_ports::journal;
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum EngineError {
     /// The caller chose an id that runs or is done.
     #[error("a run `{run}` exists already")]
     Exists { run: RunId },
     /// The input is not what the workflow declares.
     #[error(transparent)]
-    Input(#[from] Unfit),
+    Input(#[from] InputError),
     #[error("no run `{run}`")]
     NoSuchRun { run: RunId },
     /// The version is unknown or cannot be compiled by this binary.
     #[error("version `{bundle}` cannot be run: {reason}")]
     BadVersion { bundle: String, reason: String },
     #[error(transparent)]
-    Journal(#[from] journal::Error),
+    Journal(#[from] journal::JournalError),
     #[error("{message}")]
     BadAgent { message: String },
     #[error(transparent)]
-    Records(#[from] baton_ports::records::Error),
+    Records(#[from] baton_ports::records::RecordError),
     #[error("the engine stopped")]
     Stopped,
     /// Stopping ended before all was handed over.
     #[error(transparent)]
-    Unfinished(Box<Unfinished>),
+    Unfinished(Box<ShutdownError>),
     /// An entry or item cannot be written down or read back.
     #[error("an entry cannot be written down or read back: {0}")]
     Encoding(#[from] serde_json::Error),
@@ -39,26 +39,26 @@ pub enum Error {
 /// What was left where it was, when the time for stopping was over. Nothing that was acknowledged is lost: others take it
 /// over once this process is gone.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct ShutdownError {
     /// Runs that were still being claimed or moved.
     pub count: usize,
     /// The first of them.
-    pub named: Vec<RunId>,
+    pub first_runs: Vec<RunId>,
     /// How long stopping might take.
     pub within: Duration,
     /// Why the store did not take back what this process owned; nothing where it did.
-    pub kept: Option<String>,
+    pub release_error: Option<String>,
 }
 
-impl fmt::Display for Unfinished {
+impl fmt::Display for ShutdownError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "not all was handed over within {} s:", self.within.as_secs())?;
         if self.count > 0 {
-            let named: Vec<&str> = self.named.iter().map(RunId::as_str).collect();
+            let named: Vec<&str> = self.first_runs.iter().map(RunId::as_str).collect();
             let more = if self.count > named.len() { ", …" } else { "" };
             write!(f, " {} runs were still moving ({}{more})", self.count, named.join(", "))?;
         }
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = &self.release_error {
             let and = if self.count > 0 { ", and" } else { "" };
             write!(f, "{and} what this process owns could not be given back: {kept}")?;
         }
@@ -66,4 +66,4 @@ impl fmt::Display for Unfinished {
     }
 }
 
-impl std::error::Error for Unfinished {}
+impl std::error::Error for ShutdownError {}

@@ -1,56 +1,56 @@
 //! Keeps runs moving: ownership, dispatch, effects, timers, recovery.
 //!
-//! [`Engine`] is the way in: it takes accepted work to its end. Inside, [`owner::Owner`] is what moves one run, and
+//! [`Engine`] is the way in: it takes accepted work to its end. Inside, [`owner::RunOwner`] is what moves one run, and
 //! [`dispatcher::Dispatcher`] says which runs are awake; neither does any IO, so the simulation drives the very same
 //! code through faults that no real machine could be made to have. [`driver`] is the thin asynchronous shell.
 //!
 //! The order never changes: decide, append, and only then let effects out.
 
+pub mod agent_registry;
+pub mod aggregate;
+pub mod aggregate_clock;
 mod audit;
-pub mod closed;
+mod consumer_keys;
+pub mod conversation_index;
 pub mod dispatcher;
 pub mod drafting;
 pub mod driver;
 mod effects;
 mod error;
+mod event_bus;
 mod follow;
-mod keys;
-mod library;
-pub mod lookout;
 mod messages;
-pub mod newest;
-mod notices;
 pub mod one_call;
 mod options;
-pub mod outgoing;
-pub mod own_time;
 pub mod owner;
-pub mod plain;
 mod projections;
-pub mod roster;
+mod reply_stream;
 pub mod settings;
+pub mod snapshot_reader;
 pub mod tenants;
 pub mod traces;
 pub mod triggers;
 pub mod verify;
-mod voices;
+pub mod webhook_delivery;
+pub mod work_poller;
+mod workflow_cache;
 
+pub use agent_registry::AgentRegistry;
+pub use aggregate::{ConversationHandle, RoutingQueueFollower, RoutingQueues, SubmitResult};
 pub use baton_agents::{
-    Agents, Override as Prompt, check as check_agent, put as put_prompt, shipped as shipped_agents,
+    PromptOverride as Prompt, StepFunctions, check as check_agent, put as put_prompt, shipped as shipped_agents,
 };
-pub use driver::{Engine, Fork, Start};
-pub use error::{Error, Unfinished};
-pub use follow::{Delivered, Followed, Follower, Tell};
-pub use keys::take as take_key;
-pub use library::Library;
-pub use notices::Recorded;
+pub use consumer_keys::take as take_key;
+pub use driver::{Engine, RunFork, RunStart};
+pub use error::{EngineError, ShutdownError};
+pub use event_bus::Notification;
+pub use follow::{DeliveryResult, EntryCallback, FollowedRun, RunFollower};
 pub use one_call::{OneCall, OneChoice};
-pub use options::Options;
-pub use plain::{DeskFollower, Desks, Talk, Told};
-pub use roster::Roster;
-pub use voices::Said;
+pub use options::EngineOptions;
+pub use reply_stream::ReplyChunk;
+pub use workflow_cache::WorkflowCache;
 
 /// Entries are JSON, so that a journal can be read with any tool.
-pub fn decode(entry: &[u8]) -> Result<baton_core::run::Entry, serde_json::Error> {
+pub fn decode(entry: &[u8]) -> Result<baton_core::run::RunEntry, serde_json::Error> {
     serde_json::from_slice(entry)
 }

@@ -3,26 +3,32 @@
 
 use std::sync::Arc;
 
-use baton_core::conversation::{Command, Heard, Over};
+use baton_core::conversation::{ConversationCommand, RunResult, RunUpdate};
 use baton_core::fault::{Fault, code};
 use baton_core::id::{RunId, TenantId};
 use baton_core::run::{
-    Address, Began, ChildEnd, Event, Finished, Incoming, MESSAGE, Origin, Refusal, Run, Signal, Started, State,
+    ChildResult, IncomingCommand, MESSAGE, NodeAddress, NodeWait, Run, RunEvent, RunFinished, RunOrigin, RunRefusal,
+    RunStarted, RunState, Signal,
 };
 use baton_core::time::Time;
-use baton_ports::journal::{Create, Kind, Submit};
+use baton_ports::journal::{AggregateKind, InboxSubmission, NewAggregate};
 
 /// What these events, already folded into `run`, say to other runs.
-pub fn of(tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Result<Vec<Submit>, serde_json::Error> {
+pub fn run_messages(
+    tenant: &TenantId,
+    run: &Run,
+    events: &[RunEvent],
+    now: Time,
+) -> Result<Vec<InboxSubmission>, serde_json::Error> {
     let Some(started) = run.started() else { return Ok(Vec::new()) };
     let mut messages = Vec::new();
     for (place, event) in events.iter().enumerate() {
-        if let Some((conversation, said)) = told(run, started, event) {
+        if let Some((conversation, said)) = conversation_update(run, started, event) {
             let command_id = format!("{}/says/{}.{place}", started.run, run.events());
             messages.push(to_conversation(tenant, conversation, command_id, &said, now)?);
         }
-        let Some((to, command_id, incoming, creates)) = message(run, started, event) else { continue };
-        messages.push(Submit {
+        let Some((to, command_id, incoming, creates)) = run_message(run, started, event) else { continue };
+        messages.push(InboxSubmission {
             aggregate: to,
             tenant: tenant.clone(),
             command_id,
@@ -34,19 +40,23 @@ pub fn of(tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Result<V
     Ok(messages)
 }
 
-fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String, Incoming, Option<Create>)> {
+fn run_message(
+    run: &Run,
+    started: &RunStarted,
+    event: &RunEvent,
+) -> Option<(RunId, String, IncomingCommand, Option<NewAggregate>)> {
     match event {
-        Event::Began { node, wait } => {
-            let Began::Child { run: child, bundle, input, limit, .. } = &**wait else { return None };
+        RunEvent::Began { node, wait } => {
+            let NodeWait::Child { run: child, bundle, input, limit, .. } = &**wait else { return None };
             let depth = match &started.origin {
-                Origin::Caller | Origin::Conversation { .. } => 0,
-                Origin::Parent { depth, .. } => *depth,
+                RunOrigin::Caller | RunOrigin::Conversation { .. } => 0,
+                RunOrigin::Parent { depth, .. } => *depth,
             };
-            let start = Started {
+            let start = RunStarted {
                 run: child.clone(),
                 bundle: bundle.clone(),
                 input: input.clone(),
-                origin: Origin::Parent {
+                origin: RunOrigin::Parent {
                     run: started.run.clone(),
                     node: node.clone(),
                     depth: depth + 1,
@@ -55,24 +65,25 @@ fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String
                 ..started.clone()
             };
             let workflow = run.workflow().map(|workflow| workflow.name.clone()).unwrap_or_default();
-            let creates = Create {
-                kind: Kind::Run,
+            let creates = NewAggregate {
+                kind: AggregateKind::Run,
                 workflow: format!("{workflow}/{}", node.node),
                 parent: Some(started.run.clone()),
                 owner: None,
             };
-            Some((child.clone(), "start".to_owned(), Incoming::Start(Box::new(start)), Some(creates)))
+            Some((child.clone(), "start".to_owned(), IncomingCommand::Start(Box::new(start)), Some(creates)))
         }
-        Event::ChildCancelling { run: child, .. } => {
-            let cancel = Incoming::Cancel { by: parent_word(started), compensate: true, asked_by: askers(started) };
+        RunEvent::ChildCancelling { run: child, .. } => {
+            let cancel =
+                IncomingCommand::Cancel { by: parent_name(started), compensate: true, asked_by: askers(started) };
             Some((child.clone(), "parent/cancel".to_owned(), cancel, None))
         }
-        Event::ChildUndoing { run: child, .. } => {
-            let rollback = Incoming::Rollback { by: parent_word(started), asked_by: askers(started) };
+        RunEvent::ChildUndoing { run: child, .. } => {
+            let rollback = IncomingCommand::Rollback { by: parent_name(started), asked_by: askers(started) };
             Some((child.clone(), format!("parent/rollback/{}", run.events()), rollback, None))
         }
-        Event::Finished(finished) => {
-            let Origin::Parent { run: parent, node, .. } = &started.origin else { return None };
+        RunEvent::Finished(finished) => {
+            let RunOrigin::Parent { run: parent, node, .. } = &started.origin else { return None };
             let id = format!("{}/ended/{}", started.run, run.events());
             Some((parent.clone(), id, report(run, started, node, finished), None))
         }
@@ -81,17 +92,23 @@ fn message(run: &Run, started: &Started, event: &Event) -> Option<(RunId, String
 }
 
 /// What a run that a conversation began tells it.
-fn told<'r>(run: &Run, started: &'r Started, event: &Event) -> Option<(&'r RunId, Command)> {
-    let Origin::Conversation { conversation } = &started.origin else { return None };
-    let heard = || Heard::of(run, &started.run, conversation);
+fn conversation_update<'r>(
+    run: &Run,
+    started: &'r RunStarted,
+    event: &RunEvent,
+) -> Option<(&'r RunId, ConversationCommand)> {
+    let RunOrigin::Conversation { conversation } = &started.origin else { return None };
+    let heard = || RunUpdate::of(run, &started.run, conversation);
     let said = match event {
-        Event::CustomerAsked { question, .. } => {
-            Command::RunAsked(Heard { question: Some(question.clone()), ..heard() })
+        RunEvent::CustomerAsked { question, .. } => {
+            ConversationCommand::RunAsked(RunUpdate { question: Some(question.clone()), ..heard() })
         }
-        Event::Began { wait, .. } if matches!(&**wait, Began::Signal { name, .. } if name == MESSAGE) => {
-            Command::RunAsked(heard())
+        RunEvent::Began { wait, .. } if matches!(&**wait, NodeWait::Signal { name, .. } if name == MESSAGE) => {
+            ConversationCommand::RunAsked(heard())
         }
-        Event::Finished(finished) => Command::RunEnded(Box::new(Over::of(run, &started.run, conversation, finished))),
+        RunEvent::Finished(finished) => {
+            ConversationCommand::RunEnded(Box::new(RunResult::of(run, &started.run, conversation, finished)))
+        }
         _ => return None,
     };
     Some((conversation, said))
@@ -101,15 +118,22 @@ fn to_conversation(
     tenant: &TenantId,
     conversation: &RunId,
     command_id: String,
-    said: &Command,
+    said: &ConversationCommand,
     now: Time,
-) -> Result<Submit, serde_json::Error> {
+) -> Result<InboxSubmission, serde_json::Error> {
     let payload = serde_json::to_vec(said)?.into();
-    Ok(Submit { aggregate: conversation.clone(), tenant: tenant.clone(), command_id, payload, at: now, creates: None })
+    Ok(InboxSubmission {
+        aggregate: conversation.clone(),
+        tenant: tenant.clone(),
+        command_id,
+        payload,
+        at: now,
+        creates: None,
+    })
 }
 
 /// What somebody must be told if an item is refused.
-pub enum IfRefused {
+pub enum RefusalNotice {
     Nothing,
     /// The parent that asked for a rollback.
     Rollback,
@@ -125,54 +149,54 @@ pub enum IfRefused {
     },
 }
 
-impl IfRefused {
-    pub fn of(incoming: &Incoming) -> Self {
+impl RefusalNotice {
+    pub fn of(incoming: &IncomingCommand) -> Self {
         match incoming {
-            Incoming::Rollback { .. } => Self::Rollback,
-            Incoming::Signal(Signal { source, sequence: Some(sequence), .. }) => {
+            IncomingCommand::Rollback { .. } => Self::Rollback,
+            IncomingCommand::Signal(Signal { source, sequence: Some(sequence), .. }) => {
                 Self::Message { source: source.clone(), sequence: *sequence }
             }
-            Incoming::Start(started) => match &started.origin {
-                Origin::Conversation { conversation } => {
+            IncomingCommand::Start(started) => match &started.origin {
+                RunOrigin::Conversation { conversation } => {
                     Self::Start { run: started.run.clone(), conversation: conversation.clone() }
                 }
-                Origin::Caller | Origin::Parent { .. } => Self::Nothing,
+                RunOrigin::Caller | RunOrigin::Parent { .. } => Self::Nothing,
             },
             _ => Self::Nothing,
         }
     }
 
     /// Tells them.
-    pub fn tell(
+    pub fn into_message(
         self,
         tenant: &TenantId,
         run: &Run,
         item: i64,
-        refusal: &Refusal,
+        refusal: &RunRefusal,
         now: Time,
-    ) -> Result<Option<Submit>, serde_json::Error> {
+    ) -> Result<Option<InboxSubmission>, serde_json::Error> {
         match self {
             Self::Nothing => Ok(None),
             Self::Rollback => undone(tenant, run, item, now),
             Self::Message { source, sequence } => match run.started() {
-                Some(Started { run, origin: Origin::Conversation { conversation }, .. })
+                Some(RunStarted { run, origin: RunOrigin::Conversation { conversation }, .. })
                     if conversation.as_str() == source =>
                 {
-                    let said = Command::RunReturned { run: run.clone(), sequence };
+                    let said = ConversationCommand::RunReturned { run: run.clone(), sequence };
                     to_conversation(tenant, conversation, format!("{run}/returned/{sequence}"), &said, now).map(Some)
                 }
                 _ => Ok(None),
             },
             Self::Start { run: id, conversation } => {
                 let fault = Fault::new(code::INPUT_INVALID, refusal.to_string());
-                let finished = Finished {
-                    state: State::Failed,
+                let finished = RunFinished {
+                    state: RunState::Failed,
                     output: Arc::default(),
                     fault: Some(fault),
                     rolled_back: false,
                     undone: None,
                 };
-                let said = Command::RunEnded(Box::new(Over::of(run, &id, &conversation, &finished)));
+                let said = ConversationCommand::RunEnded(Box::new(RunResult::of(run, &id, &conversation, &finished)));
                 to_conversation(tenant, &conversation, format!("{id}/refused/{item}"), &said, now).map(Some)
             }
         }
@@ -180,20 +204,20 @@ impl IfRefused {
 }
 
 /// Whose request a run is beside its customer's and its beginner's: what it asks of a child, they ask.
-fn askers(started: &Started) -> Vec<String> {
+fn askers(started: &RunStarted) -> Vec<String> {
     started.caller.also_asked.clone()
 }
 
-fn parent_word(started: &Started) -> String {
+fn parent_name(started: &RunStarted) -> String {
     format!("run {}", started.run)
 }
 
-fn report(run: &Run, started: &Started, node: &Address, finished: &Finished) -> Incoming {
+fn report(run: &Run, started: &RunStarted, node: &NodeAddress, finished: &RunFinished) -> IncomingCommand {
     if finished.rolled_back {
-        let fault = finished.fault.clone().filter(|_| finished.state == baton_core::run::State::Failed);
-        return Incoming::ChildUndone { run: started.run.clone(), fault };
+        let fault = finished.fault.clone().filter(|_| finished.state == baton_core::run::RunState::Failed);
+        return IncomingCommand::ChildUndone { run: started.run.clone(), fault };
     }
-    let ended = ChildEnd {
+    let ended = ChildResult {
         run: started.run.clone(),
         state: finished.state,
         output: finished.output.clone(),
@@ -201,13 +225,13 @@ fn report(run: &Run, started: &Started, node: &Address, finished: &Finished) -> 
         cost: run.cost(),
         acted: run.saga().has_undoable(),
     };
-    Incoming::ChildEnded { node: node.clone(), ended }
+    IncomingCommand::ChildEnded { node: node.clone(), ended }
 }
 
 /// The answer to a rollback that a child refused: it has nothing to undo, or cannot.
-fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Option<Submit>, serde_json::Error> {
+fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Option<InboxSubmission>, serde_json::Error> {
     let Some(started) = run.started() else { return Ok(None) };
-    let Origin::Parent { run: parent, .. } = &started.origin else { return Ok(None) };
+    let RunOrigin::Parent { run: parent, .. } = &started.origin else { return Ok(None) };
     let nothing_left = !run.saga().has_undoable() && !run.saga().has_failed();
     let fault = (!nothing_left).then(|| {
         baton_core::fault::Fault::new(
@@ -215,8 +239,8 @@ fn undone(tenant: &TenantId, run: &Run, item: i64, now: Time) -> Result<Option<S
             format!("`{}` is {}", started.run, run.state()),
         )
     });
-    let incoming = Incoming::ChildUndone { run: started.run.clone(), fault };
-    Ok(Some(Submit {
+    let incoming = IncomingCommand::ChildUndone { run: started.run.clone(), fault };
+    Ok(Some(InboxSubmission {
         aggregate: parent.clone(),
         tenant: tenant.clone(),
         command_id: format!("{}/undone/{item}", started.run),

@@ -3,18 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use baton_core::bundle::Hash;
-use baton_core::definition::{self, Catalog, SINGLE_CALL};
+use baton_core::bundle::ContentHash;
+use baton_core::definition::{self, DefinitionCatalog, SINGLE_CALL_PREFIX};
 use baton_core::id::{ID_BYTES_MAX, RunId, TenantId};
-use baton_core::run::{Open, Run, State, TOOL_RESULTS};
+use baton_core::run::{OpenWait, Run, RunState, TOOL_RESULTS};
 use baton_core::time::Time;
-use baton_core::tool::{Caller, Envelope, Facts};
+use baton_core::tool::{Caller, ToolContract, ToolEnvelope};
 use baton_ports::journal;
-use baton_ports::registry::{Registry, Version};
-use baton_ports::tools::Tools;
+use baton_ports::registry::{WorkflowRegistry, WorkflowVersion};
+use baton_ports::tools::ToolGateway;
 use serde_json::{Map, Value, json};
 
-use crate::driver::Start;
+use crate::driver::RunStart;
 
 /// Its node that calls, or chooses.
 const NODE: &str = "call";
@@ -45,12 +45,12 @@ pub struct OneChoice {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum OneCallError {
     /// The tool is none that can be called by itself.
     #[error("`{tool}` cannot be called by itself: {reason}")]
     Uncallable { tool: String, reason: String },
     #[error(transparent)]
-    Journal(#[from] journal::Error),
+    Journal(#[from] journal::JournalError),
     #[error("a workflow cannot be encoded: {0}")]
     Encoding(#[from] serde_json::Error),
 }
@@ -60,7 +60,12 @@ impl OneCall {
     ///
     /// # Errors
     /// A tool that cannot be called so; a version that cannot be kept.
-    pub async fn begin(self, tools: &dyn Tools, registry: &dyn Registry, now: Time) -> Result<(Start, Version), Error> {
+    pub async fn begin(
+        self,
+        tools: &dyn ToolGateway,
+        registry: &dyn WorkflowRegistry,
+        now: Time,
+    ) -> Result<(RunStart, WorkflowVersion), OneCallError> {
         // Arguments come with the input and not within the definition, so nothing in them is taken for a template.
         let definition = json!({
             "name": name_of(&self.tool),
@@ -70,9 +75,12 @@ impl OneCall {
             ],
             "edges": [{"from": "ask", "to": NODE}],
         });
-        let catalog = Catalog { tools: facts(tools, &self.tenant, [self.tool.clone()]), ..Catalog::default() };
+        let catalog = DefinitionCatalog {
+            tools: facts(tools, &self.tenant, [self.tool.clone()]),
+            ..DefinitionCatalog::default()
+        };
         let version = save(registry, &self.tenant, &self.tool, &definition, &catalog, now).await?;
-        let start = Start {
+        let start = RunStart {
             run: self.run,
             tenant: self.tenant,
             workflow: version.workflow.clone(),
@@ -90,7 +98,12 @@ impl OneChoice {
     ///
     /// # Errors
     /// Tools that no agent may be offered; a version that cannot be kept.
-    pub async fn begin(self, tools: &dyn Tools, registry: &dyn Registry, now: Time) -> Result<(Start, Version), Error> {
+    pub async fn begin(
+        self,
+        tools: &dyn ToolGateway,
+        registry: &dyn WorkflowRegistry,
+        now: Time,
+    ) -> Result<(RunStart, WorkflowVersion), OneCallError> {
         let name = name_of("select");
         let definition = json!({
             "name": name,
@@ -100,9 +113,10 @@ impl OneChoice {
             }],
         });
         let agents = baton_agents::shipped().into_iter().filter(|(agent, _)| agent == SELECTOR).collect();
-        let catalog = Catalog { agents, tools: facts(tools, &self.tenant, self.tools), ..Catalog::default() };
+        let catalog =
+            DefinitionCatalog { agents, tools: facts(tools, &self.tenant, self.tools), ..DefinitionCatalog::default() };
         let version = save(registry, &self.tenant, &name, &definition, &catalog, now).await?;
-        let start = Start {
+        let start = RunStart {
             run: self.run,
             tenant: self.tenant,
             workflow: version.workflow.clone(),
@@ -117,14 +131,15 @@ impl OneChoice {
 
 /// The facts of these tools, and of those that undo what they do.
 fn facts(
-    tools: &dyn Tools,
+    tools: &dyn ToolGateway,
     tenant: &TenantId,
     names: impl IntoIterator<Item = String>,
-) -> BTreeMap<String, Arc<Facts>> {
+) -> BTreeMap<String, Arc<ToolContract>> {
     let (mut known, mut wanted) = (BTreeMap::new(), names.into_iter().collect::<Vec<String>>());
     while let Some(name) = wanted.pop() {
         let Some(facts) = tools.facts_for(tenant, &name).filter(|_| !known.contains_key(&name)) else { continue };
-        let undoing = facts.actual().into_iter().chain([&*facts]).filter_map(|facts| facts.compensation.as_ref());
+        let undoing =
+            facts.flattened_actions().into_iter().chain([&*facts]).filter_map(|facts| facts.compensation.as_ref());
         wanted.extend(undoing.map(|compensation| compensation.tool_name.clone()));
         known.insert(name, facts);
     }
@@ -133,17 +148,17 @@ fn facts(
 
 /// Unchanged, a workflow keeps its revision.
 async fn save(
-    registry: &dyn Registry,
+    registry: &dyn WorkflowRegistry,
     tenant: &TenantId,
     what: &str,
     definition: &Value,
-    catalog: &Catalog,
+    catalog: &DefinitionCatalog,
     now: Time,
-) -> Result<Version, Error> {
+) -> Result<WorkflowVersion, OneCallError> {
     let checked = definition::check_single_call(definition, catalog);
-    let (workflow, bundle) = checked.ready().ok_or_else(|| {
+    let (workflow, bundle) = checked.runnable().ok_or_else(|| {
         let reason = checked.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
-        Error::Uncallable { tool: what.to_owned(), reason }
+        OneCallError::Uncallable { tool: what.to_owned(), reason }
     })?;
     let (text, hash) = bundle.seal()?;
     Ok(registry.save(tenant, &workflow.name, &workflow.version, text.into(), &hash, now).await?)
@@ -151,12 +166,16 @@ async fn save(
 
 /// A tool's name may be as long as a workflow's: then its hash stands for it.
 fn name_of(tool: &str) -> String {
-    let name = format!("{SINGLE_CALL}{tool}");
-    if name.len() <= ID_BYTES_MAX { name } else { format!("{SINGLE_CALL}{}", Hash::of(tool.as_bytes()).as_str()) }
+    let name = format!("{SINGLE_CALL_PREFIX}{tool}");
+    if name.len() <= ID_BYTES_MAX {
+        name
+    } else {
+        format!("{SINGLE_CALL_PREFIX}{}", ContentHash::of(tool.as_bytes()).as_str())
+    }
 }
 
 /// What the call of such a run came to, once it has; nothing of a run of any other kind.
-pub fn envelope(run: &Run) -> Option<Envelope> {
+pub fn envelope(run: &Run) -> Option<ToolEnvelope> {
     let results = output(run).or_else(|| of_failed(run))?;
     // One call was asked for, so there is one result.
     let result = results.as_object()?.values().next()?;
@@ -168,42 +187,42 @@ fn output(run: &Run) -> Option<Value> {
 }
 
 fn is_one(run: &Run) -> bool {
-    run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL))
+    run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL_PREFIX))
 }
 
 /// What is left of a call that failed: its run has failed with it, and no node has an output.
 fn of_failed(run: &Run) -> Option<Value> {
-    let results = run.variables().get(TOOL_RESULTS).filter(|_| is_one(run) && run.state() == State::Failed)?;
+    let results = run.variables().get(TOOL_RESULTS).filter(|_| is_one(run) && run.state() == RunState::Failed)?;
     Some((**results).clone())
 }
 
 /// How the call of such a run failed, where it has. The run fails with it; of an older one, it completed.
-pub fn failure(run: &Run) -> Option<Envelope> {
-    envelope(run).filter(|envelope| matches!(run.state(), State::Completed | State::Failed) && !envelope.success)
+pub fn failure(run: &Run) -> Option<ToolEnvelope> {
+    envelope(run).filter(|envelope| matches!(run.state(), RunState::Completed | RunState::Failed) && !envelope.success)
 }
 
 /// For programs: the envelope, with the run it came of; where there is none yet, what it waits for.
-pub fn as_json(run: &Run, envelope: Option<Envelope>, open: &[Open]) -> Value {
+pub fn as_json(run: &Run, envelope: Option<ToolEnvelope>, open: &[OpenWait]) -> Value {
     let fields = match envelope.map(|envelope| json!(envelope)) {
         Some(Value::Object(fields)) => fields,
         _ => Map::new(),
     };
-    beside(run, fields, "success", open)
+    with_run_fields(run, fields, "success", open)
 }
 
 /// For programs: what was chosen, with the run that chose; where nothing was chosen yet, why.
-pub fn chosen(run: &Run, open: &[Open]) -> Value {
+pub fn choice_as_json(run: &Run, open: &[OpenWait]) -> Value {
     let fields = output(run).and_then(|output| output.as_object().cloned()).unwrap_or_default();
-    beside(run, fields, "tools", open)
+    with_run_fields(run, fields, "tools", open)
 }
 
-fn beside(run: &Run, mut fields: Map<String, Value>, needed: &str, open: &[Open]) -> Value {
+fn with_run_fields(run: &Run, mut fields: Map<String, Value>, needed: &str, open: &[OpenWait]) -> Value {
     fields.insert("execution_id".to_owned(), json!(run.id()));
     fields.insert("state".to_owned(), json!(run.state()));
     if fields.get(needed).is_none() {
         fields.insert(needed.to_owned(), Value::Null);
         fields.insert("error_details".to_owned(), json!(run.fault().map(|fault| fault.message.clone())));
-        fields.insert("waits_for".to_owned(), open.iter().map(Open::as_json).collect());
+        fields.insert("waits_for".to_owned(), open.iter().map(OpenWait::as_json).collect());
     }
     Value::Object(fields)
 }

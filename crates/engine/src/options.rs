@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use baton_ports::sandbox::Limits;
+use baton_ports::sandbox::SandboxLimits;
 
 /// Limits of one process. Every one is bounded; overload waits or is refused, and is never lost.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct EngineOptions {
     /// Runs one process owns at once; the rest wait in the store.
     pub awake_max: usize,
     /// Calls to tools and models one process has out at once.
@@ -22,11 +22,11 @@ pub struct Options {
     /// How long stopping may take, whatever a tool or the store does.
     pub stop_within: Duration,
     /// What one program of an agent's may use.
-    pub code: Limits,
+    pub code: SandboxLimits,
 }
 
 /// Limits for code agents.
-const CODE: Limits = Limits {
+const CODE: SandboxLimits = SandboxLimits {
     memory_bytes: 512 << 20,
     time: Duration::from_secs(300),
     recursion: 1_000,
@@ -34,7 +34,7 @@ const CODE: Limits = Limits {
     calls: 100,
 };
 
-impl Default for Options {
+impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             awake_max: 4_096,

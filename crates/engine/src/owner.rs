@@ -3,112 +3,112 @@
 //! Inputs that arrive while an append is under way wait for it and share the next one. Effects come out only of state
 //! that is durable. An append that fails ends the ownership: whoever claims the run next folds it from the journal.
 
+mod batch;
+mod dispatch;
 mod exchange;
-mod letting_out;
-mod saved;
-mod taking;
+mod inputs;
+mod savings;
 #[cfg(test)]
 mod tests;
-mod writing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::agent::{Advice, Step, Think};
-use baton_core::bundle::Hash;
+use baton_core::agent::{AgentConstraints, AgentStep, StepFunction};
+use baton_core::bundle::ContentHash;
 use baton_core::graph::Workflow;
 use baton_core::id::{RunId, TenantId};
-use baton_core::money::Quote;
+use baton_core::money::PriceQuote;
 use baton_core::mutant::{Mutant, planted};
-use baton_core::run::{Command, Departure, EffectId, Entry, Event, Incoming, Refusal, Run};
+use baton_core::run::{EffectId, IncomingCommand, OwnerDeparture, Run, RunCommand, RunEntry, RunEvent, RunRefusal};
 use baton_core::time::Time;
-use baton_ports::clock::Steady;
-use baton_ports::journal::{Claimed, Head, InboxItem, Ownership};
+use baton_ports::clock::MonotonicTime;
+use baton_ports::journal::{ClaimedAggregate, InboxItem, Ownership, RunHeadUpdate};
 
-use crate::own_time::{Now, OwnTime};
-use crate::projections::Desk;
-use crate::{Options, audit, roster};
+use crate::aggregate_clock::{AggregateClock, ClockReading};
+use crate::projections::OpenTasks;
+use crate::{EngineOptions, agent_registry, audit};
 
-use writing::Batch;
+use batch::AppendBatch;
 
-pub use exchange::{Input, Output, Send, What};
+pub use exchange::{Attempt, CallRequest, OwnerInput, OwnerOutput};
 
 /// Who gave a key, for the journal: whoever runs the consumer's work is not known by name here.
-const KEY_GIVER: &str = "consumer";
+const KEY_PROVIDER: &str = "consumer";
 
 /// Where a call that was let out is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flight {
-    Out,
+enum CallState {
+    Dispatched,
     /// A model is asked, which costs something however it ends.
-    Asking,
+    AskingModel,
     /// Permitted; its marker is being written.
-    Marking {
-        until: Steady,
+    WritingMarker {
+        until: MonotonicTime,
         /// What the journal says, by the run's own time.
         deadline: Time,
     },
 }
 
 /// A run and the right to move it.
-pub struct Owner {
+pub struct RunOwner {
     run: Run,
     id: RunId,
     tenant: TenantId,
     ownership: Ownership,
     seq: u64,
-    time: OwnTime,
+    time: AggregateClock,
     /// When it was last given something.
-    steady: Steady,
-    lease_until: Steady,
-    waiting: VecDeque<Input>,
-    in_flight: BTreeMap<EffectId, Flight>,
+    monotonic: MonotonicTime,
+    lease_until: MonotonicTime,
+    inputs: VecDeque<OwnerInput>,
+    in_flight: BTreeMap<EffectId, CallState>,
     /// What the append under way will have done.
-    under_way: Option<UnderWay>,
+    pending_append: Option<PendingAppend>,
     /// What is decided, and waits for what it costs.
-    held: Option<Held>,
-    head: Option<Head>,
-    desk: Desk,
+    held_batch: Option<HeldBatch>,
+    head: Option<RunHeadUpdate>,
+    open_tasks: OpenTasks,
     inbox_seen: i64,
     since_snapshot: (u64, usize),
     snapshot_bytes: usize,
-    versions: BTreeMap<Hash, Arc<Workflow>>,
+    versions: BTreeMap<ContentHash, Arc<Workflow>>,
     /// It was taken over, and what its last owner left behind is not looked into yet.
     takes_over: bool,
     /// How that owner came to let go.
-    left: Departure,
+    departure: OwnerDeparture,
     /// The consumer's key is here, and what waits for it has not been told.
     has_key: bool,
     /// Nothing more will come of this owner.
-    gone: bool,
+    is_finished: bool,
 }
 
 /// A batch that dropped calls to models. It is appended once it is known what they cost, so that no run ends at less than
 /// it paid.
-struct Held {
-    batch: Batch,
+struct HeldBatch {
+    batch: AppendBatch,
     at: Time,
     dropped: BTreeSet<EffectId>,
 }
 
-struct UnderWay {
+struct PendingAppend {
     /// Nothing where items are consumed that changed nothing.
-    entry: Option<Arc<Entry>>,
-    noted: Vec<roster::Outcome>,
+    entry: Option<Arc<RunEntry>>,
+    agent_outcomes: Vec<agent_registry::AgentOutcome>,
     announce: Vec<RunId>,
-    refused: Vec<(i64, Refusal)>,
+    refused: Vec<(i64, RunRefusal)>,
     released: bool,
 }
 
-/// Bundles the shell must bring before [`Owner::claimed`]: those the entries and items name.
-pub fn versions_of(entries: &[Entry], items: &[InboxItem], snapshot: Option<&Run>) -> Vec<Hash> {
-    let mut hashes: Vec<Hash> = snapshot.and_then(Run::bundle).cloned().into_iter().collect();
+/// Bundles the shell must bring before [`RunOwner::claimed`]: those the entries and items name.
+pub fn versions_of(entries: &[RunEntry], items: &[InboxItem], snapshot: Option<&Run>) -> Vec<ContentHash> {
+    let mut hashes: Vec<ContentHash> = snapshot.and_then(Run::bundle).cloned().into_iter().collect();
     for event in entries.iter().flat_map(|entry| &entry.events) {
         match event {
-            Event::Started(started) => hashes.push(started.bundle.clone()),
-            Event::Reopened(reopened) => {
-                if let baton_core::run::Reopened::Retry { bundle, .. } = &**reopened {
+            RunEvent::Started(started) => hashes.push(started.bundle.clone()),
+            RunEvent::Reopened(reopened) => {
+                if let baton_core::run::RunReopened::Retry { bundle, .. } = &**reopened {
                     hashes.push(bundle.clone());
                 }
             }
@@ -116,10 +116,10 @@ pub fn versions_of(entries: &[Entry], items: &[InboxItem], snapshot: Option<&Run
         }
     }
     for item in items {
-        match serde_json::from_slice::<Incoming>(&item.payload) {
-            Ok(Incoming::Start(started)) => hashes.push(started.bundle),
-            Ok(Incoming::Retry { bundle, .. }) => hashes.push(bundle),
-            Ok(Incoming::Fork { past, .. }) => hashes.extend(versions_of(&past, &[], None)),
+        match serde_json::from_slice::<IncomingCommand>(&item.payload) {
+            Ok(IncomingCommand::Start(started)) => hashes.push(started.bundle),
+            Ok(IncomingCommand::Retry { bundle, .. }) => hashes.push(bundle),
+            Ok(IncomingCommand::Fork { past, .. }) => hashes.extend(versions_of(&past, &[], None)),
             _ => {}
         }
     }
@@ -128,74 +128,74 @@ pub fn versions_of(entries: &[Entry], items: &[InboxItem], snapshot: Option<&Run
     hashes
 }
 
-impl Owner {
+impl RunOwner {
     /// A run that was created here a moment ago.
-    pub fn fresh(id: RunId, tenant: TenantId, ownership: Ownership, lease_until: Steady) -> Self {
+    pub fn created(id: RunId, tenant: TenantId, ownership: Ownership, lease_until: MonotonicTime) -> Self {
         Self {
             run: Run::new(),
             id,
             tenant,
             ownership,
             seq: 0,
-            time: OwnTime::default(),
-            steady: Steady::default(),
+            time: AggregateClock::default(),
+            monotonic: MonotonicTime::default(),
             lease_until,
-            waiting: VecDeque::new(),
+            inputs: VecDeque::new(),
             in_flight: BTreeMap::new(),
-            under_way: None,
-            held: None,
+            pending_append: None,
+            held_batch: None,
             head: None,
-            desk: Desk::default(),
+            open_tasks: OpenTasks::default(),
             inbox_seen: 0,
             since_snapshot: (0, 0),
             snapshot_bytes: 0,
             versions: BTreeMap::new(),
             takes_over: false,
-            left: Departure::InOrder,
+            departure: OwnerDeparture::Released,
             has_key: false,
-            gone: false,
+            is_finished: false,
         }
     }
 
-    /// A run taken over from the store: folded from its snapshot and tail. Its first input is [`Input::Items`].
+    /// A run taken over from the store: folded from its snapshot and tail. Its first input is [`OwnerInput::Items`].
     pub fn claimed(
         id: RunId,
-        claimed: &Claimed,
+        claimed: &ClaimedAggregate,
         run: Run,
-        tail: &[Entry],
-        versions: impl IntoIterator<Item = (Hash, Arc<Workflow>)>,
-        lease_until: Steady,
-        now: Now,
+        tail: &[RunEntry],
+        versions: impl IntoIterator<Item = (ContentHash, Arc<Workflow>)>,
+        lease_until: MonotonicTime,
+        now: ClockReading,
     ) -> Self {
-        let mut owner = Self::fresh(id, claimed.tenant.clone(), claimed.ownership, lease_until);
+        let mut owner = Self::created(id, claimed.tenant.clone(), claimed.ownership, lease_until);
         owner.run = run;
         owner.takes_over = true;
-        owner.left = claimed.left;
-        owner.know(versions);
+        owner.departure = claimed.departure;
+        owner.add_versions(versions);
         for entry in tail {
             owner.run.fold(entry);
         }
         owner.seq = claimed.seq;
         // An entry that only refuses moves no run, and is not later than the next all the same.
         let last = claimed.last_at.map_or(owner.run.now(), |at| at.max(owner.run.now()));
-        owner.time = OwnTime::resumed(last, owner.run.wake_at(last), claimed.wake_at, now);
-        owner.desk = Desk::of(&owner.run);
+        owner.time = AggregateClock::resumed(last, owner.run.wake_at(last), claimed.wake_at, now);
+        owner.open_tasks = OpenTasks::of(&owner.run);
         owner.since_snapshot = (tail.len() as u64, claimed.tail.iter().map(|entry| entry.len()).sum());
         owner.snapshot_bytes = claimed.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
         owner
     }
 
     /// Makes versions known that a retry or a start names.
-    pub fn know(&mut self, versions: impl IntoIterator<Item = (Hash, Arc<Workflow>)>) {
+    pub fn add_versions(&mut self, versions: impl IntoIterator<Item = (ContentHash, Arc<Workflow>)>) {
         for (hash, workflow) in versions {
-            self.run.know(hash.clone(), workflow.clone());
+            self.run.add_version(hash.clone(), workflow.clone());
             self.versions.insert(hash, workflow);
         }
     }
 
     /// Says what holds for the tenant's agents from here on.
-    pub fn advise(&mut self, advice: Arc<Advice>) {
-        self.run.advise(advice);
+    pub fn set_advice(&mut self, advice: Arc<AgentConstraints>) {
+        self.run.set_agent_constraints(advice);
     }
 
     pub fn run(&self) -> &Run {
@@ -216,13 +216,13 @@ impl Owner {
     }
 
     /// What the append under way records, if anything.
-    pub fn recording(&self) -> Option<Arc<Entry>> {
-        self.under_way.as_ref().and_then(|under_way| under_way.entry.clone())
+    pub fn pending_entry(&self) -> Option<Arc<RunEntry>> {
+        self.pending_append.as_ref().and_then(|under_way| under_way.entry.clone())
     }
 
     /// Items of the append under way that are refused with it.
-    pub fn refusing(&self) -> Vec<i64> {
-        let refused = self.under_way.iter().flat_map(|under_way| &under_way.refused);
+    pub fn pending_refusals(&self) -> Vec<i64> {
+        let refused = self.pending_append.iter().flat_map(|under_way| &under_way.refused);
         refused.map(|(item, _)| *item).collect()
     }
 
@@ -232,96 +232,109 @@ impl Owner {
     }
 
     /// What time it is for the run.
-    pub fn time(&self, now: Now) -> Time {
+    pub fn time(&self, now: ClockReading) -> Time {
         self.time.read(now)
     }
 
     /// How long it is until `at`, an instant of the run's own time.
-    pub fn time_until(&self, at: Time, now: Now) -> Duration {
+    pub fn time_until(&self, at: Time, now: ClockReading) -> Duration {
         at.since(self.time.read(now))
     }
 
     /// Takes one input to all that follows from it.
-    pub fn handle(&mut self, input: Input, now: Now, think: &dyn Think, options: &Options) -> Vec<Output> {
-        self.steady = now.steady;
-        let now = self.time.go_on(now);
+    pub fn handle(
+        &mut self,
+        input: OwnerInput,
+        now: ClockReading,
+        think: &dyn StepFunction,
+        options: &EngineOptions,
+    ) -> Vec<OwnerOutput> {
+        self.monotonic = now.monotonic;
+        let now = self.time.advance(now);
         let mut out = Vec::new();
         match input {
-            Input::Appended => self.appended(&mut out),
-            Input::Lease { until } => self.lease_until = self.lease_until.max(until),
+            OwnerInput::Appended => self.appended(&mut out),
+            OwnerInput::Lease { until } => self.lease_until = self.lease_until.max(until),
             // Alone it moves nothing: a run that has not looked into its inbox yet would go back to sleep over it.
-            Input::KeyGiven => {
+            OwnerInput::KeyProvided => {
                 self.has_key = true;
                 return out;
             }
-            Input::Outcome { effect, outcome, spends, .. } if self.has_dropped(&effect) => {
-                self.pay_dropped(effect, &outcome, spends, now, options, &mut out);
+            OwnerInput::Outcome { effect, outcome, spends, .. } if self.has_dropped(&effect) => {
+                self.settle_dropped(effect, &outcome, spends, now, options, &mut out);
             }
-            input => self.waiting.push_back(input),
+            input => self.inputs.push_back(input),
         }
         let mut moves = true;
-        while moves && self.under_way.is_none() && self.held.is_none() && !self.gone {
-            self.move_on(now, think, options, &mut out);
-            moves = !self.waiting.is_empty();
+        while moves && self.pending_append.is_none() && self.held_batch.is_none() && !self.is_finished {
+            self.advance(now, think, options, &mut out);
+            moves = !self.inputs.is_empty();
         }
         out
     }
 
-    fn move_on(&mut self, now: Time, think: &dyn Think, options: &Options, out: &mut Vec<Output>) {
-        let mut batch = Batch::default();
-        while let Some(input) = self.waiting.pop_front() {
-            self.take(input, now, options, &mut batch, out);
+    fn advance(&mut self, now: Time, think: &dyn StepFunction, options: &EngineOptions, out: &mut Vec<OwnerOutput>) {
+        let mut batch = AppendBatch::default();
+        while let Some(input) = self.inputs.pop_front() {
+            self.apply_input(input, now, options, &mut batch, out);
         }
         self.think(now, think, &mut batch);
-        let dropped = self.forget_unwanted(out);
+        let dropped = self.cancel_unwanted(out);
         if !dropped.is_empty() {
-            self.held = Some(Held { batch, at: now, dropped });
+            self.held_batch = Some(HeldBatch { batch, at: now, dropped });
         } else if batch.is_empty() {
-            self.let_out(now, options, out);
+            self.dispatch_ready(now, options, out);
         } else {
-            self.write(now, now, options, batch, out);
+            self.begin_append(now, now, options, batch, out);
         }
     }
 
     /// `decided`: when what it says was decided, which is before `now` where it waited for what dropped calls cost.
-    fn write(&mut self, decided: Time, now: Time, options: &Options, batch: Batch, out: &mut Vec<Output>) {
-        match self.append(decided, now, options, batch) {
+    fn begin_append(
+        &mut self,
+        decided: Time,
+        now: Time,
+        options: &EngineOptions,
+        batch: AppendBatch,
+        out: &mut Vec<OwnerOutput>,
+    ) {
+        match self.build_append(decided, now, options, batch) {
             Ok(append) => {
-                out.push(Output::Append(Box::new(append)));
+                out.push(OwnerOutput::Append(Box::new(append)));
                 if planted(Mutant::SentBeforeAppend) {
-                    self.let_out(now, options, out);
+                    self.dispatch_ready(now, options, out);
                 }
             }
-            Err(_) => self.fall(out),
+            Err(_) => self.fail(out),
         }
     }
 
     /// What cannot be written down cannot have happened: the run is folded afresh by its next owner. It is not given back
     /// in order, since calls may be out.
-    fn fall(&mut self, out: &mut Vec<Output>) {
-        self.gone = true;
-        out.push(Output::Fallen);
+    fn fail(&mut self, out: &mut Vec<OwnerOutput>) {
+        self.is_finished = true;
+        out.push(OwnerOutput::Failed);
     }
 
-    fn decide(&mut self, command: Command, now: Time, batch: &mut Batch) -> Result<(), Refusal> {
-        let words = audit::Word::of(&command, &self.run, now.max(self.run.now()));
+    fn decide(&mut self, command: RunCommand, now: Time, batch: &mut AppendBatch) -> Result<(), RunRefusal> {
+        let words = audit::DecisionAudit::of(&command, &self.run, now.max(self.run.now()));
         let events = self.run.decide(command, now)?;
         let rows = words.iter().flat_map(|word| word.rows(&events, &self.id, &self.tenant, now));
         batch.audit.extend(rows);
-        batch.audit.extend(audit::refused(&events, &self.run, &self.id, &self.tenant, now));
+        batch.audit.extend(audit::refused_tool_rows(&events, &self.run, &self.id, &self.tenant, now));
         batch.events.extend(events);
         Ok(())
     }
 
     /// Agents' steps are pure: they are asked before the append, and share it.
-    fn think(&mut self, now: Time, think: &dyn Think, batch: &mut Batch) {
-        while let Some((node, task, seen)) = self.run.thinking() {
+    fn think(&mut self, now: Time, think: &dyn StepFunction, batch: &mut AppendBatch) {
+        while let Some((node, task, seen)) = self.run.agent_to_step() {
             let step = think.step(task, seen);
             let quote = match &step {
-                Step::AskModel(request) => think.quote(request),
-                _ => Quote::default(),
+                AgentStep::AskModel(request) => think.quote(request),
+                _ => PriceQuote::default(),
             };
-            if self.decide(Command::Stepped { node, step, quote }, now, batch).is_err() {
+            if self.decide(RunCommand::Stepped { node, step, quote }, now, batch).is_err() {
                 return;
             }
         }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Ask, Asked, Began, Block, Detour, EffectId, Event, InDoubt, Run};
+use baton_core::run::{
+    BlockReason, DoubtFollowUp, EffectId, HumanPrompt, HumanTask, NodeWait, OutageAction, Run, RunEvent,
+};
 use baton_core::time::Time;
-use baton_ports::journal::{DeskItem, DeskKind, Projection, TITLE_BYTES_MAX};
+use baton_ports::journal::{ProjectionRow, TITLE_BYTES_MAX, TaskItem, TaskItemKind};
 use baton_ports::read::customer_hash;
 use serde_json::{Value, json};
 
@@ -14,69 +16,73 @@ const ARGUMENTS_BYTES_MAX: usize = 64 << 10;
 
 /// What of a run is open on the desk.
 #[derive(Default)]
-pub struct Desk {
-    open: BTreeSet<Ask>,
+pub struct OpenTasks {
+    open: BTreeSet<HumanTask>,
 }
 
-impl Desk {
+impl OpenTasks {
     /// As a new owner finds it: what is open was written by the old one.
     pub fn of(run: &Run) -> Self {
-        Self { open: run.asks().into_iter().collect() }
+        Self { open: run.human_tasks().into_iter().collect() }
     }
 
     /// What these events, already folded into `run`, open and close.
-    pub fn follow(&mut self, tenant: &TenantId, run: &Run, events: &[Event], now: Time) -> Vec<Projection> {
+    pub fn follow(&mut self, tenant: &TenantId, run: &Run, events: &[RunEvent], now: Time) -> Vec<ProjectionRow> {
         let Some(id) = run.id() else { return Vec::new() };
-        let mut changes: Vec<Projection> = self.closed(id, run, now);
+        let mut changes: Vec<ProjectionRow> = self.closed(id, run, now);
         for event in events {
             let outcome = match event {
-                Event::UndoneByHand { .. } => "undone by hand",
-                Event::UndoAgain { .. } => "tried again",
+                RunEvent::UndoneByHand { .. } => "undone by hand",
+                RunEvent::UndoAgain { .. } => "tried again",
                 _ => continue,
             };
             let (id, outcome) = (not_undone_id(id, event), outcome.to_owned());
-            changes.push(Projection::DeskClosed { id, at: now, outcome });
+            changes.push(ProjectionRow::TaskClosed { id, at: now, outcome });
         }
         for event in events {
-            let Some((ask, kind, title, details, deadline)) = opened(id, run, event) else { continue };
+            let Some((ask, kind, title, details, deadline)) = opened_task(id, run, event) else { continue };
             // It may have been settled by the very same decision.
             if ask.as_ref().is_some_and(|ask| !run.is_open(ask) || !self.open.insert(ask.clone())) {
                 continue;
             }
             let key = ask.map_or_else(|| not_undone_id(id, event), |ask| item_id(id, &ask));
-            let item = DeskItem {
+            let item = TaskItem {
                 id: key,
                 tenant: tenant.clone(),
                 run: Some(id.clone()),
                 kind,
-                title: short(title),
+                title: truncate_title(title),
                 details,
                 opened_at: now,
                 deadline,
             };
-            changes.push(Projection::DeskOpened(item));
+            changes.push(ProjectionRow::TaskOpened(item));
         }
         changes
     }
 
-    fn closed(&mut self, id: &RunId, run: &Run, now: Time) -> Vec<Projection> {
+    fn closed(&mut self, id: &RunId, run: &Run, now: Time) -> Vec<ProjectionRow> {
         if self.open.is_empty() {
             return Vec::new();
         }
-        let (open, closed): (BTreeSet<Ask>, BTreeSet<Ask>) =
+        let (open, closed): (BTreeSet<HumanTask>, BTreeSet<HumanTask>) =
             std::mem::take(&mut self.open).into_iter().partition(|ask| run.is_open(ask));
         self.open = open;
-        let close = |ask: Ask| Projection::DeskClosed { id: item_id(id, &ask), at: now, outcome: "settled".to_owned() };
+        let close = |ask: HumanTask| ProjectionRow::TaskClosed {
+            id: item_id(id, &ask),
+            at: now,
+            outcome: "settled".to_owned(),
+        };
         closed.into_iter().map(close).collect()
     }
 }
 
 /// What a run is found by, where these events, already folded into it, begin it. A fork's begin with those of another run.
-pub fn begun(id: &RunId, tenant: &TenantId, run: &Run, events: &[Event]) -> Option<Projection> {
-    let is_begun = events.iter().any(|event| matches!(event, Event::Started(_)));
+pub fn run_begun(id: &RunId, tenant: &TenantId, run: &Run, events: &[RunEvent]) -> Option<ProjectionRow> {
+    let is_begun = events.iter().any(|event| matches!(event, RunEvent::Started(_)));
     let started = run.started().filter(|_| is_begun)?;
     let customer = started.caller.user_id.as_deref().filter(|user| !user.is_empty());
-    Some(Projection::RunBegun {
+    Some(ProjectionRow::RunBegun {
         run: id.clone(),
         customer: customer.map(|user| customer_hash(tenant, user)),
         bundle: started.bundle.clone(),
@@ -84,59 +90,67 @@ pub fn begun(id: &RunId, tenant: &TenantId, run: &Run, events: &[Event]) -> Opti
 }
 
 /// What the desk calls what a run asks.
-pub fn item_id(run: &RunId, ask: &Ask) -> String {
+pub fn item_id(run: &RunId, ask: &HumanTask) -> String {
     match ask {
-        Ask::Human(node) => format!("{run}/{node}"),
-        Ask::Customer(node) => format!("{run}/{node}/customer"),
-        Ask::Doubt(effect) => format!("{}/doubt", effect.key(run)),
-        Ask::Approval(effect) => format!("{}/approval", effect.key(run)),
-        Ask::Question(effect) => format!("{}/question", effect.key(run)),
-        Ask::Budget(effect) => format!("{}/budget", effect.key(run)),
-        Ask::Key(effect) => format!("{}/key", effect.key(run)),
+        HumanTask::Human(node) => format!("{run}/{node}"),
+        HumanTask::Customer(node) => format!("{run}/{node}/customer"),
+        HumanTask::Doubt(effect) => format!("{}/doubt", effect.key(run)),
+        HumanTask::Approval(effect) => format!("{}/approval", effect.key(run)),
+        HumanTask::Question(effect) => format!("{}/question", effect.key(run)),
+        HumanTask::Budget(effect) => format!("{}/budget", effect.key(run)),
+        HumanTask::Key(effect) => format!("{}/key", effect.key(run)),
     }
 }
 
-fn not_undone_id(run: &RunId, event: &Event) -> String {
+fn not_undone_id(run: &RunId, event: &RunEvent) -> String {
     match event {
-        Event::NotUndone { effect, .. } | Event::UndoneByHand { effect, .. } | Event::UndoAgain { effect, .. } => {
+        RunEvent::NotUndone { effect, .. }
+        | RunEvent::UndoneByHand { effect, .. }
+        | RunEvent::UndoAgain { effect, .. } => {
             format!("{}/not_undone", effect.key(run))
         }
         _ => run.to_string(),
     }
 }
 
-type Opened = (Option<Ask>, DeskKind, String, Value, Option<Time>);
+type OpenedTask = (Option<HumanTask>, TaskItemKind, String, Value, Option<Time>);
 
-fn opened(id: &RunId, run: &Run, event: &Event) -> Option<Opened> {
+fn opened_task(id: &RunId, run: &Run, event: &RunEvent) -> Option<OpenedTask> {
     match event {
-        Event::Began { node, wait } => match &**wait {
-            Began::Human { title, details, ask, assignees, deadline } => {
+        RunEvent::Began { node, wait } => match &**wait {
+            NodeWait::Human { title, details, ask, assignees, deadline } => {
                 let (kind, ask) = match ask {
-                    Asked::Approval { needed } => (DeskKind::Approval, json!({ "needed": needed })),
-                    Asked::Form { schema } => (DeskKind::Form, json!({ "form": schema })),
+                    HumanPrompt::Approval { needed } => (TaskItemKind::Approval, json!({ "needed": needed })),
+                    HumanPrompt::Form { schema } => (TaskItemKind::Form, json!({ "form": schema })),
                 };
                 let details = json!({ "node": node, "details": details, "asks": ask, "assignees": assignees });
-                Some((Some(Ask::Human(node.clone())), kind, title.clone(), details, *deadline))
+                Some((Some(HumanTask::Human(node.clone())), kind, title.clone(), details, *deadline))
             }
             _ => None,
         },
-        Event::CustomerAsked { node, question, deadline } => {
+        RunEvent::CustomerAsked { node, question, deadline } => {
             let details = json!({ "node": node });
-            Some((Some(Ask::Customer(node.clone())), DeskKind::Question, question.clone(), details, *deadline))
+            Some((
+                Some(HumanTask::Customer(node.clone())),
+                TaskItemKind::Question,
+                question.clone(),
+                details,
+                *deadline,
+            ))
         }
-        Event::Doubted { effect, fault, next: InDoubt::Person } => {
-            let title = format!("Did {} act?", named(run, effect));
-            let known = known(id, run, effect, &fault.to_string());
-            Some((Some(Ask::Doubt(effect.clone())), DeskKind::Doubt, title, known, None))
+        RunEvent::Doubted { effect, fault, next: DoubtFollowUp::Person } => {
+            let title = format!("Did {} act?", call_title(run, effect));
+            let known = call_details(id, run, effect, &fault.to_string());
+            Some((Some(HumanTask::Doubt(effect.clone())), TaskItemKind::Doubt, title, known, None))
         }
-        Event::Degraded { effect, fault, attempted, detour: Detour::Person } => {
-            let title = format!("{}: the service is down; can you do it by hand?", named(run, effect));
+        RunEvent::Degraded { effect, fault, attempted, detour: OutageAction::Person } => {
+            let title = format!("{}: the service is down; can you do it by hand?", call_title(run, effect));
             let effect = EffectId { generation: effect.generation + u32::from(*attempted), ..effect.clone() };
-            let known = known(id, run, &effect, &format!("it did not act: {fault}"));
-            Some((Some(Ask::Doubt(effect)), DeskKind::Doubt, title, known, None))
+            let known = call_details(id, run, &effect, &format!("it did not act: {fault}"));
+            Some((Some(HumanTask::Doubt(effect)), TaskItemKind::Doubt, title, known, None))
         }
-        Event::Blocked { effect, by: Block::Approval(leave) } => {
-            let title = format!("May {} act?", named(run, effect));
+        RunEvent::Blocked { effect, by: BlockReason::Approval(leave) } => {
+            let title = format!("May {} act?", call_title(run, effect));
             let mut details = json!({
                 "effect": effect, "tool": run.tool_of(&effect.call), "hash": leave.hash, "arguments": leave.arguments, "need": leave.need,
                 "from": leave.from, "on_deadline": leave.then,
@@ -144,41 +158,47 @@ fn opened(id: &RunId, run: &Run, event: &Event) -> Option<Opened> {
             if let Some(account) = &leave.account {
                 details["account"] = account.as_str().into();
             }
-            Some((Some(Ask::Approval(effect.clone())), DeskKind::ToolApproval, title, details, leave.until))
+            Some((Some(HumanTask::Approval(effect.clone())), TaskItemKind::ToolApproval, title, details, leave.until))
         }
-        Event::Blocked { effect, by: Block::Question { question, until } } => {
-            let title = format!("{} asks: {}", named(run, effect), question.message);
+        RunEvent::Blocked { effect, by: BlockReason::Question { question, until } } => {
+            let title = format!("{} asks: {}", call_title(run, effect), question.message);
             let details = json!({
                 "effect": effect, "tool": run.tool_of(&effect.call), "message": question.message,
                 "asks": { "form": question.schema },
             });
-            Some((Some(Ask::Question(effect.clone())), DeskKind::Form, title, details, *until))
+            Some((Some(HumanTask::Question(effect.clone())), TaskItemKind::Form, title, details, *until))
         }
-        Event::Blocked { effect, by: Block::Budget { line, until } } => {
+        RunEvent::Blocked { effect, by: BlockReason::Budget { line, until } } => {
             let title = format!("`{}` waits for money: {line} is used up until {until}", effect.call.node);
             let details = json!({ "effect": effect, "line": line, "resets_at": until.to_string() });
-            Some((Some(Ask::Budget(effect.clone())), DeskKind::OverBudget, title, details, Some(*until)))
+            Some((Some(HumanTask::Budget(effect.clone())), TaskItemKind::OverBudget, title, details, Some(*until)))
         }
-        Event::Blocked { effect, by: Block::Key } => {
+        RunEvent::Blocked { effect, by: BlockReason::Key } => {
             let title = format!("`{}` waits for the consumer's own key", effect.call.node);
-            Some((Some(Ask::Key(effect.clone())), DeskKind::NeedsKey, title, json!({ "effect": effect }), None))
+            Some((
+                Some(HumanTask::Key(effect.clone())),
+                TaskItemKind::NeedsKey,
+                title,
+                json!({ "effect": effect }),
+                None,
+            ))
         }
-        Event::NotUndone { effect, fault } => {
-            let undone = run.saga().undoes(&effect.call).map(|(_, tool)| tool);
+        RunEvent::NotUndone { effect, fault } => {
+            let undone = run.saga().effect_undone_by(&effect.call).map(|(_, tool)| tool);
             let title = match undone.filter(|tool| *tool != effect.call.node.node.as_str()) {
                 Some(tool) => format!("`{tool}` of `{}` could not be undone", effect.call.node),
                 None => format!("`{}` could not be undone", effect.call.node),
             };
-            let mut known = known(id, run, effect, &fault.to_string());
+            let mut known = call_details(id, run, effect, &fault.to_string());
             known["undoes"] = json!(undone);
-            Some((None, DeskKind::NotUndone, title, known, None))
+            Some((None, TaskItemKind::NotUndone, title, known, None))
         }
         _ => None,
     }
 }
 
 /// A call as people know it: by its tool and its node, once where both have one name.
-fn named(run: &Run, effect: &EffectId) -> String {
+fn call_title(run: &Run, effect: &EffectId) -> String {
     let node = &effect.call.node;
     match run.tool_of(&effect.call) {
         Some(tool) if tool != node.node.as_str() => format!("`{tool}` of `{node}`"),
@@ -187,7 +207,7 @@ fn named(run: &Run, effect: &EffectId) -> String {
 }
 
 /// All that helps to find a call at its service.
-fn known(id: &RunId, run: &Run, effect: &EffectId, fault: &str) -> Value {
+fn call_details(id: &RunId, run: &Run, effect: &EffectId, fault: &str) -> Value {
     let mut known = json!({ "effect": effect, "key": effect.key(id), "known": fault });
     if let Some((tool, arguments)) = run.tool_call(&effect.call) {
         known["tool"] = tool.into();
@@ -200,7 +220,7 @@ fn known(id: &RunId, run: &Run, effect: &EffectId, fault: &str) -> Value {
 }
 
 /// A title as lists show it.
-fn short(mut title: String) -> String {
+fn truncate_title(mut title: String) -> String {
     if title.len() > TITLE_BYTES_MAX {
         title.truncate(title.floor_char_boundary(TITLE_BYTES_MAX - '…'.len_utf8()));
         title.push('…');
@@ -214,9 +234,9 @@ mod tests {
 
     #[test]
     fn a_title_is_cut_between_letters() {
-        assert_eq!(short("Which seat?".to_owned()), "Which seat?");
-        assert_eq!(short("é".repeat(150)), "é".repeat(150));
-        let cut = short("é".repeat(200));
+        assert_eq!(truncate_title("Which seat?".to_owned()), "Which seat?");
+        assert_eq!(truncate_title("é".repeat(150)), "é".repeat(150));
+        let cut = truncate_title("é".repeat(200));
         assert!(cut.len() <= TITLE_BYTES_MAX && cut.ends_with("é…"), "{cut}");
     }
 }

@@ -14,46 +14,46 @@ use baton_core::bundle;
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::run::{
-    Address, Answer, Began, Block, CallId, Detour, Done, EffectId, Ended, Entry, Event, How, Origin, Request, Role,
-    Started, State,
+    BlockReason, CallCompleted, CallId, CallOutput, CallRole, EffectId, EffectRequest, NodeAddress, NodeEnded,
+    NodeOutcome, NodeWait, OutageAction, RunEntry, RunEvent, RunOrigin, RunStarted, RunState,
 };
 use baton_core::time::Time;
-use baton_core::trace::{SpanId, TraceId, span_named, span_of, trace_of};
+use baton_core::trace::{SpanId, TraceId, derived_span, span_of, trace_of};
 
-use self::span::Open;
-pub use self::span::{Moment, Said, Span};
+use self::span::OpenSpan;
+pub use self::span::{AttributeValue, SpanEvent, TraceSpan};
 
 /// Moments kept of one span; a call that is tried again for ever has no more.
-const MOMENTS_MAX: usize = 32;
+const SPAN_EVENTS_MAX: usize = 32;
 
 /// One run, with what of it has begun and not ended.
-pub struct Trace {
+pub struct RunTrace {
     run: RunId,
     workflow: String,
     trace: TraceId,
     /// The span of the whole run.
-    whole: SpanId,
+    root: SpanId,
     /// What is going on: the run itself; or where it had ended, its retry or its rollback.
-    now: Option<Open>,
-    undoing: Option<Open>,
-    nodes: BTreeMap<Address, Open>,
-    calls: BTreeMap<CallId, Open>,
+    current: Option<OpenSpan>,
+    undoing: Option<OpenSpan>,
+    nodes: BTreeMap<NodeAddress, OpenSpan>,
+    calls: BTreeMap<CallId, OpenSpan>,
     seq: u64,
     /// Spans that have begun: a node may begin twice within a millisecond.
     begun: u64,
-    ended: Vec<Span>,
+    ended: Vec<TraceSpan>,
 }
 
-impl Trace {
+impl RunTrace {
     /// Of a run of this workflow, of which nothing was read.
     pub fn new(run: RunId, workflow: String) -> Self {
-        let (trace, whole) = (trace_of(&run), span_named(&[run.as_str()]));
+        let (trace, whole) = (trace_of(&run), derived_span(&[run.as_str()]));
         Self {
             run,
             workflow,
             trace,
-            whole,
-            now: None,
+            root: whole,
+            current: None,
             undoing: None,
             nodes: BTreeMap::new(),
             calls: BTreeMap::new(),
@@ -70,11 +70,11 @@ impl Trace {
 
     /// Whether nothing of it goes on.
     pub fn is_over(&self) -> bool {
-        self.seq > 0 && self.now.is_none()
+        self.seq > 0 && self.current.is_none()
     }
 
     /// What this entry ends.
-    pub fn fold(&mut self, entry: &Entry) -> Vec<Span> {
+    pub fn fold(&mut self, entry: &RunEntry) -> Vec<TraceSpan> {
         self.seq += 1;
         for event in &entry.events {
             self.take(event, entry.at);
@@ -82,59 +82,59 @@ impl Trace {
         std::mem::take(&mut self.ended)
     }
 
-    fn take(&mut self, event: &Event, at: Time) {
+    fn take(&mut self, event: &RunEvent, at: Time) {
         match event {
-            Event::Started(started) => self.start(started, at),
-            Event::Forked(forked) => self.fork(&forked.from, at),
-            Event::Reopened(_) => {
+            RunEvent::Started(started) => self.start(started, at),
+            RunEvent::Forked(forked) => self.fork(&forked.from, at),
+            RunEvent::Reopened(_) => {
                 let id = self.next_id();
-                self.now = Some(Open::new("run.again", id, Some(self.whole), at));
+                self.current = Some(OpenSpan::new("run.again", id, Some(self.root), at));
             }
-            Event::Finished(finished) => self.finish(finished.state, finished.fault.as_ref(), at),
-            Event::Compensating => {
+            RunEvent::Finished(finished) => self.finish(finished.state, finished.fault.as_ref(), at),
+            RunEvent::Compensating => {
                 let id = self.next_id();
-                self.undoing = Some(Open::new("run.undo", id, Some(self.around()), at));
+                self.undoing = Some(OpenSpan::new("run.undo", id, Some(self.current_span()), at));
             }
-            Event::Aftermath => {
+            RunEvent::Aftermath => {
                 let undoing = self.undoing.take();
                 self.end(undoing, None, at);
             }
-            Event::Began { node, wait } => self.begin(node, wait, at),
-            Event::Ended(ended) => self.settle(ended, at),
-            Event::AgentReplaced { node, fault, .. } => self.note(node, at, "agent.replaced", &fault.code),
-            Event::RequestRefused { node, fault, .. } => self.note(node, at, "tool.refused", &fault.code),
-            Event::CustomerAsked { node, .. } => self.note(node, at, "customer.asked", ""),
-            Event::Answered { node, .. } => self.note(node, at, "person.answered", ""),
-            Event::SignalTaken { node, name } => self.note(node, at, "signal.taken", name),
+            RunEvent::Began { node, wait } => self.begin(node, wait, at),
+            RunEvent::Ended(ended) => self.settle(ended, at),
+            RunEvent::AgentReplaced { node, fault, .. } => self.note(node, at, "agent.replaced", &fault.code),
+            RunEvent::RequestRefused { node, fault, .. } => self.note(node, at, "tool.refused", &fault.code),
+            RunEvent::CustomerAsked { node, .. } => self.note(node, at, "customer.asked", ""),
+            RunEvent::Answered { node, .. } => self.note(node, at, "person.answered", ""),
+            RunEvent::SignalTaken { node, name } => self.note(node, at, "signal.taken", name),
             _ => self.take_of_call(event, at),
         }
     }
 
-    fn take_of_call(&mut self, event: &Event, at: Time) {
+    fn take_of_call(&mut self, event: &RunEvent, at: Time) {
         match event {
-            Event::Scheduled(scheduled) => self.send(&scheduled.effect, &scheduled.request, at),
-            Event::Done(done) => {
+            RunEvent::Scheduled(scheduled) => self.send(&scheduled.effect, &scheduled.request, at),
+            RunEvent::Done(done) => {
                 let call = self.calls.remove(&done.effect.call).map(|open| answered(open, done));
                 self.end(call, None, at);
             }
-            Event::NotDone { effect, fault, again_at: Some(_), .. } => {
+            RunEvent::NotDone { effect, fault, again_at: Some(_), .. } => {
                 self.note_call(&effect.call, at, "again", &fault.code)
             }
-            Event::NotDone { effect, fault, again_at: None, .. }
-            | Event::NotUndone { effect, fault }
-            | Event::Degraded { effect, fault, detour: Detour::Refused, .. } => {
+            RunEvent::NotDone { effect, fault, again_at: None, .. }
+            | RunEvent::NotUndone { effect, fault }
+            | RunEvent::Degraded { effect, fault, detour: OutageAction::Refused, .. } => {
                 let call = self.calls.remove(&effect.call);
                 self.end(call, Some(fault), at);
             }
-            Event::Degraded { effect, detour: Detour::Answered { .. }, .. } => {
+            RunEvent::Degraded { effect, detour: OutageAction::Answered { .. }, .. } => {
                 let call = self.calls.remove(&effect.call).map(|open| open.with("baton.stood_in", true));
                 self.end(call, None, at);
             }
-            Event::Degraded { effect, fault, .. } => self.note_call(&effect.call, at, "detour", &fault.code),
-            Event::Doubted { effect, fault, .. } => self.note_call(&effect.call, at, "in_doubt", &fault.code),
-            Event::Blocked { effect, by } => self.note_call(&effect.call, at, "blocked", waits_for(by)),
-            Event::Unblocked { effect, .. } => self.note_call(&effect.call, at, "unblocked", ""),
-            Event::Abandoned { call } => {
+            RunEvent::Degraded { effect, fault, .. } => self.note_call(&effect.call, at, "detour", &fault.code),
+            RunEvent::Doubted { effect, fault, .. } => self.note_call(&effect.call, at, "in_doubt", &fault.code),
+            RunEvent::Blocked { effect, by } => self.note_call(&effect.call, at, "blocked", waits_for(by)),
+            RunEvent::Unblocked { effect, .. } => self.note_call(&effect.call, at, "unblocked", ""),
+            RunEvent::Abandoned { call } => {
                 let call = self.calls.remove(call).map(|open| open.with("baton.abandoned", true));
                 self.end(call, None, at);
             }
@@ -142,176 +142,179 @@ impl Trace {
         }
     }
 
-    fn start(&mut self, started: &Started, at: Time) {
+    fn start(&mut self, started: &RunStarted, at: Time) {
         // Whoever began it may have told of a trace of theirs; those that it runs itself are part of the same.
-        let told = started.caller.parent();
+        let told = started.caller.parent_span();
         let (trace, parent) = match &started.origin {
-            Origin::Parent { run, .. } => (trace_of(run), Some(span_named(&["around", self.run.as_str()]))),
-            Origin::Caller | Origin::Conversation { .. } => (self.trace, told.map(|told| told.span)),
+            RunOrigin::Parent { run, .. } => (trace_of(run), Some(derived_span(&["around", self.run.as_str()]))),
+            RunOrigin::Caller | RunOrigin::Conversation { .. } => (self.trace, told.map(|told| told.span)),
         };
         self.trace = told.map_or(trace, |told| told.trace);
-        self.now = Some(self.run_itself(parent, &started.bundle, at));
-        if let (Origin::Conversation { conversation }, Some(now)) = (&started.origin, &mut self.now) {
-            now.say("gen_ai.conversation.id", conversation.as_str());
+        self.current = Some(self.run_itself(parent, &started.bundle, at));
+        if let (RunOrigin::Conversation { conversation }, Some(now)) = (&started.origin, &mut self.current) {
+            now.set_attribute("gen_ai.conversation.id", conversation.as_str());
         }
     }
 
-    fn run_itself(&self, parent: Option<SpanId>, bundle: &bundle::Hash, at: Time) -> Open {
-        let open = Open::new(self.workflow.clone(), self.whole, parent, at);
+    fn run_itself(&self, parent: Option<SpanId>, bundle: &bundle::ContentHash, at: Time) -> OpenSpan {
+        let open = OpenSpan::new(self.workflow.clone(), self.root, parent, at);
         open.with("workflow.name", self.workflow.as_str()).with("baton.version", bundle.to_string())
     }
 
     /// What the original had begun goes on here, and is this run's from now on.
     fn fork(&mut self, from: &RunId, at: Time) {
         self.trace = trace_of(&self.run);
-        let open = Open::new(self.workflow.clone(), self.whole, None, at);
-        self.now = Some(open.with("workflow.name", self.workflow.as_str()).with("baton.forked_from", from.as_str()));
+        let open = OpenSpan::new(self.workflow.clone(), self.root, None, at);
+        self.current =
+            Some(open.with("workflow.name", self.workflow.as_str()).with("baton.forked_from", from.as_str()));
         self.nodes.values_mut().chain(self.calls.values_mut()).for_each(|open| open.began = at);
         self.ended.clear();
     }
 
-    fn finish(&mut self, state: State, fault: Option<&Fault>, at: Time) {
+    fn finish(&mut self, state: RunState, fault: Option<&Fault>, at: Time) {
         let calls = std::mem::take(&mut self.calls).into_values();
-        let left: Vec<Open> =
+        let left: Vec<OpenSpan> =
             calls.chain(std::mem::take(&mut self.nodes).into_values()).chain(self.undoing.take()).collect();
         for open in left {
             self.end(Some(open.with("baton.abandoned", true)), None, at);
         }
-        let now = self.now.take().map(|now| now.with("baton.run.state", state.word()));
-        self.end(now, fault.filter(|_| state == State::Failed), at);
+        let now = self.current.take().map(|now| now.with("baton.run.state", state.word()));
+        self.end(now, fault.filter(|_| state == RunState::Failed), at);
     }
 
     fn next_id(&mut self) -> SpanId {
         self.begun += 1;
-        span_named(&[self.run.as_str(), &self.begun.to_string()])
+        derived_span(&[self.run.as_str(), &self.begun.to_string()])
     }
 
     /// A node begins with the first thing that is known of it.
-    fn node(&mut self, node: &Address, at: Time) -> &mut Open {
+    fn node(&mut self, node: &NodeAddress, at: Time) -> &mut OpenSpan {
         let (next, parent) = (self.begun + 1, self.body_of(node));
         match self.nodes.entry(node.clone()) {
             btree_map::Entry::Occupied(known) => known.into_mut(),
             btree_map::Entry::Vacant(free) => {
                 self.begun = next;
-                let id = span_named(&[self.run.as_str(), &next.to_string()]);
-                let open = Open::new(node.node.to_string(), id, Some(parent), at);
+                let id = derived_span(&[self.run.as_str(), &next.to_string()]);
+                let open = OpenSpan::new(node.node.to_string(), id, Some(parent), at);
                 free.insert(open.with("baton.node", node.to_string()))
             }
         }
     }
 
     /// The loop or the fork that a node is in the body of, or the run.
-    fn body_of(&self, node: &Address) -> SpanId {
+    fn body_of(&self, node: &NodeAddress) -> SpanId {
         let mut path = node.scope.clone();
         while let Some((scope, around, _)) = path.parent() {
-            if let Some(open) = self.nodes.get(&Address::new(scope.clone(), around)) {
+            if let Some(open) = self.nodes.get(&NodeAddress::new(scope.clone(), around)) {
                 return open.id;
             }
             path = scope;
         }
-        self.around()
+        self.current_span()
     }
 
-    fn around(&self) -> SpanId {
-        self.now.as_ref().map_or(self.whole, |now| now.id)
+    fn current_span(&self) -> SpanId {
+        self.current.as_ref().map_or(self.root, |now| now.id)
     }
 
-    fn begin(&mut self, node: &Address, wait: &Began, at: Time) {
+    fn begin(&mut self, node: &NodeAddress, wait: &NodeWait, at: Time) {
         let open = self.node(node, at);
         match wait {
             // The other run knows its own id, and so this span's.
-            Began::Child { run, .. } => open.id = span_named(&["around", run.as_str()]),
-            Began::Agent { .. } => open.say("gen_ai.operation.name", "invoke_agent"),
+            NodeWait::Child { run, .. } => open.id = derived_span(&["around", run.as_str()]),
+            NodeWait::Agent { .. } => open.set_attribute("gen_ai.operation.name", "invoke_agent"),
             _ => {}
         }
     }
 
-    fn settle(&mut self, ended: &Ended, at: Time) {
+    fn settle(&mut self, ended: &NodeEnded, at: Time) {
         let fault = match &ended.how {
-            How::Skipped => {
+            NodeOutcome::Skipped => {
                 self.nodes.remove(&ended.node);
                 return;
             }
-            How::Failed { fault } | How::Caught { fault } => Some(fault),
-            How::Answered | How::Completed { .. } | How::Cancelled => None,
+            NodeOutcome::Failed { fault } | NodeOutcome::Caught { fault } => Some(fault),
+            NodeOutcome::Answered | NodeOutcome::Completed { .. } | NodeOutcome::Cancelled => None,
         };
         self.node(&ended.node, at);
         let Some(mut open) = self.nodes.remove(&ended.node) else { return };
         if let Some(by) = ended.by.as_deref() {
-            open.say("gen_ai.agent.name", by.agent.as_str());
-            open.say("agent.success", fault.is_none());
-            open.say("agent.iterations", i64::from(by.iterations));
+            open.set_attribute("gen_ai.agent.name", by.agent.as_str());
+            open.set_attribute("agent.success", fault.is_none());
+            open.set_attribute("agent.iterations", i64::from(by.iterations));
         }
-        if ended.how == How::Cancelled {
-            open.say("baton.abandoned", true);
+        if ended.how == NodeOutcome::Cancelled {
+            open.set_attribute("baton.abandoned", true);
         }
         self.end(Some(open), fault, at);
     }
 
-    fn send(&mut self, effect: &EffectId, request: &Request, at: Time) {
+    fn send(&mut self, effect: &EffectId, request: &EffectRequest, at: Time) {
         let call = &effect.call;
         let parent = match (call.role, &self.undoing) {
-            (Role::Act, _) => self.node(&call.node, at).id,
-            (Role::Undo, Some(undoing)) => undoing.id,
-            (Role::Undo, None) => self.around(),
+            (CallRole::Act, _) => self.node(&call.node, at).id,
+            (CallRole::Undo, Some(undoing)) => undoing.id,
+            (CallRole::Undo, None) => self.current_span(),
         };
         // As whoever is called was told of it.
         let id = span_of(&self.run, effect);
-        let mut open = Open::new(name_of(request), id, Some(parent), at).with("baton.node", call.node.to_string());
+        let mut open = OpenSpan::new(name_of(request), id, Some(parent), at).with("baton.node", call.node.to_string());
         open.is_call = true;
         match request {
-            Request::Tool { tool, .. } => {
-                open.say("gen_ai.operation.name", "execute_tool");
-                open.say("gen_ai.tool.name", tool.as_str());
+            EffectRequest::Tool { tool, .. } => {
+                open.set_attribute("gen_ai.operation.name", "execute_tool");
+                open.set_attribute("gen_ai.tool.name", tool.as_str());
             }
-            Request::Model(request) => {
-                open.say("gen_ai.operation.name", "chat");
-                open.say("gen_ai.agent.name", request.agent.as_str());
-                open.say("gen_ai.request.model", request.model.as_deref().unwrap_or(request.profile.word()));
+            EffectRequest::Model(request) => {
+                open.set_attribute("gen_ai.operation.name", "chat");
+                open.set_attribute("gen_ai.agent.name", request.agent.as_str());
+                open.set_attribute("gen_ai.request.model", request.model.as_deref().unwrap_or(request.profile.word()));
             }
-            Request::Step { agent, .. } | Request::Code { agent, .. } => open.say("gen_ai.agent.name", agent.as_str()),
+            EffectRequest::Step { agent, .. } | EffectRequest::Code { agent, .. } => {
+                open.set_attribute("gen_ai.agent.name", agent.as_str())
+            }
         }
-        if call.role == Role::Undo {
-            open.say("baton.undo", true);
+        if call.role == CallRole::Undo {
+            open.set_attribute("baton.undo", true);
         }
         self.calls.insert(call.clone(), open);
     }
 
-    fn note(&mut self, node: &Address, at: Time, name: &'static str, what: &str) {
-        self.node(node, at).note(at, name, what);
+    fn note(&mut self, node: &NodeAddress, at: Time, name: &'static str, what: &str) {
+        self.node(node, at).add_event(at, name, what);
     }
 
     fn note_call(&mut self, call: &CallId, at: Time, name: &'static str, what: &str) {
         if let Some(open) = self.calls.get_mut(call) {
-            open.note(at, name, what);
+            open.add_event(at, name, what);
         }
     }
 
-    fn end(&mut self, open: Option<Open>, fault: Option<&Fault>, at: Time) {
-        self.ended.extend(open.map(|open| open.ends(self.trace, &self.run, at, fault)));
+    fn end(&mut self, open: Option<OpenSpan>, fault: Option<&Fault>, at: Time) {
+        self.ended.extend(open.map(|open| open.finish(self.trace, &self.run, at, fault)));
     }
 }
 
-fn name_of(request: &Request) -> String {
+fn name_of(request: &EffectRequest) -> String {
     match request {
-        Request::Tool { tool, .. } => format!("tool.{tool}"),
-        Request::Model(_) => "llm.call".to_owned(),
-        Request::Step { .. } => "agent.step".to_owned(),
-        Request::Code { .. } => "agent.code".to_owned(),
+        EffectRequest::Tool { tool, .. } => format!("tool.{tool}"),
+        EffectRequest::Model(_) => "llm.call".to_owned(),
+        EffectRequest::Step { .. } => "agent.step".to_owned(),
+        EffectRequest::Code { .. } => "agent.code".to_owned(),
     }
 }
 
-fn answered(open: Open, done: &Done) -> Open {
+fn answered(open: OpenSpan, done: &CallCompleted) -> OpenSpan {
     let mut open = open.with("baton.cached", done.cached).with("baton.cost_usd", done.cost.as_f64());
-    if let Answer::Model(reply) = &done.output {
-        open.say("gen_ai.provider.name", reply.provider.as_str());
-        open.say("gen_ai.response.model", reply.model.as_str());
-        open.say(
+    if let CallOutput::Model(reply) = &done.output {
+        open.set_attribute("gen_ai.provider.name", reply.provider.as_str());
+        open.set_attribute("gen_ai.response.model", reply.model.as_str());
+        open.set_attribute(
             "gen_ai.usage.input_tokens",
             count(reply.usage.input_tokens + reply.usage.cached_tokens + reply.usage.cache_write_tokens),
         );
-        open.say("gen_ai.usage.output_tokens", count(reply.usage.output_tokens));
-        open.say("gen_ai.usage.cache_read.input_tokens", count(reply.usage.cached_tokens));
+        open.set_attribute("gen_ai.usage.output_tokens", count(reply.usage.output_tokens));
+        open.set_attribute("gen_ai.usage.cache_read.input_tokens", count(reply.usage.cached_tokens));
     }
     open
 }
@@ -320,13 +323,13 @@ fn count(tokens: u64) -> i64 {
     i64::try_from(tokens).unwrap_or(i64::MAX)
 }
 
-fn waits_for(block: &Block) -> &'static str {
+fn waits_for(block: &BlockReason) -> &'static str {
     match block {
-        Block::RateLimit { .. } => "rate_limit",
-        Block::Circuit { .. } => "circuit",
-        Block::Approval(_) => "approval",
-        Block::Budget { .. } => "budget",
-        Block::Key => "key",
-        Block::Question { .. } => "question",
+        BlockReason::RateLimit { .. } => "rate_limit",
+        BlockReason::Circuit { .. } => "circuit",
+        BlockReason::Approval(_) => "approval",
+        BlockReason::Budget { .. } => "budget",
+        BlockReason::Key => "key",
+        BlockReason::Question { .. } => "question",
     }
 }

@@ -3,30 +3,30 @@
 //! Definitions are records of a tenant. A run's id is derived from what begins it (a schedule and an instant, a hook and a
 //! delivery), so however often it is begun, by however many processes and after whichever crash, it is one run.
 
-pub mod hook;
-mod named;
+mod definitions;
 pub mod schedule;
 pub mod signature;
+pub mod webhook;
 
 use std::sync::Arc;
 
-use baton_core::bundle::Hash;
-use baton_core::expr::{Dialect, Document, Params};
+use baton_core::bundle::ContentHash;
+use baton_core::expr::{JsonContext, ParamsDialect, ParamsTemplate};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::Caller;
-use baton_ports::read::Read;
-use baton_ports::records::{self, Records};
-use baton_ports::registry::{Registry, Version};
+use baton_ports::read::ReadModel;
+use baton_ports::records::{self, RecordStore};
+use baton_ports::registry::{WorkflowRegistry, WorkflowVersion};
 use serde_json::{Map, Value};
 
-use crate::{Engine, Start};
+use crate::{Engine, RunStart};
 
-pub use named::{NAME_BYTES_MAX, Named, PAGE_MAX, check_name, delete, find, list, save};
+pub use definitions::{NAME_BYTES_MAX, NamedDefinition, PAGE_MAX, check_name, delete, find, list, save};
 
 /// Why a trigger is not kept, or begins nothing.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum TriggerError {
     /// A field of a definition is not what it may be.
     #[error("`{field}`: {why}")]
     Invalid { field: &'static str, why: String },
@@ -39,27 +39,27 @@ pub enum Error {
     #[error("no workflow `{name}`")]
     NoWorkflow { name: String },
     #[error(transparent)]
-    Engine(#[from] crate::Error),
+    Engine(#[from] crate::EngineError),
     #[error(transparent)]
-    Records(#[from] records::Error),
+    Records(#[from] records::RecordError),
     #[error(transparent)]
-    Read(#[from] baton_ports::journal::Error),
+    Read(#[from] baton_ports::journal::JournalError),
 }
 
-impl Error {
+impl TriggerError {
     pub(crate) fn invalid(field: &'static str, why: impl std::fmt::Display) -> Self {
         Self::Invalid { field, why: why.to_string() }
     }
 
     /// Whether it will be the same however often it is tried.
-    pub fn is_for_good(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         match self {
             Self::Invalid { .. }
             | Self::Unknown { .. }
             | Self::Taken { .. }
             | Self::TooMany { .. }
             | Self::NoWorkflow { .. }
-            | Self::Engine(crate::Error::Input(_) | crate::Error::BadVersion { .. }) => true,
+            | Self::Engine(crate::EngineError::Input(_) | crate::EngineError::BadVersion { .. }) => true,
             Self::Engine(_) | Self::Records(_) | Self::Read(_) => false,
         }
     }
@@ -67,17 +67,17 @@ impl Error {
 
 /// What keeps triggers, and begins their runs. Cheap to clone.
 #[derive(Clone)]
-pub struct Triggers {
+pub struct TriggerService {
     pub engine: Engine,
-    pub registry: Arc<dyn Registry>,
-    pub records: Arc<dyn Records>,
-    pub read: Arc<dyn Read>,
+    pub registry: Arc<dyn WorkflowRegistry>,
+    pub records: Arc<dyn RecordStore>,
+    pub read: Arc<dyn ReadModel>,
     /// The IANA time zone of runs and schedules that say none.
     pub zone: Option<String>,
 }
 
 /// A run that a trigger begins.
-struct Firing<'f> {
+struct TriggeredRun<'f> {
     run: RunId,
     workflow: &'f str,
     input: Value,
@@ -88,9 +88,9 @@ struct Firing<'f> {
     set_up_by: Vec<String>,
 }
 
-impl Triggers {
+impl TriggerService {
     /// Accepts the run; one that was accepted before is the same run.
-    async fn begin(&self, tenant: &TenantId, firing: Firing<'_>) -> Result<(), Error> {
+    async fn begin(&self, tenant: &TenantId, firing: TriggeredRun<'_>) -> Result<(), TriggerError> {
         let version = self.version(tenant, firing.workflow).await?;
         let context = Value::Object(firing.context);
         let caller = Caller {
@@ -98,7 +98,7 @@ impl Triggers {
             also_asked: firing.set_up_by,
             ..Caller::of(&context, self.zone.as_deref())
         };
-        let start = Start {
+        let start = RunStart {
             run: firing.run,
             tenant: tenant.clone(),
             workflow: version.workflow,
@@ -108,26 +108,29 @@ impl Triggers {
             caller,
         };
         match self.engine.start(start).await {
-            Ok(()) | Err(crate::Error::Exists { .. }) => Ok(()),
+            Ok(()) | Err(crate::EngineError::Exists { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn version(&self, tenant: &TenantId, workflow: &str) -> Result<Version, Error> {
+    async fn version(&self, tenant: &TenantId, workflow: &str) -> Result<WorkflowVersion, TriggerError> {
         let active = self.registry.active(tenant, workflow).await?;
-        active.ok_or_else(|| Error::NoWorkflow { name: workflow.to_owned() })
+        active.ok_or_else(|| TriggerError::NoWorkflow { name: workflow.to_owned() })
     }
 }
 
 /// Fills the holes of an input.
-fn filled(input: &Value, names: &Value, now: Time) -> Result<Value, Error> {
-    let params = Params::parse(input, Dialect::Edges).map_err(|error| Error::invalid("input", error.message))?;
-    params.render(&Document::new(names, now.to_timestamp())).map_err(|error| Error::invalid("input", error.message))
+fn render_input(input: &Value, names: &Value, now: Time) -> Result<Value, TriggerError> {
+    let params = ParamsTemplate::parse(input, ParamsDialect::Edges)
+        .map_err(|error| TriggerError::invalid("input", error.message))?;
+    params
+        .render(&JsonContext::new(names, now.to_timestamp()))
+        .map_err(|error| TriggerError::invalid("input", error.message))
 }
 
 /// A run's id: readable, and the same for the same cause.
-fn run_of(kind: &str, tenant: &TenantId, name: &str, born: Time, cause: &str) -> RunId {
+fn trigger_run_id(kind: &str, tenant: &TenantId, name: &str, born: Time, cause: &str) -> RunId {
     let whole = format!("{kind}\n{tenant}\n{name}\n{}\n{cause}", born.as_ms());
-    let hash = Hash::of(whole.as_bytes());
+    let hash = ContentHash::of(whole.as_bytes());
     RunId::new(format!("{kind}-{name}-{}", hash.as_str().get(..32).unwrap_or_default()))
 }

@@ -4,55 +4,59 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::conversation::Conversation;
-use baton_core::desk::Desk;
-use baton_core::run::{Entry, Event, FOLD_VERSION, Origin, Run};
+use baton_core::routing::RoutingQueue;
+use baton_core::run::{FOLD_VERSION, Run, RunEntry, RunEvent, RunOrigin};
 use baton_core::time::Time;
-use baton_ports::journal::{DeskItem, Kind, Projection};
+use baton_ports::journal::{AggregateKind, ProjectionRow, TaskItem};
 use baton_ports::stored::StoredAggregate;
 use serde::Deserialize;
 
+use crate::aggregate::{Aggregate, conversation as conversations};
 use crate::owner::versions_of;
-use crate::plain::{Plain, conversation as conversations};
-use crate::{Error, Library, projections};
+use crate::{EngineError, WorkflowCache, projections};
 
 /// What of an aggregate does not agree, each in a sentence without its name; nothing where all is well.
 ///
 /// # Errors
 /// Where a version that it names cannot be read now.
-pub async fn aggregate(library: &Library, stored: &StoredAggregate) -> Result<Vec<String>, Error> {
+pub async fn aggregate(library: &WorkflowCache, stored: &StoredAggregate) -> Result<Vec<String>, EngineError> {
     let entries = match &stored.entries {
         Ok(entries) => entries,
         Err(reason) => return Ok(vec![reason.clone()]),
     };
     match stored.kind {
-        Kind::Run => run(library, stored, entries).await,
-        Kind::Conversation => Ok(conversation(stored, entries)),
-        Kind::Desk => Ok(plain::<Desk>(entries).err().into_iter().collect()),
+        AggregateKind::Run => run(library, stored, entries).await,
+        AggregateKind::Conversation => Ok(conversation(stored, entries)),
+        AggregateKind::Desk => Ok(fold_aggregate::<RoutingQueue>(entries).err().into_iter().collect()),
     }
 }
 
-async fn run(library: &Library, stored: &StoredAggregate, entries: &[Arc<[u8]>]) -> Result<Vec<String>, Error> {
+async fn run(
+    library: &WorkflowCache,
+    stored: &StoredAggregate,
+    entries: &[Arc<[u8]>],
+) -> Result<Vec<String>, EngineError> {
     // Accepted, and not looked at yet.
     if entries.is_empty() {
         return Ok(Vec::new());
     }
-    let mut it = Folded::default();
+    let mut it = VerifiedRun::default();
     let usable = stored.snapshot.as_ref().filter(|snapshot| snapshot.fold_version == FOLD_VERSION);
     let mut resumed: Option<Run> = None;
     let mut findings = Vec::new();
     for (place, text) in entries.iter().enumerate() {
         let seq = place as u64 + 1;
-        let entry: Entry = match crate::decode(text) {
+        let entry: RunEntry = match crate::decode(text) {
             Ok(entry) => entry,
             Err(error) => return Ok(vec![format!("entry {seq} cannot be read: {error}")]),
         };
         for hash in versions_of(std::slice::from_ref(&entry), &[], None) {
             match library.version(&hash).await {
                 Ok(workflow) => {
-                    it.run.know(hash.clone(), workflow.clone());
-                    resumed.iter_mut().for_each(|run| run.know(hash.clone(), workflow.clone()));
+                    it.run.add_version(hash.clone(), workflow.clone());
+                    resumed.iter_mut().for_each(|run| run.add_version(hash.clone(), workflow.clone()));
                 }
-                Err(error @ Error::BadVersion { .. }) => return Ok(vec![format!("entry {seq}: {error}")]),
+                Err(error @ EngineError::BadVersion { .. }) => return Ok(vec![format!("entry {seq}: {error}")]),
                 Err(error) => return Err(error),
             }
         }
@@ -62,7 +66,7 @@ async fn run(library: &Library, stored: &StoredAggregate, entries: &[Arc<[u8]>])
             match serde_json::from_slice::<Run>(&snapshot.state) {
                 Ok(mut from) => {
                     if let Some(hash) = from.bundle().cloned() {
-                        from.know(hash.clone(), library.version(&hash).await?);
+                        from.add_version(hash.clone(), library.version(&hash).await?);
                     }
                     resumed = Some(from);
                 }
@@ -76,7 +80,7 @@ async fn run(library: &Library, stored: &StoredAggregate, entries: &[Arc<[u8]>])
         findings.push(format!("its snapshot holds {} entries, and its journal {}", snapshot.seq, entries.len()));
     }
     if let Some(resumed) = resumed
-        && (resumed.state(), resumed.cost(), resumed.asks()) != (run.state(), run.cost(), run.asks())
+        && (resumed.state(), resumed.cost(), resumed.human_tasks()) != (run.state(), run.cost(), run.human_tasks())
     {
         findings.push(format!(
             "its snapshot leads to `{}`, and its journal to `{}`",
@@ -89,32 +93,34 @@ async fn run(library: &Library, stored: &StoredAggregate, entries: &[Arc<[u8]>])
 
 /// A run with all that its appends wrote beside the journal.
 #[derive(Default)]
-struct Folded {
+struct VerifiedRun {
     run: Run,
-    desk: projections::Desk,
+    open_tasks: projections::OpenTasks,
     /// What is open on the desk.
-    items: BTreeMap<String, DeskItem>,
-    begun: Option<Projection>,
+    items: BTreeMap<String, TaskItem>,
+    begun: Option<ProjectionRow>,
     finished_at: Option<Time>,
     is_fork: bool,
 }
 
-impl Folded {
-    fn fold(&mut self, stored: &StoredAggregate, entry: &Entry) {
+impl VerifiedRun {
+    fn fold(&mut self, stored: &StoredAggregate, entry: &RunEntry) {
         self.run.fold(entry);
-        let begun = projections::begun(&stored.name, &stored.tenant, &self.run, &entry.events);
-        for change in self.desk.follow(&stored.tenant, &self.run, &entry.events, entry.at).into_iter().chain(begun) {
+        let begun = projections::run_begun(&stored.name, &stored.tenant, &self.run, &entry.events);
+        for change in
+            self.open_tasks.follow(&stored.tenant, &self.run, &entry.events, entry.at).into_iter().chain(begun)
+        {
             match change {
-                Projection::DeskOpened(item) => drop(self.items.insert(item.id.clone(), item)),
-                Projection::DeskClosed { id, .. } => drop(self.items.remove(&id)),
-                Projection::RunBegun { .. } => self.begun = Some(change),
-                Projection::Conversation(_) => {}
+                ProjectionRow::TaskOpened(item) => drop(self.items.insert(item.id.clone(), item)),
+                ProjectionRow::TaskClosed { id, .. } => drop(self.items.remove(&id)),
+                ProjectionRow::RunBegun { .. } => self.begun = Some(change),
+                ProjectionRow::Conversation(_) => {}
             }
         }
         for event in &entry.events {
             match event {
-                Event::Finished(_) => self.finished_at = Some(entry.at),
-                Event::Forked(_) => self.is_fork = true,
+                RunEvent::Finished(_) => self.finished_at = Some(entry.at),
+                RunEvent::Forked(_) => self.is_fork = true,
                 _ => {}
             }
         }
@@ -129,7 +135,7 @@ impl Folded {
         };
         let started = run.started();
         // One begun by an older program is found by neither, and a fork is shown as what it is a fork of.
-        if let (Some(bundle), Some(Projection::RunBegun { customer, bundle: begun, .. })) =
+        if let (Some(bundle), Some(ProjectionRow::RunBegun { customer, bundle: begun, .. })) =
             (&stored.bundle, &self.begun)
         {
             differs(bundle != begun.as_str(), "version");
@@ -137,8 +143,8 @@ impl Folded {
         }
         differs(started.is_some() && stored.started_at != Some(run.started_at()), "beginning");
         let (parent, of_child) = match started.map(|started| &started.origin) {
-            Some(Origin::Parent { run, node, .. }) => (Some(run), Some(format!("/{}", node.node))),
-            Some(Origin::Caller | Origin::Conversation { .. }) | None => (None, None),
+            Some(RunOrigin::Parent { run, node, .. }) => (Some(run), Some(format!("/{}", node.node))),
+            Some(RunOrigin::Caller | RunOrigin::Conversation { .. }) | None => (None, None),
         };
         differs(started.is_some() && stored.parent.as_ref() != parent, "parent");
         if let (Some(workflow), false) = (run.workflow(), self.is_fork) {
@@ -190,12 +196,12 @@ impl Folded {
 }
 
 fn conversation(stored: &StoredAggregate, entries: &[Arc<[u8]>]) -> Vec<String> {
-    let it = match plain::<Conversation>(entries) {
+    let it = match fold_aggregate::<Conversation>(entries) {
         Ok(it) => it,
         Err(finding) => return vec![finding],
     };
     let shown = stored.conversation.as_ref();
-    let Some(told) = conversations::head(&it, &stored.tenant, &stored.name) else {
+    let Some(told) = conversations::conversation_head(&it, &stored.tenant, &stored.name) else {
         return shown.map(|_| "lists show it, and its journal does not begin it".to_owned()).into_iter().collect();
     };
     let Some(shown) = shown else { return vec!["no list shows it, and its journal begins it".to_owned()] };
@@ -234,16 +240,16 @@ fn conversation(stored: &StoredAggregate, entries: &[Arc<[u8]>]) -> Vec<String> 
 
 /// An entry of a conversation or a desk.
 #[derive(Deserialize)]
-struct PlainEntry<E> {
+struct EntryEvents<E> {
     at: Time,
     events: Vec<E>,
 }
 
-fn plain<P: Plain>(entries: &[Arc<[u8]>]) -> Result<P, String> {
+fn fold_aggregate<P: Aggregate>(entries: &[Arc<[u8]>]) -> Result<P, String> {
     let mut it = P::default();
     for (place, text) in entries.iter().enumerate() {
         let unreadable = |error: serde_json::Error| format!("entry {} cannot be read: {error}", place + 1);
-        let entry: PlainEntry<P::Event> = serde_json::from_slice(text).map_err(unreadable)?;
+        let entry: EntryEvents<P::Event> = serde_json::from_slice(text).map_err(unreadable)?;
         entry.events.iter().for_each(|event| it.apply(entry.at, event));
     }
     Ok(it)

@@ -6,8 +6,8 @@ mod block;
 
 use std::ops::Range;
 
-use atom::Atom;
-use block::{Block, Kind};
+use atom::TextAtom;
+use block::{TextBlock, TextBlockKind};
 
 /// Rises when the same text would be cut differently.
 const VERSION: u32 = 1;
@@ -16,7 +16,7 @@ const HEADING_BYTES_MAX: usize = 300;
 
 /// How large pieces are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Chunking {
+pub(crate) struct ChunkPolicy {
     /// The most tokens of a piece, by estimate.
     pub(crate) tokens: usize,
     /// The most tokens a piece shares with the one before it.
@@ -25,20 +25,20 @@ pub(crate) struct Chunking {
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Chunk {
+pub(crate) struct TextChunk {
     /// The headings it stands under, outermost first.
     pub(crate) heading: String,
     pub(crate) range: Range<usize>,
 }
 
-impl Chunking {
+impl ChunkPolicy {
     /// What a generation writes down about how it was cut.
     pub(crate) fn name(self) -> String {
         format!("{VERSION}/{}/{}", self.tokens, self.overlap)
     }
 
     /// How a generation was cut, from what it wrote down; none if this program would cut it differently.
-    pub(crate) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         let mut numbers = name.split('/').map(str::parse::<usize>);
         let (version, tokens, overlap) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
         let is_ours = numbers.next().is_none() && u32::try_from(version) == Ok(VERSION) && tokens > 0;
@@ -46,36 +46,36 @@ impl Chunking {
     }
 
     /// The pieces of a text, in order. Each is a part of it, and nothing but headings and blank space is in none.
-    pub(crate) fn cut(self, title: &str, text: &str) -> Vec<Chunk> {
+    pub(crate) fn split(self, title: &str, text: &str) -> Vec<TextChunk> {
         let mut chunks = Vec::new();
-        let mut path = Path::new(title);
-        let mut section: Vec<Block> = Vec::new();
+        let mut path = HeadingPath::new(title);
+        let mut section: Vec<TextBlock> = Vec::new();
         for block in block::blocks(text) {
             match block.kind {
-                Kind::Heading(level) => {
-                    self.cut_section(&path, &std::mem::take(&mut section), text, &mut chunks);
+                TextBlockKind::Heading(level) => {
+                    self.split_section(&path, &std::mem::take(&mut section), text, &mut chunks);
                     path.enter(level, block::heading_words(&text[block.range]));
                 }
-                Kind::Paragraph | Kind::Item | Kind::Code => section.push(block),
+                TextBlockKind::Paragraph | TextBlockKind::Item | TextBlockKind::Code => section.push(block),
             }
         }
-        self.cut_section(&path, &section, text, &mut chunks);
+        self.split_section(&path, &section, text, &mut chunks);
         chunks
     }
 
-    fn cut_section(self, path: &Path, section: &[Block], text: &str, chunks: &mut Vec<Chunk>) {
-        let atoms: Vec<Atom> = section.iter().flat_map(|block| atom::of(text, block, self.tokens)).collect();
+    fn split_section(self, path: &HeadingPath, section: &[TextBlock], text: &str, chunks: &mut Vec<TextChunk>) {
+        let atoms: Vec<TextAtom> = section.iter().flat_map(|block| atom::of(text, block, self.tokens)).collect();
         let mut first = 0;
         while let Some(begins) = atoms.get(first) {
             let next = self.fill(&atoms, first);
             let ends = atoms.get(next - 1).unwrap_or(begins);
-            chunks.push(Chunk { heading: path.line(), range: begins.range.start..ends.range.end });
-            first = if next < atoms.len() { self.back(&atoms, first, next) } else { next };
+            chunks.push(TextChunk { heading: path.line(), range: begins.range.start..ends.range.end });
+            first = if next < atoms.len() { self.overlap_start(&atoms, first, next) } else { next };
         }
     }
 
     /// Behind the last atom of a piece that begins with `first`. A block that fits into a piece of its own is not torn.
-    fn fill(self, atoms: &[Atom], first: usize) -> usize {
+    fn fill(self, atoms: &[TextAtom], first: usize) -> usize {
         let mut next = first;
         let mut tokens = 0;
         while let Some(atom) = atoms.get(next) {
@@ -90,7 +90,7 @@ impl Chunking {
     }
 
     /// The atom the next piece begins with: some way back, but always behind where this one began.
-    fn back(self, atoms: &[Atom], first: usize, next: usize) -> usize {
+    fn overlap_start(self, atoms: &[TextAtom], first: usize, next: usize) -> usize {
         let mut begins = next;
         let mut shared = 0;
         // What follows must fit behind what is repeated, or the next piece would hold nothing new.
@@ -110,12 +110,12 @@ impl Chunking {
 }
 
 /// The headings above a place.
-struct Path {
+struct HeadingPath {
     title: String,
     headings: Vec<(usize, String)>,
 }
 
-impl Path {
+impl HeadingPath {
     fn new(title: &str) -> Self {
         Self { title: title.trim().to_owned(), headings: Vec::new() }
     }

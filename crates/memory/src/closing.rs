@@ -2,77 +2,85 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::index::{Collection, Since};
-use baton_ports::memory::{Closing, Error, Over, RETRY_AFTER, Summarised, Summary};
-use baton_ports::models::Asker;
+use baton_ports::index::{ForgetWatermark, MemoryCollection};
+use baton_ports::memory::{
+    ConversationClosing, EndedConversation, MemoryError, RETRY_AFTER, SummarySource, ThreadSummary,
+};
+use baton_ports::models::ModelCaller;
 
-use crate::episodic::{self, Words};
-use crate::long::Long;
-use crate::short::{self, Short, Standing};
-use crate::summary::{Summaries, excerpt};
+use crate::episodic::{self, ConversationText};
+use crate::long_term::LongTermMemory;
+use crate::short_term::{self, ShortTermMemory, ThreadStatus};
+use crate::summary::{ThreadSummarizer, excerpt};
 
 /// How often a conversation may become another's while it is closed.
 const TRIES_MAX: usize = 8;
 
-pub(crate) struct Closings<'m> {
-    pub(crate) short: &'m Short,
-    pub(crate) long: &'m Long,
-    pub(crate) summaries: &'m Summaries,
+pub(crate) struct ConversationCloser<'m> {
+    pub(crate) short: &'m ShortTermMemory,
+    pub(crate) long: &'m LongTermMemory,
+    pub(crate) summaries: &'m ThreadSummarizer,
 }
 
 /// What one try came to.
-enum Tried {
-    Closed(Summary),
+enum CloseAttempt {
+    Closed(ThreadSummary),
     /// Another closed it, or it was forgotten.
     Gone,
     /// It became known whose it is.
-    Again,
+    Retry,
 }
 
-impl Closings<'_> {
-    pub(crate) async fn close(&self, asker: &Asker, conversation: &str, closing: &Closing) -> Result<Summary, Error> {
-        let (tenant, of) = (&asker.tenant, Collection::Conversations);
-        let since = self.short.begin(tenant).await?;
-        let kept_since = Since { at: since.at, ..self.long.begin(tenant, of).await? };
+impl ConversationCloser<'_> {
+    pub(crate) async fn close(
+        &self,
+        asker: &ModelCaller,
+        conversation: &str,
+        closing: &ConversationClosing,
+    ) -> Result<ThreadSummary, MemoryError> {
+        let (tenant, of) = (&asker.tenant, MemoryCollection::Conversations);
+        let since = self.short.watermark(tenant).await?;
+        let kept_since = ForgetWatermark { at: since.at, ..self.long.watermark(tenant, of).await? };
         let mut began = None;
         for _ in 0..TRIES_MAX {
-            let standing = self.short.standing(tenant, conversation).await?;
+            let standing = self.short.status(tenant, conversation).await?;
             // One that began while this went on is not the one that was to be closed.
-            let meant = |standing: &Standing| *began.get_or_insert(standing.began) == standing.began;
+            let meant = |standing: &ThreadStatus| *began.get_or_insert(standing.began) == standing.began;
             let Some(standing) = standing.filter(meant) else { return self.closed(tenant, conversation).await };
             match self.try_once(asker, conversation, closing, &standing, (since, kept_since)).await? {
-                Tried::Closed(summary) => return Ok(summary),
-                Tried::Gone => return self.closed(tenant, conversation).await,
-                Tried::Again => {}
+                CloseAttempt::Closed(summary) => return Ok(summary),
+                CloseAttempt::Gone => return self.closed(tenant, conversation).await,
+                CloseAttempt::Retry => {}
             }
         }
-        Err(Error::Busy { retry_after: RETRY_AFTER })
+        Err(MemoryError::Busy { retry_after: RETRY_AFTER })
     }
 
     async fn try_once(
         &self,
-        asker: &Asker,
+        asker: &ModelCaller,
         conversation: &str,
-        closing: &Closing,
-        standing: &Standing,
-        (since, kept_since): (Since, Since),
-    ) -> Result<Tried, Error> {
-        let (tenant, of) = (&asker.tenant, Collection::Conversations);
+        closing: &ConversationClosing,
+        standing: &ThreadStatus,
+        (since, kept_since): (ForgetWatermark, ForgetWatermark),
+    ) -> Result<CloseAttempt, MemoryError> {
+        let (tenant, of) = (&asker.tenant, MemoryCollection::Conversations);
         let summary = match &closing.summary {
             Some(text) => {
-                let (covers, by) = (standing.thread.messages, Summarised::Caller);
-                let summary = Summary { text: text.clone(), covers, by, why: None };
+                let (covers, by) = (standing.thread.messages, SummarySource::Caller);
+                let summary = ThreadSummary { text: text.clone(), covers, by, why: None };
                 self.short.set_summary(tenant, conversation, (since, standing.began), summary).await?
             }
-            None => self.summaries.bring_up_to_date(self.short, asker, conversation, since).await?,
+            None => self.summaries.update_whole(self.short, asker, conversation, since).await?,
         };
-        let Some(whole) = self.short.whole(tenant, conversation).await?.filter(|whole| whole.began == standing.began)
+        let Some(whole) =
+            self.short.read_whole(tenant, conversation).await?.filter(|whole| whole.began == standing.began)
         else {
-            return Ok(Tried::Gone);
+            return Ok(CloseAttempt::Gone);
         };
-        let Some(summary) = summary else { return Ok(Tried::Gone) };
+        let Some(summary) = summary else { return Ok(CloseAttempt::Gone) };
         let name = self.name(tenant, conversation, whole.began).await?;
-        let words = Words {
+        let words = ConversationText {
             conversation,
             customer: whole.thread.customer.clone(),
             began: whole.began,
@@ -82,54 +90,57 @@ impl Closings<'_> {
         // The words are findable before they leave: whoever closes again after a crash in between closes the same.
         match self.long.add_since(tenant, of, document, kept_since).await {
             Ok(_) => {}
-            Err(Error::Forgotten { .. }) => return Ok(Tried::Gone),
+            Err(MemoryError::Forgotten { .. }) => return Ok(CloseAttempt::Gone),
             Err(error) => return Err(error),
         }
-        let left = self.short.leave(tenant, conversation, since, &whole).await?;
-        Ok(if left { Tried::Closed(summary) } else { Tried::Again })
+        let left = self.short.remove_messages(tenant, conversation, since, &whole).await?;
+        Ok(if left { CloseAttempt::Closed(summary) } else { CloseAttempt::Retry })
     }
 
     /// A conversation that is over by its own journal becomes findable, beside what short-term memory has of it. Its summary
     /// is the running one, where there is one, else an excerpt: nobody is asked, and it costs nothing.
-    pub(crate) async fn keep(&self, tenant: &TenantId, over: Over) -> Result<bool, Error> {
-        let of = Collection::Conversations;
+    pub(crate) async fn keep_conversation(
+        &self,
+        tenant: &TenantId,
+        over: EndedConversation,
+    ) -> Result<bool, MemoryError> {
+        let of = MemoryCollection::Conversations;
         let Some(first) = over.messages.first() else { return Ok(false) };
-        let since = Since { at: over.ended_at, ..self.long.begin(tenant, of).await? };
+        let since = ForgetWatermark { at: over.ended_at, ..self.long.watermark(tenant, of).await? };
         let known = self.long.document(tenant, of, &over.conversation).await?;
         if known.is_some_and(|known| !episodic::is_kept(&known.body)) {
             return Ok(false);
         }
-        let running =
-            self.short.standing(tenant, &over.conversation).await?.and_then(|standing| standing.thread.summary);
-        let summary = running.unwrap_or_else(|| Summary {
+        let running = self.short.status(tenant, &over.conversation).await?.and_then(|standing| standing.thread.summary);
+        let summary = running.unwrap_or_else(|| ThreadSummary {
             text: excerpt(None, &over.messages),
             covers: over.messages.len() as u64,
-            by: Summarised::Excerpt,
+            by: SummarySource::Excerpt,
             why: None,
         });
-        let words = Words {
+        let words = ConversationText {
             conversation: &over.conversation,
             customer: over.customer.clone(),
             began: first.at,
             messages: &over.messages,
         };
         let document =
-            episodic::kept(episodic::conversation(over.conversation.clone(), words, &summary, &over.outcome));
+            episodic::mark_kept(episodic::conversation(over.conversation.clone(), words, &summary, &over.outcome));
         match self.long.add_since(tenant, of, document, since).await {
             Ok(_) => Ok(true),
-            Err(Error::Forgotten { .. }) => Ok(false),
+            Err(MemoryError::Forgotten { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    async fn name(&self, tenant: &TenantId, conversation: &str, began: Time) -> Result<String, Error> {
+    async fn name(&self, tenant: &TenantId, conversation: &str, began: Time) -> Result<String, MemoryError> {
         episodic::name(self.long, tenant, conversation, began).await
     }
 
     /// What a conversation that is over answered when it was closed.
-    async fn closed(&self, tenant: &TenantId, conversation: &str) -> Result<Summary, Error> {
+    async fn closed(&self, tenant: &TenantId, conversation: &str) -> Result<ThreadSummary, MemoryError> {
         self.short.sweep(tenant, conversation).await?;
         let closed = episodic::closed(self.long, tenant, conversation).await?;
-        closed.ok_or_else(|| short::not_found(conversation))
+        closed.ok_or_else(|| short_term::not_found(conversation))
     }
 }

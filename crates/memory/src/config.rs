@@ -6,9 +6,9 @@ use baton_ports::embed::{DIMENSIONS_MAX, TEXTS_MAX};
 use baton_ports::memory::{CONTEXT_TOKENS_DEFAULT, CONTEXT_TOKENS_MAX};
 use serde::Deserialize;
 
-use crate::chunk::Chunking;
+use crate::chunk::ChunkPolicy;
 use crate::embed::endpoint::PUBLIC;
-use crate::prompt::Prompts;
+use crate::prompt::PromptSet;
 
 /// Tokens a piece may have: with fewer a sentence is torn, with more an embedder forgets half of it.
 const CHUNK_TOKENS_MIN: usize = 32;
@@ -19,12 +19,12 @@ const TIMEOUT_MS_MAX: u64 = 600_000;
 /// Everything has a default: an empty table searches with the built-in embedder, and asks nobody.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    pub embedder: Provider,
+pub struct MemoryConfig {
+    pub embedder: EmbedderProvider,
     /// Where the endpoint lives, its version included; `https://api.openai.com/v1` unless written.
     pub base_url: Option<String>,
     /// Sent as a bearer token. Servers of one's own may need none.
-    pub api_key: Option<ApiKey>,
+    pub api_key: Option<EmbedderKey>,
     /// The endpoint's model.
     pub model: String,
     /// Numbers of its vectors; unless written, those of a model that is known.
@@ -46,13 +46,13 @@ pub struct Config {
     pub closed_conversations: bool,
     /// What models are told, where the project has its own words for it.
     #[serde(skip)]
-    pub prompts: Prompts,
+    pub prompts: PromptSet,
 }
 
-impl Default for Config {
+impl Default for MemoryConfig {
     fn default() -> Self {
         Self {
-            embedder: Provider::Builtin,
+            embedder: EmbedderProvider::Builtin,
             base_url: None,
             api_key: None,
             model: "text-embedding-3-small".to_owned(),
@@ -65,7 +65,7 @@ impl Default for Config {
             chunk_overlap: 40,
             context_tokens: CONTEXT_TOKENS_DEFAULT,
             closed_conversations: true,
-            prompts: Prompts::default(),
+            prompts: PromptSet::default(),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Default for Config {
 /// Who turns texts into vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Provider {
+pub enum EmbedderProvider {
     /// This program, by spelling alone.
     #[default]
     Builtin,
@@ -85,24 +85,24 @@ pub enum Provider {
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}`: {reason}")]
-pub struct Wrong {
+pub struct MemoryConfigError {
     pub key: &'static str,
     pub reason: String,
 }
 
-impl Wrong {
+impl MemoryConfigError {
     pub(crate) fn new(key: &'static str, reason: impl Into<String>) -> Self {
         Self { key, reason: reason.into() }
     }
 }
 
-impl Config {
-    pub(crate) fn check(&self) -> Result<(), Wrong> {
+impl MemoryConfig {
+    pub(crate) fn check(&self) -> Result<(), MemoryConfigError> {
         let within = |key, value: u64, low: u64, high: u64| {
             if (low..=high).contains(&value) {
                 return Ok(());
             }
-            Err(Wrong::new(key, format!("{value} is not within {low} to {high}")))
+            Err(MemoryConfigError::new(key, format!("{value} is not within {low} to {high}")))
         };
         within("chunk_tokens", self.chunk_tokens as u64, CHUNK_TOKENS_MIN as u64, CHUNK_TOKENS_MAX as u64)?;
         within("chunk_overlap", self.chunk_overlap as u64, 0, self.chunk_tokens as u64 / 2)?;
@@ -112,8 +112,8 @@ impl Config {
         within("dimensions", self.dimensions.unwrap_or(1) as u64, 1, DIMENSIONS_MAX as u64)
     }
 
-    pub(crate) fn chunking(&self) -> Chunking {
-        Chunking { tokens: self.chunk_tokens, overlap: self.chunk_overlap }
+    pub(crate) fn chunking(&self) -> ChunkPolicy {
+        ChunkPolicy { tokens: self.chunk_tokens, overlap: self.chunk_overlap }
     }
 
     /// Lets the key be said by something that stands for it: `find` is told the setting, its text, and the address the key is
@@ -121,9 +121,12 @@ impl Config {
     ///
     /// # Errors
     /// What `find` gives.
-    pub fn key_by<E>(&mut self, find: impl FnOnce(&str, &str, &str) -> Result<Option<String>, E>) -> Result<(), E> {
+    pub fn resolve_key<E>(
+        &mut self,
+        find: impl FnOnce(&str, &str, &str) -> Result<Option<String>, E>,
+    ) -> Result<(), E> {
         let to = self.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(PUBLIC);
-        if let Some(ApiKey(text)) = self.api_key.as_mut().filter(|_| self.embedder == Provider::OpenAi)
+        if let Some(EmbedderKey(text)) = self.api_key.as_mut().filter(|_| self.embedder == EmbedderProvider::OpenAi)
             && let Some(found) = find("memory.api_key", text, to)?
         {
             *text = found;
@@ -140,15 +143,15 @@ impl Config {
 /// A secret that is sent, and never shown.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct ApiKey(String);
+pub struct EmbedderKey(String);
 
-impl ApiKey {
+impl EmbedderKey {
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
 
     /// The text without the key, wherever it stands in it.
-    pub(crate) fn taken_out_of(&self, text: String) -> String {
+    pub(crate) fn redact_from(&self, text: String) -> String {
         match self.0.trim() {
             "" => text,
             key => text.replace(key, "(hidden)"),
@@ -156,7 +159,7 @@ impl ApiKey {
     }
 }
 
-impl fmt::Debug for ApiKey {
+impl fmt::Debug for EmbedderKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiKey(hidden)")
     }
@@ -169,7 +172,7 @@ mod tests {
     use super::*;
 
     fn wrong(given: Value) -> String {
-        match serde_json::from_value::<Config>(given) {
+        match serde_json::from_value::<MemoryConfig>(given) {
             Ok(config) => config.check().unwrap_err().to_string(),
             Err(error) => error.to_string(),
         }
@@ -177,7 +180,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_used_is_named_with_its_limits() {
-        assert_eq!(Config::default().check(), Ok(()));
+        assert_eq!(MemoryConfig::default().check(), Ok(()));
         assert_eq!(wrong(json!({"chunk_tokens": 5})), "`chunk_tokens`: 5 is not within 32 to 2000");
         assert_eq!(wrong(json!({"chunk_overlap": 200})), "`chunk_overlap`: 200 is not within 0 to 120");
         assert_eq!(wrong(json!({"batch": 0})), "`batch`: 0 is not within 1 to 256");
@@ -187,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_key_is_never_shown() {
-        let config: Config = serde_json::from_value(json!({"api_key": "sk-secret"})).unwrap();
+        let config: MemoryConfig = serde_json::from_value(json!({"api_key": "sk-secret"})).unwrap();
         assert!(!format!("{config:?}").contains("secret"));
     }
 }

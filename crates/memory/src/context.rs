@@ -1,15 +1,16 @@
 //! What an agent is told before it thinks: recent words, documents and like conversations, within a budget of tokens.
 
 use baton_core::id::TenantId;
-use baton_ports::index::Collection;
+use baton_ports::index::MemoryCollection;
 use baton_ports::memory::{
-    CONTEXT_TOKENS_MAX, Cited, Context, Error, LeftOut, Message, RECENT_MAX, Search, SimilarConversation, Wanted,
+    CONTEXT_TOKENS_MAX, CitedPassage, ContextRequest, MemoryContext, MemoryError, OmittedCounts, RECENT_MAX,
+    SearchRequest, SimilarConversation, ThreadMessage,
 };
 use serde_json::Value;
 
 use crate::episodic::similar_conversations;
-use crate::long::Long;
-use crate::short::{Short, Standing};
+use crate::long_term::LongTermMemory;
+use crate::short_term::{ShortTermMemory, ThreadStatus};
 use crate::tokens::estimate;
 
 /// What each part may have of the budget before the others have had theirs, in hundredths. What one does not need, the
@@ -18,13 +19,13 @@ const DOCUMENTS_SHARE: usize = 40;
 const CONVERSATIONS_SHARE: usize = 10;
 
 pub(crate) async fn gather(
-    short: &Short,
-    long: &Long,
+    short: &ShortTermMemory,
+    long: &LongTermMemory,
     tenant: &TenantId,
-    wanted: &Wanted,
+    wanted: &ContextRequest,
     tokens: usize,
-) -> Result<Context, Error> {
-    let over = |what, size, limit| if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) };
+) -> Result<MemoryContext, MemoryError> {
+    let over = |what, size, limit| if size > limit { Err(MemoryError::TooLarge { what, size, limit }) } else { Ok(()) };
     over("the number of recent messages", wanted.recent, RECENT_MAX)?;
     over("a context's tokens", tokens, CONTEXT_TOKENS_MAX)?;
     let (recent, documents, conversations) = futures::join!(
@@ -33,39 +34,47 @@ pub(crate) async fn gather(
         conversations(long, tenant, wanted),
     );
     let ((standing, messages), (documents, one), (conversations, other)) = (recent?, documents?, conversations?);
-    let found = Found { standing, messages, documents, conversations };
-    Ok(Context { degraded: one.or(other), ..found.within(tokens) })
+    let found = GatheredContext { standing, messages, documents, conversations };
+    Ok(MemoryContext { degraded: one.or(other), ..found.fit_into(tokens) })
 }
 
-async fn recent(short: &Short, tenant: &TenantId, wanted: &Wanted) -> Result<(Option<Standing>, Vec<Message>), Error> {
+async fn recent(
+    short: &ShortTermMemory,
+    tenant: &TenantId,
+    wanted: &ContextRequest,
+) -> Result<(Option<ThreadStatus>, Vec<ThreadMessage>), MemoryError> {
     match &wanted.conversation {
         Some(conversation) if wanted.strategy.has_short() => {
-            let standing = short.standing(tenant, conversation).await?;
+            let standing = short.status(tenant, conversation).await?;
             Ok((standing, short.recent(tenant, conversation, wanted.recent).await?))
         }
         Some(_) | None => Ok((None, Vec::new())),
     }
 }
 
-async fn documents(long: &Long, tenant: &TenantId, wanted: &Wanted) -> Result<(Vec<Cited>, Option<String>), Error> {
+async fn documents(
+    long: &LongTermMemory,
+    tenant: &TenantId,
+    wanted: &ContextRequest,
+) -> Result<(Vec<CitedPassage>, Option<String>), MemoryError> {
     if !wanted.strategy.has_long() {
         return Ok((Vec::new(), None));
     }
-    let search = Search {
+    let search = SearchRequest {
         top: wanted.documents,
-        collection: Collection::Knowledge,
+        collection: MemoryCollection::Knowledge,
         filter: wanted.filter.clone(),
-        ..Search::knowledge(&wanted.message)
+        ..SearchRequest::knowledge(&wanted.message)
     };
     let found = long.search(tenant, &search).await?;
     Ok((found.passages, found.degraded))
 }
 
 async fn conversations(
-    long: &Long,
+    long: &LongTermMemory,
     tenant: &TenantId,
-    wanted: &Wanted,
-) -> Result<(Vec<SimilarConversation>, Option<String>), Error> {
+    wanted: &ContextRequest,
+) -> Result<(Vec<SimilarConversation>, Option<String>), MemoryError> {
     if !wanted.strategy.has_long() {
         return Ok((Vec::new(), None));
     }
@@ -74,17 +83,17 @@ async fn conversations(
 }
 
 /// Everything that was found.
-struct Found {
-    standing: Option<Standing>,
-    messages: Vec<Message>,
-    documents: Vec<Cited>,
+struct GatheredContext {
+    standing: Option<ThreadStatus>,
+    messages: Vec<ThreadMessage>,
+    documents: Vec<CitedPassage>,
     conversations: Vec<SimilarConversation>,
 }
 
-impl Found {
+impl GatheredContext {
     /// The best of it that fits: documents and conversations from the top, messages from the newest.
-    fn within(self, tokens: usize) -> Context {
-        let mut budget = Budget { left: tokens };
+    fn fit_into(self, tokens: usize) -> MemoryContext {
+        let mut budget = TokenBudget { left: tokens };
         let unsummarised =
             self.standing.as_ref().map_or(0, |standing| standing.thread.messages - standing.unsummarised);
         let thread = self.standing.map(|standing| standing.thread);
@@ -95,18 +104,18 @@ impl Found {
         let share = |hundredths: usize| tokens * hundredths / 100;
         let mut documents = budget.fill(share(DOCUMENTS_SHARE), &self.documents, cost_of_document);
         let conversations = budget.fill(share(CONVERSATIONS_SHARE), &self.conversations, cost_of_conversation);
-        let newest_first: Vec<Message> = self.messages.iter().rev().cloned().collect();
+        let newest_first: Vec<ThreadMessage> = self.messages.iter().rev().cloned().collect();
         let mut messages = budget.fill(tokens, &newest_first, cost_of_message);
         messages.reverse();
         let more = self.documents.get(documents.len()..).unwrap_or_default();
         documents.extend(budget.fill(tokens, more, cost_of_document));
-        let left_out = LeftOut {
+        let left_out = OmittedCounts {
             messages: self.messages.len() - messages.len(),
             unsummarised: usize::try_from(unsummarised).unwrap_or(usize::MAX).saturating_sub(messages.len()),
             documents: self.documents.len() - documents.len(),
             conversations: self.conversations.len() - conversations.len(),
         };
-        Context {
+        MemoryContext {
             summary,
             session,
             recent_messages: messages,
@@ -119,11 +128,11 @@ impl Found {
     }
 }
 
-struct Budget {
+struct TokenBudget {
     left: usize,
 }
 
-impl Budget {
+impl TokenBudget {
     fn take(&mut self, cost: usize) -> bool {
         let fits = cost <= self.left;
         self.left -= if fits { cost } else { 0 };
@@ -132,7 +141,7 @@ impl Budget {
 
     /// Items from the first on, up to one that does not fit into the share or the budget.
     fn fill<T: Clone>(&mut self, share: usize, items: &[T], cost: impl Fn(&T) -> usize) -> Vec<T> {
-        let mut share = Budget { left: share };
+        let mut share = TokenBudget { left: share };
         let fits = |item: &&T| {
             let cost = cost(item);
             cost <= self.left && share.take(cost) && self.take(cost)
@@ -141,7 +150,7 @@ impl Budget {
     }
 }
 
-fn cost_of_document(document: &Cited) -> usize {
+fn cost_of_document(document: &CitedPassage) -> usize {
     estimate(&document.content) + estimate(&document.heading)
 }
 
@@ -149,7 +158,7 @@ fn cost_of_conversation(conversation: &SimilarConversation) -> usize {
     estimate(&conversation.summary) + estimate(&conversation.outcome)
 }
 
-fn cost_of_message(message: &Message) -> usize {
+fn cost_of_message(message: &ThreadMessage) -> usize {
     estimate(&message.content) + estimate(message.speaker.word())
 }
 

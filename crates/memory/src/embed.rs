@@ -9,35 +9,41 @@ mod guarded;
 use std::sync::Arc;
 
 use baton_ports::clock::Clock;
-use baton_ports::embed::{Embedder, Space, Till};
+use baton_ports::embed::{Embedder, EmbeddingBilling, VectorSpace};
 
-pub use builtin::Builtin;
-pub use endpoint::Endpoint;
+pub use builtin::BuiltinEmbedder;
+pub use endpoint::EndpointEmbedder;
 pub(crate) use features::words;
 pub(crate) use frequency::is_common;
 
-use crate::config::{Config, Provider, Wrong};
-use guarded::Guarded;
+use crate::config::{EmbedderProvider, MemoryConfig, MemoryConfigError};
+use guarded::GuardedEmbedder;
 
 /// The embedder of the settings, and the built-in one, which is always there.
-pub(crate) struct Embedders {
+pub(crate) struct EmbedderSet {
     current: Arc<dyn Embedder>,
     builtin: Arc<dyn Embedder>,
 }
 
-impl Embedders {
-    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>, till: Option<Arc<dyn Till>>) -> Result<Self, Wrong> {
-        let builtin: Arc<dyn Embedder> = Arc::new(Builtin::new());
+impl EmbedderSet {
+    pub(crate) fn new(
+        config: &MemoryConfig,
+        clock: Arc<dyn Clock>,
+        till: Option<Arc<dyn EmbeddingBilling>>,
+    ) -> Result<Self, MemoryConfigError> {
+        let builtin: Arc<dyn Embedder> = Arc::new(BuiltinEmbedder::new());
         let current = match config.embedder {
-            Provider::Builtin => builtin.clone(),
-            Provider::OpenAi => Arc::new(Guarded::new(Arc::new(Endpoint::new(config)?.paid_by(till)), clock)),
+            EmbedderProvider::Builtin => builtin.clone(),
+            EmbedderProvider::OpenAi => {
+                Arc::new(GuardedEmbedder::new(Arc::new(EndpointEmbedder::new(config)?.with_billing(till)), clock))
+            }
         };
         Ok(Self { current, builtin })
     }
 
     #[cfg(test)]
     pub(crate) fn replace_current(&mut self, embedder: Arc<dyn Embedder>, clock: Arc<dyn Clock>) {
-        self.current = Arc::new(Guarded::new(embedder, clock));
+        self.current = Arc::new(GuardedEmbedder::new(embedder, clock));
     }
 
     /// What new generations are made with.
@@ -46,7 +52,7 @@ impl Embedders {
     }
 
     /// The one whose vectors can be compared with those of a space.
-    pub(crate) fn of(&self, space: &Space) -> Option<&Arc<dyn Embedder>> {
+    pub(crate) fn of(&self, space: &VectorSpace) -> Option<&Arc<dyn Embedder>> {
         [&self.current, &self.builtin].into_iter().find(|embedder| embedder.space() == space)
     }
 }

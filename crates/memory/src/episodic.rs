@@ -3,14 +3,16 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::index::{BODY_BYTES_MAX, Collection, Document, Filter, NAME_BYTES_MAX, TEXT_BYTES_MAX};
+use baton_ports::index::{
+    BODY_BYTES_MAX, DocumentFilter, MemoryCollection, NAME_BYTES_MAX, SourceDocument, TEXT_BYTES_MAX,
+};
 use baton_ports::memory::{
-    Error, Execution, MESSAGE_BYTES_MAX, Message, QUERY_BYTES_MAX, SIMILAR_MAX, Search, SimilarConversation,
-    SimilarExecution, Summary, TOP_MAX,
+    AgentExecution, MESSAGE_BYTES_MAX, MemoryError, QUERY_BYTES_MAX, SIMILAR_MAX, SearchRequest, SimilarConversation,
+    SimilarExecution, TOP_MAX, ThreadMessage, ThreadSummary,
 };
 use serde_json::{Map, Value, json};
 
-use crate::long::Long;
+use crate::long_term::LongTermMemory;
 use crate::summary::line;
 
 /// Passages looked at for each document that is wanted: several may be of one document.
@@ -25,38 +27,38 @@ const KEPT: &str = "kept";
 /// When a conversation's first words came.
 const BEGAN: &str = "began";
 /// Between the id of a conversation and when it began, in the names of all but the first of that id.
-const LATER: char = '@';
+const LATER_MARK: char = '@';
 /// Names looked at together.
 const LATER_PAGE: usize = 50;
 
-pub(crate) fn execution(execution: Execution) -> Result<Document, Error> {
+pub(crate) fn execution(execution: AgentExecution) -> Result<SourceDocument, MemoryError> {
     if execution.goal.trim().is_empty() {
-        return Err(Error::Invalid { what: "an execution's goal".to_owned(), reason: "it is empty".to_owned() });
+        return Err(MemoryError::Invalid { what: "an execution's goal".to_owned(), reason: "it is empty".to_owned() });
     }
     let body = serde_json::to_value(&execution)
-        .map_err(|error| Error::Invalid { what: "an execution".to_owned(), reason: error.to_string() })?;
+        .map_err(|error| MemoryError::Invalid { what: "an execution".to_owned(), reason: error.to_string() })?;
     let size = body.to_string().len();
     if size > BODY_BYTES_MAX {
-        return Err(Error::TooLarge { what: "an execution's plan and results", size, limit: BODY_BYTES_MAX });
+        return Err(MemoryError::TooLarge { what: "an execution's plan and results", size, limit: BODY_BYTES_MAX });
     }
     let mut metadata = Map::from_iter([(SUCCESS.to_owned(), json!(execution.success))]);
     if let Some(agent) = &execution.agent {
         metadata.insert(AGENT.to_owned(), json!(agent));
     }
     let text = clip(&execution.goal, QUERY_BYTES_MAX).to_owned();
-    Ok(Document { name: execution.id, title: String::new(), subject: execution.user, metadata, text, body })
+    Ok(SourceDocument { name: execution.id, title: String::new(), subject: execution.user, metadata, text, body })
 }
 
 /// What was said in a conversation.
-pub(crate) struct Words<'a> {
+pub(crate) struct ConversationText<'a> {
     pub conversation: &'a str,
     pub customer: Option<String>,
     pub began: Time,
-    pub messages: &'a [Message],
+    pub messages: &'a [ThreadMessage],
 }
 
 /// The document of one that was over by its own journal, and was closed by nobody here.
-pub(crate) fn kept(mut document: Document) -> Document {
+pub(crate) fn mark_kept(mut document: SourceDocument) -> SourceDocument {
     document.body[KEPT] = json!(true);
     document
 }
@@ -66,7 +68,12 @@ pub(crate) fn is_kept(body: &Value) -> bool {
 }
 
 /// A conversation that is over. Its summary comes first: that is what another one is most likely to be like.
-pub(crate) fn conversation(name: String, words: Words<'_>, summary: &Summary, outcome: &str) -> Document {
+pub(crate) fn conversation(
+    name: String,
+    words: ConversationText<'_>,
+    summary: &ThreadSummary,
+    outcome: &str,
+) -> SourceDocument {
     let mut text = format!("{}\n", summary.text);
     for message in words.messages {
         let line = line(message, MESSAGE_BYTES_MAX);
@@ -78,7 +85,7 @@ pub(crate) fn conversation(name: String, words: Words<'_>, summary: &Summary, ou
         text.push('\n');
     }
     let outcome = clip(outcome, NAME_BYTES_MAX / 2);
-    Document {
+    SourceDocument {
         name,
         title: String::new(),
         subject: words.customer,
@@ -91,8 +98,13 @@ pub(crate) fn conversation(name: String, words: Words<'_>, summary: &Summary, ou
 }
 
 /// What a conversation that is over is kept as: its id, and where an earlier one of that id is, when it began as well.
-pub(crate) async fn name(long: &Long, tenant: &TenantId, conversation: &str, began: Time) -> Result<String, Error> {
-    let first = long.document(tenant, Collection::Conversations, conversation).await?;
+pub(crate) async fn name(
+    long: &LongTermMemory,
+    tenant: &TenantId,
+    conversation: &str,
+    began: Time,
+) -> Result<String, MemoryError> {
+    let first = long.document(tenant, MemoryCollection::Conversations, conversation).await?;
     // What was kept by the conversation's own journal is the same one, whose beginning short-term memory saw later.
     let is_another =
         first.is_some_and(|stored| !is_kept(&stored.body) && stored.body.get(BEGAN) != Some(&json!(began)));
@@ -101,18 +113,22 @@ pub(crate) async fn name(long: &Long, tenant: &TenantId, conversation: &str, beg
 
 /// Of a fixed width, so that names are in the order of time.
 fn later_name(conversation: &str, began_ms: i64) -> String {
-    format!("{conversation}{LATER}{began_ms:013}")
+    format!("{conversation}{LATER_MARK}{began_ms:013}")
 }
 
 /// The summary of a conversation that is over, by its id: of the last one of that id.
-pub(crate) async fn closed(long: &Long, tenant: &TenantId, conversation: &str) -> Result<Option<Summary>, Error> {
-    let of = Collection::Conversations;
+pub(crate) async fn closed(
+    long: &LongTermMemory,
+    tenant: &TenantId,
+    conversation: &str,
+) -> Result<Option<ThreadSummary>, MemoryError> {
+    let of = MemoryCollection::Conversations;
     let mut name = conversation.to_owned();
     let mut after = later_name(conversation, 0);
     loop {
         let page = long.documents(tenant, of, Some(&after), LATER_PAGE).await?;
         let count = page.len();
-        let prefix = format!("{conversation}{LATER}");
+        let prefix = format!("{conversation}{LATER_MARK}");
         let later = page.into_iter().map(|head| head.name).take_while(|name| name.starts_with(&prefix));
         let later: Vec<String> = later.collect();
         if let Some(last) = later.last() {
@@ -124,25 +140,26 @@ pub(crate) async fn closed(long: &Long, tenant: &TenantId, conversation: &str) -
     }
     let Some(stored) = long.document(tenant, of, &name).await? else { return Ok(None) };
     let summary = serde_json::from_value(stored.body.get("summary").cloned().unwrap_or_default());
-    summary.map(Some).map_err(|error| Error::Unreadable { reason: format!("a conversation: {error}") })
+    summary.map(Some).map_err(|error| MemoryError::Unreadable { reason: format!("a conversation: {error}") })
 }
 
 pub(crate) async fn similar_executions(
-    long: &Long,
+    long: &LongTermMemory,
     tenant: &TenantId,
     goal: &str,
     limit: usize,
     success_only: bool,
-) -> Result<Vec<SimilarExecution>, Error> {
-    let mut filter = Filter::default();
+) -> Result<Vec<SimilarExecution>, MemoryError> {
+    let mut filter = DocumentFilter::default();
     if success_only {
         filter.metadata.insert(SUCCESS.to_owned(), json!(true));
     }
-    let found = similar(long, tenant, Collection::Executions, goal, limit, filter, None).await?;
+    let found = similar(long, tenant, MemoryCollection::Executions, goal, limit, filter, None).await?;
     let mut executions = Vec::new();
     for (_, score, body) in found.documents {
         let execution = serde_json::from_value(body);
-        let execution = execution.map_err(|error| Error::Unreadable { reason: format!("an execution: {error}") })?;
+        let execution =
+            execution.map_err(|error| MemoryError::Unreadable { reason: format!("an execution: {error}") })?;
         executions.push(SimilarExecution { execution, score });
     }
     Ok(executions)
@@ -150,13 +167,14 @@ pub(crate) async fn similar_executions(
 
 /// Conversations like a message, but not the one it is said in; and why there may be more.
 pub(crate) async fn similar_conversations(
-    long: &Long,
+    long: &LongTermMemory,
     tenant: &TenantId,
     message: &str,
     limit: usize,
     but: Option<&str>,
-) -> Result<(Vec<SimilarConversation>, Option<String>), Error> {
-    let found = similar(long, tenant, Collection::Conversations, message, limit, Filter::default(), but).await?;
+) -> Result<(Vec<SimilarConversation>, Option<String>), MemoryError> {
+    let found =
+        similar(long, tenant, MemoryCollection::Conversations, message, limit, DocumentFilter::default(), but).await?;
     let text = |body: &Value, at: &str| body.pointer(at).and_then(Value::as_str).unwrap_or_default().to_owned();
     let conversation = |(name, score, body): (String, f64, Value)| SimilarConversation {
         conversation_id: body.get("conversation").and_then(Value::as_str).unwrap_or(&name).to_owned(),
@@ -167,7 +185,7 @@ pub(crate) async fn similar_conversations(
     Ok((found.documents.into_iter().map(conversation).collect(), found.degraded))
 }
 
-struct Similar {
+struct SimilarDocuments {
     /// Name, score and body of each.
     documents: Vec<(String, f64, Value)>,
     degraded: Option<String>,
@@ -175,19 +193,19 @@ struct Similar {
 
 /// The documents of the best passages, each once.
 async fn similar(
-    long: &Long,
+    long: &LongTermMemory,
     tenant: &TenantId,
-    collection: Collection,
+    collection: MemoryCollection,
     query: &str,
     limit: usize,
-    filter: Filter,
+    filter: DocumentFilter,
     but: Option<&str>,
-) -> Result<Similar, Error> {
+) -> Result<SimilarDocuments, MemoryError> {
     if limit > SIMILAR_MAX {
-        return Err(Error::TooLarge { what: "the number of similar ones", size: limit, limit: SIMILAR_MAX });
+        return Err(MemoryError::TooLarge { what: "the number of similar ones", size: limit, limit: SIMILAR_MAX });
     }
     let top = (limit * LOOKED_AT_PER_ONE).min(TOP_MAX);
-    let search = Search { collection, top, filter, ..Search::knowledge(query) };
+    let search = SearchRequest { collection, top, filter, ..SearchRequest::knowledge(query) };
     let found = long.search(tenant, &search).await?;
     let mut documents: Vec<(String, f64, Value)> = Vec::new();
     for passage in found.passages {
@@ -199,7 +217,7 @@ async fn similar(
             documents.push((passage.document, passage.score, stored.body));
         }
     }
-    Ok(Similar { documents, degraded: found.degraded })
+    Ok(SimilarDocuments { documents, degraded: found.degraded })
 }
 
 fn clip(text: &str, bytes_max: usize) -> &str {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use baton_ports::index::Hit;
+use baton_ports::index::SearchHit;
 
 /// How little a rank near the top differs from the next (Cormack, Clarke and Büttcher 2009 found 60 to do well).
 const RANK_BASE: f64 = 60.0;
 
 /// Reciprocal rank fusion: a piece scores by its ranks alone, so scores of different kinds never meet. The first of every
 /// list scores 1.
-pub(crate) fn reciprocal_rank(lists: &[&[Hit]]) -> Vec<Hit> {
+pub(crate) fn reciprocal_rank(lists: &[&[SearchHit]]) -> Vec<SearchHit> {
     let mut scores: BTreeMap<u64, f64> = BTreeMap::new();
     for list in lists {
         for (rank, hit) in (1_u32..).zip(*list) {
@@ -18,7 +18,8 @@ pub(crate) fn reciprocal_rank(lists: &[&[Hit]]) -> Vec<Hit> {
     }
     #[expect(clippy::cast_precision_loss, reason = "two lists")]
     let best = lists.len().max(1) as f64 / (RANK_BASE + 1.0);
-    let mut fused: Vec<Hit> = scores.into_iter().map(|(piece, score)| Hit { piece, score: score / best }).collect();
+    let mut fused: Vec<SearchHit> =
+        scores.into_iter().map(|(piece, score)| SearchHit { piece, score: score / best }).collect();
     fused.sort_by(|one, other| other.score.total_cmp(&one.score).then(one.piece.cmp(&other.piece)));
     fused
 }
@@ -27,8 +28,8 @@ pub(crate) fn reciprocal_rank(lists: &[&[Hit]]) -> Vec<Hit> {
 mod tests {
     use super::*;
 
-    fn ranked(pieces: &[u64]) -> Vec<Hit> {
-        pieces.iter().map(|piece| Hit { piece: *piece, score: 0.0 }).collect()
+    fn ranked(pieces: &[u64]) -> Vec<SearchHit> {
+        pieces.iter().map(|piece| SearchHit { piece: *piece, score: 0.0 }).collect()
     }
 
     #[test]
@@ -41,7 +42,7 @@ mod tests {
 
     #[test]
     fn the_first_of_every_list_scores_one_and_nothing_scores_nothing() {
-        assert_eq!(reciprocal_rank(&[&ranked(&[7]), &ranked(&[7])]), [Hit { piece: 7, score: 1.0 }]);
+        assert_eq!(reciprocal_rank(&[&ranked(&[7]), &ranked(&[7])]), [SearchHit { piece: 7, score: 1.0 }]);
         assert_eq!(reciprocal_rank(&[&[], &[]]), []);
     }
 }

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::id::TenantId;
-use baton_core::model::{Message, Profile, Reply, Request};
+use baton_core::model::{ModelMessage, ModelProfile, ModelReply, ModelRequest};
 use baton_core::money::Usd;
 use baton_ports::memory::{
-    Cited, Error, Inquired, Inquiry, QUERY_BYTES_MAX, ROUND_TOP_MAX, ROUNDS_MAX, Round, Search, Stopped,
+    CitedPassage, InquiryEnd, InquiryRequest, InquiryResult, InquiryRound, MemoryError, QUERY_BYTES_MAX, ROUND_TOP_MAX,
+    ROUNDS_MAX, SearchRequest,
 };
-use baton_ports::models::{Asker, Models};
+use baton_ports::models::{ModelCaller, ModelService};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub(crate) use verdicts::Verdicts;
+pub(crate) use verdicts::VerdictStore;
 
-use crate::long::Long;
-use crate::prompt::{Name, Prompts};
+use crate::long_term::LongTermMemory;
+use crate::prompt::{MemoryPrompt, PromptSet};
 
 /// How long one judgement may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -29,78 +30,85 @@ const TOKENS_MAX: u32 = 300;
 /// Bytes of one passage that the judge is shown.
 const SHOWN_BYTES_MAX: usize = 2_000;
 
-pub(crate) struct Inquiries {
-    models: Option<Arc<dyn Models>>,
-    prompts: Prompts,
-    verdicts: Verdicts,
+pub(crate) struct InquiryService {
+    models: Option<Arc<dyn ModelService>>,
+    prompts: PromptSet,
+    verdicts: VerdictStore,
 }
 
 /// What a model thinks of what was found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Verdict {
+struct InquiryVerdict {
     sufficient: bool,
     missing: Option<String>,
     query: Option<String>,
 }
 
-impl Inquiries {
-    pub(crate) fn new(models: Option<Arc<dyn Models>>, prompts: Prompts, verdicts: Verdicts) -> Self {
+impl InquiryService {
+    pub(crate) fn new(models: Option<Arc<dyn ModelService>>, prompts: PromptSet, verdicts: VerdictStore) -> Self {
         Self { models, prompts, verdicts }
     }
 
-    pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(), Error> {
+    pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(), MemoryError> {
         self.verdicts.forget(tenant, customer).await
     }
 
-    pub(crate) async fn perform(&self, long: &Long, asker: &Asker, inquiry: &Inquiry) -> Result<Inquired, Error> {
-        let over = |what, size, limit| if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) };
+    pub(crate) async fn perform(
+        &self,
+        long: &LongTermMemory,
+        asker: &ModelCaller,
+        inquiry: &InquiryRequest,
+    ) -> Result<InquiryResult, MemoryError> {
+        let over =
+            |what, size, limit| if size > limit { Err(MemoryError::TooLarge { what, size, limit }) } else { Ok(()) };
         over("an inquiry's passages of a round", inquiry.top, ROUND_TOP_MAX)?;
         over("an inquiry's rounds", inquiry.rounds, ROUNDS_MAX)?;
-        let given = self.verdicts.of(asker, inquiry).await?;
-        let mut held = Held::default();
+        let given = self.verdicts.for_inquiry(asker, inquiry).await?;
+        let mut held = InquiryState::default();
         let mut query = inquiry.question.clone();
         for left in (0..inquiry.rounds).rev() {
-            let search = Search { top: inquiry.top, filter: inquiry.filter.clone(), ..Search::knowledge(&query) };
+            let search =
+                SearchRequest { top: inquiry.top, filter: inquiry.filter.clone(), ..SearchRequest::knowledge(&query) };
             let found = long.search(&asker.tenant, &search).await?;
             held.degraded = held.degraded.or(found.degraded);
             let new = held.take(found.passages);
-            held.rounds.push(Round { query, new, sufficient: None, missing: None });
+            held.rounds.push(InquiryRound { query, new, sufficient: None, missing: None });
             if new == 0 {
-                return Ok(held.stopped(Stopped::NothingNew));
+                return Ok(held.finish(InquiryEnd::NothingNew));
             }
             let Some(verdict) = self.judge(asker, inquiry, &given, &mut held).await? else {
-                return Ok(held.stopped(Stopped::Unjudged));
+                return Ok(held.finish(InquiryEnd::Unjudged));
             };
-            held.judged(&verdict);
+            held.add_verdict(&verdict);
             query = match verdict.query.map(|query| query.trim().to_owned()) {
-                _ if verdict.sufficient => return Ok(held.stopped(Stopped::Sufficient)),
+                _ if verdict.sufficient => return Ok(held.finish(InquiryEnd::Sufficient)),
                 Some(next) if !next.is_empty() && left > 0 => next,
-                Some(next) if !next.is_empty() => return Ok(held.stopped(Stopped::Rounds)),
-                Some(_) | None => return Ok(held.stopped(Stopped::NothingNew)),
+                Some(next) if !next.is_empty() => return Ok(held.finish(InquiryEnd::Rounds)),
+                Some(_) | None => return Ok(held.finish(InquiryEnd::NothingNew)),
             };
         }
-        Ok(held.stopped(Stopped::Rounds))
+        Ok(held.finish(InquiryEnd::Rounds))
     }
 
     /// None where no model can be asked, or none answers in the form that was asked for. What was found stays found.
     async fn judge(
         &self,
-        asker: &Asker,
-        inquiry: &Inquiry,
-        given: &verdicts::Of<'_>,
-        held: &mut Held,
-    ) -> Result<Option<Verdict>, Error> {
+        asker: &ModelCaller,
+        inquiry: &InquiryRequest,
+        given: &verdicts::InquiryVerdicts<'_>,
+        held: &mut InquiryState,
+    ) -> Result<Option<InquiryVerdict>, MemoryError> {
         let Some(models) = self.models.as_ref() else { return Ok(None) };
         let round = held.rounds.len();
         let query = held.rounds.last().map(|round| round.query.clone()).unwrap_or_default();
-        if let Some(given) = given.given(round, &query).await? {
+        if let Some(given) = given.recorded(round, &query).await? {
             held.cost += given.cost;
             return Ok(given.verdict);
         }
-        let asker = Asker { key: format!("{}/judge/{round}", asker.key), ..asker.clone() };
+        let asker = ModelCaller { key: format!("{}/judge/{round}", asker.key), ..asker.clone() };
         let question = clip(&inquiry.question, QUERY_BYTES_MAX);
         let values = json!({"question": question});
-        let system = match self.prompts.render(Name::Judge, asker.language.as_deref(), &values) {
+        let system = match self.prompts.render(MemoryPrompt::Judge, asker.language.as_deref(), &values) {
             Ok(system) => system,
             Err(why) => {
                 tracing::warn!(why, "no model judges what was found");
@@ -111,7 +119,7 @@ impl Inquiries {
             Ok(reply) => {
                 held.cost += reply.cost;
                 let verdict = verdict(&reply);
-                if let Err(error) = given.keep(round, &query, verdict.as_ref(), reply.cost).await {
+                if let Err(error) = given.record(round, &query, verdict.as_ref(), reply.cost).await {
                     // It holds all the same; only a crash would ask for it again.
                     tracing::warn!(%error, "a verdict could not be kept");
                 }
@@ -127,17 +135,17 @@ impl Inquiries {
 
 /// Everything so far.
 #[derive(Default)]
-struct Held {
-    passages: Vec<Cited>,
+struct InquiryState {
+    passages: Vec<CitedPassage>,
     seen: BTreeSet<(String, u32)>,
-    rounds: Vec<Round>,
+    rounds: Vec<InquiryRound>,
     degraded: Option<String>,
     cost: Usd,
 }
 
-impl Held {
+impl InquiryState {
     /// Keeps what is new, and says how many.
-    fn take(&mut self, found: Vec<Cited>) -> usize {
+    fn take(&mut self, found: Vec<CitedPassage>) -> usize {
         let before = self.passages.len();
         for passage in found {
             if self.seen.insert((passage.document.clone(), passage.chunk)) {
@@ -147,20 +155,20 @@ impl Held {
         self.passages.len() - before
     }
 
-    fn judged(&mut self, verdict: &Verdict) {
+    fn add_verdict(&mut self, verdict: &InquiryVerdict) {
         if let Some(round) = self.rounds.last_mut() {
             round.sufficient = Some(verdict.sufficient);
             round.missing = verdict.missing.clone().filter(|_| !verdict.sufficient);
         }
     }
 
-    fn stopped(self, stopped: Stopped) -> Inquired {
+    fn finish(self, stopped: InquiryEnd) -> InquiryResult {
         let Self { passages, rounds, degraded, cost, seen: _ } = self;
-        Inquired { passages, rounds, stopped, degraded, cost }
+        InquiryResult { passages, rounds, stopped, degraded, cost }
     }
 }
 
-fn request(system: String, inquiry: &Inquiry, held: &Held) -> Request {
+fn request(system: String, inquiry: &InquiryRequest, held: &InquiryState) -> ModelRequest {
     let numbered = (1_usize..).zip(&held.passages);
     let shown = numbered.map(|(number, passage)| {
         format!("[{number}] {}\n{}", passage.heading, clip(&passage.content, SHOWN_BYTES_MAX))
@@ -172,13 +180,13 @@ fn request(system: String, inquiry: &Inquiry, held: &Held) -> Request {
         searched.collect::<Vec<_>>().join("\n"),
         shown.collect::<Vec<_>>().join("\n\n"),
     );
-    Request {
-        agent: Name::Judge.word().to_owned(),
-        profile: Profile::Fast,
-        messages: vec![Message::system(system), Message::user(asked)],
+    ModelRequest {
+        agent: MemoryPrompt::Judge.word().to_owned(),
+        profile: ModelProfile::Fast,
+        messages: vec![ModelMessage::system(system), ModelMessage::user(asked)],
         schema: Some(schema()),
         max_tokens: Some(TOKENS_MAX),
-        ..Request::default()
+        ..ModelRequest::default()
     }
 }
 
@@ -196,7 +204,7 @@ fn schema() -> Value {
 }
 
 /// Models wrap JSON in words and fences; what counts is the object inside.
-fn verdict(reply: &Reply) -> Option<Verdict> {
+fn verdict(reply: &ModelReply) -> Option<InquiryVerdict> {
     let (begins, ends) = (reply.content.find('{')?, reply.content.rfind('}')?);
     serde_json::from_str(reply.content.get(begins..=ends)?).ok()
 }
@@ -209,7 +217,7 @@ fn clip(text: &str, bytes_max: usize) -> &str {
 mod tests {
     use super::*;
 
-    fn reply(content: &str) -> Reply {
+    fn reply(content: &str) -> ModelReply {
         let reply = json!({
             "content": content, "finish": "stop", "usage": {}, "model": "m", "provider": "script", "cost": 0,
             "latency_ms": 1,
@@ -221,7 +229,8 @@ mod tests {
     fn a_verdict_is_read_out_of_words_and_fences() {
         let fenced =
             "Here it is:\n```json\n{\"sufficient\": false, \"missing\": \"dates\", \"query\": \"opened year\"}\n```";
-        let expect = Verdict { sufficient: false, missing: Some("dates".into()), query: Some("opened year".into()) };
+        let expect =
+            InquiryVerdict { sufficient: false, missing: Some("dates".into()), query: Some("opened year".into()) };
         assert_eq!(verdict(&reply(fenced)), Some(expect));
         for not_one in ["", "yes", "}{", "{\"sufficient\": \"yes\"}"] {
             assert_eq!(verdict(&reply(not_one)), None, "{not_one}");

@@ -1,8 +1,8 @@
 //! Remembers and recalls for agents: what was just said (short-term), what is written down (long-term), and what was
 //! tried before (episodic).
 //!
-//! The way in is [`Memory`], which answers the port [`baton_ports::memory::Memory`]. It keeps nothing itself: documents
-//! are in the [`Index`](baton_ports::index::Index), messages in [`Records`](baton_ports::records::Records).
+//! The way in is [`MemoryService`], which answers the port [`baton_ports::memory::MemoryStore`]. It keeps nothing itself: documents
+//! are in the [`Index`](baton_ports::index::DocumentIndex), messages in [`Records`](baton_ports::records::RecordStore).
 //!
 //! - A document is cut at its headings and paragraphs into pieces that overlap a little, each of which knows the bytes of the document it is.
 //! - A search asks by vector and by word, and fuses the two lists by reciprocal rank. Where one way cannot be used, the
@@ -20,19 +20,19 @@ mod config;
 mod context;
 mod embed;
 mod episodic;
+mod evaluation;
+mod forget_marks;
 mod fuse;
 mod inquiry;
-mod judged;
-mod long;
-mod marks;
-mod memory;
+mod long_term;
 mod prompt;
-mod short;
+mod service;
+mod short_term;
 mod summary;
 mod tokens;
 
-pub use config::{ApiKey, Config, Provider, Wrong};
-pub use embed::{Builtin, Endpoint};
-pub use judged::{Judged, Measured, Query};
-pub use memory::{Memory, Parts};
-pub use prompt::{PROMPTS, Prompts};
+pub use config::{EmbedderKey, EmbedderProvider, MemoryConfig, MemoryConfigError};
+pub use embed::{BuiltinEmbedder, EndpointEmbedder};
+pub use evaluation::{JudgedQuery, JudgedSet, SearchMetrics};
+pub use prompt::{PROMPTS, PromptSet};
+pub use service::{MemoryPorts, MemoryService};

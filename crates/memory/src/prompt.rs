@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::spoken;
-use baton_core::expr::{Document, Template};
+use baton_core::agent::primary_language;
+use baton_core::expr::{JinjaTemplate, JsonContext};
 use serde_json::{Value, json};
 
 /// Which prompt. Its word is the agent's name too that it is asked under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Name {
+pub(crate) enum MemoryPrompt {
     /// Whether passages answer a question: `question`.
     Judge,
     /// The running summary of a conversation: `summary` (what there is so far, or null).
@@ -19,7 +19,7 @@ pub(crate) enum Name {
 /// The languages ours are written in; the first is used where a customer's is none of them.
 const LANGUAGES: [&str; 2] = ["en", "es"];
 
-impl Name {
+impl MemoryPrompt {
     const ALL: [Self; 2] = [Self::Judge, Self::Summary];
 
     fn of(word: &str) -> Option<Self> {
@@ -52,19 +52,19 @@ impl Name {
 }
 
 /// The names of all prompts of this room.
-pub const PROMPTS: [&str; 2] = [Name::Judge.word(), Name::Summary.word()];
+pub const PROMPTS: [&str; 2] = [MemoryPrompt::Judge.word(), MemoryPrompt::Summary.word()];
 
 /// A project's own prompts, by name and language.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Prompts(BTreeMap<String, String>);
+pub struct PromptSet(BTreeMap<String, String>);
 
-impl Prompts {
+impl PromptSet {
     /// Puts a text in the place of one of ours.
     ///
     /// # Errors
     /// No such prompt, or a text that cannot be written.
     pub fn put(&mut self, name: &str, language: &str, text: String) -> Result<(), String> {
-        let Some(known) = Name::of(name) else {
+        let Some(known) = MemoryPrompt::of(name) else {
             return Err(format!("`{name}` is no prompt of memory's; there are {}", PROMPTS.join(" and ")));
         };
         write(&text, &known.sample()).map_err(|error| format!("the prompt `{name}` cannot be written: {error}"))?;
@@ -76,8 +76,8 @@ impl Prompts {
     ///
     /// # Errors
     /// A project's own that cannot be written for these values.
-    pub(crate) fn render(&self, name: Name, language: Option<&str>, values: &Value) -> Result<String, String> {
-        let spoken = spoken(language.unwrap_or_default());
+    pub(crate) fn render(&self, name: MemoryPrompt, language: Option<&str>, values: &Value) -> Result<String, String> {
+        let spoken = primary_language(language.unwrap_or_default());
         let own = |language: &str| self.0.get(&format!("{}.{language}", name.word())).map(String::as_str);
         let ours = |language: &str| Some(name.ours()[LANGUAGES.iter().position(|known| *known == language)?]);
         let of = |language: &str| own(language).or_else(|| ours(language));
@@ -87,8 +87,8 @@ impl Prompts {
 }
 
 fn write(source: &str, values: &Value) -> Result<String, String> {
-    let template = Template::parse(source).map_err(|error| error.to_string())?;
-    let written = template.render(&Document::timeless(values)).map_err(|error| error.to_string())?;
+    let template = JinjaTemplate::parse(source).map_err(|error| error.to_string())?;
+    let written = template.render(&JsonContext::timeless(values)).map_err(|error| error.to_string())?;
     Ok(written.trim().to_owned())
 }
 
@@ -96,14 +96,14 @@ fn write(source: &str, values: &Value) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn judge(prompts: &Prompts, language: Option<&str>) -> String {
-        prompts.render(Name::Judge, language, &json!({"question": "when?"})).expect("is written")
+    fn judge(prompts: &PromptSet, language: Option<&str>) -> String {
+        prompts.render(MemoryPrompt::Judge, language, &json!({"question": "when?"})).expect("is written")
     }
 
     #[test]
     fn each_is_there_in_each_language_and_english_is_for_everybody_else() {
-        let ours = Prompts::default();
-        for name in Name::ALL {
+        let ours = PromptSet::default();
+        for name in MemoryPrompt::ALL {
             let [english, spanish] =
                 [Some("en-GB"), Some("es_MX")].map(|language| ours.render(name, language, &name.sample()).unwrap());
             assert_ne!(english, spanish);
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn a_project_s_own_comes_first_and_one_that_cannot_be_written_is_refused() {
-        let mut own = Prompts::default();
+        let mut own = PromptSet::default();
         own.put("rag_judge", "fi", "Tuomitse: {{ question }}".to_owned()).expect("is put");
         own.put("rag_judge", "es", "Juzga.".to_owned()).expect("is put");
         assert_eq!(judge(&own, Some("fi")), "Tuomitse: when?");
         assert_eq!(judge(&own, Some("es")), "Juzga.");
-        assert_eq!(judge(&own, None), judge(&Prompts::default(), None));
+        assert_eq!(judge(&own, None), judge(&PromptSet::default(), None));
         let refused = own.put("memory_summary", "en", "{{ question }}".to_owned()).expect_err("it sees no question");
         assert!(refused.contains("memory_summary") && refused.contains("question"), "{refused}");
         assert!(own.put("rag_juge", "en", String::new()).expect_err("a typo").contains("rag_judge"));

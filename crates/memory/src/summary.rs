@@ -3,21 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::model::{self, Profile, Request};
-use baton_ports::index::Since;
-use baton_ports::memory::{Error, Message, SUMMARY_BYTES_MAX, Speaker, Summarised, Summary};
-use baton_ports::models::{Asker, Models};
+use baton_core::model::{self, ModelProfile, ModelRequest};
+use baton_ports::index::ForgetWatermark;
+use baton_ports::memory::{
+    MemoryError, MessageSpeaker, SUMMARY_BYTES_MAX, SummarySource, ThreadMessage, ThreadSummary,
+};
+use baton_ports::models::{ModelCaller, ModelService};
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::prompt::{Name, Prompts};
-use crate::short::Short;
+use crate::prompt::{MemoryPrompt, PromptSet};
+use crate::short_term::ShortTermMemory;
 
 /// How long a model may take for one call, and for all calls of one conversation together.
 const LIMIT: Duration = Duration::from_secs(30);
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for a conversation that goes on: somebody waits for an answer.
-const PATIENCE_LIVE: Duration = Duration::from_secs(20);
+const TIMEOUT_LIVE: Duration = Duration::from_secs(20);
 /// Tokens of a summary.
 const TOKENS_MAX: u32 = 400;
 /// Messages summarised by one call; more are summarised by several, each with what the last one said.
@@ -30,52 +32,52 @@ const WHY_BYTES_MAX: usize = 500;
 
 /// What there is where no model can be asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Without {
+enum SummaryFallback {
     Excerpt,
     /// What was said, as it was.
     Words,
 }
 
-impl Without {
-    fn patience(self) -> Duration {
+impl SummaryFallback {
+    fn timeout(self) -> Duration {
         match self {
-            Self::Excerpt => PATIENCE,
-            Self::Words => PATIENCE_LIVE,
+            Self::Excerpt => TIMEOUT,
+            Self::Words => TIMEOUT_LIVE,
         }
     }
 }
 
-pub(crate) struct Summaries {
-    models: Option<Arc<dyn Models>>,
-    prompts: Prompts,
+pub(crate) struct ThreadSummarizer {
+    models: Option<Arc<dyn ModelService>>,
+    prompts: PromptSet,
 }
 
-impl Summaries {
-    pub(crate) fn new(models: Option<Arc<dyn Models>>, prompts: Prompts) -> Self {
+impl ThreadSummarizer {
+    pub(crate) fn new(models: Option<Arc<dyn ModelService>>, prompts: PromptSet) -> Self {
         Self { models, prompts }
     }
 
     /// Brings the summary of a conversation that goes on up to its newest messages but `but`; says which is there then.
     /// One call at a time does. Where no model can be asked, the words are left as they are, and it is tried again a minute
     /// later: nothing is told in fewer words than a model found.
-    pub(crate) async fn keep_up(
+    pub(crate) async fn update_running(
         &self,
-        short: &Short,
-        asker: &Asker,
+        short: &ShortTermMemory,
+        asker: &ModelCaller,
         conversation: &str,
-        since: Since,
+        since: ForgetWatermark,
         but: usize,
-    ) -> Result<Option<Summary>, Error> {
+    ) -> Result<Option<ThreadSummary>, MemoryError> {
         let tenant = &asker.tenant;
-        let Some(standing) = short.standing(tenant, conversation).await? else { return Ok(None) };
+        let Some(standing) = short.status(tenant, conversation).await? else { return Ok(None) };
         let (thread, meant) = (standing.thread, (since, standing.began));
         let to = thread.messages.saturating_sub(but as u64);
         if standing.unsummarised >= to || !short.claim_summary(tenant, conversation, meant, &asker.key).await? {
             return Ok(thread.summary);
         }
-        let summary = self.summed(short, asker, conversation, since, (but, Without::Words)).await?;
+        let summary = self.summarize(short, asker, conversation, since, (but, SummaryFallback::Words)).await?;
         if summary.as_ref().is_some_and(|summary| summary.covers >= to) {
-            short.free_summary(tenant, conversation, meant, &asker.key).await?;
+            short.release_summary(tenant, conversation, meant, &asker.key).await?;
         }
         Ok(summary)
     }
@@ -85,28 +87,28 @@ impl Summaries {
     /// nothing to say, and where the conversation ended or was forgotten meanwhile.
     ///
     /// A model that fails once is not asked again: the rest is an excerpt, which says why.
-    pub(crate) async fn bring_up_to_date(
+    pub(crate) async fn update_whole(
         &self,
-        short: &Short,
-        asker: &Asker,
+        short: &ShortTermMemory,
+        asker: &ModelCaller,
         conversation: &str,
-        since: Since,
-    ) -> Result<Option<Summary>, Error> {
-        self.summed(short, asker, conversation, since, (0, Without::Excerpt)).await
+        since: ForgetWatermark,
+    ) -> Result<Option<ThreadSummary>, MemoryError> {
+        self.summarize(short, asker, conversation, since, (0, SummaryFallback::Excerpt)).await
     }
 
-    async fn summed(
+    async fn summarize(
         &self,
-        short: &Short,
-        asker: &Asker,
+        short: &ShortTermMemory,
+        asker: &ModelCaller,
         conversation: &str,
-        since: Since,
-        (but, without): (usize, Without),
-    ) -> Result<Option<Summary>, Error> {
-        let (tenant, patience) = (&asker.tenant, Instant::now() + without.patience());
+        since: ForgetWatermark,
+        (but, without): (usize, SummaryFallback),
+    ) -> Result<Option<ThreadSummary>, MemoryError> {
+        let (tenant, patience) = (&asker.tenant, Instant::now() + without.timeout());
         let mut failed: Option<String> = None;
         loop {
-            let Some(standing) = short.standing(tenant, conversation).await? else { return Ok(None) };
+            let Some(standing) = short.status(tenant, conversation).await? else { return Ok(None) };
             let (thread, from) = (standing.thread, standing.unsummarised);
             let to = thread.messages.saturating_sub(but as u64);
             if from >= to {
@@ -120,10 +122,10 @@ impl Summaries {
                 None => {
                     // Of this conversation and no earlier one of its id: one key never has two requests.
                     let key = format!("{}/summary/{conversation}/{}/{to}", asker.key, standing.began.as_ms());
-                    let asker = Asker { key, ..asker.clone() };
+                    let asker = ModelCaller { key, ..asker.clone() };
                     match self.ask(&asker, before, &messages, patience).await {
-                        Ok(text) => Summary { text, covers: to, by: Summarised::Model, why: None },
-                        Err(why) if without == Without::Words => {
+                        Ok(text) => ThreadSummary { text, covers: to, by: SummarySource::Model, why: None },
+                        Err(why) if without == SummaryFallback::Words => {
                             tracing::warn!(why, "a conversation that goes on is not summarised");
                             return Ok(thread.summary);
                         }
@@ -141,9 +143,9 @@ impl Summaries {
     /// The error is why there is no model's summary, in words.
     async fn ask(
         &self,
-        asker: &Asker,
-        before: Option<&Summary>,
-        messages: &[Message],
+        asker: &ModelCaller,
+        before: Option<&ThreadSummary>,
+        messages: &[ThreadMessage],
         patience: Instant,
     ) -> Result<String, String> {
         let Some(models) = &self.models else { return Err("there is no model".to_owned()) };
@@ -152,7 +154,7 @@ impl Summaries {
             return Err("summarising took too long".to_owned());
         }
         let values = json!({"summary": before.map(|before| &before.text)});
-        let system = self.prompts.render(Name::Summary, asker.language.as_deref(), &values)?;
+        let system = self.prompts.render(MemoryPrompt::Summary, asker.language.as_deref(), &values)?;
         match models.ask(asker, &request(system, before, messages), LIMIT.min(left), None).await {
             Ok(reply) if !reply.content.trim().is_empty() => {
                 Ok(clip(reply.content.trim(), SUMMARY_BYTES_MAX).to_owned())
@@ -166,29 +168,29 @@ impl Summaries {
     }
 }
 
-fn excerpted(before: Option<&Summary>, messages: &[Message], to: u64, why: String) -> Summary {
+fn excerpted(before: Option<&ThreadSummary>, messages: &[ThreadMessage], to: u64, why: String) -> ThreadSummary {
     let why = Some(clip(&why, WHY_BYTES_MAX).to_owned());
-    Summary { text: excerpt(before, messages), covers: to, by: Summarised::Excerpt, why }
+    ThreadSummary { text: excerpt(before, messages), covers: to, by: SummarySource::Excerpt, why }
 }
 
-fn request(system: String, before: Option<&Summary>, messages: &[Message]) -> Request {
+fn request(system: String, before: Option<&ThreadSummary>, messages: &[ThreadMessage]) -> ModelRequest {
     let said = messages.iter().map(|message| line(message, SHOWN_BYTES_MAX)).collect::<Vec<_>>().join("\n");
     let asked = match before {
         Some(before) => format!("Summary so far:\n{}\n\nSaid since:\n{said}", before.text),
         None => format!("Said:\n{said}"),
     };
-    Request {
-        agent: Name::Summary.word().to_owned(),
-        profile: Profile::Fast,
-        messages: vec![model::Message::system(system), model::Message::user(asked)],
+    ModelRequest {
+        agent: MemoryPrompt::Summary.word().to_owned(),
+        profile: ModelProfile::Fast,
+        messages: vec![model::ModelMessage::system(system), model::ModelMessage::user(asked)],
         max_tokens: Some(TOKENS_MAX),
-        ..Request::default()
+        ..ModelRequest::default()
     }
 }
 
 /// The first thing the customer said, which an earlier excerpt holds on to, and the last thing that was said.
-pub(crate) fn excerpt(before: Option<&Summary>, messages: &[Message]) -> String {
-    let by_customer = messages.iter().find(|message| message.speaker == Speaker::Customer);
+pub(crate) fn excerpt(before: Option<&ThreadSummary>, messages: &[ThreadMessage]) -> String {
+    let by_customer = messages.iter().find(|message| message.speaker == MessageSpeaker::Customer);
     let first = match before {
         Some(before) => before.text.lines().next().map(str::to_owned),
         None => by_customer.or(messages.first()).map(|message| line(message, QUOTED_BYTES_MAX)),
@@ -200,7 +202,7 @@ pub(crate) fn excerpt(before: Option<&Summary>, messages: &[Message]) -> String 
 }
 
 /// Who said what, on one line.
-pub(crate) fn line(message: &Message, bytes_max: usize) -> String {
+pub(crate) fn line(message: &ThreadMessage, bytes_max: usize) -> String {
     let words = message.content.split_whitespace().collect::<Vec<_>>().join(" ");
     let shown = clip(&words, bytes_max);
     let mark = if shown.len() < words.len() { "…" } else { "" };
@@ -217,32 +219,33 @@ mod tests {
 
     use super::*;
 
-    fn said(speaker: Speaker, content: &str) -> Message {
-        Message { id: None, speaker, content: content.to_owned(), at: Time::from_ms(0) }
+    fn said(speaker: MessageSpeaker, content: &str) -> ThreadMessage {
+        ThreadMessage { id: None, speaker, content: content.to_owned(), at: Time::from_ms(0) }
     }
 
     #[test]
     fn an_excerpt_holds_on_to_what_the_customer_first_wanted() {
         let first = [
-            said(Speaker::Agent, "Hello"),
-            said(Speaker::Customer, "My kettle\nleaks"),
-            said(Speaker::Agent, "Which one?"),
+            said(MessageSpeaker::Agent, "Hello"),
+            said(MessageSpeaker::Customer, "My kettle\nleaks"),
+            said(MessageSpeaker::Agent, "Which one?"),
         ];
         let text = excerpt(None, &first);
         assert_eq!(text, "customer: My kettle leaks\nagent: Which one?");
-        let before = Summary { text, covers: 3, by: Summarised::Excerpt, why: None };
-        let text = excerpt(Some(&before), &[said(Speaker::Customer, "The blue one")]);
+        let before = ThreadSummary { text, covers: 3, by: SummarySource::Excerpt, why: None };
+        let text = excerpt(Some(&before), &[said(MessageSpeaker::Customer, "The blue one")]);
         assert_eq!(text, "customer: My kettle leaks\ncustomer: The blue one");
         assert_eq!(excerpt(None, &[]), "");
     }
 
     #[test]
     fn a_model_is_shown_the_summary_so_far_and_what_was_said_since() {
-        let before = Summary { text: "The kettle leaks.".to_owned(), covers: 3, by: Summarised::Model, why: None };
+        let before =
+            ThreadSummary { text: "The kettle leaks.".to_owned(), covers: 3, by: SummarySource::Model, why: None };
         let request =
-            request("Summarise.".to_owned(), Some(&before), &[said(Speaker::Customer, &"long ".repeat(1_000))]);
-        assert_eq!((request.agent.as_str(), request.profile), (Name::Summary.word(), Profile::Fast));
-        let [_, model::Message::User { content, .. }] = &request.messages[..] else { panic!("{request:?}") };
+            request("Summarise.".to_owned(), Some(&before), &[said(MessageSpeaker::Customer, &"long ".repeat(1_000))]);
+        assert_eq!((request.agent.as_str(), request.profile), (MemoryPrompt::Summary.word(), ModelProfile::Fast));
+        let [_, model::ModelMessage::User { content, .. }] = &request.messages[..] else { panic!("{request:?}") };
         assert!(content.starts_with("Summary so far:\nThe kettle leaks.\n\nSaid since:\ncustomer: long long"));
         assert!(content.ends_with('…') && content.len() < 2_100);
     }

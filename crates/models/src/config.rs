@@ -7,67 +7,67 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use baton_core::model::Profile;
+use baton_core::model::ModelProfile;
 use baton_core::time::duration_ms;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::cache;
-use crate::catalogue::{Entry, File, Structured};
-use crate::profile::Groups;
+use crate::catalogue::{CatalogueEntry, CatalogueFile, StructuredOutput};
+use crate::profile::ModelGroups;
 
-pub use keys::Keys;
-pub(crate) use plan::{DEFAULT, Plan};
+pub use keys::KeyPolicy;
+pub(crate) use plan::{DEFAULT, ProviderPlan};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The section `models` of the settings. The app fills in what the environment says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct ModelsConfig {
     /// Who is asked where a model does not say: a name of `providers`, or `script`. Unless written: `openai` where it is
     /// set up, else another that is, else `script`.
     pub provider: Option<String>,
     /// In short, for that one provider: where its API lives.
     pub base_url: Option<String>,
     /// In short, for that one provider. Servers of one's own may need none.
-    pub api_key: Option<ApiKey>,
+    pub api_key: Option<ProviderApiKey>,
     /// Whose keys calls go out under.
-    pub keys: Keys,
+    pub keys: KeyPolicy,
     /// Who serves models, by name.
     pub providers: BTreeMap<String, ProviderSettings>,
     /// The models of a profile, where they are not the catalogue's.
-    pub models: BTreeMap<Profile, Groups>,
+    pub models: BTreeMap<ModelProfile, ModelGroups>,
     /// Further models, or other facts about known ones, by name.
-    pub catalogue: BTreeMap<String, Entry>,
+    pub catalogue: BTreeMap<String, CatalogueEntry>,
     /// The project's `models.yaml`, read. Below `models` and `catalogue`.
     #[serde(skip)]
-    pub file: File,
+    pub file: CatalogueFile,
     /// How long connecting may take.
     #[serde(rename = "connect_timeout_ms", with = "duration_ms")]
     pub connect_timeout: Duration,
     /// How long a model may take to begin its reply. Set, replies are streamed; unset, only the whole is limited.
     pub first_token_timeout_ms: Option<u64>,
     /// How schemas are enforced, for every model; unless written, as the catalogue says.
-    pub structured_output: Option<Structured>,
+    pub structured_output: Option<StructuredOutput>,
     /// Replies to requests that were asked before.
-    pub cache: cache::Settings,
+    pub cache: cache::CacheSettings,
 }
 
-impl Default for Config {
+impl Default for ModelsConfig {
     fn default() -> Self {
         Self {
             provider: None,
             base_url: None,
             api_key: None,
-            keys: Keys::default(),
+            keys: KeyPolicy::default(),
             providers: BTreeMap::new(),
             models: BTreeMap::new(),
             catalogue: BTreeMap::new(),
-            file: File::default(),
+            file: CatalogueFile::default(),
             connect_timeout: CONNECT_TIMEOUT,
             first_token_timeout_ms: None,
             structured_output: None,
-            cache: cache::Settings::default(),
+            cache: cache::CacheSettings::default(),
         }
     }
 }
@@ -78,22 +78,22 @@ impl Default for Config {
 pub struct ProviderSettings {
     /// The API it speaks. Unless written: what its name says, else `openai` where there is a base URL.
     #[serde(rename = "provider")]
-    pub kind: Option<Kind>,
+    pub kind: Option<ProviderKind>,
     /// Where the API lives, OpenAI's with its version; unless written, the provider's public one. Azure has none.
     pub base_url: Option<String>,
-    pub api_key: Option<ApiKey>,
+    pub api_key: Option<ProviderApiKey>,
     /// The variable of the environment that holds its key, where `api_key` is not written.
     pub api_key_env: Option<String>,
     /// With a dated version Azure's models are deployments in its path; unless written, its API without versions.
     pub azure_api_version: Option<String>,
     /// How schemas are enforced there; unless written, as for all.
-    pub structured_output: Option<Structured>,
+    pub structured_output: Option<StructuredOutput>,
 }
 
 /// The API a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ProviderKind {
     /// Files of replies.
     Script,
     /// OpenAI's chat completions: OpenAI itself, Ollama, vLLM, and most others.
@@ -105,7 +105,7 @@ pub enum Kind {
     Anthropic,
 }
 
-impl Kind {
+impl ProviderKind {
     pub const ALL: [Self; 4] = [Self::Script, Self::OpenAi, Self::Anthropic, Self::Azure];
 
     /// As settings write it.
@@ -126,9 +126,9 @@ impl Kind {
 /// A secret that is read and sent, and never shown: `Debug` and `Serialize` give asterisks.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct ApiKey(String);
+pub struct ProviderApiKey(String);
 
-impl ApiKey {
+impl ProviderApiKey {
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
@@ -143,17 +143,17 @@ impl ApiKey {
     }
 }
 
-const HIDDEN: &str = "***";
+const REDACTED: &str = "***";
 
-impl fmt::Debug for ApiKey {
+impl fmt::Debug for ProviderApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
+        f.write_str(REDACTED)
     }
 }
 
-impl Serialize for ApiKey {
+impl Serialize for ProviderApiKey {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(HIDDEN)
+        s.serialize_str(REDACTED)
     }
 }
 
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn a_key_is_never_shown() {
         for settings in [json!({"api_key": "sk-secret"}), json!({"providers": {"a": {"api_key": "sk-secret"}}})] {
-            let config: Config = serde_json::from_value(settings).expect("settings");
+            let config: ModelsConfig = serde_json::from_value(settings).expect("settings");
             assert!(!format!("{config:?}").contains("secret"));
             assert!(!serde_json::to_string(&config).expect("writes").contains("secret"));
         }
@@ -181,7 +181,7 @@ mod tests {
             json!({"cache": {"api_kye": 1}}),
             json!({"models": {"api_kye": "gpt-4"}}),
         ] {
-            let error = serde_json::from_value::<Config>(settings).expect_err("a typo");
+            let error = serde_json::from_value::<ModelsConfig>(settings).expect_err("a typo");
             assert!(error.to_string().contains("api_kye"), "{error}");
         }
     }

@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use baton_core::model::Reply;
+use baton_core::model::ModelReply;
 use metrics::{Counter, Gauge, Label};
 
 /// Types whose counters are remembered; those of others are looked up each time.
 const TYPES_MAX: usize = 1_000;
 
 #[derive(Default)]
-pub(crate) struct Counters(Mutex<BTreeMap<String, Arc<OfType>>>);
+pub(crate) struct ModelCounters(Mutex<BTreeMap<String, Arc<AgentTypeCounters>>>);
 
-struct OfType {
+struct AgentTypeCounters {
     /// Dollars have cents, which counters of the facade do not: a gauge that only rises, exposed as the counter it is.
     cost: Gauge,
     input: Counter,
     output: Counter,
 }
 
-impl Counters {
-    pub fn count(&self, model: &str, agent_type: &str, reply: &Reply) {
+impl ModelCounters {
+    pub fn count(&self, model: &str, agent_type: &str, reply: &ModelReply) {
         let of = self.of(model, agent_type);
         of.cost.increment(reply.cost.as_f64());
         let usage = &reply.usage;
@@ -29,13 +29,13 @@ impl Counters {
         of.output.increment(usage.output_tokens);
     }
 
-    fn of(&self, model: &str, agent_type: &str) -> Arc<OfType> {
+    fn of(&self, model: &str, agent_type: &str) -> Arc<AgentTypeCounters> {
         // What it guards is whole at every moment.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(of) = known.get(agent_type) {
             return Arc::clone(of);
         }
-        let of = Arc::new(OfType::named(model, agent_type));
+        let of = Arc::new(AgentTypeCounters::named(model, agent_type));
         if known.len() < TYPES_MAX {
             known.insert(agent_type.to_owned(), Arc::clone(&of));
         }
@@ -43,7 +43,7 @@ impl Counters {
     }
 }
 
-impl OfType {
+impl AgentTypeCounters {
     fn named(model: &str, agent_type: &str) -> Self {
         let labels = |kind: Option<&'static str>| {
             let mut labels =
@@ -59,8 +59,8 @@ impl OfType {
     }
 }
 
-impl fmt::Debug for Counters {
+impl fmt::Debug for ModelCounters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Counters").finish_non_exhaustive()
+        f.debug_struct("ModelCounters").finish_non_exhaustive()
     }
 }

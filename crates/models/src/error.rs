@@ -2,7 +2,7 @@
 
 /// Each kind names the place and what to write instead. No message holds a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum ModelsError {
     /// A setting cannot be used.
     #[error("{setting}: {problem}")]
     Setting { setting: String, problem: String },
@@ -14,7 +14,7 @@ pub enum Error {
     Catalogue { place: String, problem: String },
 }
 
-impl Error {
+impl ModelsError {
     /// The stable code, with a page in the documentation.
     pub fn code(&self) -> &'static str {
         match self {

@@ -4,30 +4,30 @@
 //! The router sees of a prompt what it sees of a request: its size. Models that the catalogue does not know get facts out
 //! of the table itself (mean score and cost), and are marked; for them the judgement is on the data it was made of.
 
+mod csv;
 mod table;
-mod text;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
-use baton_core::model::Profile;
+use baton_core::model::ModelProfile;
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use serde::Serialize;
 
-use crate::catalogue::{Entry, Price};
-use crate::config::Config;
-use crate::error::Error;
-use crate::need::{Need, REPLY_TOKENS};
-use crate::profile::{self, Groups};
-use crate::providers::script::Script;
-use crate::router::{Books, Router};
-use crate::served::Providers;
-pub use table::{Format, ROWS_MAX, Table};
+use crate::catalogue::{CatalogueEntry, TokenPrice};
+use crate::config::ModelsConfig;
+use crate::error::ModelsError;
+use crate::profile::{self, ModelGroups};
+use crate::provider_registry::ProviderRegistry;
+use crate::providers::script::ReplyScript;
+use crate::requirements::{ModelRequirements, REPLY_TOKENS};
+use crate::router::{ModelIndex, ModelRouter};
+pub use table::{OutcomeFormat, OutcomeTable, ROWS_MAX};
 
-use table::{Outcome, Row};
+use table::{ModelOutcome, PromptRow};
 
 /// Scores are from 0 to 1 in RouterBench; the catalogue's quality is from 0 to 10.
 const QUALITY_OF_SCORE: f64 = 10.0;
@@ -35,18 +35,18 @@ const MILLION: f64 = 1e6;
 
 /// What came of a replay.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Evaluation {
+pub struct RouterEvaluation {
     pub prompts: usize,
-    pub models: Vec<Single>,
+    pub models: Vec<SingleModelResult>,
     /// The model with the highest mean score; the cheaper of equals.
     pub best_single: String,
-    pub oracle: Mean,
-    pub profiles: Vec<Routed>,
+    pub oracle: MeanOutcome,
+    pub profiles: Vec<ProfileResult>,
 }
 
 /// Quality and cost over all prompts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Mean {
+pub struct MeanOutcome {
     /// The mean score.
     pub quality: f64,
     /// Of all prompts together.
@@ -55,22 +55,22 @@ pub struct Mean {
 
 /// One model for everything.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Single {
+pub struct SingleModelResult {
     pub model: String,
     /// Prompts the table has an outcome for.
     pub prompts: usize,
     #[serde(flatten)]
-    pub mean: Mean,
+    pub mean: MeanOutcome,
     /// Its facts are the table's own: the catalogue has none.
     pub facts_from_table: bool,
 }
 
 /// What a profile came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Routed {
+pub struct ProfileResult {
     pub profile: &'static str,
     #[serde(flatten)]
-    pub mean: Mean,
+    pub mean: MeanOutcome,
     /// How often each model was chosen.
     pub chosen: BTreeMap<String, usize>,
     /// Prompts no model of the profile could be asked: each counts as a score of 0.
@@ -88,11 +88,16 @@ pub struct Routed {
 ///
 /// # Errors
 /// A catalogue that cannot be used.
-pub fn evaluate(table: &Table, config: &Config, profiles: &[Profile], now: Time) -> Result<Evaluation, Error> {
-    let replay = Replay::new(table, config, now)?;
+pub fn evaluate(
+    table: &OutcomeTable,
+    config: &ModelsConfig,
+    profiles: &[ModelProfile],
+    now: Time,
+) -> Result<RouterEvaluation, ModelsError> {
+    let replay = TableReplay::new(table, config, now)?;
     let singles = replay.singles();
     let oracle = replay.oracle();
-    let best = best(&singles);
+    let best = best_single_model(&singles);
     let best_mean = best.map(|single| single.mean).unwrap_or_default();
     let part = |of: f64, whole: f64| if whole > 0.0 { of / whole } else { 0.0 };
     let routed = profiles.iter().map(|profile| {
@@ -102,34 +107,35 @@ pub fn evaluate(table: &Table, config: &Config, profiles: &[Profile], now: Time)
         routed.of_best_single_cost = part(routed.mean.cost_usd, best_mean.cost_usd);
         Ok(routed)
     });
-    Ok(Evaluation {
+    Ok(RouterEvaluation {
         prompts: table.rows.len(),
         best_single: best.map(|single| single.model.clone()).unwrap_or_default(),
-        profiles: routed.collect::<Result<_, Error>>()?,
+        profiles: routed.collect::<Result<_, ModelsError>>()?,
         models: singles,
         oracle,
     })
 }
 
 /// Only models that answered as many prompts as any can be compared.
-fn best(singles: &[Single]) -> Option<&Single> {
+fn best_single_model(singles: &[SingleModelResult]) -> Option<&SingleModelResult> {
     let most = singles.iter().map(|single| single.prompts).max()?;
     let whole = singles.iter().filter(|single| single.prompts == most);
     whole.max_by(|a, b| a.mean.quality.total_cmp(&b.mean.quality).then(b.mean.cost_usd.total_cmp(&a.mean.cost_usd)))
 }
 
-struct Replay<'t> {
-    table: &'t Table,
-    config: Config,
+struct TableReplay<'t> {
+    table: &'t OutcomeTable,
+    config: ModelsConfig,
     /// By the table's models.
     from_table: Vec<bool>,
     now: Time,
 }
 
-impl<'t> Replay<'t> {
-    fn new(table: &'t Table, config: &Config, now: Time) -> Result<Self, Error> {
+impl<'t> TableReplay<'t> {
+    fn new(table: &'t OutcomeTable, config: &ModelsConfig, now: Time) -> Result<Self, ModelsError> {
         let router = router(config)?;
-        let known = |model: &String| router.books().everyones().find(model).is_some_and(|found| found.spec.is_some());
+        let known =
+            |model: &String| router.index().shared_models().find(model).is_some_and(|found| found.spec.is_some());
         let from_table: Vec<bool> = table.models.iter().map(|model| !known(model)).collect();
         let mut config = config.clone();
         for (place, model) in table.models.iter().enumerate().filter(|(place, _)| from_table[*place]) {
@@ -138,11 +144,11 @@ impl<'t> Replay<'t> {
         Ok(Self { table, config, from_table, now })
     }
 
-    fn singles(&self) -> Vec<Single> {
+    fn singles(&self) -> Vec<SingleModelResult> {
         let single = |(place, model): (usize, &String)| {
-            let outcomes: Vec<&Outcome> = self.table.rows.iter().filter_map(|row| row.outcome(place)).collect();
+            let outcomes: Vec<&ModelOutcome> = self.table.rows.iter().filter_map(|row| row.outcome(place)).collect();
             let facts_from_table = self.from_table[place];
-            Single {
+            SingleModelResult {
                 model: model.clone(),
                 prompts: outcomes.len(),
                 mean: mean(&outcomes, outcomes.len()),
@@ -153,20 +159,20 @@ impl<'t> Replay<'t> {
     }
 
     /// The best outcome of each prompt; the cheaper of equals.
-    fn oracle(&self) -> Mean {
-        let best = |row: &'t Row| {
+    fn oracle(&self) -> MeanOutcome {
+        let best = |row: &'t PromptRow| {
             row.outcomes().max_by(|a, b| a.score.total_cmp(&b.score).then(b.cost_usd.total_cmp(&a.cost_usd)))
         };
         mean(&self.table.rows.iter().filter_map(best).collect::<Vec<_>>(), self.table.rows.len())
     }
 
-    fn routed(&self, profile: Profile) -> Result<Routed, Error> {
+    fn routed(&self, profile: ModelProfile) -> Result<ProfileResult, ModelsError> {
         let (router, all_were_candidates) = self.router_of(profile)?;
         let tenant = TenantId::from("evaluation");
         let mut outcomes = Vec::new();
         let mut chosen = BTreeMap::new();
         for row in &self.table.rows {
-            let choice = router.for_profile(&tenant, profile, Need::of_text(row.tokens), self.now);
+            let choice = router.for_profile(&tenant, profile, ModelRequirements::of_text(row.tokens), self.now);
             let first = choice.viable.iter().find_map(|candidate| {
                 let place = self.table.place(&candidate.model.name)?;
                 Some((candidate.model.name.clone(), row.outcome(place)?))
@@ -176,7 +182,7 @@ impl<'t> Replay<'t> {
                 outcomes.push(outcome);
             }
         }
-        Ok(Routed {
+        Ok(ProfileResult {
             profile: profile::word(profile),
             mean: mean(&outcomes, self.table.rows.len()),
             chosen,
@@ -189,10 +195,10 @@ impl<'t> Replay<'t> {
     }
 
     /// A router whose profile chooses among the table's models.
-    fn router_of(&self, profile: Profile) -> Result<(Router, bool), Error> {
+    fn router_of(&self, profile: ModelProfile) -> Result<(ModelRouter, bool), ModelsError> {
         let all = router(&self.config)?;
-        let plan = all.books().everyones().plan(profile);
-        let in_table = |group: &Vec<Arc<crate::router::Model>>| {
+        let plan = all.index().shared_models().plan(profile);
+        let in_table = |group: &Vec<Arc<crate::router::RoutableModel>>| {
             let names = group.iter().map(|model| model.name.clone());
             names.filter(|name| self.table.place(name).is_some()).collect::<Vec<_>>()
         };
@@ -202,50 +208,51 @@ impl<'t> Replay<'t> {
             groups.push(self.table.models.clone());
         }
         let mut config = self.config.clone();
-        config.models.insert(profile, Groups::InOrder(groups));
+        config.models.insert(profile, ModelGroups::InOrder(groups));
         Ok((router(&config)?, all_were_candidates))
     }
 }
 
 /// A router that asks nobody.
-fn router(config: &Config) -> Result<Router, Error> {
-    let providers = Providers::scripted(Script::new(&[])?);
-    Ok(Router::new(Books::new(config, &providers)?, providers))
+fn router(config: &ModelsConfig) -> Result<ModelRouter, ModelsError> {
+    let providers = ProviderRegistry::scripted(ReplyScript::new(&[])?);
+    Ok(ModelRouter::new(ModelIndex::new(config, &providers)?, providers))
 }
 
 /// What the table says of a model: its mean score as quality, its mean cost spread over its mean tokens.
-fn facts(table: &Table, place: usize) -> Entry {
-    let with: Vec<(&Row, &Outcome)> = table.rows.iter().filter_map(|row| Some((row, row.outcome(place)?))).collect();
-    let outcomes: Vec<&Outcome> = with.iter().map(|(_, outcome)| *outcome).collect();
+fn facts(table: &OutcomeTable, place: usize) -> CatalogueEntry {
+    let with: Vec<(&PromptRow, &ModelOutcome)> =
+        table.rows.iter().filter_map(|row| Some((row, row.outcome(place)?))).collect();
+    let outcomes: Vec<&ModelOutcome> = with.iter().map(|(_, outcome)| *outcome).collect();
     let mean = mean(&outcomes, outcomes.len());
     let tokens: u64 = with.iter().map(|(row, _)| row.tokens + REPLY_TOKENS).sum();
     #[expect(clippy::cast_precision_loss, reason = "tokens of a table are far below 2^53")]
     let per_million = if tokens == 0 { 0.0 } else { mean.cost_usd / tokens as f64 * MILLION };
-    let price = Price::new(per_million).ok();
-    Entry {
-        input_usd_per_million: price.or(Price::new(0.0).ok()),
-        output_usd_per_million: price.or(Price::new(0.0).ok()),
+    let price = TokenPrice::new(per_million).ok();
+    CatalogueEntry {
+        input_usd_per_million: price.or(TokenPrice::new(0.0).ok()),
+        output_usd_per_million: price.or(TokenPrice::new(0.0).ok()),
         quality: Some((mean.quality * QUALITY_OF_SCORE).clamp(0.0, QUALITY_OF_SCORE)),
-        ..Entry::default()
+        ..CatalogueEntry::default()
     }
 }
 
 /// Over so many prompts: those without an outcome count as 0.
-fn mean(outcomes: &[&Outcome], prompts: usize) -> Mean {
+fn mean(outcomes: &[&ModelOutcome], prompts: usize) -> MeanOutcome {
     if prompts == 0 {
-        return Mean::default();
+        return MeanOutcome::default();
     }
     #[expect(clippy::cast_precision_loss, reason = "rows of a table are far below 2^53")]
     let quality = outcomes.iter().map(|outcome| outcome.score).sum::<f64>() / prompts as f64;
     let cost = outcomes.iter().map(|outcome| outcome.cost_usd).sum::<f64>();
-    Mean { quality, cost_usd: Usd::from_f64(cost).as_f64() }
+    MeanOutcome { quality, cost_usd: Usd::from_f64(cost).as_f64() }
 }
 
 /// Reads a table of outcomes.
 ///
 /// # Errors
 /// What is wrong, with its line.
-pub fn read(input: impl BufRead, format: Format) -> Result<Table, String> {
+pub fn read(input: impl BufRead, format: OutcomeFormat) -> Result<OutcomeTable, String> {
     table::read(input, format)
 }
 

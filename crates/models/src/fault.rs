@@ -1,7 +1,7 @@
 //! Why an attempt at a model failed, and whether another may help.
 
 use baton_core::fault::Fault;
-use baton_core::run::ModelFault;
+use baton_core::run::ModelCallError;
 
 /// The codes a model call fails with.
 pub mod code {
@@ -40,18 +40,18 @@ pub mod code {
 }
 
 /// A fault that another attempt may not have.
-pub(crate) fn transient(code: &'static str, message: impl Into<String>) -> ModelFault {
-    ModelFault::transient(Fault::new(code, message))
+pub(crate) fn transient(code: &'static str, message: impl Into<String>) -> ModelCallError {
+    ModelCallError::transient(Fault::new(code, message))
 }
 
 /// A fault that every attempt would have.
-pub(crate) fn lasting(code: &'static str, message: impl Into<String>) -> ModelFault {
-    ModelFault::lasting(Fault::new(code, message))
+pub(crate) fn lasting(code: &'static str, message: impl Into<String>) -> ModelCallError {
+    ModelCallError::permanent(Fault::new(code, message))
 }
 
 /// Whose fault a failure is: what the caller does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blame {
+pub(crate) enum ErrorOrigin {
     /// The model or its provider fails: it counts against the model, and another may answer.
     Provider,
     /// The provider takes no more from us, for a while or until it is paid: another may answer.
@@ -63,11 +63,11 @@ pub(crate) enum Blame {
 }
 
 /// By the fault's code, so that it also holds for a fault that was journaled.
-pub(crate) fn blame(fault: &ModelFault) -> Blame {
+pub(crate) fn error_origin(fault: &ModelCallError) -> ErrorOrigin {
     match fault.fault.code.as_ref() {
-        code::TIMEOUT | code::SERVICE_UNAVAILABLE | code::MALFORMED_REPLY => Blame::Provider,
-        code::RATE_LIMIT_EXCEEDED => Blame::Limit,
-        code::AUTHENTICATION_FAILED | code::MODEL_NOT_FOUND => Blame::Settings,
-        _ => Blame::Request,
+        code::TIMEOUT | code::SERVICE_UNAVAILABLE | code::MALFORMED_REPLY => ErrorOrigin::Provider,
+        code::RATE_LIMIT_EXCEEDED => ErrorOrigin::Limit,
+        code::AUTHENTICATION_FAILED | code::MODEL_NOT_FOUND => ErrorOrigin::Settings,
+        _ => ErrorOrigin::Request,
     }
 }

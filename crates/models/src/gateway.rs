@@ -4,87 +4,91 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::circuit::Stand;
+use baton_core::circuit::CircuitStatus;
 use baton_core::id::TenantId;
-use baton_core::model::{Profile, Reply, Request};
-use baton_core::money::Quote;
-use baton_core::run::ModelFault;
+use baton_core::model::{ModelProfile, ModelReply, ModelRequest};
+use baton_core::money::PriceQuote;
+use baton_core::run::ModelCallError;
 use baton_core::time::Time;
-use baton_ports::circuits::Circuits;
+use baton_ports::circuits::ModelCircuitStore;
 use baton_ports::clock::Clock;
-use baton_ports::decisions::{Decisions, Filter};
-use baton_ports::models::{Asker, Listed, Models, Piece, Pieces};
+use baton_ports::decisions::{DecisionFilter, DecisionLog};
+use baton_ports::models::{DeltaSender, ModelCaller, ModelListing, ModelService, ReplyDelta};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::budget::Purse;
-use crate::cache::{Cache, Key};
-use crate::catalogue::{Entry, Spec};
-use crate::chain::{Call, Chain};
-use crate::config::{Config, Keys};
-use crate::error::Error;
-use crate::need::Need;
-use crate::neighbours::Neighbours;
-use crate::profile::{self, Rules};
-use crate::providers::Ask;
-use crate::providers::script::{Script, ScriptFile};
+use crate::attempt_budget;
+use crate::budget::BudgetLedger;
+use crate::cache::{ReplyCache, ReplyCacheKey};
+use crate::catalogue::{CatalogueEntry, ModelSpec};
+use crate::config::{KeyPolicy, ModelsConfig};
+use crate::error::ModelsError;
+use crate::fallback::{FallbackChain, ModelCall};
+use crate::profile::{self, RoutingRules};
+use crate::provider_registry::ProviderRegistry;
+use crate::providers::ProviderRequest;
+use crate::providers::script::{ReplyScript, ScriptFile};
 use crate::record;
-use crate::recorder::Recorder;
-use crate::router::{Books, Model, Reason, Router};
-use crate::served::Providers;
-use crate::till;
+use crate::recorder::DecisionRecorder;
+use crate::requirements::ModelRequirements;
+use crate::router::{DropReason, ModelIndex, ModelRouter, RoutableModel};
+use crate::shared_circuits::SharedCircuits;
 
 /// Attempts of one call that are explained.
 const EXPLAINED_MAX: usize = 100;
 
 /// Chooses and asks. Cheap to share behind an `Arc`; calls share no lock that is held while one waits.
-pub struct Gateway {
-    router: Arc<Router>,
-    chain: Chain,
-    cache: Option<Cache>,
-    keys: Keys,
+pub struct ModelGateway {
+    router: Arc<ModelRouter>,
+    chain: FallbackChain,
+    cache: Option<ReplyCache>,
+    keys: KeyPolicy,
     clock: Arc<dyn Clock>,
 }
 
-impl Gateway {
+impl ModelGateway {
     /// Checks the settings, the catalogue and the scripts, all of them, whoever will answer. Connects to nothing.
     ///
     /// # Errors
     /// A setting, a catalogue or a script that cannot be used, with its place.
-    pub fn new(config: &Config, scripts: &[ScriptFile], clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let script = Script::new(scripts)?;
-        let providers = Providers::new(config.plans()?, script, &clock)?;
-        Self::over(config, providers, clock)
+    pub fn new(config: &ModelsConfig, scripts: &[ScriptFile], clock: Arc<dyn Clock>) -> Result<Self, ModelsError> {
+        let script = ReplyScript::new(scripts)?;
+        let providers = ProviderRegistry::new(config.plans()?, script, &clock)?;
+        Self::with_providers(config, providers, clock)
     }
 
-    pub(crate) fn over(config: &Config, providers: Providers, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        let books = Books::new(config, &providers)?;
-        let router = Arc::new(Router::new(books, providers));
+    pub(crate) fn with_providers(
+        config: &ModelsConfig,
+        providers: ProviderRegistry,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ModelsError> {
+        let books = ModelIndex::new(config, &providers)?;
+        let router = Arc::new(ModelRouter::new(books, providers));
         warn_of_unpriced(&router);
         let first_token = config.first_token_timeout_ms.map(Duration::from_millis);
-        let chain = Chain { first_token, recorder: None, neighbours: None, purse: None };
-        Ok(Self { router, chain, cache: Cache::new(&config.cache), keys: config.keys, clock })
+        let chain = FallbackChain { first_token, recorder: None, shared_circuits: None, budget: None };
+        Ok(Self { router, chain, cache: ReplyCache::new(&config.cache), keys: config.keys, clock })
     }
 
     /// Keeps why each model was asked, and what came of it.
     #[must_use]
-    pub fn recording(mut self, port: Arc<dyn Decisions>) -> Self {
-        self.chain.recorder = Some(Recorder::new(port));
+    pub fn with_decisions(mut self, port: Arc<dyn DecisionLog>) -> Self {
+        self.chain.recorder = Some(DecisionRecorder::new(port));
         self
     }
 
     /// Shares what is known of failing models with other processes.
     #[must_use]
-    pub fn sharing(mut self, port: Arc<dyn Circuits>) -> Self {
-        self.chain.neighbours = Some(Neighbours::new(port, Arc::clone(&self.router)));
+    pub fn with_circuits(mut self, port: Arc<dyn ModelCircuitStore>) -> Self {
+        self.chain.shared_circuits = Some(SharedCircuits::new(port, Arc::clone(&self.router)));
         self
     }
 
     /// Reserves what each attempt may cost before it goes out, and settles what it did cost.
     #[must_use]
-    pub fn spending(mut self, purse: Purse) -> Self {
-        self.chain.purse = Some(purse);
+    pub fn with_budget(mut self, purse: BudgetLedger) -> Self {
+        self.chain.budget = Some(purse);
         self
     }
 
@@ -94,9 +98,9 @@ impl Gateway {
     }
 
     /// Hears what other processes said of circuits; calls do so by themselves.
-    pub async fn listen(&self) {
-        if let Some(neighbours) = &self.chain.neighbours {
-            neighbours.listen(self.clock.now()).await;
+    pub async fn sync_circuits(&self) {
+        if let Some(neighbours) = &self.chain.shared_circuits {
+            neighbours.sync(self.clock.now()).await;
         }
     }
 
@@ -108,37 +112,42 @@ impl Gateway {
     }
 
     /// How the models fare that were asked in this process, by name.
-    pub fn fares(&self) -> Vec<Fare> {
+    pub fn model_health(&self) -> Vec<ModelHealth> {
         let now = self.clock.now();
-        let mut all: Vec<Fare> = self.router.books().all().iter().map(|model| Fare::of(model, now)).collect();
+        let mut all: Vec<ModelHealth> =
+            self.router.index().all().iter().map(|model| ModelHealth::of(model, now)).collect();
         all.sort_by(|a, b| a.model.cmp(&b.model));
         all.dedup_by(|a, b| a.model == b.model);
         all
     }
 
     /// Every model a tenant may name, with its facts and with what stands against it now.
-    pub fn models(&self, tenant: &TenantId) -> Vec<Listed> {
-        let listed = |(model, reason): (Arc<Model>, Option<Reason>)| Listed {
+    pub fn models(&self, tenant: &TenantId) -> Vec<ModelListing> {
+        let listed = |(model, reason): (Arc<RoutableModel>, Option<DropReason>)| ModelListing {
             name: model.name.clone(),
             provider: model.provider.clone(),
-            facts: model.spec.as_ref().map(|spec| json!(Entry::from(spec))),
+            facts: model.spec.as_ref().map(|spec| json!(CatalogueEntry::from(spec))),
             unusable: reason.map(|reason| reason.to_string()),
         };
-        self.router.listed(tenant, self.bounds(tenant, None), self.clock.now()).into_iter().map(listed).collect()
+        self.router
+            .list_models(tenant, self.has_budget_limit(tenant, None), self.clock.now())
+            .into_iter()
+            .map(listed)
+            .collect()
     }
 
     /// One model's facts.
-    pub fn facts(&self, tenant: &TenantId, model: &str) -> Option<Spec> {
-        self.router.books().of(tenant).find(model)?.spec.clone()
+    pub fn facts(&self, tenant: &TenantId, model: &str) -> Option<ModelSpec> {
+        self.router.index().for_tenant(tenant).find(model)?.spec.clone()
     }
 
     /// What a profile means for a tenant.
-    pub fn rules(&self, tenant: &TenantId, profile: Profile) -> Rules {
-        self.router.books().of(tenant).plan(profile).rules.clone()
+    pub fn rules(&self, tenant: &TenantId, profile: ModelProfile) -> RoutingRules {
+        self.router.index().for_tenant(tenant).plan(profile).rules.clone()
     }
 
     /// A profile for programs: its rules, and whom it would ask now for a text of so many tokens.
-    pub fn profile(&self, tenant: &TenantId, wanted: Profile, tokens: u64) -> Value {
+    pub fn profile(&self, tenant: &TenantId, wanted: ModelProfile, tokens: u64) -> Value {
         let rules = self.rules(tenant, wanted);
         json!({
             "profile": profile::word(wanted), "models": rules.groups, "max_cost_usd": rules.max_cost.as_f64(),
@@ -148,44 +157,44 @@ impl Gateway {
     }
 
     /// Whom a profile would ask now for a text of so many tokens, and why: the choice as it is kept of a call.
-    pub fn preview(&self, tenant: &TenantId, profile: Profile, tokens: u64) -> Value {
-        let choice = self.router.for_profile(tenant, profile, Need::of_text(tokens), self.clock.now());
+    pub fn preview(&self, tenant: &TenantId, profile: ModelProfile, tokens: u64) -> Value {
+        let choice = self.router.for_profile(tenant, profile, ModelRequirements::of_text(tokens), self.clock.now());
         // It was just written as JSON.
-        serde_json::from_str(&choice.explained()).unwrap_or_default()
+        serde_json::from_str(&choice.explain()).unwrap_or_default()
     }
 
-    async fn answer(&self, call: &Call<'_>) -> Result<Reply, ModelFault> {
+    async fn answer(&self, call: &ModelCall<'_>) -> Result<ModelReply, ModelCallError> {
         if !call.choice.viable.is_empty() {
             return self.chain.ask(call).await;
         }
-        let fault = call.choice.nobody();
-        self.keep(|| record::of_nobody(call, &fault, self.clock.now()));
+        let fault = call.choice.no_candidate_fault();
+        self.record_decision(|| record::of_no_candidate(call, &fault, self.clock.now()));
         Err(fault)
     }
 
     /// From the cache, where the same was asked before; else as ever, and kept.
-    async fn answer_once(&self, cache: &Cache, call: &Call<'_>) -> Result<Reply, ModelFault> {
-        let key = Key::of(&call.asker.tenant, call.request);
-        if is_asked_again(call.asker) {
+    async fn answer_cached(&self, cache: &ReplyCache, call: &ModelCall<'_>) -> Result<ModelReply, ModelCallError> {
+        let key = ReplyCacheKey::of(&call.asker.tenant, call.request);
+        if is_retry(call.asker) {
             let reply = self.answer(call).await?;
-            cache.keep(key, &reply, self.clock.now());
+            cache.store(key, &reply, self.clock.now());
             return Ok(reply);
         }
         let now = || self.clock.now();
-        let (reply, is_kept) = cache.reply(key, call.deadline, now, async || self.answer(call).await).await?;
+        let (reply, is_kept) = cache.get_or_fetch(key, call.deadline, now, async || self.answer(call).await).await?;
         if is_kept {
-            self.keep(|| record::of_cached(call, &reply, self.clock.now()));
-            tell(call.pieces, &reply).await;
+            self.record_decision(|| record::of_cached(call, &reply, self.clock.now()));
+            replay_pieces(call.pieces, &reply).await;
         }
         Ok(reply)
     }
 
     /// Whether a budget bounds what a tenant's or a key's calls may cost.
-    fn bounds(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
-        self.chain.purse.as_ref().is_some_and(|purse| purse.bounds(tenant, key_id))
+    fn has_budget_limit(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
+        self.chain.budget.as_ref().is_some_and(|purse| purse.has_limit(tenant, key_id))
     }
 
-    fn keep(&self, record: impl FnOnce() -> crate::recorder::Record) {
+    fn record_decision(&self, record: impl FnOnce() -> crate::recorder::DecisionRecord) {
         if let Some(recorder) = &self.chain.recorder {
             recorder.record(record());
         }
@@ -193,23 +202,23 @@ impl Gateway {
 }
 
 #[async_trait]
-impl Models for Gateway {
+impl ModelService for ModelGateway {
     async fn ask(
         &self,
-        asker: &Asker,
-        request: &Request,
+        asker: &ModelCaller,
+        request: &ModelRequest,
         limit: Duration,
-        pieces: Option<&Pieces>,
-    ) -> Result<Reply, ModelFault> {
+        pieces: Option<&DeltaSender>,
+    ) -> Result<ModelReply, ModelCallError> {
         let deadline = Instant::now() + limit;
-        let asker = &*self.keys.of(asker)?;
-        self.listen().await;
-        let is_bounded = asker.most.is_some() || self.bounds(&asker.tenant, asker.key_id.as_deref());
-        let streaming = pieces.is_some() && !asker.reads_along;
+        let asker = &*self.keys.resolve(asker)?;
+        self.sync_circuits().await;
+        let is_bounded = asker.cost_limit.is_some() || self.has_budget_limit(&asker.tenant, asker.key_id.as_deref());
+        let streaming = pieces.is_some() && !asker.accepts_reset;
         let choice = Arc::new(self.router.choose(asker, request, streaming, is_bounded, self.clock.now()));
-        let call = Call { asker, request, pieces, deadline, clock: &*self.clock, choice };
+        let call = ModelCall { asker, request, pieces, deadline, clock: &*self.clock, choice };
         match &self.cache {
-            Some(cache) => Box::pin(self.answer_once(cache, &call)).await,
+            Some(cache) => Box::pin(self.answer_cached(cache, &call)).await,
             None => self.answer(&call).await,
         }
     }
@@ -217,16 +226,16 @@ impl Models for Gateway {
     /// Profiles, then models that can be asked.
     fn names(&self) -> Vec<String> {
         let profiles = profile::ALL.into_iter().map(|profile| profile::word(profile).to_owned());
-        let models = self.router.books().everyones().models().filter(|model| model.served.is_some());
+        let models = self.router.index().shared_models().models().filter(|model| model.served.is_some());
         profiles.chain(models.map(|model| model.name.clone())).collect()
     }
 
-    fn holds(&self, asker: &Asker, request: &Request) -> bool {
+    fn enforces_schema(&self, asker: &ModelCaller, request: &ModelRequest) -> bool {
         let choice = self.router.choose(asker, request, true, false, self.clock.now());
         choice.viable.iter().all(|candidate| {
             let model = &candidate.model;
             model.served.as_ref().is_some_and(|served| {
-                served.provider.holds(&Ask {
+                served.provider.enforces_schema(&ProviderRequest {
                     asker,
                     request,
                     model: &model.upstream,
@@ -241,18 +250,19 @@ impl Models for Gateway {
     }
 
     /// Of whichever model answers.
-    fn quote(&self, tenant: &TenantId, request: &Request) -> Quote {
+    fn quote(&self, tenant: &TenantId, request: &ModelRequest) -> PriceQuote {
         let choice = self.router.for_request(tenant, request, self.clock.now());
-        let quotes = choice.within_reach().filter_map(|model| till::quote(model, request, choice.tokens_max));
-        quotes.map(|(quote, _)| quote).reduce(Quote::or).unwrap_or_default()
+        let quotes =
+            choice.reachable_models().filter_map(|model| attempt_budget::quote(model, request, choice.tokens_max));
+        quotes.map(|(quote, _)| quote).reduce(PriceQuote::or).unwrap_or_default()
     }
 
-    fn budget_notice(&self, asker: &Asker) -> Option<String> {
-        let nearly = self.chain.purse.as_ref()?.nearly_used(&asker.tenant, asker.key_id.as_deref())?;
+    fn budget_notice(&self, asker: &ModelCaller) -> Option<String> {
+        let nearly = self.chain.budget.as_ref()?.warning(&asker.tenant, asker.key_id.as_deref())?;
         Some(format!("{} % of the {} budget is spent", nearly.percent, nearly.window.adjective()))
     }
 
-    fn models(&self, tenant: &TenantId) -> Vec<Listed> {
+    fn models(&self, tenant: &TenantId) -> Vec<ModelListing> {
         Self::models(self, tenant)
     }
 
@@ -263,22 +273,22 @@ impl Models for Gateway {
     async fn explain(&self, tenant: &TenantId, key: &str) -> Option<Value> {
         let recorder = self.chain.recorder.as_ref()?;
         recorder.flush();
-        let filter = Filter { key: Some(key.to_owned()), limit: EXPLAINED_MAX, ..Filter::default() };
+        let filter = DecisionFilter { key: Some(key.to_owned()), limit: EXPLAINED_MAX, ..DecisionFilter::default() };
         let records = recorder.port().decisions(tenant, filter).await;
         let records = records.inspect_err(|error| tracing::warn!(%error, "a choice cannot be explained")).ok()?;
         record::explanation(key, &records)
     }
 }
 
-impl std::fmt::Debug for Gateway {
+impl std::fmt::Debug for ModelGateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gateway").field("providers", self.router.providers()).finish_non_exhaustive()
+        f.debug_struct("ModelGateway").field("providers", self.router.providers()).finish_non_exhaustive()
     }
 }
 
 /// How a model fares, for people and metrics.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Fare {
+pub struct ModelHealth {
     pub model: String,
     pub provider: String,
     pub circuit: CircuitState,
@@ -302,14 +312,14 @@ pub enum CircuitState {
     HalfOpen,
 }
 
-impl Fare {
-    fn of(model: &Model, now: Time) -> Self {
-        let seen = model.health.seen(model.expected(), now);
+impl ModelHealth {
+    fn of(model: &RoutableModel, now: Time) -> Self {
+        let seen = model.health.snapshot(model.expected(), now);
         let whole = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let (circuit, retry_after) = match seen.stand {
-            Stand::Closed => (CircuitState::Closed, None),
-            Stand::Due => (CircuitState::HalfOpen, None),
-            Stand::Open(retry_after) => (CircuitState::Open, retry_after),
+            CircuitStatus::Closed => (CircuitState::Closed, None),
+            CircuitStatus::Due => (CircuitState::HalfOpen, None),
+            CircuitStatus::Open(retry_after) => (CircuitState::Open, retry_after),
         };
         Self {
             model: model.name.clone(),
@@ -325,16 +335,16 @@ impl Fare {
 
 /// A run that asks again after a failure wants another reply than the one that did not help: the last number of its
 /// key, the generation, has risen.
-fn is_asked_again(asker: &Asker) -> bool {
+fn is_retry(asker: &ModelCaller) -> bool {
     let generation = asker.key.rsplit('/').next().and_then(|part| part.parse::<u32>().ok());
     asker.run.is_some() && generation.is_some_and(|generation| generation > 0)
 }
 
 /// Tells a kept reply to whoever listens, as the pieces it is made of.
-async fn tell(pieces: Option<&Pieces>, reply: &Reply) {
+async fn replay_pieces(pieces: Option<&DeltaSender>, reply: &ModelReply) {
     let Some(pieces) = pieces else { return };
-    let text = (!reply.content.is_empty()).then(|| Piece::Text(reply.content.clone()));
-    let calls = reply.tool_calls.iter().enumerate().map(|(index, call)| Piece::ToolCall {
+    let text = (!reply.content.is_empty()).then(|| ReplyDelta::Text(reply.content.clone()));
+    let calls = reply.tool_calls.iter().enumerate().map(|(index, call)| ReplyDelta::ToolCall {
         index,
         id: Some(call.id.clone()),
         name: Some(call.name.clone()),
@@ -348,11 +358,11 @@ async fn tell(pieces: Option<&Pieces>, reply: &Reply) {
     }
 }
 
-fn warn_of_unpriced(router: &Router) {
+fn warn_of_unpriced(router: &ModelRouter) {
     if router.providers().is_scripted() {
         return;
     }
-    for model in router.books().everyones().models().filter(|model| model.spec.is_none()) {
+    for model in router.index().shared_models().models().filter(|model| model.spec.is_none()) {
         tracing::warn!(
             model = model.name,
             "nobody states the price of this model: wherever a budget or max_cost_usd bounds a call it is refused, until \
@@ -362,6 +372,6 @@ fn warn_of_unpriced(router: &Router) {
 }
 
 #[cfg(test)]
-mod faults;
+mod fault_injection;
 #[cfg(test)]
 mod tests;

@@ -4,51 +4,51 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use baton_core::circuit::{Circuit, Limits, Pass, Stand, Turn};
+use baton_core::circuit::{CircuitAdmission, CircuitBreaker, CircuitLimits, CircuitStatus, CircuitTransition};
 use baton_core::time::Time;
 
-use crate::learned::Learned;
+use crate::call_averages::CallAverages;
 
 /// How long a model that fails is left alone.
 pub(crate) const OPEN_FOR: Duration = Duration::from_secs(30);
 /// Three failures in a row open a model's circuit.
-const LIMITS: Limits = Limits { failures: 3, open_for: OPEN_FOR };
+const LIMITS: CircuitLimits = CircuitLimits { failures: 3, open_for: OPEN_FOR };
 
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<Inner>);
+pub(crate) struct HealthTracker(Mutex<HealthState>);
 
 #[derive(Debug)]
-struct Inner {
-    circuit: Circuit,
-    learned: Learned,
+struct HealthState {
+    circuit: CircuitBreaker,
+    learned: CallAverages,
     /// Until then its provider takes nothing more.
-    full_until: Time,
+    exhausted_until: Time,
 }
 
-impl Default for Inner {
+impl Default for HealthState {
     fn default() -> Self {
-        Self { circuit: Circuit::new(LIMITS), learned: Learned::default(), full_until: Time::EPOCH }
+        Self { circuit: CircuitBreaker::new(LIMITS), learned: CallAverages::default(), exhausted_until: Time::EPOCH }
     }
 }
 
 /// What whoever chooses sees of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Seen {
-    pub stand: Stand,
+pub(crate) struct HealthSnapshot {
+    pub stand: CircuitStatus,
     /// How long its provider takes nothing more.
-    pub full_for: Duration,
+    pub exhausted_for: Duration,
     pub latency: Duration,
     pub error_rate: f64,
     pub calls: u64,
     pub since: Time,
 }
 
-impl Health {
-    pub fn seen(&self, expected: Duration, now: Time) -> Seen {
+impl HealthTracker {
+    pub fn snapshot(&self, expected: Duration, now: Time) -> HealthSnapshot {
         let inner = self.lock();
-        Seen {
-            stand: inner.circuit.stand(now),
-            full_for: inner.full_until.since(now),
+        HealthSnapshot {
+            stand: inner.circuit.status(now),
+            exhausted_for: inner.exhausted_until.since(now),
             latency: inner.learned.latency(expected, now),
             error_rate: inner.learned.error_rate(now),
             calls: inner.learned.calls(),
@@ -57,37 +57,37 @@ impl Health {
     }
 
     /// Lets a call through, or not. What comes of it is told to the value; dropped untold, it says nothing of the model.
-    pub fn admit(self: &Arc<Self>, now: Time) -> Option<Attempt> {
+    pub fn admit(self: &Arc<Self>, now: Time) -> Option<ModelAdmission> {
         let pass = self.lock().circuit.admit(now)?;
-        Some(Attempt { health: Arc::clone(self), pass: Some(pass) })
+        Some(ModelAdmission { health: Arc::clone(self), pass: Some(pass) })
     }
 
-    pub fn told(&self, open: bool, until: Option<Time>, since: Time) {
+    pub fn apply_shared_state(&self, open: bool, until: Option<Time>, since: Time) {
         let mut inner = self.lock();
-        inner.circuit.told(open, until, since);
+        inner.circuit.override_state(open, until, since);
         if !open {
-            inner.full_until = Time::EPOCH;
+            inner.exhausted_until = Time::EPOCH;
         }
     }
 
-    fn full(&self, until: Time) {
+    fn mark_exhausted(&self, until: Time) {
         let mut inner = self.lock();
-        inner.full_until = inner.full_until.max(until);
+        inner.exhausted_until = inner.exhausted_until.max(until);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, HealthState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call that was let through.
 #[derive(Debug)]
-pub(crate) struct Attempt {
-    health: Arc<Health>,
-    pass: Option<Pass>,
+pub(crate) struct ModelAdmission {
+    health: Arc<HealthTracker>,
+    pass: Option<CircuitAdmission>,
 }
 
-impl Attempt {
+impl ModelAdmission {
     /// The model answered. `full_for`: its provider says that nothing is left for so long.
     pub fn succeeded(
         mut self,
@@ -95,9 +95,9 @@ impl Attempt {
         expected: Duration,
         full_for: Option<Duration>,
         now: Time,
-    ) -> Option<Turn> {
+    ) -> Option<CircuitTransition> {
         if let Some(full_for) = full_for {
-            self.health.full(now + full_for);
+            self.health.mark_exhausted(now + full_for);
         }
         let pass = self.pass.take()?;
         let mut inner = self.health.lock();
@@ -106,9 +106,9 @@ impl Attempt {
     }
 
     /// The model, or its provider, failed. `wait` is what the provider asked for.
-    pub fn failed(mut self, expected: Duration, wait: Option<Duration>, now: Time) -> Option<Turn> {
+    pub fn failed(mut self, expected: Duration, wait: Option<Duration>, now: Time) -> Option<CircuitTransition> {
         if let Some(wait) = wait {
-            self.health.full(now + wait);
+            self.health.mark_exhausted(now + wait);
         }
         let pass = self.pass.take()?;
         let mut inner = self.health.lock();
@@ -117,7 +117,7 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for ModelAdmission {
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
             self.health.lock().circuit.abandoned(pass);
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_is_dropped_frees_its_place() {
-        let health = Arc::new(Health::default());
+        let health = Arc::new(HealthTracker::default());
         for _ in 0..3 {
             health.admit(NOW).expect("admitted").failed(EXPECTED, None, NOW);
         }
@@ -147,22 +147,22 @@ mod tests {
 
     #[test]
     fn whoever_closes_the_circuit_of_a_full_model_lets_it_be_asked_again() {
-        let health = Arc::new(Health::default());
+        let health = Arc::new(HealthTracker::default());
         health.admit(NOW).expect("admitted").succeeded(EXPECTED, EXPECTED, Some(Duration::from_secs(7)), NOW);
-        health.told(true, None, NOW);
-        assert_eq!(health.seen(EXPECTED, NOW).full_for, Duration::from_secs(7));
-        health.told(false, None, NOW);
-        assert_eq!(health.seen(EXPECTED, NOW).full_for, Duration::ZERO);
+        health.apply_shared_state(true, None, NOW);
+        assert_eq!(health.snapshot(EXPECTED, NOW).exhausted_for, Duration::from_secs(7));
+        health.apply_shared_state(false, None, NOW);
+        assert_eq!(health.snapshot(EXPECTED, NOW).exhausted_for, Duration::ZERO);
     }
 
     #[test]
     fn a_provider_that_is_full_is_left_alone_as_long_as_it_says() {
-        let health = Arc::new(Health::default());
+        let health = Arc::new(HealthTracker::default());
         let wait = Duration::from_secs(7);
         health.admit(NOW).expect("admitted").failed(EXPECTED, Some(wait), NOW);
-        assert_eq!(health.seen(EXPECTED, NOW).full_for, wait);
+        assert_eq!(health.snapshot(EXPECTED, NOW).exhausted_for, wait);
         health.admit(NOW).expect("admitted").succeeded(EXPECTED, EXPECTED, Some(Duration::from_secs(1)), NOW);
-        assert_eq!(health.seen(EXPECTED, NOW).full_for, wait, "the longer wait counts");
-        assert_eq!(health.seen(EXPECTED, NOW + wait).full_for, Duration::ZERO);
+        assert_eq!(health.snapshot(EXPECTED, NOW).exhausted_for, wait, "the longer wait counts");
+        assert_eq!(health.snapshot(EXPECTED, NOW + wait).exhausted_for, Duration::ZERO);
     }
 }

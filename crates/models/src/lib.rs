@@ -1,7 +1,7 @@
 //! Sends a model request to the right provider at the right price.
 //!
-//! The way in is [`Gateway`], which answers the port [`Models`](baton_ports::models::Models). A request names a profile
-//! or a model; the router chooses among the profile's models by their facts ([`Catalogue`]) and by how they fare, and
+//! The way in is [`ModelGateway`], which answers the port [`Models`](baton_ports::models::ModelService). A request names a profile
+//! or a model; the router chooses among the profile's models by their facts ([`ModelCatalogue`]) and by how they fare, and
 //! where one fails the next is asked. Retries of the whole, waiting and counting them belong to the run.
 //!
 //! The way of a call, one file each: `need` (what the request takes) → `router` (who may answer, best first) → `cache`
@@ -19,40 +19,43 @@
 //!
 //! Deliberately absent: environment variables and files (the app reads them), the content of any message in a log.
 
+mod attempt_budget;
 pub mod budget;
 mod cache;
+mod call_averages;
 mod catalogue;
-mod chain;
 mod config;
 mod counters;
 pub mod embeddings;
 mod error;
 pub mod evaluate;
+mod fallback;
 mod fault;
 mod gateway;
 mod health;
-mod learned;
 pub mod litellm;
-mod need;
-mod neighbours;
 pub mod price;
 pub mod profile;
+mod provider_registry;
 mod providers;
 mod record;
 mod recorder;
-#[cfg(test)]
-mod rehearsal;
+mod requirements;
 pub mod roi;
 mod router;
 pub mod savings;
 mod score;
-mod served;
-mod till;
+mod shared_circuits;
+#[cfg(test)]
+mod test_support;
 
-pub use cache::Settings as CacheSettings;
-pub use catalogue::{Above, Catalogue, Entry, File as CatalogueFile, Layer, Long, Price, Prices, Spec, Structured};
-pub use config::{ApiKey, Config, Keys, Kind as ProviderKind, ProviderSettings};
-pub use error::Error;
+pub use cache::CacheSettings;
+pub use catalogue::{
+    CatalogueEntry, CatalogueFile, CatalogueLayer, LongInputPrices, ModelCatalogue, ModelSpec, PriceTier,
+    StructuredOutput, TokenPrice, TokenPrices,
+};
+pub use config::{KeyPolicy, ModelsConfig, ProviderApiKey, ProviderKind, ProviderSettings};
+pub use error::ModelsError;
 pub use fault::code;
-pub use gateway::{CircuitState, Fare, Gateway};
+pub use gateway::{CircuitState, ModelGateway, ModelHealth};
 pub use providers::script::ScriptFile;

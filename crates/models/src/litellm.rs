@@ -7,7 +7,7 @@ use baton_core::money::Usd;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
-use crate::catalogue::{Above, Entry, Layer, Price, Structured};
+use crate::catalogue::{CatalogueEntry, CatalogueLayer, PriceTier, StructuredOutput, TokenPrice};
 
 /// The map's row that explains the others.
 const SAMPLE: &str = "sample_spec";
@@ -23,8 +23,8 @@ const STEP_END: &str = "k_tokens";
 
 /// What became of a price map.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Imported {
-    pub layer: Layer,
+pub struct PriceImport {
+    pub layer: CatalogueLayer,
     /// Rows that were left out, by why.
     pub left_out: BTreeMap<&'static str, usize>,
 }
@@ -33,10 +33,10 @@ pub struct Imported {
 ///
 /// # Errors
 /// The text is no JSON object of objects.
-pub fn import(text: &[u8], wanted: &[String]) -> Result<Imported, String> {
+pub fn import(text: &[u8], wanted: &[String]) -> Result<PriceImport, String> {
     let rows: BTreeMap<String, Value> =
         serde_json::from_slice(text).map_err(|error| format!("it is no price map: {error}"))?;
-    let mut imported = Imported::default();
+    let mut imported = PriceImport::default();
     for (name, row) in &rows {
         match row.as_object().map(|row| read(name, row, wanted)) {
             Some(Ok(entry)) => {
@@ -49,7 +49,7 @@ pub fn import(text: &[u8], wanted: &[String]) -> Result<Imported, String> {
     Ok(imported)
 }
 
-fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<Entry, &'static str> {
+fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<CatalogueEntry, &'static str> {
     if name == SAMPLE {
         return Err("the sample");
     }
@@ -64,10 +64,10 @@ fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<Entry
         return Err("another provider");
     }
     let tiers = tiers(row);
-    let base = Priced::of(row, "").or(tiers.first().map(|(_, prices)| *prices)).ok_or("no price per token")?;
+    let base = TierPrices::of(row, "").or(tiers.first().map(|(_, prices)| *prices)).ok_or("no price per token")?;
     let count = |key: &str| row.get(key).and_then(whole).filter(|count| *count > 0);
     let can = |key: &str| row.get(key).and_then(Value::as_bool);
-    Ok(Entry {
+    Ok(CatalogueEntry {
         provider: Some(provider.to_owned()),
         upstream: name.strip_prefix(provider).and_then(|rest| rest.strip_prefix('/')).map(str::to_owned),
         input_usd_per_million: Some(base.input),
@@ -79,29 +79,29 @@ fn read(name: &str, row: &Map<String, Value>, wanted: &[String]) -> Result<Entry
         context_tokens: count("max_input_tokens").or_else(|| count("max_tokens")),
         output_tokens: count("max_output_tokens"),
         structured: Some(if can("supports_response_schema") == Some(true) {
-            Structured::JsonSchema
+            StructuredOutput::JsonSchema
         } else {
-            Structured::Prompt
+            StructuredOutput::Prompt
         }),
         tools: Some(can("supports_function_calling").unwrap_or(false)),
         vision: Some(can("supports_vision").unwrap_or(false)),
         streaming: can("supports_native_streaming"),
         retires: text("deprecation_date").and_then(|date| date.parse::<Date>().ok()),
-        ..Entry::default()
+        ..CatalogueEntry::default()
     })
 }
 
 /// The prices of one step.
 #[derive(Clone, Copy, Debug)]
-struct Priced {
-    input: Price,
-    output: Price,
-    cached: Option<Price>,
-    cache_write: Option<Price>,
-    cache_write_hour: Option<Price>,
+struct TierPrices {
+    input: TokenPrice,
+    output: TokenPrice,
+    cached: Option<TokenPrice>,
+    cache_write: Option<TokenPrice>,
+    cache_write_hour: Option<TokenPrice>,
 }
 
-impl Priced {
+impl TierPrices {
     /// By keys that end like this.
     fn of(row: &Map<String, Value>, end: &str) -> Option<Self> {
         let price = |key: &str| row.get(&format!("{key}{end}")).and_then(per_million);
@@ -126,8 +126,8 @@ impl Priced {
         }
     }
 
-    fn above(&self, tokens: u64) -> Above {
-        Above {
+    fn above(&self, tokens: u64) -> PriceTier {
+        PriceTier {
             tokens,
             input_usd_per_million: self.input,
             output_usd_per_million: self.output,
@@ -139,7 +139,7 @@ impl Priced {
 }
 
 /// Both forms of steps the map has: keys that end in `_above_200k_tokens`, and a list of tiers.
-fn steps(row: &Map<String, Value>, base: &Priced, tiers: &[(u64, Priced)]) -> Option<Vec<Above>> {
+fn steps(row: &Map<String, Value>, base: &TierPrices, tiers: &[(u64, TierPrices)]) -> Option<Vec<PriceTier>> {
     let named = |key: &String| {
         let thousands = key.strip_prefix("input_cost_per_token_above_")?.strip_suffix(STEP_END)?;
         Some((thousands.parse::<u64>().ok()?.checked_mul(1_000)?, format!("_above_{thousands}{STEP_END}")))
@@ -147,7 +147,7 @@ fn steps(row: &Map<String, Value>, base: &Priced, tiers: &[(u64, Priced)]) -> Op
     let mut ends: Vec<(u64, String)> = row.keys().filter_map(named).collect();
     ends.sort();
     let mut before = *base;
-    let mut steps: Vec<Above> = Vec::new();
+    let mut steps: Vec<PriceTier> = Vec::new();
     for (tokens, end) in ends {
         before = before.after(row, &end);
         steps.push(before.above(tokens));
@@ -159,10 +159,10 @@ fn steps(row: &Map<String, Value>, base: &Priced, tiers: &[(u64, Priced)]) -> Op
 }
 
 /// `tiered_pricing`: where each tier begins, and its prices.
-fn tiers(row: &Map<String, Value>) -> Vec<(u64, Priced)> {
+fn tiers(row: &Map<String, Value>) -> Vec<(u64, TierPrices)> {
     let tier = |tier: &Value| {
         let from = whole(tier.get("range")?.get(0)?)?;
-        Some((from, Priced::of(tier.as_object()?, "")?))
+        Some((from, TierPrices::of(tier.as_object()?, "")?))
     };
     let list = row.get("tiered_pricing").and_then(Value::as_array);
     let mut tiers: Vec<_> = list.into_iter().flatten().filter_map(tier).collect();
@@ -178,9 +178,9 @@ fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or(fraction.map(|count| count as u64))
 }
 
-fn per_million(value: &Value) -> Option<Price> {
+fn per_million(value: &Value) -> Option<TokenPrice> {
     // By way of nano-dollars, so that 1.5e-7 is 0.15 and not 0.15000000000000002.
-    Price::new(Usd::from_f64(value.as_f64()? * PER_MILLION).as_f64()).ok()
+    TokenPrice::new(Usd::from_f64(value.as_f64()? * PER_MILLION).as_f64()).ok()
 }
 
 #[cfg(test)]
@@ -188,9 +188,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::catalogue::Catalogue;
+    use crate::catalogue::ModelCatalogue;
 
-    fn imported(rows: Value) -> Imported {
+    fn imported(rows: Value) -> PriceImport {
         import(rows.to_string().as_bytes(), &[]).expect("a price map")
     }
 
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn a_row_becomes_an_entry() {
         let imported = imported(json!({"sample_spec": {"mode": "one of chat, …"}, "gpt-4o-mini": luna()}));
-        let catalogue = Catalogue::with([&imported.layer]).expect("a catalogue");
+        let catalogue = ModelCatalogue::with([&imported.layer]).expect("a catalogue");
         let spec = catalogue.find("gpt-4o-mini").expect("it is there");
         let usd = |usd| Some(Usd::from_f64(usd));
         assert_eq!(
@@ -212,7 +212,7 @@ mod tests {
             (usd(0.15), usd(0.6), usd(0.075))
         );
         assert_eq!((spec.context_tokens, spec.output_tokens), (Some(128_000), Some(16_384)));
-        assert!(spec.tools && spec.vision && spec.structured == Structured::JsonSchema);
+        assert!(spec.tools && spec.vision && spec.structured == StructuredOutput::JsonSchema);
         assert_eq!(spec.retires.map(|date| date.to_string()).as_deref(), Some("2027-01-14"));
         assert_eq!(spec.quality, 7.8, "what the map does not say stays");
         assert_eq!(imported.left_out, BTreeMap::from([("the sample", 1)]));
@@ -228,9 +228,9 @@ mod tests {
             "input_cost_per_token_above_200k_tokens": 6e-6, "output_cost_per_token_above_200k_tokens": 2.25e-5,
             "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 1.2e-5,
             "cache_read_input_token_cost_above_200k_tokens": 6e-7}}));
-        let catalogue = Catalogue::with([&imported.layer]).expect("a catalogue");
+        let catalogue = ModelCatalogue::with([&imported.layer]).expect("a catalogue");
         let spec = catalogue.find("claude-4-sonnet-20250514").expect("it is there");
-        let usd = |prices: &crate::catalogue::Prices| {
+        let usd = |prices: &crate::catalogue::TokenPrices| {
             let or = |price: Option<Usd>| price.map(Usd::as_f64);
             let written = [prices.cache_write, prices.cache_write_hour].map(or);
             (prices.input.as_f64(), prices.output.as_f64(), or(prices.cached), written)
@@ -247,7 +247,7 @@ mod tests {
                 {"range": [0, 256_000.0], "input_cost_per_token": 4e-7, "output_cost_per_token": 1.2e-6}]}}));
         let entry = &imported.layer.models["dashscope/qwen-plus"];
         assert_eq!(entry.upstream.as_deref(), Some("qwen-plus"));
-        let catalogue = Catalogue::with([&imported.layer]).expect("a catalogue");
+        let catalogue = ModelCatalogue::with([&imported.layer]).expect("a catalogue");
         let spec = catalogue.find("dashscope/qwen-plus").expect("it is there");
         assert_eq!([0, 256_000, 256_001].map(|tokens| spec.prices_at(tokens).input.as_f64()), [0.4, 0.4, 1.2]);
     }

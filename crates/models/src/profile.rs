@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use baton_core::model::Profile;
+use baton_core::model::ModelProfile;
 use baton_core::money::Usd;
 use serde::{Deserialize, Serialize};
 
 /// All profiles, cheapest first.
-pub const ALL: [Profile; 3] = [Profile::Fast, Profile::Balanced, Profile::Powerful];
+pub const ALL: [ModelProfile; 3] = [ModelProfile::Fast, ModelProfile::Balanced, ModelProfile::Powerful];
 /// The keys of an entry, for "did you mean".
 pub(crate) const KEYS: [&str; 4] = ["models", "max_cost_usd", "max_latency_ms", "weights"];
 /// Models of one profile.
@@ -16,43 +16,43 @@ const COST_MAX_USD: f64 = 1e6;
 const NEAR: f64 = 1e-9;
 
 /// A profile's name, as files and requests write it.
-pub const fn word(profile: Profile) -> &'static str {
+pub const fn word(profile: ModelProfile) -> &'static str {
     match profile {
-        Profile::Fast => "fast",
-        Profile::Balanced => "balanced",
-        Profile::Powerful => "powerful",
+        ModelProfile::Fast => "fast",
+        ModelProfile::Balanced => "balanced",
+        ModelProfile::Powerful => "powerful",
     }
 }
 
 /// The profile of a name.
-pub fn of_word(name: &str) -> Option<Profile> {
+pub fn from_word(name: &str) -> Option<ModelProfile> {
     ALL.into_iter().find(|profile| word(*profile) == name)
 }
 
 /// A profile as the router reads it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rules {
+pub struct RoutingRules {
     /// Groups in order of preference; within a group the score decides.
     pub groups: Vec<Vec<String>>,
     /// What one call may cost, as estimated.
     pub max_cost: Usd,
     /// Where the score for speed is zero.
     pub max_latency: Duration,
-    pub weights: Weights,
+    pub weights: ScoreWeights,
 }
 
 /// How much each counts; together 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Weights {
+pub struct ScoreWeights {
     pub latency: f64,
     pub cost: f64,
     pub quality: f64,
 }
 
-impl Weights {
+impl ScoreWeights {
     /// Of the same proportions, together 1.
-    fn whole(self) -> Result<Self, String> {
+    fn normalized(self) -> Result<Self, String> {
         let parts = [self.latency, self.cost, self.quality];
         let sum: f64 = parts.iter().sum();
         if parts.iter().any(|part| !part.is_finite() || *part < 0.0) || sum <= 0.0 {
@@ -67,17 +67,17 @@ impl Weights {
 /// A profile as a file writes it: every key may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Entry {
-    pub models: Option<Groups>,
+pub struct ProfileEntry {
+    pub models: Option<ModelGroups>,
     pub max_cost_usd: Option<f64>,
     pub max_latency_ms: Option<u64>,
-    pub weights: Option<Weights>,
+    pub weights: Option<ScoreWeights>,
 }
 
 /// Which models a profile chooses among.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "`models` is a model's name, a list of names, or a list of such lists")]
-pub enum Groups {
+pub enum ModelGroups {
     /// This one and no other.
     One(String),
     /// The one with the best score.
@@ -86,7 +86,7 @@ pub enum Groups {
     InOrder(Vec<Vec<String>>),
 }
 
-impl Groups {
+impl ModelGroups {
     fn groups(&self) -> Vec<Vec<String>> {
         match self {
             Self::One(model) => vec![vec![model.clone()]],
@@ -96,13 +96,13 @@ impl Groups {
     }
 }
 
-impl Entry {
+impl ProfileEntry {
     /// A profile that says its models and nothing else.
-    pub(crate) fn of(models: Groups) -> Self {
+    pub(crate) fn of(models: ModelGroups) -> Self {
         Self { models: Some(models), ..Self::default() }
     }
 
-    pub(crate) fn lay(&mut self, over: &Self) {
+    pub(crate) fn overlay(&mut self, over: &Self) {
         let over = over.clone();
         self.models = over.models.or(self.models.take());
         self.max_cost_usd = over.max_cost_usd.or(self.max_cost_usd);
@@ -110,8 +110,8 @@ impl Entry {
         self.weights = over.weights.or(self.weights);
     }
 
-    pub(crate) fn rules(&self) -> Result<Rules, String> {
-        let mut groups = self.models.as_ref().map(Groups::groups).unwrap_or_default();
+    pub(crate) fn rules(&self) -> Result<RoutingRules, String> {
+        let mut groups = self.models.as_ref().map(ModelGroups::groups).unwrap_or_default();
         let mut seen = std::collections::BTreeSet::new();
         for group in &mut groups {
             group.retain(|model| !model.trim().is_empty() && seen.insert(model.clone()));
@@ -132,11 +132,11 @@ impl Entry {
         if latency == 0 {
             return Err("`max_latency_ms` is above 0".to_owned());
         }
-        Ok(Rules {
+        Ok(RoutingRules {
             groups,
             max_cost: Usd::from_f64(cost),
             max_latency: Duration::from_millis(latency),
-            weights: weights.whole()?,
+            weights: weights.normalized()?,
         })
     }
 }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::model::Reply;
+use baton_core::model::ModelReply;
 use baton_core::money::Usd;
-use baton_core::run::ModelFault;
+use baton_core::run::ModelCallError;
 use baton_core::time::Time;
-use baton_ports::decisions::Decision;
-use baton_ports::models::Asker;
+use baton_ports::decisions::ModelDecision;
+use baton_ports::models::ModelCaller;
 use serde_json::{Value, json};
 
-use crate::chain::Call;
-use crate::providers::{Answered, Failure};
-use crate::recorder::Record;
-use crate::router::Candidate;
+use crate::fallback::ModelCall;
+use crate::providers::{ProviderError, ProviderReply};
+use crate::recorder::DecisionRecord;
+use crate::router::ModelCandidate;
 
 /// Characters of an error that a record keeps.
 const MESSAGE_CHARS_MAX: usize = 500;
@@ -23,17 +23,17 @@ const KEY_TAIL: usize = 2;
 
 /// An attempt at a model. The first of a call carries the choice.
 pub(crate) fn of_attempt(
-    call: &Call<'_>,
-    candidate: &Candidate,
+    call: &ModelCall<'_>,
+    candidate: &ModelCandidate,
     number: u32,
-    answer: &Result<Answered, Failure>,
+    answer: &Result<ProviderReply, ProviderError>,
     cost: Usd,
     took: Duration,
     now: Time,
-) -> Record {
+) -> DecisionRecord {
     let served = candidate.model.served.as_ref().map_or("", |served| &served.name);
     let fault = answer.as_ref().err().map(|failure| &failure.fault.fault);
-    let decision = Decision {
+    let decision = ModelDecision {
         attempt: number,
         model: candidate.model.name.clone(),
         provider: served.to_owned(),
@@ -46,34 +46,34 @@ pub(crate) fn of_attempt(
         error_message: fault.map(|fault| fault.message.chars().take(MESSAGE_CHARS_MAX).collect()),
         ..blank(call, now)
     };
-    Record { decision, choice: (number == 0).then(|| Arc::clone(&call.choice)) }
+    DecisionRecord { decision, choice: (number == 0).then(|| Arc::clone(&call.choice)) }
 }
 
 /// A call for which there was nobody to ask.
-pub(crate) fn of_nobody(call: &Call<'_>, fault: &ModelFault, now: Time) -> Record {
-    let decision = Decision {
+pub(crate) fn of_no_candidate(call: &ModelCall<'_>, fault: &ModelCallError, now: Time) -> DecisionRecord {
+    let decision = ModelDecision {
         error_code: Some(fault.fault.code.clone().into_owned()),
         error_message: Some(fault.fault.message.chars().take(MESSAGE_CHARS_MAX).collect()),
         ..blank(call, now)
     };
-    Record { decision, choice: Some(Arc::clone(&call.choice)) }
+    DecisionRecord { decision, choice: Some(Arc::clone(&call.choice)) }
 }
 
 /// A call that was answered from the cache.
-pub(crate) fn of_cached(call: &Call<'_>, reply: &Reply, now: Time) -> Record {
-    let decision = Decision {
+pub(crate) fn of_cached(call: &ModelCall<'_>, reply: &ModelReply, now: Time) -> DecisionRecord {
+    let decision = ModelDecision {
         model: reply.model.clone(),
         provider: reply.provider.clone(),
         success: true,
         cached: true,
         ..blank(call, now)
     };
-    Record { decision, choice: None }
+    DecisionRecord { decision, choice: None }
 }
 
-fn blank(call: &Call<'_>, now: Time) -> Decision {
-    let Call { asker, request, choice, .. } = call;
-    Decision {
+fn blank(call: &ModelCall<'_>, now: Time) -> ModelDecision {
+    let ModelCall { asker, request, choice, .. } = call;
+    ModelDecision {
         tenant: asker.tenant.clone(),
         key: asker.key.clone(),
         attempt: 0,
@@ -100,13 +100,13 @@ fn blank(call: &Call<'_>, now: Time) -> Decision {
 }
 
 /// The node of a run's call, out of its key: `RUN/NODE/CALL/GENERATION`.
-fn node(asker: &Asker) -> Option<String> {
+fn node(asker: &ModelCaller) -> Option<String> {
     let behind = asker.key.strip_prefix(asker.run.as_ref()?.as_str())?.strip_prefix('/')?;
     behind.rsplitn(KEY_TAIL + 1, '/').nth(KEY_TAIL).map(str::to_owned)
 }
 
 /// The records of one call, newest first, as programs and people read them.
-pub(crate) fn explanation(key: &str, records: &[Decision]) -> Option<Value> {
+pub(crate) fn explanation(key: &str, records: &[ModelDecision]) -> Option<Value> {
     let choice = records.iter().find_map(|record| record.explanation.as_deref());
     // It was written as JSON; what cannot be read is shown as it is.
     let choice = choice.map(|text| serde_json::from_str(text).unwrap_or_else(|_| json!(text)));
@@ -114,7 +114,7 @@ pub(crate) fn explanation(key: &str, records: &[Decision]) -> Option<Value> {
     (!attempts.is_empty()).then(|| json!({ "key": key, "choice": choice, "attempts": attempts }))
 }
 
-fn attempt(record: &Decision) -> Value {
+fn attempt(record: &ModelDecision) -> Value {
     json!({
         "attempt": record.attempt,
         "model": record.model,
@@ -134,14 +134,14 @@ fn attempt(record: &Decision) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::providers::rehearsal::asker;
+    use crate::providers::test_support::asker;
 
     #[test]
     fn the_node_is_read_out_of_the_key() {
-        let of = |run: &str, key: &str| node(&Asker { run: Some(run.into()), key: key.to_owned(), ..asker(1) });
+        let of = |run: &str, key: &str| node(&ModelCaller { run: Some(run.into()), key: key.to_owned(), ..asker(1) });
         assert_eq!(of("r1", "r1/ask/0/0").as_deref(), Some("ask"));
         assert_eq!(of("r1/child", "r1/child/loop[3]/ask/2/1").as_deref(), Some("loop[3]/ask"));
         assert_eq!(of("r1", "elsewhere/ask/0/0"), None);
-        assert_eq!(node(&Asker { run: None, key: "chatcmpl-1".into(), ..asker(1) }), None);
+        assert_eq!(node(&ModelCaller { run: None, key: "chatcmpl-1".into(), ..asker(1) }), None);
     }
 }

@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use baton_ports::decisions::{BATCH_MAX, Decision, Decisions};
+use baton_ports::decisions::{BATCH_MAX, DecisionLog, ModelDecision};
 use tokio::sync::Notify;
 
-use crate::router::{Choice, Told};
+use crate::router::{ExplanationCache, ModelChoice};
 
 /// The longest a record waits.
 pub(crate) const BATCH_AFTER: Duration = Duration::from_millis(100);
@@ -18,51 +18,51 @@ const WAITING_MAX: usize = 16_384;
 
 /// A record, with the choice it came from where it is to be explained.
 #[derive(Debug)]
-pub(crate) struct Record {
-    pub decision: Decision,
-    pub choice: Option<Arc<Choice>>,
+pub(crate) struct DecisionRecord {
+    pub decision: ModelDecision,
+    pub choice: Option<Arc<ModelChoice>>,
 }
 
 /// The way to the port. Clones share it; the last one to go hands over what still waits.
 #[derive(Clone)]
-pub(crate) struct Recorder(Arc<Inner>);
+pub(crate) struct DecisionRecorder(Arc<RecorderInner>);
 
-struct Inner {
-    port: Arc<dyn Decisions>,
-    waiting: Mutex<Waiting>,
+struct RecorderInner {
+    port: Arc<dyn DecisionLog>,
+    waiting: Mutex<PendingRecords>,
     full: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
-    records: Vec<Record>,
+struct PendingRecords {
+    records: Vec<DecisionRecord>,
     lost: u64,
     /// Somebody is going to hand them over.
-    is_awaited: bool,
+    flush_scheduled: bool,
 }
 
-impl Recorder {
-    pub fn new(port: Arc<dyn Decisions>) -> Self {
-        Self(Arc::new(Inner { port, waiting: Mutex::default(), full: Notify::new() }))
+impl DecisionRecorder {
+    pub fn new(port: Arc<dyn DecisionLog>) -> Self {
+        Self(Arc::new(RecorderInner { port, waiting: Mutex::default(), full: Notify::new() }))
     }
 
-    pub fn port(&self) -> &dyn Decisions {
+    pub fn port(&self) -> &dyn DecisionLog {
         &*self.0.port
     }
 
     /// Takes a record; within a runtime.
-    pub fn record(&self, record: Record) {
+    pub fn record(&self, record: DecisionRecord) {
         let mut waiting = self.0.lock();
         if waiting.records.len() >= WAITING_MAX {
             waiting.lost += 1;
             return;
         }
         waiting.records.push(record);
-        let (is_full, is_awaited) = (waiting.records.len() >= BATCH_FULL, waiting.is_awaited);
-        waiting.is_awaited = true;
+        let (is_full, is_awaited) = (waiting.records.len() >= BATCH_FULL, waiting.flush_scheduled);
+        waiting.flush_scheduled = true;
         drop(waiting);
         if !is_awaited {
-            tokio::spawn(hand_over(Arc::clone(&self.0)));
+            tokio::spawn(flush_after_delay(Arc::clone(&self.0)));
         } else if is_full {
             self.0.full.notify_one();
         }
@@ -74,14 +74,14 @@ impl Recorder {
     }
 }
 
-async fn hand_over(inner: Arc<Inner>) {
+async fn flush_after_delay(inner: Arc<RecorderInner>) {
     // Either way it is time.
     let _ = tokio::time::timeout(BATCH_AFTER, inner.full.notified()).await;
-    inner.lock().is_awaited = false;
+    inner.lock().flush_scheduled = false;
     inner.flush();
 }
 
-impl Inner {
+impl RecorderInner {
     fn flush(&self) {
         let (records, lost) = {
             let mut waiting = self.lock();
@@ -90,13 +90,13 @@ impl Inner {
         if lost > 0 {
             tracing::warn!(lost, "more routing decisions came than are kept; these have no record");
         }
-        let mut told = Told::default();
-        let mut records = records.into_iter().map(|Record { mut decision, choice }| {
-            decision.explanation = choice.map(|choice| choice.explained_after(&mut told));
+        let mut told = ExplanationCache::default();
+        let mut records = records.into_iter().map(|DecisionRecord { mut decision, choice }| {
+            decision.explanation = choice.map(|choice| choice.explain_cached(&mut told));
             decision
         });
         loop {
-            let batch: Vec<Decision> = records.by_ref().take(BATCH_MAX).collect();
+            let batch: Vec<ModelDecision> = records.by_ref().take(BATCH_MAX).collect();
             if batch.is_empty() {
                 return;
             }
@@ -107,38 +107,38 @@ impl Inner {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, PendingRecords> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Inner {
+impl Drop for RecorderInner {
     fn drop(&mut self) {
         self.flush();
     }
 }
 
-impl std::fmt::Debug for Recorder {
+impl std::fmt::Debug for DecisionRecorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").finish_non_exhaustive()
+        f.debug_struct("DecisionRecorder").finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use baton_sim::conformance::world::decision;
+    use baton_sim::conformance::fixtures::decision;
 
     use super::*;
-    use crate::rehearsal::Kept;
+    use crate::test_support::DecisionCapture;
 
-    fn record(key: &str) -> Record {
-        Record { decision: decision(key, 0), choice: None }
+    fn record(key: &str) -> DecisionRecord {
+        DecisionRecord { decision: decision(key, 0), choice: None }
     }
 
     #[tokio::test(start_paused = true)]
     async fn records_are_handed_over_together_within_a_tenth_of_a_second() {
-        let kept = Arc::new(Kept::default());
-        let recorder = Recorder::new(kept.clone());
+        let kept = Arc::new(DecisionCapture::default());
+        let recorder = DecisionRecorder::new(kept.clone());
         for key in ["a", "b", "c"] {
             recorder.record(record(key));
         }
@@ -153,8 +153,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_full_batch_does_not_wait() {
-        let kept = Arc::new(Kept::default());
-        let recorder = Recorder::new(kept.clone());
+        let kept = Arc::new(DecisionCapture::default());
+        let recorder = DecisionRecorder::new(kept.clone());
         for _ in 0..BATCH_FULL {
             recorder.record(record("a"));
             tokio::task::yield_now().await;
@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn what_waits_is_handed_over_when_all_ends() {
-        let kept = Arc::new(Kept::default());
-        let recorder = Recorder::new(kept.clone());
+        let kept = Arc::new(DecisionCapture::default());
+        let recorder = DecisionRecorder::new(kept.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
         runtime.block_on(async { recorder.record(record("a")) });
         drop(runtime);
@@ -179,8 +179,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_is_kept_than_may_wait() {
-        let kept = Arc::new(Kept::default());
-        let recorder = Recorder::new(kept.clone());
+        let kept = Arc::new(DecisionCapture::default());
+        let recorder = DecisionRecorder::new(kept.clone());
         for _ in 0..WAITING_MAX + 5 {
             recorder.record(record("a"));
         }

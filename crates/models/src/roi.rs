@@ -8,7 +8,7 @@ const DAYS_OF_YEAR: f64 = 365.0;
 
 /// What goes in.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Inputs {
+pub struct RoiInputs {
     /// Of the period, those included that people took over.
     pub conversations: u64,
     /// Of a hundred: those that no person had to touch.
@@ -27,14 +27,14 @@ pub struct Inputs {
 
 /// What was recorded in the period.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Recorded {
+pub struct RecordedCosts {
     pub models: Usd,
     pub tools: Usd,
 }
 
 /// What comes out, in US dollars.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Roi {
+pub struct RoiReport {
     /// People, had they handled every conversation.
     pub people_before_usd: f64,
     /// People, for those that were theirs still.
@@ -55,10 +55,10 @@ pub struct Roi {
     pub first_year_percent: Option<f64>,
 }
 
-impl Inputs {
+impl RoiInputs {
     /// # Errors
     /// A number that cannot be one of these.
-    pub fn roi(&self, recorded: Recorded) -> Result<Roi, String> {
+    pub fn roi(&self, recorded: RecordedCosts) -> Result<RoiReport, String> {
         const MOST: f64 = 1e12;
         let amounts = [
             ("minutes", self.minutes),
@@ -83,7 +83,7 @@ impl Inputs {
         let per_year = saved / years;
         let each = |sum: f64| (self.conversations > 0).then(|| sum / conversations);
         let put_in = self.once_usd + running / years;
-        Ok(Roi {
+        Ok(RoiReport {
             people_before_usd: people_before,
             people_after_usd: people_after,
             models_usd: models,
@@ -104,8 +104,8 @@ impl Inputs {
 mod tests {
     use super::*;
 
-    fn inputs() -> Inputs {
-        Inputs {
+    fn inputs() -> RoiInputs {
+        RoiInputs {
             conversations: 10_000,
             handled_percent: 80.0,
             minutes: 5.0,
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn it_comes_out_as_the_page_says() {
-        let recorded = Recorded { models: Usd::from_f64(80.0), tools: Usd::from_f64(20.0) };
+        let recorded = RecordedCosts { models: Usd::from_f64(80.0), tools: Usd::from_f64(20.0) };
         let roi = inputs().roi(recorded).expect("numbers");
         assert_eq!((roi.people_before_usd, roi.running_usd), (25_000.0, 1_000.0));
         assert!((roi.people_after_usd - 5_000.0).abs() < 1e-6 && (roi.saved_usd - 19_000.0).abs() < 1e-6, "{roi:?}");
@@ -132,22 +132,22 @@ mod tests {
 
     #[test]
     fn what_saves_nothing_never_pays_and_nothing_of_nothing_is_no_number() {
-        let dear = Inputs { handled_percent: 0.0, ..inputs() }.roi(Recorded::default()).expect("numbers");
+        let dear = RoiInputs { handled_percent: 0.0, ..inputs() }.roi(RecordedCosts::default()).expect("numbers");
         assert_eq!((dear.payback_days, dear.saved_usd), (None, -900.0));
-        let none = Inputs { conversations: 0, other_usd: 0.0, once_usd: 0.0, ..inputs() };
-        let none = none.roi(Recorded::default()).expect("numbers");
+        let none = RoiInputs { conversations: 0, other_usd: 0.0, once_usd: 0.0, ..inputs() };
+        let none = none.roi(RecordedCosts::default()).expect("numbers");
         assert_eq!((none.first_year_percent, none.per_conversation_after_usd, none.payback_days), (None, None, None));
     }
 
     #[test]
     fn what_cannot_be_is_refused_by_name() {
         for (wrong, name) in [
-            (Inputs { handled_percent: 101.0, ..inputs() }, "--handled"),
-            (Inputs { minutes: -1.0, ..inputs() }, "--minutes"),
-            (Inputs { minute_usd: f64::NAN, ..inputs() }, "--minute-usd"),
-            (Inputs { once_usd: f64::INFINITY, ..inputs() }, "--once-usd"),
+            (RoiInputs { handled_percent: 101.0, ..inputs() }, "--handled"),
+            (RoiInputs { minutes: -1.0, ..inputs() }, "--minutes"),
+            (RoiInputs { minute_usd: f64::NAN, ..inputs() }, "--minute-usd"),
+            (RoiInputs { once_usd: f64::INFINITY, ..inputs() }, "--once-usd"),
         ] {
-            assert!(wrong.roi(Recorded::default()).expect_err("refused").starts_with(name));
+            assert!(wrong.roi(RecordedCosts::default()).expect_err("refused").starts_with(name));
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 /// A share of the conversations, and what one of them costs with its model.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Share {
+pub struct TrafficShare {
     pub profile: String,
     pub model: String,
     /// Of a hundred.
@@ -15,14 +15,14 @@ pub struct Share {
 
 /// The table unless told ("Cost Savings Analysis"): 1,000 conversations a day, all with GPT-4 at 0.15 USD each, against
 /// 60 % fast, 30 % balanced and 10 % powerful.
-pub fn seed() -> Table {
-    let share = |profile: &str, model: &str, percent, usd| Share {
+pub fn default_inputs() -> SavingsInputs {
+    let share = |profile: &str, model: &str, percent, usd| TrafficShare {
         profile: profile.to_owned(),
         model: model.to_owned(),
         percent,
         usd_per_conversation: Usd::from_f64(usd),
     };
-    Table {
+    SavingsInputs {
         conversations_per_day: 1_000,
         days: 30,
         naive_model: "gpt-4".to_owned(),
@@ -37,25 +37,25 @@ pub fn seed() -> Table {
 
 /// What goes in.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Table {
+pub struct SavingsInputs {
     pub conversations_per_day: u64,
     /// Of a month.
     pub days: u64,
     /// The one model for everything.
     pub naive_model: String,
     pub naive_usd: Usd,
-    pub shares: Vec<Share>,
+    pub shares: Vec<TrafficShare>,
 }
 
 /// What comes out, in US dollars.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Savings {
+pub struct SavingsReport {
     pub conversations_per_day: u64,
     pub days: u64,
     pub naive_model: String,
     pub naive_usd_per_day: f64,
     pub naive_usd_per_month: f64,
-    pub rows: Vec<Row>,
+    pub rows: Vec<SavingsRow>,
     pub routed_usd_per_day: f64,
     pub routed_usd_per_month: f64,
     pub saved_usd_per_month: f64,
@@ -64,7 +64,7 @@ pub struct Savings {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Row {
+pub struct SavingsRow {
     pub profile: String,
     pub model: String,
     pub percent: f64,
@@ -73,10 +73,10 @@ pub struct Row {
     pub usd_per_day: f64,
 }
 
-impl Table {
+impl SavingsInputs {
     /// # Errors
     /// The shares are not a whole.
-    pub fn savings(&self) -> Result<Savings, String> {
+    pub fn savings(&self) -> Result<SavingsReport, String> {
         const NEAR: f64 = 1e-6;
         let sum: f64 = self.shares.iter().map(|share| share.percent).sum();
         if self.shares.iter().any(|share| share.percent < 0.0) || (sum - 100.0).abs() > NEAR {
@@ -84,10 +84,10 @@ impl Table {
         }
         #[expect(clippy::cast_precision_loss, reason = "conversations of a day are far below 2^53")]
         let (per_day, days) = (self.conversations_per_day as f64, self.days as f64);
-        let row = |share: &Share| {
+        let row = |share: &TrafficShare| {
             let conversations = per_day * share.percent / 100.0;
             let usd = share.usd_per_conversation.as_f64();
-            Row {
+            SavingsRow {
                 profile: share.profile.clone(),
                 model: share.model.clone(),
                 percent: share.percent,
@@ -96,10 +96,10 @@ impl Table {
                 usd_per_day: nanos(conversations * usd),
             }
         };
-        let rows: Vec<Row> = self.shares.iter().map(row).collect();
+        let rows: Vec<SavingsRow> = self.shares.iter().map(row).collect();
         let naive = nanos(per_day * self.naive_usd.as_f64());
         let routed = nanos(rows.iter().map(|row| row.usd_per_day).sum());
-        Ok(Savings {
+        Ok(SavingsReport {
             conversations_per_day: self.conversations_per_day,
             days: self.days,
             naive_model: self.naive_model.clone(),
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn the_seeds_table_comes_out() {
-        let savings = seed().savings().expect("a whole");
+        let savings = default_inputs().savings().expect("a whole");
         assert_eq!((savings.naive_usd_per_day, savings.naive_usd_per_month), (150.0, 4_500.0));
         assert_eq!(savings.rows.iter().map(|row| row.usd_per_day).collect::<Vec<_>>(), [0.6, 9.0, 15.0]);
         assert_eq!((savings.routed_usd_per_day, savings.routed_usd_per_month), (24.6, 738.0));
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn shares_that_are_no_whole_are_refused() {
-        let mut table = seed();
+        let mut table = default_inputs();
         table.shares[0].percent = 50.0;
         assert!(table.savings().expect_err("refused").contains("90 %"));
     }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
-use baton_core::tool::Facts;
+use baton_core::tool::ToolContract;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// How much harm a wrong call can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Risk {
+pub enum ToolRisk {
     /// Only asks.
     Low,
     /// Can be undone, or reaches a person who can ignore it.
@@ -25,7 +25,7 @@ pub enum Risk {
 
 /// A provider that a tool could have, with the settings it cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Offered {
+pub struct ProviderOption {
     pub name: &'static str,
     /// Below `tools`, or below a tenant: `message.twilio.account_sid`.
     pub settings: &'static [&'static str],
@@ -33,7 +33,7 @@ pub struct Offered {
     pub cost_usd: f64,
 }
 
-impl Offered {
+impl ProviderOption {
     /// One whose calls cost nothing.
     pub const fn free(name: &'static str, settings: &'static [&'static str]) -> Self {
         Self { name, settings, cost_usd: 0.0 }
@@ -48,36 +48,36 @@ impl Offered {
 /// A tool as lists and pages show it. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Description(Arc<Described>);
+pub struct ToolDescription(Arc<DescriptionFields>);
 
-impl From<Described> for Description {
-    fn from(described: Described) -> Self {
+impl From<DescriptionFields> for ToolDescription {
+    fn from(described: DescriptionFields) -> Self {
         Self(Arc::new(described))
     }
 }
 
-impl Deref for Description {
-    type Target = Described;
+impl Deref for ToolDescription {
+    type Target = DescriptionFields;
 
-    fn deref(&self) -> &Described {
+    fn deref(&self) -> &DescriptionFields {
         &self.0
     }
 }
 
-/// What a [`Description`] says.
+/// What a [`ToolDescription`] says.
 #[derive(Debug, PartialEq, Serialize)]
-pub struct Described {
+pub struct DescriptionFields {
     pub name: Arc<str>,
     pub category: Cow<'static, str>,
     /// Who performs it, unless a tenant has chosen another.
     pub provider: &'static str,
     /// Who could, with the settings each of them needs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub providers: Vec<Offered>,
+    pub providers: Vec<ProviderOption>,
     pub audit_type: Cow<'static, str>,
     /// Whether what it does can be undone by another tool.
     pub compensable: bool,
-    pub risk: Risk,
+    pub risk: ToolRisk,
     /// The price of one call.
     pub cost_usd: f64,
     /// How often one tenant may call it: `100/min`.
@@ -92,33 +92,33 @@ pub struct Described {
     /// JSON Schema of what it answers with, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Arc<Value>>,
-    pub facts: Arc<Facts>,
+    pub facts: Arc<ToolContract>,
     /// Of a tool that does several things: how each of them is looked at. What they are is in the facts.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub actions: BTreeMap<String, Acting>,
+    pub actions: BTreeMap<String, ActionDescription>,
 }
 
 /// How one of the things that a tool does is looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Acting {
+pub struct ActionDescription {
     pub audit_type: Cow<'static, str>,
     /// Whether another tool can undo it.
     pub compensable: bool,
-    pub risk: Risk,
+    pub risk: ToolRisk,
 }
 
 /// A tool, and the other names it goes by.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Listed {
+pub struct ToolListing {
     #[serde(flatten)]
-    pub tool: Description,
+    pub tool: ToolDescription,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<&'static str>,
 }
 
 /// Which tools a list shows; all of them unless told.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted<'w> {
+pub struct ToolFilter<'w> {
     pub category: Option<&'w str>,
     /// Only those whose names come behind this one.
     pub after: Option<&'w str>,
@@ -128,24 +128,24 @@ pub struct Wanted<'w> {
     pub words: Vec<String>,
 }
 
-impl<'w> Wanted<'w> {
+impl<'w> ToolFilter<'w> {
     /// Those that have each of these words in one of their names or in their description, in whatever case.
     pub fn with_words(words: &str) -> Self {
         Self { words: words.split_whitespace().map(str::to_lowercase).collect(), ..Self::default() }
     }
 
-    /// Whether it is one of them; `said` is what [`Described::say`] wrote of it.
-    pub fn fits(&self, tool: &Description, said: &str) -> bool {
+    /// Whether it is one of them; `said` is what [`DescriptionFields::write_search_text`] wrote of it.
+    pub fn matches(&self, tool: &ToolDescription, said: &str) -> bool {
         self.words.iter().all(|word| said.contains(word))
             && self.category.is_none_or(|category| *category == tool.category)
             && self.after.is_none_or(|after| *tool.name > *after)
     }
 }
 
-impl Described {
+impl DescriptionFields {
     /// Adds its names, these others of it and its description in lower case, where words are looked for. No word has a
     /// space in it, so it is in one of these or in none.
-    pub fn say(&self, aliases: &[&str], text: &mut String) {
+    pub fn write_search_text(&self, aliases: &[&str], text: &mut String) {
         add_in_lower_case(text, &self.name);
         aliases.iter().for_each(|alias| add_in_lower_case(text, alias));
         add_in_lower_case(text, &self.facts.description);
@@ -165,13 +165,13 @@ fn add_in_lower_case(text: &mut String, more: &str) {
 }
 
 #[async_trait]
-pub trait Catalogue: Send + Sync {
+pub trait ToolCatalogue: Send + Sync {
     /// Every tool of a tenant that is wanted once, in the order of their names: everybody's, and those it added for itself.
-    fn list(&self, tenant: &TenantId, wanted: &Wanted<'_>) -> Vec<Listed>;
+    fn list(&self, tenant: &TenantId, wanted: &ToolFilter<'_>) -> Vec<ToolListing>;
 
     /// Every tool of a tenant once, in the order of their names.
-    fn all(&self, tenant: &TenantId) -> Vec<Listed> {
-        self.list(tenant, &Wanted::default())
+    fn all(&self, tenant: &TenantId) -> Vec<ToolListing> {
+        self.list(tenant, &ToolFilter::default())
     }
 
     /// The names of the tools that are there without a project; one that a project defines may stand in for its namesake.
@@ -180,16 +180,16 @@ pub trait Catalogue: Send + Sync {
     }
 
     /// What is known of a tool, by any of its names.
-    fn describe(&self, tenant: &TenantId, tool: &str) -> Option<Description>;
+    fn describe(&self, tenant: &TenantId, tool: &str) -> Option<ToolDescription>;
 
     /// The tool of everybody's that a name is a preset of or leads to, under which its uses are counted; nothing where there
     /// is no such tool.
-    fn base_of(&self, tool: &str) -> Option<Arc<str>>;
+    fn base_tool(&self, tool: &str) -> Option<Arc<str>>;
 
     /// Whether the settings let a tenant call it.
     fn is_enabled(&self, tenant: &TenantId, tool: &str) -> bool;
 
     /// Tools that these words fit, the best first, at most so many; and why that is less than it could be, where somebody
     /// outside could not be asked.
-    async fn search(&self, tenant: &TenantId, words: &str, limit: usize) -> (Vec<Description>, Option<String>);
+    async fn search(&self, tenant: &TenantId, words: &str, limit: usize) -> (Vec<ToolDescription>, Option<String>);
 }

@@ -6,13 +6,13 @@ use baton_core::time::Time;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::journal::Error;
+use crate::journal::JournalError;
 
 /// A model's circuit as it was last said to be.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Circuit {
+pub struct ModelCircuit {
     pub model: String,
-    pub state: State,
+    pub state: ModelCircuitState,
     /// When it may be tried again; nothing where only a person closes it.
     pub until: Option<Time>,
     pub since: Time,
@@ -23,18 +23,18 @@ pub struct Circuit {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ModelCircuitState {
     Closed,
     Open,
 }
 
-impl Circuit {
+impl ModelCircuit {
     /// How it stands: an open one whose time is over lets one call find out.
     pub fn word(&self, now: Time) -> &'static str {
         match (self.state, self.until) {
-            (State::Closed, _) => "closed",
-            (State::Open, Some(until)) if until <= now => "half_open",
-            (State::Open, _) => "open",
+            (ModelCircuitState::Closed, _) => "closed",
+            (ModelCircuitState::Open, Some(until)) if until <= now => "half_open",
+            (ModelCircuitState::Open, _) => "open",
         }
     }
 
@@ -49,17 +49,17 @@ impl Circuit {
 
 /// Circuits by the model's name. The last word counts.
 #[async_trait]
-pub trait Circuits: Send + Sync {
+pub trait ModelCircuitStore: Send + Sync {
     /// Says what a circuit is now; a word older than the last one changes nothing.
-    async fn set(&self, circuit: Circuit) -> Result<(), Error>;
+    async fn set(&self, circuit: ModelCircuit) -> Result<(), JournalError>;
 
     /// All that was ever said, by model.
-    async fn circuits(&self) -> Result<Vec<Circuit>, Error>;
+    async fn circuits(&self) -> Result<Vec<ModelCircuit>, JournalError>;
 }
 
 /// Bytes of a service's name.
 pub const SERVICE_BYTES_MAX: usize = 4_096;
-/// Circuits of services that [`ServiceCircuits::service_circuits`] answers with, the newest first.
+/// Circuits of services that [`ServiceCircuitStore::service_circuits`] answers with, the newest first.
 pub const SERVICE_CIRCUITS_MAX: usize = 10_000;
 /// How long a circuit is kept that nobody has heard of any more.
 pub const SERVICE_CIRCUIT_KEPT_FOR: std::time::Duration = std::time::Duration::from_secs(2 * 24 * 60 * 60);
@@ -79,14 +79,20 @@ pub struct ServiceCircuit {
 
 /// Circuits of services that tools call. What is written is seen by every process once the call returns; a crash may lose it.
 #[async_trait]
-pub trait ServiceCircuits: Send + Sync {
+pub trait ServiceCircuitStore: Send + Sync {
     /// One more failure in a row at `now`: how many there are now.
-    async fn failed(&self, tenant: &TenantId, service: &str, now: Time) -> Result<u32, Error>;
+    async fn record_failure(&self, tenant: &TenantId, service: &str, now: Time) -> Result<u32, JournalError>;
 
     /// Says that a circuit opened, until then, or closed, which also ends the failures in a row. A word older than the
     /// last one changes nothing.
-    async fn tell(&self, tenant: &TenantId, service: &str, open_until: Option<Time>, now: Time) -> Result<(), Error>;
+    async fn set_service_circuit(
+        &self,
+        tenant: &TenantId,
+        service: &str,
+        open_until: Option<Time>,
+        now: Time,
+    ) -> Result<(), JournalError>;
 
     /// Those that are not simply sound: open, failing, or closed in the last [`SERVICE_CIRCUIT_KEPT_FOR`].
-    async fn service_circuits(&self, now: Time) -> Result<Vec<ServiceCircuit>, Error>;
+    async fn service_circuits(&self, now: Time) -> Result<Vec<ServiceCircuit>, JournalError>;
 }

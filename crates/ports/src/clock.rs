@@ -9,9 +9,9 @@ use baton_core::time::Time;
 /// machine. It goes on while the machine is suspended and begins anew when it is booted, so it says how much time has
 /// passed, never what time it is. Leases are kept and judged by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Steady(i64);
+pub struct MonotonicTime(i64);
 
-impl Steady {
+impl MonotonicTime {
     pub const fn from_ms(ms: i64) -> Self {
         Self(ms)
     }
@@ -26,7 +26,7 @@ impl Steady {
     }
 }
 
-impl Add<Duration> for Steady {
+impl Add<Duration> for MonotonicTime {
     type Output = Self;
 
     fn add(self, later: Duration) -> Self {
@@ -34,7 +34,7 @@ impl Add<Duration> for Steady {
     }
 }
 
-impl Sub<Duration> for Steady {
+impl Sub<Duration> for MonotonicTime {
     type Output = Self;
 
     fn sub(self, earlier: Duration) -> Self {
@@ -47,8 +47,8 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Time;
 
     /// How much time has passed. A clock that nobody sets, as those of tests, needs no other.
-    fn steady(&self) -> Steady {
-        Steady::from_ms(self.now().as_ms())
+    fn monotonic(&self) -> MonotonicTime {
+        MonotonicTime::from_ms(self.now().as_ms())
     }
 }
 
@@ -63,9 +63,9 @@ impl Clock for SystemClock {
     }
 
     #[cfg(unix)]
-    fn steady(&self) -> Steady {
+    fn monotonic(&self) -> MonotonicTime {
         let passed = rustix::time::clock_gettime(STEADY);
-        Steady(passed.tv_sec.saturating_mul(1_000).saturating_add(passed.tv_nsec / 1_000_000))
+        MonotonicTime(passed.tv_sec.saturating_mul(1_000).saturating_add(passed.tv_nsec / 1_000_000))
     }
 }
 
@@ -81,10 +81,10 @@ mod tests {
 
     #[test]
     fn what_has_passed_never_goes_back_and_all_clocks_of_a_machine_agree() {
-        let first = SystemClock.steady();
-        let second = SystemClock.steady();
+        let first = SystemClock.monotonic();
+        let second = SystemClock.monotonic();
         assert!(second >= first);
         assert!(second.since(first) < Duration::from_secs(3_600));
-        assert_eq!(Steady::from_ms(5).since(Steady::from_ms(7)), Duration::ZERO);
+        assert_eq!(MonotonicTime::from_ms(5).since(MonotonicTime::from_ms(7)), Duration::ZERO);
     }
 }

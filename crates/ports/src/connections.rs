@@ -9,10 +9,10 @@ use crate::records;
 
 /// Why it was not done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ConnectionError {
     /// Correct the settings or the request.
     #[error("{reason}")]
-    Refused { reason: String },
+    Rejected { reason: String },
     /// The service could not be asked, or answered with an error: try again, or look at what it says.
     #[error("Composio: {reason}")]
     Unavailable { reason: String },
@@ -21,15 +21,15 @@ pub enum Fault {
     Storage { reason: String },
 }
 
-impl From<records::Error> for Fault {
-    fn from(error: records::Error) -> Self {
+impl From<records::RecordError> for ConnectionError {
+    fn from(error: records::RecordError) -> Self {
         Self::Storage { reason: error.to_string() }
     }
 }
 
 /// An app that the settings choose.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct App {
+pub struct AppListing {
     /// Its slug: `shopify`.
     pub name: String,
     pub display_name: String,
@@ -46,7 +46,7 @@ pub struct App {
 
 /// What an app can do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Action {
+pub struct AppAction {
     pub app_name: String,
     /// Without the app's name before it; the tool is `APP.ACTION`.
     pub action_name: String,
@@ -60,7 +60,7 @@ pub struct Action {
 
 /// Where a person goes to connect an account.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Link {
+pub struct AuthorizationLink {
     pub authorization_url: String,
     pub connection_id: String,
     /// As the service writes it.
@@ -70,7 +70,7 @@ pub struct Link {
 
 /// A request to connect an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish<'w> {
+pub struct ConnectionRequest<'w> {
     pub app: &'w str,
     /// Whose account it is: `company`, `user:ID`, `conversation:ID`, `agent:NAME` or `name:NAME`; anything else is a user's id.
     pub entity: &'w str,
@@ -82,12 +82,12 @@ pub struct Wish<'w> {
 
 /// Everything is one tenant's.
 #[async_trait]
-pub trait Connections: Send + Sync {
+pub trait AppConnections: Send + Sync {
     /// The apps that are chosen, by name; none where the service is not used.
-    async fn apps(&self, tenant: &TenantId) -> Result<Vec<App>, Fault>;
+    async fn apps(&self, tenant: &TenantId) -> Result<Vec<AppListing>, ConnectionError>;
 
     /// The actions of all apps or of one that is chosen, by app and name.
-    async fn actions(&self, tenant: &TenantId, app: Option<&str>) -> Result<Vec<Action>, Fault>;
+    async fn actions(&self, tenant: &TenantId, app: Option<&str>) -> Result<Vec<AppAction>, ConnectionError>;
 
     /// Actions that these words fit, the best first, at most so many; and why that is less than it could be.
     async fn search(
@@ -95,16 +95,20 @@ pub trait Connections: Send + Sync {
         tenant: &TenantId,
         words: &str,
         limit: usize,
-    ) -> Result<(Vec<Action>, Option<String>), Fault>;
+    ) -> Result<(Vec<AppAction>, Option<String>), ConnectionError>;
 
-    async fn connect(&self, tenant: &TenantId, wish: Wish<'_>) -> Result<Link, Fault>;
+    async fn connect(
+        &self,
+        tenant: &TenantId,
+        wish: ConnectionRequest<'_>,
+    ) -> Result<AuthorizationLink, ConnectionError>;
 
     /// The tenant's accounts and how they stand: as it is kept, or, where `asks`, as the service says now.
-    async fn accounts(&self, tenant: &TenantId, asks: bool) -> Result<Vec<Value>, Fault>;
+    async fn accounts(&self, tenant: &TenantId, asks: bool) -> Result<Vec<Value>, ConnectionError>;
 
     /// Revokes an account and forgets it; what it was, where there was one.
-    async fn disconnect(&self, tenant: &TenantId, app: &str, entity: &str) -> Result<Option<Value>, Fault>;
+    async fn disconnect(&self, tenant: &TenantId, app: &str, entity: &str) -> Result<Option<Value>, ConnectionError>;
 
     /// Looks up the actions of every app now, or of the newest versions; what was found of each.
-    async fn refresh(&self, tenant: &TenantId, newest: bool) -> Result<Vec<Value>, Fault>;
+    async fn refresh(&self, tenant: &TenantId, newest: bool) -> Result<Vec<Value>, ConnectionError>;
 }

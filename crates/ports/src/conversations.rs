@@ -1,6 +1,6 @@
 //! Conversations as lists show them.
 
-use baton_core::conversation::{Owner, State, Status};
+use baton_core::conversation::{ConversationOwner, ConversationState, ConversationStatus};
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::time::Time;
@@ -12,8 +12,8 @@ pub struct ConversationHead {
     pub conversation: RunId,
     pub tenant: TenantId,
     pub workflow: String,
-    pub state: State,
-    pub owner: Owner,
+    pub state: ConversationState,
+    pub owner: ConversationOwner,
     /// Who owns it, where a person does.
     pub person: Option<String>,
     /// The number its owner owns it under.
@@ -48,9 +48,9 @@ impl ConversationHead {
     /// For programs, by the names the seeds have for it.
     pub fn as_json(&self) -> Value {
         let owner = match &self.owner {
-            Owner::Ai => "ai",
-            Owner::Nobody => "nobody",
-            Owner::Person(_) => "person",
+            ConversationOwner::Ai => "ai",
+            ConversationOwner::Nobody => "nobody",
+            ConversationOwner::Person(_) => "person",
         };
         json!({
             "conversation_id": self.conversation,
@@ -81,8 +81,8 @@ impl ConversationHead {
 /// Which conversations.
 #[derive(Clone, Debug, Default)]
 pub struct ConversationFilter {
-    pub status: Option<Status>,
-    pub state: Option<State>,
+    pub status: Option<ConversationStatus>,
+    pub state: Option<ConversationState>,
     /// The person who owns it.
     pub person: Option<String>,
     /// Conversations begun before this one, newest first; the cursor of the next page.

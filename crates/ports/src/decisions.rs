@@ -3,12 +3,12 @@
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::{Profile, Usage};
+use baton_core::model::{ModelProfile, TokenUsage};
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use serde::Serialize;
 
-use crate::journal::Error;
+use crate::journal::JournalError;
 
 /// Records of one batch.
 pub const BATCH_MAX: usize = 4_096;
@@ -17,7 +17,7 @@ pub const LIST_MAX: usize = 10_000;
 
 /// One attempt at one model, or a call that no model was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Decision {
+pub struct ModelDecision {
     pub tenant: TenantId,
     /// The call's key: its effect's, or the gateway's own id. The attempts of one call share it.
     pub key: String,
@@ -32,7 +32,7 @@ pub struct Decision {
     /// The API key it came under, by its id.
     pub key_id: Option<String>,
     #[serde(rename = "requested_profile")]
-    pub profile: Profile,
+    pub profile: ModelProfile,
     /// Empty where no model could be asked.
     #[serde(rename = "selected_model")]
     pub model: String,
@@ -42,7 +42,7 @@ pub struct Decision {
     pub estimated_tokens: u64,
     pub estimated_cost: Usd,
     /// What the provider counted; nothing where there was no reply.
-    pub usage: Option<Usage>,
+    pub usage: Option<TokenUsage>,
     pub actual_cost: Usd,
     pub latency_ms: u64,
     pub success: bool,
@@ -58,7 +58,7 @@ pub struct Decision {
 
 /// Which records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct DecisionFilter {
     pub run: Option<RunId>,
     pub key: Option<String>,
     /// At most [`LIST_MAX`].
@@ -67,9 +67,9 @@ pub struct Filter {
 
 /// What was spent on one model for one profile.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Sum {
+pub struct DecisionSum {
     #[serde(rename = "requested_profile")]
-    pub profile: Profile,
+    pub profile: ModelProfile,
     #[serde(rename = "selected_model")]
     pub model: String,
     /// Attempts, those that failed included.
@@ -78,21 +78,21 @@ pub struct Sum {
     /// Of those, the ones that the response cache answered.
     #[serde(skip)]
     pub cached: u64,
-    pub usage: Usage,
+    pub usage: TokenUsage,
     pub cost: Usd,
 }
 
 #[async_trait]
-pub trait Decisions: Send + Sync {
+pub trait DecisionLog: Send + Sync {
     /// Takes a batch over, to be written soon. Never waits. At most [`BATCH_MAX`] records.
     ///
     /// # Errors
-    /// [`Error::Busy`] where too much waits already: the batch is lost.
-    fn record(&self, batch: Vec<Decision>) -> Result<(), Error>;
+    /// [`JournalError::Busy`] where too much waits already: the batch is lost.
+    fn record(&self, batch: Vec<ModelDecision>) -> Result<(), JournalError>;
 
     /// Newest first; all that was recorded here before is among them.
-    async fn decisions(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Decision>, Error>;
+    async fn decisions(&self, tenant: &TenantId, filter: DecisionFilter) -> Result<Vec<ModelDecision>, JournalError>;
 
     /// By profile and model, since an instant.
-    async fn sums(&self, tenant: &TenantId, since: Time) -> Result<Vec<Sum>, Error>;
+    async fn sums(&self, tenant: &TenantId, since: Time) -> Result<Vec<DecisionSum>, JournalError>;
 }

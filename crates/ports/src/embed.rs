@@ -13,13 +13,13 @@ pub const DIMENSIONS_MAX: usize = 4_096;
 
 /// What vectors must share to be compared: who made them, and how many numbers they have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Space {
+pub struct VectorSpace {
     /// The embedder's name and version; another version is another space.
     pub name: String,
     pub dimensions: usize,
 }
 
-impl std::fmt::Display for Space {
+impl std::fmt::Display for VectorSpace {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ({} dimensions)", self.name, self.dimensions)
     }
@@ -27,14 +27,14 @@ impl std::fmt::Display for Space {
 
 /// What a text is for; some embedders treat questions and passages differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub enum EmbeddingRole {
     Query,
     Passage,
 }
 
 /// Sorted by the caller's next move.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum EmbeddingError {
     /// Nothing came of it now; it may another time.
     #[error("the embedder `{space}` cannot be asked: {reason}")]
     Unavailable { space: String, reason: String, retry_after: Option<Duration> },
@@ -43,29 +43,29 @@ pub enum Error {
     Rejected { space: String, reason: String },
     /// It was not asked: there is no money for it, or nobody knows its price. `code` is that of a model call.
     #[error("the embedder `{space}` is not asked: {reason}")]
-    Unpaid { space: String, code: String, reason: String, retry_after: Option<Duration> },
+    OverBudget { space: String, code: String, reason: String, retry_after: Option<Duration> },
 }
 
 /// Whose money vectors cost: a tenant's, and where they are made for one of its API keys, out of that key's own budget too.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payer {
+pub struct EmbeddingPayer {
     pub tenant: TenantId,
     pub key_id: Option<String>,
 }
 
-impl From<TenantId> for Payer {
+impl From<TenantId> for EmbeddingPayer {
     fn from(tenant: TenantId) -> Self {
         Self { tenant, key_id: None }
     }
 }
 
-impl From<&TenantId> for Payer {
+impl From<&TenantId> for EmbeddingPayer {
     fn from(tenant: &TenantId) -> Self {
         tenant.clone().into()
     }
 }
 
-impl From<&str> for Payer {
+impl From<&str> for EmbeddingPayer {
     fn from(tenant: &str) -> Self {
         TenantId::from(tenant).into()
     }
@@ -73,29 +73,40 @@ impl From<&str> for Payer {
 
 /// Who pays for vectors that cost something.
 #[async_trait]
-pub trait Till: Send + Sync {
+pub trait EmbeddingBilling: Send + Sync {
     /// Reserves what a request of at most so many tokens may cost somebody with this model, before it goes out.
     ///
     /// # Errors
-    /// [`Error::Unpaid`].
-    async fn reserve(&self, payer: &Payer, space: &Space, model: &str, tokens: u64) -> Result<Box<dyn Paying>, Error>;
+    /// [`EmbeddingError::OverBudget`].
+    async fn reserve(
+        &self,
+        payer: &EmbeddingPayer,
+        space: &VectorSpace,
+        model: &str,
+        tokens: u64,
+    ) -> Result<Box<dyn EmbeddingCharge>, EmbeddingError>;
 }
 
 /// Money for one request. Dropped without a word, it is settled at what was reserved.
-pub trait Paying: Send {
+pub trait EmbeddingCharge: Send {
     /// The request was answered, with so many tokens counted; nothing where nobody counted them.
-    fn answered(self: Box<Self>, tokens: Option<u64>, latency: Duration);
+    fn settle(self: Box<Self>, tokens: Option<u64>, latency: Duration);
 
     /// It cost nothing: it never reached its server, or was refused there.
-    fn spared(self: Box<Self>);
+    fn release(self: Box<Self>);
 }
 
 /// One embedder, of one space.
 #[async_trait]
 pub trait Embedder: Send + Sync {
-    fn space(&self) -> &Space;
+    fn space(&self) -> &VectorSpace;
 
     /// One vector per text, in their order: finite, of length 1, or all zeroes for a text that says nothing. At most
     /// [`TEXTS_MAX`] texts. What it costs is the payer's.
-    async fn embed(&self, payer: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error>;
+    async fn embed(
+        &self,
+        payer: &EmbeddingPayer,
+        texts: &[String],
+        role: EmbeddingRole,
+    ) -> Result<Vec<Vec<f32>>, EmbeddingError>;
 }

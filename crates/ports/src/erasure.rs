@@ -1,25 +1,25 @@
 //! Taking contents out of the store for good: everything about one person, or what is older than it is kept.
 //!
-//! An aggregate is erased in two steps. [`Erasure::mark`] ends it in one small write: from then on nobody owns it, nothing
-//! is appended to it, no message reaches it and its journal is not read any more. [`Erasure::clear`] then deletes its rows,
-//! a bounded piece at a time. A process that dies in between leaves the mark, and [`Erasure::marked`] finds what is left.
+//! An aggregate is erased in two steps. [`ErasureStore::mark`] ends it in one small write: from then on nobody owns it, nothing
+//! is appended to it, no message reaches it and its journal is not read any more. [`ErasureStore::clear`] then deletes its rows,
+//! a bounded piece at a time. A process that dies in between leaves the mark, and [`ErasureStore::marked`] finds what is left.
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_core::identifier::{Whom, names_customer};
+use baton_core::identifier::{PersonMatcher, is_customer_field};
 use baton_core::time::Time;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::audit::Person;
-use crate::journal::{AggregateId, Error, Kind};
-use crate::records::Record;
+use crate::audit::ErasureSubject;
+use crate::journal::{AggregateId, AggregateKind, JournalError};
+use crate::records::StoredRecord;
 
 /// A run or a conversation of a person's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Belonging {
+pub struct SubjectAggregate {
     pub id: AggregateId,
-    pub kind: Kind,
+    pub kind: AggregateKind,
     /// The run's or conversation's state, as lists show it.
     pub state: String,
     /// It has not ended, or its inbox holds something that is not handled yet.
@@ -31,7 +31,7 @@ pub struct Belonging {
 
 /// What became of a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marked {
+pub enum MarkResult {
     Done,
     /// It has not ended, or something waits in its inbox; nothing was changed.
     Live,
@@ -41,7 +41,7 @@ pub enum Marked {
 
 /// What stays of an aggregate once it is cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remainder {
+pub enum ErasureRemainder {
     /// Its row in lists: ids, version, times, cost and state.
     Tombstone,
     /// Nothing.
@@ -50,7 +50,7 @@ pub enum Remainder {
 
 /// Rows that one piece deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cleared {
+pub struct ClearedRows {
     pub entries: u64,
     /// Items of inboxes, and the ids of commands that were taken in.
     pub inbox: u64,
@@ -59,12 +59,12 @@ pub struct Cleared {
     /// Of which model was asked, and why.
     pub decisions: u64,
     /// There is more to delete.
-    pub more: bool,
+    pub has_more: bool,
 }
 
 /// What became of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Scrubbed {
+pub struct ScrubResult {
     /// The database was written anew, so that no page holds what was deleted.
     pub vacuumed: bool,
     /// The write-ahead log was moved into the database and cut to nothing.
@@ -77,71 +77,85 @@ pub struct Scrubbed {
 }
 
 #[async_trait]
-pub trait Erasure: Send + Sync {
+pub trait ErasureStore: Send + Sync {
     /// Runs and conversations that were begun for a person ([`is_begun_for`]), of as many aggregates behind `after` as are
     /// looked at at once; and behind which to go on, unless that was the end. Erased ones are left out.
     async fn begun_for(
         &self,
         tenant: &TenantId,
-        person: &Person,
+        person: &ErasureSubject,
         after: i64,
-    ) -> Result<(Vec<Belonging>, Option<i64>), Error>;
+    ) -> Result<(Vec<SubjectAggregate>, Option<i64>), JournalError>;
 
     /// A run or a conversation itself, and all that it began: runs whose ids begin with its own.
-    async fn family(&self, tenant: &TenantId, of: &AggregateId) -> Result<Vec<Belonging>, Error>;
+    async fn descendants(&self, tenant: &TenantId, of: &AggregateId) -> Result<Vec<SubjectAggregate>, JournalError>;
 
     /// Ends an aggregate that is over, so that its contents can be deleted.
-    async fn mark(&self, tenant: &TenantId, id: &AggregateId, rest: Remainder, at: Time) -> Result<Marked, Error>;
+    async fn mark(
+        &self,
+        tenant: &TenantId,
+        id: &AggregateId,
+        rest: ErasureRemainder,
+        at: Time,
+    ) -> Result<MarkResult, JournalError>;
 
     /// A tenant's aggregates that are marked so and not cleared yet, those of before an instant where one is told; what others
     /// began comes before what began it.
-    async fn marked(&self, tenant: &TenantId, rest: Remainder, before: Option<Time>)
-    -> Result<Vec<AggregateId>, Error>;
+    async fn marked(
+        &self,
+        tenant: &TenantId,
+        rest: ErasureRemainder,
+        before: Option<Time>,
+    ) -> Result<Vec<AggregateId>, JournalError>;
 
     /// Runs nobody else began, or conversations, that ended before an instant and can go, oldest first, with all that they
     /// began: some of those behind `after`, and behind which to go on, unless that was the end. What waits for a person, what
     /// has not ended in all its parts, and runs of a conversation that is open are left out.
-    async fn old(
+    async fn expired(
         &self,
         tenant: &TenantId,
-        kind: Kind,
+        kind: AggregateKind,
         before: Time,
         after: Option<(Time, i64)>,
-    ) -> Result<(Vec<Vec<AggregateId>>, Option<(Time, i64)>), Error>;
+    ) -> Result<(Vec<Vec<AggregateId>>, Option<(Time, i64)>), JournalError>;
 
     /// Deletes a piece of a marked aggregate. What is deleted is overwritten.
-    async fn clear(&self, tenant: &TenantId, id: &AggregateId) -> Result<Cleared, Error>;
+    async fn clear(&self, tenant: &TenantId, id: &AggregateId) -> Result<ClearedRows, JournalError>;
 
     /// Deletes a piece of the answers of tools that are kept for a tenant; says how many, 0 where none is left. They do not
     /// all say whom they are about, and a tool whose answer has gone is asked again.
-    async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, Error>;
+    async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, JournalError>;
 
     /// Takes what these conversations asked for (skills, a language) out of the journal of the tenant's desk, which goes on
     /// without it; says how many entries had some.
-    async fn clear_desk(&self, tenant: &TenantId, conversations: &Names) -> Result<u64, Error>;
+    async fn clear_routing(&self, tenant: &TenantId, conversations: &ErasedIds) -> Result<u64, JournalError>;
 
     /// Forgets how services of a tenant stood whose hosts carry a name of a person's, as far as letters and digits go: what is
     /// forgotten of anybody else's service is found out again. Says how many.
-    async fn clear_services(&self, tenant: &TenantId, person: &Person) -> Result<u64, Error>;
+    async fn clear_services(&self, tenant: &TenantId, person: &ErasureSubject) -> Result<u64, JournalError>;
 
     /// All small records of a tenant in the order of their spaces and keys, behind one of them: a bounded page.
-    async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error>;
+    async fn records_of_all(
+        &self,
+        tenant: &TenantId,
+        after: Option<(String, String)>,
+    ) -> Result<Vec<StoredRecord>, JournalError>;
 
     /// Moves the log into the database and cuts it to nothing; and writes the database anew, where it has at most
     /// `vacuum_bytes_max` bytes. While it is, nobody else writes: they give up after some seconds, and may lose leases. What
-    /// of it could not be done now keeps the rest from nothing, and is told ([`Scrubbed::unfinished`]).
-    async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error>;
+    /// of it could not be done now keeps the rest from nothing, and is told ([`ScrubResult::unfinished`]).
+    async fn scrub(&self, vacuum_bytes_max: u64) -> Result<ScrubResult, JournalError>;
 
     /// Gives pages that hold nothing any more back to the file system, at most so many; says how many. None of a database
     /// that was made before it could be done a few pages at a time, until it is vacuumed.
-    async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error>;
+    async fn release_pages(&self, pages_max: u32) -> Result<u64, JournalError>;
 }
 
 /// Whether a run or a conversation was begun for a person, as its first entry or its first command says: by its caller, its
-/// context or its input. A field that names a customer ([`names_customer`], or `person`) has the person's id as its whole
+/// context or its input. A field that names a customer ([`is_customer_field`], or `person`) has the person's id as its whole
 /// value, or any field has one of their other identifiers as its whole value, however that is written. Lists are not looked
 /// into: one of many is not whom it is for. But a run that is one call of a tool is for whom its arguments name.
-pub fn is_begun_for(first: &Value, whom: &Whom) -> bool {
+pub fn is_begun_for(first: &Value, whom: &PersonMatcher) -> bool {
     let events = first.get("events").and_then(Value::as_array).map_or(std::slice::from_ref(first), Vec::as_slice);
     let beginnings = events.iter().filter_map(Value::as_object).flat_map(|event| {
         ["started", "begun", "start", "begin"].into_iter().filter_map(|word| event.get(word)?.as_object())
@@ -152,7 +166,7 @@ pub fn is_begun_for(first: &Value, whom: &Whom) -> bool {
             let parts = ["caller", "context", "input"].into_iter().filter_map(|name| beginning.get(name)?.as_object());
             let user = beginning.get("user").and_then(Value::as_str);
             let mut all = parts.chain(arguments_of_one_call(beginning));
-            user.is_some_and(|user| whom.is_called(user)) || all.any(|part| is_for(part, false, whom))
+            user.is_some_and(|user| whom.matches_name(user)) || all.any(|part| is_for(part, false, whom))
         })
 }
 
@@ -163,14 +177,14 @@ fn arguments_of_one_call(beginning: &Map<String, Value>) -> Option<&Map<String, 
     }
 }
 
-fn is_for(fields: &Map<String, Value>, of_customer: bool, whom: &Whom) -> bool {
+fn is_for(fields: &Map<String, Value>, of_customer: bool, whom: &PersonMatcher) -> bool {
     fields.iter().any(|(name, value)| {
         let is_person = name.eq_ignore_ascii_case("person");
         let field = if is_person { "person_id" } else { name };
         whom.is_id_in_field(field, of_customer, value)
             || match value {
-                Value::String(text) => whom.is_known_by(text),
-                Value::Object(fields) => is_for(fields, names_customer(field), whom),
+                Value::String(text) => whom.matches_alias(text),
+                Value::Object(fields) => is_for(fields, is_customer_field(field), whom),
                 Value::Number(_) => whom.is_phone_in_field(name, value),
                 Value::Array(_) | Value::Bool(_) | Value::Null => false,
             }
@@ -178,10 +192,10 @@ fn is_for(fields: &Map<String, Value>, of_customer: bool, whom: &Whom) -> bool {
 }
 
 /// Ids of runs and conversations that are being erased.
-pub type Names = std::collections::BTreeSet<RunId>;
+pub type ErasedIds = std::collections::BTreeSet<RunId>;
 
 /// Whether a text is one of these ids, or is below one of them, as keys of calls and requests are (`RUN/node/0/0`).
-pub fn is_below(names: &Names, text: &str) -> bool {
+pub fn is_below(names: &ErasedIds, text: &str) -> bool {
     let whole = std::iter::once(text);
     let parts = text.match_indices('/').map(|(at, _)| &text[..at]);
     whole.chain(parts).any(|part| names.contains(&RunId::new(part)))
@@ -195,7 +209,7 @@ mod tests {
 
     #[test]
     fn whom_a_run_is_for_is_said_by_caller_context_or_input() {
-        let ana = Whom::of("ana", ["ana@example.com", "+34 (612) 345-678", "José Pérez"]);
+        let ana = PersonMatcher::of("ana", ["ana@example.com", "+34 (612) 345-678", "José Pérez"]);
         let started = |what: Value| json!({ "at": 1, "events": [{ "started": what }] });
         for theirs in [
             started(json!({ "caller": { "user_id": "ana" } })),
@@ -220,7 +234,7 @@ mod tests {
         ] {
             assert!(!is_begun_for(&anothers, &ana), "{anothers}");
         }
-        let number = Whom::of("1500", []);
+        let number = PersonMatcher::of("1500", []);
         assert!(is_begun_for(&started(json!({ "input": { "customer": { "id": 1500 } } })), &number));
         let amount = started(json!({ "input": { "amount": 1500, "total": "1500", "customer": "ana" } }));
         assert!(!is_begun_for(&amount, &number));
@@ -228,7 +242,7 @@ mod tests {
 
     #[test]
     fn keys_of_calls_are_below_their_run() {
-        let names = Names::from([RunId::new("c.1"), RunId::new("c.1/ask/sub")]);
+        let names = ErasedIds::from([RunId::new("c.1"), RunId::new("c.1/ask/sub")]);
         for text in ["c.1", "c.1/book/0/0", "c.1/ask/sub/x"] {
             assert!(is_below(&names, text), "{text}");
         }

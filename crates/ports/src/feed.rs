@@ -7,15 +7,15 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 
-use crate::journal::{Error, Kind};
+use crate::journal::{AggregateKind, JournalError};
 
 /// An entry of a journal, as it was laid down.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Laid {
+pub struct FeedEntry {
     /// Rises in the order of commits, over all runs.
     pub id: i64,
     /// A run, or a conversation.
-    pub kind: Kind,
+    pub kind: AggregateKind,
     /// Its id, also where it is a conversation.
     pub run: RunId,
     pub workflow: String,
@@ -26,7 +26,7 @@ pub struct Laid {
 
 /// That something of a conversation was recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Talked {
+pub struct ConversationActivity {
     /// Of the entry; rises in the order of commits.
     pub id: i64,
     pub tenant: TenantId,
@@ -35,7 +35,7 @@ pub struct Talked {
 
 /// Records that somebody looks for in all tenants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Space {
+pub enum FeedSpace {
     Schedules,
     Subscriptions,
     /// Deliveries to be made.
@@ -45,17 +45,17 @@ pub enum Space {
 }
 
 #[async_trait]
-pub trait Feed: Send + Sync {
+pub trait JournalFeed: Send + Sync {
     /// Tenants that have a record there, in order.
-    async fn tenants(&self, space: Space) -> Result<Vec<TenantId>, Error>;
+    async fn tenants(&self, space: FeedSpace) -> Result<Vec<TenantId>, JournalError>;
 
     /// The id of the newest entry of all; 0 where there is none.
-    async fn newest(&self) -> Result<i64, Error>;
+    async fn newest(&self) -> Result<i64, JournalError>;
 
     /// Conversations of all tenants of which something was recorded behind `after`, in that order, as many as are read at
     /// once; and up to which id all were looked at.
-    async fn talked(&self, after: i64) -> Result<(Vec<Talked>, i64), Error>;
+    async fn conversation_activity(&self, after: i64) -> Result<(Vec<ConversationActivity>, i64), JournalError>;
 
     /// A tenant's entries behind `after`, in order, as many as are read at once; and up to which id all were looked at.
-    async fn laid(&self, tenant: &TenantId, after: i64) -> Result<(Vec<Laid>, i64), Error>;
+    async fn journal_entries(&self, tenant: &TenantId, after: i64) -> Result<(Vec<FeedEntry>, i64), JournalError>;
 }

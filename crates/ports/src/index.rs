@@ -14,7 +14,7 @@ use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::embed::Space;
+use crate::embed::VectorSpace;
 
 /// Bytes of one document's text.
 pub const TEXT_BYTES_MAX: usize = 4 << 20;
@@ -28,11 +28,11 @@ pub const METADATA_VALUES_MAX: usize = 128;
 /// Bytes of one metadata key or value.
 pub const METADATA_BYTES_MAX: usize = 512;
 /// Pieces of one document.
-pub const PIECES_MAX: usize = 8_192;
+pub const CHUNKS_MAX: usize = 8_192;
 /// Pieces laid by one call, so that nobody waits long for a large document.
-pub const LAID_MAX: usize = 64;
+pub const BATCH_CHUNKS_MAX: usize = 64;
 /// Pieces of one tenant's collection.
-pub const COLLECTION_PIECES_MAX: u64 = 2_000_000;
+pub const COLLECTION_CHUNKS_MAX: u64 = 2_000_000;
 /// Hits of one search.
 pub const HITS_MAX: usize = 200;
 /// Rows of one page of a list.
@@ -41,7 +41,7 @@ pub const PAGE_MAX: usize = 1_000;
 /// What kind of thing a document is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Collection {
+pub enum MemoryCollection {
     /// What the tenant knows: pages, manuals, rules.
     Knowledge,
     /// Conversations that are over.
@@ -50,7 +50,7 @@ pub enum Collection {
     Executions,
 }
 
-impl Collection {
+impl MemoryCollection {
     pub const ALL: [Self; 3] = [Self::Knowledge, Self::Conversations, Self::Executions];
 
     pub fn word(self) -> &'static str {
@@ -62,7 +62,7 @@ impl Collection {
     }
 }
 
-impl fmt::Display for Collection {
+impl fmt::Display for MemoryCollection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
@@ -70,7 +70,7 @@ impl fmt::Display for Collection {
 
 /// What is known of a document without its text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Head {
+pub struct DocumentHeader {
     /// Unique within its tenant and collection.
     pub name: String,
     pub title: String,
@@ -85,7 +85,7 @@ pub struct Head {
 
 /// A document as it comes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Document {
+pub struct SourceDocument {
     pub name: String,
     pub title: String,
     pub subject: Option<String>,
@@ -102,51 +102,51 @@ pub fn heading(text: &str) -> Option<&str> {
 
 /// A document as it is kept.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stored {
+pub struct StoredDocument {
     /// What it is laid under; no other document ever has this number, be it of the same name.
     pub number: u64,
-    pub head: Head,
+    pub head: DocumentHeader,
     pub text: String,
     pub body: Value,
 }
 
 /// What a document was kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// As of [`Stored`].
+pub struct DocumentRevision {
+    /// As of [`StoredDocument`].
     pub number: u64,
     pub revision: u64,
 }
 
 /// When a work began that keeps something about a person: what was forgotten after that stays forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Since {
-    /// How many had been forgotten by then, as [`Index::forgettings`] says.
-    pub forgettings: u64,
+pub struct ForgetWatermark {
+    /// How many had been forgotten by then, as [`DocumentIndex::forget_count`] says.
+    pub forget_count: u64,
     pub at: Time,
 }
 
-impl Since {
+impl ForgetWatermark {
     /// Whether somebody was forgotten, as the how-manieth and when, after this.
-    pub fn is_before(self, forgetting: u64, at: Time) -> bool {
-        forgetting > self.forgettings || at > self.at
+    pub fn is_superseded_by(self, forgetting: u64, at: Time) -> bool {
+        forgetting > self.forget_count || at > self.at
     }
 }
 
 /// How pieces of a generation are made. Pieces of two recipes are never mixed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recipe {
-    pub space: Space,
+pub struct IndexRecipe {
+    pub space: VectorSpace,
     /// How text is cut, version and settings: `2/240/40`.
     pub chunking: String,
 }
 
 /// All pieces of a collection that were made by one recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Generation {
+pub struct IndexGeneration {
     /// Never used again, by any tenant.
     pub id: u64,
-    pub recipe: Recipe,
+    pub recipe: IndexRecipe,
     /// Whether it answers searches, or is still being built.
     pub live: bool,
     /// Documents and pieces that can be found in it.
@@ -157,7 +157,7 @@ pub struct Generation {
 
 /// A piece of a document's text, to be laid.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Piece {
+pub struct EmbeddedChunk {
     /// The headings it stands under, outermost first, as one line; the document's title is its first part.
     pub heading: String,
     /// Bytes `begins..ends` of the document's text are `text`.
@@ -169,53 +169,53 @@ pub struct Piece {
 
 /// Consecutive pieces of one revision of a document.
 #[derive(Clone, Debug)]
-pub struct Laying {
+pub struct ChunkBatch {
     /// The document's number.
     pub document: u64,
     pub revision: u64,
     /// The number of the first of these pieces.
     pub first: usize,
-    /// At most [`LAID_MAX`]. None with `is_last`: a document without text.
-    pub pieces: Vec<Piece>,
+    /// At most [`BATCH_CHUNKS_MAX`]. None with `is_last`: a document without text.
+    pub pieces: Vec<EmbeddedChunk>,
     /// With this, the whole revision can be found, and no older one any more.
     pub is_last: bool,
 }
 
 /// What became of a laying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Laid {
+pub enum IndexProgress {
     Done,
     /// Pieces up to this number are laid already: by a process that ended half-way, or by one that lays them now. Nothing
     /// was written; go on from here.
-    From(usize),
+    ResumeFrom(usize),
     /// The revision is laid already, or is the newest no more, or the generation is gone. Nothing was written; what is
-    /// still to be laid, [`Index::unlaid`] tells.
-    Overtaken,
+    /// still to be laid, [`DocumentIndex::unindexed`] tells.
+    Superseded,
 }
 
 /// What became of a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switched {
+pub enum SwitchResult {
     /// From here on it answers; its predecessor is gone.
     Done,
     /// So many documents are not laid in it in their newest revision; nothing was changed.
-    Behind { documents: u64 },
+    Incomplete { documents: u64 },
     /// It is no more: another build took its place.
     Gone,
 }
 
 /// A piece that was found: its key, and how well it fits; more is better. Scores of two searches do not compare.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
+pub struct SearchHit {
     pub piece: u64,
     pub score: f64,
 }
 
 /// A piece as it is shown.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Passage {
+pub struct IndexedPassage {
     pub piece: u64,
-    pub document: Head,
+    pub document: DocumentHeader,
     /// Its number in the document, from 0.
     pub number: u32,
     pub heading: String,
@@ -226,30 +226,30 @@ pub struct Passage {
 
 /// Whose documents a search is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Whose {
+pub enum SubjectFilter {
     #[default]
-    Anybodys,
+    Anyone,
     /// About this person.
-    Of(String),
+    Person(String),
     /// About nobody, or about this person where one is named: what this person may see.
     SharedWith(Option<String>),
 }
 
 /// Which documents a search is about. Every condition must hold.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Filter {
-    pub whose: Whose,
+pub struct DocumentFilter {
+    pub subject: SubjectFilter,
     /// The field has this value, or one of these where it is a list, or has it in its own list.
     pub metadata: BTreeMap<String, Value>,
 }
 
 /// Sorted by the caller's next move.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Error {
+pub enum IndexError {
     #[error("{what} is {size}, over the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
     #[error("the collection `{collection}` is full: it holds {limit} pieces; remove documents, or cut larger pieces")]
-    Full { collection: Collection, limit: u64 },
+    Full { collection: MemoryCollection, limit: u64 },
     /// A value the index cannot keep; the same will be refused again.
     #[error("{what}: {reason}")]
     Invalid { what: String, reason: String },
@@ -263,105 +263,130 @@ pub enum Error {
 }
 
 #[async_trait]
-pub trait Index: Send + Sync {
+pub trait DocumentIndex: Send + Sync {
     /// Keeps a document, in place of one of the same name, and says its revision: that of before if nothing changed.
     /// What was laid of an older revision is found until this one is laid. Durable when it returns. Keeps nothing, and
     /// says so, where the person it is about was forgotten after the work began; that is decided in the same write.
     async fn put(
         &self,
         tenant: &TenantId,
-        collection: Collection,
-        document: Document,
-        since: Since,
+        collection: MemoryCollection,
+        document: SourceDocument,
+        since: ForgetWatermark,
         at: Time,
-    ) -> Result<Option<Kept>, Error>;
+    ) -> Result<Option<DocumentRevision>, IndexError>;
 
-    async fn document(&self, tenant: &TenantId, collection: Collection, name: &str) -> Result<Option<Stored>, Error>;
+    async fn document(
+        &self,
+        tenant: &TenantId,
+        collection: MemoryCollection,
+        name: &str,
+    ) -> Result<Option<StoredDocument>, IndexError>;
 
     /// Documents by name, behind `after`; at most [`PAGE_MAX`].
     async fn documents(
         &self,
         tenant: &TenantId,
-        collection: Collection,
+        collection: MemoryCollection,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Head>, Error>;
+    ) -> Result<Vec<DocumentHeader>, IndexError>;
 
     /// Takes a document away with everything that was laid of it, in every generation. Says whether it was there.
-    async fn remove(&self, tenant: &TenantId, collection: Collection, name: &str) -> Result<bool, Error>;
+    async fn remove(&self, tenant: &TenantId, collection: MemoryCollection, name: &str) -> Result<bool, IndexError>;
 
     /// Removes every document about a person, of this collection; says how many. Their words are gone from the
     /// index's own structures when it returns, not only out of reach, and nothing that began before comes back.
-    async fn forget(&self, tenant: &TenantId, collection: Collection, subject: &str, at: Time) -> Result<u64, Error>;
+    async fn forget(
+        &self,
+        tenant: &TenantId,
+        collection: MemoryCollection,
+        subject: &str,
+        at: Time,
+    ) -> Result<u64, IndexError>;
 
     /// How often persons have been forgotten in this collection. Whoever is going to keep something about a person asks
     /// before anything else.
-    async fn forgettings(&self, tenant: &TenantId, collection: Collection) -> Result<u64, Error>;
+    async fn forget_count(&self, tenant: &TenantId, collection: MemoryCollection) -> Result<u64, IndexError>;
 
     /// The collection's generations, the live one first.
-    async fn generations(&self, tenant: &TenantId, collection: Collection) -> Result<Vec<Generation>, Error>;
+    async fn generations(
+        &self,
+        tenant: &TenantId,
+        collection: MemoryCollection,
+    ) -> Result<Vec<IndexGeneration>, IndexError>;
 
     /// A generation to lay pieces in: the live one if there is none yet, else one beside it. One that is being built
     /// already is gone on with if it has this recipe, else it gives way.
     async fn begin(
         &self,
         tenant: &TenantId,
-        collection: Collection,
-        recipe: &Recipe,
+        collection: MemoryCollection,
+        recipe: &IndexRecipe,
         at: Time,
-    ) -> Result<Generation, Error>;
+    ) -> Result<IndexGeneration, IndexError>;
 
     /// Documents whose newest revision is not laid in a generation, by name, behind `after`.
-    async fn unlaid(
+    async fn unindexed(
         &self,
         tenant: &TenantId,
         generation: u64,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Head>, Error>;
+    ) -> Result<Vec<DocumentHeader>, IndexError>;
 
     /// Lays pieces, behind those that are laid already. A revision is found only once its last piece is laid.
-    async fn lay(&self, tenant: &TenantId, generation: u64, laying: Laying) -> Result<Laid, Error>;
+    async fn add_chunks(
+        &self,
+        tenant: &TenantId,
+        generation: u64,
+        laying: ChunkBatch,
+    ) -> Result<IndexProgress, IndexError>;
 
     /// Makes a generation the live one, if every document is laid in it.
-    async fn switch(&self, tenant: &TenantId, generation: u64) -> Result<Switched, Error>;
+    async fn make_live(&self, tenant: &TenantId, generation: u64) -> Result<SwitchResult, IndexError>;
 
     /// Gives up a generation that is not live.
-    async fn discard(&self, tenant: &TenantId, generation: u64) -> Result<(), Error>;
+    async fn discard(&self, tenant: &TenantId, generation: u64) -> Result<(), IndexError>;
 
     /// Pieces whose vectors lie nearest, by cosine, best first.
-    async fn nearest(
+    async fn search_vectors(
         &self,
         tenant: &TenantId,
         generation: u64,
         vector: &[f32],
-        filter: &Filter,
+        filter: &DocumentFilter,
         limit: usize,
-    ) -> Result<Vec<Hit>, Error>;
+    ) -> Result<Vec<SearchHit>, IndexError>;
 
     /// Pieces that hold some of these words, best first (BM25 within this generation alone). Words so common that
     /// looking at all their pieces would take long may be left out, while a rarer one is there.
-    async fn matching(
+    async fn search_words(
         &self,
         tenant: &TenantId,
         generation: u64,
         words: &[String],
-        filter: &Filter,
+        filter: &DocumentFilter,
         limit: usize,
-    ) -> Result<Vec<Hit>, Error>;
+    ) -> Result<Vec<SearchHit>, IndexError>;
 
     /// The pieces of these keys that are still there, in the order asked for.
-    async fn passages(&self, tenant: &TenantId, generation: u64, pieces: &[u64]) -> Result<Vec<Passage>, Error>;
+    async fn passages(
+        &self,
+        tenant: &TenantId,
+        generation: u64,
+        pieces: &[u64],
+    ) -> Result<Vec<IndexedPassage>, IndexError>;
 }
 
 /// Whether a document can be kept: its sizes, and what its metadata holds. Every implementation asks this first.
 ///
 /// # Errors
-/// [`Error::TooLarge`] and [`Error::Invalid`], naming what breaks which limit.
-pub fn check(document: &Document) -> Result<(), Error> {
+/// [`IndexError::TooLarge`] and [`IndexError::Invalid`], naming what breaks which limit.
+pub fn check(document: &SourceDocument) -> Result<(), IndexError> {
     check_name("a document's name", &document.name)?;
     if document.name.is_empty() {
-        return Err(Error::Invalid { what: "a document's name".to_owned(), reason: "it is empty".to_owned() });
+        return Err(IndexError::Invalid { what: "a document's name".to_owned(), reason: "it is empty".to_owned() });
     }
     check_size("a document's title", document.title.len(), NAME_BYTES_MAX)?;
     if let Some(subject) = &document.subject {
@@ -372,7 +397,7 @@ pub fn check(document: &Document) -> Result<(), Error> {
     check_metadata(&document.metadata)
 }
 
-fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Error> {
+fn check_metadata(metadata: &Map<String, Value>) -> Result<(), IndexError> {
     check_size("a document's metadata", metadata.len(), METADATA_FIELDS_MAX)?;
     let mut values = 0;
     for (key, value) in metadata {
@@ -380,7 +405,7 @@ fn check_metadata(metadata: &Map<String, Value>) -> Result<(), Error> {
         for scalar in scalars(value) {
             values += 1;
             if scalar.is_object() || scalar.is_array() || scalar.is_null() {
-                return Err(Error::Invalid {
+                return Err(IndexError::Invalid {
                     what: format!("the metadata field `{key}`"),
                     reason: "its value is a text, a number, a truth value, or a list of these".to_owned(),
                 });
@@ -401,13 +426,13 @@ pub fn scalars(value: &Value) -> &[Value] {
     }
 }
 
-fn check_name(what: &'static str, name: &str) -> Result<(), Error> {
+fn check_name(what: &'static str, name: &str) -> Result<(), IndexError> {
     if name.chars().any(char::is_control) {
-        return Err(Error::Invalid { what: what.to_owned(), reason: "it holds a control character".to_owned() });
+        return Err(IndexError::Invalid { what: what.to_owned(), reason: "it holds a control character".to_owned() });
     }
     check_size(what, name.len(), NAME_BYTES_MAX)
 }
 
-fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
-    if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), IndexError> {
+    if size > limit { Err(IndexError::TooLarge { what, size, limit }) } else { Ok(()) }
 }

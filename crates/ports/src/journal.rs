@@ -8,16 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Departure, State};
+use baton_core::run::{OwnerDeparture, RunState};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::budget::Spend;
-use crate::clock::Steady;
+use crate::budget::CallSpend;
+use crate::clock::MonotonicTime;
 use crate::conversations::ConversationHead;
 use crate::health::StoreOutage;
 
@@ -42,7 +42,7 @@ pub const TITLE_BYTES_MAX: usize = 300;
 /// What kind of aggregate a stream of events belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum AggregateKind {
     Run,
     Conversation,
     Desk,
@@ -53,7 +53,7 @@ pub type AggregateId = RunId;
 
 /// The store's own number for an aggregate, so that hot statements carry no text. Learned from a claim or a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Handle(pub i64);
+pub struct AggregateHandle(pub i64);
 
 /// Most timers that one look at what a wrong clock put to sleep goes through.
 pub const TIMERS_MAX: usize = 4_096;
@@ -62,17 +62,17 @@ pub const TIMERS_MAX: usize = 4_096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TimerKey {
     pub at: Time,
-    pub handle: Handle,
+    pub handle: AggregateHandle,
 }
 
 impl TimerKey {
     /// Before all others.
-    pub const FIRST: Self = Self { at: Time::EPOCH, handle: Handle(i64::MIN) };
+    pub const FIRST: Self = Self { at: Time::EPOCH, handle: AggregateHandle(i64::MIN) };
 }
 
 /// A page of what a wrong clock put to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AstrayPage {
+pub struct StrandedPage {
     pub found: Vec<AggregateId>,
     /// Behind this timer there may be more.
     pub next: Option<TimerKey>,
@@ -81,14 +81,14 @@ pub struct AstrayPage {
 /// The right to append: valid until another process takes the aggregate over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ownership {
-    pub handle: Handle,
+    pub handle: AggregateHandle,
     pub process: ProcessId,
     pub epoch: u64,
 }
 
 /// An item for an aggregate's inbox.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Submit {
+pub struct InboxSubmission {
     pub aggregate: AggregateId,
     pub tenant: TenantId,
     /// Unique within the aggregate: a second submission under the same id is acknowledged and dropped.
@@ -97,13 +97,13 @@ pub struct Submit {
     pub payload: Arc<[u8]>,
     pub at: Time,
     /// Only a first item may bring an aggregate into being.
-    pub creates: Option<Create>,
+    pub creates: Option<NewAggregate>,
 }
 
 /// What the head row of a new aggregate says.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Create {
-    pub kind: Kind,
+pub struct NewAggregate {
+    pub kind: AggregateKind,
     /// The workflow's name, for lists.
     pub workflow: String,
     pub parent: Option<AggregateId>,
@@ -112,7 +112,7 @@ pub struct Create {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Submitted {
+pub enum InboxReceipt {
     /// Durable. Where the submission created an aggregate owned by the submitter, with its ownership; where the
     /// aggregate is awake somewhere, with that process, so that it may be nudged.
     Accepted { item: i64, owned: Option<Ownership>, awake_at: Option<ProcessId> },
@@ -132,7 +132,7 @@ pub struct InboxItem {
 
 /// Everything that becomes true together, or not at all.
 #[derive(Clone, Debug)]
-pub struct Append {
+pub struct JournalAppend {
     pub ownership: Ownership,
     pub aggregate: AggregateId,
     pub tenant: TenantId,
@@ -147,21 +147,21 @@ pub struct Append {
     pub wake_at: Option<Time>,
     /// Ownership ends with this append: the aggregate waits, or has ended.
     pub release: bool,
-    pub head: Option<Head>,
+    pub head: Option<RunHeadUpdate>,
     pub inbox_done: Vec<i64>,
     /// Messages to other aggregates, under derived ids: delivering one twice is harmless.
-    pub outbox: Vec<Submit>,
-    pub projections: Vec<Projection>,
+    pub outbox: Vec<InboxSubmission>,
+    pub projections: Vec<ProjectionRow>,
     pub audit: Vec<AuditRow>,
     /// What the calls cost whose outcomes the entry records.
-    pub spends: Vec<Spend>,
-    pub snapshot: Option<Snapshot>,
+    pub spends: Vec<CallSpend>,
+    pub snapshot: Option<StateSnapshot>,
 }
 
 /// What lists show of a run; written when it changes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Head {
-    pub state: State,
+pub struct RunHeadUpdate {
+    pub state: RunState,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub cost_nanos: i64,
@@ -171,10 +171,10 @@ pub struct Head {
 
 /// A row that is derived from events and must never disagree with them.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Projection {
+pub enum ProjectionRow {
     /// Something a person must see or decide.
-    DeskOpened(DeskItem),
-    DeskClosed {
+    TaskOpened(TaskItem),
+    TaskClosed {
         id: String,
         at: Time,
         outcome: String,
@@ -186,19 +186,19 @@ pub enum Projection {
         run: RunId,
         /// Of the customer it was begun for: [`customer_hash`](crate::read::customer_hash).
         customer: Option<String>,
-        bundle: Hash,
+        bundle: ContentHash,
     },
 }
 
 /// What a person must see or decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DeskItem {
+pub struct TaskItem {
     /// `run/address` with what it is about, or what else it is about; unique.
     pub id: String,
     pub tenant: TenantId,
     /// Nothing where it is no run's: a budget.
     pub run: Option<RunId>,
-    pub kind: DeskKind,
+    pub kind: TaskItemKind,
     /// One line for lists, at most [`TITLE_BYTES_MAX`]; what is longer is whole in the details.
     pub title: String,
     pub details: Value,
@@ -208,7 +208,7 @@ pub struct DeskItem {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum DeskKind {
+pub enum TaskItemKind {
     Approval,
     Form,
     /// A call whose outcome nobody knows.
@@ -233,7 +233,7 @@ pub enum DeskKind {
 
 /// A cache of the fold: on a version mismatch it is thrown away.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Snapshot {
+pub struct StateSnapshot {
     pub fold_version: u32,
     /// Entries folded into it.
     pub seq: u64,
@@ -242,20 +242,20 @@ pub struct Snapshot {
 
 /// An aggregate as its new owner finds it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claimed {
+pub struct ClaimedAggregate {
     pub ownership: Ownership,
     pub tenant: TenantId,
-    pub kind: Kind,
+    pub kind: AggregateKind,
     pub workflow: String,
     pub seq: u64,
     /// How its owner before came to let go of it.
-    pub left: Departure,
+    pub departure: OwnerDeparture,
     /// When it was to be looked at again, as its last owner said.
     pub wake_at: Option<Time>,
     /// When its last entry was decided.
     pub last_at: Option<Time>,
     /// The newest snapshot of the asked fold version.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<StateSnapshot>,
     /// Entries behind the snapshot, in order.
     pub tail: Vec<Arc<[u8]>>,
     pub inbox: Vec<InboxItem>,
@@ -263,14 +263,14 @@ pub struct Claimed {
 
 /// This process's lease. The local deadline was taken before the request, so it never ends later than the store's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
+pub struct ProcessLease {
     pub process: ProcessId,
     /// By this process's own steady clock, whatever clock the store judges leases by.
-    pub until: Steady,
+    pub until: MonotonicTime,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
+pub enum JournalError {
     /// Another process owns the aggregate now: drop what you hold of it.
     #[error("the aggregate `{aggregate}` was taken over by another process")]
     LeaseLost { aggregate: AggregateId },
@@ -313,24 +313,24 @@ pub enum Error {
 /// refused alone.
 ///
 /// Leases are judged by one clock that no process can set: where all processes share a machine, that machine's
-/// [`Steady`], which the caller brings; a store that many machines share uses its own, and takes the caller's only for the
+/// [`MonotonicTime`], which the caller brings; a store that many machines share uses its own, and takes the caller's only for the
 /// local deadline that it answers.
 #[async_trait]
-pub trait Journal: Send + Sync {
+pub trait JournalStore: Send + Sync {
     /// A new incarnation of this process, with its first lease.
-    async fn join(&self, steady: Steady) -> Result<Lease, Error>;
+    async fn join(&self, steady: MonotonicTime) -> Result<ProcessLease, JournalError>;
 
     /// Extends the lease; refused if it has ended and somebody has taken something over since.
-    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error>;
+    async fn renew(&self, process: ProcessId, steady: MonotonicTime) -> Result<ProcessLease, JournalError>;
 
     /// Gives everything back: what this process owns is free, its lease is over. Harmless twice.
-    async fn leave(&self, process: ProcessId) -> Result<(), Error>;
+    async fn leave(&self, process: ProcessId) -> Result<(), JournalError>;
 
     /// Durable when it returns.
-    async fn submit(&self, submit: Submit) -> Result<Submitted, Error>;
+    async fn submit(&self, submit: InboxSubmission) -> Result<InboxReceipt, JournalError>;
 
-    /// Durable when it returns. On [`Error::Unwritable`] the caller drops the aggregate and claims it afresh.
-    async fn append(&self, append: Append) -> Result<(), Error>;
+    /// Durable when it returns. On [`JournalError::Unwritable`] the caller drops the aggregate and claims it afresh.
+    async fn append(&self, append: JournalAppend) -> Result<(), JournalError>;
 
     /// Takes an aggregate nobody owns, or whose owner's lease has ended: bumps the epoch, *then* reads the tail.
     /// `None` if another living process owns it. What this process owns itself it may claim afresh: whoever held it
@@ -340,26 +340,31 @@ pub trait Journal: Send + Sync {
         aggregate: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        steady: Steady,
-    ) -> Result<Option<Claimed>, Error>;
+        steady: MonotonicTime,
+    ) -> Result<Option<ClaimedAggregate>, JournalError>;
 
     /// Gives one aggregate back without an append; it is to be looked at again at `wake_at`.
-    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error>;
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), JournalError>;
 
     /// Open inbox items of an owned aggregate behind `after`, oldest first.
-    async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error>;
+    async fn inbox(&self, handle: AggregateHandle, after: i64) -> Result<Vec<InboxItem>, JournalError>;
 
     /// Aggregates this process should claim: nobody owns them and a timer is due or the inbox has something, or their
     /// owner is dead. In no particular order.
-    async fn due(&self, process: ProcessId, now: Time, steady: Steady, limit: usize)
-    -> Result<Vec<AggregateId>, Error>;
+    async fn due(
+        &self,
+        process: ProcessId,
+        now: Time,
+        steady: MonotonicTime,
+        limit: usize,
+    ) -> Result<Vec<AggregateId>, JournalError>;
 
     /// Aggregates that nobody owns and that were put to sleep by a clock that has been set back since: their last entry lies
     /// in the future, and so does the timer they sleep for. Up to `limit` of them, by their timers, earliest first, behind
     /// `after`; no more than [`TIMERS_MAX`] timers are looked at.
-    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error>;
+    async fn stranded(&self, now: Time, after: TimerKey, limit: usize) -> Result<StrandedPage, JournalError>;
 
     /// Aggregates that this process owns and whose inbox has items that arrived from other processes; named until
     /// the items are consumed.
-    async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error>;
+    async fn with_new_items(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, JournalError>;
 }

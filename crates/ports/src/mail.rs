@@ -6,7 +6,7 @@ use baton_core::id::TenantId;
 
 /// A letter in plain text.
 #[derive(Clone)]
-pub struct Letter {
+pub struct MailMessage {
     /// No two letters have the same.
     pub id: String,
     /// One e-mail address.
@@ -18,20 +18,20 @@ pub struct Letter {
 
 /// Why a letter did not arrive, as far as is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotSent {
+pub enum MailError {
     /// The tenant has nobody who delivers mail; the text says which setting is missing.
     #[error("{0}")]
     NoProvider(String),
     /// The provider does not take this letter, however often it is tried.
     #[error("{0}")]
-    Refused(String),
+    Rejected(String),
     /// The provider could not be reached, or it is not known whether it took the letter.
     #[error("{0}")]
     Failed(String),
 }
 
 #[async_trait]
-pub trait Mail: Send + Sync {
+pub trait MailSender: Send + Sync {
     /// Sends it by the tenant's mail provider, once, within the time one attempt has.
-    async fn send(&self, tenant: &TenantId, letter: &Letter) -> Result<(), NotSent>;
+    async fn send(&self, tenant: &TenantId, letter: &MailMessage) -> Result<(), MailError>;
 }

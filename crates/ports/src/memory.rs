@@ -14,15 +14,19 @@ use baton_core::id::TenantId;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::index::{Collection, Document, Head};
-use crate::models::Asker;
+use crate::index::{DocumentHeader, MemoryCollection, SourceDocument};
+use crate::models::ModelCaller;
 
-pub use context::{Context, LeftOut, SimilarConversation, Strategy, Wanted};
-pub use error::Error;
-pub use execution::{Execution, SimilarExecution};
-pub use knowledge::{Knowledge, Unkept};
-pub use search::{Cited, Found, Inquired, Inquiry, Mode, Round, Search, Stopped};
-pub use thread::{Closing, Message, Over, Speaker, Summarised, Summary, Thread};
+pub use context::{ContextRequest, ContextStrategy, MemoryContext, OmittedCounts, SimilarConversation};
+pub use error::MemoryError;
+pub use execution::{AgentExecution, SimilarExecution};
+pub use knowledge::{KnowledgeError, KnowledgeStore};
+pub use search::{
+    CitedPassage, InquiryEnd, InquiryRequest, InquiryResult, InquiryRound, SearchMode, SearchRequest, SearchResult,
+};
+pub use thread::{
+    ConversationClosing, EndedConversation, MessageSpeaker, MessageThread, SummarySource, ThreadMessage, ThreadSummary,
+};
 
 /// Recent messages of a context unless told otherwise, and at most.
 pub const RECENT_DEFAULT: usize = 50;
@@ -54,7 +58,7 @@ pub const ID_BYTES_MAX: usize = 256;
 
 /// What adding a document came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Added {
+pub struct AddResult {
     pub revision: u64,
     pub pieces: usize,
     /// The very same document was there; nothing was done.
@@ -63,7 +67,7 @@ pub struct Added {
 
 /// What was removed about one person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Forgotten {
+pub struct ForgetResult {
     /// Conversations of short-term memory, and their messages.
     pub threads: u64,
     pub messages: u64,
@@ -75,8 +79,8 @@ pub struct Forgotten {
 
 /// What building a collection anew came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Reindexed {
-    pub collection: Collection,
+pub struct ReindexResult {
+    pub collection: MemoryCollection,
     /// The embedder it is searched by now.
     pub embedder: String,
     pub documents: u64,
@@ -88,49 +92,59 @@ pub const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// Everything is one tenant's, and stays apart from every other's.
 #[async_trait]
-pub trait Memory: Send + Sync {
+pub trait MemoryStore: Send + Sync {
     // Long-term.
 
     /// Keeps a document and makes it findable. A changed one of the same name takes its place. Refused where the person
     /// it is about is forgotten meanwhile.
-    async fn add(&self, tenant: &TenantId, collection: Collection, document: Document) -> Result<Added, Error>;
+    async fn add(
+        &self,
+        tenant: &TenantId,
+        collection: MemoryCollection,
+        document: SourceDocument,
+    ) -> Result<AddResult, MemoryError>;
 
     /// Says whether it was there.
-    async fn remove(&self, tenant: &TenantId, collection: Collection, name: &str) -> Result<bool, Error>;
+    async fn remove(&self, tenant: &TenantId, collection: MemoryCollection, name: &str) -> Result<bool, MemoryError>;
 
     /// Documents by name, behind `after`.
     async fn documents(
         &self,
         tenant: &TenantId,
-        collection: Collection,
+        collection: MemoryCollection,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Head>, Error>;
+    ) -> Result<Vec<DocumentHeader>, MemoryError>;
 
-    async fn search(&self, tenant: &TenantId, search: &Search) -> Result<Found, Error>;
+    async fn search(&self, tenant: &TenantId, search: &SearchRequest) -> Result<SearchResult, MemoryError>;
 
     /// Searches the tenant's knowledge in rounds, on the asker's behalf.
-    async fn inquire(&self, asker: &Asker, inquiry: &Inquiry) -> Result<Inquired, Error>;
+    async fn inquire(&self, asker: &ModelCaller, inquiry: &InquiryRequest) -> Result<InquiryResult, MemoryError>;
 
     /// Builds a collection anew by the settings of now, beside what answers meanwhile, then lets it answer.
-    async fn reindex(&self, tenant: &TenantId, collection: Collection) -> Result<Reindexed, Error>;
+    async fn reindex(&self, tenant: &TenantId, collection: MemoryCollection) -> Result<ReindexResult, MemoryError>;
 
     // Short-term. Where a person is forgotten while these go on, it is as if they had been done just before: nothing of
     // it stays.
 
     /// Keeps a message. `customer` is whose conversation it is, where that is known.
-    async fn say(
+    async fn add_message(
         &self,
         tenant: &TenantId,
         conversation: &str,
         customer: Option<&str>,
-        message: Message,
-    ) -> Result<(), Error>;
+        message: ThreadMessage,
+    ) -> Result<(), MemoryError>;
 
-    async fn thread(&self, tenant: &TenantId, conversation: &str) -> Result<Option<Thread>, Error>;
+    async fn thread(&self, tenant: &TenantId, conversation: &str) -> Result<Option<MessageThread>, MemoryError>;
 
     /// The last messages, oldest first; at most [`RECENT_MAX`].
-    async fn recent(&self, tenant: &TenantId, conversation: &str, limit: usize) -> Result<Vec<Message>, Error>;
+    async fn recent(
+        &self,
+        tenant: &TenantId,
+        conversation: &str,
+        limit: usize,
+    ) -> Result<Vec<ThreadMessage>, MemoryError>;
 
     /// Lays fields over the session; a null takes one away.
     async fn set_session(
@@ -138,26 +152,36 @@ pub trait Memory: Send + Sync {
         tenant: &TenantId,
         conversation: &str,
         fields: &Map<String, Value>,
-    ) -> Result<(), Error>;
+    ) -> Result<(), MemoryError>;
 
     /// Brings the running summary of a conversation that goes on up to its newest messages but `but`, on the asker's
     /// behalf; says which is there then. Of several who ask at once, one does; where no model can be asked, it stays as it
     /// was. No message leaves for it.
-    async fn summarise(&self, asker: &Asker, conversation: &str, but: usize) -> Result<Option<Summary>, Error>;
+    async fn summarise(
+        &self,
+        asker: &ModelCaller,
+        conversation: &str,
+        but: usize,
+    ) -> Result<Option<ThreadSummary>, MemoryError>;
 
     /// A conversation is over: its summary and its words become findable, and its messages leave short-term memory. One
     /// that is closed already answers as it did. A summary that has to be made is asked for on the asker's behalf; where
     /// it cannot be had, an excerpt takes its place and says why.
-    async fn close(&self, asker: &Asker, conversation: &str, closing: Closing) -> Result<Summary, Error>;
+    async fn close(
+        &self,
+        asker: &ModelCaller,
+        conversation: &str,
+        closing: ConversationClosing,
+    ) -> Result<ThreadSummary, MemoryError>;
 
     // Episodic.
 
     /// Makes a conversation findable that is over by its own journal; in place of what was kept of it by this before. Says
-    /// whether it is kept: not where it was closed here ([`Memory::close`]), nor where nothing was said, nor where the
+    /// whether it is kept: not where it was closed here ([`MemoryStore::close`]), nor where nothing was said, nor where the
     /// customer was forgotten after it ended.
-    async fn keep(&self, tenant: &TenantId, over: Over) -> Result<bool, Error>;
+    async fn keep_conversation(&self, tenant: &TenantId, over: EndedConversation) -> Result<bool, MemoryError>;
 
-    async fn record_execution(&self, tenant: &TenantId, execution: Execution) -> Result<(), Error>;
+    async fn record_execution(&self, tenant: &TenantId, execution: AgentExecution) -> Result<(), MemoryError>;
 
     async fn similar_executions(
         &self,
@@ -165,14 +189,14 @@ pub trait Memory: Send + Sync {
         goal: &str,
         limit: usize,
         success_only: bool,
-    ) -> Result<Vec<SimilarExecution>, Error>;
+    ) -> Result<Vec<SimilarExecution>, MemoryError>;
 
     // All of it.
 
     /// What an agent should know before it thinks.
-    async fn context(&self, tenant: &TenantId, wanted: &Wanted) -> Result<Context, Error>;
+    async fn context(&self, tenant: &TenantId, wanted: &ContextRequest) -> Result<MemoryContext, MemoryError>;
 
     /// Removes everything about one person. Once it returns, nothing that began before comes back: no message, summary,
     /// closed conversation, document or execution that was on its way.
-    async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<Forgotten, Error>;
+    async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<ForgetResult, MemoryError>;
 }

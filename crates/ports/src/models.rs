@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::{Reply, Request};
-use baton_core::money::{Quote, Usd};
-use baton_core::run::ModelFault;
+use baton_core::model::{ModelReply, ModelRequest};
+use baton_core::money::{PriceQuote, Usd};
+use baton_core::run::ModelCallError;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::budget::Tab;
+use crate::budget::ChargeCollector;
 
 /// Pieces of one reply that wait for whoever listens.
-pub const PIECES_WAITING_MAX: usize = 64;
+pub const DELTAS_WAITING_MAX: usize = 64;
 
 /// On whose behalf a model is asked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asker {
+pub struct ModelCaller {
     pub tenant: TenantId,
     /// None for a call that is no run's: one that came by the gateway.
     pub run: Option<RunId>,
@@ -28,28 +28,28 @@ pub struct Asker {
     /// For sums by workflow.
     pub workflow: Option<String>,
     /// Of what type the agent is that asks; nothing where no run's agent does.
-    pub agent_type: Option<baton_core::agent::Kind>,
+    pub agent_type: Option<baton_core::agent::AgentKind>,
     /// The API key it came under, by its id: for budgets by key.
     pub key_id: Option<String>,
     /// The consumer's own key for the provider. Never stored, never logged.
-    pub api_key: Option<ApiKey>,
-    /// Whether its listener only reads along: it can take back what it was told ([`Piece::Reset`]), and hears the whole
+    pub api_key: Option<ConsumerKey>,
+    /// Whether its listener only reads along: it can take back what it was told ([`ReplyDelta::Reset`]), and hears the whole
     /// from a model that cannot tell it part by part. Where not, only models that can are asked, and a reply that breaks
     /// off after its first piece is an error.
-    pub reads_along: bool,
+    pub accepts_reset: bool,
     /// The consumer brought its own key, and it is not here any more: another must not pay in its stead.
-    pub lost_key: bool,
+    pub key_is_missing: bool,
     /// The most that all attempts of the call may cost together; nothing where only budgets bound it.
-    pub most: Option<Usd>,
+    pub cost_limit: Option<Usd>,
     /// IETF language tag of the customer it is for, where that is known.
     pub language: Option<String>,
     /// Where what it costs is charged; nothing leaves that to whoever serves the call.
-    pub tab: Option<Tab>,
-    /// The span that the call is, for whoever is asked ([`baton_core::trace::Parent`]).
+    pub charges: Option<ChargeCollector>,
+    /// The span that the call is, for whoever is asked ([`baton_core::trace::SpanContext`]).
     pub traceparent: Option<String>,
 }
 
-impl Asker {
+impl ModelCaller {
     /// A tenant's call under a key, of no run, with no key of its own, charged by whoever serves it.
     pub fn of(tenant: TenantId, key: impl Into<String>) -> Self {
         Self {
@@ -60,11 +60,11 @@ impl Asker {
             agent_type: None,
             key_id: None,
             api_key: None,
-            reads_along: false,
-            lost_key: false,
-            most: None,
+            accepts_reset: false,
+            key_is_missing: false,
+            cost_limit: None,
             language: None,
-            tab: None,
+            charges: None,
             traceparent: None,
         }
     }
@@ -72,9 +72,9 @@ impl Asker {
 
 /// A provider's key that a consumer brought. Shown to nobody: it has no `Serialize`, and `Debug` hides it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey(String);
+pub struct ConsumerKey(String);
 
-impl ApiKey {
+impl ConsumerKey {
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
@@ -85,15 +85,15 @@ impl ApiKey {
     }
 }
 
-impl fmt::Debug for ApiKey {
+impl fmt::Debug for ConsumerKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ApiKey(hidden)")
     }
 }
 
-/// A part of a reply, as it comes. Provisional: the reply that [`Models::ask`] returns is the one that counts.
+/// A part of a reply, as it comes. Provisional: the reply that [`ModelService::ask`] returns is the one that counts.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Piece {
+pub enum ReplyDelta {
     Text(String),
     /// A part of the tool call at this place of the reply; `id` and `name` come with its first part, `arguments` is
     /// JSON text to be joined.
@@ -107,12 +107,12 @@ pub enum Piece {
     Reset,
 }
 
-/// Where pieces go; at most [`PIECES_WAITING_MAX`] wait there. Whoever does not listen any more drops its end.
-pub type Pieces = mpsc::Sender<Piece>;
+/// Where pieces go; at most [`DELTAS_WAITING_MAX`] wait there. Whoever does not listen any more drops its end.
+pub type DeltaSender = mpsc::Sender<ReplyDelta>;
 
 /// A model that may be named.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Listed {
+pub struct ModelListing {
     pub name: String,
     pub provider: String,
     /// Prices, context, quality, capabilities, by name; nothing where no catalogue knows it.
@@ -122,7 +122,7 @@ pub struct Listed {
 }
 
 /// The model that a person means, under its own name: one that is named with its provider is meant by that.
-pub fn meant<'m>(models: &'m [Listed], named: &'m str) -> &'m str {
+pub fn resolve_name<'m>(models: &'m [ModelListing], named: &'m str) -> &'m str {
     if models.iter().any(|model| model.name == named) {
         return named;
     }
@@ -133,22 +133,22 @@ pub fn meant<'m>(models: &'m [Listed], named: &'m str) -> &'m str {
 }
 
 #[async_trait]
-pub trait Models: Send + Sync {
+pub trait ModelService: Send + Sync {
     /// One call, given up after `limit`; dropping the future ends the call at the provider. With `pieces`, the reply is
     /// also told part by part, where its provider can.
     async fn ask(
         &self,
-        asker: &Asker,
-        request: &Request,
+        asker: &ModelCaller,
+        request: &ModelRequest,
         limit: Duration,
-        pieces: Option<&Pieces>,
-    ) -> Result<Reply, ModelFault>;
+        pieces: Option<&DeltaSender>,
+    ) -> Result<ModelReply, ModelCallError>;
 
     /// What can be asked by name: models, profiles. For lists that doors show.
     fn names(&self) -> Vec<String>;
 
     /// Every model a tenant may name, with its facts and with what stands against it now.
-    fn models(&self, _tenant: &TenantId) -> Vec<Listed> {
+    fn models(&self, _tenant: &TenantId) -> Vec<ModelListing> {
         Vec::new()
     }
 
@@ -159,19 +159,19 @@ pub trait Models: Send + Sync {
 
     /// Whether every model that may answer holds its reply to the request's schema, and its calls to the parameters of
     /// strict tools, by itself: then pieces may be passed on unread. Asks nobody and waits for nothing.
-    fn holds(&self, _asker: &Asker, _request: &Request) -> bool {
+    fn enforces_schema(&self, _asker: &ModelCaller, _request: &ModelRequest) -> bool {
         false
     }
 
     /// What a call may cost, before it is known which model answers; nothing where that cannot be said. Asks nobody and
     /// waits for nothing.
-    fn quote(&self, _tenant: &TenantId, _request: &Request) -> Quote {
-        Quote::default()
+    fn quote(&self, _tenant: &TenantId, _request: &ModelRequest) -> PriceQuote {
+        PriceQuote::default()
     }
 
     /// How much of its budgets the asker has used, in words, once that is worth telling; nothing before. Asks nobody and
     /// waits for nothing.
-    fn budget_notice(&self, _asker: &Asker) -> Option<String> {
+    fn budget_notice(&self, _asker: &ModelCaller) -> Option<String> {
         None
     }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 
-use crate::journal::Error;
+use crate::journal::JournalError;
 
 /// Limits of one call. More is refused.
 pub const LIMITS_MAX: usize = 16;
@@ -36,18 +36,18 @@ pub struct RateLimit {
 /// Limits of one call have names of their own: one window cannot count it twice.
 ///
 /// # Errors
-/// [`Error::TooLarge`] where two have one name.
-pub fn check_names(limits: &[RateLimit]) -> Result<(), Error> {
+/// [`JournalError::TooLarge`] where two have one name.
+pub fn check_names(limits: &[RateLimit]) -> Result<(), JournalError> {
     let of_one_name = |limit: &RateLimit| limits.iter().filter(|other| other.name == limit.name).count();
     match limits.iter().map(of_one_name).max() {
-        Some(size) if size > 1 => Err(Error::TooLarge { what: "the limits of one name", size, limit: 1 }),
+        Some(size) if size > 1 => Err(JournalError::TooLarge { what: "the limits of one name", size, limit: 1 }),
         _ => Ok(()),
     }
 }
 
 /// Whether a call may go out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum RateDecision {
     /// Now. It counts in every limit that was asked.
     Now,
     /// After this; until then its place among those that wait is kept, at the limit that is full.
@@ -59,7 +59,7 @@ pub enum Turn {
 /// The time of a call comes in, so a test sets the clock. Where it goes back by less than [`SET_BACK`], nobody gets more
 /// turns than the limit has.
 #[async_trait]
-pub trait RateLimits: Send + Sync {
+pub trait RateLimitStore: Send + Sync {
     /// A turn for the call `key` within every limit, or none in any.
     ///
     /// A call that is told to wait and asks again under the same key gets the turn that was reserved for it: calls wait
@@ -68,5 +68,11 @@ pub trait RateLimits: Send + Sync {
     ///
     /// # Errors
     /// Nothing was counted. Two limits of one name are refused.
-    async fn take(&self, tenant: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Result<Turn, Error>;
+    async fn take(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        limits: &[RateLimit],
+        now: Time,
+    ) -> Result<RateDecision, JournalError>;
 }

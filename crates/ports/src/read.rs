@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::{RunId, TenantId};
-use baton_core::kpi::Conversations;
+use baton_core::kpi::ConversationCounts;
 use baton_core::money::Usd;
-use baton_core::run::{State, seed_status};
+use baton_core::run::{RunState, api_status};
 use baton_core::time::Time;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::conversations::{ConversationFilter, ConversationHead};
-use crate::journal::{AggregateId, DeskItem, Error, Snapshot};
+use crate::journal::{AggregateId, JournalError, StateSnapshot, TaskItem};
 
 /// Rows of one page unless told.
 pub const PAGE_DEFAULT: usize = 50;
@@ -26,7 +26,7 @@ pub struct RunHead {
     pub run: RunId,
     pub tenant: TenantId,
     pub workflow: String,
-    pub state: State,
+    pub state: RunState,
     pub parent: Option<RunId>,
     pub created_at: Time,
     pub started_at: Option<Time>,
@@ -45,7 +45,7 @@ pub struct RunHead {
 impl RunHead {
     /// A run in lists for programs, by the names the seeds have for it.
     pub fn as_json(&self) -> Value {
-        let (status, compensated) = seed_status(self.state);
+        let (status, compensated) = api_status(self.state);
         let took = self.started_at.zip(self.ended_at).map(|(began, ended)| ended.since(began).as_millis());
         json!({
             "execution_id": self.run,
@@ -67,7 +67,7 @@ impl RunHead {
     }
 
     /// What is known of the run by other names, with what its head says beside.
-    pub fn beside(&self, mut shown: Value) -> Value {
+    pub fn merge_into(&self, mut shown: Value) -> Value {
         if let (Value::Object(fields), Value::Object(own)) = (&mut shown, self.as_json()) {
             for (name, value) in own {
                 fields.entry(name).or_insert(value);
@@ -81,10 +81,10 @@ impl RunHead {
 #[derive(Clone, Debug, Default)]
 pub struct RunFilter {
     /// In one of these states; none: in any.
-    pub states: Vec<State>,
+    pub states: Vec<RunState>,
     pub workflow: Option<String>,
     /// On one of these versions.
-    pub bundles: Option<Vec<Hash>>,
+    pub bundles: Option<Vec<ContentHash>>,
     /// The customer that the run was begun for, by their id.
     pub customer: Option<String>,
     /// Failed with this code.
@@ -111,18 +111,18 @@ pub struct RunPage {
 
 /// How the store knows a customer's runs: by a hash, so that erasing a person leaves nothing of their id with them.
 pub fn customer_hash(tenant: &TenantId, customer: &str) -> String {
-    Hash::of(format!("{tenant}\n{customer}").as_bytes()).as_str().to_owned()
+    ContentHash::of(format!("{tenant}\n{customer}").as_bytes()).as_str().to_owned()
 }
 
 #[async_trait]
-pub trait Read: Send + Sync {
-    async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, Error>;
+pub trait ReadModel: Send + Sync {
+    async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, JournalError>;
 
     /// Newest first: all that the filter lets through, up to its limit.
-    async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, Error>;
+    async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, JournalError>;
 
     /// The same at a bounded cost, for doors that anybody may ask.
-    async fn run_page(&self, tenant: &TenantId, filter: RunFilter) -> Result<RunPage, Error> {
+    async fn run_page(&self, tenant: &TenantId, filter: RunFilter) -> Result<RunPage, JournalError> {
         let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit.min(PAGE_MAX) };
         let heads = self.runs(tenant, filter).await?;
         let next = heads.last().filter(|_| heads.len() == limit).map(|head| head.run.clone());
@@ -130,10 +130,21 @@ pub trait Read: Send + Sync {
     }
 
     /// Runs that no other run began and whose ids begin so, in the order of their ids.
-    async fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Result<Vec<RunHead>, Error>;
+    async fn roots_with_prefix(
+        &self,
+        tenant: &TenantId,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<RunHead>, JournalError>;
 
     /// Encoded entries behind `after`, in order, at most `limit`.
-    async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error>;
+    async fn entries(
+        &self,
+        tenant: &TenantId,
+        run: &RunId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<[u8]>>, JournalError>;
 
     /// The snapshot of this fold version, where there is one that holds more than `after` entries.
     async fn snapshot(
@@ -142,23 +153,23 @@ pub trait Read: Send + Sync {
         id: &AggregateId,
         fold_version: u32,
         after: u64,
-    ) -> Result<Option<Snapshot>, Error>;
+    ) -> Result<Option<StateSnapshot>, JournalError>;
 
     /// Open desk items, oldest first.
-    async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error>;
+    async fn open_tasks(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<TaskItem>, JournalError>;
 
-    async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, Error>;
+    async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, JournalError>;
 
     /// Newest first.
     async fn conversations(
         &self,
         tenant: &TenantId,
         filter: ConversationFilter,
-    ) -> Result<Vec<ConversationHead>, Error>;
+    ) -> Result<Vec<ConversationHead>, JournalError>;
 
     /// What there is to count of conversations that are over and ended since then.
-    async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<Conversations, Error>;
+    async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<ConversationCounts, JournalError>;
 
     /// Runs by state, all tenants; for metrics and `doctor`.
-    async fn counts(&self) -> Result<Vec<(State, u64)>, Error>;
+    async fn counts(&self) -> Result<Vec<(RunState, u64)>, JournalError>;
 }

@@ -17,7 +17,7 @@ pub const RECORD_BYTES_MAX: usize = 1 << 20;
 
 /// A record as it is stored.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub struct StoredRecord {
     pub space: String,
     pub key: String,
     pub value: Value,
@@ -27,7 +27,7 @@ pub struct Record {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Op {
+pub enum RecordOp {
     /// Refused if the key is there.
     Insert {
         space: String,
@@ -73,11 +73,11 @@ pub enum Op {
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
+pub enum RecordError {
     /// The batch's operation at `index` did not hold; nothing was written.
     /// `found` is the record in the way; for a range it is the holding: its key, and `{resource, from, to}` as value.
     #[error("operation {index} of the batch conflicts with what is stored")]
-    Conflict { index: usize, found: Option<Record> },
+    Conflict { index: usize, found: Option<StoredRecord> },
     /// The batch's operation at `index` holds nothing; nothing was written.
     #[error("operation {index} holds an empty range: it must end after it begins")]
     EmptyRange { index: usize },
@@ -96,11 +96,11 @@ pub enum Error {
 }
 
 #[async_trait]
-pub trait Records: Send + Sync {
+pub trait RecordStore: Send + Sync {
     /// All or nothing; durable when it returns.
-    async fn commit(&self, tenant: &TenantId, ops: Vec<Op>, at: Time) -> Result<(), Error>;
+    async fn commit(&self, tenant: &TenantId, ops: Vec<RecordOp>, at: Time) -> Result<(), RecordError>;
 
-    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, Error>;
+    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<StoredRecord>, RecordError>;
 
     /// Records of a space whose key starts with `prefix`, in key order, behind `after`.
     async fn list(
@@ -110,7 +110,7 @@ pub trait Records: Send + Sync {
         prefix: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Record>, Error>;
+    ) -> Result<Vec<StoredRecord>, RecordError>;
 
     /// Held ranges of a resource that overlap `from..to`, in order: `(from, to, key)`.
     async fn ranges(
@@ -120,5 +120,5 @@ pub trait Records: Send + Sync {
         resource: &str,
         from: i64,
         to: i64,
-    ) -> Result<Vec<(i64, i64, String)>, Error>;
+    ) -> Result<Vec<(i64, i64, String)>, RecordError>;
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::Error;
+use crate::journal::JournalError;
 
 /// Versions that share a workflow's runs, at the most.
 pub const SHARES_MAX: usize = 10;
@@ -17,13 +17,13 @@ pub const PERCENT: u32 = 100;
 
 /// One immutable version of a workflow.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Version {
+pub struct WorkflowVersion {
     pub workflow: String,
     /// 1 for the first; rises by one with each save of a changed bundle.
     pub revision: u32,
     /// The text version, kept as a label.
     pub label: String,
-    pub bundle: Hash,
+    pub bundle: ContentHash,
     pub active: bool,
     pub created_at: Time,
     /// Who made it; nothing where it came from the project's files.
@@ -35,7 +35,7 @@ pub struct Version {
 /// A version's part of a workflow's runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Share {
+pub struct VersionShare {
     pub revision: u32,
     /// Of [`PERCENT`].
     pub percent: u32,
@@ -43,20 +43,20 @@ pub struct Share {
 
 /// How a workflow stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Standing {
+pub struct WorkflowStatus {
     /// Rises with each change of the workflow, from 1.
     pub changes: u64,
     /// Nothing where it is not put away.
     pub archived_at: Option<Time>,
-    pub active: Option<Version>,
+    pub active: Option<WorkflowVersion>,
     /// Who shares its runs; empty: all are the active version's.
-    pub split: Vec<(Version, u32)>,
+    pub split: Vec<(WorkflowVersion, u32)>,
 }
 
-impl Standing {
+impl WorkflowStatus {
     /// The version that runs for somebody. Whoever comes again comes to the same one while the split stays as it is.
-    pub fn version_for(&self, whom: &str) -> Option<&Version> {
-        let mut below = place_of(whom);
+    pub fn version_for(&self, whom: &str) -> Option<&WorkflowVersion> {
+        let mut below = split_bucket(whom);
         for (version, percent) in &self.split {
             match below.checked_sub(*percent) {
                 None => return Some(version),
@@ -66,25 +66,28 @@ impl Standing {
         self.active.as_ref()
     }
 
-    pub fn shares(&self) -> Vec<Share> {
-        self.split.iter().map(|(version, percent)| Share { revision: version.revision, percent: *percent }).collect()
+    pub fn shares(&self) -> Vec<VersionShare> {
+        self.split
+            .iter()
+            .map(|(version, percent)| VersionShare { revision: version.revision, percent: *percent })
+            .collect()
     }
 }
 
 /// Somebody's place among 100, the same each time.
-fn place_of(whom: &str) -> u32 {
-    let hash = Hash::of(whom.as_bytes());
+fn split_bucket(whom: &str) -> u32 {
+    let hash = ContentHash::of(whom.as_bytes());
     let digits = hash.as_str().get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok());
     digits.unwrap_or_default() % PERCENT
 }
 
 /// A version to be kept.
 #[derive(Clone, Debug)]
-pub struct New {
+pub struct NewVersion {
     pub label: String,
     pub bundle: Arc<[u8]>,
     /// Of the bundle.
-    pub hash: Hash,
+    pub hash: ContentHash,
     /// Nothing where it comes from the project's files.
     pub made_by: Option<String>,
     /// Whether it becomes the active one, and takes all runs.
@@ -93,23 +96,23 @@ pub struct New {
 
 /// What becomes of a workflow.
 #[derive(Clone, Debug)]
-pub enum Change {
+pub enum WorkflowChange {
     /// Keeps a version. One that is active already, or was the last that came the same way (by somebody, or from files),
     /// stays as it is, so that what was rolled back or put away is not brought back by a start with the same files.
-    Add(New),
+    Add(NewVersion),
     /// Makes a version the active one, which takes all runs; brings back what was put away.
     Activate { revision: u32 },
     /// Splits its runs; nothing: all are the active version's again.
-    Split(Vec<Share>),
+    Split(Vec<VersionShare>),
     /// Puts it away: no version is active, and its runs under way go on.
     Archive,
 }
 
 /// What came of a change.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Changed {
+pub enum ChangeResult {
     /// The version it was about (the newest, for one that is about none), and how often the workflow has changed now.
-    Done { version: Version, changes: u64 },
+    Done { version: WorkflowVersion, changes: u64 },
     /// It was changed meanwhile; nothing was done.
     Stale { changes: u64 },
     /// There is no workflow or no revision like that; nothing was done.
@@ -117,32 +120,32 @@ pub enum Changed {
 }
 
 #[async_trait]
-pub trait Registry: Send + Sync {
+pub trait WorkflowRegistry: Send + Sync {
     /// Changes a workflow, where it has changed so often as `expected` says, if it says so; 0 stands for one that is not
     /// there. Durable when it returns.
     async fn change(
         &self,
         tenant: &TenantId,
         workflow: &str,
-        change: Change,
+        change: WorkflowChange,
         expected: Option<u64>,
         now: Time,
-    ) -> Result<Changed, Error>;
+    ) -> Result<ChangeResult, JournalError>;
 
     /// How a workflow stands; nothing where there is none.
-    async fn standing(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Standing>, Error>;
+    async fn workflow_status(&self, tenant: &TenantId, workflow: &str) -> Result<Option<WorkflowStatus>, JournalError>;
 
     /// The active version of each workflow, the newest where none was ever active, in the order of their names. Those that
     /// were put away are left out.
-    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error>;
+    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<WorkflowVersion>, JournalError>;
 
     /// Newest first.
-    async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error>;
+    async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<WorkflowVersion>, JournalError>;
 
-    async fn bundle(&self, hash: &Hash) -> Result<Option<Arc<[u8]>>, Error>;
+    async fn bundle(&self, hash: &ContentHash) -> Result<Option<Arc<[u8]>>, JournalError>;
 
-    async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Version>, Error> {
-        Ok(self.standing(tenant, workflow).await?.and_then(|standing| standing.active))
+    async fn active(&self, tenant: &TenantId, workflow: &str) -> Result<Option<WorkflowVersion>, JournalError> {
+        Ok(self.workflow_status(tenant, workflow).await?.and_then(|standing| standing.active))
     }
 
     /// Keeps a bundle of the project's files and makes it the active version of its workflow; one that is active, or the
@@ -153,15 +156,15 @@ pub trait Registry: Send + Sync {
         workflow: &str,
         label: &str,
         bundle: Arc<[u8]>,
-        hash: &Hash,
+        hash: &ContentHash,
         now: Time,
-    ) -> Result<Version, Error> {
-        let new = New { label: label.to_owned(), bundle, hash: hash.clone(), made_by: None, activate: true };
-        match self.change(tenant, workflow, Change::Add(new), None, now).await? {
-            Changed::Done { version, .. } => Ok(version),
-            Changed::Stale { .. } | Changed::Missing => {
+    ) -> Result<WorkflowVersion, JournalError> {
+        let new = NewVersion { label: label.to_owned(), bundle, hash: hash.clone(), made_by: None, activate: true };
+        match self.change(tenant, workflow, WorkflowChange::Add(new), None, now).await? {
+            ChangeResult::Done { version, .. } => Ok(version),
+            ChangeResult::Stale { .. } | ChangeResult::Missing => {
                 let reason = "a version was neither kept nor refused".to_owned();
-                Err(Error::Corrupt { aggregate: workflow.into(), reason })
+                Err(JournalError::Corrupt { aggregate: workflow.into(), reason })
             }
         }
     }
@@ -171,12 +174,12 @@ pub trait Registry: Send + Sync {
 mod tests {
     use super::*;
 
-    fn version(revision: u32) -> Version {
-        Version {
+    fn version(revision: u32) -> WorkflowVersion {
+        WorkflowVersion {
             workflow: "book".to_owned(),
             revision,
             label: String::new(),
-            bundle: Hash::of(b""),
+            bundle: ContentHash::of(b""),
             active: revision == 2,
             created_at: Time::from_ms(0),
             made_by: None,
@@ -187,12 +190,12 @@ mod tests {
     #[test]
     fn runs_are_split_by_who_they_are_for_and_the_same_comes_to_the_same() {
         let split = vec![(version(1), 30), (version(2), 70)];
-        let standing = Standing { changes: 1, archived_at: None, active: Some(version(2)), split };
+        let standing = WorkflowStatus { changes: 1, archived_at: None, active: Some(version(2)), split };
         let of = |whom: usize| standing.version_for(&format!("user-{whom}")).map(|version| version.revision);
         let first = (0..1_000).filter(|whom| of(*whom) == Some(1)).count();
         assert!((250..350).contains(&first), "{first} of 1000");
         assert!((0..100).all(|whom| of(whom) == of(whom)));
-        let whole = Standing { split: Vec::new(), ..standing };
+        let whole = WorkflowStatus { split: Vec::new(), ..standing };
         assert_eq!(whole.version_for("anybody").map(|version| version.revision), Some(2));
     }
 }

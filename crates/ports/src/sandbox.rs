@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::agent::{Program, Ran};
+use baton_core::agent::{ProgramOutcome, SandboxProgram};
 use baton_core::fault::Fault;
 
 /// What one program may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SandboxLimits {
     pub memory_bytes: usize,
     /// Time of its own, waiting for calls not counted.
     pub time: Duration,
@@ -22,9 +22,9 @@ pub struct Limits {
 /// Runs a program up to its end or to its next calls.
 #[async_trait]
 pub trait Sandbox: Send + Sync {
-    /// The program's own errors are [`Ran::Failed`].
+    /// The program's own errors are [`ProgramOutcome::Failed`].
     ///
     /// # Errors
     /// The sandbox itself could not run it: full, or it cannot start its processes. May be tried again.
-    async fn run(&self, program: &Program, limits: &Limits) -> Result<Ran, Fault>;
+    async fn run(&self, program: &SandboxProgram, limits: &SandboxLimits) -> Result<ProgramOutcome, Fault>;
 }

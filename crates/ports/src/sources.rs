@@ -17,12 +17,12 @@ pub const TOOLS_MAX: usize = 5_000;
 /// What a source is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum SourceKind {
     Openapi,
     Mcp,
 }
 
-impl Kind {
+impl SourceKind {
     pub fn word(self) -> &'static str {
         match self {
             Self::Openapi => "openapi",
@@ -33,7 +33,7 @@ impl Kind {
 
 /// A part of it that no tool can use, or not fully.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsupported {
+pub struct SourceDiagnostic {
     /// Where in its document, or in its list: `paths./pets.post.requestBody`.
     pub place: String,
     pub reason: String,
@@ -41,9 +41,9 @@ pub struct Unsupported {
 
 /// A source as it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Source {
+pub struct SourceListing {
     pub name: String,
-    pub kind: Kind,
+    pub kind: SourceKind,
     /// The project's file that defines it, whose tools are everybody's; nothing: the tenant added it for itself.
     pub file: Option<String>,
     /// Where it is asked, without what may be secret; nothing: nobody is asked, or a program.
@@ -55,7 +55,7 @@ pub struct Source {
     pub last_error: Option<String>,
     /// Names, in their order.
     pub tools: Vec<String>,
-    pub unsupported: Vec<Unsupported>,
+    pub unsupported: Vec<SourceDiagnostic>,
     /// As it was added, a document that was sent aside.
     pub definition: Option<Value>,
     /// Rises with each change of one that was added.
@@ -64,7 +64,7 @@ pub struct Source {
 
 /// A source to add, or to put in another's place.
 #[derive(Clone, Debug)]
-pub struct Written {
+pub struct SourceDefinition {
     pub name: String,
     /// As a file says it, without its name.
     pub fields: Map<String, Value>,
@@ -72,18 +72,18 @@ pub struct Written {
 
 /// Why it was not done, by what the caller does next.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Fault {
+pub enum SourceError {
     #[error("there is no source `{name}`")]
     Unknown { name: String, nearest: Option<String> },
     /// Correct what is asked.
     #[error("{reason}")]
-    Refused { reason: String, hint: Option<String> },
+    Rejected { reason: String, hint: Option<String> },
     /// Another has the name.
     #[error("there is a source `{name}` already")]
     Taken { name: String },
     /// The project's files define it.
     #[error("`{name}` is defined by {file}, and is changed there")]
-    OfFile { name: String, file: String },
+    DefinedByFile { name: String, file: String },
     #[error("`{name}` was changed since it was read")]
     Stale { name: String },
     #[error("a tenant adds at most {SOURCES_MAX} sources")]
@@ -100,30 +100,35 @@ pub enum Fault {
     Storage { reason: String },
 }
 
-impl From<records::Error> for Fault {
-    fn from(error: records::Error) -> Self {
+impl From<records::RecordError> for SourceError {
+    fn from(error: records::RecordError) -> Self {
         Self::Storage { reason: error.to_string() }
     }
 }
 
 #[async_trait]
-pub trait Sources: Send + Sync {
+pub trait SourceStore: Send + Sync {
     /// Those of the project's files and the tenant's own, by name.
-    async fn list(&self, tenant: &TenantId) -> Result<Vec<Source>, Fault>;
+    async fn list(&self, tenant: &TenantId) -> Result<Vec<SourceListing>, SourceError>;
 
     /// One of them.
-    async fn find(&self, tenant: &TenantId, name: &str) -> Result<Source, Fault>;
+    async fn find(&self, tenant: &TenantId, name: &str) -> Result<SourceListing, SourceError>;
 
     /// Adds one for the tenant: it is asked for its tools, and kept if it answers.
-    async fn add(&self, tenant: &TenantId, new: Written) -> Result<Source, Fault>;
+    async fn add(&self, tenant: &TenantId, new: SourceDefinition) -> Result<SourceListing, SourceError>;
 
     /// Puts one in place of one that was added, which is as it was where that fails; where `expected` is told, only of what
     /// has changed so often.
-    async fn replace(&self, tenant: &TenantId, new: Written, expected: Option<u64>) -> Result<Source, Fault>;
+    async fn replace(
+        &self,
+        tenant: &TenantId,
+        new: SourceDefinition,
+        expected: Option<u64>,
+    ) -> Result<SourceListing, SourceError>;
 
     /// Asks it now. One that does not answer keeps the tools it had, and says why.
-    async fn refresh(&self, tenant: &TenantId, name: &str) -> Result<Source, Fault>;
+    async fn refresh(&self, tenant: &TenantId, name: &str) -> Result<SourceListing, SourceError>;
 
     /// Takes out one that was added, with its tools; where `expected` is told, only one that has changed so often.
-    async fn remove(&self, tenant: &TenantId, name: &str, expected: Option<u64>) -> Result<(), Fault>;
+    async fn remove(&self, tenant: &TenantId, name: &str, expected: Option<u64>) -> Result<(), SourceError>;
 }

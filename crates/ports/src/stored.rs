@@ -4,24 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::State;
+use baton_core::run::RunState;
 use baton_core::time::Time;
 
 use crate::conversations::ConversationHead;
-use crate::journal::{AggregateId, DeskItem, Kind, Snapshot};
+use crate::journal::{AggregateId, AggregateKind, StateSnapshot, TaskItem};
 
 /// One aggregate with all that is derived of its journal, read at one instant.
 #[derive(Clone, Debug)]
 pub struct StoredAggregate {
     pub name: AggregateId,
     pub tenant: TenantId,
-    pub kind: Kind,
+    pub kind: AggregateKind,
     /// Entries that its head says it has.
     pub seq: u64,
     /// What lists show of a run.
     pub workflow: String,
     pub parent: Option<RunId>,
-    pub state: Option<State>,
+    pub state: Option<RunState>,
     pub started_at: Option<Time>,
     pub ended_at: Option<Time>,
     pub cost_nanos: i64,
@@ -31,9 +31,9 @@ pub struct StoredAggregate {
     pub bundle: Option<String>,
     /// Its encoded entries in order, or what is wrong with them.
     pub entries: Result<Vec<Arc<[u8]>>, String>,
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<StateSnapshot>,
     /// Its items that wait for a person, by their ids, or why one cannot be read.
-    pub open_items: BTreeMap<String, Result<DeskItem, String>>,
+    pub open_items: BTreeMap<String, Result<TaskItem, String>>,
     /// What lists show of a conversation.
     pub conversation: Option<ConversationHead>,
     /// The word of the status that a conversation is found under.

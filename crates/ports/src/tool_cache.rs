@@ -7,7 +7,7 @@ use baton_core::id::TenantId;
 use baton_core::time::Time;
 use serde_json::Value;
 
-use crate::journal::Error;
+use crate::journal::JournalError;
 
 /// Bytes of JSON that one answer may have; a larger one is not kept.
 pub const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -17,14 +17,14 @@ pub const ANSWERS_MAX: u64 = 100_000;
 pub const BYTES_MAX: u64 = 64 << 20;
 
 /// SHA-256 of everything an answer may depend on.
-pub type Key = [u8; 32];
+pub type ToolCacheKey = [u8; 32];
 
 /// An answer and whose it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CachedAnswer {
     pub tenant: TenantId,
     pub tool: Arc<str>,
-    pub key: Key,
+    pub key: ToolCacheKey,
     pub output: Arc<Value>,
     /// What `output` takes in memory, about, in bytes.
     pub memory_bytes: usize,
@@ -40,9 +40,9 @@ pub struct CachedAnswer {
 #[async_trait]
 pub trait ToolCache: Send + Sync {
     /// What is kept and still holds at `now`.
-    async fn find(&self, tenant: &TenantId, key: &Key, now: Time) -> Result<Option<Arc<Value>>, Error>;
+    async fn find(&self, tenant: &TenantId, key: &ToolCacheKey, now: Time) -> Result<Option<Arc<Value>>, JournalError>;
 
     /// Keeps an answer in place of the one under the same key. It is found by every process once this returns; a crash
     /// may lose it.
-    async fn keep(&self, answer: CachedAnswer) -> Result<(), Error>;
+    async fn keep(&self, answer: CachedAnswer) -> Result<(), JournalError>;
 }

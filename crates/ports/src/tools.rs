@@ -7,32 +7,32 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baton_core::fault::Fault;
 use baton_core::id::TenantId;
-use baton_core::run::Lapse;
-use baton_core::tool::{AuditRow, Call, Facts, Outcome};
+use baton_core::run::OnExpiry;
+use baton_core::tool::{AuditRow, ToolContract, ToolInvocation, ToolOutcome};
 use serde_json::Value;
 
-use crate::budget::Tab;
+use crate::budget::ChargeCollector;
 
 /// A tool call that was let through. Not `Clone`, not `Deserialize`: it cannot be forged or used twice.
 #[async_trait]
 pub trait PermittedCall: Send {
     /// One attempt, given up after `limit`. Never retries; never panics.
-    async fn perform(self: Box<Self>, limit: Duration) -> Performed;
+    async fn perform(self: Box<Self>, limit: Duration) -> CallReport;
 }
 
 /// One attempt's outcome with the row the audit keeps of it, already redacted.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Performed {
-    pub outcome: Outcome,
+pub struct CallReport {
+    pub outcome: ToolOutcome,
     pub audit: AuditRow,
     /// What it asked models for, in the outcome's cost already; whoever records the outcome settles it.
-    pub tab: Tab,
+    pub charges: ChargeCollector,
 }
 
-pub enum Checked {
+pub enum CheckResult {
     Permitted(Box<dyn PermittedCall>),
     /// People must allow exactly this first.
-    NeedsApproval(Box<Needed>),
+    NeedsApproval(Box<ApprovalRequirement>),
     /// Full: try again after this.
     RateLimited {
         retry_after: Duration,
@@ -44,12 +44,12 @@ pub enum Checked {
         fault: Box<Fault>,
     },
     /// Not let through, or answered without acting (a cached read).
-    Answered(Box<Performed>),
+    Answered(Box<CallReport>),
 }
 
 /// What people must allow before a call goes out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Needed {
+pub struct ApprovalRequirement {
     /// Of everything that decides what the call does; the leave is for that and for nothing else.
     pub hash: String,
     /// The arguments as they would be sent, with overrides and defaults; secrets by reference.
@@ -57,32 +57,32 @@ pub struct Needed {
     /// The account that it would act with, where the tool has one that people connect.
     pub account: Option<String>,
     /// How many people.
-    pub need: u32,
+    pub approvals_needed: u32,
     /// Who may; empty: anybody but who asked.
-    pub from: Vec<String>,
+    pub approvers: Vec<String>,
     /// How long they have.
     pub deadline: Option<Duration>,
     /// What holds then.
-    pub then: Lapse,
+    pub on_expiry: OnExpiry,
 }
 
 #[async_trait]
-pub trait Tools: Send + Sync {
+pub trait ToolGateway: Send + Sync {
     /// May this call go out now? `approved` is the hash a person approved, where one did.
-    async fn check(&self, call: &Call, approved: Option<&str>) -> Checked;
+    async fn check(&self, call: &ToolInvocation, approved: Option<&str>) -> CheckResult;
 
     /// Asks the service what became of a `verify` call. `Done` if it acted, `NotDone` if it certainly did not,
     /// `Unknown` if the service cannot tell or cannot be reached.
-    async fn look_up(&self, call: &Call, limit: Duration) -> Outcome;
+    async fn look_up(&self, call: &ToolInvocation, limit: Duration) -> ToolOutcome;
 
     /// Static facts of everybody's tool, for bundles and checks; shared, for there may be ten thousand tools.
-    fn facts(&self, tool: &str) -> Option<Arc<Facts>>;
+    fn facts(&self, tool: &str) -> Option<Arc<ToolContract>>;
 
     /// Names of everybody's tools, for checks and "did you mean".
     fn names(&self) -> Vec<String>;
 
     /// The same of a tool that a tenant may have for itself.
-    fn facts_for(&self, _tenant: &TenantId, tool: &str) -> Option<Arc<Facts>> {
+    fn facts_for(&self, _tenant: &TenantId, tool: &str) -> Option<Arc<ToolContract>> {
         self.facts(tool)
     }
 

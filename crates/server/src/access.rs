@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use axum::extract::MatchedPath;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use baton_ports::keys::Key;
+use baton_ports::keys::ApiKeyRecord;
 use tracing::Level;
 
-use crate::count::NOWHERE;
+use crate::request_metrics::NO_ROUTE;
 
 /// What the lines are asked for by.
 const TARGET: &str = "baton_server::access";
@@ -20,43 +20,49 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 
 tokio::task_local! {
     /// Who asks, once that is known.
-    static ASKER: Asker;
+    static CALLER: CallerSlot;
 }
 
 /// Who turns out to ask.
-type Asker = Arc<OnceLock<Who>>;
+type CallerSlot = Arc<OnceLock<CallerIdentity>>;
 
-struct Who {
+struct CallerIdentity {
     tenant: String,
     key_id: String,
 }
 
 /// A request that is told of once it is answered.
-pub(crate) struct Access {
+pub(crate) struct AccessLogEntry {
     method: Method,
     id: HeaderValue,
-    asker: Asker,
+    caller: CallerSlot,
 }
 
-impl Access {
+impl AccessLogEntry {
     /// Nothing where nobody reads of it.
     pub fn of(method: &Method, headers: &HeaderMap) -> Option<Self> {
         let is_told = tracing::enabled!(target: TARGET, Level::INFO);
-        is_told.then(|| Self { method: method.clone(), id: id(headers), asker: Asker::default() })
+        is_told.then(|| Self { method: method.clone(), id: id(headers), caller: CallerSlot::default() })
     }
 
     /// Answers it, where whoever finds out who asks can say so.
-    pub async fn within<T>(&self, answer: impl Future<Output = T>) -> T {
-        ASKER.scope(self.asker.clone(), answer).await
+    pub async fn scope<T>(&self, answer: impl Future<Output = T>) -> T {
+        CALLER.scope(self.caller.clone(), answer).await
     }
 
     /// Tells of it, and gives the answer its id.
-    pub fn tell(&self, headers: &mut HeaderMap, matched: Option<&MatchedPath>, status: StatusCode, took: Duration) {
-        let who = self.asker.get();
+    pub fn log_request(
+        &self,
+        headers: &mut HeaderMap,
+        matched: Option<&MatchedPath>,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let who = self.caller.get();
         tracing::info!(
             target: TARGET,
-            method = word(&self.method),
-            route = matched.map_or(NOWHERE, MatchedPath::as_str),
+            method = method_name(&self.method),
+            route = matched.map_or(NO_ROUTE, MatchedPath::as_str),
             status = status.as_u16(),
             duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             tenant = who.map(|who| who.tenant.as_str()),
@@ -69,9 +75,10 @@ impl Access {
 }
 
 /// Says who asks, where that is told.
-pub(crate) fn by(key: &Key) {
+pub(crate) fn record_caller(key: &ApiKeyRecord) {
     // What follows a run asks again outside of its request, which is told already.
-    let _ = ASKER.try_with(|asker| asker.set(Who { tenant: key.tenant.to_string(), key_id: key.id.clone() }));
+    let _ =
+        CALLER.try_with(|asker| asker.set(CallerIdentity { tenant: key.tenant.to_string(), key_id: key.id.clone() }));
 }
 
 /// The caller's own name for the request, where it can be one; else a new one.
@@ -88,7 +95,7 @@ fn id(headers: &HeaderMap) -> HeaderValue {
 }
 
 /// Callers make no words of their own.
-fn word(method: &Method) -> &'static str {
+fn method_name(method: &Method) -> &'static str {
     const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
     KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("OTHER")
 }

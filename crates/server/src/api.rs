@@ -1,41 +1,41 @@
 //! `/api/v1`: workflows are made and executed, and runs looked at and acted on.
 //!
-//! Every path here is let in by [`guest::enter`]: a key, its turn, and a role that may do it. What a path
+//! Every path here is let in by [`principal::authenticate`]: a key, its turn, and a role that may do it. What a path
 //! takes and answers stands beside it and becomes the document at `/api/v1/openapi.json`.
 
-mod acts;
 mod agents;
 mod audit;
-mod begin;
+mod audit_middleware;
 mod composio;
 mod conversations;
 mod costs;
 mod cursor;
 mod customers;
-mod desk;
-mod document;
+mod decision_links;
 mod etag;
+mod event_stream;
 mod execute;
 mod executions;
-mod guest;
+mod extractors;
+mod human_agents;
+pub(crate) mod idempotency;
 mod keys;
 mod knowledge;
-mod known;
 mod kpis;
-mod links;
-mod live;
 mod models;
-pub(crate) mod once;
-mod own;
-mod patience;
-mod people;
-mod query;
+mod openapi;
+mod principal;
 mod schedules;
-mod shapes;
+mod schemas;
 mod sources;
+mod start_run;
 mod subscriptions;
+mod tasks;
+mod tenant_catalog;
+mod tenant_settings;
 mod tenants;
 mod tools;
+mod wait_preference;
 mod webhooks;
 mod workflows;
 
@@ -44,21 +44,21 @@ use axum::http::header::CONTENT_TYPE;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use baton_ports::keys::Need;
+use baton_ports::keys::AccessScope;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::door::Door;
+use crate::state::AppState;
 
-use document::Keys;
+use openapi::ApiKeySecurity;
 
-pub(crate) use begin::version_for;
-pub(crate) use conversations::lines_of as lines;
-pub(crate) use links::Found;
-pub(crate) use once::digest;
-pub(crate) use query::Path;
+pub(crate) use conversations::entry_lines as lines;
+pub(crate) use decision_links::ResolvedLink;
+pub(crate) use extractors::PathParams;
+pub(crate) use idempotency::digest;
 pub(crate) use schedules::accepted;
+pub(crate) use start_run::version_for;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -69,36 +69,36 @@ pub(crate) use schedules::accepted;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     security(("key" = [])),
-    components(schemas(shapes::DeskEvent)),
-    modifiers(&Keys)
+    components(schemas(schemas::RoutingEventSchema)),
+    modifiers(&ApiKeySecurity)
 )]
-struct Document;
+struct ApiDocument;
 
 /// The paths, and the document that describes them.
-pub(crate) fn all(door: &Door) -> Router<Door> {
-    let (paths, document) = described();
+pub(crate) fn build_router(door: &AppState) -> Router<AppState> {
+    let (paths, document) = routes_and_document();
     let document: &'static str = document.leak();
     paths
         .merge(models::short_paths())
         .merge(composio::short_paths())
         .merge(short_paths())
-        .layer(from_fn_with_state(door.clone(), guest::enter))
-        .route("/api/v1/openapi.json", get(async move || served(document)))
+        .layer(from_fn_with_state(door.clone(), principal::authenticate))
+        .route("/api/v1/openapi.json", get(async move || serve_document(document)))
 }
 
 /// What the seeds ask without the prefix, let in by the same keys and roles.
-fn short_paths() -> Router<Door> {
+fn short_paths() -> Router<AppState> {
     let looks = Router::new().route("/conversations/{conversation_id}", get(conversations::show));
     let runs = Router::new().route("/workflows/execute", post(execute::execute));
-    needing_too(Need::Look, looks).merge(needing_too(Need::Run, runs))
+    require_unlisted(AccessScope::Look, looks).merge(require_unlisted(AccessScope::Run, runs))
 }
 
 /// The document at `/api/v1/openapi.json`, as text of JSON.
 pub fn document() -> String {
-    described().1
+    routes_and_document().1
 }
 
-fn described() -> (Router<Door>, String) {
+fn routes_and_document() -> (Router<AppState>, String) {
     let looks = OpenApiRouter::new()
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::show))
@@ -107,21 +107,21 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(workflows::export))
         .routes(routes!(workflows::templates))
         .routes(routes!(workflows::template))
-        .routes(routes!(workflows::stand::traffic))
+        .routes(routes!(workflows::activation::traffic))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show))
         .routes(routes!(conversations::list))
         .routes(routes!(conversations::show))
         .routes(routes!(conversations::messages))
         .routes(routes!(conversations::live::events))
-        .routes(routes!(desk::list))
-        .routes(routes!(desk::live::events))
-        .routes(routes!(people::settings::show))
-        .routes(routes!(people::list))
-        .routes(routes!(people::show))
-        .routes(routes!(people::queue))
-        .routes(routes!(desk::approvals))
-        .routes(routes!(desk::show))
+        .routes(routes!(tasks::list))
+        .routes(routes!(tasks::live::events))
+        .routes(routes!(human_agents::settings::show))
+        .routes(routes!(human_agents::list))
+        .routes(routes!(human_agents::show))
+        .routes(routes!(human_agents::queue))
+        .routes(routes!(tasks::approvals))
+        .routes(routes!(tasks::show))
         .routes(routes!(kpis::show))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::show))
@@ -144,7 +144,7 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(conversations::begin))
         .routes(routes!(conversations::message))
         .routes(routes!(conversations::rate))
-        .routes(routes!(executions::act::signal));
+        .routes(routes!(executions::commands::signal));
     let builds = OpenApiRouter::new()
         .routes(routes!(workflows::edit::create))
         .routes(routes!(workflows::edit::replace))
@@ -165,30 +165,30 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(webhooks::replace))
         .routes(routes!(webhooks::remove))
         .routes(routes!(webhooks::rotate))
-        .routes(routes!(links::create))
+        .routes(routes!(decision_links::create))
         .routes(routes!(subscriptions::create))
         .routes(routes!(subscriptions::replace))
         .routes(routes!(subscriptions::remove))
         .routes(routes!(subscriptions::rotate))
         .routes(routes!(subscriptions::replay))
-        .routes(routes!(workflows::stand::activate))
-        .routes(routes!(workflows::stand::rollback))
-        .routes(routes!(workflows::stand::split));
+        .routes(routes!(workflows::activation::activate))
+        .routes(routes!(workflows::activation::rollback))
+        .routes(routes!(workflows::activation::split));
     let runs_on = OpenApiRouter::new()
         .routes(routes!(schedules::run))
-        .routes(routes!(executions::act::pause))
-        .routes(routes!(executions::act::resume))
-        .routes(routes!(executions::act::cancel))
-        .routes(routes!(executions::act::compensate))
-        .routes(routes!(executions::act::retry))
+        .routes(routes!(executions::commands::pause))
+        .routes(routes!(executions::commands::resume))
+        .routes(routes!(executions::commands::cancel))
+        .routes(routes!(executions::commands::compensate))
+        .routes(routes!(executions::commands::retry))
         .routes(routes!(executions::fork::fork))
-        .routes(routes!(executions::act::resolve));
+        .routes(routes!(executions::commands::resolve));
     let answers = OpenApiRouter::new()
-        .routes(routes!(desk::approve))
-        .routes(routes!(desk::reject))
-        .routes(routes!(executions::act::answer))
-        .routes(routes!(people::presence))
-        .routes(routes!(people::transfer))
+        .routes(routes!(tasks::approve))
+        .routes(routes!(tasks::reject))
+        .routes(routes!(executions::commands::answer))
+        .routes(routes!(human_agents::presence))
+        .routes(routes!(human_agents::transfer))
         .routes(routes!(conversations::post))
         .routes(routes!(conversations::note))
         .routes(routes!(conversations::service_level))
@@ -197,17 +197,17 @@ fn described() -> (Router<Door>, String) {
         .routes(routes!(conversations::resolve))
         .routes(routes!(conversations::reopen));
     let administers = OpenApiRouter::new()
-        .routes(routes!(people::put))
-        .routes(routes!(people::remove))
-        .routes(routes!(people::settings::put));
-    let (paths, mut document) = OpenApiRouter::with_openapi(Document::openapi())
-        .routes(routes!(guest::me))
-        .merge(needing(Need::Look, looks))
-        .merge(needing(Need::Run, runs))
-        .merge(acting(Need::Build, builds))
-        .merge(acting(Need::Operate, operates))
-        .merge(needing(Need::Operate, runs_on))
-        .merge(needing(Need::Answer, answers))
+        .routes(routes!(human_agents::put))
+        .routes(routes!(human_agents::remove))
+        .routes(routes!(human_agents::settings::put));
+    let (paths, mut document) = OpenApiRouter::with_openapi(ApiDocument::openapi())
+        .routes(routes!(principal::me))
+        .merge(require(AccessScope::Look, looks))
+        .merge(require(AccessScope::Run, runs))
+        .merge(audited(AccessScope::Build, builds))
+        .merge(audited(AccessScope::Operate, operates))
+        .merge(require(AccessScope::Operate, runs_on))
+        .merge(require(AccessScope::Answer, answers))
         .merge(tools::paths())
         .merge(sources::paths())
         .merge(composio::paths())
@@ -218,34 +218,38 @@ fn described() -> (Router<Door>, String) {
         .merge(audit::paths())
         .merge(keys::paths())
         .merge(tenants::paths())
-        .merge(acting(Need::Administer, administers))
+        .merge(audited(AccessScope::Administer, administers))
         .split_for_parts();
-    document::complete(&mut document);
+    openapi::complete(&mut document);
     (paths, document.to_pretty_json().unwrap_or_default())
 }
 
 /// Lets in who may do this.
-fn needing(need: Need, paths: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
-    paths.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
+fn require(need: AccessScope, paths: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    paths.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
 }
 
 /// The same, for paths that the document names by another.
-fn needing_too(need: Need, paths: Router<Door>) -> Router<Door> {
-    paths.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
+fn require_unlisted(need: AccessScope, paths: Router<AppState>) -> Router<AppState> {
+    paths.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
 }
 
 /// The same, where what acts begins no run: it is told in the audit trail, and done once under one `Idempotency-Key`.
-fn acting(need: Need, paths: OpenApiRouter<Door>) -> OpenApiRouter<Door> {
-    let told = paths.layer(from_fn(acts::told)).layer(from_fn(once::answered_once));
-    needing(need, told.layer(from_fn(once::to_its_end)))
+fn audited(need: AccessScope, paths: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    let told =
+        paths.layer(from_fn(audit_middleware::audit_middleware)).layer(from_fn(idempotency::idempotency_middleware));
+    require(need, told.layer(from_fn(idempotency::run_to_completion)))
 }
 
 /// The same, for paths that the document names by another.
-fn acting_too(need: Need, paths: Router<Door>) -> Router<Door> {
-    let told = paths.layer(from_fn(acts::told)).layer(from_fn(once::answered_once)).layer(from_fn(once::to_its_end));
-    told.layer(from_fn(move |guest, request, next| guest::may(need, guest, request, next)))
+fn audited_unlisted(need: AccessScope, paths: Router<AppState>) -> Router<AppState> {
+    let told = paths
+        .layer(from_fn(audit_middleware::audit_middleware))
+        .layer(from_fn(idempotency::idempotency_middleware))
+        .layer(from_fn(idempotency::run_to_completion));
+    told.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
 }
 
-fn served(document: &'static str) -> Response {
+fn serve_document(document: &'static str) -> Response {
     ([(CONTENT_TYPE, "application/json")], document).into_response()
 }

@@ -1,6 +1,6 @@
 //! A request's body, read once somebody may be answered.
 
-pub(crate) mod budget;
+pub(crate) mod body_budget;
 
 use std::future::poll_fn;
 use std::ops::RangeInclusive;
@@ -11,41 +11,45 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::door::Limits;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::ServerLimits;
 
 /// Why a body was not read.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
-    /// Over [`Limits::body_bytes`], or said to be.
+pub(crate) enum BodyReadError {
+    /// Over [`ServerLimits::body_bytes`], or said to be.
     TooLarge,
-    /// Not there within [`Limits::body`].
+    /// Not there within [`ServerLimits::body_timeout`].
     TooSlow,
     /// The connection ended first, or what came is no body.
     CutOff,
-    /// More than [`Limits::bodies_bytes`], together with the bodies of other requests.
+    /// More than [`ServerLimits::bodies_bytes`], together with the bodies of other requests.
     Exceeded,
 }
 
 /// Reads an object of JSON within its limits; nothing at all counts as an empty one. A list is none.
-pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<T, Problem> {
-    let bytes = read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
+pub(crate) async fn json<T: DeserializeOwned>(body: Body, limits: ServerLimits) -> Result<T, HttpProblem> {
+    let bytes = read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
     let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
     if is_list(text) {
-        return Err(Problem::no_object());
+        return Err(HttpProblem::not_an_object());
     }
-    serde_json::from_slice(text).or_else(|error| again(serde_json::from_slice(text).unwrap_or_default(), &error))
+    serde_json::from_slice(text)
+        .or_else(|error| retry_integers(serde_json::from_slice(text).unwrap_or_default(), &error))
 }
 
 /// As [`json`], with what was said word for word beside.
-pub(crate) async fn said<T: DeserializeOwned>(body: Body, limits: Limits) -> Result<(Value, T), Problem> {
+pub(crate) async fn json_with_raw<T: DeserializeOwned>(
+    body: Body,
+    limits: ServerLimits,
+) -> Result<(Value, T), HttpProblem> {
     let said: Value = json(body, limits).await?;
-    let typed = T::deserialize(&said).or_else(|error| again(said.clone(), &error))?;
+    let typed = T::deserialize(&said).or_else(|error| retry_integers(said.clone(), &error))?;
     Ok((said, typed))
 }
 
 /// A whole number of a body within its limits, which are said where it is not: a reader alone speaks of `u8`.
-pub(crate) fn whole<'de, D, T>(from: D, name: &str, limits: RangeInclusive<i64>) -> Result<T, D::Error>
+pub(crate) fn integer_in_range<'de, D, T>(from: D, name: &str, limits: RangeInclusive<i64>) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: TryFrom<i64>,
@@ -60,15 +64,15 @@ where
 
 /// What is read of a body that was refused, with each `2.0` written `2`: to JSON Schema both are one whole number, to serde
 /// they are not.
-fn again<T: DeserializeOwned>(mut said: Value, refused: &serde_json::Error) -> Result<T, Problem> {
-    if !refused.is_data() || !shorten(&mut said) {
-        return Err(Problem::unfit(refused));
+fn retry_integers<T: DeserializeOwned>(mut said: Value, refused: &serde_json::Error) -> Result<T, HttpProblem> {
+    if !refused.is_data() || !normalize_integers(&mut said) {
+        return Err(HttpProblem::invalid_json(refused));
     }
-    serde_json::from_value(said).map_err(|error| Problem::unfit(&error))
+    serde_json::from_value(said).map_err(|error| HttpProblem::invalid_json(&error))
 }
 
 /// Whether a number was written otherwise.
-fn shorten(value: &mut Value) -> bool {
+fn normalize_integers(value: &mut Value) -> bool {
     /// Up to here each whole number has a float of its own.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
@@ -77,8 +81,8 @@ fn shorten(value: &mut Value) -> bool {
             #[expect(clippy::cast_possible_truncation, reason = "it is whole and far within the range")]
             whole.map(|whole| *number = (whole as i64).into()).is_some()
         }
-        Value::Array(items) => items.iter_mut().fold(false, |changed, item| shorten(item) | changed),
-        Value::Object(fields) => fields.values_mut().fold(false, |changed, field| shorten(field) | changed),
+        Value::Array(items) => items.iter_mut().fold(false, |changed, item| normalize_integers(item) | changed),
+        Value::Object(fields) => fields.values_mut().fold(false, |changed, field| normalize_integers(field) | changed),
         _ => false,
     }
 }
@@ -90,44 +94,44 @@ pub(crate) fn is_list(text: &[u8]) -> bool {
 
 /// Reads a body within its limits. Call it where the key and the place are settled: until then nothing is read, so a
 /// connection that nobody answers for costs no memory.
-pub(crate) async fn read(body: Body, limits: Limits) -> Result<Bytes, Unread> {
+pub(crate) async fn read(body: Body, limits: ServerLimits) -> Result<Bytes, BodyReadError> {
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if said > limits.body_bytes {
-        return Err(Unread::TooLarge);
+        return Err(BodyReadError::TooLarge);
     }
-    let whole = collected(body, said, limits.body_bytes);
-    tokio::time::timeout(limits.body, whole).await.unwrap_or(Err(Unread::TooSlow))
+    let whole = read_all(body, said, limits.body_bytes);
+    tokio::time::timeout(limits.body_timeout, whole).await.unwrap_or(Err(BodyReadError::TooSlow))
 }
 
 /// Mostly a body comes in one piece, which is then given as it is. Of a larger one as much room is asked for as it says that
 /// it takes, so that it is never moved.
-async fn collected(mut body: Body, said: usize, bytes_max: usize) -> Result<Bytes, Unread> {
-    let Some(first) = piece(&mut body, bytes_max).await? else { return Ok(Bytes::new()) };
-    let Some(second) = piece(&mut body, bytes_max - first.len()).await? else { return Ok(first) };
+async fn read_all(mut body: Body, said: usize, bytes_max: usize) -> Result<Bytes, BodyReadError> {
+    let Some(first) = next_chunk(&mut body, bytes_max).await? else { return Ok(Bytes::new()) };
+    let Some(second) = next_chunk(&mut body, bytes_max - first.len()).await? else { return Ok(first) };
     let mut whole = Vec::with_capacity(said.max(first.len() + second.len()));
     whole.extend_from_slice(&first);
     whole.extend_from_slice(&second);
-    while let Some(more) = piece(&mut body, bytes_max - whole.len()).await? {
+    while let Some(more) = next_chunk(&mut body, bytes_max - whole.len()).await? {
         whole.extend_from_slice(&more);
     }
     Ok(whole.into())
 }
 
 /// The next piece of a body that may have so many bytes more; nothing at its end.
-async fn piece(body: &mut Body, bytes_max: usize) -> Result<Option<Bytes>, Unread> {
+async fn next_chunk(body: &mut Body, bytes_max: usize) -> Result<Option<Bytes>, BodyReadError> {
     loop {
         // Nothing is asked of a body that is at its end already.
         let next = if body.is_end_stream() { None } else { poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await };
         let Some(frame) = next else { return Ok(None) };
         // What is no data are trailers, which say nothing here.
-        let Ok(data) = frame.map_err(unread)?.into_data() else { continue };
-        return if data.len() > bytes_max { Err(Unread::TooLarge) } else { Ok(Some(data)) };
+        let Ok(data) = frame.map_err(read_error)?.into_data() else { continue };
+        return if data.len() > bytes_max { Err(BodyReadError::TooLarge) } else { Ok(Some(data)) };
     }
 }
 
-fn unread(error: axum::Error) -> Unread {
+fn read_error(error: axum::Error) -> BodyReadError {
     let cause = error.into_inner();
-    if cause.is::<budget::Exceeded>() { Unread::Exceeded } else { Unread::CutOff }
+    if cause.is::<body_budget::BodyBudgetError>() { BodyReadError::Exceeded } else { BodyReadError::CutOff }
 }
 
 #[cfg(test)]
@@ -137,10 +141,10 @@ mod tests {
     use super::*;
 
     /// What is read of a body that comes in these pieces and may have four bytes; `!` breaks it off.
-    async fn of(pieces: &'static [&'static str]) -> Result<String, Unread> {
+    async fn of(pieces: &'static [&'static str]) -> Result<String, BodyReadError> {
         let piece = |piece: &&'static str| if *piece == "!" { Err("broken off") } else { Ok(*piece) };
         let body = Body::from_stream(stream::iter(pieces.iter().map(piece)));
-        let limits = Limits { body_bytes: 4, ..Limits::default() };
+        let limits = ServerLimits { body_bytes: 4, ..ServerLimits::default() };
         read(body, limits).await.map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -152,10 +156,10 @@ mod tests {
         assert_eq!(of(&["ab", "cd"]).await, whole("abcd"));
         assert_eq!(of(&["a", "", "b", "c"]).await, whole("abc"));
         for too_large in [&["abcde"][..], &["abcd", "e"], &["ab", "c", "de"]] {
-            assert_eq!(of(too_large).await, Err(Unread::TooLarge), "{too_large:?}");
+            assert_eq!(of(too_large).await, Err(BodyReadError::TooLarge), "{too_large:?}");
         }
         for cut_off in [&["!"][..], &["a", "!"], &["a", "b", "!"]] {
-            assert_eq!(of(cut_off).await, Err(Unread::CutOff), "{cut_off:?}");
+            assert_eq!(of(cut_off).await, Err(BodyReadError::CutOff), "{cut_off:?}");
         }
     }
 
@@ -163,21 +167,23 @@ mod tests {
     async fn a_whole_number_may_be_written_with_a_point() {
         #[derive(serde::Deserialize, PartialEq, Debug)]
         #[serde(deny_unknown_fields)]
-        struct Fields {
+        struct WholeNumberFields {
             revision: u32,
             of: Option<Vec<i64>>,
             share: Option<f64>,
         }
-        let read = async |text: &'static str| json::<Fields>(Body::from(text), Limits::default()).await.ok();
-        let fields = |revision, of, share| Some(Fields { revision, of, share });
+        let read =
+            async |text: &'static str| json::<WholeNumberFields>(Body::from(text), ServerLimits::default()).await.ok();
+        let fields = |revision, of, share| Some(WholeNumberFields { revision, of, share });
         assert_eq!(read(r#"{"revision": 2661.0}"#).await, fields(2661, None, None));
         let all = r#"{"revision": 2e3, "of": [-7.0, 8], "share": 0.5}"#;
         assert_eq!(read(all).await, fields(2000, Some(vec![-7, 8]), Some(0.5)));
-        let (word_for_word, typed) = said::<Fields>(Body::from(all), Limits::default()).await.expect("it is read");
+        let (word_for_word, typed) =
+            json_with_raw::<WholeNumberFields>(Body::from(all), ServerLimits::default()).await.expect("it is read");
         assert_eq!((word_for_word["revision"].as_f64(), typed.revision), (Some(2e3), 2000));
         for text in ["2661.5", "-1.0", "4294967296.0", "1e300", "\"2.0\"", "null"] {
             let body = Body::from(format!("{{\"revision\": {text}}}"));
-            let refused = json::<Fields>(body, Limits::default()).await.expect_err(text);
+            let refused = json::<WholeNumberFields>(body, ServerLimits::default()).await.expect_err(text);
             assert_eq!(refused.status, 422, "{text}: {}", refused.detail);
         }
     }
@@ -185,14 +191,14 @@ mod tests {
     #[tokio::test]
     async fn a_number_out_of_its_limits_is_told_them_by_its_name() {
         #[derive(serde::Deserialize)]
-        struct Fields {
+        struct ScoreFields {
             #[serde(deserialize_with = "score")]
             score: u8,
         }
         fn score<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
-            whole(from, "score", 1..=5)
+            integer_in_range(from, "score", 1..=5)
         }
-        let read = async |text: &'static str| json::<Fields>(Body::from(text), Limits::default()).await;
+        let read = async |text: &'static str| json::<ScoreFields>(Body::from(text), ServerLimits::default()).await;
         for text in [r#"{"score": 5}"#, r#"{"score": 5.0}"#] {
             assert_eq!(read(text).await.expect(text).score, 5);
         }
@@ -207,11 +213,12 @@ mod tests {
     #[tokio::test]
     async fn a_list_is_not_taken_for_an_object_whose_fields_it_would_fill_in_their_order() {
         #[derive(serde::Deserialize)]
-        struct Fields {
+        struct PeriodFields {
             days: Option<u32>,
         }
-        let days =
-            async |text: &'static str| json::<Fields>(Body::from(text), Limits::default()).await.map(|it| it.days);
+        let days = async |text: &'static str| {
+            json::<PeriodFields>(Body::from(text), ServerLimits::default()).await.map(|it| it.days)
+        };
         assert!(matches!(days("").await, Ok(None)) && matches!(days(" {\"days\": 7}").await, Ok(Some(7))));
         for text in ["[7]", " [null]", "[]", "7", "null"] {
             let refused = days(text).await.expect_err(text);

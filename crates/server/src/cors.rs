@@ -13,27 +13,27 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-const ASKED_WITH: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer, \
+const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, last-event-id, prefer, \
                           x-provider-key";
-const SHOWN: &str = "etag, idempotency-replayed, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, \
+const EXPOSED_HEADERS: &str = "etag, idempotency-replayed, location, ratelimit-limit, ratelimit-remaining, ratelimit-reset, \
                      retry-after, www-authenticate, x-baton-budget, x-baton-call, x-baton-cost-usd, x-baton-model, \
                      x-baton-provider, x-ratelimit-limit-requests, x-ratelimit-remaining-requests, \
                      x-ratelimit-reset-requests";
 /// Seconds that a browser may remember what a preflight said.
-const REMEMBERED: &str = "600";
-const ANYBODY: &str = "*";
+const MAX_AGE: &str = "600";
+const ANY_ORIGIN: &str = "*";
 
 /// `[serve.cors]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Cors {
+pub struct CorsConfig {
     /// Origins whose pages may ask, such as `https://shop.example`; `*`: every page, where it has a key.
     pub origins: Vec<String>,
 }
 
-impl Cors {
+impl CorsConfig {
     pub(crate) fn check(&self) -> Result<(), String> {
-        match self.origins.iter().find(|origin| *origin != ANYBODY && !is_origin(origin)) {
+        match self.origins.iter().find(|origin| *origin != ANY_ORIGIN && !is_origin(origin)) {
             Some(wrong) => Err(format!(
                 "serve.cors.origins: `{wrong}` is no origin; write scheme and host, such as https://shop.example"
             )),
@@ -47,13 +47,13 @@ impl Cors {
             return None;
         }
         let from = headers.get(ORIGIN)?;
-        if self.origins.iter().any(|known| known == ANYBODY) {
-            return Some(HeaderValue::from_static(ANYBODY));
+        if self.origins.iter().any(|known| known == ANY_ORIGIN) {
+            return Some(HeaderValue::from_static(ANY_ORIGIN));
         }
         self.origins.iter().any(|known| known.as_bytes() == from.as_bytes()).then(|| from.clone())
     }
 
-    pub(crate) fn say(&self, headers: &mut HeaderMap, from: Option<HeaderValue>) {
+    pub(crate) fn set_headers(&self, headers: &mut HeaderMap, from: Option<HeaderValue>) {
         if self.origins.is_empty() {
             return;
         }
@@ -61,7 +61,7 @@ impl Cors {
         headers.append(VARY, HeaderValue::from_static("origin"));
         if let Some(from) = from {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, from);
-            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(SHOWN));
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
         }
     }
 }
@@ -83,8 +83,8 @@ pub(crate) fn is_preflight(request: &Request) -> bool {
 pub(crate) fn preflight() -> Response {
     let headers = [
         (ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (ACCESS_CONTROL_ALLOW_HEADERS, ASKED_WITH),
-        (ACCESS_CONTROL_MAX_AGE, REMEMBERED),
+        (ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_HEADERS),
+        (ACCESS_CONTROL_MAX_AGE, MAX_AGE),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()
 }
@@ -96,10 +96,10 @@ mod tests {
     #[test]
     fn an_origin_is_scheme_and_host_and_nothing_more() {
         for good in ["https://shop.example", "http://localhost:5173", "*"] {
-            assert_eq!(Cors { origins: vec![good.to_owned()] }.check(), Ok(()), "{good}");
+            assert_eq!(CorsConfig { origins: vec![good.to_owned()] }.check(), Ok(()), "{good}");
         }
         for wrong in ["shop.example", "https://shop.example/", "https://a/b", "https://u@a", "null", "", "file:///a"] {
-            assert!(Cors { origins: vec![wrong.to_owned()] }.check().is_err(), "{wrong}");
+            assert!(CorsConfig { origins: vec![wrong.to_owned()] }.check().is_err(), "{wrong}");
         }
     }
 }

@@ -3,46 +3,49 @@
 //! The order makes it repeatable. What runs is ended first; then runs and conversations are marked, which nobody can undo;
 //! then everything beside them goes, and their own contents last. The contact, which says what else the person is called,
 //! goes at the very end. Then the file is scrubbed, of which a note is kept until it was. Whatever was interrupted, the same
-//! request finds what is left and finishes it, and so does [`Customers::finish_erasures`]: what is marked stays so until all
+//! request finds what is left and finishes it, and so does [`CustomerService::finish_erasures`]: what is marked stays so until all
 //! that is tied to it alone is gone.
 //!
-//! What names somebody is one question with one answer: [`Whom`].
+//! What names somebody is one question with one answer: [`PersonMatcher`].
 
 mod export;
-mod unfinished;
+mod pending_erasures;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use baton_core::audit::{Administered, Entry};
-use baton_core::bundle::Hash;
-use baton_core::conversation::{Command, Owner, State, Status};
+use baton_core::audit::{AdminAction, AuditEntry};
+use baton_core::bundle::ContentHash;
+use baton_core::conversation::{ConversationCommand, ConversationOwner, ConversationState, ConversationStatus};
 use baton_core::id::{RunId, TenantId};
-use baton_core::identifier::{IDENTIFIER_CHARS_MIN, Identifier, Whom, says_words};
-use baton_core::run::Incoming;
+use baton_core::identifier::{IDENTIFIER_CHARS_MIN, Identifier, PersonMatcher, contains_words};
+use baton_core::run::IncomingCommand;
 use baton_core::time::Time;
 use baton_engine::Engine;
-use baton_ports::audit::{Audit, Filter, Person, Told, target_of};
+use baton_ports::audit::{AuditFilter, AuditMention, AuditTrail, ErasureSubject, target_of};
 use baton_ports::clock::Clock;
-use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Names, Remainder, Scrubbed, is_begun_for, is_below};
-use baton_ports::index::Collection;
-use baton_ports::journal::{self, Kind};
-use baton_ports::memory::{self, Forgotten, ID_BYTES_MAX, Knowledge, Memory, Unkept};
-use baton_ports::read::{PAGE_MAX, Read};
-use baton_ports::records::{self, OPS_MAX, Op, Record, Records};
+use baton_ports::erasure::{
+    ClearedRows, ErasedIds, ErasureRemainder, ErasureStore, MarkResult, ScrubResult, SubjectAggregate, is_begun_for,
+    is_below,
+};
+use baton_ports::index::MemoryCollection;
+use baton_ports::journal::{self, AggregateKind};
+use baton_ports::memory::{self, ForgetResult, ID_BYTES_MAX, KnowledgeError, KnowledgeStore, MemoryStore};
+use baton_ports::read::{PAGE_MAX, ReadModel};
+use baton_ports::records::{self, OPS_MAX, RecordOp, RecordStore, StoredRecord};
+use pending_erasures::PendingScrub;
 use serde_json::{Map, Value, json};
-use unfinished::Left;
 
 /// A database of at most so many bytes is written anew after an erasure; in a larger one, deleted rows are overwritten in
 /// place, and `baton customers erase ID --vacuum` does the rest.
 pub const VACUUM_BYTES_MAX: u64 = 256 << 20;
 /// How long what runs may take to end.
-const ENDS_WITHIN: Duration = Duration::from_secs(30);
-const GLANCE: Duration = Duration::from_millis(100);
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Erasures that are kept in mind: what was erased, by kind, never of whom.
 const SPACE: &str = "erased_customer";
 /// Rows that one batch deletes: each takes up to four operations.
-const DELETED_AT_ONCE: usize = OPS_MAX / 4;
+const DELETE_BATCH: usize = OPS_MAX / 4;
 /// Rows read at once.
 const PAGE: usize = 500;
 const SCHEDULES: &str = "schedule";
@@ -53,11 +56,11 @@ const TRIES_MAX: usize = 10;
 /// Items of a list in a record, each of whom it may be about; somebody in a longer one is one of many.
 const FEW: usize = 10;
 /// Records of each space that are named in an answer, of those that were left.
-const LEFT_TOLD_MAX: usize = 20;
+const REMAINING_LISTED_MAX: usize = 20;
 /// The contact itself, which goes last.
 const CONTACTS: &str = "contacts";
 /// What tells whether a call was made: rows of other people's runs stay, or a call of theirs could be made twice.
-const OF_CALLS: [&str; 3] = ["effects", "sent_to", "contacts_before"];
+const CALL_SPACES: [&str; 3] = ["effects", "sent_to", "contacts_before"];
 /// What is kept by these names is nobody's in particular: settings, secrets, cursors. Memory has a way of its own.
 const NOT_PERSONAL: [&str; 21] = [
     "secrets",
@@ -79,30 +82,30 @@ const NOT_PERSONAL: [&str; 21] = [
     "script_turns",
     SCHEDULE_STATE,
     SPACE,
-    unfinished::SPACE,
+    pending_erasures::SPACE,
     "memory.forgotten",
 ];
 /// Where a result names the record it made.
-const MADE: [&str; 6] = ["calendar", "calendar_placed", "calendar_lease", "tickets", "payments", "refunds"];
+const CREATED_SPACES: [&str; 6] = ["calendar", "calendar_placed", "calendar_lease", "tickets", "payments", "refunds"];
 
 /// What the customer's data lie behind.
-pub struct Customers<'a> {
+pub struct CustomerService<'a> {
     pub engine: &'a Engine,
-    pub read: &'a dyn Read,
-    pub records: &'a dyn Records,
-    pub audit: &'a dyn Audit,
-    pub memory: &'a dyn Memory,
-    pub knowledge: &'a dyn Knowledge,
-    pub erasure: &'a dyn Erasure,
+    pub read: &'a dyn ReadModel,
+    pub records: &'a dyn RecordStore,
+    pub audit: &'a dyn AuditTrail,
+    pub memory: &'a dyn MemoryStore,
+    pub knowledge: &'a dyn KnowledgeStore,
+    pub erasure: &'a dyn ErasureStore,
     pub clock: &'a dyn Clock,
 }
 
 /// Who is to be erased, and by whom.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct ErasureRequest {
     pub id: String,
     /// Mail addresses, phone numbers and names they are called by, beside those of their contact.
-    pub also: Vec<String>,
+    pub aliases: Vec<String>,
     /// What runs is cancelled and what is open is resolved first.
     pub end_runs: bool,
     /// A database of at most so many bytes is written anew; [`VACUUM_BYTES_MAX`] unless told.
@@ -112,31 +115,31 @@ pub struct Wish {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum CustomerError {
     /// Nothing was erased.
-    #[error("{}; nothing was erased", live(.0))]
-    Live(Vec<Belonging>),
+    #[error("{}; nothing was erased", still_live_message(.0))]
+    StillLive(Vec<SubjectAggregate>),
     /// What had ended is erased, or marked so that nobody reads it; the same request goes on from there.
-    #[error("{}; of the rest some is erased already: ask again once these have ended", live(.0))]
-    Rest(Vec<Belonging>),
+    #[error("{}; of the rest some is erased already: ask again once these have ended", still_live_message(.0))]
+    PartlyErased(Vec<SubjectAggregate>),
     /// No customer can be called so.
     #[error("a customer's id has 1 to {} bytes, and not only spaces", ID_BYTES_MAX)]
-    Id,
+    InvalidId,
     #[error(transparent)]
-    Journal(#[from] journal::Error),
+    Journal(#[from] journal::JournalError),
     #[error(transparent)]
-    Records(#[from] records::Error),
+    Records(#[from] records::RecordError),
     #[error(transparent)]
-    Memory(#[from] memory::Error),
+    Memory(#[from] memory::MemoryError),
     #[error(transparent)]
-    Knowledge(#[from] Unkept),
+    Knowledge(#[from] KnowledgeError),
     #[error(transparent)]
-    Engine(#[from] baton_engine::Error),
+    Engine(#[from] baton_engine::EngineError),
     #[error("a record changes again and again while it is being erased; ask again, and it goes on from there")]
     Changing,
 }
 
-fn live(all: &[Belonging]) -> String {
+fn still_live_message(all: &[SubjectAggregate]) -> String {
     let shown: Vec<String> = all.iter().take(10).map(|one| format!("`{}` ({})", one.id, one.state)).collect();
     let more = if all.len() > shown.len() { ", …" } else { "" };
     format!("{} of this customer's have not ended: {}{more}", all.len(), shown.join(", "))
@@ -144,10 +147,10 @@ fn live(all: &[Belonging]) -> String {
 
 /// What was deleted, by kind.
 #[derive(Clone, Debug, Default)]
-struct Counts {
+struct ErasureCounts {
     executions: u64,
     conversations: u64,
-    cleared: Cleared,
+    cleared: ClearedRows,
     audit_rows: u64,
     /// Of tools, kept for a while for whoever asks the same.
     answers: u64,
@@ -156,13 +159,13 @@ struct Counts {
     /// Services whose hosts carried a name.
     services: u64,
     records: BTreeMap<String, u64>,
-    forgotten: Forgotten,
+    forgotten: ForgetResult,
     /// Keys of records by their space, some of those that name this person among others and were left.
     left: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Counts {
-    fn add(&mut self, cleared: Cleared) {
+impl ErasureCounts {
+    fn add(&mut self, cleared: ClearedRows) {
         let all = &mut self.cleared;
         all.entries += cleared.entries;
         all.inbox += cleared.inbox;
@@ -186,37 +189,38 @@ impl Counts {
         let of_memory = serde_json::to_value(self.forgotten).unwrap_or_default();
         let remembered =
             of_memory.as_object().into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum::<u64>();
-        let Cleared { entries, inbox, snapshots, desk_items, decisions, more: _ } = self.cleared;
+        let ClearedRows { entries, inbox, snapshots, desk_items, decisions, has_more: _ } = self.cleared;
         let cleared = entries + inbox + snapshots + desk_items + decisions;
         self.executions + self.conversations + cleared + self.audit_rows + self.desk_entries + remembered == 0
             && self.records.is_empty()
     }
 }
 
-impl Customers<'_> {
+impl CustomerService<'_> {
     /// Erases a person. The answer has what was erased by kind and count, and never who it was but for the id that was asked
     /// for and the keys of what was left.
-    pub async fn erase(&self, tenant: &TenantId, wish: Wish) -> Result<Value, Error> {
-        checked(&wish.id)?;
-        let begun = self.begun(tenant, &wish.id).await?;
-        let also: Vec<String> = wish.also.iter().chain(begun.iter().flat_map(|job| &job.also)).cloned().collect();
+    pub async fn erase(&self, tenant: &TenantId, wish: ErasureRequest) -> Result<Value, CustomerError> {
+        check_id(&wish.id)?;
+        let begun = self.find_pending(tenant, &wish.id).await?;
+        let also: Vec<String> = wish.aliases.iter().chain(begun.iter().flat_map(|job| &job.also)).cloned().collect();
         let mut person = self.person(tenant, &wish.id, &also).await?;
         let mut found = self.belongings(tenant, &person).await?;
-        let ended = match self.end_live(tenant, &person, &wish, &mut found).await {
-            Err(Error::Live(live)) if begun.is_some() => return Err(Error::Rest(live)),
+        let ended = match self.stop_live(tenant, &person, &wish, &mut found).await {
+            Err(CustomerError::StillLive(live)) if begun.is_some() => return Err(CustomerError::PartlyErased(live)),
             ended => ended?,
         };
         let now = self.clock.now();
         self.add_spellings(tenant, &mut person, &found).await?;
-        let job = self.begin(tenant, &wish, &person, now).await?;
-        let mut counts = Counts::default();
-        let mut names: Names = self.erasure.marked(tenant, Remainder::Tombstone, None).await?.into_iter().collect();
+        let job = self.record_start(tenant, &wish, &person, now).await?;
+        let mut counts = ErasureCounts::default();
+        let mut names: ErasedIds =
+            self.erasure.marked(tenant, ErasureRemainder::Tombstone, None).await?.into_iter().collect();
         let live = self.mark(tenant, &found, &mut names, &mut counts, now).await?;
-        let made = self.made(tenant, &names).await?;
-        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
-        let mut of_trail = Person { runs: names.clone(), ..person.clone() };
+        let made = self.created_keys(tenant, &names).await?;
+        let whose = ErasureScope { person: &person, whom: person.matcher(), names: &names, created_keys: &made };
+        let mut of_trail = ErasureSubject { runs: names.clone(), ..person.clone() };
         // What is named after them goes below, and its name stands in rows about whoever made it.
-        let named = self.named(tenant, &whose).await?;
+        let named = self.owned_names(tenant, &whose).await?;
         of_trail.targets = self.only_targets(tenant, &of_trail, named).await?;
         counts.audit_rows = self.audit.erase(tenant, &of_trail, &wish.by, now).await?;
         self.forget(tenant, &person, &names, &mut counts).await?;
@@ -228,49 +232,54 @@ impl Customers<'_> {
             }
         }
         counts.services = self.erasure.clear_services(tenant, &person).await?;
-        counts.desk_entries = self.erasure.clear_desk(tenant, &names).await?;
-        self.sweep(tenant, &whose, &mut counts).await?;
+        counts.desk_entries = self.erasure.clear_routing(tenant, &names).await?;
+        self.delete_records(tenant, &whose, &mut counts).await?;
         for id in names.iter().rev() {
             loop {
                 let cleared = self.erasure.clear(tenant, id).await?;
                 counts.add(cleared);
-                if !cleared.more {
+                if !cleared.has_more {
                     break;
                 }
             }
         }
         if !live.is_empty() {
-            return Err(Error::Rest(live));
+            return Err(CustomerError::PartlyErased(live));
         }
-        self.contact(tenant, &whose, &mut counts).await?;
+        self.delete_contact(tenant, &whose, &mut counts).await?;
         let found = !counts.is_nothing() || begun.is_some();
-        let before = self.noted(tenant, &wish.id).await?;
+        let before = self.find_record(tenant, &wish.id).await?;
         if found {
-            self.note(tenant, &wish, &counts, now).await?;
+            self.record_erasure(tenant, &wish, &counts, now).await?;
         }
         let erased_at =
             if found { Some(json!(now.to_string())) } else { before.map(|noted| noted["erased_at"].clone()) };
         // The job says who it was, so it goes before the file is scrubbed; that the file is to be is kept until it was.
-        let left = self.leave_scrub(tenant, &wish.id, job).await?;
-        let file = self.scrubbed(tenant, wish.vacuum_bytes_max, left).await?;
+        let left = self.schedule_scrub(tenant, &wish.id, job).await?;
+        let file = self.scrub(tenant, wish.vacuum_bytes_max, left).await?;
         let mut erased = counts.as_json();
         erased["left"] = json!(counts.left);
         Ok(json!({
             "customer_id": wish.id, "found": found, "erased_at": erased_at, "scrubbed": file.unfinished.is_none(),
-            "also_known_by": person.also.len(), "ended": ended, "erased": erased, "forgotten": counts.forgotten,
+            "also_known_by": person.other_names.len(), "ended": ended, "erased": erased, "forgotten": counts.forgotten,
             "erased_audit_rows": counts.audit_rows, "file": file,
         }))
     }
 
     /// Scrubs the file, and takes away the note that it is to be if it was. What cannot be done now is told and done later: all
     /// that was to be deleted is.
-    async fn scrubbed(&self, tenant: &TenantId, vacuum_bytes_max: u64, left: Option<Left>) -> Result<Scrubbed, Error> {
+    async fn scrub(
+        &self,
+        tenant: &TenantId,
+        vacuum_bytes_max: u64,
+        left: Option<PendingScrub>,
+    ) -> Result<ScrubResult, CustomerError> {
         let file = match self.erasure.scrub(vacuum_bytes_max).await {
             Ok(file) => file,
             Err(error) => {
                 tracing::error!(%tenant, %error, "the file cannot be scrubbed");
                 let reason = "the database's file could not be opened, read or written; the log says why";
-                Scrubbed { unfinished: Some(reason.to_owned()), ..Scrubbed::default() }
+                ScrubResult { unfinished: Some(reason.to_owned()), ..ScrubResult::default() }
             }
         };
         match (&file.unfinished, left) {
@@ -279,45 +288,45 @@ impl Customers<'_> {
                 reason,
                 "what was erased is deleted, and copies may be in the log or in freed pages; they are overwritten later"
             ),
-            (None, Some(left)) => self.end_scrub(tenant, left).await?,
+            (None, Some(left)) => self.complete_scrub(tenant, left).await?,
             (None, None) => {}
         }
         Ok(file)
     }
 
     /// What was erased of whoever was called so, and when; nothing where nobody was.
-    pub async fn erased(&self, tenant: &TenantId, id: &str) -> Result<Option<Value>, Error> {
-        let Some(mut noted) = self.noted(tenant, id).await? else { return Ok(None) };
-        noted["scrubbed"] = json!(!self.is_scrub_left(tenant, id).await?);
+    pub async fn erased(&self, tenant: &TenantId, id: &str) -> Result<Option<Value>, CustomerError> {
+        let Some(mut noted) = self.find_record(tenant, id).await? else { return Ok(None) };
+        noted["scrubbed"] = json!(!self.is_scrub_pending(tenant, id).await?);
         Ok(Some(noted))
     }
 
-    async fn noted(&self, tenant: &TenantId, id: &str) -> Result<Option<Value>, Error> {
+    async fn find_record(&self, tenant: &TenantId, id: &str) -> Result<Option<Value>, CustomerError> {
         Ok(self.records.get(tenant, SPACE, &digest(id)).await?.map(|record| record.value))
     }
 
-    async fn person(&self, tenant: &TenantId, id: &str, also: &[String]) -> Result<Person, Error> {
+    async fn person(&self, tenant: &TenantId, id: &str, also: &[String]) -> Result<ErasureSubject, CustomerError> {
         let known = self.knowledge.identifiers(tenant, id).await?;
         let also: BTreeSet<String> = also.iter().cloned().chain(known).filter(|known| known != id).collect();
         // A number or a short word is others' too, whoever wrote it down as a phone number.
         let also = also.into_iter().filter(|known| Identifier::of(known).is_some()).collect();
-        Ok(Person { id: id.to_owned(), also, ..Person::default() })
+        Ok(ErasureSubject { id: id.to_owned(), other_names: also, ..ErasureSubject::default() })
     }
 
     /// Takes in how they are written where names are looked up as they are written: by conversations and by documents.
     async fn add_spellings(
         &self,
         tenant: &TenantId,
-        person: &mut Person,
-        found: &BTreeMap<RunId, Belonging>,
-    ) -> Result<(), Error> {
-        if person.also.is_empty() {
+        person: &mut ErasureSubject,
+        found: &BTreeMap<RunId, SubjectAggregate>,
+    ) -> Result<(), CustomerError> {
+        if person.other_names.is_empty() {
             return Ok(());
         }
-        let whom = person.whom();
-        let is_new = |name: &String| person.names().all(|known| known != name) && whom.is_known_by(name);
+        let whom = person.matcher();
+        let is_new = |name: &String| person.names().all(|known| known != name) && whom.matches_alias(name);
         let mut spelled: BTreeSet<String> = found.values().filter_map(|one| one.user.clone()).filter(&is_new).collect();
-        for collection in Collection::ALL {
+        for collection in MemoryCollection::ALL {
             let mut after: Option<String> = None;
             loop {
                 let page = self.memory.documents(tenant, collection, after.as_deref(), PAGE).await?;
@@ -326,17 +335,21 @@ impl Customers<'_> {
                 spelled.extend(page.into_iter().filter_map(|head| head.subject).filter(&is_new));
             }
         }
-        person.also.extend(spelled);
+        person.other_names.extend(spelled);
         Ok(())
     }
 
     /// Their runs and conversations, with all that these began.
-    async fn belongings(&self, tenant: &TenantId, person: &Person) -> Result<BTreeMap<RunId, Belonging>, Error> {
+    async fn belongings(
+        &self,
+        tenant: &TenantId,
+        person: &ErasureSubject,
+    ) -> Result<BTreeMap<RunId, SubjectAggregate>, CustomerError> {
         let (mut all, mut after) = (BTreeMap::new(), Some(0));
         while let Some(behind) = after {
             let (page, next) = self.erasure.begun_for(tenant, person, behind).await?;
             for one in page {
-                for below in self.erasure.family(tenant, &one.id).await? {
+                for below in self.erasure.descendants(tenant, &one.id).await? {
                     all.insert(below.id.clone(), below);
                 }
             }
@@ -349,22 +362,22 @@ impl Customers<'_> {
 
     /// Ends what has not ended, where that is wished; and says what that was. While it ends, only that is looked at; what else
     /// has come to life meanwhile is looked for once it has.
-    async fn end_live(
+    async fn stop_live(
         &self,
         tenant: &TenantId,
-        person: &Person,
-        wish: &Wish,
-        found: &mut BTreeMap<RunId, Belonging>,
-    ) -> Result<Vec<RunId>, Error> {
-        let until = tokio::time::Instant::now() + ENDS_WITHIN;
+        person: &ErasureSubject,
+        wish: &ErasureRequest,
+        found: &mut BTreeMap<RunId, SubjectAggregate>,
+    ) -> Result<Vec<RunId>, CustomerError> {
+        let until = tokio::time::Instant::now() + STOP_TIMEOUT;
         let (mut ended, mut told) = (BTreeSet::new(), BTreeSet::new());
         loop {
-            let mut live: Vec<Belonging> = found.values().filter(|one| one.live).cloned().collect();
+            let mut live: Vec<SubjectAggregate> = found.values().filter(|one| one.live).cloned().collect();
             if live.is_empty() {
                 return Ok(ended.into_iter().collect());
             }
             if !wish.end_runs {
-                return Err(Error::Live(live));
+                return Err(CustomerError::StillLive(live));
             }
             ended.extend(live.iter().map(|one| one.id.clone()));
             while !live.is_empty() {
@@ -372,9 +385,9 @@ impl Customers<'_> {
                     self.end(tenant, one, &wish.by, &mut told).await?;
                 }
                 if tokio::time::Instant::now() > until {
-                    return Err(Error::Live(live));
+                    return Err(CustomerError::StillLive(live));
                 }
-                tokio::time::sleep(GLANCE).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 live = self.still_live(tenant, &live).await?;
             }
             *found = self.belongings(tenant, person).await?;
@@ -382,10 +395,14 @@ impl Customers<'_> {
     }
 
     /// Which of these have not ended, with what they began.
-    async fn still_live(&self, tenant: &TenantId, of: &[Belonging]) -> Result<Vec<Belonging>, Error> {
+    async fn still_live(
+        &self,
+        tenant: &TenantId,
+        of: &[SubjectAggregate],
+    ) -> Result<Vec<SubjectAggregate>, CustomerError> {
         let mut all = BTreeMap::new();
         for one in of {
-            let family = self.erasure.family(tenant, &one.id).await?;
+            let family = self.erasure.descendants(tenant, &one.id).await?;
             all.extend(family.into_iter().filter(|one| one.live).map(|one| (one.id.clone(), one)));
         }
         Ok(all.into_values().collect())
@@ -396,21 +413,21 @@ impl Customers<'_> {
     async fn mark(
         &self,
         tenant: &TenantId,
-        found: &BTreeMap<RunId, Belonging>,
-        names: &mut Names,
-        counts: &mut Counts,
+        found: &BTreeMap<RunId, SubjectAggregate>,
+        names: &mut ErasedIds,
+        counts: &mut ErasureCounts,
         now: Time,
-    ) -> Result<Vec<Belonging>, Error> {
-        let mut live: Vec<Belonging> = Vec::new();
+    ) -> Result<Vec<SubjectAggregate>, CustomerError> {
+        let mut live: Vec<SubjectAggregate> = Vec::new();
         for one in found.values().rev() {
-            if live.iter().any(|left| has_begun(&one.id, &left.id)) {
+            if live.iter().any(|left| is_related_run(&one.id, &left.id)) {
                 continue;
             }
-            match self.erasure.mark(tenant, &one.id, Remainder::Tombstone, now).await? {
-                Marked::Done if one.kind == Kind::Conversation => counts.conversations += 1,
-                Marked::Done => counts.executions += 1,
-                Marked::Absent => {}
-                Marked::Live => {
+            match self.erasure.mark(tenant, &one.id, ErasureRemainder::Tombstone, now).await? {
+                MarkResult::Done if one.kind == AggregateKind::Conversation => counts.conversations += 1,
+                MarkResult::Done => counts.executions += 1,
+                MarkResult::Absent => {}
+                MarkResult::Live => {
                     live.push(one.clone());
                     continue;
                 }
@@ -424,33 +441,40 @@ impl Customers<'_> {
     async fn end(
         &self,
         tenant: &TenantId,
-        one: &Belonging,
+        one: &SubjectAggregate,
         by: &str,
         told: &mut BTreeSet<(RunId, String)>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), CustomerError> {
         if !told.insert((one.id.clone(), one.state.clone())) {
             return Ok(());
         }
         let command_id = format!("erase/{}/{}", self.clock.now().as_ms(), one.state);
-        if one.kind == Kind::Run {
-            let cancel = Incoming::Cancel { by: by.to_owned(), compensate: false, asked_by: Vec::new() };
+        if one.kind == AggregateKind::Run {
+            let cancel = IncomingCommand::Cancel { by: by.to_owned(), compensate: false, asked_by: Vec::new() };
             return Ok(self.engine.submit(tenant, &one.id, &command_id, &cancel).await.map(drop)?);
         }
         // One that is closed has only something left to handle.
-        let open = self.read.conversation(tenant, &one.id).await?.filter(|head| head.state.status() != Status::Closed);
+        let open = self
+            .read
+            .conversation(tenant, &one.id)
+            .await?
+            .filter(|head| head.state.status() != ConversationStatus::Closed);
         let Some(head) = open else { return Ok(()) };
         let owner = match head.owner {
-            Owner::Person(_) => head.person.unwrap_or_else(|| by.to_owned()),
-            Owner::Ai | Owner::Nobody => by.to_owned(),
+            ConversationOwner::Person(_) => head.person.unwrap_or_else(|| by.to_owned()),
+            ConversationOwner::Ai | ConversationOwner::Nobody => by.to_owned(),
         };
         let mut commands = Vec::new();
-        if !matches!(head.state, State::PendingHuman | State::HumanActive | State::Handover) {
-            commands.push(Command::TakeOver { by: owner.clone() });
+        if !matches!(
+            head.state,
+            ConversationState::PendingHuman | ConversationState::HumanActive | ConversationState::Handover
+        ) {
+            commands.push(ConversationCommand::TakeOver { by: owner.clone() });
         }
-        commands.push(Command::Resolve { by: owner });
+        commands.push(ConversationCommand::Resolve { by: owner });
         for (place, command) in commands.iter().enumerate() {
-            let payload = serde_json::to_vec(command).map_err(baton_engine::Error::from)?.into();
-            self.engine.send(tenant, &one.id, &format!("{command_id}/{place}"), payload, None).await?;
+            let payload = serde_json::to_vec(command).map_err(baton_engine::EngineError::from)?.into();
+            self.engine.submit_payload(tenant, &one.id, &format!("{command_id}/{place}"), payload, None).await?;
         }
         Ok(())
     }
@@ -459,20 +483,20 @@ impl Customers<'_> {
     async fn forget(
         &self,
         tenant: &TenantId,
-        person: &Person,
-        names: &Names,
-        counts: &mut Counts,
-    ) -> Result<(), Error> {
+        person: &ErasureSubject,
+        names: &ErasedIds,
+        counts: &mut ErasureCounts,
+    ) -> Result<(), CustomerError> {
         for name in names {
             for (of, count) in [
-                (Collection::Conversations, &mut counts.forgotten.conversations),
-                (Collection::Executions, &mut counts.forgotten.executions),
+                (MemoryCollection::Conversations, &mut counts.forgotten.conversations),
+                (MemoryCollection::Executions, &mut counts.forgotten.executions),
             ] {
                 *count += u64::from(self.memory.remove(tenant, of, name.as_str()).await?);
             }
         }
         for called in person.names() {
-            let Forgotten { threads, messages, knowledge, conversations, executions } =
+            let ForgetResult { threads, messages, knowledge, conversations, executions } =
                 self.knowledge.forget(tenant, called).await?;
             let all = &mut counts.forgotten;
             all.threads += threads;
@@ -485,16 +509,16 @@ impl Customers<'_> {
     }
 
     /// Keys of bookings, tickets and payments that their runs made, as the results of their calls say.
-    async fn made(&self, tenant: &TenantId, names: &Names) -> Result<BTreeSet<String>, Error> {
+    async fn created_keys(&self, tenant: &TenantId, names: &ErasedIds) -> Result<BTreeSet<String>, CustomerError> {
         let mut made = BTreeSet::new();
         for name in names {
             let (prefix, mut after) = (format!("{name}/"), None::<String>);
             loop {
-                let page = self.records.list(tenant, OF_CALLS[0], &prefix, after.as_deref(), PAGE).await?;
+                let page = self.records.list(tenant, CALL_SPACES[0], &prefix, after.as_deref(), PAGE).await?;
                 let Some(last) = page.last() else { break };
                 after = Some(last.key.clone());
                 for record in &page {
-                    ids_of(&record.value["output"], &mut made);
+                    collect_ids(&record.value["output"], &mut made);
                 }
             }
         }
@@ -502,14 +526,14 @@ impl Customers<'_> {
     }
 
     /// Names of documents about them, and of schedules that are theirs.
-    async fn named(&self, tenant: &TenantId, whose: &Whose<'_>) -> Result<Vec<String>, Error> {
+    async fn owned_names(&self, tenant: &TenantId, whose: &ErasureScope<'_>) -> Result<Vec<String>, CustomerError> {
         let mut named = Vec::new();
         let mut after: Option<String> = None;
         loop {
-            let page = self.memory.documents(tenant, Collection::Knowledge, after.as_deref(), PAGE).await?;
+            let page = self.memory.documents(tenant, MemoryCollection::Knowledge, after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.name.clone());
-            let about = |subject: &Option<String>| subject.as_deref().is_some_and(|name| whose.whom.is_called(name));
+            let about = |subject: &Option<String>| subject.as_deref().is_some_and(|name| whose.whom.matches_name(name));
             named.extend(page.into_iter().filter(|head| about(&head.subject)).map(|head| head.name));
         }
         let mut after: Option<String> = None;
@@ -528,16 +552,16 @@ impl Customers<'_> {
     async fn only_targets(
         &self,
         tenant: &TenantId,
-        of_trail: &Person,
+        of_trail: &ErasureSubject,
         mut named: Vec<String>,
-    ) -> Result<BTreeSet<String>, Error> {
-        let (mut cursor, all, whom) = (Some(0), named.len(), of_trail.whom());
+    ) -> Result<BTreeSet<String>, CustomerError> {
+        let (mut cursor, all, whom) = (Some(0), named.len(), of_trail.matcher());
         while let (Some(_), false) = (cursor, named.is_empty()) {
-            let filter = Filter { cursor, limit: PAGE_MAX, ..Filter::default() };
+            let filter = AuditFilter { cursor, limit: PAGE_MAX, ..AuditFilter::default() };
             let page = self.audit.trail(tenant, filter).await?;
             cursor = page.last().map(|entry| entry.seq);
-            for entry in page.iter().filter(|entry| entry.erased_at.is_none() && !is_theirs(entry, of_trail, &whom)) {
-                named.retain(|name| !says_elsewhere(entry, name));
+            for entry in page.iter().filter(|entry| entry.erased_at.is_none() && !is_about(entry, of_trail, &whom)) {
+                named.retain(|name| !mentions_elsewhere(entry, name));
             }
         }
         if named.len() < all {
@@ -548,7 +572,12 @@ impl Customers<'_> {
     }
 
     /// Deletes small records that are theirs. Rows of calls go last: they say what was made.
-    async fn sweep(&self, tenant: &TenantId, whose: &Whose<'_>, counts: &mut Counts) -> Result<(), Error> {
+    async fn delete_records(
+        &self,
+        tenant: &TenantId,
+        whose: &ErasureScope<'_>,
+        counts: &mut ErasureCounts,
+    ) -> Result<(), CustomerError> {
         for of_calls in [false, true] {
             let (mut after, mut tries) = (None, 0);
             loop {
@@ -556,23 +585,27 @@ impl Customers<'_> {
                 let Some(last) = page.last() else { break };
                 let next = Some((last.space.clone(), last.key.clone()));
                 let mut theirs = Vec::new();
-                for record in page.iter().filter(|record| OF_CALLS.contains(&&*record.space) == of_calls) {
-                    match whose.tie(record) {
-                        Tie::Theirs => theirs.push(record),
-                        Tie::Shared => {
+                for record in page.iter().filter(|record| CALL_SPACES.contains(&&*record.space) == of_calls) {
+                    match whose.relation(record) {
+                        RecordRelation::Owned => theirs.push(record),
+                        RecordRelation::Shared => {
                             let left = counts.left.entry(record.space.clone()).or_default();
-                            if left.len() < LEFT_TOLD_MAX {
+                            if left.len() < REMAINING_LISTED_MAX {
                                 left.insert(record.key.clone());
                             }
                         }
-                        Tie::Nothing => {}
+                        RecordRelation::Unrelated => {}
                     }
                 }
                 match self.delete(tenant, &theirs, counts).await {
                     Ok(()) => (after, tries) = (next, 0),
                     // Somebody changed one of them: the page is read anew.
-                    Err(Error::Records(records::Error::Conflict { .. })) if tries < TRIES_MAX => tries += 1,
-                    Err(Error::Records(records::Error::Conflict { .. })) => return Err(Error::Changing),
+                    Err(CustomerError::Records(records::RecordError::Conflict { .. })) if tries < TRIES_MAX => {
+                        tries += 1
+                    }
+                    Err(CustomerError::Records(records::RecordError::Conflict { .. })) => {
+                        return Err(CustomerError::Changing);
+                    }
                     Err(error) => return Err(error),
                 }
                 tokio::task::yield_now().await;
@@ -581,15 +614,20 @@ impl Customers<'_> {
         Ok(())
     }
 
-    async fn delete(&self, tenant: &TenantId, all: &[&Record], counts: &mut Counts) -> Result<(), Error> {
-        for some in all.chunks(DELETED_AT_ONCE) {
+    async fn delete(
+        &self,
+        tenant: &TenantId,
+        all: &[&StoredRecord],
+        counts: &mut ErasureCounts,
+    ) -> Result<(), CustomerError> {
+        for some in all.chunks(DELETE_BATCH) {
             let ops = some.iter().flat_map(|record| {
                 let (space, key) = (record.space.clone(), record.key.clone());
-                let expect = Op::Expect { space: space.clone(), key: key.clone(), version: Some(record.version) };
-                let state =
-                    (space == SCHEDULES).then(|| Op::Delete { space: SCHEDULE_STATE.to_owned(), key: key.clone() });
-                let gone = Op::Delete { space: space.clone(), key: key.clone() };
-                [expect, gone, Op::FreeRange { space, key }].into_iter().chain(state)
+                let expect = RecordOp::Expect { space: space.clone(), key: key.clone(), version: Some(record.version) };
+                let state = (space == SCHEDULES)
+                    .then(|| RecordOp::Delete { space: SCHEDULE_STATE.to_owned(), key: key.clone() });
+                let gone = RecordOp::Delete { space: space.clone(), key: key.clone() };
+                [expect, gone, RecordOp::FreeRange { space, key }].into_iter().chain(state)
             });
             self.records.commit(tenant, ops.collect(), self.clock.now()).await?;
             for record in some {
@@ -600,94 +638,105 @@ impl Customers<'_> {
     }
 
     /// The contact itself, under each of their names, however they are written.
-    async fn contact(&self, tenant: &TenantId, whose: &Whose<'_>, counts: &mut Counts) -> Result<(), Error> {
+    async fn delete_contact(
+        &self,
+        tenant: &TenantId,
+        whose: &ErasureScope<'_>,
+        counts: &mut ErasureCounts,
+    ) -> Result<(), CustomerError> {
         let mut after: Option<String> = None;
         loop {
             let page = self.records.list(tenant, CONTACTS, "", after.as_deref(), PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             after = Some(last.key.clone());
-            let theirs: Vec<&Record> = page.iter().filter(|record| whose.is_contact(record)).collect();
+            let theirs: Vec<&StoredRecord> = page.iter().filter(|record| whose.is_contact(record)).collect();
             self.delete(tenant, &theirs, counts).await?;
         }
     }
 
     /// Writes down that somebody was erased, by whom and how much, and never who.
-    async fn note(&self, tenant: &TenantId, wish: &Wish, counts: &Counts, now: Time) -> Result<(), Error> {
+    async fn record_erasure(
+        &self,
+        tenant: &TenantId,
+        wish: &ErasureRequest,
+        counts: &ErasureCounts,
+        now: Time,
+    ) -> Result<(), CustomerError> {
         let key = digest(&wish.id);
         let value = json!({ "erased_at": now.to_string(), "erased": counts.as_json() });
-        self.records.commit(tenant, vec![Op::Put { space: SPACE.to_owned(), key, value }], now).await?;
+        self.records.commit(tenant, vec![RecordOp::Put { space: SPACE.to_owned(), key, value }], now).await?;
         let (action, key_id) = ("customers.erase".to_owned(), wish.key_id.clone());
         let after = Some(json!({ "customer_id": wish.id }));
-        let act = Administered { action, target: None, by: wish.by.clone(), key_id, before: None, after };
-        Ok(self.audit.note(act.row(tenant, now)).await?)
+        let act = AdminAction { action, target: None, by: wish.by.clone(), key_id, before: None, after };
+        Ok(self.audit.append_row(act.row(tenant, now)).await?)
     }
 }
 
 /// What a record is held against.
-struct Whose<'a> {
-    person: &'a Person,
-    whom: Whom,
-    names: &'a Names,
-    made: &'a BTreeSet<String>,
+struct ErasureScope<'a> {
+    person: &'a ErasureSubject,
+    whom: PersonMatcher,
+    names: &'a ErasedIds,
+    created_keys: &'a BTreeSet<String>,
 }
 
 /// What a record has to do with somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tie {
-    Theirs,
+enum RecordRelation {
+    Owned,
     /// It names them, and is about others too.
     Shared,
-    Nothing,
+    Unrelated,
 }
 
-impl Whose<'_> {
-    fn owns(&self, record: &Record) -> bool {
-        self.tie(record) == Tie::Theirs
+impl ErasureScope<'_> {
+    fn owns(&self, record: &StoredRecord) -> bool {
+        self.relation(record) == RecordRelation::Owned
     }
 
-    fn tie(&self, record: &Record) -> Tie {
-        let Record { space, key, value, .. } = record;
+    fn relation(&self, record: &StoredRecord) -> RecordRelation {
+        let StoredRecord { space, key, value, .. } = record;
         if self.is_contact(record) || NOT_PERSONAL.contains(&&**space) || space.starts_with("memory.") {
-            return Tie::Nothing;
+            return RecordRelation::Unrelated;
         }
-        let is_of_run = is_below(self.names, key) || says(value, &|text: &str| is_below(self.names, text));
-        let is_made = MADE.contains(&&**space) && self.made.contains(key);
+        let is_of_run = is_below(self.names, key) || contains_text(value, &|text: &str| is_below(self.names, text));
+        let is_made = CREATED_SPACES.contains(&&**space) && self.created_keys.contains(key);
         if is_of_run || is_made {
-            return Tie::Theirs;
+            return RecordRelation::Owned;
         }
-        if OF_CALLS.contains(&&**space) {
-            return Tie::Nothing;
+        if CALL_SPACES.contains(&&**space) {
+            return RecordRelation::Unrelated;
         }
         // A schedule is theirs where what it begins is.
         let is_for_them = match &**space {
             SCHEDULES => is_begun_for(&json!({ "start": value }), &self.whom),
-            _ => self.whom.is_named_in(&without_long_lists(value)),
+            _ => self.whom.is_named_in_json(&without_long_lists(value)),
         };
-        if is_for_them || self.whom.is_named_by(key) {
-            return Tie::Theirs;
+        if is_for_them || self.whom.matches_identifier(key) {
+            return RecordRelation::Owned;
         }
-        if self.whom.is_named_in(value) { Tie::Shared } else { Tie::Nothing }
+        if self.whom.is_named_in_json(value) { RecordRelation::Shared } else { RecordRelation::Unrelated }
     }
 
-    fn is_contact(&self, Record { space, key, .. }: &Record) -> bool {
-        space == CONTACTS && (self.person.names().any(|name| name == key) || self.whom.is_called(key))
+    fn is_contact(&self, StoredRecord { space, key, .. }: &StoredRecord) -> bool {
+        space == CONTACTS && (self.person.names().any(|name| name == key) || self.whom.matches_name(key))
     }
 }
 
 /// Whether a row of the trail is emptied with a person anyhow.
-fn is_theirs(entry: &Entry, person: &Person, whom: &Whom) -> bool {
+fn is_about(entry: &AuditEntry, person: &ErasureSubject, whom: &PersonMatcher) -> bool {
     let is_of_run = entry.row.run.as_ref().is_some_and(|run| person.runs.contains(run));
-    is_of_run || person.is_told_of(whom, &Told::from(entry))
+    is_of_run || person.is_mentioned_in(whom, &AuditMention::from(entry))
 }
 
 /// Whether a row of the trail says a name otherwise than as what something was done to.
-fn says_elsewhere(entry: &Entry, name: &str) -> bool {
+fn mentions_elsewhere(entry: &AuditEntry, name: &str) -> bool {
     let is_target = || target_of(&entry.row.action_type, &entry.details).is_some_and(|target| target == name);
-    entry.row.user_id.as_deref() == Some(name) || says_words(&entry.details, name) && !is_target()
+    entry.row.user_id.as_deref() == Some(name) || contains_words(&entry.details, name) && !is_target()
 }
 
 /// Whether one of these began the other, as their ids say.
-fn has_begun(id: &RunId, other: &RunId) -> bool {
+fn is_related_run(id: &RunId, other: &RunId) -> bool {
     other.as_str().strip_prefix(id.as_str()).is_some_and(|rest| rest.starts_with(['.', '/']))
 }
 
@@ -701,27 +750,27 @@ fn without_long_lists(value: &Value) -> Value {
     }
 }
 
-fn checked(id: &str) -> Result<(), Error> {
+fn check_id(id: &str) -> Result<(), CustomerError> {
     let is_one = !id.trim().is_empty() && id.len() <= ID_BYTES_MAX;
-    if is_one { Ok(()) } else { Err(Error::Id) }
+    if is_one { Ok(()) } else { Err(CustomerError::InvalidId) }
 }
 
-fn says(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
+fn contains_text(value: &Value, is_so: &impl Fn(&str) -> bool) -> bool {
     match value {
         Value::String(text) => is_so(text),
-        Value::Array(items) => items.iter().any(|item| says(item, is_so)),
-        Value::Object(fields) => fields.values().any(|value| says(value, is_so)),
+        Value::Array(items) => items.iter().any(|item| contains_text(item, is_so)),
+        Value::Object(fields) => fields.values().any(|value| contains_text(value, is_so)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
 /// Ids in a call's result: `id`, and whatever ends so.
-fn ids_of(output: &Value, into: &mut BTreeSet<String>) {
+fn collect_ids(output: &Value, into: &mut BTreeSet<String>) {
     let fields: Option<&Map<String, Value>> = output.as_object();
     for (name, value) in fields.into_iter().flatten() {
         match value {
             Value::String(id) if name == "id" || name.ends_with("_id") => drop(into.insert(id.clone())),
-            Value::Object(_) => ids_of(value, into),
+            Value::Object(_) => collect_ids(value, into),
             _ => {}
         }
     }
@@ -729,7 +778,7 @@ fn ids_of(output: &Value, into: &mut BTreeSet<String>) {
 
 /// Whom an erasure was of, so that it is known again and says nobody's name.
 fn digest(id: &str) -> String {
-    Hash::of(id.as_bytes()).as_str().to_owned()
+    ContentHash::of(id.as_bytes()).as_str().to_owned()
 }
 
 #[cfg(test)]
@@ -738,15 +787,19 @@ mod tests {
 
     use super::*;
 
-    fn record(space: &str, key: &str, value: Value) -> Record {
-        Record { space: space.into(), key: key.into(), value, version: 1, at: Time::EPOCH }
+    fn record(space: &str, key: &str, value: Value) -> StoredRecord {
+        StoredRecord { space: space.into(), key: key.into(), value, version: 1, at: Time::EPOCH }
     }
 
     #[test]
     fn records_are_theirs_by_run_by_what_was_made_by_customer_and_by_what_they_are_called() {
-        let person = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
-        let (names, made) = (Names::from([RunId::new("c.1")]), BTreeSet::from(["bk_1".to_owned()]));
-        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
+        let person = ErasureSubject {
+            id: "ana".into(),
+            other_names: vec!["ana@example.com".into()],
+            ..ErasureSubject::default()
+        };
+        let (names, made) = (ErasedIds::from([RunId::new("c.1")]), BTreeSet::from(["bk_1".to_owned()]));
+        let whose = ErasureScope { person: &person, whom: person.matcher(), names: &names, created_keys: &made };
         for theirs in [
             record("effects", "c.1/book/0/0", json!({})),
             record("tickets", "t_1", json!({ "run": "c.1" })),
@@ -769,10 +822,10 @@ mod tests {
 
     #[test]
     fn a_bare_number_for_an_id_takes_nobody_elses_records_with_it() {
-        let (names, made) = (Names::new(), BTreeSet::new());
+        let (names, made) = (ErasedIds::new(), BTreeSet::new());
         for id in ["1500", "2026", "20261125"] {
-            let person = Person { id: id.into(), ..Person::default() };
-            let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
+            let person = ErasureSubject { id: id.into(), ..ErasureSubject::default() };
+            let whose = ErasureScope { person: &person, whom: person.matcher(), names: &names, created_keys: &made };
             let number: u64 = id.parse().expect("a number");
             for anothers in [
                 record("payments", "pay_1", json!({ "amount": number, "currency": "EUR", "customer": "bob" })),
@@ -788,22 +841,26 @@ mod tests {
                 ),
                 record("outbox", "1", json!({ "message": { "body": format!("{id} on 20261125, 2026") } })),
             ] {
-                assert_eq!(whose.tie(&anothers), Tie::Nothing, "{id} {anothers:?}");
+                assert_eq!(whose.relation(&anothers), RecordRelation::Unrelated, "{id} {anothers:?}");
             }
             for theirs in [
                 record("tickets", "t_1", json!({ "ticket": { "customer_id": number } })),
                 record("told", "1", json!({ "body": json!({ "data": { "user_id": id } }).to_string() })),
             ] {
-                assert_eq!(whose.tie(&theirs), Tie::Theirs, "{id} {theirs:?}");
+                assert_eq!(whose.relation(&theirs), RecordRelation::Owned, "{id} {theirs:?}");
             }
         }
     }
 
     #[test]
     fn a_contact_is_theirs_under_any_way_of_writing_their_number() {
-        let person = Person { id: "c-77".into(), also: vec!["+34 (612) 345-678".into()], ..Person::default() };
-        let (names, made) = (Names::new(), BTreeSet::new());
-        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
+        let person = ErasureSubject {
+            id: "c-77".into(),
+            other_names: vec!["+34 (612) 345-678".into()],
+            ..ErasureSubject::default()
+        };
+        let (names, made) = (ErasedIds::new(), BTreeSet::new());
+        let whose = ErasureScope { person: &person, whom: person.matcher(), names: &names, created_keys: &made };
         for key in ["c-77", "+34612345678", "612 345 678"] {
             assert!(whose.is_contact(&record("contacts", key, json!({}))), "{key}");
         }
@@ -812,30 +869,34 @@ mod tests {
 
     #[test]
     fn what_only_lists_somebody_among_many_is_left_and_told() {
-        let person = Person { id: "ana".into(), also: vec!["ana@example.com".into()], ..Person::default() };
-        let (names, made) = (Names::new(), BTreeSet::new());
-        let whose = Whose { person: &person, whom: person.whom(), names: &names, made: &made };
+        let person = ErasureSubject {
+            id: "ana".into(),
+            other_names: vec!["ana@example.com".into()],
+            ..ErasureSubject::default()
+        };
+        let (names, made) = (ErasedIds::new(), BTreeSet::new());
+        let whose = ErasureScope { person: &person, whom: person.matcher(), names: &names, created_keys: &made };
         let many: Vec<String> =
             (0..=FEW).map(|n| format!("{n}@example.com")).chain(["ana@example.com".into()]).collect();
         let schedule = |input: Value| record("schedule", "weekly", json!({ "name": "weekly", "input": input }));
         for (record, tie) in [
-            (schedule(json!({ "to": many })), Tie::Shared),
-            (schedule(json!({ "note": "ask ana@example.com" })), Tie::Shared),
-            (schedule(json!({ "to": "ana@example.com" })), Tie::Theirs),
-            (schedule(json!({ "user_id": "ana" })), Tie::Theirs),
-            (schedule(json!({ "to": "bob@example.com" })), Tie::Nothing),
-            (record("outbox", "1", json!({ "message": { "to": many } })), Tie::Shared),
-            (record("outbox", "2", json!({ "to": ["bob@example.com", "ana@example.com"] })), Tie::Theirs),
-            (record("erasing_customer", "x", json!({ "customer_id": "ana" })), Tie::Nothing),
+            (schedule(json!({ "to": many })), RecordRelation::Shared),
+            (schedule(json!({ "note": "ask ana@example.com" })), RecordRelation::Shared),
+            (schedule(json!({ "to": "ana@example.com" })), RecordRelation::Owned),
+            (schedule(json!({ "user_id": "ana" })), RecordRelation::Owned),
+            (schedule(json!({ "to": "bob@example.com" })), RecordRelation::Unrelated),
+            (record("outbox", "1", json!({ "message": { "to": many } })), RecordRelation::Shared),
+            (record("outbox", "2", json!({ "to": ["bob@example.com", "ana@example.com"] })), RecordRelation::Owned),
+            (record("erasing_customer", "x", json!({ "customer_id": "ana" })), RecordRelation::Unrelated),
         ] {
-            assert_eq!(whose.tie(&record), tie, "{record:?}");
+            assert_eq!(whose.relation(&record), tie, "{record:?}");
         }
     }
 
     #[test]
     fn a_name_is_a_target_only_where_a_row_of_administration_has_it_whole_as_that() {
         let entry = |action_type: &str, details: Value| {
-            let act = Administered {
+            let act = AdminAction {
                 action: "schedules.create".into(),
                 target: None,
                 by: "olga".into(),
@@ -846,7 +907,7 @@ mod tests {
             let row = act.row(&TenantId::parse("acme").expect("a tenant"), Time::EPOCH);
             let row = baton_core::tool::AuditRow { action_type: action_type.into(), ..row };
             let (details, none) = (details.to_string(), [0; 32]);
-            Entry { seq: 1, row, details, salt: None, sealed: none, hash: none, erased_at: None }
+            AuditEntry { seq: 1, row, details, salt: None, sealed: none, hash: none, erased_at: None }
         };
         for (entry, is_elsewhere) in [
             (entry(ADMINISTRATION, json!({ "target": "reminder" })), false),
@@ -855,9 +916,9 @@ mod tests {
             (entry("tool", json!({ "target": "reminder" })), true),
             (entry("tool", json!({ "arguments": { "subject": "Hello" } })), false),
         ] {
-            assert_eq!(says_elsewhere(&entry, "reminder"), is_elsewhere, "{entry:?}");
+            assert_eq!(mentions_elsewhere(&entry, "reminder"), is_elsewhere, "{entry:?}");
         }
-        assert!(says_elsewhere(&entry(ADMINISTRATION, json!({ "target": "olga" })), "olga"), "who did it");
+        assert!(mentions_elsewhere(&entry(ADMINISTRATION, json!({ "target": "olga" })), "olga"), "who did it");
     }
 
     #[test]
@@ -865,15 +926,15 @@ mod tests {
         for (one, other, has) in
             [("c", "c.1", true), ("c.1", "c.1/sub", true), ("c.1", "c.10", false), ("c", "c", false)]
         {
-            assert_eq!(has_begun(&RunId::new(one), &RunId::new(other)), has, "{one} {other}");
+            assert_eq!(is_related_run(&RunId::new(one), &RunId::new(other)), has, "{one} {other}");
         }
     }
 
     #[test]
     fn nobody_is_called_nothing() {
-        assert!(checked("ana").is_ok());
+        assert!(check_id("ana").is_ok());
         for wrong in [String::new(), "  ".into(), "x".repeat(ID_BYTES_MAX + 1)] {
-            assert!(matches!(checked(&wrong), Err(Error::Id)), "{wrong:?}");
+            assert!(matches!(check_id(&wrong), Err(CustomerError::InvalidId)), "{wrong:?}");
         }
     }
 }

@@ -8,33 +8,33 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rust_embed::Embed;
 
-use crate::api::Path;
+use crate::api::PathParams;
 use crate::code;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
 
 /// Where they are served, each below it by its code.
-pub(crate) const PLACE: &str = "/docs/errors";
+pub(crate) const URL_PREFIX: &str = "/docs/errors";
 const INDEX: &str = "README.md";
 
 #[derive(Embed)]
 #[folder = "../../docs/errors"]
-struct Files;
+struct ErrorPageAssets;
 
 /// The address of a code's page; nothing where it has none, as a project's own codes.
-pub(crate) fn address(code: &str) -> Option<String> {
-    pages().contains_key(code).then(|| format!("{PLACE}/{code}"))
+pub(crate) fn page_url(code: &str) -> Option<String> {
+    pages().contains_key(code).then(|| format!("{URL_PREFIX}/{code}"))
 }
 
 /// All of them.
 pub(crate) async fn index(headers: HeaderMap) -> Response {
-    text(Files::get(INDEX).map(|file| String::from_utf8_lossy(&file.data).into_owned()), &headers)
+    text(ErrorPageAssets::get(INDEX).map(|file| String::from_utf8_lossy(&file.data).into_owned()), &headers)
 }
 
 /// One code's.
-pub(crate) async fn page(Path(code): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn page(PathParams(code): PathParams<String>, headers: HeaderMap) -> Response {
     let files = pages().get(code.trim_end_matches(".md"));
     let all = files.map(|files| {
-        let each = files.iter().filter_map(|file| Files::get(file));
+        let each = files.iter().filter_map(|file| ErrorPageAssets::get(file));
         let each: Vec<String> = each.map(|file| String::from_utf8_lossy(&file.data).into_owned()).collect();
         each.join("\n---\n\n")
     });
@@ -46,7 +46,7 @@ fn pages() -> &'static BTreeMap<String, Vec<String>> {
     static PAGES: OnceLock<BTreeMap<String, Vec<String>>> = OnceLock::new();
     PAGES.get_or_init(|| {
         let mut pages: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for file in Files::iter().filter(|file| file.contains('/')) {
+        for file in ErrorPageAssets::iter().filter(|file| file.contains('/')) {
             let code = file.rsplit('/').next().and_then(|name| name.strip_suffix(".md"));
             pages.entry(code.unwrap_or_default().to_owned()).or_default().push(file.into_owned());
         }
@@ -58,8 +58,8 @@ fn pages() -> &'static BTreeMap<String, Vec<String>> {
 
 fn text(page: Option<String>, headers: &HeaderMap) -> Response {
     let Some(page) = page else {
-        let problem = Problem::new(StatusCode::NOT_FOUND, code::NOT_FOUND, "no code of Baton's has this name");
-        return problem.hint(format!("GET {PLACE} lists those there are")).into_response();
+        let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::NOT_FOUND, "no code of Baton's has this name");
+        return problem.with_hint(format!("GET {URL_PREFIX} lists those there are")).into_response();
     };
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // A browser shows plain text, and would save Markdown as a file.
@@ -74,9 +74,9 @@ mod tests {
     #[test]
     fn every_code_of_the_doors_has_its_page_and_others_have_none() {
         for (code, _) in code::ALL {
-            assert_eq!(address(code), Some(format!("/docs/errors/{code}")));
+            assert_eq!(page_url(code), Some(format!("/docs/errors/{code}")));
         }
-        assert_eq!(address("CARD_DECLINED_HERE"), None);
+        assert_eq!(page_url("CARD_DECLINED_HERE"), None);
         assert_eq!(pages()["MODEL_NOT_FOUND"][0], "api/MODEL_NOT_FOUND.md");
         assert!(pages()["MODEL_NOT_FOUND"].len() > 1);
     }

@@ -17,14 +17,14 @@ use baton_core::actor;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
-use baton_ports::keys::{Key, Need, Role};
+use baton_ports::keys::{AccessRole, AccessScope, ApiKeyRecord};
 use ring::hmac;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub use config::Config;
+pub use config::JwtConfig;
 
-use jwks::Jwks;
+use jwks::JwksClient;
 
 /// Bytes of a token.
 const TOKEN_BYTES_MAX: usize = 8_192;
@@ -35,38 +35,38 @@ const NAME_CHARS_MAX: usize = 200;
 const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
 /// Before a scope of ours, where a provider wants them told apart.
 const SCOPE_PREFIX: &str = "baton:";
-const NO_SCOPES: Why = "its scopes cannot be read";
+const NO_SCOPES: JwtError = "its scopes cannot be read";
 
 /// What a token's header may say; anything critical is nothing we know.
 #[derive(Deserialize)]
-struct Header {
+struct JwtHeader {
     alg: String,
     kid: Option<String>,
     crit: Option<Value>,
 }
 
 /// Why a token opens no door, in words that give away nothing the token does not say itself.
-pub(crate) type Why = &'static str;
+pub(crate) type JwtError = &'static str;
 
 /// Holds tokens against what the settings set up.
-pub struct Judge {
-    config: Config,
+pub struct JwtVerifier {
+    config: JwtConfig,
     secret: Option<hmac::Key>,
-    jwks: Option<Jwks>,
+    jwks: Option<JwksClient>,
     clock: Arc<dyn Clock>,
 }
 
-impl Judge {
+impl JwtVerifier {
     /// Nothing where the settings set up no provider.
     ///
     /// # Errors
     /// Settings that let nobody in, or anybody.
-    pub fn new(config: Config, clock: Arc<dyn Clock>) -> Result<Option<Self>, String> {
+    pub fn new(config: JwtConfig, clock: Arc<dyn Clock>) -> Result<Option<Self>, String> {
         if !config.check()? {
             return Ok(None);
         }
         let secret = config.secret.as_ref().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.bytes()));
-        let jwks = config.jwks_url.as_deref().map(|url| Jwks::new(url, &config)).transpose()?;
+        let jwks = config.jwks_url.as_deref().map(|url| JwksClient::new(url, &config)).transpose()?;
         Ok(Some(Self { config, secret, jwks, clock }))
     }
 
@@ -76,22 +76,22 @@ impl Judge {
     }
 
     /// The token as a key: of its tenant, in its role, good until it ends.
-    pub(crate) async fn key(&self, token: &str) -> Result<Key, Why> {
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<ApiKeyRecord, JwtError> {
         let [head, body, signature] = parts(token)?;
-        let header: Header = serde_json::from_slice(&decoded(head)?).map_err(|_| "its header cannot be read")?;
+        let header: JwtHeader = serde_json::from_slice(&decode(head)?).map_err(|_| "its header cannot be read")?;
         if header.crit.is_some() {
             return Err("its header says that something is critical which is not known here");
         }
         let signed = &token.as_bytes()[..head.len() + 1 + body.len()];
-        let signature = decoded(signature)?;
+        let signature = decode(signature)?;
         self.verify(&header, signed, &signature).await?;
         // Only what is signed is looked at.
         let claims: Map<String, Value> =
-            serde_json::from_slice(&decoded(body)?).map_err(|_| "its claims cannot be read")?;
-        self.judge(&claims)
+            serde_json::from_slice(&decode(body)?).map_err(|_| "its claims cannot be read")?;
+        self.check_claims(&claims)
     }
 
-    async fn verify(&self, header: &Header, signed: &[u8], signature: &[u8]) -> Result<(), Why> {
+    async fn verify(&self, header: &JwtHeader, signed: &[u8], signature: &[u8]) -> Result<(), JwtError> {
         match (header.alg.as_str(), &self.secret, &self.jwks) {
             ("HS256", Some(secret), _) => {
                 hmac::verify(secret, signed, signature).map_err(|_| "its signature is not good")
@@ -101,9 +101,9 @@ impl Judge {
         }
     }
 
-    fn judge(&self, claims: &Map<String, Value>) -> Result<Key, Why> {
+    fn check_claims(&self, claims: &Map<String, Value>) -> Result<ApiKeyRecord, JwtError> {
         let (now, leeway) = (self.clock.now(), Duration::from_secs(self.config.leeway_seconds));
-        let at = |name: &str| claims.get(name).map(|value| moment(value).ok_or("a time of it cannot be read"));
+        let at = |name: &str| claims.get(name).map(|value| parse_time(value).ok_or("a time of it cannot be read"));
         let expires_at = at("exp").ok_or("it does not say when it ends (`exp`)")?? + leeway;
         if now >= expires_at {
             return Err("it has expired");
@@ -117,16 +117,16 @@ impl Judge {
         if text("iss") != Some(&self.config.issuer) {
             return Err("it is of another issuer (`iss`)");
         }
-        if !is_for(claims.get("aud"), &self.config.audience) {
+        if !audience_matches(claims.get("aud"), &self.config.audience) {
             return Err("it is for somebody else (`aud`)");
         }
         let name = text(&self.config.name_claim).filter(|name| is_name(name)).ok_or("it does not say whose it is")?;
         let subject = text("sub").filter(|name| is_name(name)).ok_or("it does not say whose it is (`sub`)")?;
         // `ana` and `ana ` would be two people whom nobody tells apart.
-        if actor::check_seen(name).is_err() || actor::check_seen(subject).is_err() {
+        if actor::check_visible(name).is_err() || actor::check_visible(subject).is_err() {
             return Err("whose it is begins or ends with white space, or has a character that cannot be seen");
         }
-        if actor::is_own(name) {
+        if actor::is_reserved(name) {
             return Err("its subject is a name reserved for Baton itself");
         }
         let tenant = match &self.config.tenant {
@@ -135,7 +135,7 @@ impl Judge {
         };
         let tenant = TenantId::parse(tenant).map_err(|_| "its tenant is no name of a tenant")?;
         let role = role(claims.get(&self.config.role_claim)).ok_or("it says no role that is known here")?;
-        Ok(Key {
+        Ok(ApiKeyRecord {
             id: format!("jwt:{subject}"),
             tenant,
             name: name.to_owned(),
@@ -149,7 +149,7 @@ impl Judge {
     }
 }
 
-fn parts(token: &str) -> Result<[&str; 3], Why> {
+fn parts(token: &str) -> Result<[&str; 3], JwtError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err("it is longer than a token may be");
     }
@@ -157,18 +157,18 @@ fn parts(token: &str) -> Result<[&str; 3], Why> {
     parts.try_into().map_err(|_| "it has not three parts")
 }
 
-fn decoded(part: &str) -> Result<Vec<u8>, Why> {
+fn decode(part: &str) -> Result<Vec<u8>, JwtError> {
     BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| "a part of it is not base64url")
 }
 
 /// Seconds since 1970, whole or not.
 #[expect(clippy::cast_possible_truncation, reason = "bounded before")]
-fn moment(value: &Value) -> Option<Time> {
+fn parse_time(value: &Value) -> Option<Time> {
     let seconds = value.as_f64().filter(|seconds| (0.0..1e11).contains(seconds))?;
     Some(Time::from_ms((seconds * 1_000.0) as i64))
 }
 
-fn is_for(audience: Option<&Value>, us: &str) -> bool {
+fn audience_matches(audience: Option<&Value>, us: &str) -> bool {
     match audience {
         Some(Value::String(one)) => one == us,
         Some(Value::Array(several)) => several.iter().any(|one| one == us),
@@ -181,17 +181,17 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The first role of ours that is said; providers often say several of their own too.
-fn role(said: Option<&Value>) -> Option<Role> {
+fn role(said: Option<&Value>) -> Option<AccessRole> {
     match said? {
-        Value::String(one) => one.split_whitespace().find_map(Role::parse),
-        Value::Array(several) => several.iter().filter_map(Value::as_str).find_map(Role::parse),
+        Value::String(one) => one.split_whitespace().find_map(AccessRole::parse),
+        Value::Array(several) => several.iter().filter_map(Value::as_str).find_map(AccessRole::parse),
         _ => None,
     }
 }
 
 /// What of all that its role may a token may: the words that are scopes of keys, alone or as `baton:WORD`; providers say
 /// others of their own too. Nothing: all of it, where it says none of ours and need not.
-fn scopes(claims: &Map<String, Value>, must_say: bool) -> Result<Option<BTreeSet<Need>>, Why> {
+fn scopes(claims: &Map<String, Value>, must_say: bool) -> Result<Option<BTreeSet<AccessScope>>, JwtError> {
     let said: Vec<&str> = match SCOPE_CLAIMS.into_iter().find_map(|name| claims.get(name)) {
         None => Vec::new(),
         Some(Value::String(words)) => words.split_whitespace().collect(),
@@ -201,8 +201,8 @@ fn scopes(claims: &Map<String, Value>, must_say: bool) -> Result<Option<BTreeSet
         }
         Some(_) => return Err(NO_SCOPES),
     };
-    let ours = |word: &str| Need::parse(word.strip_prefix(SCOPE_PREFIX).unwrap_or(word));
-    let scopes: BTreeSet<Need> = said.into_iter().filter_map(ours).collect();
+    let ours = |word: &str| AccessScope::parse(word.strip_prefix(SCOPE_PREFIX).unwrap_or(word));
+    let scopes: BTreeSet<AccessScope> = said.into_iter().filter_map(ours).collect();
     Ok((must_say || !scopes.is_empty()).then_some(scopes))
 }
 

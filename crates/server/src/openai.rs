@@ -1,18 +1,18 @@
 //! The doors that any client of OpenAI's can use: `/v1/chat/completions`, `/v1/responses`, `/v1/embeddings` and `/v1/models`.
 
+mod admission;
+mod answered_turn;
 pub(crate) mod chat;
 pub(crate) mod embeddings;
 mod error;
-mod form;
-mod intake;
 pub(crate) mod models;
-mod once;
+mod phrases;
 mod rate;
 mod reply;
+mod reply_format;
 mod request;
 pub(crate) mod responses;
 mod stream;
-mod words;
 mod workflow;
 
-pub(crate) use error::Error;
+pub(crate) use error::OpenAiError;

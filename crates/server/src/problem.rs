@@ -9,24 +9,24 @@ use axum::response::{IntoResponse, Response};
 use baton_core::definition::Diagnostic;
 use baton_core::fault::code;
 use baton_core::id::RunId;
-use baton_core::run::{ModelFault, Refusal};
+use baton_core::run::{ModelCallError, RunRefusal};
+use baton_engine::agent_registry::{self, QuotaStatus};
 use baton_engine::one_call;
-use baton_engine::roster::{self, Standing};
 use baton_engine::{tenants, triggers};
-use baton_ports::erasure::Belonging;
+use baton_ports::erasure::SubjectAggregate;
 use baton_ports::health::StoreOutage;
-use baton_ports::keys::{Barred, Key, Need, Role};
+use baton_ports::keys::{AccessRefusal, AccessRole, AccessScope, ApiKeyRecord};
 use baton_ports::{journal, records};
 use serde_json::{Value, json};
 
-use crate::auth::Refused;
-use crate::body::{Unread, budget};
+use crate::auth::AuthError;
+use crate::body::{BodyReadError, body_budget};
 use crate::code as said;
 use crate::customers;
-use crate::door::Limits;
 use crate::error_pages;
-use crate::rate::{self, NoTurn};
-use crate::strangers::Stranger;
+use crate::rate_limit::{self, RequestRateError};
+use crate::state::ServerLimits;
+use crate::unknown_key_limiter::UnknownKeyMarker;
 
 /// Lists and objects in one another that a body may have: what `serde_json` reads.
 const JSON_DEPTH_MAX: usize = 127;
@@ -38,7 +38,7 @@ const WHO_DECIDES: &str = "somebody else decides, with a key of their own: whom 
 
 /// A request that was said no to.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub(crate) struct HttpProblem {
     pub status: StatusCode,
     /// Stable and documented.
     pub code: String,
@@ -49,21 +49,21 @@ pub(crate) struct Problem {
     pub run: Option<RunId>,
     pub retry_after: Option<Duration>,
     /// What few have, apart, so that every answer stays small.
-    pub more: Option<Box<More>>,
+    pub more: Option<Box<ProblemExtension>>,
 }
 
 #[derive(Debug)]
-pub(crate) enum More {
+pub(crate) enum ProblemExtension {
     /// How often one may ask, where that is why.
-    Rate(Standing),
+    Rate(QuotaStatus),
     /// All that is wrong with a document, each with its place in it.
     Findings(Vec<Diagnostic>),
     /// What has not ended of somebody who is to be erased.
-    Live(Vec<Belonging>),
+    LiveRuns(Vec<SubjectAggregate>),
 }
 
 /// What it is for HTTP that a model could not be asked.
-pub(crate) fn status_of(failed: &ModelFault) -> StatusCode {
+pub(crate) fn status_of(failed: &ModelCallError) -> StatusCode {
     match &*failed.fault.code {
         "RATE_LIMIT_EXCEEDED" | "BUDGET_EXCEEDED" => StatusCode::TOO_MANY_REQUESTS,
         "MISSING_API_KEY" => StatusCode::UNAUTHORIZED,
@@ -75,14 +75,14 @@ pub(crate) fn status_of(failed: &ModelFault) -> StatusCode {
     }
 }
 
-impl From<ModelFault> for Problem {
-    fn from(failed: ModelFault) -> Self {
+impl From<ModelCallError> for HttpProblem {
+    fn from(failed: ModelCallError) -> Self {
         let status = match status_of(&failed) {
             // It is the provider that knows no key; whoever asks here is known.
             StatusCode::UNAUTHORIZED => StatusCode::BAD_GATEWAY,
             status => status,
         };
-        let ModelFault { fault, retry_after, .. } = failed;
+        let ModelCallError { fault, retry_after, .. } = failed;
         let retry_after = retry_after.map(Duration::from_millis);
         Self {
             hint: fault.suggested_action.map(Cow::into_owned),
@@ -92,7 +92,7 @@ impl From<ModelFault> for Problem {
     }
 }
 
-impl Problem {
+impl HttpProblem {
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         let (code, detail) = (code.into(), detail.into());
         Self { status, code, detail, hint: None, run: None, retry_after: None, more: None }
@@ -100,36 +100,36 @@ impl Problem {
 
     /// A document that is no workflow, or none that may run.
     pub fn findings(detail: impl Into<String>, findings: Vec<Diagnostic>) -> Self {
-        let more = Some(Box::new(More::Findings(findings)));
+        let more = Some(Box::new(ProblemExtension::Findings(findings)));
         Self { more, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::WORKFLOW_INVALID, detail) }
     }
 
     #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Self {
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
     #[must_use]
-    pub fn about(self, run: &RunId) -> Self {
+    pub fn with_run(self, run: &RunId) -> Self {
         Self { run: Some(run.clone()), ..self }
     }
 
     /// How often one may ask, where that is why.
-    pub fn rate(&self) -> Option<Standing> {
+    pub fn rate(&self) -> Option<QuotaStatus> {
         match self.more.as_deref() {
-            Some(More::Rate(standing)) => Some(*standing),
-            Some(More::Findings(_) | More::Live(_)) | None => None,
+            Some(ProblemExtension::Rate(standing)) => Some(*standing),
+            Some(ProblemExtension::Findings(_) | ProblemExtension::LiveRuns(_)) | None => None,
         }
     }
 
     /// Because one has asked too often.
     #[must_use]
-    pub fn standing(self, standing: Standing) -> Self {
-        Self { more: Some(Box::new(More::Rate(standing))), retry_after: Some(standing.resets_in), ..self }
+    pub fn with_rate(self, standing: QuotaStatus) -> Self {
+        Self { more: Some(Box::new(ProblemExtension::Rate(standing))), retry_after: Some(standing.resets_in), ..self }
     }
 
     /// Something here failed, which is told to the log and not to the caller.
-    pub fn broken(what: &str, error: &dyn std::fmt::Display) -> Self {
+    pub fn internal(what: &str, error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "{what}");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, said::INTERNAL_ERROR, "something here failed; the log says what")
     }
@@ -138,7 +138,7 @@ impl Problem {
     fn unreadable(error: &dyn std::fmt::Display) -> Self {
         tracing::error!(%error, "a journal cannot be read back");
         let detail = "what the journal holds of this cannot be read back; it is kept as it is";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, said::JOURNAL_UNREADABLE, detail).hint(
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, said::JOURNAL_UNREADABLE, detail).with_hint(
             "`baton verify` says what is damaged; use the program that wrote it if that is newer, or restore a backup",
         )
     }
@@ -157,27 +157,28 @@ impl Problem {
                 "the database's files were taken away; nothing was acknowledged, and nothing will be"
             }
         };
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, outage.code(), detail).hint(outage.hint())
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, outage.code(), detail).with_hint(outage.hint())
     }
 
     /// A key that may not do this.
-    pub fn barred(key: &Key, need: Need, barred: Barred) -> Self {
+    pub fn forbidden(key: &ApiKeyRecord, need: AccessScope, barred: AccessRefusal) -> Self {
         let (code, detail, hint) = match barred {
-            Barred::Role => {
-                let who: Vec<&str> = Role::ALL.into_iter().filter(|role| role.may(need)).map(Role::word).collect();
+            AccessRefusal::Role => {
+                let who: Vec<&str> =
+                    AccessRole::ALL.into_iter().filter(|role| role.allows(need)).map(AccessRole::word).collect();
                 let detail = format!("a key of role `{}` may not do this", key.role.word());
                 (said::FORBIDDEN, detail, format!("it takes one of: {}", who.join(", ")))
             }
-            Barred::Scope => {
+            AccessRefusal::Scope => {
                 let own = key.scope_words().unwrap_or_default().join("`, `");
                 let detail = format!("this key lacks the scope `{}`; it has `{own}`", need.word());
                 (said::SCOPE_MISSING, detail, "make one that has it: `baton keys create NAME --scope …`".to_owned())
             }
         };
-        Self::new(StatusCode::FORBIDDEN, code, detail).hint(hint)
+        Self::new(StatusCode::FORBIDDEN, code, detail).with_hint(hint)
     }
 
-    pub fn nothing_here() -> Self {
+    pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, said::NOT_FOUND, "there is nothing at this path")
     }
 
@@ -189,42 +190,42 @@ impl Problem {
         }
     }
 
-    pub fn no_run(run: &RunId) -> Self {
+    pub fn run_not_found(run: &RunId) -> Self {
         Self::new(StatusCode::NOT_FOUND, said::EXECUTION_NOT_FOUND, format!("no execution `{run}`"))
     }
 
     /// A run said no to a command.
-    pub fn refused(run: &RunId, refusal: &Refusal) -> Self {
+    pub fn from_refusal(run: &RunId, refusal: &RunRefusal) -> Self {
         let status = match refusal {
-            Refusal::NotAllowed { .. } => StatusCode::FORBIDDEN,
-            Refusal::WrongAnswer { .. } | Refusal::UnfitForm { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            RunRefusal::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            RunRefusal::WrongAnswer { .. } | RunRefusal::UnfitForm { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             _ => StatusCode::CONFLICT,
         };
-        let problem = Self::new(status, refusal.code(), refusal.to_string()).about(run);
+        let problem = Self::new(status, refusal.code(), refusal.to_string()).with_run(run);
         match refusal {
-            Refusal::NotAllowed { .. } => problem.hint(WHO_DECIDES),
+            RunRefusal::NotAllowed { .. } => problem.with_hint(WHO_DECIDES),
             _ => problem,
         }
     }
 
-    pub fn unread(unread: &Unread, limits: Limits) -> Self {
+    pub fn unreadable_body(unread: &BodyReadError, limits: ServerLimits) -> Self {
         let (status, code, detail) = match unread {
-            Unread::TooLarge => {
+            BodyReadError::TooLarge => {
                 let detail = format!("the body is larger than {} bytes", limits.body_bytes);
                 (StatusCode::PAYLOAD_TOO_LARGE, said::REQUEST_TOO_LARGE, detail)
             }
-            Unread::TooSlow => {
-                let detail = format!("the body was not there within {} ms", limits.body.as_millis());
+            BodyReadError::TooSlow => {
+                let detail = format!("the body was not there within {} ms", limits.body_timeout.as_millis());
                 (StatusCode::REQUEST_TIMEOUT, said::REQUEST_TIMEOUT, detail)
             }
-            Unread::CutOff => (StatusCode::BAD_REQUEST, said::BODY_INVALID, "the body was cut off".to_owned()),
-            Unread::Exceeded => return budget::exceeded(limits.bodies_bytes),
+            BodyReadError::CutOff => (StatusCode::BAD_REQUEST, said::BODY_INVALID, "the body was cut off".to_owned()),
+            BodyReadError::Exceeded => return body_budget::budget_problem(limits.bodies_bytes),
         };
         Self::new(status, code, detail)
     }
 
     /// A body that is no JSON, or not of the shape that is asked for.
-    pub fn unfit(error: &serde_json::Error) -> Self {
+    pub fn invalid_json(error: &serde_json::Error) -> Self {
         let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
         let detail = match error.to_string() {
             // Its reader says no more of it, and has no kind of error for it.
@@ -237,18 +238,18 @@ impl Problem {
     }
 
     /// A body that is a list where an object is asked for.
-    pub fn no_object() -> Self {
+    pub fn not_an_object() -> Self {
         let detail = "the body is not what is asked for: it is a list, and an object is expected";
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::BODY_INVALID, detail)
     }
 
     /// A field of a body that is not what it may be.
-    pub fn field(name: &str, why: impl std::fmt::Display) -> Self {
+    pub fn invalid_field(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::BODY_INVALID, format!("`{name}`: {why}"))
     }
 
     /// A parameter of the path, the query or a header that is not what is asked for.
-    pub fn parameter(name: &str, why: impl std::fmt::Display) -> Self {
+    pub fn invalid_parameter(name: &str, why: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, said::PARAMETER_INVALID, format!("`{name}`: {why}"))
     }
 
@@ -264,11 +265,11 @@ impl Problem {
     }
 }
 
-impl Problem {
+impl HttpProblem {
     /// The body that says it.
     pub fn into_json(self) -> Value {
         let mut body = json!({
-            "type": error_pages::address(&self.code).unwrap_or_else(|| "about:blank".to_owned()),
+            "type": error_pages::page_url(&self.code).unwrap_or_else(|| "about:blank".to_owned()),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
             "code": self.code,
@@ -280,200 +281,215 @@ impl Problem {
         if let Some(run) = self.run {
             body["execution_id"] = json!(run);
         }
-        if let Some(More::Findings(findings)) = self.more.as_deref() {
+        if let Some(ProblemExtension::Findings(findings)) = self.more.as_deref() {
             body["findings"] = json!(findings);
         }
-        if let Some(More::Live(live)) = self.more.as_deref() {
+        if let Some(ProblemExtension::LiveRuns(live)) = self.more.as_deref() {
             body["live"] = json!(live);
         }
         body
     }
 }
 
-impl IntoResponse for Problem {
+impl IntoResponse for HttpProblem {
     fn into_response(self) -> Response {
         let (rate, status, retry_after) = (self.rate(), self.status, self.retry_after);
         let is_unknown = self.code == said::UNAUTHORIZED;
         let kind = [(CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, kind, self.into_json().to_string()).into_response();
         if let Some(standing) = rate {
-            rate::say(response.headers_mut(), &standing);
+            rate_limit::set_headers(response.headers_mut(), &standing);
         }
         if is_unknown {
-            response.extensions_mut().insert(Stranger);
+            response.extensions_mut().insert(UnknownKeyMarker);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Self::with_headers(retry_after, response)
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<AuthError> for HttpProblem {
+    fn from(refused: AuthError) -> Self {
         match refused {
-            Refused::Missing | Refused::Invalid | Refused::Token(_) => {
+            AuthError::Missing | AuthError::Invalid | AuthError::Token(_) => {
                 Self::new(StatusCode::UNAUTHORIZED, said::UNAUTHORIZED, refused.to_string())
-                    .hint("`baton keys create` makes a key")
+                    .with_hint("`baton keys create` makes a key")
             }
-            Refused::Disabled(_) => Self::new(StatusCode::FORBIDDEN, said::TENANT_DISABLED, refused.to_string())
-                .hint("whoever runs this server opens it again: `baton tenants enable`"),
-            Refused::Unreadable(error) => error.into(),
-            Refused::Untold(error) => error.into(),
+            AuthError::Disabled(_) => Self::new(StatusCode::FORBIDDEN, said::TENANT_DISABLED, refused.to_string())
+                .with_hint("whoever runs this server opens it again: `baton tenants enable`"),
+            AuthError::Journal(error) => error.into(),
+            AuthError::Records(error) => error.into(),
         }
     }
 }
 
-impl From<NoTurn> for Problem {
-    fn from(none: NoTurn) -> Self {
+impl From<RequestRateError> for HttpProblem {
+    fn from(none: RequestRateError) -> Self {
         match &none {
-            NoTurn::Tenant(roster::NoTurn::Unknown(records::Error::Outage(outage))) => Self::outage(outage),
-            NoTurn::Tenant(roster::NoTurn::Unknown(error)) => {
+            RequestRateError::Tenant(agent_registry::QuotaError::Records(records::RecordError::Outage(outage))) => {
+                Self::outage(outage)
+            }
+            RequestRateError::Tenant(agent_registry::QuotaError::Records(error)) => {
                 tracing::error!(%error, "how often a tenant has asked cannot be told");
                 Self::unavailable(None)
             }
-            NoTurn::Key(standing) | NoTurn::Tenant(roster::NoTurn::Full { standing, .. }) => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", none.to_string()).standing(*standing)
+            RequestRateError::Key(standing)
+            | RequestRateError::Tenant(agent_registry::QuotaError::Exceeded { standing, .. }) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "RATE_LIMIT_EXCEEDED", none.to_string()).with_rate(*standing)
             }
         }
     }
 }
 
-impl From<journal::Error> for Problem {
-    fn from(error: journal::Error) -> Self {
+impl From<journal::JournalError> for HttpProblem {
+    fn from(error: journal::JournalError) -> Self {
         match error {
-            journal::Error::NotFound { aggregate } => Self::no_run(&aggregate),
-            journal::Error::Erased { .. } => Self::new(StatusCode::GONE, said::ERASED, error.to_string())
-                .hint("its row in lists stays: ids, version, times, cost and state"),
-            journal::Error::Taken { .. } => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string()),
-            journal::Error::TooLarge { .. } => {
+            journal::JournalError::NotFound { aggregate } => Self::run_not_found(&aggregate),
+            journal::JournalError::Erased { .. } => Self::new(StatusCode::GONE, said::ERASED, error.to_string())
+                .with_hint("its row in lists stays: ids, version, times, cost and state"),
+            journal::JournalError::Taken { .. } => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string()),
+            journal::JournalError::TooLarge { .. } => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, said::REQUEST_TOO_LARGE, error.to_string())
             }
-            journal::Error::Busy { retry_after } => Self::unavailable(Some(retry_after)),
-            journal::Error::Outage(outage) => Self::outage(&outage),
-            journal::Error::Unwritable { .. } | journal::Error::Unreadable { .. } => {
+            journal::JournalError::Busy { retry_after } => Self::unavailable(Some(retry_after)),
+            journal::JournalError::Outage(outage) => Self::outage(&outage),
+            journal::JournalError::Unwritable { .. } | journal::JournalError::Unreadable { .. } => {
                 tracing::error!(%error, "the store failed");
                 Self::unavailable(None)
             }
-            journal::Error::LeaseLost { .. }
-            | journal::Error::LeaseEnded { .. }
-            | journal::Error::WrongSequence { .. }
-            | journal::Error::Unopenable { .. } => Self::broken("the store failed", &error),
-            journal::Error::Corrupt { .. } => Self::unreadable(&error),
+            journal::JournalError::LeaseLost { .. }
+            | journal::JournalError::LeaseEnded { .. }
+            | journal::JournalError::WrongSequence { .. }
+            | journal::JournalError::Unopenable { .. } => Self::internal("the store failed", &error),
+            journal::JournalError::Corrupt { .. } => Self::unreadable(&error),
         }
     }
 }
 
-impl From<customers::Error> for Problem {
-    fn from(error: customers::Error) -> Self {
+impl From<customers::CustomerError> for HttpProblem {
+    fn from(error: customers::CustomerError) -> Self {
         let detail = error.to_string();
         match error {
-            customers::Error::Live(live) | customers::Error::Rest(live) => Self {
-                more: Some(Box::new(More::Live(live))),
+            customers::CustomerError::StillLive(live) | customers::CustomerError::PartlyErased(live) => Self {
+                more: Some(Box::new(ProblemExtension::LiveRuns(live))),
                 ..Self::new(StatusCode::CONFLICT, said::CUSTOMER_HAS_LIVE_RUNS, detail)
-                    .hint("`?end_runs=true` ends them first: runs are cancelled, conversations resolved")
+                    .with_hint("`?end_runs=true` ends them first: runs are cancelled, conversations resolved")
             },
-            customers::Error::Journal(error) => error.into(),
-            customers::Error::Records(error) => error.into(),
-            customers::Error::Memory(error) => error.into(),
-            customers::Error::Knowledge(error) => error.into(),
-            customers::Error::Engine(error) => error.into(),
-            customers::Error::Id => Self::parameter("customer_id", detail),
-            customers::Error::Changing => Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STORE_UNAVAILABLE, detail),
+            customers::CustomerError::Journal(error) => error.into(),
+            customers::CustomerError::Records(error) => error.into(),
+            customers::CustomerError::Memory(error) => error.into(),
+            customers::CustomerError::Knowledge(error) => error.into(),
+            customers::CustomerError::Engine(error) => error.into(),
+            customers::CustomerError::InvalidId => Self::invalid_parameter("customer_id", detail),
+            customers::CustomerError::Changing => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STORE_UNAVAILABLE, detail)
+            }
         }
     }
 }
 
-impl From<records::Error> for Problem {
-    fn from(error: records::Error) -> Self {
+impl From<records::RecordError> for HttpProblem {
+    fn from(error: records::RecordError) -> Self {
         match error {
-            records::Error::Busy { retry_after } => Self::unavailable(Some(retry_after)),
-            records::Error::Outage(outage) => Self::outage(&outage),
-            records::Error::Unwritable { .. } | records::Error::Unreadable { .. } => {
+            records::RecordError::Busy { retry_after } => Self::unavailable(Some(retry_after)),
+            records::RecordError::Outage(outage) => Self::outage(&outage),
+            records::RecordError::Unwritable { .. } | records::RecordError::Unreadable { .. } => {
                 tracing::error!(%error, "the store failed");
                 Self::unavailable(None)
             }
-            records::Error::Conflict { .. } | records::Error::EmptyRange { .. } | records::Error::TooLarge { .. } => {
-                Self::broken("the store failed", &error)
-            }
+            records::RecordError::Conflict { .. }
+            | records::RecordError::EmptyRange { .. }
+            | records::RecordError::TooLarge { .. } => Self::internal("the store failed", &error),
         }
     }
 }
 
-impl From<one_call::Error> for Problem {
-    fn from(error: one_call::Error) -> Self {
+impl From<one_call::OneCallError> for HttpProblem {
+    fn from(error: one_call::OneCallError) -> Self {
         match error {
-            one_call::Error::Uncallable { .. } => {
+            one_call::OneCallError::Uncallable { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::TOOL_UNCALLABLE, error.to_string())
             }
-            one_call::Error::Journal(error) => error.into(),
-            one_call::Error::Encoding(_) => Self::broken("the engine failed", &error),
+            one_call::OneCallError::Journal(error) => error.into(),
+            one_call::OneCallError::Encoding(_) => Self::internal("the engine failed", &error),
         }
     }
 }
 
-impl From<tenants::Error> for Problem {
-    fn from(error: tenants::Error) -> Self {
-        use tenants::Error;
+impl From<tenants::TenantError> for HttpProblem {
+    fn from(error: tenants::TenantError) -> Self {
+        use tenants::TenantError;
 
         match error {
-            Error::Name { why } => Self::field("name", why),
-            Error::Tier { .. } => Self::field("tier", error),
-            Error::Taken(_) => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string())
-                .hint("change it with PUT, or choose another id"),
-            Error::Unknown(_) => Self::new(StatusCode::NOT_FOUND, said::TENANT_NOT_FOUND, error.to_string())
-                .hint("GET /api/v1/tenants lists those that were made"),
-            Error::Stale(_) => Self::new(StatusCode::PRECONDITION_FAILED, said::CHANGED_MEANWHILE, error.to_string())
-                .hint("read it again, and send the change with its new ETag"),
-            Error::Records(error) => error.into(),
+            TenantError::Name { why } => Self::invalid_field("name", why),
+            TenantError::Tier { .. } => Self::invalid_field("tier", error),
+            TenantError::Taken(_) => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string())
+                .with_hint("change it with PUT, or choose another id"),
+            TenantError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, said::TENANT_NOT_FOUND, error.to_string())
+                .with_hint("GET /api/v1/tenants lists those that were made"),
+            TenantError::Stale(_) => {
+                Self::new(StatusCode::PRECONDITION_FAILED, said::CHANGED_MEANWHILE, error.to_string())
+                    .with_hint("read it again, and send the change with its new ETag")
+            }
+            TenantError::Records(error) => error.into(),
         }
     }
 }
 
-impl From<triggers::Error> for Problem {
-    fn from(error: triggers::Error) -> Self {
-        use triggers::Error;
+impl From<triggers::TriggerError> for HttpProblem {
+    fn from(error: triggers::TriggerError) -> Self {
+        use triggers::TriggerError;
 
         match error {
-            Error::Invalid { field, why } => Self::field(field, why),
-            Error::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, said::TRIGGER_NOT_FOUND, error.to_string()),
-            Error::Taken { .. } => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string())
-                .hint("change it with PUT, or choose another name"),
-            Error::TooMany { .. } => Self::new(StatusCode::CONFLICT, said::LIMIT_REACHED, error.to_string())
-                .hint("take out what is not used any more"),
-            Error::NoWorkflow { .. } => {
+            TriggerError::Invalid { field, why } => Self::invalid_field(field, why),
+            TriggerError::Unknown { .. } => {
+                Self::new(StatusCode::NOT_FOUND, said::TRIGGER_NOT_FOUND, error.to_string())
+            }
+            TriggerError::Taken { .. } => Self::new(StatusCode::CONFLICT, said::NAME_TAKEN, error.to_string())
+                .with_hint("change it with PUT, or choose another name"),
+            TriggerError::TooMany { .. } => Self::new(StatusCode::CONFLICT, said::LIMIT_REACHED, error.to_string())
+                .with_hint("take out what is not used any more"),
+            TriggerError::NoWorkflow { .. } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::WORKFLOW_NOT_FOUND, error.to_string())
-                    .hint("GET /api/v1/workflows lists those there are")
+                    .with_hint("GET /api/v1/workflows lists those there are")
             }
-            Error::Engine(error) => error.into(),
-            Error::Records(error) => error.into(),
-            Error::Read(error) => error.into(),
+            TriggerError::Engine(error) => error.into(),
+            TriggerError::Records(error) => error.into(),
+            TriggerError::Read(error) => error.into(),
         }
     }
 }
 
-impl From<baton_engine::Error> for Problem {
-    fn from(error: baton_engine::Error) -> Self {
-        use baton_engine::Error;
+impl From<baton_engine::EngineError> for HttpProblem {
+    fn from(error: baton_engine::EngineError) -> Self {
+        use baton_engine::EngineError;
 
         match error {
-            Error::Input(unfit) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::INPUT_INVALID, unfit.to_string())
-                .hint("the workflow declares under `input:` what it takes"),
-            Error::Exists { ref run } => {
-                Self::new(StatusCode::CONFLICT, said::EXECUTION_EXISTS, error.to_string()).about(run)
+            EngineError::Input(unfit) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::INPUT_INVALID, unfit.to_string())
+                    .with_hint("the workflow declares under `input:` what it takes")
             }
-            Error::NoSuchRun { run } => Self::no_run(&run),
-            Error::BadVersion { .. } => Self::new(StatusCode::CONFLICT, said::VERSION_UNUSABLE, error.to_string()),
-            Error::BadAgent { message } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::AGENT_INVALID, message),
-            Error::Journal(error) => error.into(),
-            Error::Stopped => {
+            EngineError::Exists { ref run } => {
+                Self::new(StatusCode::CONFLICT, said::EXECUTION_EXISTS, error.to_string()).with_run(run)
+            }
+            EngineError::NoSuchRun { run } => Self::run_not_found(&run),
+            EngineError::BadVersion { .. } => {
+                Self::new(StatusCode::CONFLICT, said::VERSION_UNUSABLE, error.to_string())
+            }
+            EngineError::BadAgent { message } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, said::AGENT_INVALID, message)
+            }
+            EngineError::Journal(error) => error.into(),
+            EngineError::Stopped => {
                 let detail = "the server is stopping; whatever was accepted goes on at its next start";
                 Self {
                     retry_after: Some(Duration::from_secs(1)),
                     ..Self::new(StatusCode::SERVICE_UNAVAILABLE, said::STOPPING, detail)
                 }
             }
-            Error::Records(records::Error::Outage(outage)) => Self::outage(&outage),
-            Error::Encoding(_) => Self::unreadable(&error),
-            Error::Records(_) | Error::Unfinished(_) => Self::broken("the engine failed", &error),
+            EngineError::Records(records::RecordError::Outage(outage)) => Self::outage(&outage),
+            EngineError::Encoding(_) => Self::unreadable(&error),
+            EngineError::Records(_) | EngineError::Unfinished(_) => Self::internal("the engine failed", &error),
         }
     }
 }

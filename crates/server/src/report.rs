@@ -8,61 +8,61 @@ use std::sync::Arc;
 
 use baton_core::id::TenantId;
 use baton_core::time::{Time, TimeZone};
-use baton_core::usage::{Part, Tally, UNDER_USED_BELOW, UNDER_USED_DAYS, Week};
-use baton_ports::audit::{Audit, Usage, UsageFilter};
-use baton_ports::catalogue::{Catalogue, Listed};
+use baton_core::usage::{IsoWeek, UNDER_USED_CALLS, UNDER_USED_DAYS, UsageDimension, UsageTally};
+use baton_ports::audit::{AuditTrail, UsageFilter, UsageSum};
+use baton_ports::catalogue::{ToolCatalogue, ToolListing};
 use baton_ports::journal;
 use serde_json::{Map, Value, json};
 
-use crate::usage::{DAY, errors, named, sums, used};
+use crate::tool_usage::{DAY, error_summary, part_label, query_usage, tally_json};
 
 /// Under-used tools that a page names; more are counted.
 const NAMED_MAX: usize = 30;
 
 /// What a week came to.
-pub struct Report {
+pub struct UsageReport {
     tenant: TenantId,
-    week: Week,
+    week: IsoWeek,
     /// In which its days are.
     zone: TimeZone,
-    whole: Tally,
-    tools: Vec<Usage>,
-    apps: Vec<Usage>,
-    agents: Vec<Usage>,
-    days: Vec<Usage>,
+    whole: UsageTally,
+    tools: Vec<UsageSum>,
+    apps: Vec<UsageSum>,
+    agents: Vec<UsageSum>,
+    days: Vec<UsageSum>,
     under_used: Vec<(String, u64)>,
 }
 
 /// Rows under a heading; `none` is said where there are none.
-struct Table {
+struct ReportTable {
     heading: String,
     columns: Vec<&'static str>,
     rows: Vec<Vec<String>>,
     none: &'static str,
 }
 
-impl Report {
+impl UsageReport {
     /// Of a tenant's uses that are kept in a store, where there is one, and the tools there are.
     pub async fn read(
-        audit: Option<&dyn Audit>,
-        catalogue: &dyn Catalogue,
+        audit: Option<&dyn AuditTrail>,
+        catalogue: &dyn ToolCatalogue,
         tenant: TenantId,
-        (week, zone): (Week, TimeZone),
-    ) -> Result<Self, journal::Error> {
-        let by = async |part: &[Part]| {
+        (week, zone): (IsoWeek, TimeZone),
+    ) -> Result<Self, journal::JournalError> {
+        let by = async |part: &[UsageDimension]| {
             let (from, to) = (Some(week.begin(&zone)), Some(week.end(&zone)));
             let (tenant, zone) = (Some(tenant.clone()), Some(zone.clone()));
             let filter = UsageFilter { tenant, from, to, by: part.to_vec(), zone, ..UsageFilter::default() };
             usage(audit, catalogue, filter).await
         };
-        let mut tools = by(&[Part::Tool]).await?;
+        let mut tools = by(&[UsageDimension::Tool]).await?;
         tools.sort_by_key(|usage| (std::cmp::Reverse(usage.tally.executions), usage.parts.clone()));
-        let mut whole = Tally::default();
+        let mut whole = UsageTally::default();
         tools.iter().for_each(|usage| whole.merge(&usage.tally));
-        let mut apps = by(&[Part::App]).await?;
+        let mut apps = by(&[UsageDimension::App]).await?;
         // Tools that are of no app have their rows above.
         apps.retain(|usage| usage.parts.iter().any(|app| !app.is_empty()));
-        let (agents, days) = (by(&[Part::Agent]).await?, by(&[Part::Day]).await?);
+        let (agents, days) = (by(&[UsageDimension::Agent]).await?, by(&[UsageDimension::Day]).await?);
         let under_used = under_used(audit, catalogue, &tenant, week.end(&zone)).await?;
         Ok(Self { tenant, week, zone, whole, tools, apps, agents, days, under_used })
     }
@@ -95,11 +95,11 @@ impl Report {
         ]
     }
 
-    fn tables(&self) -> Vec<Table> {
+    fn tables(&self) -> Vec<ReportTable> {
         let none = "No tool was used.";
         let figures = vec!["Count", "Success", "p50", "p95", "p99", "Cost", "Errors"];
         let with = |first: &'static str| [vec![first], figures.clone()].concat();
-        let rows = |usage: &[Usage]| usage.iter().map(row).collect();
+        let rows = |usage: &[UsageSum]| usage.iter().map(row).collect();
         let under_used =
             self.under_used.iter().take(NAMED_MAX).map(|(tool, count)| vec![tool.clone(), count.to_string()]);
         let mut under_used: Vec<Vec<String>> = under_used.collect();
@@ -107,18 +107,18 @@ impl Report {
             under_used.push(vec![format!("… and {more} more"), String::new()]);
         }
         vec![
-            Table { heading: "By tool".to_owned(), columns: with("Tool"), rows: rows(&self.tools), none },
-            Table {
+            ReportTable { heading: "By tool".to_owned(), columns: with("Tool"), rows: rows(&self.tools), none },
+            ReportTable {
                 heading: "By app: Composio's, MCP servers, documents".to_owned(),
                 columns: with("App"),
                 rows: rows(&self.apps),
                 none: "No tool of an app was used.",
             },
-            Table { heading: "By agent".to_owned(), columns: with("Agent"), rows: rows(&self.agents), none },
-            Table { heading: "By day".to_owned(), columns: with("Day"), rows: rows(&self.days), none },
-            Table {
+            ReportTable { heading: "By agent".to_owned(), columns: with("Agent"), rows: rows(&self.agents), none },
+            ReportTable { heading: "By day".to_owned(), columns: with("Day"), rows: rows(&self.days), none },
+            ReportTable {
                 heading: format!(
-                    "Under-used: fewer than {UNDER_USED_BELOW} uses in the {UNDER_USED_DAYS} days before the week's end"
+                    "Under-used: fewer than {UNDER_USED_CALLS} uses in the {UNDER_USED_DAYS} days before the week's end"
                 ),
                 columns: vec!["Tool", "Uses"],
                 rows: under_used,
@@ -129,8 +129,8 @@ impl Report {
 
     /// For programs.
     pub fn as_json(&self) -> Value {
-        let named = |usage: &[Usage]| {
-            let rows = usage.iter().map(|usage| (usage.parts.concat(), sums(&usage.tally)));
+        let named = |usage: &[UsageSum]| {
+            let rows = usage.iter().map(|usage| (usage.parts.concat(), tally_json(&usage.tally)));
             Value::Object(rows.collect::<Map<String, Value>>())
         };
         let under_used: Vec<&String> = self.under_used.iter().map(|(tool, _)| tool).collect();
@@ -154,60 +154,60 @@ impl Report {
 
 /// Tools of the catalogue with few uses in the days before the week's end, the least used first.
 async fn under_used(
-    audit: Option<&dyn Audit>,
-    catalogue: &dyn Catalogue,
+    audit: Option<&dyn AuditTrail>,
+    catalogue: &dyn ToolCatalogue,
     tenant: &TenantId,
     end: Time,
-) -> Result<Vec<(String, u64)>, journal::Error> {
+) -> Result<Vec<(String, u64)>, journal::JournalError> {
     let filter = UsageFilter {
         tenant: Some(tenant.clone()),
         from: Some(end - DAY * UNDER_USED_DAYS),
         to: Some(end),
-        by: vec![Part::Tool],
+        by: vec![UsageDimension::Tool],
         ..UsageFilter::default()
     };
     let counted = usage(audit, catalogue, filter).await?;
     let used: BTreeMap<&str, u64> =
         counted.iter().filter_map(|usage| Some((usage.parts.first()?.as_str(), usage.tally.executions))).collect();
     // Of a tool of the tenant's own nothing else is a preset.
-    let is_base = |tool: &Arc<str>| catalogue.base_of(tool).is_none_or(|base| base == *tool);
+    let is_base = |tool: &Arc<str>| catalogue.base_tool(tool).is_none_or(|base| base == *tool);
     let tools = catalogue.all(tenant).into_iter().filter(|listed| is_base(&listed.tool.name));
-    let tools =
-        tools.map(|Listed { tool, .. }| (used.get(&*tool.name).copied().unwrap_or_default(), tool.name.to_string()));
-    let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_BELOW).collect();
+    let tools = tools
+        .map(|ToolListing { tool, .. }| (used.get(&*tool.name).copied().unwrap_or_default(), tool.name.to_string()));
+    let mut few: Vec<(u64, String)> = tools.filter(|(count, _)| *count < UNDER_USED_CALLS).collect();
     few.sort();
     Ok(few.into_iter().map(|(count, tool)| (tool, count)).collect())
 }
 
 /// Nothing where nothing has run yet.
 async fn usage(
-    audit: Option<&dyn Audit>,
-    catalogue: &dyn Catalogue,
+    audit: Option<&dyn AuditTrail>,
+    catalogue: &dyn ToolCatalogue,
     filter: UsageFilter,
-) -> Result<Vec<Usage>, journal::Error> {
+) -> Result<Vec<UsageSum>, journal::JournalError> {
     match audit {
-        Some(audit) => used(audit, catalogue, filter, None).await,
+        Some(audit) => query_usage(audit, catalogue, filter, None).await,
         None => Ok(Vec::new()),
     }
 }
 
-fn row(usage: &Usage) -> Vec<String> {
-    let Usage { parts, tally } = usage;
+fn row(usage: &UsageSum) -> Vec<String> {
+    let UsageSum { parts, tally } = usage;
     let ms = |of| tally.percentile_ms(of).map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
     let first = parts.first().map_or("", String::as_str);
     vec![
-        named(first).to_owned(),
+        part_label(first).to_owned(),
         tally.executions.to_string(),
         percent(tally),
         ms(50),
         ms(95),
         ms(99),
         tally.cost.to_string(),
-        errors(tally),
+        error_summary(tally),
     ]
 }
 
-fn percent(tally: &Tally) -> String {
+fn percent(tally: &UsageTally) -> String {
     match tally.executions {
         0 => "no calls".to_owned(),
         _ => format!("{:.1} %", tally.success_rate() * 100.0),

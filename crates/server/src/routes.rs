@@ -1,12 +1,12 @@
 //! Which path leads where.
 
+mod connect_callback;
 mod decide;
 mod health;
 mod hooks;
 mod metrics;
 mod overview;
 mod ready;
-mod returning;
 
 use axum::Router;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
@@ -16,57 +16,57 @@ use axum::routing::{get, post};
 
 use crate::api;
 use crate::code;
-use crate::count::Counts;
-use crate::door::Door;
 use crate::error_pages;
-use crate::front;
+use crate::middleware;
 use crate::openai;
-use crate::page;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::request_metrics::RequestCounters;
+use crate::state::AppState;
+use crate::web_assets;
 
-pub(crate) fn all(door: Door) -> Router {
-    api::all(&door)
+pub(crate) fn build_router(door: AppState) -> Router {
+    api::build_router(&door)
         .route("/health", get(health::health))
         .route("/ready", get(ready::ready))
         .route("/metrics", get(metrics::metrics))
         .route("/metrics/overview", get(overview::overview))
         .route("/docs/errors", get(error_pages::index))
         .route("/docs/errors/{code}", get(error_pages::page))
-        .route("/api/v1/composio/callback", get(returning::callback).post(returning::callback_posted))
-        .route("/composio/callback", get(returning::callback).post(returning::callback_posted))
+        .route("/api/v1/composio/callback", get(connect_callback::callback).post(connect_callback::callback_posted))
+        .route("/composio/callback", get(connect_callback::callback).post(connect_callback::callback_posted))
         .route("/decide/{token}", get(decide::show).post(decide::decide))
-        .route("/hooks/{trigger}", post(hooks::own))
-        .route("/hooks/{tenant}/{trigger}", post(hooks::of_tenant))
+        .route("/hooks/{trigger}", post(hooks::receive_own))
+        .route("/hooks/{tenant}/{trigger}", post(hooks::receive_for_tenant))
         .route("/v1/models", get(openai::models::list))
-        .route("/v1/models/{*model}", get(openai::models::one))
+        .route("/v1/models/{*model}", get(openai::models::show))
         .route("/v1/chat/completions", post(openai::chat::complete))
         .route("/v1/responses", post(openai::responses::respond))
         .route("/v1/embeddings", post(openai::embeddings::embed))
-        .fallback(unknown)
+        .fallback(not_found)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state((door.clone(), Counts::default()), front::meet))
+        .layer(from_fn_with_state((door.clone(), RequestCounters::default()), middleware::request_middleware))
         .with_state(door)
 }
 
 /// Below `/v1` stand clients of OpenAI's, who read errors in its form.
-pub(crate) fn is_openais(path: &Uri) -> bool {
+pub(crate) fn is_openai_path(path: &Uri) -> bool {
     path.path() == "/v1" || path.path().starts_with("/v1/")
 }
 
-async fn unknown(method: Method, path: Uri, headers: HeaderMap) -> Response {
-    if let Some(page) = page::at(&method, path.path(), &headers) {
+async fn not_found(method: Method, path: Uri, headers: HeaderMap) -> Response {
+    if let Some(page) = web_assets::serve_path(&method, path.path(), &headers) {
         return page;
     }
-    if is_openais(&path) {
-        return openai::Error::no_path(&method, path.path()).into_response();
+    if is_openai_path(&path) {
+        return openai::OpenAiError::path_not_found(&method, path.path()).into_response();
     }
-    Problem::nothing_here().into_response()
+    HttpProblem::not_found().into_response()
 }
 
 async fn wrong_method(method: Method, path: Uri) -> Response {
-    if is_openais(&path) {
-        return openai::Error::wrong_method(&method, path.path()).into_response();
+    if is_openai_path(&path) {
+        return openai::OpenAiError::wrong_method(&method, path.path()).into_response();
     }
     let detail = format!("{method} is not answered at this path; the Allow header says what is");
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, detail).into_response()
+    HttpProblem::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, detail).into_response()
 }

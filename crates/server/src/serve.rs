@@ -18,9 +18,9 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::door::Door;
 use crate::routes;
-use crate::tls::{self, Tls};
+use crate::state::AppState;
+use crate::tls::{self, ReloadingTls};
 
 /// Requests of one connection of HTTP/2 at once.
 const STREAMS_MAX: u32 = 128;
@@ -28,23 +28,23 @@ const STREAMS_MAX: u32 = 128;
 const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
 
 /// Answers requests until `stop` is ready; then takes no more, and lets those under way finish within
-/// [`Limits::drain`](crate::Limits::drain).
+/// [`ServerLimits::drain_timeout`](crate::ServerLimits::drain_timeout).
 ///
-/// A connection that does not say whole headers within [`Limits::headers`](crate::Limits::headers) is closed, so one
+/// A connection that does not say whole headers within [`ServerLimits::header_timeout`](crate::ServerLimits::header_timeout) is closed, so one
 /// that dribbles, or says nothing, holds its place no longer than that.
 ///
 /// # Errors
 /// A certificate that cannot be shown. A connection that cannot be taken is tried again.
 pub async fn serve(
     mut listener: TcpListener,
-    door: Door,
+    door: AppState,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let drain = door.limits.drain;
-    let tls = door.config.tls.as_ref().map(Tls::open).transpose().map_err(std::io::Error::other)?;
+    let drain = door.limits.drain_timeout;
+    let tls = door.config.tls.as_ref().map(ReloadingTls::open).transpose().map_err(std::io::Error::other)?;
     let watching = tls.clone().map(|tls| tokio::spawn(tls.watch()));
-    let protocols = Protocols::new(tls, door.limits.headers);
-    let app = routes::all(door.clone());
+    let protocols = ConnectionProtocols::new(tls, door.limits.header_timeout);
+    let app = routes::build_router(door.clone());
     let open = GracefulShutdown::new();
     let mut stop = pin!(stop.fuse());
     loop {
@@ -53,7 +53,7 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = Listener::accept(&mut listener) => accepted,
         };
-        tokio::spawn(protocols.clone().converse(app.clone(), connection, peer, open.watcher()));
+        tokio::spawn(protocols.clone().serve_connection(app.clone(), connection, peer, open.watcher()));
     }
     drop(listener);
     if let Some(watching) = watching {
@@ -68,16 +68,16 @@ pub async fn serve(
 
 /// What a connection may speak.
 #[derive(Clone)]
-struct Protocols {
+struct ConnectionProtocols {
     one: http1::Builder,
     two: http2::Builder<TokioExecutor>,
-    tls: Option<Tls>,
+    tls: Option<ReloadingTls>,
     /// How long it may take until both know how they speak.
-    patience: Duration,
+    header_timeout: Duration,
 }
 
-impl Protocols {
-    fn new(tls: Option<Tls>, patience: Duration) -> Self {
+impl ConnectionProtocols {
+    fn new(tls: Option<ReloadingTls>, patience: Duration) -> Self {
         let mut one = http1::Builder::new();
         one.timer(TokioTimer::new()).header_read_timeout(patience);
         let mut two = http2::Builder::new(TokioExecutor::new());
@@ -86,11 +86,11 @@ impl Protocols {
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
             .keep_alive_interval(patience)
             .keep_alive_timeout(patience);
-        Self { one, two, tls, patience }
+        Self { one, two, tls, header_timeout: patience }
     }
 
     /// Answers one connection's requests.
-    async fn converse(self, app: Router, connection: TcpStream, peer: SocketAddr, open: Watcher) {
+    async fn serve_connection(self, app: Router, connection: TcpStream, peer: SocketAddr, open: Watcher) {
         // Answers are small and whole: they are not to wait for more to send.
         let _ = connection.set_nodelay(true);
         let app = TowerToHyperService::new(app);
@@ -100,14 +100,14 @@ impl Protocols {
             app.call(request)
         });
         let Some(tls) = self.tls else {
-            return ended(open.watch(self.one.serve_connection(TokioIo::new(connection), answering)).await);
+            return log_end(open.watch(self.one.serve_connection(TokioIo::new(connection), answering)).await);
         };
-        match tokio::time::timeout(self.patience, tls.acceptor.accept(connection)).await {
+        match tokio::time::timeout(self.header_timeout, tls.acceptor.accept(connection)).await {
             Ok(Ok(connection)) if connection.get_ref().1.alpn_protocol() == Some(tls::H2) => {
-                ended(open.watch(self.two.serve_connection(TokioIo::new(connection), answering)).await);
+                log_end(open.watch(self.two.serve_connection(TokioIo::new(connection), answering)).await);
             }
             Ok(Ok(connection)) => {
-                ended(open.watch(self.one.serve_connection(TokioIo::new(connection), answering)).await);
+                log_end(open.watch(self.one.serve_connection(TokioIo::new(connection), answering)).await);
             }
             Ok(Err(error)) => tracing::debug!(%error, "no TLS came of a connection"),
             Err(_elapsed) => tracing::debug!("no TLS came of a connection in time"),
@@ -115,7 +115,7 @@ impl Protocols {
     }
 }
 
-fn ended(how: hyper::Result<()>) {
+fn log_end(how: hyper::Result<()>) {
     if let Err(error) = how {
         tracing::debug!(%error, "a connection ended early");
     }

@@ -15,14 +15,14 @@ use serde::Deserialize;
 use tokio_rustls::TlsAcceptor;
 
 /// How often it is looked whether the files are others.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// HTTP/2 (RFC 9113), as a client and a server agree on it.
 pub(crate) const H2: &[u8] = b"h2";
 
 /// `[serve.tls]`: files in PEM, relative to the project's folder.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Files {
+pub struct TlsFiles {
     /// The certificate, and those that vouch for it after it.
     pub cert: PathBuf,
     /// Its private key.
@@ -31,22 +31,22 @@ pub struct Files {
 
 /// A certificate that is shown, and changed where its files do.
 #[derive(Clone)]
-pub(crate) struct Tls {
+pub(crate) struct ReloadingTls {
     pub acceptor: TlsAcceptor,
-    shown: Arc<Shown>,
+    resolver: Arc<CertificateResolver>,
 }
 
 #[derive(Debug)]
-struct Shown {
-    files: Files,
+struct CertificateResolver {
+    files: TlsFiles,
     provider: Arc<CryptoProvider>,
     key: RwLock<Arc<CertifiedKey>>,
 }
 
-impl Files {
+impl TlsFiles {
     /// Against the project's folder.
     #[must_use]
-    pub fn within(&self, folder: &Path) -> Self {
+    pub fn resolve_paths(&self, folder: &Path) -> Self {
         Self { cert: folder.join(&self.cert), key: folder.join(&self.key) }
     }
 
@@ -76,25 +76,25 @@ impl Files {
     }
 }
 
-impl Tls {
-    pub fn open(files: &Files) -> Result<Self, String> {
+impl ReloadingTls {
+    pub fn open(files: &TlsFiles) -> Result<Self, String> {
         let provider = Arc::new(ring::default_provider());
         let key = RwLock::new(Arc::new(files.read(&provider)?));
-        let shown = Arc::new(Shown { files: files.clone(), provider: provider.clone(), key });
+        let shown = Arc::new(CertificateResolver { files: files.clone(), provider: provider.clone(), key });
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let config = config.map_err(|error| format!("serve.tls: {error}"))?;
         let mut config = config.with_no_client_auth().with_cert_resolver(shown.clone());
         config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), shown })
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), resolver: shown })
     }
 
     /// Looks after the files, for as long as it is asked to.
     pub async fn watch(self) {
-        let shown = self.shown;
+        let shown = self.resolver;
         let mut seen = shown.files.changed_at();
         let mut warned = None;
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             let now = shown.files.changed_at();
             if now == seen {
                 continue;
@@ -116,7 +116,7 @@ impl Tls {
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for CertificateResolver {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.key.read().unwrap_or_else(PoisonError::into_inner).clone())
     }

@@ -3,14 +3,14 @@
 
 #[path = "../../core/tests/fuzz/drive.rs"]
 mod drive;
-#[path = "door/world.rs"]
+#[path = "door/fixture.rs"]
 #[expect(dead_code, reason = "what other tests of the door need too")]
-mod world;
+mod fixture;
 
 use std::time::Duration;
 
+use fixture::{ModelScript, ServerFixture, reply};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use world::{Plan, World, reply};
 
 /// Requests kind and unkind; `KEY` stands for a good key's header.
 const CORPUS: &[&str] = &[
@@ -34,7 +34,7 @@ const PATIENCE: Duration = Duration::from_millis(30);
 fn whatever_comes_in_the_server_stays() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let world = runtime.block_on(World::start(Plan::Answer(reply("Hola"))));
+    let world = runtime.block_on(ServerFixture::start(ModelScript::Answer(reply("Hola"))));
     let corpus: Vec<Vec<u8>> = CORPUS.iter().map(|text| text.replace("KEY", &world.key).into_bytes()).collect();
     drive::fuzz("requests", &corpus, |bytes| {
         runtime.block_on(async {

@@ -11,9 +11,9 @@ mod circuits;
 mod connections;
 mod conversations;
 mod decisions;
-mod desk;
 mod embedder;
 mod feed;
+pub mod fixtures;
 mod inbox;
 pub mod index;
 mod keys;
@@ -22,25 +22,25 @@ mod ownership;
 mod rate_limits;
 mod records;
 mod registry;
+mod task_inbox;
 mod tool_cache;
-pub mod world;
 
-use baton_ports::audit::Audit;
-use baton_ports::budget::Budget;
-use baton_ports::catalogue::Catalogue;
-use baton_ports::circuits::{Circuits, ServiceCircuits};
-use baton_ports::connections::Connections;
-use baton_ports::decisions::Decisions;
-use baton_ports::desk::Desk;
+use baton_ports::audit::AuditTrail;
+use baton_ports::budget::BudgetStore;
+use baton_ports::catalogue::ToolCatalogue;
+use baton_ports::circuits::{ModelCircuitStore, ServiceCircuitStore};
+use baton_ports::connections::AppConnections;
+use baton_ports::decisions::DecisionLog;
 use baton_ports::embed::Embedder;
-use baton_ports::feed::Feed;
-use baton_ports::index::Index;
-use baton_ports::journal::Journal;
-use baton_ports::keys::Keys;
-use baton_ports::rate_limits::RateLimits;
-use baton_ports::read::Read;
-use baton_ports::records::Records;
-use baton_ports::registry::Registry;
+use baton_ports::feed::JournalFeed;
+use baton_ports::index::DocumentIndex;
+use baton_ports::journal::JournalStore;
+use baton_ports::keys::ApiKeyStore;
+use baton_ports::rate_limits::RateLimitStore;
+use baton_ports::read::ReadModel;
+use baton_ports::records::RecordStore;
+use baton_ports::registry::WorkflowRegistry;
+use baton_ports::task_inbox::TaskInbox;
 use baton_ports::tool_cache::ToolCache;
 
 /// Runs each check on a store of its own.
@@ -51,7 +51,7 @@ macro_rules! check {
 }
 
 /// The journal, with what its appends make readable.
-pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
+pub async fn journal<S: JournalStore + ReadModel + AuditTrail>(make: impl AsyncFn() -> S) {
     check!(make;
         inbox::what_is_acknowledged_is_there,
         inbox::a_second_submission_under_one_id_is_dropped_for_ever,
@@ -125,7 +125,7 @@ pub async fn journal<S: Journal + Read + Audit>(make: impl AsyncFn() -> S) {
 }
 
 /// The audit trail, written with appends.
-pub async fn audit<S: Journal + Audit>(make: impl AsyncFn() -> S) {
+pub async fn audit<S: JournalStore + AuditTrail>(make: impl AsyncFn() -> S) {
     check!(make;
         audit::rows_are_kept_in_order,
         audit::a_row_that_no_append_brings_stands_in_the_same_chain,
@@ -142,7 +142,7 @@ pub async fn audit<S: Journal + Audit>(make: impl AsyncFn() -> S) {
 }
 
 /// What was recorded, in its order, with what is looked for in all tenants.
-pub async fn feed<S: Feed + Journal + Records>(make: impl AsyncFn() -> S) {
+pub async fn feed<S: JournalFeed + JournalStore + RecordStore>(make: impl AsyncFn() -> S) {
     check!(make;
         feed::entries_are_told_in_the_order_in_which_they_were_laid,
         feed::a_child_is_told_to_be_one,
@@ -156,7 +156,7 @@ pub async fn feed<S: Feed + Journal + Records>(make: impl AsyncFn() -> S) {
 }
 
 /// Allowances and costs, with what appends settle and the desk shows of them.
-pub async fn budget<S: Budget + Journal + Read + Records>(make: impl AsyncFn() -> S) {
+pub async fn budget<S: BudgetStore + JournalStore + ReadModel + RecordStore>(make: impl AsyncFn() -> S) {
     check!(make;
         budget::no_more_is_granted_than_remains,
         budget::what_is_held_ahead_is_a_small_part_of_what_is_left,
@@ -189,7 +189,7 @@ pub async fn budget<S: Budget + Journal + Read + Records>(make: impl AsyncFn() -
 }
 
 /// Records of internal tools.
-pub async fn records<S: Records>(make: impl AsyncFn() -> S) {
+pub async fn records<S: RecordStore>(make: impl AsyncFn() -> S) {
     check!(make;
         records::a_record_is_read_back_with_its_version,
         records::an_insert_is_refused_where_there_is_one,
@@ -210,7 +210,7 @@ pub async fn records<S: Records>(make: impl AsyncFn() -> S) {
 }
 
 /// Workflow versions and bundles.
-pub async fn registry<S: Registry>(make: impl AsyncFn() -> S) {
+pub async fn registry<S: WorkflowRegistry>(make: impl AsyncFn() -> S) {
     check!(make;
         registry::the_first_version_is_active,
         registry::a_changed_bundle_is_the_next_version,
@@ -229,7 +229,7 @@ pub async fn registry<S: Registry>(make: impl AsyncFn() -> S) {
 }
 
 /// API keys.
-pub async fn keys<S: Keys>(make: impl AsyncFn() -> S) {
+pub async fn keys<S: ApiKeyStore>(make: impl AsyncFn() -> S) {
     check!(make;
         keys::a_key_is_found_by_its_hash_and_by_nothing_else,
         keys::only_the_first_key_of_all_is_the_first,
@@ -242,7 +242,7 @@ pub async fn keys<S: Keys>(make: impl AsyncFn() -> S) {
 }
 
 /// What is known of model calls.
-pub async fn decisions<S: Decisions>(make: impl AsyncFn() -> S) {
+pub async fn decisions<S: DecisionLog>(make: impl AsyncFn() -> S) {
     check!(make;
         decisions::decisions_are_read_back_as_they_were,
         decisions::decisions_are_found_by_run_and_by_key,
@@ -253,7 +253,7 @@ pub async fn decisions<S: Decisions>(make: impl AsyncFn() -> S) {
 }
 
 /// What processes tell each other of models that fail.
-pub async fn circuits<S: Circuits>(make: impl AsyncFn() -> S) {
+pub async fn circuits<S: ModelCircuitStore>(make: impl AsyncFn() -> S) {
     check!(make;
         circuits::the_last_word_on_a_circuit_counts,
         circuits::an_older_word_on_a_circuit_changes_nothing,
@@ -261,7 +261,7 @@ pub async fn circuits<S: Circuits>(make: impl AsyncFn() -> S) {
 }
 
 /// What processes tell each other of services that fail.
-pub async fn service_circuits<S: ServiceCircuits>(make: impl AsyncFn() -> S) {
+pub async fn service_circuits<S: ServiceCircuitStore>(make: impl AsyncFn() -> S) {
     check!(make;
         circuits::failures_of_a_service_are_counted_over_all_who_tell,
         circuits::the_last_word_on_a_services_circuit_counts,
@@ -269,7 +269,7 @@ pub async fn service_circuits<S: ServiceCircuits>(make: impl AsyncFn() -> S) {
 }
 
 /// How often something may be done.
-pub async fn rate_limits<S: RateLimits>(make: impl AsyncFn() -> S) {
+pub async fn rate_limits<S: RateLimitStore>(make: impl AsyncFn() -> S) {
     check!(make;
         rate_limits::a_limit_lets_its_number_through_and_then_says_when,
         rate_limits::no_stretch_of_time_has_more_calls_than_the_limit,
@@ -293,7 +293,7 @@ pub async fn tool_cache<S: ToolCache>(make: impl AsyncFn() -> S) {
 }
 
 /// Documents in pieces.
-pub async fn index<S: Index>(make: impl AsyncFn() -> S) {
+pub async fn index<S: DocumentIndex>(make: impl AsyncFn() -> S) {
     check!(make;
         index::documents::a_document_is_read_back_with_its_revision,
         index::documents::the_same_document_again_is_no_revision,
@@ -313,14 +313,14 @@ pub async fn index<S: Index>(make: impl AsyncFn() -> S) {
         index::generations::a_discarded_build_leaves_what_answers,
     );
     check!(make;
-        index::laying::pieces_are_found_once_the_last_is_laid,
-        index::laying::a_half_laid_document_is_gone_on_with,
-        index::laying::a_new_revision_takes_the_place_of_the_old_at_once,
-        index::laying::an_overtaken_laying_writes_nothing,
-        index::laying::pieces_of_a_removed_document_never_become_those_of_another_of_its_name,
-        index::laying::a_vector_of_another_space_is_refused,
-        index::laying::a_document_without_text_is_laid_without_pieces,
-        index::laying::counts_are_of_what_can_be_found,
+        index::index_write::pieces_are_found_once_the_last_is_laid,
+        index::index_write::a_half_laid_document_is_gone_on_with,
+        index::index_write::a_new_revision_takes_the_place_of_the_old_at_once,
+        index::index_write::an_overtaken_laying_writes_nothing,
+        index::index_write::pieces_of_a_removed_document_never_become_those_of_another_of_its_name,
+        index::index_write::a_vector_of_another_space_is_refused,
+        index::index_write::a_document_without_text_is_laid_without_pieces,
+        index::index_write::counts_are_of_what_can_be_found,
     );
     check!(make;
         index::search::the_nearest_come_first,
@@ -348,15 +348,15 @@ pub async fn embedder<E: Embedder>(make: impl AsyncFn() -> E) {
 }
 
 /// The desk, for items of no run.
-pub async fn desk<S: Desk + Read>(make: impl AsyncFn() -> S) {
+pub async fn desk<S: TaskInbox + ReadModel>(make: impl AsyncFn() -> S) {
     check!(make;
-        desk::an_item_that_is_open_is_not_opened_again,
-        desk::an_item_is_closed_by_its_own_tenant_and_may_be_opened_anew,
+        task_inbox::an_item_that_is_open_is_not_opened_again,
+        task_inbox::an_item_is_closed_by_its_own_tenant_and_may_be_opened_anew,
     );
 }
 
 /// The tools there are, some at least.
-pub async fn catalogue<C: Catalogue>(make: impl AsyncFn() -> C) {
+pub async fn catalogue<C: ToolCatalogue>(make: impl AsyncFn() -> C) {
     check!(make;
         catalogue::every_tool_is_listed_once_in_the_order_of_its_name,
         catalogue::pages_of_a_list_are_the_list,
@@ -369,8 +369,8 @@ pub async fn catalogue<C: Catalogue>(make: impl AsyncFn() -> C) {
     );
 }
 
-/// Apps of a service outside, of which one at least is chosen and was looked up for [`world::tenant`].
-pub async fn connections<C: Connections>(make: impl AsyncFn() -> C) {
+/// Apps of a service outside, of which one at least is chosen and was looked up for [`fixtures::tenant`].
+pub async fn connections<C: AppConnections>(make: impl AsyncFn() -> C) {
     check!(make;
         connections::apps_are_told_by_name_with_what_they_can_do,
         connections::actions_are_told_by_app_and_name,
@@ -383,6 +383,6 @@ pub async fn connections<C: Connections>(make: impl AsyncFn() -> C) {
 }
 
 /// The same port where nobody has chosen the service.
-pub async fn connections_of_nothing<C: Connections>(make: impl AsyncFn() -> C) {
+pub async fn connections_of_nothing<C: AppConnections>(make: impl AsyncFn() -> C) {
     check!(make; connections::without_a_service_there_is_nothing_to_connect);
 }

@@ -1,10 +1,10 @@
 //! Which fault met which kind of node at which instant, counted over all seeds; a cell that stays empty is a hole in
-//! the simulation, unless it cannot occur, and then [`Cell::impossible`] says why.
+//! the simulation, unless it cannot occur, and then [`CoverageCell::impossible`] says why.
 
 mod table;
 
-use crate::case::Instant;
-use crate::services::Fate;
+use crate::case::FaultPoint;
+use crate::services::RequestFate;
 
 pub use table::markdown;
 
@@ -34,7 +34,7 @@ pub const KINDS: [&str; 19] = [
 
 /// What goes wrong, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Column {
+pub enum CoverageColumn {
     Kill,
     Freeze,
     Leave,
@@ -63,7 +63,7 @@ pub enum Column {
     Retry,
 }
 
-impl Column {
+impl CoverageColumn {
     pub const ALL: [Self; 26] = [
         Self::Kill,
         Self::Freeze,
@@ -124,21 +124,21 @@ impl Column {
         }
     }
 
-    pub fn of(fate: Fate) -> Option<Self> {
+    pub fn of(fate: RequestFate) -> Option<Self> {
         match fate {
-            Fate::Done => None,
-            Fate::Slow => Some(Self::Slow),
-            Fate::Refused => Some(Self::Refused),
-            Fate::Declined => Some(Self::Declined),
-            Fate::AnswerLost => Some(Self::AnswerLost),
-            Fate::RequestLost => Some(Self::RequestLost),
-            Fate::Late => Some(Self::LateAnswer),
-            Fate::Garbled => Some(Self::Garbled),
+            RequestFate::Done => None,
+            RequestFate::Slow => Some(Self::Slow),
+            RequestFate::Refused => Some(Self::Refused),
+            RequestFate::Declined => Some(Self::Declined),
+            RequestFate::AnswerLost => Some(Self::AnswerLost),
+            RequestFate::RequestLost => Some(Self::RequestLost),
+            RequestFate::Late => Some(Self::LateAnswer),
+            RequestFate::Garbled => Some(Self::Garbled),
         }
     }
 
     /// The one instant at which it strikes, where there is only one.
-    fn own_instant(self) -> Option<Instant> {
+    fn own_instant(self) -> Option<FaultPoint> {
         match self {
             Self::Kill
             | Self::Freeze
@@ -151,13 +151,13 @@ impl Column {
             | Self::Duplicate
             | Self::Pause
             | Self::Cancel => None,
-            Self::Blocked => Some(Instant::AfterAppend),
-            Self::Refused | Self::Declined | Self::RequestLost | Self::Asked => Some(Instant::Sent),
+            Self::Blocked => Some(FaultPoint::AfterAppend),
+            Self::Refused | Self::Declined | Self::RequestLost | Self::Asked => Some(FaultPoint::Sent),
             Self::Slow | Self::AnswerLost | Self::LateAnswer | Self::Garbled | Self::AnswerTwice => {
-                Some(Instant::Acted)
+                Some(FaultPoint::Acted)
             }
-            Self::WrongAnswer | Self::AnsweredTwice | Self::OutOfOrder => Some(Instant::Sent),
-            Self::Rollback | Self::Retry => Some(Instant::Recorded),
+            Self::WrongAnswer | Self::AnsweredTwice | Self::OutOfOrder => Some(FaultPoint::Sent),
+            Self::Rollback | Self::Retry => Some(FaultPoint::Recorded),
         }
     }
 
@@ -184,18 +184,18 @@ impl Column {
 
 /// One cell of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell {
+pub struct CoverageCell {
     pub kind: &'static str,
-    pub column: Column,
-    pub instant: Instant,
+    pub column: CoverageColumn,
+    pub instant: FaultPoint,
 }
 
-impl Cell {
+impl CoverageCell {
     pub fn all() -> impl Iterator<Item = Self> {
-        let columns = || Column::ALL.into_iter();
+        let columns = || CoverageColumn::ALL.into_iter();
         KINDS.into_iter().flat_map(move |kind| {
             columns()
-                .flat_map(move |column| Instant::ALL.into_iter().map(move |instant| Self { kind, column, instant }))
+                .flat_map(move |column| FaultPoint::ALL.into_iter().map(move |instant| Self { kind, column, instant }))
         })
     }
 
@@ -214,39 +214,42 @@ impl Cell {
         }
         let asks_nobody =
             matches!(self.kind, "trigger" | "condition" | "switch" | "merge" | "transform" | "end" | "sink");
-        if asks_nobody && matches!(self.instant, Instant::Sent | Instant::Acted) {
+        if asks_nobody && matches!(self.instant, FaultPoint::Sent | FaultPoint::Acted) {
             return Some("the node settles inside one decision and asks the world for nothing");
         }
         let is_kept = matches!(self.kind, "conversation" | "desk") && self.column.own_instant().is_none();
-        if is_kept && matches!(self.instant, Instant::Sent | Instant::Acted) {
+        if is_kept && matches!(self.instant, FaultPoint::Sent | FaultPoint::Acted) {
             return Some("it is awake only to decide, and asks the world for nothing");
         }
-        let is_of_a_write = matches!(self.column, Column::FailedWrite | Column::SlowWrite);
-        if is_kept && is_of_a_write && self.instant == Instant::Recorded {
+        let is_of_a_write = matches!(self.column, CoverageColumn::FailedWrite | CoverageColumn::SlowWrite);
+        if is_kept && is_of_a_write && self.instant == FaultPoint::Recorded {
             return Some("whoever writes has nothing else under way that could be recorded already");
         }
         None
     }
 
     fn is_of_a_run(self) -> bool {
-        matches!(self.column, Column::Pause | Column::Cancel | Column::Rollback | Column::Retry)
+        matches!(
+            self.column,
+            CoverageColumn::Pause | CoverageColumn::Cancel | CoverageColumn::Rollback | CoverageColumn::Retry
+        )
     }
 }
 
 /// How often each cell was met.
 #[derive(Clone, Debug)]
-pub struct Coverage {
+pub struct FaultCoverage {
     counts: Vec<u64>,
 }
 
-impl Default for Coverage {
+impl Default for FaultCoverage {
     fn default() -> Self {
-        Self { counts: vec![0; KINDS.len() * Column::ALL.len() * Instant::ALL.len()] }
+        Self { counts: vec![0; KINDS.len() * CoverageColumn::ALL.len() * FaultPoint::ALL.len()] }
     }
 }
 
-impl Coverage {
-    pub fn hit(&mut self, kind: &str, column: Column, instant: Instant) {
+impl FaultCoverage {
+    pub fn hit(&mut self, kind: &str, column: CoverageColumn, instant: FaultPoint) {
         if let Some(kind) = KINDS.iter().position(|known| *known == kind) {
             self.counts[place(kind, column, instant)] += 1;
         }
@@ -258,17 +261,17 @@ impl Coverage {
         }
     }
 
-    pub fn of(&self, cell: Cell) -> u64 {
+    pub fn of(&self, cell: CoverageCell) -> u64 {
         let kind = KINDS.iter().position(|known| *known == cell.kind).unwrap_or(0);
         self.counts[place(kind, cell.column, cell.instant)]
     }
 
     /// Cells that should have been met and were not.
-    pub fn empty(&self) -> Vec<Cell> {
-        Cell::all().filter(|cell| cell.impossible().is_none() && self.of(*cell) == 0).collect()
+    pub fn empty(&self) -> Vec<CoverageCell> {
+        CoverageCell::all().filter(|cell| cell.impossible().is_none() && self.of(*cell) == 0).collect()
     }
 }
 
-fn place(kind: usize, column: Column, instant: Instant) -> usize {
-    (kind * Column::ALL.len() + column as usize) * Instant::ALL.len() + instant as usize
+fn place(kind: usize, column: CoverageColumn, instant: FaultPoint) -> usize {
+    (kind * CoverageColumn::ALL.len() + column as usize) * FaultPoint::ALL.len() + instant as usize
 }

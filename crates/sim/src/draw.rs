@@ -2,20 +2,20 @@
 //!
 //! Graphs are drawn as nested blocks, which keeps every branch of a merge pure and every graph without cycles.
 
+mod agent_turns;
 mod block;
 mod catalog;
-mod talk;
-mod turns;
+mod conversation;
 
-use baton_core::bundle::{Bundle, Hash};
+use baton_core::bundle::{Bundle, ContentHash};
 use baton_core::definition;
 use baton_core::graph::Workflow;
 use serde_json::{Map, Value, json};
 
-pub use catalog::{AGENT, CODE, Catalog, REASONING, SIGNALS, SIMPLE, TEXT, is_shipped};
-pub use talk::SKILL;
+pub use catalog::{AGENT, CODE, REASONING, SIGNALS, SIMPLE, SimCatalog, TEXT, is_shipped};
+pub use conversation::SKILL;
 
-use crate::rng::Rng;
+use crate::rng::SeededRng;
 
 /// The most nodes of a drawn workflow, bodies included.
 pub const NODES_MAX: usize = 18;
@@ -26,7 +26,7 @@ const CHILDREN_DEEP_MAX: u32 = 2;
 
 /// What a drawn workflow must be fit for.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wishes {
+pub struct DrawConstraints {
     /// The same outcome in whatever order its parts finish, so that a disturbed run can be compared with an
     /// undisturbed one.
     pub confluent: bool,
@@ -34,56 +34,56 @@ pub struct Wishes {
 
 /// A workflow with all it needs.
 #[derive(Debug)]
-pub struct Drawn {
-    pub hash: Hash,
+pub struct DrawnWorkflow {
+    pub hash: ContentHash,
     pub definition: Value,
     pub workflow: Workflow,
 }
 
 /// Draws a workflow and the workflows it runs, the outermost last.
-pub fn draw(rng: &mut Rng, catalog: &Catalog, wishes: Wishes) -> Result<Vec<Drawn>, String> {
+pub fn draw(rng: &mut SeededRng, catalog: &SimCatalog, wishes: DrawConstraints) -> Result<Vec<DrawnWorkflow>, String> {
     let mut all = Vec::new();
     let budget = rng.between(NODES_MIN as u64, NODES_MAX as u64);
-    one(rng, catalog, wishes, "root", budget, 0, &mut all)?;
+    draw_one(rng, catalog, wishes, "root", budget, 0, &mut all)?;
     Ok(all)
 }
 
-fn one(
-    rng: &mut Rng,
-    catalog: &Catalog,
-    wishes: Wishes,
+fn draw_one(
+    rng: &mut SeededRng,
+    catalog: &SimCatalog,
+    wishes: DrawConstraints,
     name: &str,
     budget: u64,
     depth: u32,
-    all: &mut Vec<Drawn>,
-) -> Result<Hash, String> {
-    let mut pen = Pen::new(rng, wishes, budget, depth < CHILDREN_DEEP_MAX);
+    all: &mut Vec<DrawnWorkflow>,
+) -> Result<ContentHash, String> {
+    let mut pen = WorkflowWriter::new(rng, wishes, budget, depth < CHILDREN_DEEP_MAX);
     let definition = pen.workflow(name);
     let children = pen.children;
     let mut subworkflows = std::collections::BTreeMap::new();
     for (child, budget) in children {
         let own = format!("{name}-{child}");
-        subworkflows.insert(child, one(rng, catalog, wishes, &own, budget, depth + 1, all)?);
+        subworkflows.insert(child, draw_one(rng, catalog, wishes, &own, budget, depth + 1, all)?);
     }
-    let hash = Hash::of(name.as_bytes());
+    let hash = ContentHash::of(name.as_bytes());
     let workflow = compile(name, &definition, catalog, subworkflows)?;
-    all.push(Drawn { hash: hash.clone(), definition, workflow });
+    all.push(DrawnWorkflow { hash: hash.clone(), definition, workflow });
     Ok(hash)
 }
 
 /// Draws a workflow that thinks about a conversation.
-pub fn draw_talk(rng: &mut Rng, catalog: &Catalog, name: &str) -> Result<Drawn, String> {
-    let definition = talk::draw(rng, name);
+pub fn draw_conversation(rng: &mut SeededRng, catalog: &SimCatalog, name: &str) -> Result<DrawnWorkflow, String> {
+    let definition = conversation::draw(rng, name);
     let workflow = compile(name, &definition, catalog, std::collections::BTreeMap::new())?;
-    Ok(Drawn { hash: Hash::of(name.as_bytes()), definition, workflow })
+    Ok(DrawnWorkflow { hash: ContentHash::of(name.as_bytes()), definition, workflow })
 }
 
 /// Compiles a definition as its bundle would be.
 pub fn compile(
     name: &str,
     definition: &Value,
-    catalog: &Catalog,
-    subworkflows: std::collections::BTreeMap<String, Hash>,
+    catalog: &SimCatalog,
+    subworkflows: std::collections::BTreeMap<String, ContentHash>,
 ) -> Result<Workflow, String> {
     let bundle = Bundle {
         format: definition::BUNDLE_FORMAT,
@@ -97,36 +97,46 @@ pub fn compile(
 }
 
 /// Where the next node is hung on: the nodes before it, each with the branch that leads on.
-type Ends = Vec<(String, Option<&'static str>)>;
+type OpenBranches = Vec<(String, Option<&'static str>)>;
 
 /// One graph being written.
 #[derive(Debug, Default)]
-struct Sheet {
+struct GraphDraft {
     nodes: Vec<Value>,
     edges: Vec<Value>,
 }
 
 /// Writes one workflow.
-struct Pen<'r> {
-    rng: &'r mut Rng,
-    wishes: Wishes,
+struct WorkflowWriter<'r> {
+    rng: &'r mut SeededRng,
+    constraints: DrawConstraints,
     /// Nodes that may still be written.
-    left: u64,
+    nodes_left: u64,
     count: u32,
     may_nest: bool,
     /// Bodies around the one being written.
-    inside: u32,
-    sheet: Sheet,
+    body_depth: u32,
+    graph: GraphDraft,
     /// Subworkflows named so far, with how large each may be.
     children: Vec<(String, u64)>,
     /// Nodes that come before on every way, so that what is written next may name their outputs.
-    named: Vec<String>,
+    used_names: Vec<String>,
 }
 
-impl<'r> Pen<'r> {
-    fn new(rng: &'r mut Rng, wishes: Wishes, left: u64, may_nest: bool) -> Self {
-        let (sheet, children, named) = (Sheet::default(), Vec::new(), Vec::new());
-        Self { rng, wishes, left, count: 0, may_nest, inside: 0, sheet, children, named }
+impl<'r> WorkflowWriter<'r> {
+    fn new(rng: &'r mut SeededRng, wishes: DrawConstraints, left: u64, may_nest: bool) -> Self {
+        let (sheet, children, named) = (GraphDraft::default(), Vec::new(), Vec::new());
+        Self {
+            rng,
+            constraints: wishes,
+            nodes_left: left,
+            count: 0,
+            may_nest,
+            body_depth: 0,
+            graph: sheet,
+            children,
+            used_names: named,
+        }
     }
 
     fn workflow(&mut self, name: &str) -> Value {
@@ -135,7 +145,7 @@ impl<'r> Pen<'r> {
             let id = self.node("trigger", json!({}), &ends);
             ends = vec![(id, None)];
         }
-        while self.left > 1 || self.sheet.nodes.len() < NODES_MIN - 1 {
+        while self.nodes_left > 1 || self.graph.nodes.len() < NODES_MIN - 1 {
             ends = self.block(ends, 0);
         }
         self.finish(ends);
@@ -143,7 +153,7 @@ impl<'r> Pen<'r> {
             "name": name,
             "variables": { "v": { "initial": 0 }, "list": { "initial": [], "combine": "append" } },
         });
-        if !self.wishes.confluent && self.rng.chance(8) {
+        if !self.constraints.confluent && self.rng.chance(8) {
             written["timeout"] = json!(format!("{}s", self.rng.between(20, 400)));
         }
         if self.rng.chance(25) {
@@ -153,24 +163,24 @@ impl<'r> Pen<'r> {
                 false => json!({ "id": id, "type": "transform", "set": { "v": "undone" } }),
             };
             written["on_compensated"] = json!(id);
-            self.sheet.nodes.push(after);
+            self.graph.nodes.push(after);
         }
-        let Sheet { nodes, edges } = std::mem::take(&mut self.sheet);
+        let GraphDraft { nodes, edges } = std::mem::take(&mut self.graph);
         written["nodes"] = Value::Array(nodes);
         written["edges"] = Value::Array(edges);
         written
     }
 
     /// An `end`, or nothing: then the last nodes give the output.
-    fn finish(&mut self, ends: Ends) {
+    fn finish(&mut self, ends: OpenBranches) {
         if !self.rng.chance(70) {
             return;
         }
         let mut own = json!({});
-        if let Some(named) = self.named.last().cloned().filter(|_| self.rng.chance(50)) {
+        if let Some(named) = self.used_names.last().cloned().filter(|_| self.rng.chance(50)) {
             own["output"] = json!({ "last": format!("{{{{ {named} }}}}") });
         }
-        if !self.wishes.confluent && self.rng.chance(15) {
+        if !self.constraints.confluent && self.rng.chance(15) {
             own["rest"] = json!("cancel");
         }
         self.node("end", own, &ends);
@@ -182,14 +192,14 @@ impl<'r> Pen<'r> {
     }
 
     /// Writes a node behind `from`, with what any node may have.
-    fn node(&mut self, kind: &'static str, own: Value, from: &Ends) -> String {
+    fn node(&mut self, kind: &'static str, own: Value, from: &OpenBranches) -> String {
         let id = self.id(kind);
         let mut written = Map::from_iter([("id".to_owned(), json!(id)), ("type".to_owned(), json!(kind))]);
         if let Value::Object(own) = own {
             written.extend(own);
         }
-        self.sheet.nodes.push(Value::Object(written));
-        self.left = self.left.saturating_sub(1);
+        self.graph.nodes.push(Value::Object(written));
+        self.nodes_left = self.nodes_left.saturating_sub(1);
         for (before, when) in from {
             self.edge(before, &id, *when);
         }
@@ -201,18 +211,18 @@ impl<'r> Pen<'r> {
         if let Some(when) = when {
             edge["when"] = json!(when);
         }
-        self.sheet.edges.push(edge);
+        self.graph.edges.push(edge);
     }
 
     /// Writes a body on a sheet of its own.
     fn body(&mut self, write: impl FnOnce(&mut Self)) -> Value {
-        let outer = std::mem::take(&mut self.sheet);
-        let named = self.named.clone();
-        self.inside += 1;
+        let outer = std::mem::take(&mut self.graph);
+        let named = self.used_names.clone();
+        self.body_depth += 1;
         write(self);
-        self.inside -= 1;
-        self.named = named;
-        let Sheet { nodes, edges } = std::mem::replace(&mut self.sheet, outer);
+        self.body_depth -= 1;
+        self.used_names = named;
+        let GraphDraft { nodes, edges } = std::mem::replace(&mut self.graph, outer);
         json!({ "nodes": nodes, "edges": edges })
     }
 }

@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use baton_core::mutant::Mutant;
-use baton_sim::case::Deck;
-use baton_sim::coverage::{self, Coverage};
-use baton_sim::draw::Catalog;
-use baton_sim::hunt::{self, Found, MUTANT_SEEDS_MAX, Search};
-use baton_sim::scenario::{self, Scenario};
+use baton_sim::case::CaseGenerator;
+use baton_sim::coverage::{self, FaultCoverage};
+use baton_sim::draw::SimCatalog;
+use baton_sim::scenario::{self, ScenarioPage};
+use baton_sim::seed_search::{self, MUTANT_SEEDS_MAX, SeedSearch, SeedSearchResult};
 use clap::Parser;
 
 /// Seeds that are searched unless told.
@@ -20,11 +20,11 @@ const COVERAGE_SEEDS_MIN: u64 = 20_000;
 /// Lines of a story that are shown of a violation.
 const LAST_LINES: usize = 40;
 /// Where the table is kept.
-const TABLE: &str = "docs/reference/sim-coverage.md";
+const COVERAGE_PAGE: &str = "docs/reference/sim-coverage.md";
 
 #[derive(Parser)]
 #[command(name = "baton-sim", about = "A seeded world with faults, searched for a run that breaks a promise.")]
-struct Options {
+struct SimCliOptions {
     /// How many seeds to search.
     #[arg(long, value_name = "N", conflicts_with = "seed")]
     seeds: Option<u64>,
@@ -52,11 +52,11 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = SimCliOptions::parse();
     let mut out = io::stdout().lock();
     let outcome = match (options.seed, &options.scenario) {
-        (Some(seed), _) => tell(&mut out, seed),
-        (None, Some(page)) => tell_page(&mut out, page, options.from),
+        (Some(seed), _) => print_seed(&mut out, seed),
+        (None, Some(page)) => print_scenario(&mut out, page, options.from),
         (None, None) if options.mutants => mutants(&mut out, &options),
         (None, None) => search(&mut out, &options),
     };
@@ -71,20 +71,20 @@ fn main() -> ExitCode {
     }
 }
 
-type Outcome = Result<bool, Box<dyn std::error::Error>>;
+type SimCliResult = Result<bool, Box<dyn std::error::Error>>;
 
-fn threads(options: &Options) -> usize {
+fn threads(options: &SimCliOptions) -> usize {
     options.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1)
 }
 
-fn tell(out: &mut impl Write, seed: u64) -> Outcome {
-    let mut deck = Deck::new()?;
+fn print_seed(out: &mut impl Write, seed: u64) -> SimCliResult {
+    let mut deck = CaseGenerator::new()?;
     let case = deck.case(seed)?;
-    for definition in &case.drawing.definitions {
+    for definition in &case.workflows.definitions {
         writeln!(out, "{definition:#}")?;
     }
     writeln!(out, "planned: {:#?}", case.plan)?;
-    let report = hunt::play(seed, &mut deck, &mut Coverage::default(), true)?;
+    let report = seed_search::run_seed(seed, &mut deck, &mut FaultCoverage::default(), true)?;
     for line in &report.story {
         writeln!(out, "{line}")?;
     }
@@ -100,13 +100,13 @@ fn tell(out: &mut impl Write, seed: u64) -> Outcome {
     }
 }
 
-fn tell_page(out: &mut impl Write, page: &Path, seed: u64) -> Outcome {
-    let catalog = Catalog::new()?;
+fn print_scenario(out: &mut impl Write, page: &Path, seed: u64) -> SimCliResult {
+    let catalog = SimCatalog::new()?;
     let mut all = true;
-    for course in Scenario::read(&std::fs::read_to_string(page)?, &catalog)?.courses {
+    for course in ScenarioPage::read(&std::fs::read_to_string(page)?, &catalog)?.cases {
         let played = scenario::play(&course, &catalog, seed);
         writeln!(out, "\n# {}\n\n{}", course.name, played.story.join("\n"))?;
-        if let Some(wrong) = played.broken.clone().or_else(|| course.differs(&played)) {
+        if let Some(wrong) = played.failure.clone().or_else(|| course.difference(&played)) {
             writeln!(out, "\n{wrong}")?;
             all = false;
         }
@@ -114,10 +114,10 @@ fn tell_page(out: &mut impl Write, page: &Path, seed: u64) -> Outcome {
     Ok(all)
 }
 
-fn search(out: &mut impl Write, options: &Options) -> Outcome {
+fn search(out: &mut impl Write, options: &SimCliOptions) -> SimCliResult {
     let unlimited = if options.minutes.is_some() { u64::MAX } else { SEEDS_DEFAULT };
     let begun = Instant::now();
-    let found = hunt::search(Search {
+    let found = seed_search::search(SeedSearch {
         from: options.from,
         seeds: options.seeds.unwrap_or(unlimited),
         limit: options.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
@@ -129,23 +129,23 @@ fn search(out: &mut impl Write, options: &Options) -> Outcome {
     writeln!(out, "{} seeds, {} steps, {seconds:.1} s, {rate:.0} seeds/s", found.seeds, found.steps)?;
     if let Some((seed, violation)) = &found.violation {
         writeln!(out, "\nseed {seed} breaks `{}`: {}\n", violation.rule, violation.what)?;
-        let report = hunt::play(*seed, &mut Deck::new()?, &mut Coverage::default(), true)?;
+        let report = seed_search::run_seed(*seed, &mut CaseGenerator::new()?, &mut FaultCoverage::default(), true)?;
         for line in report.story.iter().skip(report.story.len().saturating_sub(LAST_LINES)) {
             writeln!(out, "{line}")?;
         }
         writeln!(out, "\nrepeat it with: cargo xtask sim --seed {seed}")?;
         return Ok(false);
     }
-    covered(out, options, &found)
+    print_coverage(out, options, &found)
 }
 
 /// Prints the table; an empty cell fails, once enough seeds were searched for it to say something.
-fn covered(out: &mut impl Write, options: &Options, found: &Found) -> Outcome {
+fn print_coverage(out: &mut impl Write, options: &SimCliOptions, found: &SeedSearchResult) -> SimCliResult {
     let table = coverage::markdown(&found.coverage, found.seeds);
     writeln!(out, "\n{table}")?;
     if options.bless {
-        std::fs::write(TABLE, &table)?;
-        writeln!(out, "wrote {TABLE}")?;
+        std::fs::write(COVERAGE_PAGE, &table)?;
+        writeln!(out, "wrote {COVERAGE_PAGE}")?;
     }
     let empty = found.coverage.empty();
     for cell in &empty {
@@ -158,9 +158,9 @@ fn covered(out: &mut impl Write, options: &Options, found: &Found) -> Outcome {
     Ok(empty.is_empty())
 }
 
-fn mutants(out: &mut impl Write, options: &Options) -> Outcome {
+fn mutants(out: &mut impl Write, options: &SimCliOptions) -> SimCliResult {
     let begun = Instant::now();
-    let found = hunt::find_mutants(&Mutant::ALL, options.from, threads(options))?;
+    let found = seed_search::find_mutants(&Mutant::ALL, options.from, threads(options))?;
     let mut all = true;
     for (mutant, seed) in &found {
         match seed {

@@ -3,59 +3,59 @@
 //!
 //! | move | means |
 //! | --- | --- |
-//! | `call TOOL N` | a call; several in one reply with `;+`. `N` is 7 for a call without an id, 8 for an id used twice, 9 for arguments as a text |
+//! | `call TOOL NodeBuilder` | a call; several in one reply with `;+`. `NodeBuilder` is 7 for a call without an id, 8 for an id used twice, 9 for arguments as a text |
 //! | `run PROGRAM` | a step of a plan that the sandbox runs |
 //! | `ask`, `hand over` | the customer is asked; a person takes over |
 //! | `again` | the plan was in vain |
 //! | `nonsense`, `silence`, `cut off` | a reply that cannot be used |
 //! | `answer`, and whatever comes after the last move | the answer |
 
-use baton_core::model::{Finish, Message, Request, ToolCall};
+use baton_core::model::{FinishReason, ModelMessage, ModelRequest, ModelToolCall};
 use serde_json::{Value, json};
 
 use crate::draw::{CODE, SIMPLE, TEXT, is_shipped};
-use crate::think::groups;
+use crate::sim_thinker::move_groups;
 
 /// What a model says.
 #[derive(Debug, PartialEq)]
-pub struct Said {
+pub struct SimReply {
     pub content: String,
-    pub tool_calls: Vec<ToolCall>,
-    pub finish: Finish,
+    pub tool_calls: Vec<ModelToolCall>,
+    pub finish: FinishReason,
 }
 
-impl Said {
+impl SimReply {
     pub fn text(content: impl Into<String>) -> Self {
-        Self { content: content.into(), tool_calls: Vec::new(), finish: Finish::Stop }
+        Self { content: content.into(), tool_calls: Vec::new(), finish: FinishReason::Stop }
     }
 }
 
 /// The same for the same request, whoever asks and however often.
-pub fn say(request: &Request) -> Said {
-    let asked = |message: &Message| match message {
-        Message::User { content, .. } => Some(content.clone()),
-        Message::System { .. } | Message::Assistant { .. } | Message::Tool { .. } => None,
+pub fn reply_to(request: &ModelRequest) -> SimReply {
+    let asked = |message: &ModelMessage| match message {
+        ModelMessage::User { content, .. } => Some(content.clone()),
+        ModelMessage::System { .. } | ModelMessage::Assistant { .. } | ModelMessage::Tool { .. } => None,
     };
     let mut asked = request.messages.iter().filter_map(asked);
     if !is_shipped(&request.agent) {
-        return Said::text(asked.next_back().unwrap_or_default());
+        return SimReply::text(asked.next_back().unwrap_or_default());
     }
-    let turns = groups(&asked.next().unwrap_or_default());
-    let turn = request.messages.iter().filter(|message| matches!(message, Message::Assistant { .. })).count();
+    let turns = move_groups(&asked.next().unwrap_or_default());
+    let turn = request.messages.iter().filter(|message| matches!(message, ModelMessage::Assistant { .. })).count();
     let moves: Vec<&str> = turns.get(turn).map_or("answer", String::as_str).split(';').collect();
     match (moves[0], request.agent.as_str()) {
-        ("nonsense", _) => Said::text("%%% {\""),
-        ("silence", _) => Said::text(""),
-        ("cut off", _) => Said { finish: Finish::Length, ..Said::text("{\"n\": ") },
-        (_, SIMPLE) => Said::text(r#"{"n": 1}"#),
-        (_, TEXT) => Said::text(in_text(moves[0])),
-        (_, CODE) => Said::text(of_plan(&moves).to_string()),
-        _ if request.tools.is_empty() && request.schema.is_some() => Said::text(choice(&moves).to_string()),
+        ("nonsense", _) => SimReply::text("%%% {\""),
+        ("silence", _) => SimReply::text(""),
+        ("cut off", _) => SimReply { finish: FinishReason::Length, ..SimReply::text("{\"n\": ") },
+        (_, SIMPLE) => SimReply::text(r#"{"n": 1}"#),
+        (_, TEXT) => SimReply::text(in_text(moves[0])),
+        (_, CODE) => SimReply::text(plan_value(&moves).to_string()),
+        _ if request.tools.is_empty() && request.schema.is_some() => SimReply::text(choice(&moves).to_string()),
         _ => native(&moves, turn),
     }
 }
 
-/// The tool and the number of `call TOOL N`; the two outcomes that look like tools, with what they take.
+/// The tool and the number of `call TOOL NodeBuilder`; the two outcomes that look like tools, with what they take.
 fn call(said: &str) -> Option<(&str, Value)> {
     let mut words = said.split(' ');
     match (words.next()?, words.next(), words.next()) {
@@ -66,7 +66,7 @@ fn call(said: &str) -> Option<(&str, Value)> {
     }
 }
 
-fn native(moves: &[&str], turn: usize) -> Said {
+fn native(moves: &[&str], turn: usize) -> SimReply {
     let one = |(place, (name, arguments)): (usize, (&str, Value))| {
         let id = match arguments["n"].as_u64() {
             Some(7) => String::new(),
@@ -74,12 +74,12 @@ fn native(moves: &[&str], turn: usize) -> Said {
             _ => format!("{turn}.{place}"),
         };
         let arguments = if arguments["n"] == 9 { Value::String(arguments.to_string()) } else { arguments };
-        ToolCall { id, name: name.to_owned(), arguments }
+        ModelToolCall { id, name: name.to_owned(), arguments }
     };
-    let tool_calls: Vec<ToolCall> = moves.iter().filter_map(|said| call(said)).enumerate().map(one).collect();
+    let tool_calls: Vec<ModelToolCall> = moves.iter().filter_map(|said| call(said)).enumerate().map(one).collect();
     match tool_calls.is_empty() {
-        true => Said::text("done"),
-        false => Said { content: "so I think".to_owned(), tool_calls, finish: Finish::ToolCalls },
+        true => SimReply::text("done"),
+        false => SimReply { content: "so I think".to_owned(), tool_calls, finish: FinishReason::ToolCalls },
     }
 }
 
@@ -92,7 +92,7 @@ fn in_text(said: &str) -> String {
 }
 
 /// A plan, or what is thought of one.
-fn of_plan(moves: &[&str]) -> Value {
+fn plan_value(moves: &[&str]) -> Value {
     match moves[0] {
         "answer" => json!({ "goal_achieved": true, "final_output": { "n": 1 } }),
         "again" => json!({ "goal_achieved": false, "failure_reason": "it was in vain", "suggestions": ["again"] }),
@@ -124,11 +124,12 @@ mod tests {
     use super::*;
     use crate::draw::REASONING;
 
-    fn said(agent: &str, task: &str, replies: usize) -> Said {
-        let reply = Message::Assistant { content: String::new(), tool_calls: Vec::new(), thinking: None, name: None };
-        let messages = [Message::system("be kind"), Message::user(task)].into_iter();
+    fn said(agent: &str, task: &str, replies: usize) -> SimReply {
+        let reply =
+            ModelMessage::Assistant { content: String::new(), tool_calls: Vec::new(), thinking: None, name: None };
+        let messages = [ModelMessage::system("be kind"), ModelMessage::user(task)].into_iter();
         let messages = messages.chain(std::iter::repeat_n(reply, replies)).collect();
-        say(&Request { agent: agent.to_owned(), messages, ..Request::default() })
+        reply_to(&ModelRequest { agent: agent.to_owned(), messages, ..ModelRequest::default() })
     }
 
     #[test]
@@ -138,11 +139,11 @@ mod tests {
         let named: Vec<_> = first.tool_calls.iter().map(|call| (call.id.as_str(), call.name.as_str())).collect();
         assert_eq!(named, [("0.0", "read"), ("", "book")]);
         assert_eq!(said(REASONING, task, 1).content, "%%% {\"");
-        assert_eq!(said(REASONING, task, 2), Said::text("done"));
-        assert_eq!(said(REASONING, task, 9), Said::text("done"), "and what comes after the last is the answer");
+        assert_eq!(said(REASONING, task, 2), SimReply::text("done"));
+        assert_eq!(said(REASONING, task, 9), SimReply::text("done"), "and what comes after the last is the answer");
         assert!(said(TEXT, task, 0).content.contains("Action: read"));
         assert!(said(CODE, task, 0).content.contains(r#""tool":"book""#));
         assert!(said(CODE, "run read 1", 0).content.contains(r#""python":"read 1""#));
-        assert_eq!(said("worker", "call read 1", 0), Said::text("call read 1"));
+        assert_eq!(said("worker", "call read 1", 0), SimReply::text("call read 1"));
     }
 }

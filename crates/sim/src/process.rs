@@ -7,20 +7,20 @@ use baton_core::id::RunId;
 use baton_core::run::EffectId;
 use baton_core::time::Time;
 use baton_engine::dispatcher::Dispatcher;
-use baton_engine::lookout::Lookout;
-use baton_engine::owner::{Output, Owner, Send};
-use baton_ports::clock::Steady;
-use baton_ports::journal::{Lease, Ownership, ProcessId};
+use baton_engine::owner::{Attempt, OwnerOutput, RunOwner};
+use baton_engine::work_poller::WorkPoller;
+use baton_ports::clock::MonotonicTime;
+use baton_ports::journal::{Ownership, ProcessId, ProcessLease};
 
-use crate::keeping::Keeping;
-use crate::simulation::Happening;
+use crate::aggregate_task::SimAggregateTask;
+use crate::simulation::SimEvent;
 
 /// Runs one process owns at once: few, so that some wait for room.
 const AWAKE_MAX: usize = 3;
 
 /// Which task of which incarnation of which process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct TaskAddress {
     pub process: usize,
     pub incarnation: u32,
     pub run: RunId,
@@ -28,7 +28,7 @@ pub struct Place {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum SimProcessState {
     Up,
     /// It stands still until then; `holds` says whether what it was just about to send stands still with it.
     Frozen {
@@ -37,61 +37,61 @@ pub enum State {
     Down,
 }
 
-pub struct Process {
-    pub state: State,
+pub struct SimProcess {
+    pub state: SimProcessState,
     pub incarnation: u32,
-    pub lease: Lease,
+    pub lease: ProcessLease,
     pub dispatcher: Dispatcher,
-    pub tasks: BTreeMap<RunId, Task>,
+    pub tasks: BTreeMap<RunId, SimRunTask>,
     /// Awake conversations and desks.
-    pub keepings: BTreeMap<RunId, Keeping>,
-    pub lookout: Lookout,
+    pub aggregate_tasks: BTreeMap<RunId, SimAggregateTask>,
+    pub lookout: WorkPoller,
     /// How far its machine's clock was set, in milliseconds.
     pub clock: i64,
     /// Its lease is over, and it has not joined anew yet.
     pub has_lost_lease: bool,
     /// What would have happened to it while it was frozen.
-    pub held: VecDeque<Happening>,
+    pub deferred_events: VecDeque<SimEvent>,
     /// Outputs it had not carried out when it was frozen.
-    pub todo: VecDeque<(Place, Output)>,
+    pub deferred_outputs: VecDeque<(TaskAddress, OwnerOutput)>,
     /// Outputs it still carries out before it stops in their middle.
-    pub stops_after: Option<(u32, Stop)>,
+    pub stops_after: Option<(u32, StopMode)>,
     /// It stops in order, once no append is under way.
-    pub leaving: bool,
-    pub polls: bool,
-    pub renews: bool,
+    pub is_draining: bool,
+    pub poll_scheduled: bool,
+    pub renewal_scheduled: bool,
     /// It reads snapshots of another fold version than the others, as during an upgrade.
     pub fold_version: u32,
 }
 
 /// How a process stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopMode {
     Killed,
     Frozen,
 }
 
 /// An entry that is being appended, and whether it is durable.
-pub type UnderWay = (Arc<[u8]>, bool);
+pub type PendingEntry = (Arc<[u8]>, bool);
 
-pub struct Task {
+pub struct SimRunTask {
     pub number: u64,
-    pub owner: Owner,
+    pub owner: RunOwner,
     /// What the wall's clock showed when the owner last looked at it.
     pub looked_at: Time,
     /// Marked calls whose marker is being written.
-    pub permits: BTreeMap<EffectId, Box<Send>>,
+    pub permits: BTreeMap<EffectId, Box<Attempt>>,
     /// The attempt of each call that is out.
-    pub out: BTreeMap<EffectId, Out>,
+    pub attempts: BTreeMap<EffectId, SimAttempt>,
     pub wake_at: Option<Time>,
-    pub under_way: Option<UnderWay>,
+    pub pending_append: Option<PendingEntry>,
     /// The last entry it was told is durable.
-    pub recorded: Option<Arc<[u8]>>,
+    pub last_recorded: Option<Arc<[u8]>>,
 }
 
 /// One attempt that is out.
 #[derive(Clone, Copy, Debug)]
-pub struct Out {
+pub struct SimAttempt {
     pub ticket: u64,
     /// The service has acted, or has read what it was asked for.
     pub acted: bool,
@@ -99,73 +99,73 @@ pub struct Out {
     pub asks_model: bool,
 }
 
-impl Process {
+impl SimProcess {
     pub fn new(fold_version: u32) -> Self {
         Self {
-            state: State::Down,
+            state: SimProcessState::Down,
             incarnation: 0,
-            lease: Lease { process: ProcessId(0), until: Steady::default() },
+            lease: ProcessLease { process: ProcessId(0), until: MonotonicTime::default() },
             dispatcher: Dispatcher::new(AWAKE_MAX),
             tasks: BTreeMap::new(),
-            keepings: BTreeMap::new(),
-            lookout: Lookout::default(),
+            aggregate_tasks: BTreeMap::new(),
+            lookout: WorkPoller::default(),
             clock: 0,
             has_lost_lease: false,
-            held: VecDeque::new(),
-            todo: VecDeque::new(),
+            deferred_events: VecDeque::new(),
+            deferred_outputs: VecDeque::new(),
             stops_after: None,
-            leaving: false,
-            polls: false,
-            renews: false,
+            is_draining: false,
+            poll_scheduled: false,
+            renewal_scheduled: false,
             fold_version,
         }
     }
 
     /// Everything in memory is lost.
-    pub fn forget(&mut self) {
+    pub fn reset(&mut self) {
         let incarnation = self.incarnation + 1;
         *self = Self { incarnation, clock: self.clock, ..Self::new(self.fold_version) };
     }
 
     pub fn is_up(&self) -> bool {
-        self.state == State::Up
+        self.state == SimProcessState::Up
     }
 
-    pub fn keeping_mut(&mut self, place: &Place) -> Option<&mut Keeping> {
+    pub fn aggregate_task_mut(&mut self, place: &TaskAddress) -> Option<&mut SimAggregateTask> {
         let is_same = self.incarnation == place.incarnation;
-        self.keepings.get_mut(&place.run).filter(|keeping| is_same && keeping.number == place.task)
+        self.aggregate_tasks.get_mut(&place.run).filter(|keeping| is_same && keeping.number == place.task)
     }
 
     /// Whether this task is at work still, whatever it moves.
-    pub fn has(&mut self, place: &Place) -> bool {
-        self.task_mut(place).is_some() || self.keeping_mut(place).is_some()
+    pub fn has_task(&mut self, place: &TaskAddress) -> bool {
+        self.task_mut(place).is_some() || self.aggregate_task_mut(place).is_some()
     }
 
     pub fn is_idle(&self) -> bool {
-        self.tasks.is_empty() && self.keepings.is_empty()
+        self.tasks.is_empty() && self.aggregate_tasks.is_empty()
     }
 
     pub fn is_appending(&self) -> bool {
-        self.tasks.values().any(|task| task.under_way.is_some())
-            || self.keepings.values().any(|keeping| keeping.under_way.is_some())
+        self.tasks.values().any(|task| task.pending_append.is_some())
+            || self.aggregate_tasks.values().any(|keeping| keeping.pending_append.is_some())
     }
 
     /// What it has under way.
-    pub fn under_way(&mut self, place: &Place) -> Option<&mut Option<UnderWay>> {
+    pub fn pending_append(&mut self, place: &TaskAddress) -> Option<&mut Option<PendingEntry>> {
         if self.task_mut(place).is_some() {
-            return self.task_mut(place).map(|task| &mut task.under_way);
+            return self.task_mut(place).map(|task| &mut task.pending_append);
         }
-        self.keeping_mut(place).map(|keeping| &mut keeping.under_way)
+        self.aggregate_task_mut(place).map(|keeping| &mut keeping.pending_append)
     }
 
-    pub fn ownership(&mut self, place: &Place) -> Option<Ownership> {
+    pub fn ownership(&mut self, place: &TaskAddress) -> Option<Ownership> {
         match self.task_mut(place) {
             Some(task) => Some(task.owner.ownership()),
-            None => self.keeping_mut(place).map(|keeping| keeping.kept.ownership()),
+            None => self.aggregate_task_mut(place).map(|keeping| keeping.aggregate.ownership()),
         }
     }
 
-    pub fn task_mut(&mut self, place: &Place) -> Option<&mut Task> {
+    pub fn task_mut(&mut self, place: &TaskAddress) -> Option<&mut SimRunTask> {
         let is_same = self.incarnation == place.incarnation;
         self.tasks.get_mut(&place.run).filter(|task| is_same && task.number == place.task)
     }

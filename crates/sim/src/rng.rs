@@ -2,9 +2,9 @@
 
 /// xoshiro256++ (Blackman and Vigna 2019), filled from a seed by splitmix64.
 #[derive(Clone, Debug)]
-pub struct Rng([u64; 4]);
+pub struct SeededRng([u64; 4]);
 
-impl Rng {
+impl SeededRng {
     pub fn new(seed: u64) -> Self {
         let mut at = seed;
         Self(std::array::from_fn(|_| {
@@ -49,13 +49,13 @@ impl Rng {
     }
 
     /// One of a list that is not empty.
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+    pub fn choose<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let index = self.index(from.len());
         &from[index]
     }
 
     /// One of a list of weighted choices that is not empty.
-    pub fn weighted<T: Copy>(&mut self, from: &[(u64, T)]) -> T {
+    pub fn choose_weighted<T: Copy>(&mut self, from: &[(u64, T)]) -> T {
         let mut at = self.below(from.iter().map(|(weight, _)| weight).sum());
         for (weight, what) in from {
             match at.checked_sub(*weight) {
@@ -73,16 +73,16 @@ mod tests {
 
     #[test]
     fn a_seed_gives_the_same_numbers_for_ever() {
-        let mut rng = Rng::new(7);
+        let mut rng = SeededRng::new(7);
         let first: Vec<u64> = (0..3).map(|_| rng.below(1_000)).collect();
-        let mut again = Rng::new(7);
+        let mut again = SeededRng::new(7);
         assert_eq!(first, (0..3).map(|_| again.below(1_000)).collect::<Vec<_>>());
         assert_eq!(first, [55, 172, 717], "a change here changes what every seed means");
     }
 
     #[test]
     fn numbers_stay_in_their_bounds() {
-        let mut rng = Rng::new(1);
+        let mut rng = SeededRng::new(1);
         assert!((0..1_000).all(|_| rng.below(7) < 7));
         assert!((0..1_000).all(|_| (3..=5).contains(&rng.between(3, 5))));
         assert_eq!(rng.below(0), 0);

@@ -1,38 +1,40 @@
 //! The simulated sandbox. A program's source is its calls, `,` behind each other and `+` together: `book 3,read 1+mail 2`
 //! books, and then reads and writes at once. What it comes to is what its calls came to.
 
-use baton_core::agent::{Program, Ran, Snapshot, ToolRequest};
+use baton_core::agent::{ProgramOutcome, ProgramSnapshot, SandboxProgram, ToolRequest};
 use baton_core::fault::Fault;
-use baton_core::tool::Envelope;
+use baton_core::tool::ToolEnvelope;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A program that stands still: it waits for the results of its calls at `at`.
 #[derive(Serialize, Deserialize)]
-struct Paused {
+struct SimProgram {
     source: String,
     at: usize,
     heard: Vec<Value>,
 }
 
 /// Runs it in a process whose interpreter is of this version; one does not read what another wrote.
-pub fn run(program: &Program, version: u32) -> Ran {
+pub fn run(program: &SandboxProgram, version: u32) -> ProgramOutcome {
     match program {
-        Program::Start { source, .. } => Paused { source: source.clone(), at: 0, heard: Vec::new() }.stop(version),
-        Program::Resume { snapshot, .. } if snapshot.version != version.to_string() => Ran::Stale,
-        Program::Resume { snapshot, results } => match serde_json::from_str::<Paused>(&snapshot.bytes) {
+        SandboxProgram::Start { source, .. } => {
+            SimProgram { source: source.clone(), at: 0, heard: Vec::new() }.pause(version)
+        }
+        SandboxProgram::Resume { snapshot, .. } if snapshot.version != version.to_string() => ProgramOutcome::Stale,
+        SandboxProgram::Resume { snapshot, results } => match serde_json::from_str::<SimProgram>(&snapshot.bytes) {
             Ok(mut paused) => {
-                paused.hear(results);
-                paused.stop(version)
+                paused.apply_results(results);
+                paused.pause(version)
             }
             Err(error) => failed("SNAPSHOT_INVALID", error.to_string()),
         },
-        Program::Replay { source, calls, .. } => replay(source, calls, version),
+        SandboxProgram::Replay { source, calls, .. } => replay(source, calls, version),
     }
 }
 
-fn replay(source: &str, calls: &[(ToolRequest, Envelope)], version: u32) -> Ran {
-    let mut paused = Paused { source: source.to_owned(), at: 0, heard: Vec::new() };
+fn replay(source: &str, calls: &[(ToolRequest, ToolEnvelope)], version: u32) -> ProgramOutcome {
+    let mut paused = SimProgram { source: source.to_owned(), at: 0, heard: Vec::new() };
     let mut rest = calls;
     while !rest.is_empty() {
         let wanted = paused.calls();
@@ -42,17 +44,17 @@ fn replay(source: &str, calls: &[(ToolRequest, Envelope)], version: u32) -> Ran 
         if known.iter().zip(&wanted).any(|((recorded, _), wanted)| recorded != wanted) {
             return failed("CODE_DIFFERS", format!("it calls {wanted:?} now"));
         }
-        paused.hear(&known.iter().map(|(_, result)| result.clone()).collect::<Vec<_>>());
+        paused.apply_results(&known.iter().map(|(_, result)| result.clone()).collect::<Vec<_>>());
         rest = more;
     }
-    paused.stop(version)
+    paused.pause(version)
 }
 
-fn failed(code: &'static str, message: String) -> Ran {
-    Ran::Failed { fault: Fault::new(code, message), printed: String::new() }
+fn failed(code: &'static str, message: String) -> ProgramOutcome {
+    ProgramOutcome::Failed { fault: Fault::new(code, message), printed: String::new() }
 }
 
-impl Paused {
+impl SimProgram {
     /// The calls it makes next, together; none at its end.
     fn calls(&self) -> Vec<ToolRequest> {
         let group = self.source.split(',').nth(self.at).unwrap_or_default();
@@ -65,20 +67,22 @@ impl Paused {
         group.split('+').enumerate().filter_map(one).collect()
     }
 
-    fn hear(&mut self, results: &[Envelope]) {
+    fn apply_results(&mut self, results: &[ToolEnvelope]) {
         self.at += 1;
         self.heard.extend(results.iter().map(|result| json!([result.success, result.data["n"]])));
     }
 
-    fn stop(self, version: u32) -> Ran {
+    fn pause(self, version: u32) -> ProgramOutcome {
         let calls = self.calls();
         if calls.is_empty() {
-            return Ran::Finished { output: Value::Array(self.heard), printed: self.source };
+            return ProgramOutcome::Finished { output: Value::Array(self.heard), printed: self.source };
         }
         match serde_json::to_string(&self) {
-            Ok(bytes) => {
-                Ran::Calls { calls, snapshot: Snapshot { version: version.to_string(), bytes }, printed: String::new() }
-            }
+            Ok(bytes) => ProgramOutcome::Calls {
+                calls,
+                snapshot: ProgramSnapshot { version: version.to_string(), bytes },
+                printed: String::new(),
+            },
             Err(error) => failed("SNAPSHOT_INVALID", error.to_string()),
         }
     }
@@ -90,11 +94,11 @@ mod tests {
 
     use super::*;
 
-    fn start(source: &str) -> Program {
-        Program::Start { source: source.to_owned(), inputs: BTreeMap::new(), tools: Vec::new() }
+    fn start(source: &str) -> SandboxProgram {
+        SandboxProgram::Start { source: source.to_owned(), inputs: BTreeMap::new(), tools: Vec::new() }
     }
 
-    fn result(n: u64) -> Envelope {
+    fn result(n: u64) -> ToolEnvelope {
         let base = json!({
             "success": true, "tool": "t", "data": {"n": n}, "error": null, "error_code": null, "error_details": null,
             "suggested_action": null, "audit_id": null, "duration_ms": 0, "cached": false, "cost_usd": 0.0
@@ -104,16 +108,18 @@ mod tests {
 
     #[test]
     fn a_program_stops_for_each_group_of_calls_and_ends_with_what_it_heard() {
-        let Ran::Calls { calls, snapshot, .. } = run(&start("book 3,read 1+mail 2"), 1) else { panic!("no call") };
+        let ProgramOutcome::Calls { calls, snapshot, .. } = run(&start("book 3,read 1+mail 2"), 1) else {
+            panic!("no call")
+        };
         assert_eq!(calls.len(), 1);
-        let resumed = run(&Program::Resume { snapshot, results: vec![result(3)] }, 1);
-        let Ran::Calls { calls, snapshot, .. } = resumed else { panic!("{resumed:?}") };
+        let resumed = run(&SandboxProgram::Resume { snapshot, results: vec![result(3)] }, 1);
+        let ProgramOutcome::Calls { calls, snapshot, .. } = resumed else { panic!("{resumed:?}") };
         assert_eq!(calls.iter().map(|call| call.tool.as_str()).collect::<Vec<_>>(), ["read", "mail"]);
-        let stale = run(&Program::Resume { snapshot: snapshot.clone(), results: vec![result(1), result(2)] }, 2);
-        assert_eq!(stale, Ran::Stale);
-        let ended = run(&Program::Resume { snapshot, results: vec![result(1), result(2)] }, 1);
+        let stale = run(&SandboxProgram::Resume { snapshot: snapshot.clone(), results: vec![result(1), result(2)] }, 2);
+        assert_eq!(stale, ProgramOutcome::Stale);
+        let ended = run(&SandboxProgram::Resume { snapshot, results: vec![result(1), result(2)] }, 1);
         let output = json!([[true, 3], [true, 1], [true, 2]]);
-        assert_eq!(ended, Ran::Finished { output, printed: "book 3,read 1+mail 2".to_owned() });
+        assert_eq!(ended, ProgramOutcome::Finished { output, printed: "book 3,read 1+mail 2".to_owned() });
     }
 
     #[test]
@@ -122,13 +128,13 @@ mod tests {
             let request = ToolRequest { id: "py0.0".to_owned(), tool: tool.to_owned(), arguments: json!({"n": 3}) };
             (request, result(3))
         };
-        let replay = |tool| Program::Replay {
+        let replay = |tool| SandboxProgram::Replay {
             source: "book 3,read 1".to_owned(),
             inputs: BTreeMap::new(),
             tools: Vec::new(),
             calls: vec![known(tool)],
         };
-        assert!(matches!(run(&replay("book"), 2), Ran::Calls { calls, .. } if calls[0].tool == "read"));
-        assert!(matches!(run(&replay("mail"), 2), Ran::Failed { .. }));
+        assert!(matches!(run(&replay("book"), 2), ProgramOutcome::Calls { calls, .. } if calls[0].tool == "read"));
+        assert!(matches!(run(&replay("mail"), 2), ProgramOutcome::Failed { .. }));
     }
 }

@@ -4,9 +4,9 @@
 //! Each is played in the simulated world, under many seeds: a seed chooses how long everything takes and who is first
 //! where the script does not say, and the same must come of it. All that the simulation holds of any run holds here too.
 
-mod line;
 mod play;
-mod told;
+mod script_line;
+mod transcript;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,39 +16,39 @@ use baton_core::definition;
 use baton_core::id::RunId;
 use serde_json::{Value, json};
 
-use crate::case::Drawing;
-use crate::draw::Catalog;
-use crate::simulation::script::{Cue, root};
+use crate::case::WorkflowSet;
+use crate::draw::SimCatalog;
+use crate::simulation::script::{ScriptLine, root};
 
-pub use play::{Played, play};
+pub use play::{ScenarioResult, play};
 
 /// A page of courses.
 #[derive(Debug)]
-pub struct Scenario {
-    pub courses: Vec<Course>,
+pub struct ScenarioPage {
+    pub cases: Vec<ScenarioCase>,
 }
 
 /// One course of events.
 #[derive(Debug)]
-pub struct Course {
+pub struct ScenarioCase {
     /// The heading it stands under.
     pub name: String,
-    drawing: Arc<Drawing>,
+    workflows: Arc<WorkflowSet>,
     input: Value,
-    cues: Vec<Cue>,
-    expected: Vec<Expected>,
+    script: Vec<ScriptLine>,
+    expected: Vec<ScenarioExpectation>,
 }
 
 #[derive(Debug)]
-struct Expected {
-    what: What,
+struct ScenarioExpectation {
+    kind: ExpectationKind,
     text: String,
     /// Where the text stands in the page.
     span: Range<usize>,
 }
 
 #[derive(Debug)]
-enum What {
+enum ExpectationKind {
     /// All events of a run, in order.
     Events(RunId),
     /// A line each of what came of it.
@@ -56,7 +56,7 @@ enum What {
 }
 
 /// A fenced block of a page.
-struct Block<'p> {
+struct FencedBlock<'p> {
     heading: &'p str,
     /// What stands behind the fence.
     kind: &'p str,
@@ -65,15 +65,15 @@ struct Block<'p> {
     span: Range<usize>,
 }
 
-impl Scenario {
+impl ScenarioPage {
     /// Reads a page.
     ///
     /// # Errors
     /// What is wrong with it, and in which line.
-    pub fn read(page: &str, catalog: &Catalog) -> Result<Self, String> {
-        let mut workflows: Vec<Block<'_>> = Vec::new();
-        let mut drawing: Option<Arc<Drawing>> = None;
-        let mut courses: Vec<Course> = Vec::new();
+    pub fn read(page: &str, catalog: &SimCatalog) -> Result<Self, String> {
+        let mut workflows: Vec<FencedBlock<'_>> = Vec::new();
+        let mut drawing: Option<Arc<WorkflowSet>> = None;
+        let mut courses: Vec<ScenarioCase> = Vec::new();
         for block in blocks(page)? {
             let told = |what: &str| format!("line {}: {what}", block.line);
             match (block.kind, courses.last_mut()) {
@@ -85,12 +85,14 @@ impl Scenario {
                     let drawing = drawing.clone().ok_or_else(|| told("a script comes after its workflow"))?;
                     let (input, cues) = script(&block)?;
                     let name = block.heading.to_owned();
-                    courses.push(Course { name, drawing, input, cues, expected: Vec::new() });
+                    courses.push(ScenarioCase { name, workflows: drawing, input, script: cues, expected: Vec::new() });
                 }
-                ("outcome", Some(course)) => course.expected.push(Expected::of(What::Outcome, block)),
+                ("outcome", Some(course)) => {
+                    course.expected.push(ScenarioExpectation::of(ExpectationKind::Outcome, block))
+                }
                 (kind, Some(course)) if kind == "events" || kind.starts_with("events ") => {
                     let run = kind.strip_prefix("events ").map_or_else(root, RunId::from);
-                    course.expected.push(Expected::of(What::Events(run), block));
+                    course.expected.push(ScenarioExpectation::of(ExpectationKind::Events(run), block));
                 }
                 ("outcome" | "events", None) => return Err(told("what must come of it comes after its script")),
                 // Anything else is there to be read.
@@ -100,18 +102,18 @@ impl Scenario {
         match courses.iter().find(|course| course.expected.is_empty()) {
             Some(course) => Err(format!("`{}` says of nothing what must come of it", course.name)),
             None if courses.is_empty() => Err("there is no script".to_owned()),
-            None => Ok(Self { courses }),
+            None => Ok(Self { cases: courses }),
         }
     }
 }
 
-impl Expected {
-    fn of(what: What, block: Block<'_>) -> Self {
-        Self { what, text: block.text.to_owned(), span: block.span }
+impl ScenarioExpectation {
+    fn of(what: ExpectationKind, block: FencedBlock<'_>) -> Self {
+        Self { kind: what, text: block.text.to_owned(), span: block.span }
     }
 }
 
-fn blocks(page: &str) -> Result<Vec<Block<'_>>, String> {
+fn blocks(page: &str) -> Result<Vec<FencedBlock<'_>>, String> {
     let (mut blocks, mut heading, mut at) = (Vec::new(), "", 0);
     let mut open: Option<(&str, usize, usize)> = None;
     for (number, line) in page.split_inclusive('\n').enumerate() {
@@ -121,7 +123,7 @@ fn blocks(page: &str) -> Result<Vec<Block<'_>>, String> {
             (Some(kind), None) => open = Some((kind.trim(), number + 1, at)),
             (Some(_), Some((kind, line, from))) => {
                 let span = from..begin;
-                blocks.push(Block { heading, kind, line, text: &page[span.clone()], span });
+                blocks.push(FencedBlock { heading, kind, line, text: &page[span.clone()], span });
                 open = None;
             }
             (None, None) => {
@@ -139,15 +141,15 @@ fn blocks(page: &str) -> Result<Vec<Block<'_>>, String> {
 }
 
 /// Checks and compiles workflows as a project's are; the first is the one that is started.
-fn draw(blocks: &[Block<'_>], catalog: &Catalog) -> Result<Drawing, String> {
+fn draw(blocks: &[FencedBlock<'_>], catalog: &SimCatalog) -> Result<WorkflowSet, String> {
     let tools = catalog.tools.iter().map(|(name, facts)| (name.clone(), Arc::new(facts.clone()))).collect();
     let agents = catalog.agents.clone();
-    let mut known = definition::Catalog { agents, tools, workflows: BTreeMap::new() };
+    let mut known = definition::DefinitionCatalog { agents, tools, workflows: BTreeMap::new() };
     let checked = definition::check_all(blocks.iter().map(|block| block.text.as_bytes()), &mut known);
     let (mut versions, mut first) = (BTreeMap::new(), None);
     for (checked, block) in checked.into_iter().zip(blocks) {
         let told = |what: String| format!("line {}: {what}", block.line);
-        let Some((_, bundle)) = checked.ready() else {
+        let Some((_, bundle)) = checked.runnable() else {
             let worst = checked.diagnostics.iter().min_by_key(|found| found.severity);
             let worst = worst.map(|found| definition::render(found, "workflow", block.text));
             return Err(told(worst.unwrap_or_else(|| "the workflow cannot be run".to_owned())));
@@ -158,10 +160,10 @@ fn draw(blocks: &[Block<'_>], catalog: &Catalog) -> Result<Drawing, String> {
         versions.insert(hash, Arc::new(workflow));
     }
     let root = first.ok_or("there is no workflow")?;
-    Ok(Drawing::written(versions, root))
+    Ok(WorkflowSet::from_definitions(versions, root))
 }
 
-fn script(block: &Block<'_>) -> Result<(Value, Vec<Cue>), String> {
+fn script(block: &FencedBlock<'_>) -> Result<(Value, Vec<ScriptLine>), String> {
     let (mut input, mut cues) = (json!({}), Vec::new());
     for (number, line) in block.text.lines().enumerate() {
         let told = |what: String| format!("line {}: {what}", block.line + number + 1);
@@ -169,7 +171,7 @@ fn script(block: &Block<'_>) -> Result<(Value, Vec<Cue>), String> {
         if let Some(given) = line.strip_prefix("start with ") {
             input = serde_json::from_str(given).map_err(|error| told(format!("the input is no JSON: {error}")))?;
         } else if !line.is_empty() && !line.starts_with('#') {
-            cues.push(line::read(line).map_err(told)?);
+            cues.push(script_line::read(line).map_err(told)?);
         }
     }
     Ok((input, cues))

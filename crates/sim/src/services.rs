@@ -3,24 +3,24 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use baton_core::agent::{Ran, Step};
+use baton_core::agent::{AgentStep, ProgramOutcome};
 use baton_core::fault::Fault;
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::{Reply, Request, Usage};
+use baton_core::model::{ModelReply, ModelRequest, TokenUsage};
 use baton_core::money::Usd;
-use baton_core::run::{EffectId, ModelFault, Outcome, Role};
+use baton_core::run::{CallOutcome, CallRole, EffectId, ModelCallError};
 use baton_core::time::Time;
-use baton_core::tool::{self, AuditRow, AuditStatus, Call, Class, Question};
-use baton_engine::owner::What;
-use baton_ports::budget::{Account, Holder, Spend};
+use baton_core::tool::{self, AuditRow, AuditStatus, EffectClass, ToolInvocation, ToolQuestion};
+use baton_engine::owner::CallRequest;
+use baton_ports::budget::{BudgetHolder, CallSpend, SpendAccount};
 use serde_json::{Value, json};
 
-use crate::model::{self, Said};
-use crate::{sandbox, think};
+use crate::model::{self, SimReply};
+use crate::{sandbox, sim_thinker};
 
 /// What a service makes of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fate {
+pub enum RequestFate {
     Done,
     /// Done, and the answer takes nearly as long as is waited for it.
     Slow,
@@ -40,14 +40,14 @@ pub enum Fate {
 
 /// One request as the other side saw it.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct ServiceRequest {
     pub at: Time,
     pub run: RunId,
     pub effect: EffectId,
     pub key: String,
     /// The tool's name; empty for a model.
     pub tool: String,
-    pub class: Class,
+    pub class: EffectClass,
     pub arguments: Value,
     pub is_look_up: bool,
     /// The epoch of the owner that sent it.
@@ -57,12 +57,12 @@ pub struct Asked {
     /// It changed the world.
     pub acted: bool,
     /// What the sender was told, once it was told.
-    pub told: Option<Told>,
+    pub reported: Option<ReportedOutcome>,
 }
 
 /// What a sender heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum ReportedOutcome {
     Done,
     NotDone,
     /// It did not act, and will not: it knows of no earlier attempt under the key that did.
@@ -73,16 +73,16 @@ pub enum Told {
 
 /// An answer on its way.
 #[derive(Debug)]
-pub struct Answer {
-    pub outcome: Outcome,
+pub struct ServiceAnswer {
+    pub outcome: CallOutcome,
     pub after: Duration,
     /// What still comes after the sender has given up.
-    pub late: Option<(Outcome, Duration)>,
+    pub late: Option<(CallOutcome, Duration)>,
 }
 
 #[derive(Debug, Default)]
-pub struct Services {
-    pub ledger: Vec<Asked>,
+pub struct SimServices {
+    pub ledger: Vec<ServiceRequest>,
     /// What each key was answered with, where it acted.
     acted: BTreeMap<String, Value>,
 }
@@ -90,35 +90,35 @@ pub struct Services {
 /// What every answer of a model costs.
 pub const MODEL_COST: Usd = Usd::from_nanos(1_000);
 /// How long after its sender has given up a late answer comes.
-const LATE_BY: Duration = Duration::from_secs(6);
+const LATE_ANSWER_DELAY: Duration = Duration::from_secs(6);
 
-impl Services {
+impl SimServices {
     /// A request reaches its service; a program, the sandbox of a process whose interpreter is of this version.
     pub fn receive(
         &mut self,
-        mut asked: Asked,
-        what: &What,
-        fate: Fate,
+        mut asked: ServiceRequest,
+        what: &CallRequest,
+        fate: RequestFate,
         quick: Duration,
         limit: Duration,
         version: u32,
-    ) -> Answer {
+    ) -> ServiceAnswer {
         match what {
-            What::Step { task, seen, .. } => {
+            CallRequest::Step { task, seen, .. } => {
                 self.ledger.push(asked);
-                answer_of_thinker(think::next(task, seen), fate, quick, limit)
+                answer_of_thinker(sim_thinker::next_step(task, seen), fate, quick, limit)
             }
-            What::Code { program, .. } => {
+            CallRequest::Code { program, .. } => {
                 self.ledger.push(asked);
                 answer_of_code(sandbox::run(program, version), fate, quick, limit)
             }
-            What::Model { request, .. } => {
+            CallRequest::Model { request, .. } => {
                 self.ledger.push(asked);
                 answer_of_model(request, fate, quick, limit)
             }
-            What::Tool(call) => {
-                let known = self.acted.get(&call.key).filter(|_| call.class == Class::Keyed).cloned();
-                let does = acts(call, fate) && call.class.acts();
+            CallRequest::Tool(call) => {
+                let known = self.acted.get(&call.key).filter(|_| call.class == EffectClass::Keyed).cloned();
+                let does = service_acts(call, fate) && call.class.has_side_effects();
                 asked.acted = does && known.is_none();
                 if does {
                     self.acted.insert(call.key.clone(), output(&asked.effect, call));
@@ -131,173 +131,189 @@ impl Services {
     }
 
     /// A request reaches its service, which asks a person something before it acts.
-    pub fn asks(&mut self, asked: Asked, question: Question, within: Option<u64>, quick: Duration) -> Answer {
+    pub fn ask_person(
+        &mut self,
+        asked: ServiceRequest,
+        question: ToolQuestion,
+        within: Option<u64>,
+        quick: Duration,
+    ) -> ServiceAnswer {
         self.ledger.push(asked);
-        let outcome = tool::Outcome::Asks { question: Box::new(question), within };
-        Answer { outcome: Outcome::Tool(outcome), after: quick, late: None }
+        let outcome = tool::ToolOutcome::Asks { question: Box::new(question), within };
+        ServiceAnswer { outcome: CallOutcome::Tool(outcome), after: quick, late: None }
     }
 
     /// What became of a call, as the service knows it.
-    pub fn look_up(&mut self, asked: Asked, is_reachable: bool, quick: Duration) -> Answer {
+    pub fn look_up(&mut self, asked: ServiceRequest, is_reachable: bool, quick: Duration) -> ServiceAnswer {
         let outcome = match (is_reachable, self.acted.get(&asked.key)) {
             (false, _) => unknown("the service cannot be reached"),
             (true, Some(output)) => done(output.clone()),
-            (true, None) => Outcome::NotFound,
+            (true, None) => CallOutcome::NotFound,
         };
         self.ledger.push(asked);
-        Answer { outcome, after: quick, late: None }
+        ServiceAnswer { outcome, after: quick, late: None }
     }
 
     /// What this key did, for a person who went and looked.
-    pub fn did(&self, key: &str) -> Option<&Value> {
+    pub fn result_of(&self, key: &str) -> Option<&Value> {
         self.acted.get(key)
     }
 }
 
-fn acts(call: &Call, fate: Fate) -> bool {
+fn service_acts(call: &ToolInvocation, fate: RequestFate) -> bool {
     let declines = call.arguments.get("fails").is_some_and(|fails| *fails == Value::Bool(true));
-    !declines && matches!(fate, Fate::Done | Fate::Slow | Fate::AnswerLost | Fate::Late | Fate::Garbled)
+    !declines
+        && matches!(
+            fate,
+            RequestFate::Done | RequestFate::Slow | RequestFate::AnswerLost | RequestFate::Late | RequestFate::Garbled
+        )
 }
 
 /// The same whenever and however often it is asked, so that outcomes can be compared.
-pub fn output(effect: &EffectId, call: &Call) -> Value {
-    let undone = effect.call.role == Role::Undo;
+pub fn output(effect: &EffectId, call: &ToolInvocation) -> Value {
+    let undone = effect.call.role == CallRole::Undo;
     json!({ "ref": format!("{}#{}", effect.call.node, effect.call.call), "n": call.arguments["n"], "undone": undone })
 }
 
 fn answer_of_tool(
     effect: &EffectId,
-    call: &Call,
-    fate: Fate,
+    call: &ToolInvocation,
+    fate: RequestFate,
     known: Option<Value>,
     quick: Duration,
     limit: Duration,
-) -> Answer {
+) -> ServiceAnswer {
     // What is lost on its way, or meets a busy service, comes to nobody who would look for the key.
-    let is_looked_for = !matches!(fate, Fate::AnswerLost | Fate::RequestLost | Fate::Refused);
+    let is_looked_for = !matches!(fate, RequestFate::AnswerLost | RequestFate::RequestLost | RequestFate::Refused);
     if let Some(known) = known.filter(|_| is_looked_for) {
-        return Answer { outcome: done(known), after: quick, late: None };
+        return ServiceAnswer { outcome: done(known), after: quick, late: None };
     }
-    let answer = |outcome, after| Answer { outcome, after, late: None };
+    let answer = |outcome, after| ServiceAnswer { outcome, after, late: None };
     match fate {
-        Fate::RequestLost | Fate::AnswerLost => answer(unknown("no answer in time"), limit),
-        Fate::Refused => answer(not_done("SERVICE_UNAVAILABLE", true), quick),
-        Fate::Declined => answer(not_done("DECLINED", false), quick),
-        _ if !acts(call, fate) => answer(not_done("DECLINED", false), quick),
-        Fate::Late => Answer {
+        RequestFate::RequestLost | RequestFate::AnswerLost => answer(unknown("no answer in time"), limit),
+        RequestFate::Refused => answer(not_done("SERVICE_UNAVAILABLE", true), quick),
+        RequestFate::Declined => answer(not_done("DECLINED", false), quick),
+        _ if !service_acts(call, fate) => answer(not_done("DECLINED", false), quick),
+        RequestFate::Late => ServiceAnswer {
             outcome: unknown("no answer in time"),
             after: limit,
-            late: Some((done(output(effect, call)), limit + LATE_BY)),
+            late: Some((done(output(effect, call)), limit + LATE_ANSWER_DELAY)),
         },
-        Fate::Slow => answer(done(output(effect, call)), limit.mul_f64(0.9)),
-        Fate::Done | Fate::Garbled => answer(done(output(effect, call)), quick),
+        RequestFate::Slow => answer(done(output(effect, call)), limit.mul_f64(0.9)),
+        RequestFate::Done | RequestFate::Garbled => answer(done(output(effect, call)), quick),
     }
 }
 
-fn answer_of_model(request: &Request, fate: Fate, quick: Duration, limit: Duration) -> Answer {
-    let reply = |said: Said| {
-        let Said { content, tool_calls, finish } = said;
-        let usage = Usage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, ..Usage::default() };
+fn answer_of_model(request: &ModelRequest, fate: RequestFate, quick: Duration, limit: Duration) -> ServiceAnswer {
+    let reply = |said: SimReply| {
+        let SimReply { content, tool_calls, finish } = said;
+        let usage = TokenUsage { input_tokens: 10, output_tokens: 5, cached_tokens: 0, ..TokenUsage::default() };
         let cost = MODEL_COST;
         let (model, provider) = ("sim".to_owned(), "sim".to_owned());
-        Reply { content, tool_calls, thinking: None, finish, usage, model, provider, cost, latency_ms: 1 }
+        ModelReply { content, tool_calls, thinking: None, finish, usage, model, provider, cost, latency_ms: 1 }
     };
     let failed = |code: &'static str, retryable| {
-        Outcome::Model(Err(ModelFault { retryable, ..ModelFault::transient(Fault::new(code, "the model failed")) }))
+        CallOutcome::Model(Err(ModelCallError {
+            retryable,
+            ..ModelCallError::transient(Fault::new(code, "the model failed"))
+        }))
     };
     let (outcome, after) = match fate {
-        Fate::Refused => (failed("OVERLOADED", true), quick),
-        Fate::Declined => (failed("FILTERED", false), quick),
-        Fate::RequestLost | Fate::AnswerLost | Fate::Late => (failed("TIMEOUT", true), limit),
-        Fate::Garbled => (Outcome::Model(Ok(reply(Said::text("%%% {\"")))), quick),
-        Fate::Slow => (Outcome::Model(Ok(reply(model::say(request)))), limit.mul_f64(0.9)),
-        Fate::Done => (Outcome::Model(Ok(reply(model::say(request)))), quick),
+        RequestFate::Refused => (failed("OVERLOADED", true), quick),
+        RequestFate::Declined => (failed("FILTERED", false), quick),
+        RequestFate::RequestLost | RequestFate::AnswerLost | RequestFate::Late => (failed("TIMEOUT", true), limit),
+        RequestFate::Garbled => (CallOutcome::Model(Ok(reply(SimReply::text("%%% {\"")))), quick),
+        RequestFate::Slow => (CallOutcome::Model(Ok(reply(model::reply_to(request)))), limit.mul_f64(0.9)),
+        RequestFate::Done => (CallOutcome::Model(Ok(reply(model::reply_to(request)))), quick),
     };
-    Answer { outcome, after, late: None }
+    ServiceAnswer { outcome, after, late: None }
 }
 
-fn answer_of_code(ran: Ran, fate: Fate, quick: Duration, limit: Duration) -> Answer {
-    let raised = || Ran::Failed { fault: Fault::new("MEMORY_LIMIT", "it took too much"), printed: String::new() };
+fn answer_of_code(ran: ProgramOutcome, fate: RequestFate, quick: Duration, limit: Duration) -> ServiceAnswer {
+    let raised =
+        || ProgramOutcome::Failed { fault: Fault::new("MEMORY_LIMIT", "it took too much"), printed: String::new() };
     let (outcome, after) = match fate {
-        Fate::Refused | Fate::Declined => (Err(Fault::new("SANDBOX_FULL", "no child is free")), quick),
-        Fate::RequestLost | Fate::AnswerLost | Fate::Late => (Err(Fault::new("TIMEOUT", "the child died")), limit),
-        Fate::Garbled => (Ok(raised()), quick),
-        Fate::Slow => (Ok(ran), limit.mul_f64(0.9)),
-        Fate::Done => (Ok(ran), quick),
+        RequestFate::Refused | RequestFate::Declined => (Err(Fault::new("SANDBOX_FULL", "no child is free")), quick),
+        RequestFate::RequestLost | RequestFate::AnswerLost | RequestFate::Late => {
+            (Err(Fault::new("TIMEOUT", "the child died")), limit)
+        }
+        RequestFate::Garbled => (Ok(raised()), quick),
+        RequestFate::Slow => (Ok(ran), limit.mul_f64(0.9)),
+        RequestFate::Done => (Ok(ran), quick),
     };
-    Answer { outcome: Outcome::Code(outcome), after, late: None }
+    ServiceAnswer { outcome: CallOutcome::Code(outcome), after, late: None }
 }
 
 /// Whoever thinks for an agent; what makes no sense there is a step that nobody can take.
-fn answer_of_thinker(step: Step, fate: Fate, quick: Duration, limit: Duration) -> Answer {
+fn answer_of_thinker(step: AgentStep, fate: RequestFate, quick: Duration, limit: Duration) -> ServiceAnswer {
     let failed = |code: &'static str, retryable| {
-        Err(ModelFault { retryable, ..ModelFault::lasting(Fault::new(code, "nobody thinks")) })
+        Err(ModelCallError { retryable, ..ModelCallError::permanent(Fault::new(code, "nobody thinks")) })
     };
     let (outcome, after) = match fate {
-        Fate::Refused => (failed("BUSY", true), quick),
-        Fate::Declined => (failed("DECLINED", false), quick),
-        Fate::RequestLost | Fate::AnswerLost | Fate::Late => (failed("TIMEOUT", true), limit),
-        Fate::Garbled => (Ok(Step::AskEndpoint), quick),
-        Fate::Slow => (Ok(step), limit.mul_f64(0.9)),
-        Fate::Done => (Ok(step), quick),
+        RequestFate::Refused => (failed("BUSY", true), quick),
+        RequestFate::Declined => (failed("DECLINED", false), quick),
+        RequestFate::RequestLost | RequestFate::AnswerLost | RequestFate::Late => (failed("TIMEOUT", true), limit),
+        RequestFate::Garbled => (Ok(AgentStep::AskEndpoint), quick),
+        RequestFate::Slow => (Ok(step), limit.mul_f64(0.9)),
+        RequestFate::Done => (Ok(step), quick),
     };
-    Answer { outcome: Outcome::Step(outcome), after, late: None }
+    ServiceAnswer { outcome: CallOutcome::Step(outcome), after, late: None }
 }
 
 /// What a call asks for, whole: sent again under the same key, it asks for the same.
-pub fn asks_for(what: &What) -> Value {
+pub fn requested_value(what: &CallRequest) -> Value {
     let whole = match what {
-        What::Tool(call) => return (*call.arguments).clone(),
-        What::Model { request, .. } => serde_json::to_value(request),
-        What::Code { program, .. } => serde_json::to_value(program),
-        What::Step { endpoint, task, seen, .. } => serde_json::to_value((endpoint, task, seen)),
+        CallRequest::Tool(call) => return (*call.arguments).clone(),
+        CallRequest::Model { request, .. } => serde_json::to_value(request),
+        CallRequest::Code { program, .. } => serde_json::to_value(program),
+        CallRequest::Step { endpoint, task, seen, .. } => serde_json::to_value((endpoint, task, seen)),
     };
     whole.unwrap_or_default()
 }
 
-fn done(output: Value) -> Outcome {
-    Outcome::Tool(tool::Outcome::Done { output: output.into(), cost: Usd::ZERO, cached: false })
+fn done(output: Value) -> CallOutcome {
+    CallOutcome::Tool(tool::ToolOutcome::Done { output: output.into(), cost: Usd::ZERO, cached: false })
 }
 
-fn not_done(code: &'static str, retryable: bool) -> Outcome {
+fn not_done(code: &'static str, retryable: bool) -> CallOutcome {
     let fault = Fault::new(code, "the service did not act");
-    Outcome::Tool(tool::Outcome::NotDone { fault, retryable, retry_after: None })
+    CallOutcome::Tool(tool::ToolOutcome::NotDone { fault, retryable, retry_after: None })
 }
 
-fn unknown(message: &str) -> Outcome {
-    Outcome::Tool(tool::Outcome::Unknown { fault: Fault::new(baton_core::fault::code::TIMEOUT, message) })
+fn unknown(message: &str) -> CallOutcome {
+    CallOutcome::Tool(tool::ToolOutcome::Unknown { fault: Fault::new(baton_core::fault::code::TIMEOUT, message) })
 }
 
-pub fn told(outcome: &Outcome) -> Option<Told> {
+pub fn reported_outcome(outcome: &CallOutcome) -> Option<ReportedOutcome> {
     match outcome {
-        Outcome::Tool(tool::Outcome::Done { .. })
-        | Outcome::Model(Ok(_))
-        | Outcome::Code(Ok(_))
-        | Outcome::Step(Ok(_)) => Some(Told::Done),
-        Outcome::Tool(tool::Outcome::NotDone { retryable: false, .. }) => Some(Told::Declined),
-        Outcome::Tool(tool::Outcome::NotDone { .. } | tool::Outcome::Asks { .. })
-        | Outcome::Model(Err(_))
-        | Outcome::Code(Err(_))
-        | Outcome::Step(Err(_)) => Some(Told::NotDone),
-        Outcome::Tool(tool::Outcome::Unknown { .. }) => Some(Told::Unknown),
-        Outcome::NotFound => Some(Told::NotFound),
-        Outcome::Stopped { .. }
-        | Outcome::Dropped { .. }
-        | Outcome::Blocked { .. }
-        | Outcome::CircuitOpen { .. }
-        | Outcome::NotSent => None,
+        CallOutcome::Tool(tool::ToolOutcome::Done { .. })
+        | CallOutcome::Model(Ok(_))
+        | CallOutcome::Code(Ok(_))
+        | CallOutcome::Step(Ok(_)) => Some(ReportedOutcome::Done),
+        CallOutcome::Tool(tool::ToolOutcome::NotDone { retryable: false, .. }) => Some(ReportedOutcome::Declined),
+        CallOutcome::Tool(tool::ToolOutcome::NotDone { .. } | tool::ToolOutcome::Asks { .. })
+        | CallOutcome::Model(Err(_))
+        | CallOutcome::Code(Err(_))
+        | CallOutcome::Step(Err(_)) => Some(ReportedOutcome::NotDone),
+        CallOutcome::Tool(tool::ToolOutcome::Unknown { .. }) => Some(ReportedOutcome::Unknown),
+        CallOutcome::NotFound => Some(ReportedOutcome::NotFound),
+        CallOutcome::Stopped { .. }
+        | CallOutcome::Dropped { .. }
+        | CallOutcome::Blocked { .. }
+        | CallOutcome::CircuitOpen { .. }
+        | CallOutcome::NotSent => None,
     }
 }
 
 /// What a model's answer cost, as the process that asked charges it.
-pub fn spend(tenant: &TenantId, outcome: &Outcome, at: Time) -> Vec<Spend> {
-    let Outcome::Model(Ok(reply)) = outcome else { return Vec::new() };
-    vec![Spend {
+pub fn spend(tenant: &TenantId, outcome: &CallOutcome, at: Time) -> Vec<CallSpend> {
+    let CallOutcome::Model(Ok(reply)) = outcome else { return Vec::new() };
+    vec![CallSpend {
         tenant: tenant.clone(),
         key_id: None,
-        account: Account { model: reply.model.clone(), ..Account::default() },
+        account: SpendAccount { model: reply.model.clone(), ..SpendAccount::default() },
         at,
-        holder: Some(Holder(1)),
+        holder: Some(BudgetHolder(1)),
         calls: 1,
         answered: 1,
         estimated: 0,
@@ -309,30 +325,30 @@ pub fn spend(tenant: &TenantId, outcome: &Outcome, at: Time) -> Vec<Spend> {
 }
 
 /// What a model's answer cost that nobody took.
-pub fn spend_on_nothing(tenant: &TenantId, cost: Usd, at: Time) -> Vec<Spend> {
+pub fn spend_unanswered(tenant: &TenantId, cost: Usd, at: Time) -> Vec<CallSpend> {
     if cost == Usd::ZERO {
         return Vec::new();
     }
-    vec![Spend {
+    vec![CallSpend {
         tenant: tenant.clone(),
         key_id: None,
-        account: Account { model: "sim".to_owned(), ..Account::default() },
+        account: SpendAccount { model: "sim".to_owned(), ..SpendAccount::default() },
         at,
-        holder: Some(Holder(1)),
+        holder: Some(BudgetHolder(1)),
         calls: 1,
         answered: 0,
         estimated: 1,
         cost,
-        usage: Usage::default(),
+        usage: TokenUsage::default(),
         latency_ms: 0,
         saved: Usd::ZERO,
     }]
 }
 
 /// The row the audit keeps of one attempt.
-pub fn audit_row(call: &Call, outcome: &Outcome, at: Time) -> AuditRow {
-    let status = match told(outcome) {
-        Some(Told::Done) => AuditStatus::Success,
+pub fn audit_row(call: &ToolInvocation, outcome: &CallOutcome, at: Time) -> AuditRow {
+    let status = match reported_outcome(outcome) {
+        Some(ReportedOutcome::Done) => AuditStatus::Success,
         _ => AuditStatus::Error,
     };
     AuditRow {

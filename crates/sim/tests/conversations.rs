@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::conversation::{Author, Event, Line, Trigger};
-use baton_core::desk::{self, Breach, Why};
-use baton_sim::case::{Deck, has_talks};
-use baton_sim::coverage::Coverage;
-use baton_sim::hunt::play;
-use baton_sim::simulation::Report;
+use baton_core::conversation::{ConversationEvent, ConversationLine, HandoverTrigger, LineAuthor};
+use baton_core::routing::{self, RequeueReason, SlaBreach};
+use baton_sim::case::{CaseGenerator, has_conversations};
+use baton_sim::coverage::FaultCoverage;
+use baton_sim::seed_search::run_seed;
+use baton_sim::simulation::SimReport;
 
 /// Seeds with conversations among which everything must be met.
 const SEEDS_MAX: usize = 800;
@@ -44,10 +44,10 @@ const MET: [&str; 27] = [
 
 #[test]
 fn conversations_go_every_way_they_have_somewhere() {
-    let (mut deck, mut coverage) = (Deck::new().expect("a deck"), Coverage::default());
+    let (mut deck, mut coverage) = (CaseGenerator::new().expect("a deck"), FaultCoverage::default());
     let mut missing: BTreeSet<&str> = MET.into();
-    for seed in (0..).filter(|seed| has_talks(*seed)).take(SEEDS_MAX) {
-        let report = play(seed, &mut deck, &mut coverage, false).expect("draws a workflow");
+    for seed in (0..).filter(|seed| has_conversations(*seed)).take(SEEDS_MAX) {
+        let report = run_seed(seed, &mut deck, &mut coverage, false).expect("draws a workflow");
         assert_eq!(report.violation, None, "seed {seed}");
         missing.retain(|word| !met(&report).contains(word));
         if missing.is_empty() {
@@ -57,8 +57,8 @@ fn conversations_go_every_way_they_have_somewhere() {
     assert_eq!(missing, BTreeSet::new(), "never met within {SEEDS_MAX} seeds with conversations");
 }
 
-fn met(report: &Report) -> BTreeSet<&'static str> {
-    let talks = &report.witness.talks;
+fn met(report: &SimReport) -> BTreeSet<&'static str> {
+    let talks = &report.oracle.conversations;
     talks
         .events()
         .filter_map(|event| of_talk(&event))
@@ -66,50 +66,50 @@ fn met(report: &Report) -> BTreeSet<&'static str> {
         .collect()
 }
 
-fn of_talk(event: &Event) -> Option<&'static str> {
+fn of_talk(event: &ConversationEvent) -> Option<&'static str> {
     Some(match event {
-        Event::Held { .. } => "held for a gap",
-        Event::Said { line: Line { after_gap: true, .. } } => "heard after a gap",
-        Event::Said { line } => match line.from {
-            Author::Ai { .. } => "said by the AI",
-            Author::Suggestion { .. } => "suggested",
-            Author::Person { .. } => "said by a person",
-            Author::Customer | Author::Note { .. } => return None,
+        ConversationEvent::Held { .. } => "held for a gap",
+        ConversationEvent::Said { line: ConversationLine { after_gap: true, .. } } => "heard after a gap",
+        ConversationEvent::Said { line } => match line.from {
+            LineAuthor::Ai { .. } => "said by the AI",
+            LineAuthor::Suggestion { .. } => "suggested",
+            LineAuthor::Person { .. } => "said by a person",
+            LineAuthor::Customer | LineAuthor::Note { .. } => return None,
         },
-        Event::RunBegun { .. } => "began a run",
-        Event::Given { .. } => "given to a run that waits",
-        Event::Returned { .. } => "came back",
-        Event::ToPeople { .. } => "read by people",
-        Event::HandedOver { handover, .. } => match handover.trigger {
-            Trigger::ExplicitRequest => "asked for a person",
-            Trigger::AgentDecision => "handed over by an agent",
-            Trigger::ConfidenceThreshold => "handed over for confidence",
-            Trigger::ErrorThreshold => "handed over for errors",
-            Trigger::Budget | Trigger::FailedCompensation | Trigger::Person => return None,
+        ConversationEvent::RunBegun { .. } => "began a run",
+        ConversationEvent::Given { .. } => "given to a run that waits",
+        ConversationEvent::Returned { .. } => "came back",
+        ConversationEvent::ToPeople { .. } => "read by people",
+        ConversationEvent::HandedOver { handover, .. } => match handover.trigger {
+            HandoverTrigger::ExplicitRequest => "asked for a person",
+            HandoverTrigger::AgentDecision => "handed over by an agent",
+            HandoverTrigger::ConfidenceThreshold => "handed over for confidence",
+            HandoverTrigger::ErrorThreshold => "handed over for errors",
+            HandoverTrigger::Budget | HandoverTrigger::FailedCompensation | HandoverTrigger::Person => return None,
         },
-        Event::TakenOver { .. } => "taken over",
-        Event::GivenBack { .. } => "given back",
-        Event::Resolved { .. } => "resolved",
-        Event::Reopened { .. } => "reopened",
-        Event::Closed { .. } => "closed",
+        ConversationEvent::TakenOver { .. } => "taken over",
+        ConversationEvent::GivenBack { .. } => "given back",
+        ConversationEvent::Resolved { .. } => "resolved",
+        ConversationEvent::Reopened { .. } => "reopened",
+        ConversationEvent::Closed { .. } => "closed",
         _ => return None,
     })
 }
 
-fn of_desk(event: &desk::Event) -> Option<&'static str> {
+fn of_desk(event: &routing::RoutingEvent) -> Option<&'static str> {
     Some(match event {
-        desk::Event::Assigned { .. } => "assigned",
-        desk::Event::Answered { .. } => "answered",
-        desk::Event::Requeued { why, .. } => match why {
-            Why::Offline => "gone offline",
-            Why::Unheard => "not heard of",
-            Why::Removed => "removed",
-            Why::Transferred => "passed on",
+        routing::RoutingEvent::Assigned { .. } => "assigned",
+        routing::RoutingEvent::Answered { .. } => "answered",
+        routing::RoutingEvent::Requeued { why, .. } => match why {
+            RequeueReason::Offline => "gone offline",
+            RequeueReason::Unheard => "not heard of",
+            RequeueReason::Removed => "removed",
+            RequeueReason::Transferred => "passed on",
         },
-        desk::Event::Escalated { breach, .. } => match breach {
-            Breach::FirstResponse => "late answer",
-            Breach::Resolution => "late end",
-            Breach::Nobody => "nobody can",
+        routing::RoutingEvent::Escalated { breach, .. } => match breach {
+            SlaBreach::FirstResponse => "late answer",
+            SlaBreach::Resolution => "late end",
+            SlaBreach::Nobody => "nobody can",
         },
         _ => return None,
     })

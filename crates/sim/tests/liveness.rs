@@ -6,32 +6,32 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::bundle::{Bundle, Hash};
+use baton_core::bundle::{Bundle, ContentHash};
 use baton_core::definition;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
-use baton_core::run::{Outcome, State};
+use baton_core::run::{CallOutcome, RunState};
 use baton_core::time::Time;
-use baton_core::tool::{self, Call, Class, Facts};
-use baton_engine::driver::World;
-use baton_engine::roster::{Roster, Tiers};
-use baton_engine::{Engine, Error as EngineError, Library, Options, Start};
-use baton_ports::budget::Tab;
-use baton_ports::clock::{Clock, Steady, SystemClock};
+use baton_core::tool::{self, EffectClass, ToolContract, ToolInvocation};
+use baton_engine::agent_registry::{AgentRegistry, TierTable};
+use baton_engine::driver::EnginePorts;
+use baton_engine::{Engine, EngineError, EngineOptions, RunStart, WorkflowCache};
+use baton_ports::budget::ChargeCollector;
+use baton_ports::clock::{Clock, MonotonicTime, SystemClock};
 use baton_ports::journal::{
-    AggregateId, Append, AstrayPage, Claimed, Error, Handle, InboxItem, Journal, LEASE, Lease, Ownership, ProcessId,
-    Submit, Submitted, TimerKey,
+    AggregateHandle, AggregateId, ClaimedAggregate, InboxItem, InboxReceipt, InboxSubmission, JournalAppend,
+    JournalError, JournalStore, LEASE, Ownership, ProcessId, ProcessLease, StrandedPage, TimerKey,
 };
-use baton_ports::registry::Registry;
-use baton_ports::tools::{Checked, Performed, PermittedCall, Tools};
-use baton_sim::fake::Store;
-use baton_sim::nobody::{NoModels, NoSandbox, NoThinkers, NoTools};
+use baton_ports::registry::WorkflowRegistry;
+use baton_ports::tools::{CallReport, CheckResult, PermittedCall, ToolGateway};
+use baton_sim::fake::FakeStore;
+use baton_sim::null_ports::{NullModels, NullSandbox, NullThinkers, NullTools};
 use baton_sim::services::audit_row;
-use baton_sim::think::Thinker;
+use baton_sim::sim_thinker::SimThinker;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 const MONTH: i64 = 30 * 24 * 3_600;
 
 fn tenant() -> TenantId {
@@ -39,7 +39,7 @@ fn tenant() -> TenantId {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Asked {
+enum StoreOperation {
     Submit,
     Append,
     Claim,
@@ -51,26 +51,26 @@ enum Asked {
 
 /// How a store fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fails {
+enum StoreFailureMode {
     /// It does nothing.
-    Refuses,
+    ReturnsError,
     /// It does what it is asked, and does not say so.
-    Forgets,
+    LosesAnswer,
     /// It never answers.
     Hangs,
 }
 
 /// A store that fails in what it is told to, and counts what it was asked meanwhile.
 #[derive(Default)]
-struct Ailing {
-    store: Store,
-    fails: Mutex<BTreeMap<Asked, Fails>>,
-    failed: Mutex<BTreeMap<Asked, u32>>,
+struct FailingStore {
+    store: FakeStore,
+    fails: Mutex<BTreeMap<StoreOperation, StoreFailureMode>>,
+    failed: Mutex<BTreeMap<StoreOperation, u32>>,
     changed: Notify,
 }
 
-impl Ailing {
-    fn set(&self, asked: Asked, fails: Option<Fails>) {
+impl FailingStore {
+    fn set(&self, asked: StoreOperation, fails: Option<StoreFailureMode>) {
         let mut all = self.fails.lock().expect("whole");
         match fails {
             Some(fails) => drop(all.insert(asked, fails)),
@@ -79,7 +79,7 @@ impl Ailing {
     }
 
     /// Waits until it has failed so often in this.
-    async fn has_failed(&self, asked: Asked, times: u32) {
+    async fn has_failed(&self, asked: StoreOperation, times: u32) {
         loop {
             let changed = self.changed.notified();
             if self.failed.lock().expect("whole").get(&asked).is_some_and(|failed| *failed >= times) {
@@ -89,41 +89,45 @@ impl Ailing {
         }
     }
 
-    async fn ask<T>(&self, asked: Asked, does: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    async fn ask<T>(
+        &self,
+        asked: StoreOperation,
+        does: impl Future<Output = Result<T, JournalError>>,
+    ) -> Result<T, JournalError> {
         let fails = self.fails.lock().expect("whole").get(&asked).copied();
         let Some(fails) = fails else { return does.await };
-        if fails == Fails::Forgets {
+        if fails == StoreFailureMode::LosesAnswer {
             does.await?;
         }
         *self.failed.lock().expect("whole").entry(asked).or_default() += 1;
         self.changed.notify_waiters();
-        if fails == Fails::Hangs {
+        if fails == StoreFailureMode::Hangs {
             std::future::pending::<()>().await;
         }
-        Err(Error::Unwritable { reason: "the disk is full".into() })
+        Err(JournalError::Unwritable { reason: "the disk is full".into() })
     }
 }
 
 #[async_trait]
-impl Journal for Ailing {
-    async fn join(&self, steady: Steady) -> Result<Lease, Error> {
+impl JournalStore for FailingStore {
+    async fn join(&self, steady: MonotonicTime) -> Result<ProcessLease, JournalError> {
         self.store.join(steady).await
     }
 
-    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error> {
-        self.ask(Asked::Renew, self.store.renew(process, steady)).await
+    async fn renew(&self, process: ProcessId, steady: MonotonicTime) -> Result<ProcessLease, JournalError> {
+        self.ask(StoreOperation::Renew, self.store.renew(process, steady)).await
     }
 
-    async fn leave(&self, process: ProcessId) -> Result<(), Error> {
-        self.ask(Asked::Leave, self.store.leave(process)).await
+    async fn leave(&self, process: ProcessId) -> Result<(), JournalError> {
+        self.ask(StoreOperation::Leave, self.store.leave(process)).await
     }
 
-    async fn submit(&self, submit: Submit) -> Result<Submitted, Error> {
-        self.ask(Asked::Submit, self.store.submit(submit)).await
+    async fn submit(&self, submit: InboxSubmission) -> Result<InboxReceipt, JournalError> {
+        self.ask(StoreOperation::Submit, self.store.submit(submit)).await
     }
 
-    async fn append(&self, append: Append) -> Result<(), Error> {
-        self.ask(Asked::Append, self.store.append(append)).await
+    async fn append(&self, append: JournalAppend) -> Result<(), JournalError> {
+        self.ask(StoreOperation::Append, self.store.append(append)).await
     }
 
     async fn claim(
@@ -131,16 +135,16 @@ impl Journal for Ailing {
         aggregate: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        steady: Steady,
-    ) -> Result<Option<Claimed>, Error> {
-        self.ask(Asked::Claim, self.store.claim(aggregate, process, fold_version, steady)).await
+        steady: MonotonicTime,
+    ) -> Result<Option<ClaimedAggregate>, JournalError> {
+        self.ask(StoreOperation::Claim, self.store.claim(aggregate, process, fold_version, steady)).await
     }
 
-    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error> {
-        self.ask(Asked::Release, self.store.release(ownership, wake_at)).await
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), JournalError> {
+        self.ask(StoreOperation::Release, self.store.release(ownership, wake_at)).await
     }
 
-    async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error> {
+    async fn inbox(&self, handle: AggregateHandle, after: i64) -> Result<Vec<InboxItem>, JournalError> {
         self.store.inbox(handle, after).await
     }
 
@@ -148,97 +152,97 @@ impl Journal for Ailing {
         &self,
         process: ProcessId,
         now: Time,
-        steady: Steady,
+        steady: MonotonicTime,
         limit: usize,
-    ) -> Result<Vec<AggregateId>, Error> {
-        self.ask(Asked::Due, self.store.due(process, now, steady, limit)).await
+    ) -> Result<Vec<AggregateId>, JournalError> {
+        self.ask(StoreOperation::Due, self.store.due(process, now, steady, limit)).await
     }
 
-    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error> {
-        self.store.astray(now, after, limit).await
+    async fn stranded(&self, now: Time, after: TimerKey, limit: usize) -> Result<StrandedPage, JournalError> {
+        self.store.stranded(now, after, limit).await
     }
 
-    async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {
-        self.store.nudged(process, limit).await
+    async fn with_new_items(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, JournalError> {
+        self.store.with_new_items(process, limit).await
     }
 }
 
 /// The machine's clock, which somebody sets.
 #[derive(Default)]
-struct Set {
+struct SteppedClock {
     by: AtomicI64,
     /// For how long the process stood still.
-    stood: AtomicI64,
+    steady_offset: AtomicI64,
 }
 
-impl Clock for Set {
+impl Clock for SteppedClock {
     fn now(&self) -> Time {
         Time::from_ms(SystemClock.now().as_ms() + self.by.load(Ordering::Acquire))
     }
 
-    fn steady(&self) -> Steady {
-        Steady::from_ms(SystemClock.steady().as_ms() + self.stood.load(Ordering::Acquire))
+    fn monotonic(&self) -> MonotonicTime {
+        MonotonicTime::from_ms(SystemClock.monotonic().as_ms() + self.steady_offset.load(Ordering::Acquire))
     }
 }
 
 /// One tool, which is checked for as long as somebody likes, and what became of its permits.
 #[derive(Default)]
-struct Gate {
+struct GatedTool {
     checks: Notify,
     open: Notify,
-    became: Arc<Mutex<Vec<&'static str>>>,
+    outcomes: Arc<Mutex<Vec<&'static str>>>,
     changed: Arc<Notify>,
 }
 
-struct Pass {
-    call: Call,
-    became: Option<Became>,
+struct GatedPermit {
+    call: ToolInvocation,
+    outcomes: Option<PermitOutcomes>,
 }
 
 /// What became of a gate's permits, in order, and whoever waits for the next.
-type Became = (Arc<Mutex<Vec<&'static str>>>, Arc<Notify>);
+type PermitOutcomes = (Arc<Mutex<Vec<&'static str>>>, Arc<Notify>);
 
-impl Pass {
-    fn becomes(&mut self, what: &'static str) {
-        if let Some((became, changed)) = self.became.take() {
+impl GatedPermit {
+    fn record_outcome(&mut self, what: &'static str) {
+        if let Some((became, changed)) = self.outcomes.take() {
             became.lock().expect("whole").push(what);
             changed.notify_one();
         }
     }
 }
 
-impl Drop for Pass {
+impl Drop for GatedPermit {
     fn drop(&mut self) {
-        self.becomes("let go");
+        self.record_outcome("let go");
     }
 }
 
 #[async_trait]
-impl PermittedCall for Pass {
-    async fn perform(mut self: Box<Self>, _: Duration) -> Performed {
-        self.becomes("performed");
-        let outcome = tool::Outcome::Done { output: json!("booked").into(), cost: Usd::ZERO, cached: false };
-        let audit = audit_row(&self.call, &Outcome::Tool(outcome.clone()), self.call.at);
-        Performed { outcome, audit, tab: Tab::default() }
+impl PermittedCall for GatedPermit {
+    async fn perform(mut self: Box<Self>, _: Duration) -> CallReport {
+        self.record_outcome("performed");
+        let outcome = tool::ToolOutcome::Done { output: json!("booked").into(), cost: Usd::ZERO, cached: false };
+        let audit = audit_row(&self.call, &CallOutcome::Tool(outcome.clone()), self.call.at);
+        CallReport { outcome, audit, charges: ChargeCollector::default() }
     }
 }
 
 #[async_trait]
-impl Tools for Gate {
-    async fn check(&self, call: &Call, _: Option<&str>) -> Checked {
+impl ToolGateway for GatedTool {
+    async fn check(&self, call: &ToolInvocation, _: Option<&str>) -> CheckResult {
         self.checks.notify_one();
         self.open.notified().await;
-        Checked::Permitted(Box::new(Pass {
+        CheckResult::Permitted(Box::new(GatedPermit {
             call: call.clone(),
-            became: Some((self.became.clone(), self.changed.clone())),
+            outcomes: Some((self.outcomes.clone(), self.changed.clone())),
         }))
     }
 
-    async fn look_up(&self, _: &Call, _: Duration) -> tool::Outcome {
+    async fn look_up(&self, _: &ToolInvocation, _: Duration) -> tool::ToolOutcome {
         unreachable!("it is asked about nothing")
     }
 
-    fn facts(&self, _: &str) -> Option<Arc<Facts>> {
+    fn facts(&self, _: &str) -> Option<Arc<ToolContract>> {
         None
     }
 
@@ -247,13 +251,13 @@ impl Tools for Gate {
     }
 }
 
-struct Stage {
-    ailing: Arc<Ailing>,
-    clock: Arc<Set>,
-    bundle: Hash,
+struct LivenessFixture {
+    ailing: Arc<FailingStore>,
+    clock: Arc<SteppedClock>,
+    bundle: ContentHash,
 }
 
-impl Stage {
+impl LivenessFixture {
     /// A workflow that sets something and is done, after a while where it is told so.
     async fn new(wait: Option<&str>) -> Self {
         let set = json!({ "id": "say", "type": "transform", "set": { "text": "done" } });
@@ -265,8 +269,8 @@ impl Stage {
         Self::of(json!({ "name": "w", "nodes": nodes, "edges": edges }), BTreeMap::new()).await
     }
 
-    async fn of(definition: Value, tools: BTreeMap<String, Facts>) -> Self {
-        let ailing = Arc::new(Ailing::default());
+    async fn of(definition: Value, tools: BTreeMap<String, ToolContract>) -> Self {
+        let ailing = Arc::new(FailingStore::default());
         let bundle = Bundle {
             format: definition::BUNDLE_FORMAT,
             name: "w".into(),
@@ -280,28 +284,28 @@ impl Stage {
         Self { ailing, clock: Arc::default(), bundle }
     }
 
-    async fn engine(&self, options: Options) -> Engine {
-        self.engine_with(Arc::new(NoTools), options).await
+    async fn engine(&self, options: EngineOptions) -> Engine {
+        self.engine_with(Arc::new(NullTools), options).await
     }
 
-    async fn engine_with(&self, tools: Arc<dyn Tools>, options: Options) -> Engine {
+    async fn engine_with(&self, tools: Arc<dyn ToolGateway>, options: EngineOptions) -> Engine {
         let store = &self.ailing.store;
-        let world = World {
+        let world = EnginePorts {
             journal: self.ailing.clone(),
             tools,
-            models: Arc::new(NoModels),
-            sandbox: Arc::new(NoSandbox),
-            thinkers: Arc::new(NoThinkers),
-            roster: Arc::new(Roster::new(Arc::new(store.clone()), Tiers::default())),
-            think: Arc::new(Thinker),
+            models: Arc::new(NullModels),
+            sandbox: Arc::new(NullSandbox),
+            thinkers: Arc::new(NullThinkers),
+            agent_registry: Arc::new(AgentRegistry::new(Arc::new(store.clone()), TierTable::default())),
+            think: Arc::new(SimThinker),
             clock: self.clock.clone(),
-            library: Library::new(Arc::new(store.clone())),
+            workflows: WorkflowCache::new(Arc::new(store.clone())),
         };
         Engine::begin(world, options).await.expect("begins")
     }
 
-    fn start(&self, run: &str) -> Start {
-        Start {
+    fn start(&self, run: &str) -> RunStart {
+        RunStart {
             run: run.into(),
             tenant: tenant(),
             workflow: "w".into(),
@@ -313,29 +317,29 @@ impl Stage {
     }
 }
 
-fn options() -> Options {
-    Options { poll: Duration::from_millis(5), ..Options::default() }
+fn options() -> EngineOptions {
+    EngineOptions { poll: Duration::from_millis(5), ..EngineOptions::default() }
 }
 
-async fn ends(told: oneshot::Receiver<State>, which: &str) {
-    let state = tokio::time::timeout(PATIENCE, told).await;
-    assert_eq!(state.ok().and_then(Result::ok), Some(State::Completed), "{which}");
+async fn ends(told: oneshot::Receiver<RunState>, which: &str) {
+    let state = tokio::time::timeout(WAIT_LIMIT, told).await;
+    assert_eq!(state.ok().and_then(Result::ok), Some(RunState::Completed), "{which}");
 }
 
 #[tokio::test]
 async fn a_run_whose_append_and_claims_fail_moves_once_the_store_writes_again() {
-    for fails in [Fails::Refuses, Fails::Forgets] {
-        let stage = Stage::new(None).await;
+    for fails in [StoreFailureMode::ReturnsError, StoreFailureMode::LosesAnswer] {
+        let stage = LivenessFixture::new(None).await;
         let engine = stage.engine(options()).await;
-        let told = engine.end_of(&RunId::from("r"));
-        for asked in [Asked::Append, Asked::Claim, Asked::Release] {
+        let told = engine.watch_end(&RunId::from("r"));
+        for asked in [StoreOperation::Append, StoreOperation::Claim, StoreOperation::Release] {
             stage.ailing.set(asked, Some(fails));
         }
         engine.start(stage.start("r")).await.expect("starts");
-        if fails == Fails::Refuses {
-            stage.ailing.has_failed(Asked::Claim, 3).await;
+        if fails == StoreFailureMode::ReturnsError {
+            stage.ailing.has_failed(StoreOperation::Claim, 3).await;
         }
-        for asked in [Asked::Append, Asked::Claim, Asked::Release] {
+        for asked in [StoreOperation::Append, StoreOperation::Claim, StoreOperation::Release] {
             stage.ailing.set(asked, None);
         }
         ends(told, &format!("{fails:?}")).await;
@@ -345,23 +349,23 @@ async fn a_run_whose_append_and_claims_fail_moves_once_the_store_writes_again() 
 
 #[tokio::test]
 async fn a_run_whose_acknowledged_creation_nobody_heard_of_moves_all_the_same() {
-    let stage = Stage::new(None).await;
+    let stage = LivenessFixture::new(None).await;
     let engine = stage.engine(options()).await;
-    let told = engine.end_of(&RunId::from("r"));
-    stage.ailing.set(Asked::Submit, Some(Fails::Forgets));
+    let told = engine.watch_end(&RunId::from("r"));
+    stage.ailing.set(StoreOperation::Submit, Some(StoreFailureMode::LosesAnswer));
     engine.start(stage.start("r")).await.expect_err("nobody hears of it");
-    stage.ailing.set(Asked::Submit, None);
+    stage.ailing.set(StoreOperation::Submit, None);
     ends(told, "a run that was created and not acknowledged").await;
-    let told = engine.end_of(&RunId::from("s"));
-    stage.ailing.set(Asked::Submit, Some(Fails::Hangs));
+    let told = engine.watch_end(&RunId::from("s"));
+    stage.ailing.set(StoreOperation::Submit, Some(StoreFailureMode::Hangs));
     {
         let starts = engine.start(stage.start("s"));
         tokio::select! {
             _ = starts => panic!("it hangs"),
-            () = stage.ailing.has_failed(Asked::Submit, 2) => {}
+            () = stage.ailing.has_failed(StoreOperation::Submit, 2) => {}
         }
     }
-    stage.ailing.set(Asked::Submit, None);
+    stage.ailing.set(StoreOperation::Submit, None);
     engine.start(stage.start("s")).await.expect("whoever gave it up asks again");
     ends(told, "a run whose client went away").await;
     engine.stop().await.expect("stops");
@@ -369,15 +373,15 @@ async fn a_run_whose_acknowledged_creation_nobody_heard_of_moves_all_the_same() 
 
 #[tokio::test]
 async fn what_a_store_could_not_answer_for_a_while_is_found_later() {
-    let stage = Stage::new(None).await;
-    stage.ailing.set(Asked::Due, Some(Fails::Refuses));
+    let stage = LivenessFixture::new(None).await;
+    stage.ailing.set(StoreOperation::Due, Some(StoreFailureMode::ReturnsError));
     let engine = stage.engine(options()).await;
-    stage.ailing.has_failed(Asked::Due, 5).await;
-    let told = engine.end_of(&RunId::from("r"));
-    stage.ailing.set(Asked::Due, None);
+    stage.ailing.has_failed(StoreOperation::Due, 5).await;
+    let told = engine.watch_end(&RunId::from("r"));
+    stage.ailing.set(StoreOperation::Due, None);
     // Work that only a look finds.
     let submit = {
-        let other = stage.engine(Options { awake_max: 0, ..options() }).await;
+        let other = stage.engine(EngineOptions { awake_max: 0, ..options() }).await;
         let started = other.start(stage.start("r")).await;
         other.stop().await.expect("stops");
         started
@@ -392,10 +396,10 @@ async fn no_clock_that_is_set_leaves_a_run_stuck() {
     for by in [1, 3_600, MONTH, -1, -3_600, -MONTH] {
         // One whose timer keeps it awake, and one whose timer puts it to sleep.
         for (wait, keep_awake) in [("1s", 3), ("1s", 0)] {
-            let stage = Stage::new(Some(wait)).await;
-            let engine = stage.engine(Options { keep_awake: Duration::from_secs(keep_awake), ..options() }).await;
-            let told = engine.end_of(&RunId::from("r"));
-            let mut recorded = engine.watch();
+            let stage = LivenessFixture::new(Some(wait)).await;
+            let engine = stage.engine(EngineOptions { keep_awake: Duration::from_secs(keep_awake), ..options() }).await;
+            let told = engine.watch_end(&RunId::from("r"));
+            let mut recorded = engine.subscribe();
             engine.start(stage.start("r")).await.expect("starts");
             recorded.recv().await.expect("it waits");
             stage.clock.by.store(by * 1_000, Ordering::Release);
@@ -407,42 +411,46 @@ async fn no_clock_that_is_set_leaves_a_run_stuck() {
 
 #[tokio::test]
 async fn a_run_that_a_wrong_clock_put_to_sleep_is_found_by_the_next_process() {
-    let stage = Stage::new(Some("1s")).await;
+    let stage = LivenessFixture::new(Some("1s")).await;
     stage.clock.by.store(MONTH * 1_000, Ordering::Release);
-    let options = Options { keep_awake: Duration::ZERO, ..options() };
+    let options = EngineOptions { keep_awake: Duration::ZERO, ..options() };
     let first = stage.engine(options.clone()).await;
-    let mut recorded = first.watch();
+    let mut recorded = first.subscribe();
     first.start(stage.start("r")).await.expect("starts");
     recorded.recv().await.expect("it waits");
     first.stop().await.expect("stops");
     stage.clock.by.store(0, Ordering::Release);
     let second = stage.engine(options).await;
-    let told = second.end_of(&RunId::from("r"));
+    let told = second.watch_end(&RunId::from("r"));
     ends(told, "a run of a month ahead").await;
     second.stop().await.expect("stops");
 }
 
 #[tokio::test]
 async fn stopping_ends_whatever_the_store_does_and_says_what_was_left() {
-    for asked in [Asked::Append, Asked::Claim, Asked::Leave] {
-        let stage = Stage::new(None).await;
+    for asked in [StoreOperation::Append, StoreOperation::Claim, StoreOperation::Leave] {
+        let stage = LivenessFixture::new(None).await;
         let within = Duration::from_secs(2);
-        let engine = stage.engine(Options { stop_within: within, ..options() }).await;
-        if asked == Asked::Claim {
-            stage.ailing.set(Asked::Append, Some(Fails::Refuses));
+        let engine = stage.engine(EngineOptions { stop_within: within, ..options() }).await;
+        if asked == StoreOperation::Claim {
+            stage.ailing.set(StoreOperation::Append, Some(StoreFailureMode::ReturnsError));
         }
-        stage.ailing.set(asked, Some(Fails::Hangs));
-        if asked == Asked::Append || asked == Asked::Claim {
+        stage.ailing.set(asked, Some(StoreFailureMode::Hangs));
+        if asked == StoreOperation::Append || asked == StoreOperation::Claim {
             engine.start(stage.start("r")).await.expect("starts");
             stage.ailing.has_failed(asked, 1).await;
         }
-        let stopped = tokio::time::timeout(PATIENCE, engine.stop()).await.expect("it ends");
+        let stopped = tokio::time::timeout(WAIT_LIMIT, engine.stop()).await.expect("it ends");
         match (asked, stopped) {
-            (Asked::Append | Asked::Claim, Err(EngineError::Unfinished(left))) => {
-                assert_eq!((left.count, left.named.as_slice(), &left.kept), (1, &["r".into()][..], &None), "{asked:?}");
+            (StoreOperation::Append | StoreOperation::Claim, Err(EngineError::Unfinished(left))) => {
+                assert_eq!(
+                    (left.count, left.first_runs.as_slice(), &left.release_error),
+                    (1, &["r".into()][..], &None),
+                    "{asked:?}"
+                );
             }
-            (Asked::Leave, Err(EngineError::Unfinished(left))) => {
-                assert_eq!((left.count, left.kept.as_deref()), (0, Some("the store did not answer")));
+            (StoreOperation::Leave, Err(EngineError::Unfinished(left))) => {
+                assert_eq!((left.count, left.release_error.as_deref()), (0, Some("the store did not answer")));
                 assert!(left.to_string().contains("nothing that was acknowledged is lost"), "{left}");
             }
             (asked, stopped) => panic!("{asked:?}: {stopped:?}"),
@@ -452,39 +460,39 @@ async fn stopping_ends_whatever_the_store_does_and_says_what_was_left() {
 
 #[tokio::test]
 async fn a_run_that_was_being_claimed_when_its_process_stopped_is_anybodys() {
-    let stage = Stage::new(None).await;
+    let stage = LivenessFixture::new(None).await;
     let engine = stage.engine(options()).await;
-    stage.ailing.set(Asked::Append, Some(Fails::Refuses));
+    stage.ailing.set(StoreOperation::Append, Some(StoreFailureMode::ReturnsError));
     engine.start(stage.start("r")).await.expect("starts");
-    stage.ailing.has_failed(Asked::Append, 1).await;
+    stage.ailing.has_failed(StoreOperation::Append, 1).await;
     engine.stop().await.expect("stops");
-    stage.ailing.set(Asked::Append, None);
+    stage.ailing.set(StoreOperation::Append, None);
     let next = stage.engine(options()).await;
-    ends(next.end_of(&RunId::from("r")), "what the other left").await;
+    ends(next.watch_end(&RunId::from("r")), "what the other left").await;
     next.stop().await.expect("stops");
 }
 
 #[tokio::test]
 async fn a_journal_that_cannot_be_folded_is_left_alone_and_shown() {
-    let stage = Stage::new(None).await;
-    let lease = stage.ailing.store.join(SystemClock.steady()).await.expect("joins");
-    let submit = Submit {
+    let stage = LivenessFixture::new(None).await;
+    let lease = stage.ailing.store.join(SystemClock.monotonic()).await.expect("joins");
+    let submit = InboxSubmission {
         aggregate: "broken".into(),
         tenant: tenant(),
         command_id: "start".into(),
         payload: b"{}".as_slice().into(),
         at: SystemClock.now(),
-        creates: Some(baton_ports::journal::Create {
-            kind: baton_ports::journal::Kind::Run,
+        creates: Some(baton_ports::journal::NewAggregate {
+            kind: baton_ports::journal::AggregateKind::Run,
             workflow: "w".into(),
             parent: None,
             owner: Some(lease.process),
         }),
     };
-    let Ok(Submitted::Accepted { owned: Some(ownership), .. }) = stage.ailing.store.submit(submit).await else {
+    let Ok(InboxReceipt::Accepted { owned: Some(ownership), .. }) = stage.ailing.store.submit(submit).await else {
         panic!("is created")
     };
-    let append = Append {
+    let append = JournalAppend {
         ownership,
         aggregate: "broken".into(),
         tenant: tenant(),
@@ -509,48 +517,48 @@ async fn a_journal_that_cannot_be_folded_is_left_alone_and_shown() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, shown).await.expect("is shown");
-    assert_eq!(engine.awake(), 0);
+    tokio::time::timeout(WAIT_LIMIT, shown).await.expect("is shown");
+    assert_eq!(engine.awake_count(), 0);
     engine.stop().await.expect("stops");
 }
 
 #[tokio::test]
 async fn a_process_that_joins_anew_takes_what_its_former_number_owned() {
-    let stage = Stage::new(None).await;
+    let stage = LivenessFixture::new(None).await;
     let engine = stage.engine(options()).await;
-    let told = engine.end_of(&RunId::from("r"));
-    stage.ailing.set(Asked::Append, Some(Fails::Refuses));
+    let told = engine.watch_end(&RunId::from("r"));
+    stage.ailing.set(StoreOperation::Append, Some(StoreFailureMode::ReturnsError));
     engine.start(stage.start("r")).await.expect("starts");
-    stage.ailing.has_failed(Asked::Append, 1).await;
+    stage.ailing.has_failed(StoreOperation::Append, 1).await;
     // Somebody takes it for dead: its number is gone from the store, and its next claim is refused.
     stage.ailing.store.leave(ProcessId(1)).await.expect("leaves");
-    stage.ailing.set(Asked::Append, None);
+    stage.ailing.set(StoreOperation::Append, None);
     ends(told, "what a lost lease left").await;
     engine.stop().await.expect("stops");
 }
 
 #[tokio::test]
 async fn a_process_that_stood_still_before_a_call_went_out_sends_it_only_under_a_lease() {
-    let tools = [("book".to_owned(), Facts::new(Class::Keyed, Duration::from_secs(10)))];
+    let tools = [("book".to_owned(), ToolContract::new(EffectClass::Keyed, Duration::from_secs(10)))];
     let book = json!({ "id": "book", "type": "tool", "tool": "book", "parameters": { "n": 1 } });
-    let stage = Stage::of(json!({ "name": "w", "nodes": [book] }), tools.into()).await;
-    let gate = Arc::new(Gate::default());
+    let stage = LivenessFixture::of(json!({ "name": "w", "nodes": [book] }), tools.into()).await;
+    let gate = Arc::new(GatedTool::default());
     let engine = stage.engine_with(gate.clone(), options()).await;
-    let told = engine.end_of(&RunId::from("r"));
-    stage.ailing.set(Asked::Renew, Some(Fails::Refuses));
+    let told = engine.watch_end(&RunId::from("r"));
+    stage.ailing.set(StoreOperation::Renew, Some(StoreFailureMode::ReturnsError));
     engine.start(stage.start("r")).await.expect("starts");
     let goes = async {
         gate.checks.notified().await;
-        stage.clock.stood.store(LEASE.as_millis() as i64 + 1_000, Ordering::Release);
+        stage.clock.steady_offset.store(LEASE.as_millis() as i64 + 1_000, Ordering::Release);
         gate.open.notify_one();
         gate.changed.notified().await;
-        assert_eq!(*gate.became.lock().expect("whole"), ["let go"], "another may own the run by now");
-        stage.ailing.set(Asked::Renew, None);
+        assert_eq!(*gate.outcomes.lock().expect("whole"), ["let go"], "another may own the run by now");
+        stage.ailing.set(StoreOperation::Renew, None);
         gate.checks.notified().await;
         gate.open.notify_one();
     };
-    tokio::time::timeout(PATIENCE, goes).await.expect("it is asked again once the lease was renewed");
+    tokio::time::timeout(WAIT_LIMIT, goes).await.expect("it is asked again once the lease was renewed");
     ends(told, "what was not sent at first").await;
-    assert_eq!(*gate.became.lock().expect("whole"), ["let go", "performed"]);
+    assert_eq!(*gate.outcomes.lock().expect("whole"), ["let go", "performed"]);
     engine.stop().await.expect("stops");
 }

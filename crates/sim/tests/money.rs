@@ -6,118 +6,120 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::agent::{self, Agent};
-use baton_core::bundle::{Bundle, Hash};
+use baton_core::agent::{self, AgentDefinition};
+use baton_core::bundle::{Bundle, ContentHash};
 use baton_core::definition;
 use baton_core::fault::Fault;
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::{Reply, Request, Usage};
-use baton_core::money::{Quote, Usd};
-use baton_core::run::{Block, Incoming, ModelFault, State};
+use baton_core::model::{ModelReply, ModelRequest, TokenUsage};
+use baton_core::money::{PriceQuote, Usd};
+use baton_core::run::{BlockReason, IncomingCommand, ModelCallError, RunState};
 use baton_core::tool::Caller;
-use baton_engine::driver::World;
-use baton_engine::roster::{Roster, Tiers};
-use baton_engine::{Engine, Library, Options, Start};
-use baton_ports::budget::{Account, Budget, Charge, CostFilter, CostRow, Holder, Settles, Spend};
+use baton_engine::agent_registry::{AgentRegistry, TierTable};
+use baton_engine::driver::EnginePorts;
+use baton_engine::{Engine, EngineOptions, RunStart, WorkflowCache};
+use baton_ports::budget::{
+    BudgetHolder, BudgetStore, CallSpend, CostFilter, CostRow, PendingCharge, SettlementSink, SpendAccount,
+};
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::journal::DeskKind;
-use baton_ports::models::{ApiKey, Asker, Models, Pieces};
-use baton_ports::read::Read;
-use baton_ports::registry::Registry;
-use baton_sim::fake::Store;
-use baton_sim::nobody::{NoSandbox, NoThinkers, NoTools};
-use baton_sim::think::Thinker;
+use baton_ports::journal::TaskItemKind;
+use baton_ports::models::{ConsumerKey, DeltaSender, ModelCaller, ModelService};
+use baton_ports::read::ReadModel;
+use baton_ports::registry::WorkflowRegistry;
+use baton_sim::fake::FakeStore;
+use baton_sim::null_ports::{NullSandbox, NullThinkers, NullTools};
+use baton_sim::sim_thinker::SimThinker;
 use serde_json::{Value, json};
 
 const SECRET: &str = "sk-consumer-7f3a";
 
 /// What a model does when it is asked; once nothing is left, it answers.
-enum Does {
+enum ModelBehavior {
     Answers,
-    Fails(ModelFault),
-    StaysOut,
+    Fails(ModelCallError),
+    NeverAnswers,
     /// A defect of ours, once it has asked.
     Panics,
 }
 
 /// A model that charges a tenth of a dollar for whatever it is asked, answered or not.
 #[derive(Default)]
-struct Model {
-    does: Mutex<VecDeque<Does>>,
-    asked: Mutex<Vec<Asker>>,
+struct ChargingModel {
+    behaviors: Mutex<VecDeque<ModelBehavior>>,
+    asked: Mutex<Vec<ModelCaller>>,
     /// A call without a consumer's key is held up.
     needs_key: bool,
-    books: Arc<Books>,
+    unsettled: Arc<UnsettledSpends>,
 }
 
 /// What came back because no append settled it.
 #[derive(Default)]
-struct Books(Mutex<Vec<Spend>>);
+struct UnsettledSpends(Mutex<Vec<CallSpend>>);
 
-impl Settles for Books {
-    fn settle_alone(&self, spend: Spend) {
+impl SettlementSink for UnsettledSpends {
+    fn settle_later(&self, spend: CallSpend) {
         self.0.lock().expect("books").push(spend);
     }
 }
 
 const PRICE: Usd = Usd::from_nanos(100_000_000);
 
-impl Model {
-    fn charge(&self, asker: &Asker, request: &Request) {
-        let account = Account {
+impl ChargingModel {
+    fn charge(&self, asker: &ModelCaller, request: &ModelRequest) {
+        let account = SpendAccount {
             workflow: asker.workflow.clone().unwrap_or_default(),
             agent: request.agent.clone(),
             model: "m".into(),
-            ..Account::default()
+            ..SpendAccount::default()
         };
-        let spend = Spend {
+        let spend = CallSpend {
             tenant: asker.tenant.clone(),
             key_id: asker.key_id.clone(),
             account,
             at: SystemClock.now(),
-            holder: Some(Holder(1)),
+            holder: Some(BudgetHolder(1)),
             calls: 1,
             answered: 1,
             estimated: 0,
             cost: PRICE,
-            usage: Usage::default(),
+            usage: TokenUsage::default(),
             latency_ms: 1,
             saved: Usd::ZERO,
         };
-        asker.tab.as_ref().expect("a run brings its tab").put(Charge::new(spend, self.books.clone()));
+        asker.charges.as_ref().expect("a run brings its tab").put(PendingCharge::new(spend, self.unsettled.clone()));
     }
 }
 
 #[async_trait]
-impl Models for Model {
+impl ModelService for ChargingModel {
     async fn ask(
         &self,
-        asker: &Asker,
-        request: &Request,
+        asker: &ModelCaller,
+        request: &ModelRequest,
         _limit: Duration,
-        _pieces: Option<&Pieces>,
-    ) -> Result<Reply, ModelFault> {
+        _pieces: Option<&DeltaSender>,
+    ) -> Result<ModelReply, ModelCallError> {
         // The tab stays the call's alone: whoever keeps it keeps what is on it from being settled.
-        self.asked.lock().expect("asked").push(Asker { tab: None, ..asker.clone() });
+        self.asked.lock().expect("asked").push(ModelCaller { charges: None, ..asker.clone() });
         if self.needs_key && asker.api_key.is_none() {
-            return Err(blocked_by(Block::Key));
+            return Err(blocked_by(BlockReason::Key));
         }
-        let does = self.does.lock().expect("script").pop_front().unwrap_or(Does::Answers);
+        let does = self.behaviors.lock().expect("script").pop_front().unwrap_or(ModelBehavior::Answers);
         match does {
-            Does::Fails(fault) if fault.block.is_some() => return Err(fault),
-            Does::Fails(fault) => {
+            ModelBehavior::Fails(fault) if fault.block.is_some() => return Err(fault),
+            ModelBehavior::Fails(fault) => {
                 self.charge(asker, request);
                 return Err(fault);
             }
-            Does::StaysOut => {
+            ModelBehavior::NeverAnswers => {
                 self.charge(asker, request);
                 std::future::pending::<()>().await;
             }
-            Does::Panics => {
+            ModelBehavior::Panics => {
                 self.charge(asker, request);
                 assert!(asker.key_id.is_none(), "a defect");
             }
-            Does::Answers => self.charge(asker, request),
+            ModelBehavior::Answers => self.charge(asker, request),
         }
         // What its price says; what all attempts cost is on the tab.
         Ok(reply())
@@ -127,8 +129,8 @@ impl Models for Model {
         Vec::new()
     }
 
-    fn quote(&self, _: &TenantId, _: &Request) -> Quote {
-        Quote::exactly(PRICE)
+    fn quote(&self, _: &TenantId, _: &ModelRequest) -> PriceQuote {
+        PriceQuote::exactly(PRICE)
     }
 
     async fn explain(&self, _: &TenantId, _: &str) -> Option<Value> {
@@ -136,18 +138,18 @@ impl Models for Model {
     }
 }
 
-fn reply() -> Reply {
+fn reply() -> ModelReply {
     serde_json::from_value(json!({
         "content": "answer", "finish": "stop", "usage": {}, "model": "m", "provider": "sim", "cost": 1, "latency_ms": 1
     }))
     .expect("a reply")
 }
 
-struct Stage {
-    store: Store,
-    model: Arc<Model>,
+struct MoneyFixture {
+    store: FakeStore,
+    model: Arc<ChargingModel>,
     engine: Engine,
-    bundle: Hash,
+    bundle: ContentHash,
 }
 
 fn tenant() -> TenantId {
@@ -155,8 +157,8 @@ fn tenant() -> TenantId {
 }
 
 fn workflow() -> Bundle {
-    let agent: Agent = serde_json::from_value(json!({ "name": "who", "type": "simple" })).expect("an agent");
-    assert_eq!(agent.kind, agent::Kind::Simple);
+    let agent: AgentDefinition = serde_json::from_value(json!({ "name": "who", "type": "simple" })).expect("an agent");
+    assert_eq!(agent.kind, agent::AgentKind::Simple);
     let node = json!({ "id": "who", "type": "agent", "agent": "who", "prompt_template": "answer" });
     Bundle {
         format: definition::BUNDLE_FORMAT,
@@ -168,13 +170,14 @@ fn workflow() -> Bundle {
     }
 }
 
-impl Stage {
-    async fn new(does: impl IntoIterator<Item = Does>) -> Self {
-        Self::with(Model { does: Mutex::new(does.into_iter().collect()), ..Model::default() }).await
+impl MoneyFixture {
+    async fn new(does: impl IntoIterator<Item = ModelBehavior>) -> Self {
+        Self::with(ChargingModel { behaviors: Mutex::new(does.into_iter().collect()), ..ChargingModel::default() })
+            .await
     }
 
-    async fn with(model: Model) -> Self {
-        let store = Store::new();
+    async fn with(model: ChargingModel) -> Self {
+        let store = FakeStore::new();
         let (text, bundle) = workflow().seal().expect("seals");
         store.save(&tenant(), "greet", "1", text.into(), &bundle, SystemClock.now()).await.expect("saves");
         let model = Arc::new(model);
@@ -183,7 +186,7 @@ impl Stage {
     }
 
     async fn start(&self, run: &str, context: Value) {
-        let start = Start {
+        let start = RunStart {
             run: run.into(),
             tenant: tenant(),
             workflow: "greet".into(),
@@ -196,8 +199,8 @@ impl Stage {
     }
 
     /// Until the store says so of the run.
-    async fn until(&self, run: &str, state: State) {
-        within(async {
+    async fn until(&self, run: &str, state: RunState) {
+        wait_for(async {
             loop {
                 let head = self.store.run(&tenant(), &RunId::from(run)).await.expect("reads");
                 if head.is_some_and(|head| head.state == state) {
@@ -211,7 +214,7 @@ impl Stage {
 
     /// Until a call is out.
     async fn until_asked(&self) {
-        within(async {
+        wait_for(async {
             while self.model.asked.lock().expect("asked").is_empty() {
                 tokio::task::yield_now().await;
             }
@@ -227,8 +230,8 @@ impl Stage {
         self.store.run(&tenant(), &run.into()).await.expect("reads").expect("is there").cost
     }
 
-    async fn desk(&self) -> Vec<DeskKind> {
-        let desk = self.store.desk(&tenant(), None).await.expect("reads");
+    async fn desk(&self) -> Vec<TaskItemKind> {
+        let desk = self.store.open_tasks(&tenant(), None).await.expect("reads");
         desk.into_iter().map(|item| item.kind).collect()
     }
 
@@ -239,45 +242,46 @@ impl Stage {
     }
 
     fn returned(&self) -> usize {
-        self.model.books.0.lock().expect("books").len()
+        self.model.unsettled.0.lock().expect("books").len()
     }
 
-    fn keys(&self) -> Vec<Option<ApiKey>> {
+    fn keys(&self) -> Vec<Option<ConsumerKey>> {
         self.model.asked.lock().expect("asked").iter().map(|asker| asker.api_key.clone()).collect()
     }
 }
 
 /// It comes to that, and soon.
-async fn within(seen: impl Future<Output = ()>) {
+async fn wait_for(seen: impl Future<Output = ()>) {
     tokio::time::timeout(Duration::from_secs(20), seen).await.expect("it comes to that");
 }
 
-async fn begin(store: &Store, model: &Arc<Model>) -> Engine {
-    let world = World {
+async fn begin(store: &FakeStore, model: &Arc<ChargingModel>) -> Engine {
+    let world = EnginePorts {
         journal: Arc::new(store.clone()),
-        tools: Arc::new(NoTools),
+        tools: Arc::new(NullTools),
         models: model.clone(),
-        sandbox: Arc::new(NoSandbox),
-        thinkers: Arc::new(NoThinkers),
-        roster: Arc::new(Roster::new(Arc::new(store.clone()), Tiers::default())),
-        think: Arc::new(Thinker),
+        sandbox: Arc::new(NullSandbox),
+        thinkers: Arc::new(NullThinkers),
+        agent_registry: Arc::new(AgentRegistry::new(Arc::new(store.clone()), TierTable::default())),
+        think: Arc::new(SimThinker),
         clock: Arc::new(SystemClock),
-        library: Library::new(Arc::new(store.clone())),
+        workflows: WorkflowCache::new(Arc::new(store.clone())),
     };
-    let options = Options { poll: Duration::from_millis(5), keep_awake: Duration::ZERO, ..Options::default() };
+    let options =
+        EngineOptions { poll: Duration::from_millis(5), keep_awake: Duration::ZERO, ..EngineOptions::default() };
     Engine::begin(world, options).await.expect("begins")
 }
 
-fn blocked_by(block: Block) -> ModelFault {
+fn blocked_by(block: BlockReason) -> ModelCallError {
     let fault = Fault::new("MISSING_API_KEY", "Missing API key. Consumer must provide their own key.");
-    ModelFault { block: Some(block), ..ModelFault::lasting(fault) }
+    ModelCallError { block: Some(block), ..ModelCallError::permanent(fault) }
 }
 
 #[tokio::test]
 async fn what_a_call_cost_is_settled_in_the_append_that_records_its_answer() {
-    let stage = Stage::new([]).await;
+    let stage = MoneyFixture::new([]).await;
     stage.start("one", json!(null)).await;
-    stage.until("one", State::Completed).await;
+    stage.until("one", RunState::Completed).await;
     let costs = stage.costs().await;
     assert_eq!((costs.calls, costs.cost), (1, PRICE));
     assert_eq!(stage.cost_of("one").await, PRICE, "the run pays what is on the tab");
@@ -288,41 +292,42 @@ async fn what_a_call_cost_is_settled_in_the_append_that_records_its_answer() {
 
 #[tokio::test]
 async fn an_attempt_that_failed_for_a_price_counts_in_the_run_and_among_the_costs() {
-    let failed = ModelFault { retry_after: Some(1), ..ModelFault::transient(Fault::new("TIMEOUT", "no answer")) };
-    let stage = Stage::new([Does::Fails(failed)]).await;
+    let failed =
+        ModelCallError { retry_after: Some(1), ..ModelCallError::transient(Fault::new("TIMEOUT", "no answer")) };
+    let stage = MoneyFixture::new([ModelBehavior::Fails(failed)]).await;
     stage.start("one", json!(null)).await;
-    stage.until("one", State::Completed).await;
+    stage.until("one", RunState::Completed).await;
     assert_eq!((stage.costs().await.calls, stage.cost_of("one").await), (2, PRICE + PRICE));
     assert_eq!(stage.returned(), 0);
 }
 
 #[tokio::test]
 async fn a_call_that_panics_is_paid_and_neither_its_run_nor_the_engine_goes_down_with_it() {
-    let stage = Stage::new([Does::Panics]).await;
+    let stage = MoneyFixture::new([ModelBehavior::Panics]).await;
     stage.start("one", json!(null)).await;
-    stage.until("one", State::Completed).await;
+    stage.until("one", RunState::Completed).await;
     assert_eq!(stage.cost_of("one").await, PRICE + PRICE, "the attempt that broke is paid like any other");
-    within(async { stage.engine.stop().await.expect("stops") }).await;
+    wait_for(async { stage.engine.stop().await.expect("stops") }).await;
 }
 
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_any_more_is_paid_by_its_run() {
-    let stage = Stage::new([Does::StaysOut]).await;
+    let stage = MoneyFixture::new([ModelBehavior::NeverAnswers]).await;
     stage.start("one", json!(null)).await;
     stage.until_asked().await;
-    let cancel = Incoming::Cancel { by: "ana".into(), compensate: false, asked_by: Vec::new() };
+    let cancel = IncomingCommand::Cancel { by: "ana".into(), compensate: false, asked_by: Vec::new() };
     stage.engine.submit(&tenant(), &"one".into(), "cancel", &cancel).await.expect("is accepted");
-    stage.until("one", State::Cancelled).await;
+    stage.until("one", RunState::Cancelled).await;
     assert_eq!(stage.cost_of("one").await, PRICE, "it was asked");
     assert_eq!((stage.costs().await.calls, stage.returned()), (1, 0), "in the append that ends it");
 }
 
 #[tokio::test]
 async fn a_consumers_key_reaches_the_model_and_nothing_that_is_written() {
-    let stage = Stage::new([]).await;
+    let stage = MoneyFixture::new([]).await;
     stage.start("one", json!({ "api_key": SECRET, "user_id": "u" })).await;
-    stage.until("one", State::Completed).await;
-    assert_eq!(stage.keys(), [Some(ApiKey::new(SECRET))]);
+    stage.until("one", RunState::Completed).await;
+    assert_eq!(stage.keys(), [Some(ConsumerKey::new(SECRET))]);
     let written = stage.written("one").await;
     assert!(written.contains("\"user_id\":\"u\"") && written.contains("own_key"), "{written}");
     assert!(!written.contains(SECRET) && !written.contains("api_key"));
@@ -330,27 +335,28 @@ async fn a_consumers_key_reaches_the_model_and_nothing_that_is_written() {
 
 #[tokio::test]
 async fn a_run_that_goes_on_without_its_key_waits_until_it_is_given_again() {
-    let does = Mutex::new([Does::StaysOut].into());
-    let stage = Stage::with(Model { does, needs_key: true, ..Model::default() }).await;
+    let does = Mutex::new([ModelBehavior::NeverAnswers].into());
+    let stage =
+        MoneyFixture::with(ChargingModel { behaviors: does, needs_key: true, ..ChargingModel::default() }).await;
     stage.start("one", json!({ "api_key": SECRET })).await;
     stage.until_asked().await;
     stage.engine.stop().await.expect("stops");
     // Another process: it has no key, until somebody brings it.
     let next = begin(&stage.store, &stage.model).await;
-    stage.until("one", State::Waiting).await;
-    assert_eq!(stage.desk().await, [DeskKind::NeedsKey]);
-    next.give_key(&tenant(), &"one".into(), ApiKey::new(SECRET));
-    stage.until("one", State::Completed).await;
-    assert_eq!(stage.keys().last(), Some(&Some(ApiKey::new(SECRET))));
+    stage.until("one", RunState::Waiting).await;
+    assert_eq!(stage.desk().await, [TaskItemKind::NeedsKey]);
+    next.provide_key(&tenant(), &"one".into(), ConsumerKey::new(SECRET));
+    stage.until("one", RunState::Completed).await;
+    assert_eq!(stage.keys().last(), Some(&Some(ConsumerKey::new(SECRET))));
     assert!(stage.desk().await.is_empty());
     assert!(!stage.written("one").await.contains(SECRET));
 }
 
 #[tokio::test]
 async fn a_run_that_never_had_a_key_is_told_so() {
-    let stage = Stage::with(Model { needs_key: true, ..Model::default() }).await;
+    let stage = MoneyFixture::with(ChargingModel { needs_key: true, ..ChargingModel::default() }).await;
     stage.start("one", json!({})).await;
-    stage.until("one", State::Failed).await;
+    stage.until("one", RunState::Failed).await;
     let head = stage.store.run(&tenant(), &"one".into()).await.expect("reads").expect("is there");
     assert!(head.fault.is_some_and(|fault| fault.contains("Consumer must provide their own key.")));
 }
@@ -358,13 +364,17 @@ async fn a_run_that_never_had_a_key_is_told_so() {
 #[tokio::test]
 async fn a_call_that_a_budget_holds_up_is_on_the_desk_and_goes_on_when_a_person_says_so() {
     let until = SystemClock.now() + Duration::from_secs(3_600);
-    let stage = Stage::new([Does::Fails(blocked_by(Block::Budget { line: "the hourly budget".into(), until }))]).await;
+    let stage = MoneyFixture::new([ModelBehavior::Fails(blocked_by(BlockReason::Budget {
+        line: "the hourly budget".into(),
+        until,
+    }))])
+    .await;
     stage.start("one", json!({})).await;
-    stage.until("one", State::Waiting).await;
-    assert_eq!(stage.desk().await, [DeskKind::OverBudget]);
+    stage.until("one", RunState::Waiting).await;
+    assert_eq!(stage.desk().await, [TaskItemKind::OverBudget]);
     let effect = baton_core::run::EffectId::parse("who#0.0").expect("a call");
-    let approve = Incoming::Approve { effect, by: "ana".into(), approved: true, note: String::new() };
+    let approve = IncomingCommand::Approve { effect, by: "ana".into(), approved: true, note: String::new() };
     stage.engine.submit(&tenant(), &"one".into(), "approve", &approve).await.expect("is accepted");
-    stage.until("one", State::Completed).await;
+    stage.until("one", RunState::Completed).await;
     assert!(stage.desk().await.is_empty());
 }

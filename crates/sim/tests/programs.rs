@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use baton_core::agent::{Agent, Program, Ran, Step};
-use baton_core::run::{Address, Answer, Began, Event, Request};
-use baton_sim::case::Deck;
-use baton_sim::coverage::Coverage;
+use baton_core::agent::{AgentDefinition, AgentStep, ProgramOutcome, SandboxProgram};
+use baton_core::run::{CallOutput, EffectRequest, NodeAddress, NodeWait, RunEvent};
+use baton_sim::case::CaseGenerator;
+use baton_sim::coverage::FaultCoverage;
 use baton_sim::draw::{CODE, REASONING, SIMPLE, TEXT, is_shipped};
-use baton_sim::hunt::play;
-use baton_sim::oracle::Chronicle;
-use baton_sim::services::Services;
-use baton_sim::simulation::Report;
+use baton_sim::oracle::RunHistory;
+use baton_sim::seed_search::run_seed;
+use baton_sim::services::SimServices;
+use baton_sim::simulation::SimReport;
 
 /// Seeds among which every way of a program must be met.
 const SEEDS_MAX: u64 = 2_000;
@@ -20,7 +20,7 @@ const SEEDS_MAX: u64 = 2_000;
 fn programs_are_begun_resumed_replayed_and_ended_and_agents_thought_for_and_replaced_somewhere() {
     let words = ["start", "resume", "replay", "calls", "finished", "failed", "stale", "thought for", "replaced"];
     meets(&words.map(str::to_owned), |report| {
-        let events = report.witness.chronicles.values().flat_map(Chronicle::events);
+        let events = report.oracle.histories.values().flat_map(RunHistory::events);
         events.filter_map(word).map(str::to_owned).collect()
     });
 }
@@ -48,16 +48,16 @@ fn shipped_agents_go_every_way_they_have_and_are_killed_on_it_somewhere() {
         (CODE, "taken over with its program paused"),
     ];
     meets(&ways.map(|(agent, way)| format!("{agent}: {way}")), |report| {
-        report.witness.chronicles.values().flat_map(|chronicle| ways_of(chronicle, &report.services)).collect()
+        report.oracle.histories.values().flat_map(|chronicle| ways_of(chronicle, &report.services)).collect()
     });
 }
 
 /// Plays seeds until every one of these was met.
-fn meets(words: &[String], met: impl Fn(&Report) -> Vec<String>) {
-    let (mut deck, mut coverage) = (Deck::new().expect("a deck"), Coverage::default());
+fn meets(words: &[String], met: impl Fn(&SimReport) -> Vec<String>) {
+    let (mut deck, mut coverage) = (CaseGenerator::new().expect("a deck"), FaultCoverage::default());
     let mut missing: BTreeSet<String> = words.iter().cloned().collect();
     for seed in 0..SEEDS_MAX {
-        let report = play(seed, &mut deck, &mut coverage, false).expect("draws a workflow");
+        let report = run_seed(seed, &mut deck, &mut coverage, false).expect("draws a workflow");
         assert_eq!(report.violation, None, "seed {seed}");
         for word in met(&report) {
             missing.remove(&word);
@@ -70,49 +70,49 @@ fn meets(words: &[String], met: impl Fn(&Report) -> Vec<String>) {
 }
 
 /// What shipped agents did in a run, each behind its name.
-fn ways_of(chronicle: &Chronicle, services: &Services) -> Vec<String> {
-    let mut agents: BTreeMap<&Address, (&Agent, bool)> = BTreeMap::new();
+fn ways_of(chronicle: &RunHistory, services: &SimServices) -> Vec<String> {
+    let mut agents: BTreeMap<&NodeAddress, (&AgentDefinition, bool)> = BTreeMap::new();
     let mut ways = Vec::new();
     for event in chronicle.events() {
         match event {
-            Event::Began { node, wait } => {
-                if let Began::Agent { task, .. } = &**wait {
+            RunEvent::Began { node, wait } => {
+                if let NodeWait::Agent { task, .. } = &**wait {
                     agents.insert(node, (&task.agent, false));
                 }
             }
-            Event::AgentReplaced { node, task, .. } => {
+            RunEvent::AgentReplaced { node, task, .. } => {
                 if let Some((before, _)) = agents.insert(node, (&task.agent, false)) {
                     ways.push(format!("{}: stood in for", before.name));
                 }
             }
-            Event::Stepped { node, step } => {
+            RunEvent::Stepped { node, step } => {
                 if let Some((agent, _)) = agents.get(node)
                     && let Some(way) = way(step)
                 {
                     ways.push(format!("{}: {way}", agent.name));
                 }
             }
-            Event::Scheduled(scheduled) => {
+            RunEvent::Scheduled(scheduled) => {
                 let key = scheduled.effect.key(&chronicle.run);
                 let asked = services.ledger.iter().filter(|asked| asked.key == key).count();
-                if let Request::Model(request) = &scheduled.request
+                if let EffectRequest::Model(request) = &scheduled.request
                     && asked > 1
                 {
                     ways.push(format!("{}: asked again", request.agent));
                 }
             }
-            Event::Done(done) => {
+            RunEvent::Done(done) => {
                 if let Some((_, is_paused)) = agents.get_mut(&done.effect.call.node) {
                     match &done.output {
-                        Answer::Code(ran) => *is_paused = matches!(**ran, Ran::Calls { .. }),
-                        Answer::Tool(_) | Answer::Model(_) | Answer::Step(_) => {}
+                        CallOutput::Code(ran) => *is_paused = matches!(**ran, ProgramOutcome::Calls { .. }),
+                        CallOutput::Tool(_) | CallOutput::Model(_) | CallOutput::Step(_) => {}
                     }
                 }
             }
-            Event::Ended(ended) => {
+            RunEvent::Ended(ended) => {
                 agents.remove(&ended.node);
             }
-            Event::TakenOver { .. } => {
+            RunEvent::TakenOver { .. } => {
                 let paused = agents.values().filter(|(_, is_paused)| *is_paused);
                 ways.extend(paused.map(|(agent, _)| format!("{}: taken over with its program paused", agent.name)));
             }
@@ -123,40 +123,40 @@ fn ways_of(chronicle: &Chronicle, services: &Services) -> Vec<String> {
     ways
 }
 
-fn way(step: &Step) -> Option<&str> {
+fn way(step: &AgentStep) -> Option<&str> {
     match step {
-        Step::Answer { .. } => Some("answered"),
-        Step::AskCustomer { .. } => Some("asked the customer"),
-        Step::HandOver { .. } => Some("handed over"),
-        Step::RequestTools(requests) => (requests.len() > 1).then_some("together"),
-        Step::RunCode(Program::Resume { .. }) => Some("resumed"),
-        Step::RunCode(Program::Replay { .. }) => Some("replayed"),
-        Step::GiveUp(fault) => Some(&fault.code),
-        Step::RunCode(Program::Start { .. }) | Step::AskModel(_) | Step::AskEndpoint => None,
+        AgentStep::Answer { .. } => Some("answered"),
+        AgentStep::AskCustomer { .. } => Some("asked the customer"),
+        AgentStep::HandOver { .. } => Some("handed over"),
+        AgentStep::RequestTools(requests) => (requests.len() > 1).then_some("together"),
+        AgentStep::RunCode(SandboxProgram::Resume { .. }) => Some("resumed"),
+        AgentStep::RunCode(SandboxProgram::Replay { .. }) => Some("replayed"),
+        AgentStep::GiveUp(fault) => Some(&fault.code),
+        AgentStep::RunCode(SandboxProgram::Start { .. }) | AgentStep::AskModel(_) | AgentStep::AskEndpoint => None,
     }
 }
 
-fn word(event: &Event) -> Option<&'static str> {
+fn word(event: &RunEvent) -> Option<&'static str> {
     match event {
-        Event::Scheduled(scheduled) => match &scheduled.request {
-            Request::Code { program, .. } => Some(match **program {
-                Program::Start { .. } => "start",
-                Program::Resume { .. } => "resume",
-                Program::Replay { .. } => "replay",
+        RunEvent::Scheduled(scheduled) => match &scheduled.request {
+            EffectRequest::Code { program, .. } => Some(match **program {
+                SandboxProgram::Start { .. } => "start",
+                SandboxProgram::Resume { .. } => "resume",
+                SandboxProgram::Replay { .. } => "replay",
             }),
-            Request::Step { .. } => Some("thought for"),
-            Request::Tool { .. } | Request::Model(_) => None,
+            EffectRequest::Step { .. } => Some("thought for"),
+            EffectRequest::Tool { .. } | EffectRequest::Model(_) => None,
         },
-        Event::Done(done) => match &done.output {
-            Answer::Code(ran) => Some(match **ran {
-                Ran::Calls { .. } => "calls",
-                Ran::Finished { .. } => "finished",
-                Ran::Failed { .. } => "failed",
-                Ran::Stale => "stale",
+        RunEvent::Done(done) => match &done.output {
+            CallOutput::Code(ran) => Some(match **ran {
+                ProgramOutcome::Calls { .. } => "calls",
+                ProgramOutcome::Finished { .. } => "finished",
+                ProgramOutcome::Failed { .. } => "failed",
+                ProgramOutcome::Stale => "stale",
             }),
-            Answer::Tool(_) | Answer::Model(_) | Answer::Step(_) => None,
+            CallOutput::Tool(_) | CallOutput::Model(_) | CallOutput::Step(_) => None,
         },
-        Event::AgentReplaced { .. } => Some("replaced"),
+        RunEvent::AgentReplaced { .. } => Some("replaced"),
         _ => None,
     }
 }

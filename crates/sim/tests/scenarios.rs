@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
-use baton_sim::draw::Catalog;
-use baton_sim::scenario::{Played, Scenario, play};
+use baton_sim::draw::SimCatalog;
+use baton_sim::scenario::{ScenarioPage, ScenarioResult, play};
 
 /// Seeds that each course is played under.
 const SEEDS: u64 = 40;
@@ -25,22 +25,22 @@ fn pages() -> Vec<PathBuf> {
 
 #[test]
 fn what_is_written_comes_of_every_course_whatever_takes_how_long() {
-    let catalog = Catalog::new().unwrap();
+    let catalog = SimCatalog::new().unwrap();
     let bless = std::env::var_os("BATON_BLESS").is_some();
     let mut wrong = Vec::new();
     for path in pages() {
         let page = std::fs::read_to_string(&path).unwrap();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let scenario = Scenario::read(&page, &catalog).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let scenario = ScenarioPage::read(&page, &catalog).unwrap_or_else(|error| panic!("{name}: {error}"));
         if bless {
-            let played: Vec<Played> = scenario.courses.iter().map(|course| play(course, &catalog, 0)).collect();
-            std::fs::write(&path, scenario.rewritten(&page, &played)).unwrap();
+            let played: Vec<ScenarioResult> = scenario.cases.iter().map(|course| play(course, &catalog, 0)).collect();
+            std::fs::write(&path, scenario.rewrite_page(&page, &played)).unwrap();
         }
-        let scenario = Scenario::read(&std::fs::read_to_string(&path).unwrap(), &catalog).unwrap();
-        for course in &scenario.courses {
+        let scenario = ScenarioPage::read(&std::fs::read_to_string(&path).unwrap(), &catalog).unwrap();
+        for course in &scenario.cases {
             wrong.extend((0..SEEDS).find_map(|seed| {
                 let played = play(course, &catalog, seed);
-                let why = played.broken.clone().or_else(|| course.differs(&played))?;
+                let why = played.failure.clone().or_else(|| course.difference(&played))?;
                 let last = played.story.len().saturating_sub(LAST_LINES);
                 Some(format!("{name}: {}, seed {seed}: {why}\n{}", course.name, played.story[last..].join("\n")))
             }));

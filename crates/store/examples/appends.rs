@@ -16,9 +16,11 @@ use std::time::{Duration, Instant};
 
 use baton_core::time::Time;
 use baton_core::tool::{AuditRow, AuditStatus};
-use baton_ports::clock::Steady;
-use baton_ports::journal::{Append, Create, Journal, Kind, Ownership, ProcessId, Submit, Submitted};
-use baton_store::sqlite::{Options, Store};
+use baton_ports::clock::MonotonicTime;
+use baton_ports::journal::{
+    AggregateKind, InboxReceipt, InboxSubmission, JournalAppend, JournalStore, NewAggregate, Ownership, ProcessId,
+};
+use baton_store::sqlite::{SqliteStore, StoreOptions};
 
 const ENTRY_BYTES: usize = 300;
 const DETAILS_BYTES: usize = 250;
@@ -27,10 +29,10 @@ const APPENDS: usize = 200_000;
 const STEPS: usize = 10;
 const NOW: Time = Time::from_ms(1_700_000_000_000);
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+type BenchError = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<(), Failed> {
+async fn main() -> Result<(), BenchError> {
     let temporary = tempfile::tempdir()?;
     let folder = std::env::args().nth(1).map_or_else(|| temporary.path().to_owned(), Into::into);
     let mut out = std::io::stdout().lock();
@@ -52,15 +54,15 @@ async fn main() -> Result<(), Failed> {
     Ok(())
 }
 
-async fn measure(file: &Path, tasks: usize, audit: usize, steps: usize) -> Result<String, Failed> {
-    let store = Store::open(file, Options::default())?;
-    let process = store.join(Steady::from_ms(1_000_000)).await?.process;
+async fn measure(file: &Path, tasks: usize, audit: usize, steps: usize) -> Result<String, BenchError> {
+    let store = SqliteStore::open(file, StoreOptions::default())?;
+    let process = store.join(MonotonicTime::from_ms(1_000_000)).await?.process;
     let each = (if tasks == 1 { APPENDS / 40 } else { APPENDS }) / tasks;
     let next = Arc::new(AtomicUsize::new(0));
     let (cpu, began) = (writer_cpu(), Instant::now());
     let mut running = Vec::new();
     for _ in 0..tasks {
-        let worker = Worker { store: store.clone(), process, next: Arc::clone(&next), audit, steps };
+        let worker = AppendWorker { store: store.clone(), process, next: Arc::clone(&next), audit, steps };
         running.push(tokio::spawn(worker.appends(each)));
     }
     let mut waits = Vec::with_capacity(tasks * each);
@@ -83,8 +85,8 @@ async fn measure(file: &Path, tasks: usize, audit: usize, steps: usize) -> Resul
 }
 
 /// One of the tasks.
-struct Worker {
-    store: Store,
+struct AppendWorker {
+    store: SqliteStore,
     process: ProcessId,
     /// The number of the next run, whoever starts it.
     next: Arc<AtomicUsize>,
@@ -92,15 +94,15 @@ struct Worker {
     steps: usize,
 }
 
-impl Worker {
-    async fn appends(self, count: usize) -> Result<Vec<Duration>, Failed> {
+impl AppendWorker {
+    async fn appends(self, count: usize) -> Result<Vec<Duration>, BenchError> {
         let entry: Arc<[u8]> = vec![b'x'; ENTRY_BYTES].into();
         let mut waits = Vec::with_capacity(count);
         while waits.len() < count {
             let run = format!("01930000-0000-7000-8000-{:012x}", self.next.fetch_add(1, Ordering::Relaxed));
             let ownership = self.start(&run).await?;
             for expected_seq in 0..self.steps.min(count - waits.len()) as u64 {
-                let append = Append {
+                let append = JournalAppend {
                     ownership,
                     aggregate: run.as_str().into(),
                     tenant: "tenant-1".into(),
@@ -125,9 +127,14 @@ impl Worker {
         Ok(waits)
     }
 
-    async fn start(&self, run: &str) -> Result<Ownership, Failed> {
-        let creates = Create { kind: Kind::Run, workflow: "bench".into(), parent: None, owner: Some(self.process) };
-        let submit = Submit {
+    async fn start(&self, run: &str) -> Result<Ownership, BenchError> {
+        let creates = NewAggregate {
+            kind: AggregateKind::Run,
+            workflow: "bench".into(),
+            parent: None,
+            owner: Some(self.process),
+        };
+        let submit = InboxSubmission {
             aggregate: run.into(),
             tenant: "tenant-1".into(),
             command_id: "start".into(),
@@ -136,7 +143,7 @@ impl Worker {
             creates: Some(creates),
         };
         match self.store.submit(submit).await? {
-            Submitted::Accepted { owned: Some(ownership), .. } => Ok(ownership),
+            InboxReceipt::Accepted { owned: Some(ownership), .. } => Ok(ownership),
             other => Err(format!("a fresh store answered {other:?}").into()),
         }
     }

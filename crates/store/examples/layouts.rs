@@ -18,26 +18,26 @@ const RUNS_AT_ONCE: usize = 64;
 const STEPS: i64 = 10;
 const ENTRY: [u8; 300] = [b'x'; 300];
 
-struct Layout {
+struct TableLayout {
     name: &'static str,
     tables: &'static str,
     insert: &'static str,
 }
 
-const LAYOUTS: [Layout; 3] = [
-    Layout {
+const LAYOUTS: [TableLayout; 3] = [
+    TableLayout {
         name: "in commit order, with an index",
         tables: "CREATE TABLE journal (id INTEGER PRIMARY KEY, aggregate INTEGER, seq INTEGER, payload BLOB);
                  CREATE UNIQUE INDEX journal_entries ON journal (aggregate, seq);",
         insert: "INSERT INTO journal (aggregate, seq, payload) VALUES (?1, ?2, ?3)",
     },
-    Layout {
+    TableLayout {
         name: "by run, without rowid",
         tables: "CREATE TABLE journal (aggregate INTEGER, seq INTEGER, payload BLOB, PRIMARY KEY (aggregate, seq))
                  WITHOUT ROWID;",
         insert: "INSERT INTO journal (aggregate, seq, payload) VALUES (?1, ?2, ?3)",
     },
-    Layout {
+    TableLayout {
         name: "by run, one number as key",
         tables: "CREATE TABLE journal (id INTEGER PRIMARY KEY, payload BLOB);",
         insert: "INSERT INTO journal (id, payload) VALUES ((?1 << 24) | ?2, ?3)",
@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn measure(file: &Path, layout: &Layout) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+fn measure(file: &Path, layout: &TableLayout) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let connection = Connection::open(file)?;
     connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -32768;")?;
     connection

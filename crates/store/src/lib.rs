@@ -1,7 +1,7 @@
 //! Keeps journals, inboxes, ownership, records, versions, money and what is known of model calls, and decides nothing.
 //!
-//! The way in is [`sqlite::Store`]: one value that answers every port of this room ([`Journal`], [`Read`],
-//! [`Records`], [`Registry`], [`Decisions`], [`Circuits`], [`Budget`]). It is cheap to clone, and several processes may
+//! The way in is [`sqlite::SqliteStore`]: one value that answers every port of this room ([`JournalStore`], [`ReadModel`],
+//! [`RecordStore`], [`WorkflowRegistry`], [`DecisionLog`], [`ModelCircuitStore`], [`BudgetStore`]). It is cheap to clone, and several processes may
 //! open one file.
 //!
 //! What it promises: an answer means *durable* (write-ahead log, `synchronous=FULL`); a batch is written whole or not at
@@ -10,12 +10,12 @@
 //!
 //! Deliberately absent: any opinion on what a run does. Payloads, states and snapshots are bytes and words here.
 //!
-//! [`Budget`]: baton_ports::budget::Budget
-//! [`Circuits`]: baton_ports::circuits::Circuits
-//! [`Decisions`]: baton_ports::decisions::Decisions
-//! [`Journal`]: baton_ports::journal::Journal
-//! [`Read`]: baton_ports::read::Read
-//! [`Records`]: baton_ports::records::Records
-//! [`Registry`]: baton_ports::registry::Registry
+//! [`BudgetStore`]: baton_ports::budget::BudgetStore
+//! [`ModelCircuitStore`]: baton_ports::circuits::ModelCircuitStore
+//! [`DecisionLog`]: baton_ports::decisions::DecisionLog
+//! [`JournalStore`]: baton_ports::journal::JournalStore
+//! [`ReadModel`]: baton_ports::read::ReadModel
+//! [`RecordStore`]: baton_ports::records::RecordStore
+//! [`WorkflowRegistry`]: baton_ports::registry::WorkflowRegistry
 
 pub mod sqlite;

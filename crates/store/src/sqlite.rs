@@ -2,6 +2,7 @@
 
 mod append;
 mod audit;
+mod baseline_log;
 mod budget;
 mod check;
 mod circuits;
@@ -10,18 +11,16 @@ mod connection;
 mod conversations;
 mod create;
 mod decisions;
-mod desk;
-mod ended;
 mod erasure;
+mod exit_signal;
 mod feed;
 mod health;
 mod index;
 mod journal;
 mod keys;
 mod migrations;
-mod owners;
+mod owner_locks;
 mod ownership;
-mod plain;
 mod queue;
 mod rate_limits;
 mod read;
@@ -35,32 +34,33 @@ mod session;
 mod sql;
 pub mod stored;
 mod submit;
-mod task;
+mod task_inbox;
 mod tool_cache;
 mod writer;
+mod writer_task;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use baton_ports::health::StoreOutage;
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 use rusqlite::Connection;
 
-pub use check::{Depth, check};
-use connection::Place;
-pub use create::has_been;
-use health::{Health, OpenError};
-use owners::Owners;
-pub use plain::PlainLog;
-use queue::Queue;
-use readers::Readers;
-use session::Session;
-use task::{Answer, Failure, Found};
-use writer::Writer;
+pub use baseline_log::BaselineLog;
+pub use check::{CheckDepth, check};
+use connection::DatabaseLocation;
+pub use create::was_created;
+use health::{OpenError, StoreHealth};
+use owner_locks::OwnerLocks;
+use queue::BoundedQueue;
+use readers::ReaderPool;
+use session::WriterSession;
+use writer::WriterThread;
+use writer_task::{ReadAnswer, WriteAnswer, WriterError};
 
 /// How much a store may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct StoreOptions {
     /// Writes that may wait; one more is answered `Busy`.
     pub waiting_max: usize,
     /// Bytes of waiting writes; one more is answered `Busy`.
@@ -73,7 +73,7 @@ pub struct Options {
     pub bytes_max: Option<u64>,
 }
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
         Self { waiting_max: 16_384, waiting_bytes_max: 128 << 20, readers: 2, cache_bytes: 8 << 20, bytes_max: None }
     }
@@ -81,79 +81,82 @@ impl Default for Options {
 
 /// An open database. Clones share it; the last one to go writes what still waits and closes it.
 #[derive(Clone)]
-pub struct Store {
-    inner: Arc<Inner>,
+pub struct SqliteStore {
+    inner: Arc<StoreInner>,
 }
 
-struct Inner {
+struct StoreInner {
     /// None for a database in memory, which only its writer can see. They go first: the last connection to close puts
     /// the log away, and only the writer's can.
-    readers: Option<Readers>,
-    writer: Writer,
-    owners: Arc<Owners>,
-    health: Arc<Health>,
+    readers: Option<ReaderPool>,
+    writer: WriterThread,
+    owners: Arc<OwnerLocks>,
+    health: Arc<StoreHealth>,
     joining: tokio::sync::Mutex<()>,
     /// None for a database in memory.
     path: Option<PathBuf>,
 }
 
-impl Store {
+impl SqliteStore {
     /// Opens the file, or makes it, and brings it to the newest layout. Blocks for some milliseconds. The file's folder
     /// must exist; beside the file come its log (`-wal`, `-shm`) and, once a process joins, a folder `.owners`.
     ///
     /// # Errors
-    /// [`Error::Outage`] where the file is damaged; else [`Error::Unopenable`]. Both name the file and the reason: no folder, no leave, another program's file, a layout
+    /// [`JournalError::Outage`] where the file is damaged; else [`JournalError::Unopenable`]. Both name the file and the reason: no folder, no leave, another program's file, a layout
     /// newer than this program, an empty file, no file where one has been.
-    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+    pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, JournalError> {
         let path = path.as_ref();
         let unopenable = |error: OpenError| error.of(path);
         create::ensure(path).map_err(unopenable)?;
-        let owners = Owners::beside(path);
+        let owners = OwnerLocks::beside(path);
         // A process that changes its folder, or whose folder is moved, still means the same file.
         let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string().into()))?;
-        let health = Arc::new(Health::of(path));
-        let readers = Readers::start(path, options.readers, Arc::clone(&health));
+        let health = Arc::new(StoreHealth::of(path));
+        let readers = ReaderPool::start(path, options.readers, Arc::clone(&health));
         let readers = readers.map_err(|error| unopenable(error.into()))?;
-        Self::start(&Place::File(path.to_owned()), owners, health, Some(readers), &options).map_err(unopenable)
+        Self::start(&DatabaseLocation::File(path.to_owned()), owners, health, Some(readers), &options)
+            .map_err(unopenable)
     }
 
     /// Opens the file to look at it: its layout is left as it is, and whatever would write is refused. Beside a file that
     /// nobody else has open, SQLite leaves an empty log (`-wal`, `-shm`).
     ///
     /// # Errors
-    /// As of [`Store::open`]; [`Error::Unopenable`] also for a layout older than this program, and where there is no file.
-    pub fn open_to_look(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+    /// As of [`SqliteStore::open`]; [`JournalError::Unopenable`] also for a layout older than this program, and where there is no file.
+    pub fn open_read_only(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, JournalError> {
         let path = path.as_ref();
         let unopenable = |error: OpenError| error.of(path);
-        create::not_gone(path).and_then(|()| create::not_empty(path)).map_err(|error| unopenable(error.into()))?;
-        let owners = Owners::beside(path);
+        create::check_present(path)
+            .and_then(|()| create::check_not_empty(path))
+            .map_err(|error| unopenable(error.into()))?;
+        let owners = OwnerLocks::beside(path);
         let path = &std::fs::canonicalize(path).map_err(|error| unopenable(error.to_string().into()))?;
-        let health = Arc::new(Health::of(path));
-        let readers = Readers::start(path, options.readers, Arc::clone(&health));
+        let health = Arc::new(StoreHealth::of(path));
+        let readers = ReaderPool::start(path, options.readers, Arc::clone(&health));
         let readers = readers.map_err(|error| unopenable(error.into()))?;
         // The writer's connection cannot write either.
         let connection = connection::reader(path, options.cache_bytes).map_err(|error| unopenable(error.into()))?;
         migrations::is_newest(&connection).map_err(unopenable)?;
-        let place = Place::File(path.to_owned());
-        Self::over(connection, &place, owners, health, Some(readers), &options).map_err(unopenable)
+        let place = DatabaseLocation::File(path.to_owned());
+        Self::with_writer(connection, &place, owners, health, Some(readers), &options).map_err(unopenable)
     }
 
     /// A database that ends with the store: for tests. All its promises hold but durability.
     ///
     /// # Errors
-    /// [`Error::Unopenable`] where there is no memory or no thread to be had.
-    pub fn in_memory(options: Options) -> Result<Self, Error> {
-        let health = Arc::new(Health::in_memory());
-        Self::start(&Place::Memory, Owners::in_memory(), health, None, &options)
-            .map_err(|error| Error::Unopenable { reason: error.to_string() })
+    /// [`JournalError::Unopenable`] where there is no memory or no thread to be had.
+    pub fn in_memory(options: StoreOptions) -> Result<Self, JournalError> {
+        let health = Arc::new(StoreHealth::in_memory());
+        Self::start(&DatabaseLocation::Memory, OwnerLocks::in_memory(), health, None, &options)
+            .map_err(|error| JournalError::Unopenable { reason: error.to_string() })
     }
 
     fn start(
-        place: &Place,
-        owners: Owners,
-        health: Arc<Health>,
-        readers: Option<Readers>,
-        options: &Options,
+        place: &DatabaseLocation,
+        owners: OwnerLocks,
+        health: Arc<StoreHealth>,
+        readers: Option<ReaderPool>,
+        options: &StoreOptions,
     ) -> Result<Self, OpenError> {
         let mut connection = place.writer(options.cache_bytes)?;
         // What is not ours is left as it is, its log included.
@@ -161,34 +164,34 @@ impl Store {
         place.make_durable(&connection)?;
         migrations::run(&mut connection)?;
         limit(&connection, options.bytes_max)?;
-        Self::over(connection, place, owners, health, readers, options)
+        Self::with_writer(connection, place, owners, health, readers, options)
     }
 
     /// Over the writer's connection.
-    fn over(
+    fn with_writer(
         connection: Connection,
-        place: &Place,
-        owners: Owners,
-        health: Arc<Health>,
-        readers: Option<Readers>,
-        options: &Options,
+        place: &DatabaseLocation,
+        owners: OwnerLocks,
+        health: Arc<StoreHealth>,
+        readers: Option<ReaderPool>,
+        options: &StoreOptions,
     ) -> Result<Self, OpenError> {
         let owners = Arc::new(owners);
-        let queue = Queue::new(options.waiting_max, options.waiting_bytes_max);
-        let writer = Writer::start(connection, Arc::clone(&owners), Arc::clone(&health), queue)?;
+        let queue = BoundedQueue::new(options.waiting_max, options.waiting_bytes_max);
+        let writer = WriterThread::start(connection, Arc::clone(&owners), Arc::clone(&health), queue)?;
         let path = match place {
-            Place::File(path) => Some(path.clone()),
-            Place::Memory => None,
+            DatabaseLocation::File(path) => Some(path.clone()),
+            DatabaseLocation::Memory => None,
         };
         let joining = tokio::sync::Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { readers, writer, owners, health, joining, path }) })
+        Ok(Self { inner: Arc::new(StoreInner { readers, writer, owners, health, joining, path }) })
     }
 
-    /// Changes [`Options::bytes_max`] of this store while it is open. What is there already is kept.
+    /// Changes [`StoreOptions::bytes_max`] of this store while it is open. What is there already is kept.
     ///
     /// # Errors
     /// As of any write.
-    pub async fn limit_bytes(&self, bytes_max: Option<u64>) -> Result<(), Error> {
+    pub async fn limit_bytes(&self, bytes_max: Option<u64>) -> Result<(), JournalError> {
         self.write(0, move |session| limit(session.connection, bytes_max).map(Ok)).await
     }
 
@@ -204,15 +207,15 @@ impl Store {
 
     /// From here on nothing is acknowledged: somebody looked at the file and found it damaged.
     pub fn report_damage(&self, reason: String) {
-        self.inner.health.fails(StoreOutage::Damaged { reason });
+        self.inner.health.record_outage(StoreOutage::Damaged { reason });
     }
 
     /// Has the writer perform something; `Ok` means it is durable. `bytes` is about what it carries.
     async fn write<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
-        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
-        T: Answer + 'static,
-        E: From<Failure> + Send + 'static,
+        A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: WriteAnswer + 'static,
+        E: From<WriterError> + Send + 'static,
     {
         self.inner.writer.write(bytes, act).await
     }
@@ -221,38 +224,41 @@ impl Store {
     /// the disk. What is written beside it keeps its own promise.
     async fn write_relaxed<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
-        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
-        T: Answer + 'static,
-        E: From<Failure> + Send + 'static,
+        A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: WriteAnswer + 'static,
+        E: From<WriterError> + Send + 'static,
     {
         self.inner.writer.write_relaxed(bytes, act).await
     }
 
     /// Has the writer perform something for which nobody waits. What cannot be written is lost, and logged by the writer.
-    fn cast<A>(&self, bytes: usize, mut act: A) -> Result<(), Error>
+    fn write_detached<A>(&self, bytes: usize, mut act: A) -> Result<(), JournalError>
     where
-        A: FnMut(&mut Session<'_>) -> rusqlite::Result<()> + Send + 'static,
+        A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<()> + Send + 'static,
     {
-        self.inner.writer.cast(bytes, move |session| act(session).map(Ok::<_, Failure>)).map_err(Error::from)
+        self.inner
+            .writer
+            .write_detached(bytes, move |session| act(session).map(Ok::<_, WriterError>))
+            .map_err(JournalError::from)
     }
 
     /// Asks a reader, or the writer where nobody else can see the database.
     async fn read<T, E, Q>(&self, query: Q) -> Result<T, E>
     where
         T: Send + 'static,
-        E: From<Failure>,
+        E: From<WriterError>,
         Q: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let Some(readers) = &self.inner.readers else {
-            let act = move |session: &mut Session<'_>| {
-                Ok(query(session.connection).map(Found).map_err(|error| readers::unreadable(&error)))
+            let act = move |session: &mut WriterSession<'_>| {
+                Ok(query(session.connection).map(ReadAnswer).map_err(|error| readers::unreadable(&error)))
             };
-            return self.write::<_, _, Failure>(0, act).await.map(|found| found.0).map_err(E::from);
+            return self.write::<_, _, WriterError>(0, act).await.map(|found| found.0).map_err(E::from);
         };
         readers.read(query).await.map_err(E::from)
     }
 
-    fn owners(&self) -> &Arc<Owners> {
+    fn owners(&self) -> &Arc<OwnerLocks> {
         &self.inner.owners
     }
 
@@ -261,9 +267,9 @@ impl Store {
     }
 }
 
-impl std::fmt::Debug for Store {
+impl std::fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").finish_non_exhaustive()
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
     }
 }
 

@@ -1,18 +1,18 @@
 //! SQLite does what every store must, in a file and in memory.
 
 use baton_sim::conformance;
-use baton_store::sqlite::{Options, Store};
+use baton_store::sqlite::{SqliteStore, StoreOptions};
 
 /// A store whose folder goes with it.
-fn file(folders: &std::cell::RefCell<Vec<tempfile::TempDir>>) -> Store {
+fn file(folders: &std::cell::RefCell<Vec<tempfile::TempDir>>) -> SqliteStore {
     let folder = tempfile::tempdir().expect("a folder");
-    let store = Store::open(folder.path().join("baton.db"), Options::default()).expect("opens");
+    let store = SqliteStore::open(folder.path().join("baton.db"), StoreOptions::default()).expect("opens");
     folders.borrow_mut().push(folder);
     store
 }
 
-fn memory() -> Store {
-    Store::in_memory(Options::default()).expect("opens")
+fn memory() -> SqliteStore {
+    SqliteStore::in_memory(StoreOptions::default()).expect("opens")
 }
 
 #[tokio::test]

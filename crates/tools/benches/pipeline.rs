@@ -1,7 +1,7 @@
 //! What the pipeline costs one call: check, permit, perform, audit row; not the journal. With every stage on: 1 KB of
 //! arguments against a schema of ten properties, an approval that is not needed, an answer to keep, a rate, a circuit, and
 //! 4 KB of result with personal data to redact. And what a large catalogue costs: 10,000 tools listed, searched, found.
-//! `cargo bench -p baton-tools -- [--json]`; with `--calls N` so many of the large calls and nothing else, for a tool that
+//! `cargo bench -p baton-tools -- [--json]`; with `--calls NodeBuilder` so many of the large calls and nothing else, for a tool that
 //! counts instructions.
 
 use std::io::Write as _;
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
-use baton_core::tool::{Call, Caller, Class};
-use baton_ports::catalogue::{Catalogue as _, Wanted};
+use baton_core::tool::{Caller, EffectClass, ToolInvocation};
+use baton_ports::catalogue::{ToolCatalogue as _, ToolFilter};
 use baton_ports::clock::SystemClock;
-use baton_ports::records::{Error, Op, Record, Records};
-use baton_ports::tools::{Checked, Tools};
-use baton_tools::{Config, Definition, Registry, Services};
+use baton_ports::records::{RecordError, RecordOp, RecordStore, StoredRecord};
+use baton_ports::tools::{CheckResult, ToolGateway};
+use baton_tools::{ToolDefinition, ToolRegistry, ToolServices, ToolsConfig};
 use serde_json::{Value, json};
 
 /// The binary's.
@@ -31,15 +31,15 @@ const WARM: usize = 5_000;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let registry = registry()?;
-    let large = |n| call("find_customer", Class::Read, arguments(n));
+    let large = |n| call("find_customer", EffectClass::Read, arguments(n));
     if let Some(calls) = std::env::args().skip_while(|argument| argument != "--calls").nth(1) {
         measure(&registry, calls.parse()?, 0, large).await?;
         return Ok(());
     }
-    let small = |_| call("calculator", Class::Pure, json!({"expression": "(2 + 3) * 4"}));
+    let small = |_| call("calculator", EffectClass::Pure, json!({"expression": "(2 + 3) * 4"}));
     let smallest = measure(&registry, CALLS, WARM, small).await?;
     let whole = measure(&registry, CALLS, WARM, large).await?;
-    let large = Large::measure().await?;
+    let large = LargeCatalogue::measure().await?;
     let mut out = std::io::stdout();
     if std::env::args().any(|argument| argument == "--json") {
         let figures = json!({
@@ -64,22 +64,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Microseconds of one call.
-struct Took {
+struct CallLatency {
     half: f64,
     tail: f64,
 }
 
 async fn measure(
-    registry: &Registry,
+    registry: &ToolRegistry,
     calls: usize,
     warm: usize,
-    call: impl Fn(usize) -> Call,
-) -> Result<Took, Box<dyn std::error::Error>> {
+    call: impl Fn(usize) -> ToolInvocation,
+) -> Result<CallLatency, Box<dyn std::error::Error>> {
     let mut took = Vec::with_capacity(calls);
     for n in 0..warm + calls {
         let call = call(n);
         let began = Instant::now();
-        let Checked::Permitted(permit) = registry.check(&call, None).await else { return Err("not permitted".into()) };
+        let CheckResult::Permitted(permit) = registry.check(&call, None).await else {
+            return Err("not permitted".into());
+        };
         let performed = permit.perform(Duration::from_secs(1)).await;
         if n >= warm {
             took.push(began.elapsed());
@@ -88,12 +90,12 @@ async fn measure(
     }
     took.sort_unstable();
     let at = |share: usize| took.get(took.len() * share / 100).map_or(0.0, Duration::as_secs_f64) * 1e6;
-    Ok(Took { half: at(50), tail: at(99) })
+    Ok(CallLatency { half: at(50), tail: at(99) })
 }
 
 /// A catalogue as a large import makes it. Each figure in milliseconds has a limit of 20 ms, and is the middle of several but
 /// for the first ranked search, which there is once.
-struct Large {
+struct LargeCatalogue {
     tools: usize,
     list: f64,
     search: f64,
@@ -105,7 +107,7 @@ struct Large {
     call: f64,
 }
 
-impl Large {
+impl LargeCatalogue {
     const TOOLS: usize = 10_000;
     const TIMES: usize = 21;
 
@@ -122,12 +124,12 @@ impl Large {
                     tool
                 })
                 .collect();
-            definitions.extend(Definition::parse(json!(tools))?.tools);
+            definitions.extend(ToolDefinition::parse(json!(tools))?.tools);
         }
-        let services = Services::new(Arc::new(Nothing), Arc::new(SystemClock));
-        let registry = Registry::with_defined(Config::default(), definitions, &services)?;
+        let services = ToolServices::new(Arc::new(BenchRecords), Arc::new(SystemClock));
+        let registry = ToolRegistry::with_defined(ToolsConfig::default(), definitions, &services)?;
         let tenant = TenantId::from("bench");
-        let search = || registry.list(&tenant, &Wanted::with_words("number 9999")).len();
+        let search = || registry.list(&tenant, &ToolFilter::with_words("number 9999")).len();
         let found = search();
         if found != 1 {
             return Err(format!("{found} tools were found in place of one").into());
@@ -173,11 +175,11 @@ impl Large {
     }
 }
 
-fn registry() -> Result<Registry, Box<dyn std::error::Error>> {
-    let config: Config = serde_json::from_value(json!({"approval_from": "high", "rate": "100000/s"}))?;
-    let definitions = Definition::parse(json!([find_customer()]))?.tools;
-    let services = Services::new(Arc::new(Nothing), Arc::new(SystemClock));
-    Ok(Registry::with_defined(config, definitions, &services)?)
+fn registry() -> Result<ToolRegistry, Box<dyn std::error::Error>> {
+    let config: ToolsConfig = serde_json::from_value(json!({"approval_from": "high", "rate": "100000/s"}))?;
+    let definitions = ToolDefinition::parse(json!([find_customer()]))?.tools;
+    let services = ToolServices::new(Arc::new(BenchRecords), Arc::new(SystemClock));
+    Ok(ToolRegistry::with_defined(config, definitions, &services)?)
 }
 
 fn find_customer() -> Value {
@@ -210,8 +212,8 @@ fn arguments(n: usize) -> Value {
     arguments
 }
 
-fn call(tool: &str, class: Class, arguments: Value) -> Call {
-    Call {
+fn call(tool: &str, class: EffectClass, arguments: Value) -> ToolInvocation {
+    ToolInvocation {
         tenant: TenantId::from("bench"),
         run: RunId::from("0193f0a4-7c1e-7000-8000-000000000000"),
         workflow: String::new(),
@@ -229,23 +231,37 @@ fn call(tool: &str, class: Class, arguments: Value) -> Call {
 }
 
 /// What these tools do is not kept.
-struct Nothing;
+struct BenchRecords;
 
 #[async_trait]
-impl Records for Nothing {
-    async fn commit(&self, _: &TenantId, _: Vec<Op>, _: Time) -> Result<(), Error> {
+impl RecordStore for BenchRecords {
+    async fn commit(&self, _: &TenantId, _: Vec<RecordOp>, _: Time) -> Result<(), RecordError> {
         Ok(())
     }
 
-    async fn get(&self, _: &TenantId, _: &str, _: &str) -> Result<Option<Record>, Error> {
+    async fn get(&self, _: &TenantId, _: &str, _: &str) -> Result<Option<StoredRecord>, RecordError> {
         Ok(None)
     }
 
-    async fn list(&self, _: &TenantId, _: &str, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Record>, Error> {
+    async fn list(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: &str,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Vec<StoredRecord>, RecordError> {
         Ok(Vec::new())
     }
 
-    async fn ranges(&self, _: &TenantId, _: &str, _: &str, _: i64, _: i64) -> Result<Vec<(i64, i64, String)>, Error> {
+    async fn ranges(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: &str,
+        _: i64,
+        _: i64,
+    ) -> Result<Vec<(i64, i64, String)>, RecordError> {
         Ok(Vec::new())
     }
 }

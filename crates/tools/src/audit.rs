@@ -2,30 +2,38 @@
 
 use std::time::Duration;
 
-use baton_core::redact::{self, Bounds};
+use baton_core::redact::{self, RedactionBounds};
 use baton_core::time::Time;
-use baton_core::tool::{AuditRow, AuditStatus, Call, Details, INPUT_REQUIRED, Object, Outcome};
+use baton_core::tool::{
+    AuditDetails, AuditRow, AuditStatus, DetailsWriter, INPUT_REQUIRED, ToolInvocation, ToolOutcome,
+};
 
-use crate::catalogue::Entry;
-use crate::count;
+use crate::catalogue::ToolEntry;
+use crate::usage_metrics;
 
 /// What an action is called where the catalogue does not know the tool.
 const UNKNOWN_TYPE: &str = "tool_execution";
 
 /// `entry` is `None` for a tool that does not exist: asking for it is worth a row too. `sent` is how long the tool took,
 /// where it was asked. The call is used up: what it names goes into the row as it is.
-pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time, sent: Option<Duration>) -> AuditRow {
+pub(crate) fn row(
+    call: ToolInvocation,
+    entry: Option<&ToolEntry>,
+    outcome: &ToolOutcome,
+    at: Time,
+    sent: Option<Duration>,
+) -> AuditRow {
     let variant = entry.map(|entry| entry.variant(&call.arguments));
     let performer = entry.map(|entry| entry.performer_of(&call));
-    let mut details = Details::object();
-    details.say_redacted("parameters", &call.arguments, Bounds::AUDIT);
-    details.say("key", call.key);
-    details.say("attempt", call.attempt);
+    let mut details = AuditDetails::object();
+    details.redacted_field("parameters", &call.arguments, RedactionBounds::AUDIT);
+    details.field("key", call.key);
+    details.field("attempt", call.attempt);
     if let (Some(performer), Some(variant)) = (performer, variant) {
-        details.say("provider", performer.provider);
-        details.say("compensable", variant.compensable);
+        details.field("provider", performer.provider);
+        details.field("compensable", variant.compensable);
     }
-    came_to(outcome, &mut details);
+    add_outcome(outcome, &mut details);
     let row = AuditRow {
         at,
         company_id: call.tenant,
@@ -38,64 +46,64 @@ pub(crate) fn row(call: Call, entry: Option<&Entry>, outcome: &Outcome, at: Time
         conversation_id: call.caller.conversation_id,
         action_type: variant.map_or(UNKNOWN_TYPE, |variant| &variant.audit_type).to_owned(),
         action: call.tool,
-        details: details.end(),
+        details: details.finish(),
         status: match outcome {
-            Outcome::Done { .. } => AuditStatus::Success,
-            Outcome::NotDone { .. } | Outcome::Unknown { .. } | Outcome::Asks { .. } => AuditStatus::Error,
+            ToolOutcome::Done { .. } => AuditStatus::Success,
+            ToolOutcome::NotDone { .. } | ToolOutcome::Unknown { .. } | ToolOutcome::Asks { .. } => AuditStatus::Error,
         },
         sent: sent.is_some(),
         error_code: match outcome {
-            Outcome::Asks { .. } => Some(INPUT_REQUIRED.to_owned()),
+            ToolOutcome::Asks { .. } => Some(INPUT_REQUIRED.to_owned()),
             outcome => outcome.fault().map(|fault| fault.code.to_string()),
         },
         cost: outcome.cost(),
         duration_ms: u64::try_from(sent.unwrap_or_default().as_millis()).unwrap_or(u64::MAX),
         erases: Vec::new(),
     };
-    count::used(&row, sent, performer.map(|performer| performer.cost));
+    usage_metrics::record_use(&row, sent, performer.map(|performer| performer.cost));
     row
 }
 
-fn came_to(outcome: &Outcome, details: &mut Object) {
+fn add_outcome(outcome: &ToolOutcome, details: &mut DetailsWriter) {
     match outcome {
-        Outcome::Done { output, cost, .. } => {
-            details.say_redacted("result", output, Bounds::AUDIT);
+        ToolOutcome::Done { output, cost, .. } => {
+            details.redacted_field("result", output, RedactionBounds::AUDIT);
             if cost.as_nanos() != 0 {
-                details.say("cost_usd", cost.as_f64());
+                details.field("cost_usd", cost.as_f64());
             }
         }
-        Outcome::NotDone { fault, .. } => {
-            details.say("error_code", &*fault.code);
-            details.say("error", &*redact::text(&fault.message));
+        ToolOutcome::NotDone { fault, .. } => {
+            details.field("error_code", &*fault.code);
+            details.field("error", &*redact::text(&fault.message));
         }
-        Outcome::Unknown { fault } => {
-            details.say("error_code", &*fault.code);
-            details.say("error", &*redact::text(&fault.message));
-            details.say("outcome", "unknown");
+        ToolOutcome::Unknown { fault } => {
+            details.field("error_code", &*fault.code);
+            details.field("error", &*redact::text(&fault.message));
+            details.field("outcome", "unknown");
         }
-        Outcome::Asks { question, .. } => {
-            details.say("error_code", INPUT_REQUIRED);
-            details.say_redacted("asks", &question.message.as_str().into(), Bounds::AUDIT);
+        ToolOutcome::Asks { question, .. } => {
+            details.field("error_code", INPUT_REQUIRED);
+            details.redacted_field("asks", &question.message.as_str().into(), RedactionBounds::AUDIT);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use baton_core::tool::Question;
+    use baton_core::tool::ToolQuestion;
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::testing::{NOW, World};
+    use crate::testing::{NOW, ToolsFixture};
 
     #[test]
     fn a_question_is_kept_redacted_and_no_longer_than_anything_else() {
-        let call = World::new().call("run/node/0/0", "far.book", json!({}));
+        let call = ToolsFixture::new().call("run/node/0/0", "far.book", json!({}));
         let message = format!("Is it ana@clinic.example? {}", "é".repeat(30_000));
-        let question = Box::new(Question { message, schema: json!({}), resume: Value::Null });
-        let row = row(call, None, &Outcome::Asks { question, within: None }, NOW.parse().unwrap(), None);
+        let question = Box::new(ToolQuestion { message, schema: json!({}), resume: Value::Null });
+        let row = row(call, None, &ToolOutcome::Asks { question, within: None }, NOW.parse().unwrap(), None);
         let asks = row.details["asks"].as_str().unwrap();
         assert!(asks.starts_with("Is it [REDACTED_EMAIL]? é"), "{asks}");
-        assert!(asks.len() < Bounds::AUDIT.string_bytes + 100, "{} bytes", asks.len());
+        assert!(asks.len() < RedactionBounds::AUDIT.string_bytes + 100, "{} bytes", asks.len());
     }
 }

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject as _;
 const AUTHORITIES_MAX: usize = 1_000;
 
 /// The authorities of a PEM file. One that names none, or holds what is no certificate, is an error that says so.
-pub(crate) fn of_file(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn load_pem_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |reason: String| format!("`ca` {}: {reason}", file.display());
     let found = CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?;
     let found: Result<Vec<_>, _> = found.take(AUTHORITIES_MAX).collect();
@@ -38,7 +38,7 @@ mod tests {
             if let Some(text) = text {
                 std::fs::write(&file, text).unwrap();
             }
-            of_file(&file).unwrap_err()
+            load_pem_certificates(&file).unwrap_err()
         };
         for (name, text, expect) in [
             ("missing.pem", None, "missing.pem: "),

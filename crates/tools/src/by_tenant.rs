@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use baton_core::id::TenantId;
 
-use crate::config::{Config, Tenant};
+use crate::config::{TenantToolsConfig, ToolsConfig};
 
 #[derive(Clone, Debug)]
 pub(crate) struct ByTenant<T> {
@@ -14,12 +14,12 @@ pub(crate) struct ByTenant<T> {
 
 impl<T> ByTenant<T> {
     /// The same for all.
-    pub(crate) fn shared(shared: T) -> Self {
+    pub(crate) fn uniform(shared: T) -> Self {
         Self { shared, own: BTreeMap::new() }
     }
 
     /// A part of the settings. A tenant's own stands in place of the shared one.
-    pub(crate) fn read(config: &Config, shared: T, own: impl Fn(&Tenant) -> Option<T>) -> Self {
+    pub(crate) fn read(config: &ToolsConfig, shared: T, own: impl Fn(&TenantToolsConfig) -> Option<T>) -> Self {
         let own = config.tenants.iter().filter_map(|(id, tenant)| Some((id.clone(), own(tenant)?)));
         Self { shared, own: own.collect() }
     }
@@ -29,30 +29,30 @@ impl<T> ByTenant<T> {
     }
 
     /// One tenant's, of all.
-    pub(crate) fn into_of(mut self, tenant: &TenantId) -> T {
+    pub(crate) fn into_tenant(mut self, tenant: &TenantId) -> T {
         self.own.remove(tenant).unwrap_or(self.shared)
     }
 
-    pub(crate) fn for_all(&self) -> &T {
+    pub(crate) fn default_value(&self) -> &T {
         &self.shared
     }
 
-    pub(crate) fn each(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         std::iter::once(&self.shared).chain(self.own.values())
     }
 
-    pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut T> {
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         std::iter::once(&mut self.shared).chain(self.own.values_mut())
     }
 
     /// What becomes of each, where nothing can go wrong.
-    pub(crate) fn each_as<U>(&self, make: impl Fn(&T) -> U) -> ByTenant<U> {
+    pub(crate) fn map_values<U>(&self, make: impl Fn(&T) -> U) -> ByTenant<U> {
         let own = self.own.iter().map(|(id, one)| (id.clone(), make(one)));
         ByTenant { shared: make(&self.shared), own: own.collect() }
     }
 
     /// What is made of each. The first argument is where its settings are: `tools`, `tools.tenants.NAME`.
-    pub(crate) fn map<U, E>(&self, make: impl Fn(&str, &T) -> Result<U, E>) -> Result<ByTenant<U>, E> {
+    pub(crate) fn try_map<U, E>(&self, make: impl Fn(&str, &T) -> Result<U, E>) -> Result<ByTenant<U>, E> {
         let shared = make("tools", &self.shared)?;
         let own = self.own.iter().map(|(id, one)| Ok((id.clone(), make(&format!("tools.tenants.{id}"), one)?)));
         Ok(ByTenant { shared, own: own.collect::<Result<_, E>>()? })

@@ -6,9 +6,9 @@ mod text;
 
 use baton_core::fault::Fault;
 
-use crate::language::Language;
+use crate::language::CustomerLanguage;
 
-pub use text::{TEXTS, Text};
+pub use text::{CodeText, TEXTS};
 
 pub const ADDRESS_NOT_ALLOWED: &str = "ADDRESS_NOT_ALLOWED";
 pub const APPROVAL_REQUIRED: &str = "APPROVAL_REQUIRED";
@@ -69,13 +69,13 @@ pub const TOOL_NOT_FOUND: &str = "TOOL_NOT_FOUND";
 pub const WEB_SEARCH_NOT_CONFIGURED: &str = "WEB_SEARCH_NOT_CONFIGURED";
 
 /// What a code says, in the words for this category of tools where it has such words.
-pub fn text(code: &str, category: &str) -> Option<&'static Text> {
+pub fn text(code: &str, category: &str) -> Option<&'static CodeText> {
     let of = |category: Option<&str>| TEXTS.iter().find(|text| text.code == code && text.category == category);
     of(Some(category)).or_else(|| of(None))
 }
 
 /// Adds the words for the customer and the operator's next step, where the fault has none of its own.
-pub(crate) fn speak(mut fault: Fault, category: &str, language: Language) -> Fault {
+pub(crate) fn localize(mut fault: Fault, category: &str, language: CustomerLanguage) -> Fault {
     let Some(text) = text(&fault.code, category) else { return fault };
     fault.customer.get_or_insert_with(|| text.customer(language).into());
     fault.suggested_action.get_or_insert(text.action.into());

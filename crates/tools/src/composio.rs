@@ -8,19 +8,19 @@
 
 mod account;
 mod action;
+mod action_store;
 mod api;
 mod app;
+mod callback;
 mod config;
 mod connect;
 mod connections;
+mod connections_port;
 mod discovery;
 mod entity;
 mod perform;
 mod reconnect;
-mod returning;
-mod shelf;
-mod shown;
-mod verdict;
+mod response;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -28,76 +28,76 @@ use std::time::Duration;
 
 use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
-use baton_ports::desk::Desk;
-use baton_ports::records::Records;
+use baton_ports::records::RecordStore;
+use baton_ports::task_inbox::TaskInbox;
 
-use crate::catalogue::Entry;
-use crate::error::Error;
-use crate::failure::Failure;
-use crate::outbound::Outbound;
-use crate::shipped::Services;
-use crate::vendor::Base;
+use crate::catalogue::ToolEntry;
+use crate::error::ToolSetupError;
+use crate::outbound::OutboundClient;
+use crate::tool_error::ToolError;
+use crate::tool_set::ToolServices;
+use crate::vendor::BaseUrl;
 
-use api::Api;
-use app::App;
-use shelf::Shelf;
+use action_store::ActionStore;
+use api::ComposioApi;
+use app::ConfiguredApp;
 
-pub use account::State;
-pub use baton_ports::connections::Fault;
-pub use config::{AppConfig, Config, EntitySource};
-pub use connect::Link;
-pub use connections::{Connection, Next};
-pub use discovery::Discovered;
-pub use entity::Entity;
+pub use account::ConnectionStatus;
+pub use baton_ports::connections::ConnectionError;
+pub use config::{AppConfig, ComposioConfig, EntitySource};
+pub use connect::ConnectLink;
+pub use connections::{AppConnection, PendingAccount};
+pub use discovery::DiscoveryReport;
+pub use entity::ComposioEntity;
 
 /// Bytes of one answer of Composio's that are read: a page of actions with their schemas.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// The source: its settings, its API, and what is kept of it.
-pub struct Composio {
-    api: Api,
-    apps: BTreeMap<String, App>,
+pub struct ComposioSource {
+    api: ComposioApi,
+    apps: BTreeMap<String, ConfiguredApp>,
     /// Tools by the slugs of their actions, as they were taken in last.
     names: RwLock<HashMap<String, Arc<str>>>,
     refresh_after: Duration,
     /// Where browsers reach us.
-    callback_base: Option<Base>,
-    records: Arc<dyn Records>,
-    desk: Option<Arc<dyn Desk>>,
+    callback_base: Option<BaseUrl>,
+    records: Arc<dyn RecordStore>,
+    desk: Option<Arc<dyn TaskInbox>>,
     clock: Arc<dyn Clock>,
 }
 
-impl Composio {
+impl ComposioSource {
     /// Nothing where no toolkit is chosen.
     ///
     /// # Errors
     /// Settings that cannot be kept.
     pub(crate) fn new(
-        config: &Config,
-        outbound: &crate::outbound::Config,
-        services: &Services,
-    ) -> Result<Option<Self>, Error> {
-        let wrong = |reason| Error::Setting { place: "composio", reason };
+        config: &ComposioConfig,
+        outbound: &crate::outbound::OutboundConfig,
+        services: &ToolServices,
+    ) -> Result<Option<Self>, ToolSetupError> {
+        let wrong = |reason| ToolSetupError::Setting { place: "composio", reason };
         let apps = config.apps().map_err(wrong)?;
         if apps.is_empty() {
             return Ok(None);
         }
         let bytes = outbound.response_bytes_max.max(ANSWER_BYTES_MAX);
-        let outbound = crate::outbound::Config { response_bytes_max: bytes, ..outbound.clone() };
+        let outbound = crate::outbound::OutboundConfig { response_bytes_max: bytes, ..outbound.clone() };
         Ok(Some(Self {
-            api: Api::new(config, Arc::new(Outbound::new(outbound))),
+            api: ComposioApi::new(config, Arc::new(OutboundClient::new(outbound))),
             apps,
             names: RwLock::default(),
             refresh_after: config.refresh_after(),
             callback_base: config.callback_base.clone(),
             records: services.records.clone(),
-            desk: services.desk.clone(),
+            desk: services.task_inbox.clone(),
             clock: services.clock.clone(),
         }))
     }
 
     /// Whether a tool of this name may be one of Composio's.
-    pub(crate) fn may_have(&self, tool: &str) -> bool {
+    pub(crate) fn may_provide(&self, tool: &str) -> bool {
         tool.split_once('.').is_some_and(|(app, _)| self.apps.contains_key(app))
     }
 
@@ -112,10 +112,10 @@ impl Composio {
     }
 
     /// The tools of all actions that are kept.
-    pub(crate) async fn entries(self: &Arc<Self>, tenant: &TenantId) -> Result<Vec<Entry>, Fault> {
+    pub(crate) async fn entries(self: &Arc<Self>, tenant: &TenantId) -> Result<Vec<ToolEntry>, ConnectionError> {
         let (mut entries, mut names) = (Vec::new(), HashMap::new());
         for app in self.apps.values() {
-            for action in self.shelf().actions(tenant, &app.slug).await? {
+            for action in self.action_store().actions(tenant, &app.slug).await? {
                 names.insert(action.slug.clone(), Arc::from(action.name.as_str()));
                 entries.extend(perform::entry(self, app, action));
             }
@@ -128,13 +128,13 @@ impl Composio {
         self.names.read().unwrap_or_else(PoisonError::into_inner).get(slug).cloned()
     }
 
-    fn shelf(&self) -> Shelf<'_> {
-        Shelf { records: &*self.records, clock: &*self.clock }
+    fn action_store(&self) -> ActionStore<'_> {
+        ActionStore { records: &*self.records, clock: &*self.clock }
     }
 }
 
-impl From<Failure> for Fault {
-    fn from(failure: Failure) -> Self {
+impl From<ToolError> for ConnectionError {
+    fn from(failure: ToolError) -> Self {
         Self::Unavailable { reason: failure.fault().message.clone() }
     }
 }

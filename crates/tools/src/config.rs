@@ -8,63 +8,63 @@ use std::path::Path;
 use std::time::Duration;
 
 use baton_core::id::TenantId;
-use baton_core::run::Lapse;
+use baton_core::run::OnExpiry;
 use baton_core::tool::OnUnavailable;
 use jiff::tz::TimeZone;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::catalogue::Risk;
+use crate::catalogue::ToolRisk;
 use crate::composio;
 use crate::kinds::{query_database, web_search};
-use crate::language::Language;
+use crate::language::CustomerLanguage;
 use crate::outbound;
 use crate::providers::memory::knowledge;
 use crate::providers::{calendar, crm, email, message, payment, ticket};
-use crate::rate::Rate;
+use crate::rate::CallRate;
 
-pub use secret::{Bound, Secret, named_secret, variable_of_secret};
-pub(crate) use secret::{Sendable, origin_of};
+pub use secret::{BoundSecret, SecretString, named_secret, secret_env_var};
+pub(crate) use secret::{SendableSecrets, origin_of};
 
 /// Everything has a default: an empty table makes every shipped tool work, with nothing outside this process.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct ToolsConfig {
     /// The zone in which a tenant's dates and hours are, unless the tenant has its own.
-    pub zone: Option<Zone>,
+    pub zone: Option<IanaZone>,
     /// The language customers are spoken to in where their own is not known.
-    pub language: Language,
+    pub language: CustomerLanguage,
     /// Calls at or above this risk wait for a person.
-    pub approval_from: Option<Risk>,
+    pub approval_from: Option<ToolRisk>,
     /// Who may allow a call that waits, and how many of them must.
-    pub approvers: Option<Approvers>,
+    pub approvers: Option<ApproverPolicy>,
     /// How often one tenant may call tools in all.
-    pub rate: Option<Rate>,
+    pub rate: Option<CallRate>,
     /// By tool: built in, defined or a preset.
-    pub tool: BTreeMap<String, Tuning>,
-    pub calendar: calendar::Config,
-    pub payment: payment::Config,
-    pub email: email::Config,
-    pub composio: composio::Config,
+    pub tool: BTreeMap<String, ToolSettings>,
+    pub calendar: calendar::CalendarConfig,
+    pub payment: payment::PaymentConfig,
+    pub email: email::EmailConfig,
+    pub composio: composio::ComposioConfig,
     /// Templates of e-mails, by name.
-    pub templates: BTreeMap<String, email::Template>,
-    pub message: message::Config,
-    pub crm: crm::Config,
-    pub tickets: ticket::Config,
-    pub knowledge: knowledge::Config,
-    pub outbound: outbound::Config,
+    pub templates: BTreeMap<String, email::EmailTemplate>,
+    pub message: message::MessageConfig,
+    pub crm: crm::CrmConfig,
+    pub tickets: ticket::TicketConfig,
+    pub knowledge: knowledge::KnowledgeConfig,
+    pub outbound: outbound::OutboundConfig,
     /// What `query_database` may ask, by the name a call says.
-    pub databases: BTreeMap<String, query_database::Config>,
-    pub web_search: web_search::Config,
+    pub databases: BTreeMap<String, query_database::DatabaseConfig>,
+    pub web_search: web_search::WebSearchConfig,
     /// What `{{ secrets.NAME }}` in the headers and bodies of defined tools stands for.
-    pub secrets: BTreeMap<String, Bound>,
+    pub secrets: BTreeMap<String, BoundSecret>,
     /// What holds for calls of a workflow, by its name.
-    pub workflows: BTreeMap<String, OfWorkflow>,
-    pub tenants: BTreeMap<TenantId, Tenant>,
+    pub workflows: BTreeMap<String, WorkflowApprovals>,
+    pub tenants: BTreeMap<TenantId, TenantToolsConfig>,
 }
 
-impl Config {
+impl ToolsConfig {
     /// Reads relative paths as within this folder: the project's.
     pub fn within(mut self, folder: &Path) -> Self {
         self.databases.values_mut().for_each(|database| database.within(folder));
@@ -76,7 +76,7 @@ impl Config {
     /// What sources go by that somebody adds while the system runs: no address may be private for being named, and of the
     /// secrets the project's own tenant alone has those that are bound to origins.
     #[must_use]
-    pub fn for_added(&self, is_own_tenant: bool) -> Self {
+    pub fn for_added_sources(&self, is_own_tenant: bool) -> Self {
         let mut settings = self.clone();
         settings.outbound.trusts_nobody = true;
         settings.secrets.retain(|_, secret| is_own_tenant && secret.is_bound());
@@ -84,61 +84,61 @@ impl Config {
     }
 
     /// The same tools with no service outside: what a test of workflows may call.
-    pub fn indoors(&mut self) {
-        self.email = email::Config::default();
-        self.message = message::Config::default();
-        self.knowledge = knowledge::Config::default();
-        (self.crm, self.tickets) = (crm::Config::default(), ticket::Config::default());
-        self.payment.stay_internal();
-        self.calendar.provider = calendar::Provider::Internal;
+    pub fn disable_external_services(&mut self) {
+        self.email = email::EmailConfig::default();
+        self.message = message::MessageConfig::default();
+        self.knowledge = knowledge::KnowledgeConfig::default();
+        (self.crm, self.tickets) = (crm::CrmConfig::default(), ticket::TicketConfig::default());
+        self.payment.force_internal();
+        self.calendar.provider = calendar::CalendarProviderKind::Internal;
         for tenant in self.tenants.values_mut() {
             (tenant.email, tenant.message, tenant.knowledge) = (None, None, None);
             (tenant.crm, tenant.tickets) = (None, None);
-            tenant.payment.iter_mut().for_each(payment::Config::stay_internal);
+            tenant.payment.iter_mut().for_each(payment::PaymentConfig::force_internal);
             if let Some(calendar) = &mut tenant.calendar {
-                calendar.provider = calendar::Provider::Internal;
+                calendar.provider = calendar::CalendarProviderKind::Internal;
             }
         }
-        self.composio = composio::Config::default();
+        self.composio = composio::ComposioConfig::default();
         self.databases.clear();
-        self.web_search = web_search::Config::default();
+        self.web_search = web_search::WebSearchConfig::default();
     }
 }
 
 /// What one tenant has differently.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tenant {
-    pub zone: Option<Zone>,
-    pub language: Option<Language>,
-    pub approval_from: Option<Risk>,
-    pub approvers: Option<Approvers>,
+pub struct TenantToolsConfig {
+    pub zone: Option<IanaZone>,
+    pub language: Option<CustomerLanguage>,
+    pub approval_from: Option<ToolRisk>,
+    pub approvers: Option<ApproverPolicy>,
     /// By workflow; in place of what holds for everybody's of that name.
-    pub workflows: BTreeMap<String, OfWorkflow>,
-    pub rate: Option<Rate>,
-    pub tool: BTreeMap<String, Permission>,
+    pub workflows: BTreeMap<String, WorkflowApprovals>,
+    pub rate: Option<CallRate>,
+    pub tool: BTreeMap<String, ToolPermission>,
     /// In place of the shared calendar, not merged with it.
-    pub calendar: Option<calendar::Config>,
+    pub calendar: Option<calendar::CalendarConfig>,
     /// In place of the shared payment rules, not merged with them.
-    pub payment: Option<payment::Config>,
+    pub payment: Option<payment::PaymentConfig>,
     /// In place of the shared e-mail, not merged with it.
-    pub email: Option<email::Config>,
+    pub email: Option<email::EmailConfig>,
     /// Templates of the tenant's own, each in place of the shared one of its name.
-    pub templates: BTreeMap<String, email::Template>,
+    pub templates: BTreeMap<String, email::EmailTemplate>,
     /// In place of the shared messages, not merged with them.
-    pub message: Option<message::Config>,
+    pub message: Option<message::MessageConfig>,
     /// In place of the shared contacts, not merged with them.
-    pub crm: Option<crm::Config>,
+    pub crm: Option<crm::CrmConfig>,
     /// In place of the shared tickets, not merged with them.
-    pub tickets: Option<ticket::Config>,
+    pub tickets: Option<ticket::TicketConfig>,
     /// In place of the shared knowledge base, not merged with it.
-    pub knowledge: Option<knowledge::Config>,
+    pub knowledge: Option<knowledge::KnowledgeConfig>,
 }
 
 /// What may be said of a tool for everybody.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Tuning {
+pub struct ToolSettings {
     /// The default time-out of one attempt, in milliseconds. Pinned with a version when it is saved.
     pub timeout_ms: Option<u64>,
     /// The price of one call, in US dollars.
@@ -148,8 +148,8 @@ pub struct Tuning {
     pub on_unavailable: Option<OnUnavailable>,
     pub enabled: Option<bool>,
     pub approval: Option<bool>,
-    pub approvers: Option<Approvers>,
-    pub rate: Option<Rate>,
+    pub approvers: Option<ApproverPolicy>,
+    pub rate: Option<CallRate>,
     pub cache_seconds: Option<u64>,
     pub defaults: Map<String, Value>,
     pub overrides: Map<String, Value>,
@@ -158,18 +158,18 @@ pub struct Tuning {
 /// What may be said of the calls of one workflow.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct OfWorkflow {
+pub struct WorkflowApprovals {
     /// Whether each call that acts waits for a person, whatever its risk.
     pub approval: Option<bool>,
     /// Calls at or above this risk wait for a person.
-    pub approval_from: Option<Risk>,
-    pub approvers: Option<Approvers>,
+    pub approval_from: Option<ToolRisk>,
+    pub approvers: Option<ApproverPolicy>,
 }
 
 /// Who may allow a call, how many of them must, and until when.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Approvers {
+pub struct ApproverPolicy {
     /// How many different people.
     pub need: NonZeroU32,
     /// Who may, by name; empty: anybody but who asked for the call.
@@ -177,16 +177,16 @@ pub struct Approvers {
     /// How long they have.
     pub deadline_seconds: Option<NonZeroU64>,
     /// What holds then: `reject`, or `approve`.
-    pub on_deadline: Lapse,
+    pub on_deadline: OnExpiry,
 }
 
-impl Default for Approvers {
+impl Default for ApproverPolicy {
     fn default() -> Self {
-        Self { need: NonZeroU32::MIN, from: Vec::new(), deadline_seconds: None, on_deadline: Lapse::Reject }
+        Self { need: NonZeroU32::MIN, from: Vec::new(), deadline_seconds: None, on_deadline: OnExpiry::Reject }
     }
 }
 
-impl Approvers {
+impl ApproverPolicy {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         self.deadline_seconds.map(|seconds| Duration::from_secs(seconds.get()))
     }
@@ -197,12 +197,12 @@ impl Approvers {
             other.from.is_empty() || (!self.from.is_empty() && self.from.iter().all(|name| other.from.contains(name)));
         let in_time =
             other.deadline_seconds.is_none_or(|theirs| self.deadline_seconds.is_some_and(|own| own <= theirs));
-        let rejects = self.on_deadline == Lapse::Reject || other.on_deadline == Lapse::Approve;
+        let rejects = self.on_deadline == OnExpiry::Reject || other.on_deadline == OnExpiry::Approve;
         self.need >= other.need && of_them && in_time && rejects
     }
 
     /// Why nobody could ever meet it, where that is so.
-    pub(crate) fn impossible(&self) -> Option<String> {
+    pub(crate) fn unsatisfiable_reason(&self) -> Option<String> {
         let (need, have) = (self.need.get() as usize, self.from.iter().collect::<BTreeSet<_>>().len());
         (have > 0 && need > have).then(|| format!("`approvers` needs {need} people and names {have}"))
     }
@@ -211,17 +211,17 @@ impl Approvers {
 /// What may be said of a tool for one tenant. Unsaid, what holds for everybody holds.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Permission {
+pub struct ToolPermission {
     pub enabled: Option<bool>,
     /// Whether each call waits for a person, whatever its risk.
     pub approval: Option<bool>,
     /// Who may allow it then, and how many of them must.
-    pub approvers: Option<Approvers>,
+    pub approvers: Option<ApproverPolicy>,
     /// How often the tenant may call it.
-    pub rate: Option<Rate>,
+    pub rate: Option<CallRate>,
     /// How often besides, as the tenant sets itself: each rate that holds counts in a window of its own.
     #[serde(skip)]
-    pub(crate) also: BTreeSet<Rate>,
+    pub(crate) also: BTreeSet<CallRate>,
     /// How long an answer holds, in seconds; 0 keeps none. What acts is never answered from what is kept.
     pub cache_seconds: Option<u64>,
     /// Arguments used where a call does not say.
@@ -230,7 +230,7 @@ pub struct Permission {
     pub overrides: Map<String, Value>,
 }
 
-impl Permission {
+impl ToolPermission {
     /// As a tenant sets it.
     ///
     /// # Errors
@@ -243,17 +243,19 @@ impl Permission {
             );
         }
         match &read.approvers {
-            Some(approvers) if approvers.on_deadline == Lapse::Approve => {
+            Some(approvers) if approvers.on_deadline == OnExpiry::Approve => {
                 Err("`approvers`: what nobody decides is rejected; `on_deadline: approve` is for the settings"
                     .to_owned())
             }
-            approvers => approvers.as_ref().and_then(Approvers::impossible).map_or(Ok(read.clone()), Err),
+            approvers => {
+                approvers.as_ref().and_then(ApproverPolicy::unsatisfiable_reason).map_or(Ok(read.clone()), Err)
+            }
         }
     }
 
     /// What of a tenant's own rule holds beside the settings, which it never opens. `are_named`: they say who allows the call;
     /// `cache`: how long the tool's answers hold.
-    pub(crate) fn within(self, are_named: bool, cache: Option<Duration>) -> Self {
+    pub(crate) fn as_tenant_restriction(self, are_named: bool, cache: Option<Duration>) -> Self {
         Self {
             approval: self.approval.filter(|is_asked| *is_asked),
             approvers: self.approvers.filter(|_| !are_named),
@@ -266,13 +268,13 @@ impl Permission {
 
     /// The same, where a higher role set this rate before: it goes on counting, however often a stricter one is set anew.
     #[must_use]
-    pub fn above(mut self, floor: &Self) -> Self {
+    pub fn with_floor(mut self, floor: &Self) -> Self {
         self.also.extend(floor.rate);
         self
     }
 
     /// What of it lets through that the other, set by a tenant too, does not; nothing where it is as strict or stricter.
-    pub fn loosens(&self, other: &Self) -> Option<String> {
+    pub fn loosened_field(&self, other: &Self) -> Option<String> {
         let word = |field: &str, why: &str| Some(format!("`{field}`: {why}"));
         if other.enabled == Some(false) && self.enabled != Some(false) {
             return word("enabled", "it stays `false`");
@@ -307,7 +309,7 @@ impl Permission {
 
     /// What holds where both are a tenant's own and this one is said of something more special: no part of it is looser than
     /// the general one.
-    pub(crate) fn beneath(self, general: &Self) -> Self {
+    pub(crate) fn tightened_by(self, general: &Self) -> Self {
         let approvers = match (&self.approvers, &general.approvers) {
             (Some(own), Some(theirs)) if !own.is_within(theirs) => Some(theirs.clone()),
             _ => self.approvers.clone(),
@@ -320,16 +322,16 @@ impl Permission {
         let also = self.also.iter().copied().chain(general.rate).collect();
         let mut overrides = self.overrides.clone();
         overrides.extend(general.overrides.clone());
-        Self { approvers, rate, also, overrides, ..self }.and(general)
+        Self { approvers, rate, also, overrides, ..self }.intersect(general)
     }
 
     /// Keeps a tool from being called.
-    pub fn none() -> Self {
+    pub fn denied() -> Self {
         Self { enabled: Some(false), ..Self::default() }
     }
 
     /// What holds where both are said of the same: a no of either, and a person's leave where either asks for it.
-    pub(crate) fn and(self, other: &Self) -> Self {
+    pub(crate) fn intersect(self, other: &Self) -> Self {
         let either = |one: Option<bool>, other: Option<bool>, is: bool| match one == Some(is) || other == Some(is) {
             true => Some(is),
             false => one.or(other),
@@ -342,12 +344,12 @@ impl Permission {
             enabled: either(self.enabled, other.enabled, false),
             approval: either(self.approval, other.approval, true),
             cache_seconds,
-            ..self.or(other)
+            ..self.with_fallback(other)
         }
     }
 
     /// What holds where the other is said of something more general.
-    pub(crate) fn or(mut self, general: &Self) -> Self {
+    pub(crate) fn with_fallback(mut self, general: &Self) -> Self {
         let fill = |own: &mut Map<String, Value>, general: &Map<String, Value>| {
             for (name, value) in general {
                 if !own.contains_key(name) {
@@ -369,10 +371,11 @@ impl Permission {
     }
 }
 
-impl Config {
+impl ToolsConfig {
     /// What in it can never be met, by the table it is in.
-    pub(crate) fn impossible(&self) -> Option<String> {
-        let own = |approvers: &Option<Approvers>| approvers.as_ref().and_then(Approvers::impossible);
+    pub(crate) fn unsatisfiable_reason(&self) -> Option<String> {
+        let own =
+            |approvers: &Option<ApproverPolicy>| approvers.as_ref().and_then(ApproverPolicy::unsatisfiable_reason);
         let tools = self.tool.values().map(|tool| &tool.approvers);
         let workflows = self.workflows.values().map(|rule| &rule.approvers);
         let tenants = self.tenants.values().flat_map(|tenant| {
@@ -385,11 +388,11 @@ impl Config {
 
 /// An IANA time zone.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Zone(TimeZone);
+pub struct IanaZone(TimeZone);
 
-impl Zone {
+impl IanaZone {
     /// By its IANA name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         TimeZone::get(name).ok().map(Self)
     }
 
@@ -402,10 +405,10 @@ impl Zone {
     }
 }
 
-impl<'de> Deserialize<'de> for Zone {
+impl<'de> Deserialize<'de> for IanaZone {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let name = String::deserialize(from)?;
-        Self::named(&name).ok_or_else(|| {
+        Self::from_name(&name).ok_or_else(|| {
             D::Error::custom(format!("unknown time zone `{name}`; use an IANA name such as `Europe/Madrid`"))
         })
     }
@@ -419,7 +422,7 @@ mod tests {
 
     #[track_caller]
     fn refused(given: Value, expect: &str) {
-        let error = serde_json::from_value::<Config>(given).unwrap_err().to_string();
+        let error = serde_json::from_value::<ToolsConfig>(given).unwrap_err().to_string();
         assert!(error.contains(expect), "{error}");
     }
 
@@ -436,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_shown() {
-        let config: Config = serde_json::from_value(json!({"secrets": {"crm": "s3cr3t"}})).unwrap();
+        let config: ToolsConfig = serde_json::from_value(json!({"secrets": {"crm": "s3cr3t"}})).unwrap();
         assert!(!format!("{config:?}").contains("s3cr3t"));
     }
 }

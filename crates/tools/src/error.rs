@@ -2,7 +2,7 @@
 
 /// The caller's next move is always to correct what it names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum ToolSetupError {
     #[error("the settings speak of a tool `{name}` that there is not{}", did_you_mean(nearest.as_deref()))]
     NoSuchTool { name: String, nearest: Option<String> },
     #[error("the tool `{name}` is defined twice; give one of them another name")]

@@ -2,7 +2,7 @@
 //! appointment.
 //!
 //! Recurrence is the server's to expand (RFC 4791, 9.6.5). An event that still has a rule is marked
-//! [`Event::recurs`], so that whoever asks can ask otherwise; it is never taken for one that happens once.
+//! [`CalendarEvent::is_recurring`], so that whoever asks can ask otherwise; it is never taken for one that happens once.
 
 mod event;
 mod line;
@@ -11,8 +11,8 @@ mod time;
 mod write;
 mod zone;
 
-pub use event::Event;
-pub use read::{Calendar, read};
+pub use event::CalendarEvent;
+pub use read::{ParsedCalendar, read};
 pub use write::Appointment;
 
 /// Bytes of one text that are read.
@@ -25,7 +25,7 @@ pub const ENTRIES_MAX: usize = 20_000;
 /// Why a text cannot be read; names the line, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} of the calendar: {reason}")]
-pub struct Error {
+pub struct ICalendarError {
     pub line: usize,
     pub reason: String,
 }

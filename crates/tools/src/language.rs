@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 /// English unless told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Language {
+pub enum CustomerLanguage {
     #[default]
     #[serde(rename = "en")]
     English,
@@ -12,7 +12,7 @@ pub enum Language {
     Spanish,
 }
 
-impl Language {
+impl CustomerLanguage {
     /// By an IETF tag such as `es-MX`; `None` if it is a language nothing here is written in.
     pub fn of_tag(tag: &str) -> Option<Self> {
         let primary = tag.split(['-', '_']).next().unwrap_or_default();
@@ -37,9 +37,9 @@ mod tests {
 
     #[test]
     fn a_language_is_known_by_its_tag_whatever_the_region() {
-        assert_eq!(Language::of_tag("es-MX"), Some(Language::Spanish));
-        assert_eq!(Language::of_tag("EN"), Some(Language::English));
-        assert_eq!(Language::of_tag("est"), None);
-        assert_eq!(Language::of_tag(""), None);
+        assert_eq!(CustomerLanguage::of_tag("es-MX"), Some(CustomerLanguage::Spanish));
+        assert_eq!(CustomerLanguage::of_tag("EN"), Some(CustomerLanguage::English));
+        assert_eq!(CustomerLanguage::of_tag("est"), None);
+        assert_eq!(CustomerLanguage::of_tag(""), None);
     }
 }

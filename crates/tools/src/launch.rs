@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 /// How to start a process of our own: a program that does what `arguments` tell, the room's own behind them.
 #[derive(Clone, Debug)]
-pub struct Launch {
+pub struct LaunchCommand {
     pub program: PathBuf,
     /// What comes first.
     pub arguments: Vec<OsString>,
@@ -17,12 +17,12 @@ pub struct Launch {
     pub folder: Option<PathBuf>,
 }
 
-impl Launch {
+impl LaunchCommand {
     /// This very binary, even if its file has been replaced or removed since it was started.
     ///
     /// # Errors
     /// The system does not say which it is.
-    pub fn own(arguments: Vec<OsString>) -> io::Result<Self> {
+    pub fn current_exe(arguments: Vec<OsString>) -> io::Result<Self> {
         let program =
             if cfg!(target_os = "linux") { PathBuf::from("/proc/self/exe") } else { std::env::current_exe()? };
         Ok(Self { program, arguments, folder: None })
@@ -43,14 +43,14 @@ impl Launch {
         }
         #[cfg(unix)]
         command.arg0("baton");
-        by_pipes(&mut command);
+        with_pipes(&mut command);
         command
     }
 }
 
 /// Spoken to by pipes, ended when it is dropped, in a group of its own: keys pressed at a terminal are for us, and what it
 /// starts can be ended with it.
-pub(crate) fn by_pipes(command: &mut Command) {
+pub(crate) fn with_pipes(command: &mut Command) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     #[cfg(unix)]
     command.process_group(0);

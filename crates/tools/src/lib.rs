@@ -1,6 +1,6 @@
 //! Performs a permitted tool call.
 //!
-//! The way in is [`Registry`], which answers the port [`baton_ports::tools::Tools`]. A call goes through the stages of
+//! The way in is [`ToolRegistry`], which answers the port [`baton_ports::tools::ToolGateway`]. A call goes through the stages of
 //! the check (find, enabled, parameters, promise, approval, cache, circuit, rate) and comes out as a permit; performing the
 //! permit is one attempt under a time-out, with a redacted audit row. Retries, waiting and the journal are the run's.
 //!
@@ -11,7 +11,7 @@
 //! to perform is the permit that the check gave:
 //!
 //! ```compile_fail,E0603
-//! use baton_tools::tool::Tool; // the trait with `attempt` is private
+//! use baton_tools::tool::ToolHandler; // the trait with `attempt` is private
 //! ```
 //!
 //! ```compile_fail,E0603
@@ -41,24 +41,21 @@
 //! Deliberately absent: reading files, which is the app's; waiting, and deciding whether to try again, which are the
 //! run's.
 
+mod account_binding;
+mod agent_endpoints;
 mod audit;
 mod authority;
-mod bound;
 mod by_tenant;
+mod call_state;
 mod catalogue;
 mod check;
 pub mod code;
 pub mod composio;
 mod config;
-mod contact;
-mod count;
 mod definition;
-mod doubt;
 mod error;
-mod failure;
-mod gates;
 pub mod icalendar;
-mod keyed;
+mod idempotency;
 mod kinds;
 mod language;
 mod launch;
@@ -69,71 +66,78 @@ mod permit;
 mod post;
 mod providers;
 mod rate;
+mod reach_tracker;
 mod registry;
 mod request;
 mod rules;
 pub mod sandbox;
-mod shipped;
-mod size;
 #[cfg(test)]
 mod testing;
-mod thinkers;
 mod tool;
+mod tool_error;
+mod tool_set;
+mod usage_metrics;
+mod validation_warning;
+mod value_size;
 mod vendor;
 
-pub use baton_ports::catalogue::{Described, Description, Offered, Risk};
-pub use catalogue::Lack;
+pub use agent_endpoints::{AgentEndpoints, SECRET as ENDPOINT_SECRET};
+pub use baton_ports::catalogue::{DescriptionFields, ProviderOption, ToolDescription, ToolRisk};
+pub use catalogue::UnavailableProvider;
 pub use config::{
-    Approvers, Bound, Config, OfWorkflow, Permission, Secret, Tenant, Tuning, Zone, named_secret, variable_of_secret,
+    ApproverPolicy, BoundSecret, IanaZone, SecretString, TenantToolsConfig, ToolPermission, ToolSettings, ToolsConfig,
+    WorkflowApprovals, named_secret, secret_env_var,
 };
-pub use definition::{Definition, Document, FIELDS as TOOL_FIELDS, Hook, HookForm, Parsed};
-pub use doubt::Doubt;
-pub use error::Error;
-pub use kinds::execute_code::Execution;
-pub use language::Language;
-pub use launch::Launch;
-pub use mcp::{Listing, Source as McpSource, attend};
-pub use openapi::{Unsupported, document};
-pub use post::Poster;
+pub use definition::{
+    FIELDS as TOOL_FIELDS, HookForm, NotificationHook, OpenApiDocument, ParsedDefinitions, ToolDefinition,
+};
+pub use error::ToolSetupError;
+pub use kinds::execute_code::CodeExecution;
+pub use language::CustomerLanguage;
+pub use launch::LaunchCommand;
+pub use mcp::{McpSource, McpToolListing, supervisor};
+pub use openapi::{ImportDiagnostic, document};
+pub use post::OutboundPoster;
 pub use providers::crm::identifiers_of;
-pub use providers::email::Mailer;
-pub use providers::memory::knowledge::{Piece as KnowledgePiece, Pieces as KnowledgeOutside};
-pub use rate::Rate;
-pub use registry::Registry;
-pub use shipped::Services;
-pub use thinkers::{Endpoints, SECRET as ENDPOINT_SECRET};
+pub use providers::email::SystemMailer;
+pub use providers::memory::knowledge::{ExternalKnowledgeBase as KnowledgeOutside, IndexedChunk as KnowledgePiece};
+pub use rate::CallRate;
+pub use registry::ToolRegistry;
+pub use tool_set::ToolServices;
+pub use validation_warning::ValidationWarning;
 
 /// An address for messages: without credentials, query and fragment, which may be private; nothing where it is none.
-pub fn shown_address(address: &str) -> Option<String> {
-    address.parse().ok().map(|url| outbound::shown(&url))
+pub fn display_address(address: &str) -> Option<String> {
+    address.parse().ok().map(|url| outbound::display_url(&url))
 }
 
 /// Messages that were written down and not sent.
 pub mod outbox {
-    pub use crate::providers::outbox::{Message, newest};
+    pub use crate::providers::outbox::{OutboxMessage, newest};
 }
 
 /// Settings of single tools.
 pub mod settings {
-    pub use crate::kinds::query_database::{Config as Database, Url as DatabaseUrl};
-    pub use crate::kinds::web_search::Config as WebSearch;
-    pub use crate::outbound::{Config as Outbound, Network};
+    pub use crate::kinds::query_database::{DatabaseConfig as Database, DatabaseUrl};
+    pub use crate::kinds::web_search::WebSearchConfig as WebSearch;
+    pub use crate::outbound::{IpNetwork, OutboundConfig as Outbound};
     pub use crate::providers::calendar::{
-        CalDav, Calendly, Config as Calendar, Day, EventType, Google, Opening, Place, Provider, Step, Treatment,
+        CalDavConfig, CalendarConfig as Calendar, CalendarProviderKind, CalendlyConfig, CalendlyEventType,
+        EventLocation, GoogleCalendarConfig, OpeningDay, OpeningHours, SlotStep, TreatmentConfig,
     };
-    pub use crate::providers::crm::Config as Crm;
+    pub use crate::providers::crm::CrmConfig as Crm;
     pub use crate::providers::email::{
-        Config as Email, Provider as EmailProvider, SendGridConfig as SendGrid, Sender, SmtpConfig as Smtp, Template,
-        Tls,
+        EmailConfig as Email, EmailProvider, EmailSender, EmailTemplate, SendGridConfig as SendGrid,
+        SmtpConfig as Smtp, SmtpTls,
     };
     pub use crate::providers::memory::knowledge::{
-        ChromaConfig as Chroma, Config as Knowledge, PineconeConfig as Pinecone,
+        ChromaConfig as Chroma, KnowledgeConfig as Knowledge, PineconeConfig as Pinecone,
     };
-    pub use crate::providers::message::{Config as Message, TwilioConfig as Twilio};
+    pub use crate::providers::message::{MessageConfig as Message, TwilioConfig as Twilio};
     pub use crate::providers::payment::{
-        Config as Payment, Method, Provider as PaymentProvider, StripeConfig as Stripe, StripeMethod,
+        PaymentConfig as Payment, PaymentMethod, PaymentProvider, StripeConfig as Stripe, StripeMethod,
     };
-    pub use crate::providers::rest::{Change, RestConfig as Rest};
-    pub use crate::providers::ticket::Config as Tickets;
-    pub use crate::vendor::Base;
+    pub use crate::providers::rest::{ChangeMethod, RestConfig as Rest};
+    pub use crate::providers::ticket::TicketConfig as Tickets;
+    pub use crate::vendor::BaseUrl;
 }

@@ -1,53 +1,53 @@
 //! Tools of an MCP server: `kind: mcp`. The server is a program that is started here, or an address that speaks streamable
 //! HTTP. What it lists becomes tools; a call of one is a call of the server.
 //!
-//! The list is data ([`Listing`]): whoever reads files keeps it, so that the tools stand while the server is down. A
+//! The list is data ([`McpToolListing`]): whoever reads files keeps it, so that the tools stand while the server is down. A
 //! connection is made when the first call needs one, kept, and made again, later each time, where it breaks.
 
-mod answers;
-pub mod attend;
+mod connection_pool;
 mod content;
-mod facts;
-mod forms;
-mod link;
+mod definition;
+mod elicitation;
 mod listing;
+mod output_schema;
 mod process;
 mod progress;
 mod questions;
 mod session;
-mod written;
+pub mod supervisor;
+mod tools;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::bundle::Hash;
-use baton_core::tool::Class;
+use baton_core::bundle::ContentHash;
+use baton_core::tool::EffectClass;
 use serde_json::Value;
 
-pub(crate) use answers::Answers;
-pub(crate) use link::Link;
-pub use listing::Listing;
+pub(crate) use connection_pool::McpConnectionPool;
+pub use listing::McpToolListing;
+pub(crate) use output_schema::OutputSchema;
 
-use crate::config::Config;
-use crate::definition::{Definition, Mistake, Profile};
-use crate::doubt::Doubt;
-use crate::launch::Launch;
-use crate::openapi::Unsupported;
-use crate::outbound::{Outbound, shown};
-use written::{Override, Place};
+use crate::config::ToolsConfig;
+use crate::definition::{DefinitionDiagnostic, ToolDefinition, ToolProfile};
+use crate::launch::LaunchCommand;
+use crate::openapi::ImportDiagnostic;
+use crate::outbound::{OutboundClient, display_url};
+use crate::validation_warning::ValidationWarning;
+use definition::{ServerLocation, ToolOverride};
 
 /// Connecting, with the start of a program.
 const OPEN_LIMIT: Duration = Duration::from_secs(20);
 
 /// A server, as a definition speaks of it, and who ends it when we end.
 #[derive(Clone, Debug)]
-pub struct Source(Arc<Parts>, Option<Launch>);
+pub struct McpSource(Arc<McpSourceSettings>, Option<LaunchCommand>);
 
 #[derive(Debug)]
-struct Parts {
-    profile: Profile,
-    place: Place,
+struct McpSourceSettings {
+    profile: ToolProfile,
+    place: ServerLocation,
     /// Before the names of its tools.
     prefix: String,
     include: Vec<String>,
@@ -57,20 +57,23 @@ struct Parts {
     /// How long people have for what it asks.
     answer_within: Option<Duration>,
     /// By the server's own name of a tool.
-    tools: BTreeMap<String, Override>,
+    tools: BTreeMap<String, ToolOverride>,
     /// Of where it is and how it is started: a list belongs to one such.
-    identity: Hash,
+    identity: ContentHash,
 }
 
-impl Source {
-    pub(crate) fn read(profile: Profile, fields: serde_json::Map<String, Value>) -> Result<Self, Mistake> {
-        written::read(profile, fields).map(|parts| Self(Arc::new(parts), None))
+impl McpSource {
+    pub(crate) fn read(
+        profile: ToolProfile,
+        fields: serde_json::Map<String, Value>,
+    ) -> Result<Self, DefinitionDiagnostic> {
+        definition::read(profile, fields).map(|parts| Self(Arc::new(parts), None))
     }
 
-    /// The same, attended where it is a program: `attendant` leads to [`attend::main`] with the program and its arguments.
+    /// The same, attended where it is a program: `attendant` leads to [`supervisor::supervise`] with the program and its arguments.
     /// One that nobody attends may outlive our being killed.
     #[must_use]
-    pub fn attended(self, attendant: Launch) -> Self {
+    pub fn with_supervisor(self, attendant: LaunchCommand) -> Self {
         Self(self.0, Some(attendant))
     }
 
@@ -86,8 +89,8 @@ impl Source {
     /// Where it is, without what may be private; nothing where it is a program.
     pub fn address(&self) -> Option<String> {
         match &self.0.place {
-            Place::Address { url, .. } => Some(shown(url)),
-            Place::Program { .. } => None,
+            ServerLocation::Address { url, .. } => Some(display_url(url)),
+            ServerLocation::Program { .. } => None,
         }
     }
 
@@ -95,49 +98,49 @@ impl Source {
     ///
     /// # Errors
     /// The reason in words, which name no secret.
-    pub async fn list(&self, config: &Config) -> Result<Listing, String> {
+    pub async fn list(&self, config: &ToolsConfig) -> Result<McpToolListing, String> {
         self.list_within(config, OPEN_LIMIT).await
     }
 
-    async fn list_within(&self, config: &Config, limit: Duration) -> Result<Listing, String> {
-        let outbound = Outbound::new(config.outbound.clone());
-        let asked = async { session::Session::open(self, &config.secrets, &outbound, None).await?.list().await };
+    async fn list_within(&self, config: &ToolsConfig, limit: Duration) -> Result<McpToolListing, String> {
+        let outbound = OutboundClient::new(config.outbound.clone());
+        let asked = async { session::McpSession::open(self, &config.secrets, &outbound, None).await?.list().await };
         match tokio::time::timeout(limit, asked).await {
             // A server may repeat what it was sent.
             Ok(listed) => listed.map_err(|reason| {
-                let secrets = config.secrets.values().map(|secret| secret.to_hide().to_owned());
-                crate::outbound::Secrets::new(secrets).hide(reason)
+                let secrets = config.secrets.values().map(|secret| secret.redaction_text().to_owned());
+                crate::outbound::SecretRedactor::new(secrets).redact(reason)
             }),
             Err(_elapsed) => Err(format!("no list of tools within {} s", limit.as_secs())),
         }
     }
 
     /// The tools of a list, and what of it none can use.
-    pub fn tools(&self, listing: &Listing) -> (Vec<Definition>, Vec<Unsupported>) {
-        facts::tools(self, listing)
+    pub fn tools(&self, listing: &McpToolListing) -> (Vec<ToolDefinition>, Vec<ImportDiagnostic>) {
+        tools::tools(self, listing)
     }
 
     /// What the definition names and the list does not have.
-    pub fn doubts(&self, listing: &Listing) -> Vec<Doubt> {
-        facts::doubts(self, listing)
+    pub fn warnings(&self, listing: &McpToolListing) -> Vec<ValidationWarning> {
+        tools::warnings(self, listing)
     }
 
     /// What becomes of what a tool, by the server's name of it, asks in the middle of a call. What acts is only made
     /// anew where a person vouches that it did nothing before it asked: with the answer it is another call.
-    fn asking(&self, tool: &str, class: Class) -> forms::Asking {
+    fn question_policy(&self, tool: &str, class: EffectClass) -> elicitation::QuestionPolicy {
         let said = self.0.tools.get(tool);
-        let again = !class.acts() || self.asks_first(tool);
-        let seconds = said.and_then(|said| said.asked.answer_within_seconds);
+        let again = !class.has_side_effects() || self.asks_first(tool);
+        let seconds = said.and_then(|said| said.questions.answer_within_seconds);
         let own = seconds.map(|seconds| Duration::from_secs(seconds.get()));
-        forms::Asking { again, within: own.or(self.0.answer_within) }
+        elicitation::QuestionPolicy { resumable: again, time_limit: own.or(self.0.answer_within) }
     }
 
     fn asks_first(&self, tool: &str) -> bool {
-        self.0.tools.get(tool).is_some_and(|said| said.asked.asks_first)
+        self.0.tools.get(tool).is_some_and(|said| said.questions.asks_first)
     }
 
     /// Whether a tool of this name could be one of it.
-    pub(crate) fn may_have(&self, tool: &str) -> bool {
+    pub(crate) fn may_provide(&self, tool: &str) -> bool {
         tool.strip_prefix(self.0.prefix.as_str()).is_some_and(|rest| rest.starts_with('.'))
     }
 }

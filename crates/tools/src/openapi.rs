@@ -5,33 +5,33 @@
 //! loaded when a tool is called.
 
 mod auth;
-mod doubts;
+mod cursor;
 mod operation;
-mod own;
+mod overrides;
 mod parameter;
 mod remote;
 mod schema;
-mod within;
+mod warnings;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use baton_core::expr::Params;
+use baton_core::expr::ParamsTemplate;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub(crate) use auth::{Credential, Place as CredentialPlace};
-pub(crate) use operation::{Body, Media, Operation, Part};
-pub(crate) use parameter::{Parameter, Place, Style};
+pub(crate) use auth::{CredentialPlace, RequestCredential};
+pub(crate) use operation::{BodyMedia, OpenApiOperation, OperationBody, PathPart};
+pub(crate) use parameter::{OperationParameter, ParameterPlace, ParameterStyle};
 pub use remote::document;
 
-use crate::check::Schema;
-use crate::definition::{Definition, Kind, Mistake, Profile, Said, template};
-use crate::doubt::Doubt;
-use operation::Read;
-use own::Own;
-use within::Within;
+use crate::check::ArgumentSchema;
+use crate::definition::{DefinitionDiagnostic, ProfileDefaults, ToolDefinition, ToolKind, ToolProfile, template};
+use crate::validation_warning::ValidationWarning;
+use cursor::DocumentCursor;
+use operation::ParsedOperation;
+use overrides::OperationOverride;
 
 /// Tools of one document.
 const OPERATIONS_MAX: usize = 10_000;
@@ -39,12 +39,12 @@ const OPERATIONS_MAX: usize = 10_000;
 const NAME_BYTES_MAX: usize = 64;
 const METHODS: &[&str] = &["get", "put", "post", "delete", "options", "head", "patch"];
 /// A method that gives back what was sent, with its keys; of use to nobody who calls a tool.
-const NOT_CALLED: &str = "trace";
+const UNSUPPORTED_METHOD: &str = "trace";
 
 /// What a definition of `kind: openapi` says besides what all tools may say.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct OpenApiFields {
     document: Value,
     /// Where the service is, if the document does not say or says another place.
     #[serde(default)]
@@ -67,86 +67,86 @@ struct Written {
 
 /// A part of a document that no tool can use, or not fully.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsupported {
+pub struct ImportDiagnostic {
     /// Where in the document: `paths./pets.post.requestBody`.
     pub place: String,
     pub reason: String,
 }
 
 /// What a definition of `kind: openapi` comes to.
-pub(crate) struct Found {
-    pub(crate) tools: Vec<Definition>,
-    pub(crate) unsupported: Vec<Unsupported>,
+pub(crate) struct OpenApiImport {
+    pub(crate) tools: Vec<ToolDefinition>,
+    pub(crate) unsupported: Vec<ImportDiagnostic>,
     /// By the name it would have: why an operation is no tool.
-    pub(crate) left_out: BTreeMap<String, String>,
-    pub(crate) doubts: Vec<Doubt>,
+    pub(crate) excluded: BTreeMap<String, String>,
+    pub(crate) warnings: Vec<ValidationWarning>,
 }
 
 /// The tools of a document, and what is not among them.
-pub(crate) fn read(profile: &Profile, fields: Map<String, Value>) -> Result<Found, Mistake> {
-    if let Some(name) = profile.said_of_one_tool() {
+pub(crate) fn read(profile: &ToolProfile, fields: Map<String, Value>) -> Result<OpenApiImport, DefinitionDiagnostic> {
+    if let Some(name) = profile.per_tool_field() {
         let reason = format!("is said of one operation: write it under `operations.ID.{name}`");
-        return Err(Mistake::at(name, reason));
+        return Err(DefinitionDiagnostic::at(name, reason));
     }
-    let mut written: Written = crate::definition::read("", fields)?;
+    let mut written: OpenApiFields = crate::definition::read("", fields)?;
     let operations = std::mem::take(&mut written.operations);
     let version = version(&written.document)?;
-    let root = Within::new(&written.document);
-    let repeated = repeated(&root);
-    let source = Source {
+    let root = DocumentCursor::new(&written.document);
+    let repeated = duplicate_ids(&root);
+    let source = ImportContext {
         version,
         server: written.server.as_deref(),
         auth: credentials(&written.auth)?,
         trusted: written.trusted,
         profile,
-        owns: own::read(&profile.name, operations, &root, &repeated)?,
-        edition: root.field("info").field("version").text().filter(|version| !version.is_empty()),
+        overrides: overrides::read(&profile.name, operations, &root, &repeated)?,
+        version_text: root.field("info").field("version").text().filter(|version| !version.is_empty()),
         root,
         repeated,
         written: &written,
     };
-    let names = source.owns.values().filter_map(|own| own.name.clone()).collect();
-    let mut taken = Taken { names, ..Taken::default() };
+    let names = source.overrides.values().filter_map(|own| own.name.clone()).collect();
+    let mut taken = ImportAccumulator { names, ..ImportAccumulator::default() };
     for (path, item) in source.root.field("paths").fields() {
         match item.resolved() {
-            Ok(item) => source.take_all(path, &item, &mut taken)?,
-            Err(reason) => taken.unsupported.push(Unsupported { place: item.place(), reason }),
+            Ok(item) => source.import_path(path, &item, &mut taken)?,
+            Err(reason) => taken.unsupported.push(ImportDiagnostic { place: item.place(), reason }),
         }
     }
-    let doubts = doubts::of(&written, &source.root, &taken);
-    Ok(Found { tools: taken.tools, unsupported: taken.unsupported, left_out: taken.left_out, doubts })
+    let doubts = warnings::collect(&written, &source.root, &taken);
+    Ok(OpenApiImport { tools: taken.tools, unsupported: taken.unsupported, excluded: taken.excluded, warnings: doubts })
 }
 
 /// What all operations of a document have in common.
-struct Source<'d> {
-    root: Within<'d>,
-    version: Version,
+struct ImportContext<'d> {
+    root: DocumentCursor<'d>,
+    version: OpenApiVersion,
     server: Option<&'d str>,
-    auth: Vec<(String, Params)>,
+    auth: Vec<(String, ParamsTemplate)>,
     trusted: bool,
-    profile: &'d Profile,
+    profile: &'d ToolProfile,
     /// What the definition says of single operations, by method and path.
-    owns: BTreeMap<String, Own>,
+    overrides: BTreeMap<String, OperationOverride>,
     /// The version of the API, as the document says.
-    edition: Option<&'d str>,
+    version_text: Option<&'d str>,
     /// Ids that several operations have.
     repeated: BTreeSet<String>,
-    written: &'d Written,
+    written: &'d OpenApiFields,
 }
 
 /// One operation of a document, and what the definition says of it.
-struct Asked<'a, 'd> {
+struct ImportedOperation<'a, 'd> {
     path: &'d str,
-    item: &'a Within<'d>,
+    item: &'a DocumentCursor<'d>,
     method: &'a str,
     id: &'a str,
-    written: &'a Within<'d>,
-    own: Own,
+    written: &'a DocumentCursor<'d>,
+    operation_override: OperationOverride,
 }
 
 /// The dialect of schemas that a document speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Version {
+enum OpenApiVersion {
     /// `nullable` and boolean bounds.
     V30,
     /// JSON Schema 2020-12.
@@ -154,23 +154,28 @@ enum Version {
 }
 
 #[derive(Default)]
-struct Taken {
-    tools: Vec<Definition>,
+struct ImportAccumulator {
+    tools: Vec<ToolDefinition>,
     names: BTreeSet<String>,
-    unsupported: Vec<Unsupported>,
-    left_out: BTreeMap<String, String>,
+    unsupported: Vec<ImportDiagnostic>,
+    excluded: BTreeMap<String, String>,
     /// All operations by what they may be chosen by.
     ids: BTreeSet<String>,
     /// Where the definition speaks of an operation that it leaves out.
     unused: Vec<String>,
 }
 
-impl<'d> Source<'d> {
+impl<'d> ImportContext<'d> {
     /// The operations of one path.
-    fn take_all(&self, path: &'d str, item: &Within<'d>, taken: &mut Taken) -> Result<(), Mistake> {
-        let echo = item.field(NOT_CALLED);
+    fn import_path(
+        &self,
+        path: &'d str,
+        item: &DocumentCursor<'d>,
+        taken: &mut ImportAccumulator,
+    ) -> Result<(), DefinitionDiagnostic> {
+        let echo = item.field(UNSUPPORTED_METHOD);
         if !echo.is_null() {
-            taken.unsupported.push(Unsupported { place: echo.place(), reason: "TRACE is not called".to_owned() });
+            taken.unsupported.push(ImportDiagnostic { place: echo.place(), reason: "TRACE is not called".to_owned() });
         }
         for method in METHODS {
             let operation = item.field(method);
@@ -178,85 +183,95 @@ impl<'d> Source<'d> {
                 continue;
             }
             let said = id(&operation, method, path);
-            let id = if self.repeated.contains(&said) { by_path(method, path) } else { said.clone() };
-            let is_wanted = wanted(self.written, &[&said, &id]);
-            let own = self.owns.get(&by_path(method, path)).cloned().unwrap_or_default();
+            let id = if self.repeated.contains(&said) { method_and_path(method, path) } else { said.clone() };
+            let is_wanted = is_operation_wanted(self.written, &[&said, &id]);
+            let own = self.overrides.get(&method_and_path(method, path)).cloned().unwrap_or_default();
             if is_wanted && said != id {
                 let reason =
                     format!("`{said}` is the id of several operations; this one is called by its path, as `{id}`");
-                taken.unsupported.push(Unsupported { place: operation.field("operationId").place(), reason });
+                taken.unsupported.push(ImportDiagnostic { place: operation.field("operationId").place(), reason });
             }
             taken.ids.extend([said, id.clone()]);
             if !is_wanted && !own.place.is_empty() {
                 taken.unused.push(own.place.clone());
             }
-            if !is_wanted || own.is_left_out {
-                let why = match own.is_left_out {
+            if !is_wanted || own.is_excluded {
+                let why = match own.is_excluded {
                     true => format!("`{}.enabled` is false", own.place),
                     false => "it is not among those that `include` and `exclude` choose".to_owned(),
                 };
-                taken.left_out.insert(self.would_be(&id, &own), why);
+                taken.excluded.insert(self.tool_name(&id, &own), why);
             } else {
-                self.take(&Asked { path, item, method, id: &id, written: &operation, own }, taken)?;
+                self.import_operation(
+                    &ImportedOperation { path, item, method, id: &id, written: &operation, operation_override: own },
+                    taken,
+                )?;
             }
         }
         Ok(())
     }
 
     /// The name it would have as a tool.
-    fn would_be(&self, id: &str, own: &Own) -> String {
+    fn tool_name(&self, id: &str, own: &OperationOverride) -> String {
         own.name.clone().unwrap_or_else(|| free_name(&self.profile.name, id, &BTreeSet::new()))
     }
 
-    fn take(&self, asked: &Asked<'_, 'd>, taken: &mut Taken) -> Result<(), Mistake> {
+    fn import_operation(
+        &self,
+        asked: &ImportedOperation<'_, 'd>,
+        taken: &mut ImportAccumulator,
+    ) -> Result<(), DefinitionDiagnostic> {
         if taken.tools.len() >= OPERATIONS_MAX {
             let reason = format!("has more than {OPERATIONS_MAX} operations; choose among them with `include`");
-            return Err(Mistake::at("document", reason));
+            return Err(DefinitionDiagnostic::at("document", reason));
         }
-        let Asked { path, method, written, own, .. } = asked;
+        let ImportedOperation { path, method, written, operation_override: own, .. } = asked;
         let read = operation::read(self, asked, &mut taken.unsupported);
-        let Read { operation, parameters, answer } = match read.and_then(|read| compiled(written, read)) {
+        let ParsedOperation { operation, parameters, answer } = match read.and_then(|read| compiled(written, read)) {
             Ok(read) => read,
             Err(unsupported) => {
                 let why = format!("{}: {}", unsupported.place, unsupported.reason);
-                taken.left_out.insert(self.would_be(asked.id, own), why);
+                taken.excluded.insert(self.tool_name(asked.id, own), why);
                 taken.unsupported.push(unsupported);
                 return Ok(());
             }
         };
-        let (profile, class) = own.settled(&operation)?;
-        let name = match (&own.name, self.gives_away(asked)) {
+        let (profile, class) = own.profile_and_class(&operation)?;
+        let name = match (&own.name, self.name_conflict(asked)) {
             (Some(name), _) => name.clone(),
             (None, None) => free_name(&self.profile.name, asked.id, &taken.names),
             (None, Some(reason)) => {
-                taken.unsupported.push(Unsupported { place: written.place(), reason });
+                taken.unsupported.push(ImportDiagnostic { place: written.place(), reason });
                 return Ok(());
             }
         };
         taken.names.insert(name.clone());
         let parameters = own.parameters(parameters)?;
-        let profile = profile.named(name).of_arguments(parameters).or_all(self.profile).or(Said {
-            description: description(written, method, path),
-            category: None,
-            class,
-            risk: own::risk(class, &operation.method, self.trusted),
-            parameters: Value::Null,
-            output_schema: answer.map(Arc::new),
-            version: self.edition.map(str::to_owned),
-            timeout_ms: None,
-            irreversible: "its document does not say how it is undone",
-        });
-        taken.tools.push(Definition { profile, kind: Kind::Operation(Box::new(operation)), digest: None });
+        let profile =
+            profile.with_name(name).with_parameters(parameters).with_source_fallback(self.profile).with_defaults(
+                ProfileDefaults {
+                    description: description(written, method, path),
+                    category: None,
+                    class,
+                    risk: overrides::risk(class, &operation.method, self.trusted),
+                    parameters: Value::Null,
+                    output_schema: answer.map(Arc::new),
+                    version: self.version_text.map(str::to_owned),
+                    timeout_ms: None,
+                    irreversible: "its document does not say how it is undone",
+                },
+            );
+        taken.tools.push(ToolDefinition { profile, kind: ToolKind::Operation(Box::new(operation)), digest: None });
         Ok(())
     }
 }
 
-impl Source<'_> {
+impl ImportContext<'_> {
     /// Why an operation that is given no name cannot have its natural one, where another was given that. Its document may
     /// have come by it since: it is left out, and the others stand.
-    fn gives_away(&self, asked: &Asked<'_, '_>) -> Option<String> {
+    fn name_conflict(&self, asked: &ImportedOperation<'_, '_>) -> Option<String> {
         let natural = free_name(&self.profile.name, asked.id, &BTreeSet::new());
-        let other = self.owns.values().find(|own| own.name.as_ref() == Some(&natural))?;
+        let other = self.overrides.values().find(|own| own.name.as_ref() == Some(&natural))?;
         Some(format!(
             "`{natural}` is what `{}.name` calls another operation; say `operations.{}.name`",
             other.place, asked.id
@@ -265,31 +280,33 @@ impl Source<'_> {
 }
 
 /// The same, unless the schema of the arguments is none: told here and now, and not by every call.
-fn compiled(written: &Within<'_>, read: Read) -> Result<Read, Unsupported> {
-    let schema = Schema::new(read.parameters);
+fn compiled(written: &DocumentCursor<'_>, read: ParsedOperation) -> Result<ParsedOperation, ImportDiagnostic> {
+    let schema = ArgumentSchema::new(read.parameters);
     match schema.compile() {
-        Ok(()) => Ok(Read { parameters: schema.into_document(), ..read }),
+        Ok(()) => Ok(ParsedOperation { parameters: schema.into_document(), ..read }),
         Err(reason) => {
             let reason = format!("its arguments cannot be checked, for their schema is none: {reason}");
-            Err(Unsupported { place: written.place(), reason })
+            Err(ImportDiagnostic { place: written.place(), reason })
         }
     }
 }
 
-fn version(document: &Value) -> Result<Version, Mistake> {
+fn version(document: &Value) -> Result<OpenApiVersion, DefinitionDiagnostic> {
     let says = document.get("openapi").and_then(Value::as_str);
     match says {
-        Some(version) if version.starts_with("3.0") => Ok(Version::V30),
-        Some(version) if version.starts_with("3.1") => Ok(Version::V31),
-        Some(version) => Err(Mistake::at("document", format!("speaks OpenAPI {version}; 3.0 and 3.1 are understood"))),
-        None if document.get("swagger").is_some() => {
-            Err(Mistake::at("document", "speaks Swagger 2.0; convert it to OpenAPI 3 first"))
+        Some(version) if version.starts_with("3.0") => Ok(OpenApiVersion::V30),
+        Some(version) if version.starts_with("3.1") => Ok(OpenApiVersion::V31),
+        Some(version) => {
+            Err(DefinitionDiagnostic::at("document", format!("speaks OpenAPI {version}; 3.0 and 3.1 are understood")))
         }
-        None => Err(Mistake::at("document", "is no OpenAPI document: it has no `openapi` with a version")),
+        None if document.get("swagger").is_some() => {
+            Err(DefinitionDiagnostic::at("document", "speaks Swagger 2.0; convert it to OpenAPI 3 first"))
+        }
+        None => Err(DefinitionDiagnostic::at("document", "is no OpenAPI document: it has no `openapi` with a version")),
     }
 }
 
-fn credentials(auth: &Map<String, Value>) -> Result<Vec<(String, Params)>, Mistake> {
+fn credentials(auth: &Map<String, Value>) -> Result<Vec<(String, ParamsTemplate)>, DefinitionDiagnostic> {
     let read = |(scheme, value): (&String, &Value)| {
         Ok((scheme.clone(), template(&format!("auth.{scheme}"), value, &["secrets", "tenant"])?))
     };
@@ -297,17 +314,17 @@ fn credentials(auth: &Map<String, Value>) -> Result<Vec<(String, Params)>, Mista
 }
 
 /// The operation's id; method and path where it has none.
-fn id(operation: &Within<'_>, method: &str, path: &str) -> String {
-    operation.field("operationId").text().map_or_else(|| by_path(method, path), str::to_owned)
+fn id(operation: &DocumentCursor<'_>, method: &str, path: &str) -> String {
+    operation.field("operationId").text().map_or_else(|| method_and_path(method, path), str::to_owned)
 }
 
-fn by_path(method: &str, path: &str) -> String {
+fn method_and_path(method: &str, path: &str) -> String {
     format!("{method}{path}")
 }
 
 /// Ids that several operations have. None of them goes by it: which one would be nobody's intention, and another one with
 /// the next edition of the document.
-fn repeated(root: &Within<'_>) -> BTreeSet<String> {
+fn duplicate_ids(root: &DocumentCursor<'_>) -> BTreeSet<String> {
     let (mut seen, mut repeated) = (BTreeSet::new(), BTreeSet::new());
     for (_, item) in root.field("paths").fields() {
         let Ok(item) = item.resolved() else { continue };
@@ -323,7 +340,7 @@ fn repeated(root: &Within<'_>) -> BTreeSet<String> {
 }
 
 /// By any of its names.
-fn wanted(written: &Written, names: &[&str]) -> bool {
+fn is_operation_wanted(written: &OpenApiFields, names: &[&str]) -> bool {
     names.iter().any(|name| is_wanted(&written.include, &[], name))
         && names.iter().all(|name| is_wanted(&[], &written.exclude, name))
 }
@@ -375,7 +392,7 @@ pub(crate) fn free_name(source: &str, id: &str, taken: &BTreeSet<String>) -> Str
 }
 
 /// What the document says of it; where that is nothing, its id in words, method and path.
-fn description(operation: &Within<'_>, method: &str, path: &str) -> String {
+fn description(operation: &DocumentCursor<'_>, method: &str, path: &str) -> String {
     let text = |field: &str| operation.field(field).text().map(str::trim).filter(|text| !text.is_empty());
     match (text("summary"), text("description")) {
         (Some(summary), Some(whole)) if !whole.starts_with(summary) => format!("{summary}\n{whole}"),
@@ -383,13 +400,13 @@ fn description(operation: &Within<'_>, method: &str, path: &str) -> String {
         (Some(summary), None) => summary.to_owned(),
         (None, None) => {
             let asked = format!("{} {path}", method.to_ascii_uppercase());
-            operation.field("operationId").text().map_or(asked.clone(), |id| format!("{} ({asked})", in_words(id)))
+            operation.field("operationId").text().map_or(asked.clone(), |id| format!("{} ({asked})", words_of_id(id)))
         }
     }
 }
 
 /// `listOpenOrders` and `list_open-orders` as `List open orders`.
-fn in_words(id: &str) -> String {
+fn words_of_id(id: &str) -> String {
     let mut words = String::new();
     let mut before_is_small = false;
     for char in id.chars() {

@@ -5,28 +5,28 @@
 //! not used: a proxy would resolve names itself.
 
 mod address;
-mod answer;
 mod config;
+mod redactor;
 mod resolver;
-mod secrets;
+mod response;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use baton_core::fault::{Fault, causes};
+use baton_core::fault::{Fault, error_causes};
 use reqwest::header::{self, HeaderMap, HeaderName};
 use reqwest::{Client, Method, Response, Url, redirect};
 
-pub use address::Network;
-pub(crate) use answer::{Answer, judge};
-pub use config::Config;
-pub(crate) use secrets::of_url;
+pub use address::IpNetwork;
+pub use config::OutboundConfig;
+pub(crate) use redactor::of_url;
+pub(crate) use response::{OutboundResponse, check_status};
 
-use self::resolver::Resolver;
-pub(crate) use self::secrets::Secrets;
+pub(crate) use self::redactor::SecretRedactor;
+use self::resolver::GuardedResolver;
 use crate::code;
-use crate::contact;
-use crate::failure::Failure;
+use crate::reach_tracker;
+use crate::tool_error::ToolError;
 
 /// Tells whoever is asked which span asks (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
@@ -39,17 +39,17 @@ const CONNECT: Duration = Duration::from_millis(2_500);
 const HEADERS_ACROSS_ORIGINS: &[HeaderName] =
     &[header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_TYPE, header::USER_AGENT];
 
-pub(crate) struct Outbound {
-    config: Arc<Config>,
+pub(crate) struct OutboundClient {
+    config: Arc<OutboundConfig>,
     /// Connects to public and allowed addresses.
-    guarded: OnceLock<Result<Client, String>>,
+    guarded_client: OnceLock<Result<Client, String>>,
     /// Connects to addresses of private networks too: only for the origin that a project's own definition names.
-    trusting: OnceLock<Result<Client, String>>,
+    trusting_client: OnceLock<Result<Client, String>>,
 }
 
 /// A request to send.
 #[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct OutboundRequest {
     pub(crate) method: Method,
     pub(crate) url: Url,
     pub(crate) headers: HeaderMap,
@@ -58,16 +58,16 @@ pub(crate) struct Outgoing {
     pub(crate) secrets: Vec<String>,
 }
 
-impl Outgoing {
+impl OutboundRequest {
     /// Where it goes, for messages.
-    fn shown(&self) -> String {
-        Secrets::of(self).hide(shown(&self.url))
+    fn display_url(&self) -> String {
+        SecretRedactor::of(self).redact(display_url(&self.url))
     }
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum NoAnswer {
+pub(crate) enum OutboundError {
     /// We did not send it, and will not.
     Refused(Fault),
     /// It could not be sent.
@@ -76,27 +76,27 @@ pub(crate) enum NoAnswer {
     Unclear(Fault),
 }
 
-impl NoAnswer {
-    pub(crate) fn failure(self, class: baton_core::tool::Class) -> Failure {
+impl OutboundError {
+    pub(crate) fn failure(self, class: baton_core::tool::EffectClass) -> ToolError {
         match self {
-            Self::Refused(fault) => Failure::NotDone { fault, retryable: false, retry_after: None },
-            Self::NotSent(fault) => Failure::NotDone { fault, retryable: true, retry_after: None },
-            Self::Unclear(fault) => Failure::unclear(class, fault),
+            Self::Refused(fault) => ToolError::NotDone { fault, retryable: false, retry_after: None },
+            Self::NotSent(fault) => ToolError::NotDone { fault, retryable: true, retry_after: None },
+            Self::Unclear(fault) => ToolError::indeterminate(class, fault),
         }
     }
 }
 
-impl Outbound {
-    pub(crate) fn new(config: Config) -> Self {
-        Self { config: Arc::new(config), guarded: OnceLock::new(), trusting: OnceLock::new() }
+impl OutboundClient {
+    pub(crate) fn new(config: OutboundConfig) -> Self {
+        Self { config: Arc::new(config), guarded_client: OnceLock::new(), trusting_client: OnceLock::new() }
     }
 
-    pub(crate) fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &OutboundConfig {
         &self.config
     }
 
     /// What can be said of an address before its name is looked up; the error is the reason it is refused.
-    pub(crate) fn may_go(&self, url: &Url) -> Result<(), String> {
+    pub(crate) fn check(&self, url: &Url) -> Result<(), String> {
         self.config.check(url)
     }
 
@@ -104,29 +104,37 @@ impl Outbound {
     ///
     /// An act is redirected only by 307 and 308, which say that it was not done; the answer to it is otherwise the
     /// redirect itself.
-    pub(crate) async fn send(&self, outgoing: Outgoing, trusted: Option<&Url>) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn send(
+        &self,
+        outgoing: OutboundRequest,
+        trusted: Option<&Url>,
+    ) -> Result<OutboundResponse, OutboundError> {
         self.follow(outgoing, trusted, |_| Ok(())).await
     }
 
     /// Sends it to an address of the settings, which may be any, and to no other host.
-    pub(crate) async fn send_home(&self, outgoing: Outgoing) -> Result<Answer, NoAnswer> {
-        let (home, secrets) = (outgoing.url.clone(), Secrets::of(&outgoing));
+    pub(crate) async fn send_to_own_origin(
+        &self,
+        outgoing: OutboundRequest,
+    ) -> Result<OutboundResponse, OutboundError> {
+        let (home, secrets) = (outgoing.url.clone(), SecretRedactor::of(&outgoing));
         let stays = |next: &Url| {
             if next.origin() == home.origin() {
                 return Ok(());
             }
-            let message = format!("{} redirects to {}, another host, which is not asked", shown(&home), shown(next));
-            Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, secrets.hide(message))))
+            let message =
+                format!("{} redirects to {}, another host, which is not asked", display_url(&home), display_url(next));
+            Err(OutboundError::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, secrets.redact(message))))
         };
         self.follow(outgoing, Some(&home), stays).await
     }
 
     async fn follow(
         &self,
-        mut outgoing: Outgoing,
+        mut outgoing: OutboundRequest,
         trusted: Option<&Url>,
-        may_go: impl Fn(&Url) -> Result<(), NoAnswer>,
-    ) -> Result<Answer, NoAnswer> {
+        may_go: impl Fn(&Url) -> Result<(), OutboundError>,
+    ) -> Result<OutboundResponse, OutboundError> {
         for _ in 0..=self.config.redirects_max {
             let response = self.exchange(&outgoing, trusted).await?;
             match redirected(&outgoing, &response)? {
@@ -134,38 +142,38 @@ impl Outbound {
                     may_go(&next.url)?;
                     outgoing = next;
                 }
-                None => return Answer::read(&outgoing, response, self.config.response_bytes_max).await,
+                None => return OutboundResponse::read(&outgoing, response, self.config.response_bytes_max).await,
             }
         }
-        let message = format!("{} redirected more than {} times", outgoing.shown(), self.config.redirects_max);
-        Err(NoAnswer::Refused(Fault::new(code::SERVICE_REJECTED, message)))
+        let message = format!("{} redirected more than {} times", outgoing.display_url(), self.config.redirects_max);
+        Err(OutboundError::Refused(Fault::new(code::SERVICE_REJECTED, message)))
     }
 
-    async fn exchange(&self, outgoing: &Outgoing, trusted: Option<&Url>) -> Result<Response, NoAnswer> {
+    async fn exchange(&self, outgoing: &OutboundRequest, trusted: Option<&Url>) -> Result<Response, OutboundError> {
         let is_named = trusted.is_some_and(|trusted| trusted.origin() == outgoing.url.origin());
         let is_trusted = is_named && !self.config.trusts_nobody;
         if !is_trusted {
             self.config.check(&outgoing.url).map_err(|reason| {
-                let message = format!("{}: {reason}", outgoing.shown());
-                NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message))
+                let message = format!("{}: {reason}", outgoing.display_url());
+                OutboundError::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message))
             })?;
         }
         let client = self.client(is_trusted).map_err(|reason| {
-            NoAnswer::NotSent(Fault::new(code::SERVICE_UNAVAILABLE, format!("no HTTP client: {reason}")))
+            OutboundError::NotSent(Fault::new(code::SERVICE_UNAVAILABLE, format!("no HTTP client: {reason}")))
         })?;
         let mut request =
             client.request(outgoing.method.clone(), outgoing.url.clone()).headers(outgoing.headers.clone());
-        if let Some(told) = contact::traceparent().filter(|_| !outgoing.headers.contains_key(TRACEPARENT)) {
+        if let Some(told) = reach_tracker::traceparent().filter(|_| !outgoing.headers.contains_key(TRACEPARENT)) {
             request = request.header(TRACEPARENT, told);
         }
         if let Some(body) = &outgoing.body {
             request = request.body(body.clone());
         }
-        let before = contact::made();
+        let before = reach_tracker::mark_reached();
         request.send().await.map_err(|error| {
-            let no_answer = no_answer(&error, &outgoing.shown());
-            if matches!(no_answer, NoAnswer::Refused(_)) {
-                contact::taken_back(before);
+            let no_answer = no_answer(&error, &outgoing.display_url());
+            if matches!(no_answer, OutboundError::Refused(_)) {
+                reach_tracker::restore(before);
             }
             no_answer
         })
@@ -181,14 +189,15 @@ impl Outbound {
     }
 
     fn client(&self, trusting: bool) -> Result<&Client, &str> {
-        let cell = if trusting { &self.trusting } else { &self.guarded };
-        let client =
-            cell.get_or_init(|| build(Resolver::new(self.config.clone(), trusting)).map_err(|error| why(&error)));
+        let cell = if trusting { &self.trusting_client } else { &self.guarded_client };
+        let client = cell.get_or_init(|| {
+            build(GuardedResolver::new(self.config.clone(), trusting)).map_err(|error| root_cause(&error))
+        });
         client.as_ref().map_err(String::as_str)
     }
 }
 
-fn build(resolver: Resolver) -> Result<Client, reqwest::Error> {
+fn build(resolver: GuardedResolver) -> Result<Client, reqwest::Error> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         // Somebody else may have installed one meanwhile, which does as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -202,24 +211,24 @@ fn build(resolver: Resolver) -> Result<Client, reqwest::Error> {
         .build()
 }
 
-fn no_answer(error: &reqwest::Error, from: &str) -> NoAnswer {
+fn no_answer(error: &reqwest::Error, from: &str) -> OutboundError {
     if let Some(forbidden) = resolver::forbidden(error) {
-        return NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, format!("{from}: {forbidden}")));
+        return OutboundError::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, format!("{from}: {forbidden}")));
     }
-    let fault = Fault::new(code::SERVICE_UNAVAILABLE, format!("{from}: {}", why(error)));
-    if error.is_connect() || error.is_builder() { NoAnswer::NotSent(fault) } else { NoAnswer::Unclear(fault) }
+    let fault = Fault::new(code::SERVICE_UNAVAILABLE, format!("{from}: {}", root_cause(error)));
+    if error.is_connect() || error.is_builder() { OutboundError::NotSent(fault) } else { OutboundError::Unclear(fault) }
 }
 
 /// Where the response sends us, if we go.
-fn redirected(outgoing: &Outgoing, response: &Response) -> Result<Option<Outgoing>, NoAnswer> {
+fn redirected(outgoing: &OutboundRequest, response: &Response) -> Result<Option<OutboundRequest>, OutboundError> {
     let reads = matches!(outgoing.method, Method::GET | Method::HEAD);
     if !matches!((response.status().as_u16(), reads), (301..=303, true) | (307 | 308, _)) {
         return Ok(None);
     }
     let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
     let Some(url) = location.and_then(|location| outgoing.url.join(location).ok()) else { return Ok(None) };
-    stays_encrypted(outgoing, &url)?;
-    let mut next = Outgoing { url, ..outgoing.clone() };
+    check_encryption(outgoing, &url)?;
+    let mut next = OutboundRequest { url, ..outgoing.clone() };
     if next.url.origin() != outgoing.url.origin() {
         next.headers = HeaderMap::new();
         for name in HEADERS_ACROSS_ORIGINS {
@@ -231,24 +240,24 @@ fn redirected(outgoing: &Outgoing, response: &Response) -> Result<Option<Outgoin
     Ok(Some(next))
 }
 
-fn stays_encrypted(outgoing: &Outgoing, next: &Url) -> Result<(), NoAnswer> {
+fn check_encryption(outgoing: &OutboundRequest, next: &Url) -> Result<(), OutboundError> {
     if outgoing.url.scheme() != "https" || next.scheme() == "https" {
         return Ok(());
     }
-    let message = format!("{} redirects to {}, which is not encrypted", shown(&outgoing.url), shown(next));
-    let message = Secrets::of(outgoing).hide(message);
-    Err(NoAnswer::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)))
+    let message = format!("{} redirects to {}, which is not encrypted", display_url(&outgoing.url), display_url(next));
+    let message = SecretRedactor::of(outgoing).redact(message);
+    Err(OutboundError::Refused(Fault::new(code::ADDRESS_NOT_ALLOWED, message)))
 }
 
 /// A URL for messages: without credentials, query and fragment, which may be private.
-pub(crate) fn shown(url: &Url) -> String {
+pub(crate) fn display_url(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
 }
 
 /// Why a request failed, without the URL that its error may carry.
-fn why(error: &reqwest::Error) -> String {
-    let causes = causes(error);
+fn root_cause(error: &reqwest::Error) -> String {
+    let causes = error_causes(error);
     if causes.is_empty() { "the request failed".to_owned() } else { causes }
 }
 

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::time::Time;
-use baton_ports::rate_limits::{CALLS_MAX, RESERVATIONS_MAX, RESERVED_FOR, RateLimit, SET_BACK, Turn};
+use baton_ports::rate_limits::{CALLS_MAX, RESERVATIONS_MAX, RESERVED_FOR, RateDecision, RateLimit, SET_BACK};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 /// A limit as the settings write it: `100/min`, `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rate {
+pub enum CallRate {
     /// As often as one likes.
     Free,
     /// So many calls, 1 to 100,000, in any stretch of so long.
     Of { calls: u32, per: Duration },
 }
 
-impl Rate {
+impl CallRate {
     /// Whether it never lets a call through that the other does not.
     pub(crate) fn is_within(self, other: Self) -> bool {
         match (self, other) {
@@ -43,7 +43,7 @@ impl Rate {
     }
 }
 
-impl FromStr for Rate {
+impl FromStr for CallRate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -67,7 +67,7 @@ impl FromStr for Rate {
     }
 }
 
-impl fmt::Display for Rate {
+impl fmt::Display for CallRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Free => f.write_str("none"),
@@ -84,7 +84,7 @@ impl fmt::Display for Rate {
     }
 }
 
-impl<'de> Deserialize<'de> for Rate {
+impl<'de> Deserialize<'de> for CallRate {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?.parse().map_err(D::Error::custom)
     }
@@ -94,22 +94,22 @@ impl<'de> Deserialize<'de> for Rate {
 /// thousand that wait come back one by one, each once, in the order they asked. A turn counts at its time, though its call
 /// come later.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct CallRateWindow {
     calls: usize,
     per: Duration,
     /// The last turns, oldest first, those still to come included; no more than `calls`.
-    turns: VecDeque<Time>,
+    taken: VecDeque<Time>,
     reserved: HashMap<String, Time>,
     /// The latest time anybody asked at.
     seen_at: Time,
 }
 
-impl Pace {
+impl CallRateWindow {
     pub(crate) fn of(limit: &RateLimit) -> Self {
         Self {
             calls: limit.calls.max(1) as usize,
             per: limit.per,
-            turns: VecDeque::new(),
+            taken: VecDeque::new(),
             reserved: HashMap::new(),
             seen_at: Time::EPOCH,
         }
@@ -125,18 +125,18 @@ impl Pace {
     }
 
     /// A turn for the call with this key, now or after the time it is told.
-    pub(crate) fn ask(&mut self, key: &str, now: Time) -> Turn {
+    pub(crate) fn reserve(&mut self, key: &str, now: Time) -> RateDecision {
         if let Some(turn) = self.reserved(key, now) {
             if turn > now {
-                return Turn::After(turn.since(now));
+                return RateDecision::After(turn.since(now));
             }
             self.reserved.remove(key);
-            return Turn::Now;
+            return RateDecision::Now;
         }
         let turn = self.next(now);
         if turn <= now {
             self.take(now);
-            return Turn::Now;
+            return RateDecision::Now;
         }
         let is_full = |reserved: &HashMap<String, Time>| reserved.len() >= RESERVATIONS_MAX as usize;
         if is_full(&self.reserved) {
@@ -146,7 +146,7 @@ impl Pace {
             self.take(turn);
             self.reserved.insert(key.to_owned(), turn);
         }
-        Turn::After(turn.since(now))
+        RateDecision::After(turn.since(now))
     }
 
     /// Whether the call with this key has a turn now. Takes none.
@@ -156,7 +156,7 @@ impl Pace {
 
     /// Whether forgetting it changes nothing.
     pub(crate) fn is_idle(&self, now: Time) -> bool {
-        self.turns.back().is_none_or(|last| *last + self.per + RESERVED_FOR <= now)
+        self.taken.back().is_none_or(|last| *last + self.per + RESERVED_FOR <= now)
     }
 
     /// The turn that is kept for this call. One that comes much later asks anew: its turn counts no more.
@@ -166,15 +166,15 @@ impl Pace {
 
     /// When the next turn is.
     fn next(&self, now: Time) -> Time {
-        let oldest = self.turns.len().checked_sub(self.calls).and_then(|place| self.turns.get(place));
+        let oldest = self.taken.len().checked_sub(self.calls).and_then(|place| self.taken.get(place));
         oldest.map_or(now, |oldest| (*oldest + self.per).max(now))
     }
 
     fn take(&mut self, turn: Time) {
-        while self.turns.len() >= self.calls {
-            self.turns.pop_front();
+        while self.taken.len() >= self.calls {
+            self.taken.pop_front();
         }
-        self.turns.push_back(turn);
+        self.taken.push_back(turn);
     }
 }
 
@@ -186,21 +186,21 @@ mod tests {
         Time::EPOCH + Duration::from_millis(1_000_000 + ms)
     }
 
-    fn pace(rate: &str) -> Pace {
-        Pace::of(&rate.parse::<Rate>().unwrap().limit(|| "tool".into()).unwrap())
+    fn pace(rate: &str) -> CallRateWindow {
+        CallRateWindow::of(&rate.parse::<CallRate>().unwrap().limit(|| "tool".into()).unwrap())
     }
 
     #[test]
     fn a_rate_reads_as_people_write_it() {
         for text in ["100/min", "5/s", "1000/h", "10000/day", "none"] {
-            assert_eq!(text.parse::<Rate>().map(|rate| rate.to_string()), Ok(text.to_owned()));
+            assert_eq!(text.parse::<CallRate>().map(|rate| rate.to_string()), Ok(text.to_owned()));
         }
-        assert_eq!("7 / minute".parse::<Rate>().map(|rate| rate.to_string()), Ok("7/min".to_owned()));
+        assert_eq!("7 / minute".parse::<CallRate>().map(|rate| rate.to_string()), Ok("7/min".to_owned()));
         for wrong in ["", "100", "x/min", "-1/min", "100/fortnight"] {
-            let error = wrong.parse::<Rate>().unwrap_err();
+            let error = wrong.parse::<CallRate>().unwrap_err();
             assert!(error.contains("write `100/min`"), "{error}");
         }
-        assert!("0/min".parse::<Rate>().unwrap_err().contains("1 to 100000"));
+        assert!("0/min".parse::<CallRate>().unwrap_err().contains("1 to 100000"));
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
         let mut pace = pace("10/s");
         let mut turns: Vec<u64> = Vec::new();
         for ms in 0..5_000 {
-            if pace.ask("again", at(ms)) == Turn::Now {
+            if pace.reserve("again", at(ms)) == RateDecision::Now {
                 turns.push(ms);
             }
         }
@@ -219,9 +219,9 @@ mod tests {
     #[test]
     fn those_who_wait_come_back_once_each_in_the_order_they_asked() {
         let mut pace = pace("2/s");
-        let ask = |pace: &mut Pace, key: u32, ms| match pace.ask(&key.to_string(), at(ms)) {
-            Turn::Now => Ok(()),
-            Turn::After(wait) => Err(wait.as_millis()),
+        let ask = |pace: &mut CallRateWindow, key: u32, ms| match pace.reserve(&key.to_string(), at(ms)) {
+            RateDecision::Now => Ok(()),
+            RateDecision::After(wait) => Err(wait.as_millis()),
         };
         let waits: Vec<_> = (0..6).map(|key| ask(&mut pace, key, 0)).collect();
         assert_eq!(waits, [Ok(()), Ok(()), Err(1_000), Err(1_000), Err(2_000), Err(2_000)]);
@@ -235,9 +235,9 @@ mod tests {
     fn what_it_remembers_is_bounded() {
         let mut pace = pace("1/day");
         for key in 0..2 * RESERVATIONS_MAX {
-            pace.ask(&key.to_string(), at(0));
+            pace.reserve(&key.to_string(), at(0));
         }
-        assert_eq!((pace.reserved.len(), pace.turns.len()), (RESERVATIONS_MAX as usize, 1));
+        assert_eq!((pace.reserved.len(), pace.taken.len()), (RESERVATIONS_MAX as usize, 1));
         assert!(!pace.is_idle(at(0)));
     }
 }

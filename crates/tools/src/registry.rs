@@ -9,56 +9,56 @@ use baton_core::fault::Fault;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use baton_core::tool::{Call, Caller, Class, Facts, Outcome};
-use baton_ports::budget::Tab;
-use baton_ports::catalogue::{self, Listed, Wanted};
+use baton_core::tool::{Caller, EffectClass, ToolContract, ToolInvocation, ToolOutcome};
+use baton_ports::budget::ChargeCollector;
+use baton_ports::catalogue::{self, ToolFilter, ToolListing};
 use baton_ports::clock::Clock;
 use baton_ports::sources::TOOLS_MAX;
-use baton_ports::tools::{Checked, Performed, Tools};
+use baton_ports::tools::{CallReport, CheckResult, ToolGateway};
 use serde_json::Value;
 
 use crate::audit;
-use crate::catalogue::{Catalogue, Description, Entry, Lack};
-use crate::check::{self, Stopped};
+use crate::call_state::ToolCallState;
+use crate::catalogue::{ToolDescription, ToolEntry, ToolIndex, UnavailableProvider};
+use crate::check::{self, EarlyOutcome};
 use crate::code;
-use crate::composio::{self, Composio};
-use crate::config::{Config, Permission, Tuning};
-use crate::definition::{Definition, Kind};
-use crate::error::Error;
-use crate::failure::Failure;
-use crate::gates::Gates;
+use crate::composio::{self, ComposioSource};
+use crate::config::{ToolPermission, ToolSettings, ToolsConfig};
+use crate::definition::{ToolDefinition, ToolKind};
+use crate::error::ToolSetupError;
 use crate::kinds::mcp;
-use crate::mcp::{Link, Listing, Source as McpSource};
+use crate::mcp::{McpConnectionPool, McpSource, McpToolListing};
 use crate::permit::{self, Permit};
-use crate::rules::Rules;
-use crate::shipped::{self, Services};
+use crate::rules::ToolRules;
+use crate::tool_error::ToolError;
+use crate::tool_set::{self, ToolServices};
 
 /// Tools that each ranking of a search names.
-const SEARCHED: usize = 50;
+const SEARCH_CANDIDATES: usize = 50;
 /// Reciprocal rank fusion's constant (Cormack et al., 2009).
 const RANK_WEIGHT: f64 = 60.0;
 
 /// The tools of one process: those that are shipped, and those a project defines.
-pub struct Registry {
-    held: Arc<RwLock<Held>>,
-    config: Config,
-    services: Services,
-    composio: Option<Arc<Composio>>,
+pub struct ToolRegistry {
+    snapshot: Arc<RwLock<CatalogueSnapshot>>,
+    config: ToolsConfig,
+    services: ToolServices,
+    composio: Option<Arc<ComposioSource>>,
     shipped: Vec<Arc<str>>,
     /// As the settings have them.
-    rules: Rules,
+    rules: ToolRules,
     /// The same with what tenants set themselves. Replaced as a whole: a call keeps those it began with.
-    in_force: RwLock<Arc<Rules>>,
-    gates: Arc<Gates>,
+    effective_rules: RwLock<Arc<ToolRules>>,
+    call_state: Arc<ToolCallState>,
     clock: Arc<dyn Clock>,
 }
 
-impl Registry {
+impl ToolRegistry {
     /// The shipped tools.
     ///
     /// # Errors
     /// A setting for a tool that there is not.
-    pub fn new(config: Config, services: &Services) -> Result<Self, Error> {
+    pub fn new(config: ToolsConfig, services: &ToolServices) -> Result<Self, ToolSetupError> {
         Self::with_defined(config, Vec::new(), services)
     }
 
@@ -66,7 +66,11 @@ impl Registry {
     ///
     /// # Errors
     /// As for [`Self::new`]; two definitions of one name.
-    pub fn with_defined(config: Config, definitions: Vec<Definition>, services: &Services) -> Result<Self, Error> {
+    pub fn with_defined(
+        config: ToolsConfig,
+        definitions: Vec<ToolDefinition>,
+        services: &ToolServices,
+    ) -> Result<Self, ToolSetupError> {
         Self::with_sources(config, definitions, Vec::new(), services)
     }
 
@@ -76,30 +80,30 @@ impl Registry {
     /// # Errors
     /// As for [`Self::with_defined`]; two servers of one name.
     pub fn with_sources(
-        config: Config,
-        definitions: Vec<Definition>,
+        config: ToolsConfig,
+        definitions: Vec<ToolDefinition>,
         sources: Vec<McpSource>,
-        services: &Services,
-    ) -> Result<Self, Error> {
-        if let Some(reason) = config.impossible() {
-            return Err(Error::Setting { place: "tools", reason });
+        services: &ToolServices,
+    ) -> Result<Self, ToolSetupError> {
+        if let Some(reason) = config.unsatisfiable_reason() {
+            return Err(ToolSetupError::Setting { place: "tools", reason });
         }
-        let shelf = shipped::entries(&config, definitions, sources, services)?;
-        let composio = Composio::new(&config.composio, &config.outbound, services)?.map(Arc::new);
+        let shelf = tool_set::entries(&config, definitions, sources, services)?;
+        let composio = ComposioSource::new(&config.composio, &config.outbound, services)?.map(Arc::new);
         let catalogue = catalogue_of(&config, composio.as_deref(), shelf.entries, &shelf.links)?;
-        let gates = Arc::new(Gates::new(services.shared.as_ref()));
-        let held = Held::new(catalogue);
-        held.all.prepare();
+        let gates = Arc::new(ToolCallState::new(services.shared.as_ref()));
+        let held = CatalogueSnapshot::new(catalogue);
+        held.merged.build_indexes();
         let held = Arc::new(RwLock::new(held));
-        shelf.links.iter().for_each(|link| renew(link, &held, &config.tool));
-        let rules = Rules::new(&config);
+        shelf.links.iter().for_each(|link| watch_source(link, &held, &config.tool));
+        let rules = ToolRules::new(&config);
         Ok(Self {
-            held,
+            snapshot: held,
             composio,
             shipped: shelf.shipped,
-            in_force: RwLock::new(Arc::new(rules.clone())),
+            effective_rules: RwLock::new(Arc::new(rules.clone())),
             rules,
-            gates,
+            call_state: gates,
             clock: services.clock.clone(),
             services: services.clone(),
             config,
@@ -110,42 +114,42 @@ impl Registry {
     ///
     /// # Errors
     /// As for [`Self::with_sources`]; what was there stays.
-    pub fn redefine(&self, definitions: Vec<Definition>, sources: Vec<McpSource>) -> Result<(), Error> {
-        let shelf = shipped::entries(&self.config, definitions, sources, &self.services)?;
+    pub fn redefine(&self, definitions: Vec<ToolDefinition>, sources: Vec<McpSource>) -> Result<(), ToolSetupError> {
+        let shelf = tool_set::entries(&self.config, definitions, sources, &self.services)?;
         let catalogue = catalogue_of(&self.config, self.composio.as_deref(), shelf.entries, &shelf.links)?;
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        held.own = catalogue;
-        let laid = held.lay(&self.config.tool);
+        let mut held = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        held.base = catalogue;
+        let laid = held.rebuild(&self.config.tool);
         drop(held);
-        laid.iter().for_each(|catalogue| catalogue.prepare());
-        shelf.links.iter().for_each(|link| renew(link, &self.held, &self.config.tool));
+        laid.iter().for_each(|catalogue| catalogue.build_indexes());
+        shelf.links.iter().for_each(|link| watch_source(link, &self.snapshot, &self.config.tool));
         Ok(())
     }
 
     /// Composio, where a toolkit of it is chosen.
-    pub fn composio(&self) -> Option<&Arc<Composio>> {
+    pub fn composio(&self) -> Option<&Arc<ComposioSource>> {
         self.composio.as_ref()
     }
 
     /// Takes in the tools that are kept of sources outside, in place of those taken in before. Whether what is kept is
-    /// fresh is [`Composio::freshen`]'s. Versions that pin a tool keep its facts.
+    /// fresh is [`ComposioSource::refresh_toolkits`]'s. Versions that pin a tool keep its facts.
     ///
     /// # Errors
     /// What is kept cannot be read; what was known stays.
-    pub async fn learn(&self, tenant: &TenantId) -> Result<(), composio::Fault> {
+    pub async fn load_discovered(&self, tenant: &TenantId) -> Result<(), composio::ConnectionError> {
         let Some(composio) = &self.composio else { return Ok(()) };
         let learned = composio.entries(tenant).await?;
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        held.learned = learned;
-        let laid = held.lay(&self.config.tool);
+        let mut held = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
+        held.discovered = learned;
+        let laid = held.rebuild(&self.config.tool);
         drop(held);
-        laid.iter().for_each(|catalogue| catalogue.prepare());
+        laid.iter().for_each(|catalogue| catalogue.build_indexes());
         Ok(())
     }
 
     /// The settings that sources of a tenant's own go by.
-    pub fn settings_of_added(&self, is_own_tenant: bool) -> Config {
-        self.config.for_added(is_own_tenant)
+    pub fn added_source_config(&self, is_own_tenant: bool) -> ToolsConfig {
+        self.config.for_added_sources(is_own_tenant)
     }
 
     /// From here on these are a tenant's own tools, in place of those it had; nobody else sees or calls them. A name that
@@ -153,37 +157,37 @@ impl Registry {
     ///
     /// # Errors
     /// Two tools or two servers of one name; what was there stays.
-    pub fn add_own(
+    pub fn set_tenant_tools(
         &self,
         tenant: &TenantId,
-        settings: &Config,
-        definitions: Vec<Definition>,
+        settings: &ToolsConfig,
+        definitions: Vec<ToolDefinition>,
         sources: Vec<McpSource>,
-    ) -> Result<(), Error> {
-        let (entries, links) = shipped::added(settings, definitions, sources, &self.services)?;
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<(), ToolSetupError> {
+        let (entries, links) = tool_set::tenant_entries(settings, definitions, sources, &self.services)?;
+        let mut held = self.snapshot.write().unwrap_or_else(PoisonError::into_inner);
         if entries.is_empty() && links.is_empty() {
-            held.theirs.remove(tenant);
+            held.overlays.remove(tenant);
             return Ok(());
         }
-        let theirs = Theirs { entries, all: held.all.clone(), links: links.clone() };
-        held.theirs.insert(tenant.clone(), theirs);
-        let laid = held.lay_theirs(tenant, &self.config.tool);
+        let theirs = TenantOverlay { entries, merged: held.merged.clone(), links: links.clone() };
+        held.overlays.insert(tenant.clone(), theirs);
+        let laid = held.rebuild_overlay(tenant, &self.config.tool);
         drop(held);
-        laid.iter().for_each(|catalogue| catalogue.prepare());
-        links.iter().for_each(|link| renew_own(link, tenant, &self.held, &self.config.tool));
+        laid.iter().for_each(|catalogue| catalogue.build_indexes());
+        links.iter().for_each(|link| watch_tenant_source(link, tenant, &self.snapshot, &self.config.tool));
         Ok(())
     }
 
     /// From here on these rules of tenants' own hold, by any of the tools' names, beside the settings'. They make nothing possible
     /// that the settings do not.
-    pub fn rule(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, Permission>>) {
-        let rules = Arc::new(self.rules.with_own(own));
-        *self.in_force.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    pub fn set_tenant_permissions(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, ToolPermission>>) {
+        let rules = Arc::new(self.rules.with_tenant_permissions(own));
+        *self.effective_rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
-    fn rules(&self) -> Arc<Rules> {
-        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn rules(&self) -> Arc<ToolRules> {
+        self.effective_rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Tools of a tenant that these words fit, the best first, at most so many. Where Composio has a key it is asked too, and
@@ -193,11 +197,11 @@ impl Registry {
         tenant: &TenantId,
         words: &str,
         limit: usize,
-    ) -> (Vec<Description>, Option<composio::Fault>) {
+    ) -> (Vec<ToolDescription>, Option<composio::ConnectionError>) {
         let catalogue = self.catalogue_of(tenant);
-        let own: Vec<String> = catalogue.search(words, SEARCHED).iter().map(ToString::to_string).collect();
+        let own: Vec<String> = catalogue.search(words, SEARCH_CANDIDATES).iter().map(ToString::to_string).collect();
         let (theirs, fault) = match self.composio.as_ref().filter(|composio| composio.has_key()) {
-            Some(composio) => match composio.search(words, SEARCHED).await {
+            Some(composio) => match composio.search(words, SEARCH_CANDIDATES).await {
                 Ok(theirs) => (theirs, None),
                 Err(fault) => (Vec::new(), Some(fault)),
             },
@@ -217,150 +221,164 @@ impl Registry {
 
     /// What is known of one of everybody's tools.
     #[cfg(test)]
-    pub(crate) fn describe_shared(&self, tool: &str) -> Option<Description> {
+    pub(crate) fn describe_shared(&self, tool: &str) -> Option<ToolDescription> {
         self.catalogue().describe(tool)
     }
 
     /// Whether everybody has a tool of this very name, so that a tenant's own is not called by it.
-    pub fn is_everybodys(&self, tool: &str) -> bool {
+    pub fn is_shared_tool(&self, tool: &str) -> bool {
         self.catalogue().has(tool)
     }
 
     /// Everybody's tools as they are now.
-    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
-        self.held.read().unwrap_or_else(PoisonError::into_inner).all.clone()
+    pub(crate) fn catalogue(&self) -> Arc<ToolIndex> {
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).merged.clone()
     }
 
     /// A tenant's tools as they are now: everybody's, and its own. A call keeps those it began with.
-    fn catalogue_of(&self, tenant: &TenantId) -> Arc<Catalogue> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        held.theirs.get(tenant).map_or(&held.all, |theirs| &theirs.all).clone()
+    fn catalogue_of(&self, tenant: &TenantId) -> Arc<ToolIndex> {
+        let held = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
+        held.overlays.get(tenant).map_or(&held.merged, |theirs| &theirs.merged).clone()
     }
 
     /// What providers that were chosen lack, so that calls of them are refused.
-    pub fn lacks(&self) -> Vec<Lack> {
-        self.catalogue().lacks()
+    pub fn unavailable_providers(&self) -> Vec<UnavailableProvider> {
+        self.catalogue().unavailable_providers()
     }
 
     /// The answer that is kept, with its row. It costs nothing: nobody was asked.
-    fn known(&self, call: &Call, output: Arc<Value>, entry: &Entry) -> Performed {
-        let outcome = Outcome::Done { output, cost: Usd::ZERO, cached: true };
+    fn cached_result(&self, call: &ToolInvocation, output: Arc<Value>, entry: &ToolEntry) -> CallReport {
+        let outcome = ToolOutcome::Done { output, cost: Usd::ZERO, cached: true };
         let audit = audit::row(call.clone(), Some(entry), &outcome, self.clock.now(), None);
-        Performed { outcome, audit, tab: Tab::default() }
+        CallReport { outcome, audit, charges: ChargeCollector::default() }
     }
 
     /// What is said of a call whose service is left alone for a while.
-    fn left_alone(&self, call: &Call, retry_after: Duration, entry: &Entry) -> Fault {
+    fn circuit_open_fault(&self, call: &ToolInvocation, retry_after: Duration, entry: &ToolEntry) -> Fault {
         let message = format!(
             "the service of `{}` failed several times running and is left alone for {} s",
             call.tool,
             retry_after.as_secs().max(1)
         );
         let language = self.rules.of(&call.tenant).language(&call.caller);
-        code::speak(Fault::new(code::CIRCUIT_OPEN, message), &entry.category, language)
+        code::localize(Fault::new(code::CIRCUIT_OPEN, message), &entry.category, language)
     }
 
     /// The answer to a call that was not let through, with its row.
-    fn refuse(&self, call: &Call, fault: Fault, entry: Option<&Entry>) -> Performed {
+    fn refuse(&self, call: &ToolInvocation, fault: Fault, entry: Option<&ToolEntry>) -> CallReport {
         let language = self.rules.of(&call.tenant).language(&call.caller);
         let category = entry.map_or("", |entry| &entry.category);
-        let fault = code::speak(fault, category, language);
-        let outcome = Outcome::NotDone { fault, retryable: false, retry_after: None };
+        let fault = code::localize(fault, category, language);
+        let outcome = ToolOutcome::NotDone { fault, retryable: false, retry_after: None };
         let audit = audit::row(call.clone(), entry, &outcome, self.clock.now(), None);
-        Performed { outcome, audit, tab: Tab::default() }
+        CallReport { outcome, audit, charges: ChargeCollector::default() }
     }
 }
 
 /// What there is, where each setting is of something that is there or may come.
 fn catalogue_of(
-    config: &Config,
-    composio: Option<&Composio>,
-    entries: Vec<Entry>,
-    links: &[Arc<Link>],
-) -> Result<Catalogue, Error> {
-    let catalogue = Catalogue::new(entries, &config.tool);
+    config: &ToolsConfig,
+    composio: Option<&ComposioSource>,
+    entries: Vec<ToolEntry>,
+    links: &[Arc<McpConnectionPool>],
+) -> Result<ToolIndex, ToolSetupError> {
+    let catalogue = ToolIndex::new(entries, &config.tool);
     // A server that is down may have it, or an app that was not looked up yet.
     let may_come = |name: &str| {
-        composio.is_some_and(|composio| composio.may_have(name)) || links.iter().any(|link| link.source.may_have(name))
+        composio.is_some_and(|composio| composio.may_provide(name))
+            || links.iter().any(|link| link.source.may_provide(name))
     };
     let tuned = config.tool.keys().chain(config.tenants.values().flat_map(|tenant| tenant.tool.keys()));
     for name in tuned {
         if catalogue.find(name).is_none() && !catalogue.has_app(name) && !may_come(name) {
             let nearest = catalogue.nearest(name).map(str::to_owned);
-            return Err(Error::NoSuchTool { name: name.clone(), nearest });
+            return Err(ToolSetupError::NoSuchTool { name: name.clone(), nearest });
         }
     }
-    catalogue.stands_by(&config.tool)?;
+    catalogue.check_outage_providers(&config.tool)?;
     Ok(catalogue)
 }
 
 /// The tools that a tenant added for itself.
-struct Theirs {
-    entries: Vec<Entry>,
+struct TenantOverlay {
+    entries: Vec<ToolEntry>,
     /// They live as long as the tools do.
-    links: Vec<Arc<Link>>,
+    links: Vec<Arc<McpConnectionPool>>,
     /// Everybody's and these.
-    all: Arc<Catalogue>,
+    merged: Arc<ToolIndex>,
 }
 
 /// What calls see, and what it is made of.
-struct Held {
+struct CatalogueSnapshot {
     /// What is shipped and defined, the tools of MCP servers among it.
-    own: Catalogue,
+    base: ToolIndex,
     /// What was learned of sources outside.
-    learned: Vec<Entry>,
+    discovered: Vec<ToolEntry>,
     /// Replaced as a whole: a call keeps the one it began with.
-    all: Arc<Catalogue>,
-    theirs: BTreeMap<TenantId, Theirs>,
+    merged: Arc<ToolIndex>,
+    overlays: BTreeMap<TenantId, TenantOverlay>,
 }
 
-impl Held {
-    fn new(own: Catalogue) -> Self {
-        Self { all: Arc::new(own.clone()), own, learned: Vec::new(), theirs: BTreeMap::new() }
+impl CatalogueSnapshot {
+    fn new(own: ToolIndex) -> Self {
+        Self { merged: Arc::new(own.clone()), base: own, discovered: Vec::new(), overlays: BTreeMap::new() }
     }
 
     /// Puts together what calls see from then on. It is prepared once the lock is given back: calls do not wait for that.
-    fn lay(&mut self, tuning: &BTreeMap<String, Tuning>) -> Vec<Arc<Catalogue>> {
-        self.all = Arc::new(self.own.and(self.learned.iter().cloned(), tuning));
-        let all = self.all.clone();
-        let theirs = self.theirs.values_mut().map(|theirs| theirs.lay(&all, tuning));
+    fn rebuild(&mut self, tuning: &BTreeMap<String, ToolSettings>) -> Vec<Arc<ToolIndex>> {
+        self.merged = Arc::new(self.base.with_entries(self.discovered.iter().cloned(), tuning));
+        let all = self.merged.clone();
+        let theirs = self.overlays.values_mut().map(|theirs| theirs.rebuild(&all, tuning));
         theirs.chain([all.clone()]).collect()
     }
 
-    fn lay_theirs(&mut self, tenant: &TenantId, tuning: &BTreeMap<String, Tuning>) -> Option<Arc<Catalogue>> {
-        Some(self.theirs.get_mut(tenant)?.lay(&self.all, tuning))
+    fn rebuild_overlay(
+        &mut self,
+        tenant: &TenantId,
+        tuning: &BTreeMap<String, ToolSettings>,
+    ) -> Option<Arc<ToolIndex>> {
+        Some(self.overlays.get_mut(tenant)?.rebuild(&self.merged, tuning))
     }
 }
 
-impl Theirs {
-    fn lay(&mut self, all: &Catalogue, tuning: &BTreeMap<String, Tuning>) -> Arc<Catalogue> {
-        self.all = Arc::new(all.and(self.entries.iter().cloned(), tuning));
-        self.all.clone()
+impl TenantOverlay {
+    fn rebuild(&mut self, all: &ToolIndex, tuning: &BTreeMap<String, ToolSettings>) -> Arc<ToolIndex> {
+        self.merged = Arc::new(all.with_entries(self.entries.iter().cloned(), tuning));
+        self.merged.clone()
     }
 }
 
 /// Lays other tools of a server into the catalogue whenever it says that it has others.
-fn renew(link: &Arc<Link>, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, Tuning>) {
+fn watch_source(
+    link: &Arc<McpConnectionPool>,
+    held: &Arc<RwLock<CatalogueSnapshot>>,
+    tuning: &BTreeMap<String, ToolSettings>,
+) {
     let (own, held, tuning) = (Arc::downgrade(link), Arc::downgrade(held), tuning.clone());
-    link.publishing(move |source, listing| {
+    link.on_listing(move |source, listing| {
         let (Some(link), Some(held)) = (own.upgrade(), held.upgrade()) else { return };
-        let entries = listed(&link, source, listing);
+        let entries = listed_entries(&link, source, listing);
         let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
-        held.own = held.own.renewed(source.name(), entries, &tuning);
-        let laid = held.lay(&tuning);
+        held.base = held.base.with_source_entries(source.name(), entries, &tuning);
+        let laid = held.rebuild(&tuning);
         drop(held);
-        laid.iter().for_each(|catalogue| catalogue.prepare());
+        laid.iter().for_each(|catalogue| catalogue.build_indexes());
     });
 }
 
 /// The same of a server that is a tenant's own.
-fn renew_own(link: &Arc<Link>, tenant: &TenantId, held: &Arc<RwLock<Held>>, tuning: &BTreeMap<String, Tuning>) {
+fn watch_tenant_source(
+    link: &Arc<McpConnectionPool>,
+    tenant: &TenantId,
+    held: &Arc<RwLock<CatalogueSnapshot>>,
+    tuning: &BTreeMap<String, ToolSettings>,
+) {
     let (own, held, tuning, tenant) = (Arc::downgrade(link), Arc::downgrade(held), tuning.clone(), tenant.clone());
-    link.publishing(move |source, listing| {
+    link.on_listing(move |source, listing| {
         let (Some(link), Some(held)) = (own.upgrade(), held.upgrade()) else { return };
-        let entries = listed(&link, source, listing);
+        let entries = listed_entries(&link, source, listing);
         let mut held = held.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(theirs) = held.theirs.get_mut(&tenant) else { return };
+        let Some(theirs) = held.overlays.get_mut(&tenant) else { return };
         // One that was replaced meanwhile has nothing to say.
         if !theirs.links.iter().any(|kept| Arc::ptr_eq(kept, &link)) {
             return;
@@ -371,53 +389,53 @@ fn renew_own(link: &Arc<Link>, tenant: &TenantId, held: &Arc<RwLock<Held>>, tuni
             tracing::warn!(%tenant, source = source.name(), "it has more tools than a tenant's sources may; some are left out");
         }
         theirs.entries.extend(entries.into_iter().take(room));
-        let laid = held.lay_theirs(&tenant, &tuning);
+        let laid = held.rebuild_overlay(&tenant, &tuning);
         drop(held);
-        laid.iter().for_each(|catalogue| catalogue.prepare());
+        laid.iter().for_each(|catalogue| catalogue.build_indexes());
     });
 }
 
 /// What a server lists, as tools that go through this connection.
-fn listed(link: &Arc<Link>, source: &McpSource, listing: &Listing) -> Vec<Entry> {
+fn listed_entries(link: &Arc<McpConnectionPool>, source: &McpSource, listing: &McpToolListing) -> Vec<ToolEntry> {
     let (tools, _) = source.tools(listing);
-    let entry = |tool: Definition| match tool.kind {
-        Kind::Remote { tool: name, output, .. } => {
+    let entry = |tool: ToolDefinition| match tool.kind {
+        ToolKind::Remote { tool: name, output, .. } => {
             Some(mcp::entry(tool.profile, name, output.as_deref(), link.clone()))
         }
-        Kind::Script(_) | Kind::Http(_) | Kind::Operation(_) => None,
+        ToolKind::Script(_) | ToolKind::Http(_) | ToolKind::Operation(_) => None,
     };
     tools.into_iter().filter_map(entry).collect()
 }
 
 #[async_trait]
-impl catalogue::Catalogue for Registry {
+impl catalogue::ToolCatalogue for ToolRegistry {
     fn shipped(&self) -> &[Arc<str>] {
         &self.shipped
     }
 
-    fn list(&self, tenant: &TenantId, wanted: &Wanted<'_>) -> Vec<Listed> {
+    fn list(&self, tenant: &TenantId, wanted: &ToolFilter<'_>) -> Vec<ToolListing> {
         self.catalogue_of(tenant).list(wanted)
     }
 
-    fn describe(&self, tenant: &TenantId, tool: &str) -> Option<Description> {
+    fn describe(&self, tenant: &TenantId, tool: &str) -> Option<ToolDescription> {
         self.catalogue_of(tenant).describe(tool)
     }
 
-    fn base_of(&self, tool: &str) -> Option<Arc<str>> {
+    fn base_tool(&self, tool: &str) -> Option<Arc<str>> {
         self.catalogue().find(tool).map(|entry| entry.base.clone())
     }
 
     fn is_enabled(&self, tenant: &TenantId, tool: &str) -> bool {
         let catalogue = self.catalogue_of(tenant);
         let Some(entry) = catalogue.find(tool) else { return false };
-        let call = Call {
+        let call = ToolInvocation {
             tenant: tenant.clone(),
             run: RunId::new(""),
             workflow: String::new(),
             key: String::new(),
             tool: tool.to_owned(),
             arguments: Arc::default(),
-            class: Class::Pure,
+            class: EffectClass::Pure,
             agent: None,
             provider: None,
             attempt: 0,
@@ -430,32 +448,37 @@ impl catalogue::Catalogue for Registry {
         permission.and_then(|permission| permission.enabled).unwrap_or(true)
     }
 
-    async fn search(&self, tenant: &TenantId, words: &str, limit: usize) -> (Vec<Description>, Option<String>) {
+    async fn search(&self, tenant: &TenantId, words: &str, limit: usize) -> (Vec<ToolDescription>, Option<String>) {
         let (found, fault) = Self::search(self, tenant, words, limit).await;
         (found, fault.map(|fault| fault.to_string()))
     }
 }
 
 #[async_trait]
-impl Tools for Registry {
-    async fn check(&self, call: &Call, approved: Option<&str>) -> Checked {
+impl ToolGateway for ToolRegistry {
+    async fn check(&self, call: &ToolInvocation, approved: Option<&str>) -> CheckResult {
         let (catalogue, now) = (self.catalogue_of(&call.tenant), self.clock.now());
-        match check::admit(&catalogue, &self.rules(), &self.gates, call, approved, now).await {
-            Ok(admitted) => Checked::Permitted(Box::new(Permit::new(admitted, self.gates.clone(), self.clock.clone()))),
-            Err(Stopped::NeedsApproval(needed)) => Checked::NeedsApproval(needed),
-            Err(Stopped::RateLimited { retry_after }) => Checked::RateLimited { retry_after },
-            Err(Stopped::CircuitOpen { retry_after, entry }) => {
-                Checked::CircuitOpen { retry_after, fault: Box::new(self.left_alone(call, retry_after, &entry)) }
+        match check::admit(&catalogue, &self.rules(), &self.call_state, call, approved, now).await {
+            Ok(admitted) => {
+                CheckResult::Permitted(Box::new(Permit::new(admitted, self.call_state.clone(), self.clock.clone())))
             }
-            Err(Stopped::Known { output, entry }) => Checked::Answered(Box::new(self.known(call, output, &entry))),
-            Err(Stopped::Refused { fault, entry }) => {
-                Checked::Answered(Box::new(self.refuse(call, fault, entry.as_deref())))
+            Err(EarlyOutcome::NeedsApproval(needed)) => CheckResult::NeedsApproval(needed),
+            Err(EarlyOutcome::RateLimited { retry_after }) => CheckResult::RateLimited { retry_after },
+            Err(EarlyOutcome::CircuitOpen { retry_after, entry }) => CheckResult::CircuitOpen {
+                retry_after,
+                fault: Box::new(self.circuit_open_fault(call, retry_after, &entry)),
+            },
+            Err(EarlyOutcome::CacheHit { output, entry }) => {
+                CheckResult::Answered(Box::new(self.cached_result(call, output, &entry)))
+            }
+            Err(EarlyOutcome::Refused { fault, entry }) => {
+                CheckResult::Answered(Box::new(self.refuse(call, fault, entry.as_deref())))
             }
         }
     }
 
-    async fn look_up(&self, call: &Call, limit: Duration) -> Outcome {
-        let unknown = |message: String| Outcome::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) };
+    async fn look_up(&self, call: &ToolInvocation, limit: Duration) -> ToolOutcome {
+        let unknown = |message: String| ToolOutcome::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) };
         let catalogue = self.catalogue_of(&call.tenant);
         let Some(entry) = catalogue.find(&call.tool) else {
             return unknown(format!("there is no tool `{}` any more that could be asked", call.tool));
@@ -465,10 +488,10 @@ impl Tools for Registry {
             Err(reason) => return unknown(reason),
         };
         match tokio::time::timeout(limit, entry.performer_of(call).tool.look_up(&request)).await {
-            Ok(Ok(output)) => Outcome::Done { output: output.into(), cost: Usd::ZERO, cached: false },
-            Ok(Err(failure @ Failure::Asks { .. })) => unknown(failure.fault().message.clone()),
+            Ok(Ok(output)) => ToolOutcome::Done { output: output.into(), cost: Usd::ZERO, cached: false },
+            Ok(Err(failure @ ToolError::NeedsInput { .. })) => unknown(failure.fault().message.clone()),
             Ok(Err(failure)) => {
-                permit::outcome(failure.map_fault(|fault| code::speak(fault, &entry.category, request.language)))
+                permit::outcome(failure.map_fault(|fault| code::localize(fault, &entry.category, request.language)))
             }
             Err(_elapsed) => {
                 unknown(format!("`{}` was asked and did not answer in {} ms", call.tool, limit.as_millis()))
@@ -476,7 +499,7 @@ impl Tools for Registry {
         }
     }
 
-    fn facts(&self, tool: &str) -> Option<Arc<Facts>> {
+    fn facts(&self, tool: &str) -> Option<Arc<ToolContract>> {
         self.catalogue().find(tool).map(|entry| entry.facts.clone())
     }
 
@@ -484,15 +507,15 @@ impl Tools for Registry {
         self.catalogue().names().map(str::to_owned).collect()
     }
 
-    fn facts_for(&self, tenant: &TenantId, tool: &str) -> Option<Arc<Facts>> {
+    fn facts_for(&self, tenant: &TenantId, tool: &str) -> Option<Arc<ToolContract>> {
         self.catalogue_of(tenant).find(tool).map(|entry| entry.facts.clone())
     }
 
     fn own_names(&self, tenant: &TenantId) -> Vec<String> {
-        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
-        let own = held.theirs.get(tenant).into_iter().flat_map(|theirs| &theirs.entries);
+        let held = self.snapshot.read().unwrap_or_else(PoisonError::into_inner);
+        let own = held.overlays.get(tenant).into_iter().flat_map(|theirs| &theirs.entries);
         // A name that everybody's tool has stays that tool's.
-        own.filter(|entry| held.all.find(&entry.name).is_none()).map(|entry| entry.name.to_string()).collect()
+        own.filter(|entry| held.merged.find(&entry.name).is_none()).map(|entry| entry.name.to_string()).collect()
     }
 }
 

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use baton_core::id::TenantId;
-use baton_core::tool::{Call, Caller};
+use baton_core::tool::{Caller, ToolInvocation};
 
-use crate::catalogue::{Catalogue, Entry, Risk};
-use crate::config::{Approvers, Config, OfWorkflow, Permission, Tenant};
-use crate::language::Language;
-use crate::rate::Rate;
+use crate::catalogue::{ToolEntry, ToolIndex, ToolRisk};
+use crate::config::{ApproverPolicy, TenantToolsConfig, ToolPermission, ToolsConfig, WorkflowApprovals};
+use crate::language::CustomerLanguage;
+use crate::rate::CallRate;
 
 /// Every tenant's rules, worked out once.
 #[derive(Clone, Debug)]
-pub(crate) struct Rules {
+pub(crate) struct ToolRules {
     shared: TenantRules,
     tenants: BTreeMap<TenantId, TenantRules>,
 }
@@ -24,20 +24,20 @@ pub(crate) struct Rules {
 pub(crate) struct TenantRules {
     zone: Option<Arc<str>>,
     utc: Arc<str>,
-    language: Language,
-    pub(crate) approval_from: Option<Risk>,
-    pub(crate) approvers: Option<Approvers>,
-    workflows: BTreeMap<String, OfWorkflow>,
+    language: CustomerLanguage,
+    pub(crate) approval_from: Option<ToolRisk>,
+    pub(crate) approvers: Option<ApproverPolicy>,
+    workflows: BTreeMap<String, WorkflowApprovals>,
     /// How often tools may be called in all.
-    pub(crate) rate: Option<Rate>,
-    tools: BTreeMap<Arc<str>, Permission>,
+    pub(crate) rate: Option<CallRate>,
+    tools: BTreeMap<Arc<str>, ToolPermission>,
     /// What the tenant itself has set.
-    own: BTreeMap<Arc<str>, Permission>,
+    tenant_permissions: BTreeMap<Arc<str>, ToolPermission>,
 }
 
-impl Rules {
-    pub(crate) fn new(config: &Config) -> Self {
-        let permission = |tool: &crate::config::Tuning| Permission {
+impl ToolRules {
+    pub(crate) fn new(config: &ToolsConfig) -> Self {
+        let permission = |tool: &crate::config::ToolSettings| ToolPermission {
             enabled: tool.enabled,
             approval: tool.approval,
             approvers: tool.approvers.clone(),
@@ -56,18 +56,18 @@ impl Rules {
             workflows: config.workflows.clone(),
             rate: config.rate,
             tools: config.tool.iter().map(|(name, tool)| (name.as_str().into(), permission(tool))).collect(),
-            own: BTreeMap::new(),
+            tenant_permissions: BTreeMap::new(),
         };
         let tenants = config.tenants.iter().map(|(id, tenant)| (id.clone(), shared.with(tenant))).collect();
         Self { shared, tenants }
     }
 
     /// The same, with what tenants have set themselves.
-    pub(crate) fn with_own(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, Permission>>) -> Self {
+    pub(crate) fn with_tenant_permissions(&self, own: BTreeMap<TenantId, BTreeMap<Arc<str>, ToolPermission>>) -> Self {
         let mut rules = self.clone();
         for (tenant, own) in own {
             let of_files = self.of(&tenant).clone();
-            rules.tenants.insert(tenant, TenantRules { own, ..of_files });
+            rules.tenants.insert(tenant, TenantRules { tenant_permissions: own, ..of_files });
         }
         rules
     }
@@ -78,7 +78,7 @@ impl Rules {
 }
 
 impl TenantRules {
-    fn with(&self, tenant: &Tenant) -> Self {
+    fn with(&self, tenant: &TenantToolsConfig) -> Self {
         let mut rules = self.clone();
         rules.zone = tenant.zone.as_ref().map(|zone| zone.name().into()).or(rules.zone);
         rules.language = tenant.language.unwrap_or(rules.language);
@@ -102,20 +102,38 @@ impl TenantRules {
     /// What the settings say of a call, by whatever name they name what it does. Of names that mean the same, all hold; what
     /// is said of the tool that this is a preset of, or of all its app's (`app.*`), holds where they say nothing. What the
     /// tenant has set itself holds beside: it may have less, and more exact, than the settings let it, and never more.
-    pub(crate) fn tool(&self, catalogue: &Catalogue, call: &Call, entry: &Entry) -> Option<Cow<'_, Permission>> {
-        let of_files = said_of(&self.tools, catalogue, call, entry, (Permission::and, Permission::or));
+    pub(crate) fn tool(
+        &self,
+        catalogue: &ToolIndex,
+        call: &ToolInvocation,
+        entry: &ToolEntry,
+    ) -> Option<Cow<'_, ToolPermission>> {
+        let of_files = permission_for(
+            &self.tools,
+            catalogue,
+            call,
+            entry,
+            (ToolPermission::intersect, ToolPermission::with_fallback),
+        );
         // A rule of what is special opens nothing that the tenant's rule of what is general shuts.
-        let Some(own) = said_of(&self.own, catalogue, call, entry, (Permission::beneath, Permission::beneath)) else {
+        let Some(own) = permission_for(
+            &self.tenant_permissions,
+            catalogue,
+            call,
+            entry,
+            (ToolPermission::tightened_by, ToolPermission::tightened_by),
+        ) else {
             return of_files;
         };
         let by_tool = of_files.as_ref().is_some_and(|files| files.approvers.is_some());
         let by_workflow = self.workflow(&call.workflow).is_some_and(|rule| rule.approvers.is_some());
-        let own = own.into_owned().within(by_tool || by_workflow || self.approvers.is_some(), entry.cache);
-        Some(Cow::Owned(of_files.map_or_else(Permission::default, Cow::into_owned).and(&own)))
+        let own =
+            own.into_owned().as_tenant_restriction(by_tool || by_workflow || self.approvers.is_some(), entry.cache);
+        Some(Cow::Owned(of_files.map_or_else(ToolPermission::default, Cow::into_owned).intersect(&own)))
     }
 
     /// The rule for the calls of a workflow.
-    pub(crate) fn workflow(&self, name: &str) -> Option<&OfWorkflow> {
+    pub(crate) fn workflow(&self, name: &str) -> Option<&WorkflowApprovals> {
         self.workflows.get(name)
     }
 
@@ -129,27 +147,27 @@ impl TenantRules {
     }
 
     /// The caller's own language where messages are written in it, else the tenant's.
-    pub(crate) fn language(&self, caller: &Caller) -> Language {
-        caller.language.as_deref().and_then(Language::of_tag).unwrap_or(self.language)
+    pub(crate) fn language(&self, caller: &Caller) -> CustomerLanguage {
+        caller.language.as_deref().and_then(CustomerLanguage::of_tag).unwrap_or(self.language)
     }
 }
 
 /// What holds where both are said.
-type Both = fn(Permission, &Permission) -> Permission;
+type PermissionMerge = fn(ToolPermission, &ToolPermission) -> ToolPermission;
 
 /// What is said of a call, by each name of what it does: of names that mean the same, and of what is more general.
-fn said_of<'r>(
-    said: &'r BTreeMap<Arc<str>, Permission>,
-    catalogue: &Catalogue,
-    call: &Call,
-    entry: &Entry,
-    (same, general): (Both, Both),
-) -> Option<Cow<'r, Permission>> {
+fn permission_for<'r>(
+    said: &'r BTreeMap<Arc<str>, ToolPermission>,
+    catalogue: &ToolIndex,
+    call: &ToolInvocation,
+    entry: &ToolEntry,
+    (same, general): (PermissionMerge, PermissionMerge),
+) -> Option<Cow<'r, ToolPermission>> {
     if said.is_empty() {
         return None;
     }
     let of = |name: &str| said.get(name);
-    let own = catalogue.names_of(call, entry).into_iter().filter_map(of);
+    let own = catalogue.equivalent_names(call, entry).into_iter().filter_map(of);
     let own = own.map(Cow::Borrowed).reduce(|all, one| Cow::Owned(same(all.into_owned(), &one)));
     let base = (entry.base != entry.name).then(|| of(&entry.base)).flatten();
     let app = entry.name.split_once('.').and_then(|(app, _)| of(&format!("{app}.*")));

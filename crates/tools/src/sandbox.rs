@@ -1,6 +1,6 @@
 //! Python that an agent wrote, run where it can reach nothing.
 //!
-//! [`Pool`] answers the port [`Sandbox`](baton_ports::sandbox::Sandbox). Each program runs in a child process of our own
+//! [`SandboxPool`] answers the port [`Sandbox`](baton_ports::sandbox::Sandbox). Each program runs in a child process of our own
 //! binary that has given up what it could do harm with before it reads a program (`child/confine.rs`), inside an
 //! interpreter that knows no files, no network and no clock. The two sides exchange frames over the child's standard
 //! input and output (`frame.rs`).
@@ -15,15 +15,15 @@
 mod awaits;
 pub mod child;
 mod config;
-mod death;
+mod exchange_error;
 mod fault;
 mod frame;
-mod leg;
-mod names;
+mod function_names;
 mod pool;
 mod seal;
-mod verdict;
+mod segment;
+mod segment_result;
 mod worker;
 
-pub use config::Config;
-pub use pool::{Pool, Probe};
+pub use config::SandboxConfig;
+pub use pool::{SandboxPool, SandboxProbe};

@@ -10,74 +10,74 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
-use baton_core::tool::{Call, Caller, Class, Outcome};
+use baton_core::tool::{Caller, EffectClass, ToolInvocation, ToolOutcome};
 use baton_ports::clock::Clock;
-use baton_ports::records::{Error, Op, Record, Records};
-use baton_ports::tools::{Checked, Performed, Tools};
+use baton_ports::records::{RecordError, RecordOp, RecordStore, StoredRecord};
+use baton_ports::tools::{CallReport, CheckResult, ToolGateway};
 use serde_json::Value;
 
-use crate::{Config, Definition, Execution, Registry, Services};
+use crate::{CodeExecution, ToolDefinition, ToolRegistry, ToolServices, ToolsConfig};
 
 /// Wednesday 15 January 2025, 10:00 in Madrid.
 pub(crate) const NOW: &str = "2025-01-15T09:00:00Z";
 const LIMIT: Duration = Duration::from_secs(5);
 
-pub(crate) struct World {
-    pub(crate) registry: Arc<Registry>,
-    pub(crate) records: Arc<Memory>,
-    pub(crate) clock: Arc<SetClock>,
+pub(crate) struct ToolsFixture {
+    pub(crate) registry: Arc<ToolRegistry>,
+    pub(crate) records: Arc<InMemoryRecords>,
+    pub(crate) clock: Arc<ManualClock>,
 }
 
-impl World {
+impl ToolsFixture {
     pub(crate) fn new() -> Self {
         Self::with(serde_json::json!({"zone": "Europe/Madrid"}))
     }
 
     pub(crate) fn with(config: Value) -> Self {
-        Self::defining(config, serde_json::json!([]))
+        Self::with_definitions(config, serde_json::json!([]))
     }
 
-    pub(crate) fn defining(config: Value, definitions: Value) -> Self {
+    pub(crate) fn with_definitions(config: Value, definitions: Value) -> Self {
         Self::over(config, definitions, |services| services)
     }
 
     /// With tools that remember.
-    pub(crate) fn remembering(memory: Arc<dyn baton_ports::memory::Memory>) -> Self {
+    pub(crate) fn with_memory(memory: Arc<dyn baton_ports::memory::MemoryStore>) -> Self {
         Self::over(serde_json::json!({}), serde_json::json!([]), |services| services.with_memory(memory))
     }
 
     /// With tools that remember, and vectors for indexes outside.
-    pub(crate) fn knowing(
+    pub(crate) fn with_knowledge(
         config: Value,
-        memory: Arc<dyn baton_ports::memory::Memory>,
+        memory: Arc<dyn baton_ports::memory::MemoryStore>,
         embedder: Arc<dyn baton_ports::embed::Embedder>,
     ) -> Self {
-        let and = |services: Services| services.with_memory(memory).with_embedder(embedder);
+        let and = |services: ToolServices| services.with_memory(memory).with_embedder(embedder);
         Self::over(config, serde_json::json!([]), and)
     }
 
-    fn over(config: Value, definitions: Value, and: impl FnOnce(Services) -> Services) -> Self {
-        let config: Config = serde_json::from_value(config).unwrap();
-        let (records, clock) = (Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-        let definitions = Definition::parse(definitions).unwrap().tools;
-        let services = and(Services::new(records.clone(), clock.clone()));
-        let registry = Registry::with_defined(config, definitions, &services).unwrap();
+    fn over(config: Value, definitions: Value, and: impl FnOnce(ToolServices) -> ToolServices) -> Self {
+        let config: ToolsConfig = serde_json::from_value(config).unwrap();
+        let (records, clock) = (Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
+        let definitions = ToolDefinition::parse(definitions).unwrap().tools;
+        let services = and(ToolServices::new(records.clone(), clock.clone()));
+        let registry = ToolRegistry::with_defined(config, definitions, &services).unwrap();
         Self { registry: Arc::new(registry), records, clock }
     }
 
     /// With `execute_code`.
-    pub(crate) fn executing(execution: Execution) -> Self {
+    pub(crate) fn with_execution(execution: CodeExecution) -> Self {
         Self::over(serde_json::json!({}), serde_json::json!([]), |services| services.with_execution(execution))
     }
 
-    pub(crate) fn services(&self) -> Services {
-        Services::new(self.records.clone(), self.clock.clone())
+    pub(crate) fn services(&self) -> ToolServices {
+        ToolServices::new(self.records.clone(), self.clock.clone())
     }
 
     /// A call as the run would send it, under a key of its own.
-    pub(crate) fn call(&self, key: &str, tool: &str, arguments: Value) -> Call {
-        let class = self.registry.facts(tool).map_or(Class::Once, |facts| facts.of(&arguments).class);
-        Call {
+    pub(crate) fn call(&self, key: &str, tool: &str, arguments: Value) -> ToolInvocation {
+        let class = self.registry.facts(tool).map_or(EffectClass::Once, |facts| facts.for_arguments(&arguments).class);
+        ToolInvocation {
             tenant: TenantId::from("clinic"),
             run: RunId::from("run-1"),
             workflow: "booking".to_owned(),
@@ -94,16 +94,16 @@ impl World {
         }
     }
 
-    pub(crate) async fn send(&self, call: &Call) -> Performed {
+    pub(crate) async fn send(&self, call: &ToolInvocation) -> CallReport {
         self.send_within(call, LIMIT).await
     }
 
-    pub(crate) async fn send_within(&self, call: &Call, limit: Duration) -> Performed {
+    pub(crate) async fn send_within(&self, call: &ToolInvocation, limit: Duration) -> CallReport {
         match self.registry.check(call, None).await {
-            Checked::Permitted(permit) => permit.perform(limit).await,
-            Checked::Answered(performed) => *performed,
-            Checked::NeedsApproval(_) => panic!("needs approval"),
-            Checked::RateLimited { .. } | Checked::CircuitOpen { .. } => panic!("held back"),
+            CheckResult::Permitted(permit) => permit.perform(limit).await,
+            CheckResult::Answered(performed) => *performed,
+            CheckResult::NeedsApproval(_) => panic!("needs approval"),
+            CheckResult::RateLimited { .. } | CheckResult::CircuitOpen { .. } => panic!("held back"),
         }
     }
 
@@ -119,43 +119,43 @@ impl World {
 }
 
 /// A registry with these tools beside the shipped ones.
-pub(crate) fn registry(definitions: Vec<Definition>) -> Registry {
-    let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-    Registry::with_defined(Config::default(), definitions, &services).unwrap()
+pub(crate) fn registry(definitions: Vec<ToolDefinition>) -> ToolRegistry {
+    let services = ToolServices::new(Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
+    ToolRegistry::with_defined(ToolsConfig::default(), definitions, &services).unwrap()
 }
 
 #[track_caller]
-pub(crate) fn done(outcome: Outcome) -> Value {
+pub(crate) fn done(outcome: ToolOutcome) -> Value {
     match outcome {
-        Outcome::Done { output, .. } => Arc::unwrap_or_clone(output),
+        ToolOutcome::Done { output, .. } => Arc::unwrap_or_clone(output),
         other => panic!("expected it done: {other:?}"),
     }
 }
 
 #[track_caller]
-pub(crate) fn not_done(outcome: Outcome) -> (String, String) {
+pub(crate) fn not_done(outcome: ToolOutcome) -> (String, String) {
     match outcome {
-        Outcome::NotDone { fault, .. } => (fault.code.into_owned(), fault.message),
+        ToolOutcome::NotDone { fault, .. } => (fault.code.into_owned(), fault.message),
         other => panic!("expected it not done: {other:?}"),
     }
 }
 
 #[track_caller]
-pub(crate) fn unknown(outcome: Outcome) -> (String, String) {
+pub(crate) fn unknown(outcome: ToolOutcome) -> (String, String) {
     match outcome {
-        Outcome::Unknown { fault } => (fault.code.into_owned(), fault.message),
+        ToolOutcome::Unknown { fault } => (fault.code.into_owned(), fault.message),
         other => panic!("expected it unknown: {other:?}"),
     }
 }
 
-pub(crate) struct SetClock(AtomicI64);
+pub(crate) struct ManualClock(AtomicI64);
 
-impl SetClock {
+impl ManualClock {
     pub(crate) fn at(instant: &str) -> Self {
         Self(AtomicI64::new(ms(instant)))
     }
 
-    pub(crate) fn pass(&self, time: Duration) {
+    pub(crate) fn advance(&self, time: Duration) {
         self.0.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
     }
 
@@ -168,7 +168,7 @@ fn ms(instant: &str) -> i64 {
     instant.parse::<jiff::Timestamp>().unwrap().as_millisecond()
 }
 
-impl Clock for SetClock {
+impl Clock for ManualClock {
     fn now(&self) -> Time {
         Time::from_ms(self.0.load(Ordering::Relaxed))
     }
@@ -176,98 +176,98 @@ impl Clock for SetClock {
 
 /// Records in memory, with the same answers as a real store's.
 #[derive(Default)]
-pub(crate) struct Memory {
-    kept: Mutex<Kept>,
+pub(crate) struct InMemoryRecords {
+    state: Mutex<InMemoryState>,
     /// Commits are done and then reported as failed, as a disk that fills up may do.
-    pub(crate) loses_answers: AtomicBool,
+    pub(crate) drops_responses: AtomicBool,
     pub(crate) unreadable: AtomicBool,
 }
 
-type Key = (TenantId, String, String);
+type RecordKey = (TenantId, String, String);
 
 #[derive(Clone, Default)]
-struct Kept {
-    records: BTreeMap<Key, Record>,
-    ranges: Vec<(Key, i64, i64, String)>,
+struct InMemoryState {
+    records: BTreeMap<RecordKey, StoredRecord>,
+    ranges: Vec<(RecordKey, i64, i64, String)>,
 }
 
-impl Memory {
+impl InMemoryRecords {
     /// Values of a tenant's space, in key order.
     pub(crate) fn space(&self, space: &str) -> Vec<Value> {
-        let kept = self.kept.lock().unwrap();
+        let kept = self.state.lock().unwrap();
         kept.records.values().filter(|record| record.space == space).map(|record| record.value.clone()).collect()
     }
 
-    pub(crate) fn held(&self) -> usize {
-        self.kept.lock().unwrap().ranges.len()
+    pub(crate) fn held_ranges(&self) -> usize {
+        self.state.lock().unwrap().ranges.len()
     }
 }
 
-impl Kept {
-    fn apply(&mut self, tenant: &TenantId, op: Op, at: Time) -> Result<(), Option<Record>> {
+impl InMemoryState {
+    fn apply(&mut self, tenant: &TenantId, op: RecordOp, at: Time) -> Result<(), Option<StoredRecord>> {
         match op {
-            Op::Insert { space, key, value } => match self.find(tenant, &space, &key) {
+            RecordOp::Insert { space, key, value } => match self.find(tenant, &space, &key) {
                 Some(found) => return Err(Some(found.clone())),
                 None => self.put(tenant, space, key, value, at),
             },
-            Op::CompareAndSet { space, key, version, value } => match self.find(tenant, &space, &key) {
+            RecordOp::CompareAndSet { space, key, version, value } => match self.find(tenant, &space, &key) {
                 Some(found) if found.version == version => self.put(tenant, space, key, value, at),
                 found => return Err(found.cloned()),
             },
-            Op::Put { space, key, value } => self.put(tenant, space, key, value, at),
-            Op::Delete { space, key } => drop(self.records.remove(&(tenant.clone(), space, key))),
-            Op::Expect { space, key, version } => match self.find(tenant, &space, &key) {
+            RecordOp::Put { space, key, value } => self.put(tenant, space, key, value, at),
+            RecordOp::Delete { space, key } => drop(self.records.remove(&(tenant.clone(), space, key))),
+            RecordOp::Expect { space, key, version } => match self.find(tenant, &space, &key) {
                 found if found.map(|found| found.version) == version => {}
                 found => return Err(found.cloned()),
             },
-            Op::HoldRange { space, resource, from, to, key } => {
+            RecordOp::HoldRange { space, resource, from, to, key } => {
                 let place = (tenant.clone(), space, resource);
                 if self.ranges.iter().any(|(other, a, b, who)| *other == place && from < *b && *a < to && *who != key) {
                     return Err(None);
                 }
                 self.ranges.push((place, from, to, key));
             }
-            Op::FreeRange { space, key } => {
+            RecordOp::FreeRange { space, key } => {
                 self.ranges.retain(|((of, in_space, _), _, _, who)| of != tenant || *in_space != space || *who != key);
             }
         }
         Ok(())
     }
 
-    fn find(&self, tenant: &TenantId, space: &str, key: &str) -> Option<&Record> {
+    fn find(&self, tenant: &TenantId, space: &str, key: &str) -> Option<&StoredRecord> {
         self.records.get(&(tenant.clone(), space.to_owned(), key.to_owned()))
     }
 
     fn put(&mut self, tenant: &TenantId, space: String, key: String, value: Value, at: Time) {
         let version = self.find(tenant, &space, &key).map_or(0, |record| record.version) + 1;
-        let record = Record { space: space.clone(), key: key.clone(), value, version, at };
+        let record = StoredRecord { space: space.clone(), key: key.clone(), value, version, at };
         self.records.insert((tenant.clone(), space, key), record);
     }
 }
 
 #[async_trait]
-impl Records for Memory {
-    async fn commit(&self, tenant: &TenantId, ops: Vec<Op>, at: Time) -> Result<(), Error> {
+impl RecordStore for InMemoryRecords {
+    async fn commit(&self, tenant: &TenantId, ops: Vec<RecordOp>, at: Time) -> Result<(), RecordError> {
         // Gives others the chance to come first, as a real store does.
         tokio::task::yield_now().await;
-        let mut kept = self.kept.lock().unwrap();
+        let mut kept = self.state.lock().unwrap();
         let mut next = kept.clone();
         for (index, op) in ops.into_iter().enumerate() {
-            next.apply(tenant, op, at).map_err(|found| Error::Conflict { index, found })?;
+            next.apply(tenant, op, at).map_err(|found| RecordError::Conflict { index, found })?;
         }
         *kept = next;
-        if self.loses_answers.load(Ordering::Relaxed) {
-            return Err(Error::Unwritable { reason: "the disk went away".to_owned() });
+        if self.drops_responses.load(Ordering::Relaxed) {
+            return Err(RecordError::Unwritable { reason: "the disk went away".to_owned() });
         }
         Ok(())
     }
 
-    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, Error> {
+    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<StoredRecord>, RecordError> {
         tokio::task::yield_now().await;
         if self.unreadable.load(Ordering::Relaxed) {
-            return Err(Error::Unreadable { reason: "the disk went away".to_owned() });
+            return Err(RecordError::Unreadable { reason: "the disk went away".to_owned() });
         }
-        Ok(self.kept.lock().unwrap().find(tenant, space, key).cloned())
+        Ok(self.state.lock().unwrap().find(tenant, space, key).cloned())
     }
 
     async fn list(
@@ -277,8 +277,8 @@ impl Records for Memory {
         prefix: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Record>, Error> {
-        let kept = self.kept.lock().unwrap();
+    ) -> Result<Vec<StoredRecord>, RecordError> {
+        let kept = self.state.lock().unwrap();
         let all = kept.records.iter().filter(|((of, _, key), record)| {
             of == tenant
                 && record.space == space
@@ -295,12 +295,12 @@ impl Records for Memory {
         resource: &str,
         from: i64,
         to: i64,
-    ) -> Result<Vec<(i64, i64, String)>, Error> {
+    ) -> Result<Vec<(i64, i64, String)>, RecordError> {
         if self.unreadable.load(Ordering::Relaxed) {
-            return Err(Error::Unreadable { reason: "the disk went away".to_owned() });
+            return Err(RecordError::Unreadable { reason: "the disk went away".to_owned() });
         }
         let place = (tenant.clone(), space.to_owned(), resource.to_owned());
-        let kept = self.kept.lock().unwrap();
+        let kept = self.state.lock().unwrap();
         let overlapping = kept.ranges.iter().filter(|(held, a, b, _)| *held == place && from < *b && *a < to);
         Ok(overlapping.map(|(_, a, b, key)| (*a, *b, key.clone())).collect())
     }

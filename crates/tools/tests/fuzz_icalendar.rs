@@ -49,7 +49,7 @@ fn any_calendar_is_read_or_refused() {
                 zone,
                 summary: words,
                 description: words,
-                own: &own,
+                extensions: &own,
             };
             let found = read(&written.text(), &TimeZone::UTC).expect("what is written is read").events;
             assert_eq!((found.len(), found[0].starts, found[0].uid.as_str()), (1, starts, uid.as_str()));

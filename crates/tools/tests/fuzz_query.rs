@@ -10,11 +10,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
-use baton_core::tool::{Call, Caller, Class};
+use baton_core::tool::{Caller, EffectClass, ToolInvocation};
 use baton_ports::clock::SystemClock;
-use baton_ports::records::{Error, Op, Record, Records};
-use baton_ports::tools::{Checked, Tools};
-use baton_tools::{Config, Registry, Services};
+use baton_ports::records::{RecordError, RecordOp, RecordStore, StoredRecord};
+use baton_ports::tools::{CheckResult, ToolGateway};
+use baton_tools::{ToolRegistry, ToolServices, ToolsConfig};
 use serde_json::json;
 
 /// What queries are made of, kind and unkind.
@@ -57,21 +57,21 @@ fn no_query_changes_anything() {
     });
 }
 
-fn registry(file: &Path) -> Registry {
+fn registry(file: &Path) -> ToolRegistry {
     let settings = json!({"databases": {"people": {"url": format!("sqlite:{}", file.display())}}});
-    let config: Config = serde_json::from_value(settings).expect("settings");
-    Registry::new(config, &Services::new(Arc::new(Nothing), Arc::new(SystemClock))).expect("a registry")
+    let config: ToolsConfig = serde_json::from_value(settings).expect("settings");
+    ToolRegistry::new(config, &ToolServices::new(Arc::new(FuzzRecords), Arc::new(SystemClock))).expect("a registry")
 }
 
-async fn ask(registry: &Registry, query: &str) {
-    let call = Call {
+async fn ask(registry: &ToolRegistry, query: &str) {
+    let call = ToolInvocation {
         tenant: TenantId::from("fuzz"),
         run: RunId::from("run"),
         workflow: String::new(),
         key: "run/node/0/0".to_owned(),
         tool: "query_database".to_owned(),
         arguments: json!({"query": query}).into(),
-        class: Class::Read,
+        class: EffectClass::Read,
         agent: None,
         attempt: 1,
         provider: None,
@@ -79,29 +79,43 @@ async fn ask(registry: &Registry, query: &str) {
         replies: Vec::new(),
         caller: Caller::default(),
     };
-    if let Checked::Permitted(permit) = registry.check(&call, None).await {
+    if let CheckResult::Permitted(permit) = registry.check(&call, None).await {
         drop(permit.perform(Duration::from_secs(2)).await);
     }
 }
 
 /// The tools that are asked keep nothing.
-struct Nothing;
+struct FuzzRecords;
 
 #[async_trait]
-impl Records for Nothing {
-    async fn commit(&self, _: &TenantId, _: Vec<Op>, _: Time) -> Result<(), Error> {
+impl RecordStore for FuzzRecords {
+    async fn commit(&self, _: &TenantId, _: Vec<RecordOp>, _: Time) -> Result<(), RecordError> {
         Ok(())
     }
 
-    async fn get(&self, _: &TenantId, _: &str, _: &str) -> Result<Option<Record>, Error> {
+    async fn get(&self, _: &TenantId, _: &str, _: &str) -> Result<Option<StoredRecord>, RecordError> {
         Ok(None)
     }
 
-    async fn list(&self, _: &TenantId, _: &str, _: &str, _: Option<&str>, _: usize) -> Result<Vec<Record>, Error> {
+    async fn list(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: &str,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Vec<StoredRecord>, RecordError> {
         Ok(Vec::new())
     }
 
-    async fn ranges(&self, _: &TenantId, _: &str, _: &str, _: i64, _: i64) -> Result<Vec<(i64, i64, String)>, Error> {
+    async fn ranges(
+        &self,
+        _: &TenantId,
+        _: &str,
+        _: &str,
+        _: i64,
+        _: i64,
+    ) -> Result<Vec<(i64, i64, String)>, RecordError> {
         Ok(Vec::new())
     }
 }

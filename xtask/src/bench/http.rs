@@ -4,7 +4,7 @@
 //! the machine. Requests go out when they are due, whatever became of those before, and their time counts from then: a
 //! server that stands still is not spared the requests it held up. Measured is what is shipped, the profile `dist`.
 
-mod asked;
+mod execute;
 mod pace;
 
 use std::collections::BTreeSet;
@@ -16,9 +16,9 @@ use anyhow::ensure;
 use clap::Args;
 use serde_json::{Value, json};
 
-use self::asked::Asking;
-use self::pace::{Outcome, Pace};
-use super::models::{self, mock::Mock, server::Server};
+use self::execute::ExecuteClient;
+use self::pace::{PaceOutcome, RequestPace};
+use super::models::{self, mock::MockModel, server::BenchServer};
 use crate::report;
 use crate::workspace::Workspace;
 
@@ -27,13 +27,13 @@ const MODEL_DELAY: Duration = Duration::from_millis(5);
 /// The ceiling is where one in a hundred takes this long.
 const CEILING_P99: Duration = Duration::from_millis(250);
 /// Of the requests that are due, those that must have been answered in time for a rate to count as held, in percent.
-const HELD_PERCENT: f64 = 95.0;
+const ON_TIME_PERCENT: f64 = 95.0;
 /// How often the ceiling's bounds are brought nearer, once one rate held and one did not.
 const HALVINGS: usize = 4;
 /// No machine does more.
 const CEILING_MAX: u32 = 1 << 17;
 /// Keys asked for again after the kill.
-const ASKED_AGAIN: usize = 200;
+const REPLAYED_KEYS: usize = 200;
 
 const WORKFLOW: &str = "\
 name: say
@@ -53,7 +53,7 @@ system_prompt: You answer a customer in one sentence.
 ///
 /// Fails where a run that was accepted is lost, or one key began two.
 #[derive(Args)]
-pub struct Options {
+pub struct HttpBenchOptions {
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -68,15 +68,16 @@ pub struct Options {
     binary: Option<PathBuf>,
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+pub fn run(options: &HttpBenchOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     let binary = models::binary(options.binary.as_deref(), workspace)?;
     let length = Duration::from_secs(options.seconds.max(1));
-    let plan = Plan { rate: options.rate.max(1), length, step: length.div_f64(12.0).max(Duration::from_secs(1)) };
+    let plan =
+        HttpBenchPlan { rate: options.rate.max(1), length, step: length.div_f64(12.0).max(Duration::from_secs(1)) };
     let figures = measure(&binary, &plan)?;
     if options.json {
         report::line(figures);
     } else {
-        tell(&figures);
+        print_figures(&figures);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -84,32 +85,32 @@ pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode>
 /// Every part once, shortly: whether they run and lose nothing, not how fast.
 pub fn smoke(binary: &Path) -> anyhow::Result<()> {
     let length = Duration::from_secs(2);
-    let figures = measure(binary, &Plan { rate: 20, length, step: Duration::from_millis(500) })?;
+    let figures = measure(binary, &HttpBenchPlan { rate: 20, length, step: Duration::from_millis(500) })?;
     ensure!(figures["steady"]["errors"] == 0, "requests failed: {figures}");
     Ok(())
 }
 
 /// How much is asked.
-struct Plan {
+struct HttpBenchPlan {
     rate: u32,
     length: Duration,
     /// How long each rate is tried on the way to the ceiling.
     step: Duration,
 }
 
-fn measure(binary: &Path, plan: &Plan) -> anyhow::Result<Value> {
-    let mock = Mock::start(MODEL_DELAY)?;
+fn measure(binary: &Path, plan: &HttpBenchPlan) -> anyhow::Result<Value> {
+    let mock = MockModel::start(MODEL_DELAY)?;
     let files = [("workflows/say.yaml", WORKFLOW), ("agents/clerk.yaml", AGENT)];
-    let mut server = Server::start_with(binary, mock.port(), &files)?;
-    let asking = Asking { port: server.port(), key: server.key().to_owned() };
+    let mut server = BenchServer::start_with(binary, mock.port(), &files)?;
+    let asking = ExecuteClient { port: server.port(), key: server.key().to_owned() };
     // Connections, caches and the database's file settle.
-    let warm = Pace { rate: plan.rate.min(100), length: Duration::from_secs(1) }.run(&asking, "warm")?;
-    let steady = Pace { rate: plan.rate, length: plan.length }.run(&asking, "steady")?;
+    let warm = RequestPace { rate: plan.rate.min(100), length: Duration::from_secs(1) }.run(&asking, "warm")?;
+    let steady = RequestPace { rate: plan.rate, length: plan.length }.run(&asking, "steady")?;
     let mut accepted: BTreeSet<String> = warm.runs().chain(steady.runs()).collect();
-    asked::must_hold(&asking, &accepted)?;
+    execute::check_journal(&asking, &accepted)?;
 
     let through = std::thread::scope(|scope| {
-        let load = scope.spawn(|| Pace { rate: plan.rate, length: plan.length }.run(&asking, "kill"));
+        let load = scope.spawn(|| RequestPace { rate: plan.rate, length: plan.length }.run(&asking, "kill"));
         std::thread::sleep(plan.length / 2);
         let restarted = server.kill_and_restart();
         let through = load.join().map_err(|_| anyhow::anyhow!("the load broke off"))?;
@@ -124,12 +125,12 @@ fn measure(binary: &Path, plan: &Plan) -> anyhow::Result<Value> {
     let before = accepted.len();
     accepted.extend(through.runs());
     ensure!(accepted.len() - before == through.answered(), "two keys were answered with one run");
-    asked::must_hold(&asking, &accepted)?;
-    let again = through.keys(ASKED_AGAIN);
-    asked::must_be_replayed(&asking, &again)?;
+    execute::check_journal(&asking, &accepted)?;
+    let again = through.keys(REPLAYED_KEYS);
+    execute::check_replays(&asking, &again)?;
 
     let ceiling = ceiling(plan, |rate| {
-        let tried = Pace { rate, length: plan.step }.run(&asking, &format!("ceiling-{rate}"))?;
+        let tried = RequestPace { rate, length: plan.step }.run(&asking, &format!("ceiling-{rate}"))?;
         Ok(holds(&tried, rate, plan.step))
     })?;
     Ok(json!({
@@ -145,7 +146,7 @@ fn measure(binary: &Path, plan: &Plan) -> anyhow::Result<Value> {
 }
 
 /// The highest rate that holds, from a quarter of the plan's on; 0 where not even that does.
-fn ceiling(plan: &Plan, mut holds: impl FnMut(u32) -> anyhow::Result<bool>) -> anyhow::Result<u32> {
+fn ceiling(plan: &HttpBenchPlan, mut holds: impl FnMut(u32) -> anyhow::Result<bool>) -> anyhow::Result<u32> {
     let (mut held, mut rate) = (0, (plan.rate / 4).max(1));
     while rate <= CEILING_MAX && holds(rate)? {
         held = rate;
@@ -169,12 +170,12 @@ fn ceiling(plan: &Plan, mut holds: impl FnMut(u32) -> anyhow::Result<bool>) -> a
     Ok(held)
 }
 
-fn holds(tried: &Outcome, rate: u32, length: Duration) -> bool {
+fn holds(tried: &PaceOutcome, rate: u32, length: Duration) -> bool {
     let share = tried.per_second(length) / f64::from(rate) * 100.0;
-    tried.errors() == 0 && tried.at(99) < CEILING_P99 && share >= HELD_PERCENT
+    tried.errors() == 0 && tried.percentile(99) < CEILING_P99 && share >= ON_TIME_PERCENT
 }
 
-fn tell(figures: &Value) {
+fn print_figures(figures: &Value) {
     let (steady, killed) = (&figures["steady"], &figures["killed"]);
     report::line(format_args!(
         "steady   {} requests/s  p50 {} ms  p95 {} ms  p99 {} ms  {} errors",
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_ceiling_is_the_highest_rate_that_holds() {
-        let plan = Plan { rate: 1_000, length: Duration::ZERO, step: Duration::ZERO };
+        let plan = HttpBenchPlan { rate: 1_000, length: Duration::ZERO, step: Duration::ZERO };
         for (limit, found) in [(0, 0), (249, 234), (1_900, 1_875), (4_000, 4_000)] {
             assert_eq!(ceiling(&plan, |rate| Ok(rate <= limit)).unwrap(), found, "{limit}");
         }

@@ -16,10 +16,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use self::load::{Load, Round};
-use self::mock::Mock;
-use self::server::Server;
-use crate::build::{self, Selection};
+use self::load::{LoadRound, WrkLoad};
+use self::mock::MockModel;
+use self::server::BenchServer;
+use crate::build::{self, BuildSelection};
 use crate::report;
 use crate::workspace::Workspace;
 
@@ -29,7 +29,7 @@ const ROUNDS: usize = 5;
 
 /// Measure what the gateway adds to a call to a model, beside direct calls to the same mock upstream.
 #[derive(Args)]
-pub struct Options {
+pub struct ModelBenchOptions {
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -41,13 +41,13 @@ pub struct Options {
     binary: Option<PathBuf>,
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+pub fn run(options: &ModelBenchOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     let binary = binary(options.binary.as_deref(), workspace)?;
     let cases = measure(&binary, Duration::from_secs(options.seconds.max(1)), ROUNDS)?;
     if options.json {
         report::line(json!({ "cases": cases }));
     } else {
-        tell(&cases);
+        print_cases(&cases);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -63,20 +63,20 @@ pub fn binary(named: Option<&Path>, workspace: &Workspace) -> anyhow::Result<Pat
         // It is started in a folder of its own.
         return Ok(std::path::absolute(named)?);
     }
-    let built = build::build(workspace, "dist", &Selection::Binary { package: "baton-app", name: "baton" })?;
+    let built = build::build(workspace, "dist", &BuildSelection::Binary { package: "baton-app", name: "baton" })?;
     let binary = build::binary(&built, "baton").ok_or_else(|| anyhow::anyhow!("no binary `baton` was built"))?;
     Ok(binary.to_owned())
 }
 
 fn measure(binary: &Path, length: Duration, rounds: usize) -> anyhow::Result<Vec<Value>> {
-    let mock = Mock::start(Duration::ZERO)?;
-    let server = Server::start(binary, mock.port())?;
-    let direct = Load { port: mock.port(), path: "/v1/chat/completions", key: "none", length };
-    let through = Load { port: server.port(), path: "/v1/chat/completions", key: server.key(), length };
+    let mock = MockModel::start(Duration::ZERO)?;
+    let server = BenchServer::start(binary, mock.port())?;
+    let direct = WrkLoad { port: mock.port(), path: "/v1/chat/completions", key: "none", length };
+    let through = WrkLoad { port: server.port(), path: "/v1/chat/completions", key: server.key(), length };
     let mut cases = Vec::new();
     for connections in CONNECTIONS {
         let (mut alone, mut ours) = (Vec::new(), Vec::new());
-        through.warm(connections)?;
+        through.warm_up(connections)?;
         for _ in 0..rounds {
             alone.push(direct.round(connections)?);
             ours.push(through.round(connections)?);
@@ -87,8 +87,8 @@ fn measure(binary: &Path, length: Duration, rounds: usize) -> anyhow::Result<Vec
     Ok(cases)
 }
 
-fn case(name: &str, connections: usize, rounds: &mut [Round], resident_mb: Option<f64>) -> Value {
-    let mut median = |of: fn(&Round) -> f64| {
+fn case(name: &str, connections: usize, rounds: &mut [LoadRound], resident_mb: Option<f64>) -> Value {
+    let mut median = |of: fn(&LoadRound) -> f64| {
         rounds.sort_by(|a, b| of(a).total_cmp(&of(b)));
         (of(&rounds[rounds.len() / 2]) * 10.0).round() / 10.0
     };
@@ -102,7 +102,7 @@ fn case(name: &str, connections: usize, rounds: &mut [Round], resident_mb: Optio
     })
 }
 
-fn tell(cases: &[Value]) {
+fn print_cases(cases: &[Value]) {
     for pair in cases.chunks(2) {
         for case in pair {
             report::line(format_args!(

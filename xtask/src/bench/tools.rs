@@ -13,13 +13,13 @@ use crate::workspace::Workspace;
 /// Measure what the pipeline adds to a tool call with every stage on: check, permit, perform, audit row. And how long a
 /// catalogue of 10,000 tools takes to be listed and searched.
 #[derive(Args)]
-pub struct Options {
+pub struct ToolBenchOptions {
     /// As JSON.
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(options: &Options, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+pub fn run(options: &ToolBenchOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
     let mut command = workspace.cargo([
         "bench",
         "--quiet",

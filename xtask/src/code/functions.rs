@@ -4,7 +4,7 @@ use super::{is_name, line_of};
 
 /// One function that has a body.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Function {
+pub struct SourceFunction {
     pub name: String,
     /// The line of the `fn` word, counted from 1.
     pub line: usize,
@@ -13,7 +13,7 @@ pub struct Function {
 }
 
 /// Every function of a blanked text. A function inside another is counted by itself and in the outer one.
-pub fn find(text: &str) -> Vec<Function> {
+pub fn find(text: &str) -> Vec<SourceFunction> {
     text.match_indices("fn").filter_map(|(at, _)| function(text, at)).collect()
 }
 
@@ -36,7 +36,7 @@ pub fn item_length(text: &str) -> Option<usize> {
     None
 }
 
-fn function(text: &str, at: usize) -> Option<Function> {
+fn function(text: &str, at: usize) -> Option<SourceFunction> {
     if text[..at].chars().next_back().is_some_and(is_name) {
         return None;
     }
@@ -52,7 +52,7 @@ fn function(text: &str, at: usize) -> Option<Function> {
     }
     let end = at + "fn".len() + item_length(rest)?;
     let line = line_of(text, at);
-    Some(Function { name, line, length: line_of(text, end) - line + 1 })
+    Some(SourceFunction { name, line, length: line_of(text, end) - line + 1 })
 }
 
 /// The offset of the first `{` or `;` that is not inside round or square brackets (`[u8; 4]`).

@@ -8,7 +8,7 @@ fn left_of(source: &str) -> String {
 }
 
 fn functions_of(source: &str) -> Vec<(String, usize, usize)> {
-    Code::new(source).functions().into_iter().map(|one| (one.name, one.line, one.length)).collect()
+    BlankedSource::new(source).functions().into_iter().map(|one| (one.name, one.line, one.length)).collect()
 }
 
 #[test]
@@ -61,14 +61,14 @@ fn declarations_pointer_types_and_longer_names_are_no_functions() {
 
 #[test]
 fn lines_under_cfg_test_are_known() {
-    let code = Code::new("fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n");
+    let code = BlankedSource::new("fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n");
     let marked: Vec<usize> = (1..=6).filter(|line| code.is_test(*line)).collect();
     assert_eq!(marked, [2, 3, 4, 5]);
 }
 
 #[test]
 fn a_test_module_in_its_own_file_marks_only_its_declaration() {
-    let code = Code::new("#[cfg(test)]\nmod tests;\nfn c() {}\n");
+    let code = BlankedSource::new("#[cfg(test)]\nmod tests;\nfn c() {}\n");
     assert_eq!((1..=3).map(|line| code.is_test(line)).collect::<Vec<_>>(), [true, true, false]);
 }
 

@@ -12,29 +12,29 @@ const ANSWER_MAX: Duration = Duration::from_secs(120);
 
 /// Whom to ask, with which key.
 #[derive(Clone)]
-pub struct Client {
+pub struct FaultsClient {
     pub port: u16,
     pub key: String,
 }
 
 /// An answer, or what came of the connection.
-pub type Outcome = std::io::Result<Answer>;
+pub type FaultsOutcome = std::io::Result<FaultsAnswer>;
 
-pub struct Answer {
+pub struct FaultsAnswer {
     pub status: u16,
     pub body: Value,
 }
 
-impl Answer {
+impl FaultsAnswer {
     /// It was acknowledged.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 }
 
-impl Client {
+impl FaultsClient {
     /// Asks for something that is to happen once under this key, and does not wait until it has.
-    pub fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> Outcome {
+    pub fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> FaultsOutcome {
         let more = format!("idempotency-key: {idempotency_key}\r\nprefer: respond-async\r\n");
         self.send("POST", path, &more, &body.to_string())
     }
@@ -49,11 +49,11 @@ impl Client {
         Ok(answer.body)
     }
 
-    pub fn ask(&self, path: &str) -> Outcome {
+    pub fn ask(&self, path: &str) -> FaultsOutcome {
         self.send("GET", path, "", "")
     }
 
-    fn send(&self, method: &str, path: &str, more: &str, body: &str) -> Outcome {
+    fn send(&self, method: &str, path: &str, more: &str, body: &str) -> FaultsOutcome {
         let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         connection.set_read_timeout(Some(ANSWER_MAX))?;
         let request = format!(
@@ -75,10 +75,10 @@ pub fn part(id: &str) -> String {
 }
 
 /// Nothing where the answer is not whole.
-fn parse(text: &str) -> Option<Answer> {
+fn parse(text: &str) -> Option<FaultsAnswer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some(Answer { status, body: serde_json::from_str(body).ok()? })
+    Some(FaultsAnswer { status, body: serde_json::from_str(body).ok()? })
 }
 
 #[cfg(test)]

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::client::{Client, part};
-use super::load::{Acknowledged, Kind};
-use super::server::Server;
-use super::service::Service;
+use super::client::{FaultsClient, part};
+use super::load::{AcknowledgedWork, LoadKind};
+use super::server::ShimServer;
+use super::service::ToolService;
 
 /// Nothing moves for so long: it will not. Longer than a lease, which a process that died may still hold.
-const STILL_MAX: Duration = Duration::from_secs(75);
+const IDLE_LIMIT: Duration = Duration::from_secs(75);
 const PAUSE: Duration = Duration::from_millis(40);
 /// Runs of one page of the list.
 const PAGE: usize = 200;
@@ -24,52 +24,52 @@ const SHOWN_MAX: usize = 2;
 /// States in which a run has not ended.
 const OPEN: [&str; 5] = ["pending", "running", "waiting", "paused", "compensating"];
 /// What a run may wait for as long as somebody likes.
-const FOR_SOMEBODY: [&str; 5] = ["doubt", "by_hand", "human", "customer", "approval"];
+const WAITS_FOR_PERSON: [&str; 5] = ["doubt", "by_hand", "human", "customer", "approval"];
 /// A conversation in one of these has something to do.
-const SPEAKING: [&str; 4] = ["new", "ai_processing", "handover", "back_to_ai"];
+const ACTIVE_CONVERSATION_STATES: [&str; 4] = ["new", "ai_processing", "handover", "back_to_ai"];
 
 /// How acknowledged runs ended, or what they wait for.
-pub type Ends = BTreeMap<String, usize>;
+pub type RunEndCounts = BTreeMap<String, usize>;
 
-pub struct Judge<'a> {
-    pub client: &'a Client,
-    pub service: &'a Service,
-    pub acknowledged: &'a Acknowledged,
+pub struct LivenessCheck<'a> {
+    pub client: &'a FaultsClient,
+    pub service: &'a ToolService,
+    pub acknowledged: &'a AcknowledgedWork,
     /// Runs and conversations judged in former rounds, which rest.
-    pub judged: &'a mut BTreeSet<String>,
+    pub checked: &'a mut BTreeSet<String>,
 }
 
-impl Judge<'_> {
+impl LivenessCheck<'_> {
     /// Waits until nothing moves any more, then looks at each run and conversation that was acknowledged.
     ///
     /// # Errors
     /// Where a run that can move does not, one is lost, or one acted twice.
-    pub fn judge(&mut self, server: &mut Server) -> anyhow::Result<Ends> {
-        self.until_all_rest(server, |_| true)?;
-        let mut ends = Ends::new();
+    pub fn check_liveness(&mut self, server: &mut ShimServer) -> anyhow::Result<RunEndCounts> {
+        self.wait_until_idle(server, |_| true)?;
+        let mut ends = RunEndCounts::new();
         for (run, (kind, key)) in &self.acknowledged.runs {
-            if !self.judged.insert(run.clone()) {
+            if !self.checked.insert(run.clone()) {
                 continue;
             }
             let shown = self.client.get(&format!("/api/v1/executions/{run}"));
             let shown = shown.with_context(|| format!("the acknowledged run {run} of {key} is lost"))?;
             *ends.entry(end(&shown)).or_default() += 1;
-            self.acted_once(run, *kind, &shown)?;
+            self.check_acted_once(run, *kind, &shown)?;
         }
         for (conversation, messages) in &self.acknowledged.conversations {
-            if self.judged.insert(conversation.clone()) {
-                self.answered(conversation, messages)?;
+            if self.checked.insert(conversation.clone()) {
+                self.check_answered(conversation, messages)?;
             }
         }
         Ok(ends)
     }
 
     /// Waits until every run of these that has not ended waits for somebody, and every conversation rests.
-    pub fn until_all_rest(&self, server: &mut Server, of: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    pub fn wait_until_idle(&self, server: &mut ShimServer, of: impl Fn(&str) -> bool) -> anyhow::Result<()> {
         let (mut last, mut moved, mut rested) = (None, Instant::now(), false);
         loop {
-            server.must_live()?;
-            let (open, seen) = self.open(&of)?;
+            server.check_running()?;
+            let (open, seen) = self.unfinished_work(&of)?;
             // States are listed one after the other, so what moves may be missed once.
             if open.is_empty() && rested {
                 return Ok(());
@@ -78,7 +78,7 @@ impl Judge<'_> {
             if last.as_ref() != Some(&seen) {
                 (last, moved) = (Some(seen), Instant::now());
             }
-            if moved.elapsed() > STILL_MAX {
+            if moved.elapsed() > IDLE_LIMIT {
                 bail!("{}\n--- the server said last\n{}", self.stuck(&open), server.log());
             }
             std::thread::sleep(PAUSE);
@@ -86,7 +86,7 @@ impl Judge<'_> {
     }
 
     /// Runs and conversations that have something to do, in words, and all there is to see of whether they move.
-    fn open(&self, of: &impl Fn(&str) -> bool) -> anyhow::Result<(BTreeMap<String, String>, String)> {
+    fn unfinished_work(&self, of: &impl Fn(&str) -> bool) -> anyhow::Result<(BTreeMap<String, String>, String)> {
         let (mut open, mut seen) = (BTreeMap::new(), String::new());
         for state in OPEN {
             for head in self.list(&format!("/api/v1/executions?state={state}"), "executions")? {
@@ -98,7 +98,7 @@ impl Judge<'_> {
                 open.insert(run.to_owned(), format!("run {run} of `{}` is {state}: {head}", head["workflow_id"]));
             }
         }
-        for state in SPEAKING {
+        for state in ACTIVE_CONVERSATION_STATES {
             for head in self.list(&format!("/api/v1/conversations?state={state}"), "conversations")? {
                 let id = head["conversation_id"].as_str().context("a conversation without an id")?;
                 if of(id) {
@@ -114,16 +114,17 @@ impl Judge<'_> {
         if state != "waiting" {
             return Ok(false);
         }
-        if self.judged.contains(run) {
+        if self.checked.contains(run) {
             return Ok(true);
         }
         let shown = self.client.get(&format!("/api/v1/executions/{}", part(run)))?;
         let waits = shown["waits_for"].as_array().cloned().unwrap_or_default();
         let kinds = waits.iter().filter_map(|wait| wait["kind"].as_str());
-        let is_gate = self.acknowledged.runs.get(run).is_some_and(|(kind, _)| *kind == Kind::Gate);
+        let is_gate = self.acknowledged.runs.get(run).is_some_and(|(kind, _)| *kind == LoadKind::Gate);
         let may_wait = |kind: &str| {
             // One that nobody was told of got no signal either.
-            FOR_SOMEBODY.contains(&kind) || (kind == "signal" && !(is_gate && self.acknowledged.opened.contains(run)))
+            WAITS_FOR_PERSON.contains(&kind)
+                || (kind == "signal" && !(is_gate && self.acknowledged.opened.contains(run)))
         };
         Ok(kinds.clone().next().is_some() && kinds.clone().any(may_wait))
     }
@@ -142,7 +143,7 @@ impl Judge<'_> {
 
     /// For a person: what does not move, with journals.
     fn stuck(&self, open: &BTreeMap<String, String>) -> String {
-        let mut text = format!("{} can move and have not moved for {} s:", open.len(), STILL_MAX.as_secs());
+        let mut text = format!("{} can move and have not moved for {} s:", open.len(), IDLE_LIMIT.as_secs());
         for (place, (id, what)) in open.iter().enumerate() {
             text.push_str(&format!("\n  {what}"));
             if place < SHOWN_MAX && !what.starts_with("conversation") {
@@ -155,13 +156,13 @@ impl Judge<'_> {
     }
 
     /// Each effect has one key, and what may be sent once was; who ended well did all of it.
-    fn acted_once(&self, run: &str, kind: Kind, shown: &Value) -> anyhow::Result<()> {
+    fn check_acted_once(&self, run: &str, kind: LoadKind, shown: &Value) -> anyhow::Result<()> {
         let is_completed = shown["state"] == "completed";
         let expected: &[&str] = match kind {
-            Kind::Order => &["reserve", "label", "charge", "mail"],
-            Kind::Gate => &["reserve", "mail"],
-            Kind::Parcel => &["mail"],
-            Kind::Declined | Kind::Talk => &[],
+            LoadKind::Order => &["reserve", "label", "charge", "mail"],
+            LoadKind::Gate => &["reserve", "mail"],
+            LoadKind::Parcel => &["mail"],
+            LoadKind::Declined | LoadKind::Conversation => &[],
         };
         for tool in ["reserve", "release", "label", "charge", "mail"] {
             let acts = self.service.acts(tool, run);
@@ -170,7 +171,7 @@ impl Judge<'_> {
             let is_missing = is_completed && expected.contains(&tool) && acts.keys.is_empty();
             ensure!(!is_missing, "the run {run} is completed, and {tool} never acted");
         }
-        if kind == Kind::Declined && shown["state"] == "compensated" {
+        if kind == LoadKind::Declined && shown["state"] == "compensated" {
             let (reserved, released) = (self.service.acts("reserve", run), self.service.acts("release", run));
             ensure!(
                 reserved.keys.len() == released.keys.len(),
@@ -181,7 +182,7 @@ impl Judge<'_> {
     }
 
     /// Every message is kept once, and the last word is not the customer's.
-    fn answered(&self, conversation: &str, messages: &BTreeSet<String>) -> anyhow::Result<()> {
+    fn check_answered(&self, conversation: &str, messages: &BTreeSet<String>) -> anyhow::Result<()> {
         let path = format!("/api/v1/conversations/{conversation}");
         let shown =
             self.client.get(&path).with_context(|| format!("the acknowledged conversation {conversation} is lost"))?;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
-use super::client::{Answer, Client};
-use super::random::Random;
+use super::client::{FaultsAnswer, FaultsClient};
+use super::random::SplitMix;
 use super::service::DECLINED;
 
 /// Clients at once, and what each asks for in a round.
@@ -19,41 +19,41 @@ const PAUSE_MS_MAX: u64 = 120;
 /// Of all gates, as many are opened at once.
 const OPENED_AT_ONCE_PERCENT: u64 = 50;
 /// How long a request is asked again once the fault is over, before the server counts as one that does not come back.
-const AGAIN_MAX: Duration = Duration::from_secs(90);
+const RETRY_LIMIT: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// What is begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum LoadKind {
     Order,
     Declined,
     Parcel,
     Gate,
-    Talk,
+    Conversation,
 }
 
 /// A request under a key of its own, which is asked again under it until it is acknowledged.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct LoadRequest {
     pub key: String,
-    pub kind: Kind,
+    pub kind: LoadKind,
     pause: Duration,
     /// Of a gate: whether it is opened at once, whatever becomes of that.
     is_opened_at_once: bool,
 }
 
-impl Request {
+impl LoadRequest {
     /// The same under another key.
-    pub fn later(self) -> Self {
+    pub fn with_new_key(self) -> Self {
         Self { key: format!("{}-later", self.key), ..self }
     }
 }
 
 /// What a server has acknowledged, over all rounds of a mode.
 #[derive(Default)]
-pub struct Acknowledged {
+pub struct AcknowledgedWork {
     /// Runs by what they were begun with, with the key of each.
-    pub runs: BTreeMap<String, (Kind, String)>,
+    pub runs: BTreeMap<String, (LoadKind, String)>,
     /// Conversations, with the ids of the messages.
     pub conversations: BTreeMap<String, BTreeSet<String>>,
     /// Gates whose signal was acknowledged.
@@ -61,35 +61,35 @@ pub struct Acknowledged {
 }
 
 /// The requests of one round.
-pub fn plan(round: u64, random: &mut Random) -> Vec<Vec<Request>> {
+pub fn plan(round: u64, random: &mut SplitMix) -> Vec<Vec<LoadRequest>> {
     let mut number = 0;
     let mut request = |_| {
         number += 1;
         let (kind, name) = match random.below(20) {
-            0..8 => (Kind::Order, "order"),
-            8..10 => (Kind::Declined, DECLINED),
-            10..13 => (Kind::Parcel, "parcel"),
-            13..17 => (Kind::Gate, "gate"),
-            _ => (Kind::Talk, "talk"),
+            0..8 => (LoadKind::Order, "order"),
+            8..10 => (LoadKind::Declined, DECLINED),
+            10..13 => (LoadKind::Parcel, "parcel"),
+            13..17 => (LoadKind::Gate, "gate"),
+            _ => (LoadKind::Conversation, "talk"),
         };
         let (pause, is_opened_at_once) = (random.millis(0, PAUSE_MS_MAX), random.percent(OPENED_AT_ONCE_PERCENT));
-        Request { key: format!("r{round}-{number}-{name}"), kind, pause, is_opened_at_once }
+        LoadRequest { key: format!("r{round}-{number}-{name}"), kind, pause, is_opened_at_once }
     };
     (0..CLIENTS).map(|_| (0..REQUESTS_PER_CLIENT).map(&mut request).collect()).collect()
 }
 
 /// A load under way.
-pub struct Load<'a> {
-    pub client: Client,
-    pub acknowledged: &'a Mutex<Acknowledged>,
+pub struct RoundLoad<'a> {
+    pub client: FaultsClient,
+    pub acknowledged: &'a Mutex<AcknowledgedWork>,
 }
 
-impl Load<'_> {
+impl RoundLoad<'_> {
     /// Asks once for each, a client after the other's pauses. What was not acknowledged.
     ///
     /// # Errors
     /// Where something is refused that ought to be taken.
-    pub fn run(&self, clients: &[Vec<Request>]) -> anyhow::Result<Vec<Request>> {
+    pub fn run(&self, clients: &[Vec<LoadRequest>]) -> anyhow::Result<Vec<LoadRequest>> {
         std::thread::scope(|scope| {
             let all: Vec<_> = clients.iter().map(|requests| scope.spawn(|| self.one_client(requests))).collect();
             let mut open = Vec::new();
@@ -100,7 +100,7 @@ impl Load<'_> {
         })
     }
 
-    fn one_client(&self, requests: &[Request]) -> anyhow::Result<Vec<Request>> {
+    fn one_client(&self, requests: &[LoadRequest]) -> anyhow::Result<Vec<LoadRequest>> {
         let mut open = Vec::new();
         for request in requests {
             std::thread::sleep(request.pause);
@@ -112,9 +112,9 @@ impl Load<'_> {
     }
 
     /// Asks until all are acknowledged: the faults are over.
-    pub fn again(&self, open: &[Request]) -> anyhow::Result<()> {
+    pub fn retry_until_acknowledged(&self, open: &[LoadRequest]) -> anyhow::Result<()> {
         for request in open {
-            self.until(&request.key, || self.ask(request))?;
+            self.retry_until(&request.key, || self.ask(request))?;
         }
         Ok(())
     }
@@ -122,23 +122,23 @@ impl Load<'_> {
     /// Gives each gate of the round its signal that has none yet.
     pub fn open_gates(&self) -> anyhow::Result<()> {
         let gates: Vec<String> = {
-            let known = self.known();
-            let gates = known.runs.iter().filter(|(_, (kind, _))| *kind == Kind::Gate).map(|(run, _)| run.clone());
+            let known = self.lock_acknowledged();
+            let gates = known.runs.iter().filter(|(_, (kind, _))| *kind == LoadKind::Gate).map(|(run, _)| run.clone());
             gates.filter(|run| !known.opened.contains(run)).collect()
         };
         for run in gates {
-            self.until(&run, || self.open_gate(&run))?;
+            self.retry_until(&run, || self.open_gate(&run))?;
         }
         Ok(())
     }
 
-    fn until(&self, what: &str, mut ask: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    fn retry_until(&self, what: &str, mut ask: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
         let began = Instant::now();
         while !ask()? {
             ensure!(
-                began.elapsed() < AGAIN_MAX,
+                began.elapsed() < RETRY_LIMIT,
                 "the fault is over, and `{what}` is still not acknowledged after {} s",
-                AGAIN_MAX.as_secs()
+                RETRY_LIMIT.as_secs()
             );
             std::thread::sleep(PAUSE);
         }
@@ -146,46 +146,46 @@ impl Load<'_> {
     }
 
     /// Whether it was acknowledged; of a conversation, with its second message.
-    fn ask(&self, request: &Request) -> anyhow::Result<bool> {
-        let Request { key, kind, is_opened_at_once, .. } = request;
-        if *kind == Kind::Talk {
-            return self.talk(key);
+    fn ask(&self, request: &LoadRequest) -> anyhow::Result<bool> {
+        let LoadRequest { key, kind, is_opened_at_once, .. } = request;
+        if *kind == LoadKind::Conversation {
+            return self.begin_conversation(key);
         }
         let workflow = match kind {
-            Kind::Order | Kind::Declined => "order",
-            Kind::Parcel => "parcel",
-            Kind::Gate => "gate",
-            Kind::Talk => "talk",
+            LoadKind::Order | LoadKind::Declined => "order",
+            LoadKind::Parcel => "parcel",
+            LoadKind::Gate => "gate",
+            LoadKind::Conversation => "talk",
         };
         let body = json!({"workflow_id": workflow, "input_data": {"item": key}});
         let Some(answer) = self.acknowledged(self.client.post("/api/v1/workflows/execute", key, &body))? else {
             return Ok(false);
         };
         let run = answer["execution_id"].as_str().context("a run without an id")?.to_owned();
-        let before = self.known().runs.insert(run.clone(), (*kind, key.clone()));
+        let before = self.lock_acknowledged().runs.insert(run.clone(), (*kind, key.clone()));
         ensure!(before.is_none_or(|(_, other)| other == *key), "two keys were answered with the run {run}");
-        if *kind == Kind::Gate && *is_opened_at_once {
+        if *kind == LoadKind::Gate && *is_opened_at_once {
             self.open_gate(&run)?;
         }
         Ok(true)
     }
 
-    fn talk(&self, key: &str) -> anyhow::Result<bool> {
+    fn begin_conversation(&self, key: &str) -> anyhow::Result<bool> {
         let body = json!({"workflow_id": "talk", "user_id": key, "message": "Hello"});
         let Some(answer) = self.acknowledged(self.client.post("/api/v1/conversations", key, &body))? else {
             return Ok(false);
         };
         let id = answer["conversation_id"].as_str().context("a conversation without an id")?.to_owned();
-        self.known().conversations.entry(id.clone()).or_default().insert("first".to_owned());
+        self.lock_acknowledged().conversations.entry(id.clone()).or_default().insert("first".to_owned());
         let second = format!("{key}-second");
         let body = json!({"text": "And now?", "message_id": second});
         let path = format!("/api/v1/conversations/{id}/messages");
         let outcome = self.client.post(&path, &second, &body);
         // Begun is kept in an inbox: while nobody can take it out, nobody can write to it either. It is asked again.
-        if matches!(&outcome, Ok(Answer { status: 404, .. })) || self.acknowledged(outcome)?.is_none() {
+        if matches!(&outcome, Ok(FaultsAnswer { status: 404, .. })) || self.acknowledged(outcome)?.is_none() {
             return Ok(false);
         }
-        self.known().conversations.entry(id).or_default().insert(second);
+        self.lock_acknowledged().conversations.entry(id).or_default().insert(second);
         Ok(true)
     }
 
@@ -194,21 +194,21 @@ impl Load<'_> {
         let is_open =
             self.acknowledged(self.client.post(&path, &format!("open-{run}"), &json!({"name": "open"})))?.is_some();
         if is_open {
-            self.known().opened.insert(run.to_owned());
+            self.lock_acknowledged().opened.insert(run.to_owned());
         }
         Ok(is_open)
     }
 
     /// What was acknowledged; nothing where the server could not, or the line broke.
-    fn acknowledged(&self, outcome: super::client::Outcome) -> anyhow::Result<Option<Value>> {
+    fn acknowledged(&self, outcome: super::client::FaultsOutcome) -> anyhow::Result<Option<Value>> {
         match outcome {
             Ok(answer) if answer.is_success() => Ok(Some(answer.body)),
-            Ok(Answer { status: 500.., .. }) | Err(_) => Ok(None),
-            Ok(Answer { status, body }) => bail!("a request that is right was refused: {status} {body}"),
+            Ok(FaultsAnswer { status: 500.., .. }) | Err(_) => Ok(None),
+            Ok(FaultsAnswer { status, body }) => bail!("a request that is right was refused: {status} {body}"),
         }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Acknowledged> {
+    fn lock_acknowledged(&self) -> std::sync::MutexGuard<'_, AcknowledgedWork> {
         self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use super::Mode;
-use super::liveness::Ends;
-use super::load::{self, Request};
-use super::random::Random;
-use super::shim::Disk;
-use super::trial::Trial;
+use super::FaultMode;
+use super::liveness::RunEndCounts;
+use super::load::{self, LoadRequest};
+use super::random::SplitMix;
+use super::shim::DiskFault;
+use super::trial::FaultTrial;
 
 /// What a server may take to end, and what a busy machine may take to see it.
 const EXIT_MAX: Duration = Duration::from_secs(10);
@@ -30,37 +30,37 @@ const TIMERS_NS: i64 = 10 * SECOND_NS;
 
 const PAGE_BYTES: u64 = 4096;
 /// How long a damaged server is watched, and the most of it that it may have spent on a processor, in percent.
-const WATCHED: Duration = Duration::from_secs(2);
+const WATCH_TIME: Duration = Duration::from_secs(2);
 const BUSY_PERCENT_MAX: u64 = 60;
 /// The kernel's clock ticks a second, as `/proc` counts.
 const TICKS_PER_S: u64 = 100;
 
 /// What rounds came to.
 #[derive(Default)]
-pub struct Tally {
-    ends: Ends,
+pub struct ModeTally {
+    ends: RunEndCounts,
     /// Calls of the disk that failed or waited.
-    met: u64,
+    faults_met: u64,
     /// Calls of tools that nobody answered when the server was told to end.
     hung: usize,
     exits: BTreeMap<String, usize>,
     longest_exit: Duration,
 }
 
-impl Tally {
-    fn add(&mut self, ends: Ends) {
+impl ModeTally {
+    fn add(&mut self, ends: RunEndCounts) {
         for (end, count) in ends {
             *self.ends.entry(end).or_default() += count;
         }
     }
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for ModeTally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let runs: usize = self.ends.values().sum();
         write!(f, "{runs} acknowledged runs: {}", counted(&self.ends))?;
-        if self.met > 0 {
-            write!(f, "; {} calls of the disk met a fault", self.met)?;
+        if self.faults_met > 0 {
+            write!(f, "; {} calls of the disk met a fault", self.faults_met)?;
         }
         if self.hung > 0 {
             write!(f, "; {} calls of tools hung", self.hung)?;
@@ -79,70 +79,81 @@ fn counted(counts: &BTreeMap<String, usize>) -> String {
     counts.iter().map(|(what, many)| format!("{many} {what}")).collect::<Vec<_>>().join(", ")
 }
 
-pub fn round(mode: Mode, trial: &mut Trial, seed: u64, random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
+pub fn round(
+    mode: FaultMode,
+    trial: &mut FaultTrial,
+    seed: u64,
+    random: &mut SplitMix,
+    tally: &mut ModeTally,
+) -> anyhow::Result<()> {
     let plan = load::plan(seed, random);
     match mode {
-        Mode::DiskFull => disk_full(trial, &plan, random, tally),
-        Mode::Clock => clock(trial, seed, &plan, random, tally),
-        Mode::Terminate => terminate(trial, &plan, random, tally),
-        Mode::Damaged => damaged(trial, &plan, random, tally),
-        Mode::Moved => moved(trial, seed, &plan, random, tally),
+        FaultMode::DiskFull => disk_full(trial, &plan, random, tally),
+        FaultMode::Clock => clock(trial, seed, &plan, random, tally),
+        FaultMode::Terminate => terminate(trial, &plan, random, tally),
+        FaultMode::Damaged => damaged(trial, &plan, random, tally),
+        FaultMode::Moved => moved(trial, seed, &plan, random, tally),
     }
 }
 
 /// Runs the load, and does this meanwhile. Requests that were not acknowledged.
 fn under_load(
-    trial: &Trial,
-    plan: &[Vec<Request>],
+    trial: &FaultTrial,
+    plan: &[Vec<LoadRequest>],
     meanwhile: impl FnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<Request>> {
+) -> anyhow::Result<Vec<LoadRequest>> {
     std::thread::scope(|scope| {
         let load = scope.spawn(|| trial.load().run(plan));
         let did = meanwhile();
         // A disk that stays stalled would keep the clients waiting.
-        let over = if did.is_err() { trial.faults_end() } else { Ok(()) };
+        let over = if did.is_err() { trial.end_faults() } else { Ok(()) };
         let open = load.join().map_err(|_| anyhow::anyhow!("the load broke off"))?;
         did.and(over).and(open)
     })
 }
 
 /// Faults are over: all is acknowledged, and all moves.
-fn settle(trial: &mut Trial, open: &[Request], tally: &mut Tally) -> anyhow::Result<()> {
-    trial.load().again(open)?;
+fn settle_round(trial: &mut FaultTrial, open: &[LoadRequest], tally: &mut ModeTally) -> anyhow::Result<()> {
+    trial.load().retry_until_acknowledged(open)?;
     trial.load().open_gates()?;
-    tally.add(trial.judge()?);
+    tally.add(trial.check_liveness()?);
     Ok(())
 }
 
-fn disk_full(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
+fn disk_full(
+    trial: &mut FaultTrial,
+    plan: &[Vec<LoadRequest>],
+    random: &mut SplitMix,
+    tally: &mut ModeTally,
+) -> anyhow::Result<()> {
     let disk = match random.below(10) {
-        0..6 => Disk::Full,
-        6..8 => Disk::Broken,
-        _ => Disk::Stalled,
+        0..6 => DiskFault::Full,
+        6..8 => DiskFault::Broken,
+        _ => DiskFault::Stalled,
     };
     let (before, long) = (random.millis(0, 300), random.millis(50, 1_500));
-    let met = trial.control.met()?;
+    let met = trial.control.faults_met()?;
     let open = under_load(trial, plan, || {
         std::thread::sleep(before);
         trial.control.disk(disk)?;
         std::thread::sleep(long);
-        trial.control.disk(Disk::Well)
+        trial.control.disk(DiskFault::Healthy)
     })?;
-    tally.met += trial.control.met()?.saturating_sub(met);
-    settle(trial, &open, tally).with_context(|| format!("after {long:.1?} of {disk:?}"))
+    tally.faults_met += trial.control.faults_met()?.saturating_sub(met);
+    settle_round(trial, &open, tally).with_context(|| format!("after {long:.1?} of {disk:?}"))
 }
 
 fn clock(
-    trial: &mut Trial,
+    trial: &mut FaultTrial,
     seed: u64,
-    plan: &[Vec<Request>],
-    random: &mut Random,
-    tally: &mut Tally,
+    plan: &[Vec<LoadRequest>],
+    random: &mut SplitMix,
+    tally: &mut ModeTally,
 ) -> anyhow::Result<()> {
     let first = trial.control.offset_ns();
     let mut offsets = vec![first];
     for _ in 0..=random.below(3) {
-        let step = random.one(&STEPS_S).unwrap_or(1) * if random.percent(50) { 1 } else { -1 };
+        let step = random.choose(&STEPS_S).unwrap_or(1) * if random.percent(50) { 1 } else { -1 };
         let last = offsets.last().copied().unwrap_or(first);
         let to = last + step * SECOND_NS;
         let is_far = to.abs() > OFFSET_S_MAX * SECOND_NS;
@@ -163,17 +174,20 @@ fn clock(
 
     // What is begun once the clock goes evenly again has no timer of another time, and needs no further step.
     let before = trial.known();
-    let later: Vec<Vec<Request>> =
-        load::plan(seed, random).into_iter().take(1).map(|one| one.into_iter().map(Request::later).collect()).collect();
+    let later: Vec<Vec<LoadRequest>> = load::plan(seed, random)
+        .into_iter()
+        .take(1)
+        .map(|one| one.into_iter().map(LoadRequest::with_new_key).collect())
+        .collect();
     let open_later = under_load(trial, &later, || Ok(()))?;
-    trial.load().again(&open_later)?;
+    trial.load().retry_until_acknowledged(&open_later)?;
     let begun: BTreeSet<String> = trial.known().difference(&before).cloned().collect();
-    trial.until_these_rest(&begun).with_context(|| format!("begun after the {steps}"))?;
+    trial.wait_until_idle(&begun).with_context(|| format!("begun after the {steps}"))?;
 
     // What was begun before may wait for an instant of a clock that was ahead.
     let latest = offsets.iter().copied().max().unwrap_or(first);
     trial.control.clock(latest + TIMERS_NS)?;
-    settle(trial, &open, tally).with_context(|| format!("{steps}, then to the latest of them"))?;
+    settle_round(trial, &open, tally).with_context(|| format!("{steps}, then to the latest of them"))?;
     // Not ever further ahead, round by round.
     if latest + TIMERS_NS > OFFSET_S_MAX * SECOND_NS {
         trial.control.clock(latest)?;
@@ -183,29 +197,34 @@ fn clock(
 
 /// What SIGTERM comes in the middle of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Meanwhile {
+enum SigtermMoment {
     Nothing,
-    Disk(Disk),
+    Disk(DiskFault),
     HungTool,
     ClockStep(i64),
 }
 
-const MEANWHILE: [Meanwhile; 8] = [
-    Meanwhile::Nothing,
-    Meanwhile::Disk(Disk::Full),
-    Meanwhile::Disk(Disk::Broken),
-    Meanwhile::Disk(Disk::Stalled),
-    Meanwhile::Disk(Disk::Stalled),
-    Meanwhile::HungTool,
-    Meanwhile::ClockStep(3_600),
-    Meanwhile::ClockStep(-3_600),
+const MEANWHILE: [SigtermMoment; 8] = [
+    SigtermMoment::Nothing,
+    SigtermMoment::Disk(DiskFault::Full),
+    SigtermMoment::Disk(DiskFault::Broken),
+    SigtermMoment::Disk(DiskFault::Stalled),
+    SigtermMoment::Disk(DiskFault::Stalled),
+    SigtermMoment::HungTool,
+    SigtermMoment::ClockStep(3_600),
+    SigtermMoment::ClockStep(-3_600),
 ];
 
-fn terminate(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
-    let fault = random.one(&MEANWHILE).unwrap_or(Meanwhile::Nothing);
+fn terminate(
+    trial: &mut FaultTrial,
+    plan: &[Vec<LoadRequest>],
+    random: &mut SplitMix,
+    tally: &mut ModeTally,
+) -> anyhow::Result<()> {
+    let fault = random.choose(&MEANWHILE).unwrap_or(SigtermMoment::Nothing);
     let (before, until) = (random.millis(0, 300), random.millis(0, 600));
-    let second = (fault != Meanwhile::Nothing && random.percent(25)).then(|| random.millis(0, 1_000));
-    let met = trial.control.met()?;
+    let second = (fault != SigtermMoment::Nothing && random.percent(25)).then(|| random.millis(0, 1_000));
+    let met = trial.control.faults_met()?;
     let mut asked = Instant::now();
     let offset = trial.control.offset_ns();
     let (asked_at, mut hung) = (&mut asked, 0);
@@ -213,20 +232,20 @@ fn terminate(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tall
     // The load ends with the server, whose clients find nobody.
     let mut ended = None;
     let ended_at = &mut ended;
-    let Trial { server, control, service, acknowledged, project, .. } = trial;
-    let load = load::Load { client: project.client(), acknowledged };
+    let FaultTrial { server, control, service, acknowledged, project, .. } = trial;
+    let load = load::RoundLoad { client: project.client(), acknowledged };
     let open = std::thread::scope(|scope| {
         let load = scope.spawn(|| load.run(plan));
         let mut meanwhile = || {
             std::thread::sleep(before);
             match fault {
-                Meanwhile::Nothing => {}
-                Meanwhile::Disk(disk) => control.disk(disk)?,
-                Meanwhile::HungTool => service.hang(true),
-                Meanwhile::ClockStep(seconds) => control.clock(offset + seconds * SECOND_NS)?,
+                SigtermMoment::Nothing => {}
+                SigtermMoment::Disk(disk) => control.disk(disk)?,
+                SigtermMoment::HungTool => service.set_hanging(true),
+                SigtermMoment::ClockStep(seconds) => control.clock(offset + seconds * SECOND_NS)?,
             }
             std::thread::sleep(until);
-            *met_tools = service.hung();
+            *met_tools = service.hanging_requests();
             *asked_at = Instant::now();
             server.terminate()?;
             if let Some(pause) = second
@@ -243,8 +262,8 @@ fn terminate(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tall
         };
         let did = meanwhile();
         let took = asked_at.elapsed();
-        control.disk(Disk::Well)?;
-        service.hang(false);
+        control.disk(DiskFault::Healthy)?;
+        service.set_hanging(false);
         if ended_at.is_none() {
             server.kill();
         }
@@ -253,7 +272,7 @@ fn terminate(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tall
     });
     let log = trial.server.log();
     let (open, took) = open.with_context(|| format!("SIGTERM under {fault:?}; it said last\n{log}"))?;
-    tally.met += trial.control.met()?.saturating_sub(met);
+    tally.faults_met += trial.control.faults_met()?.saturating_sub(met);
     tally.hung += hung;
     let Some(status) = ended else {
         bail!("SIGTERM under {fault:?} did not end it within {} s; it said last\n{log}", EXIT_MAX.as_secs());
@@ -264,19 +283,25 @@ fn terminate(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tall
     ensure!(status.code().is_some() || second.is_some(), "SIGTERM under {fault:?} ended it by a signal: {status}");
     ensure!(status.success() || second.is_some() || !log.is_empty(), "it ended with {status} and without a word");
     trial.restart()?;
-    if let Meanwhile::ClockStep(seconds) = fault {
+    if let SigtermMoment::ClockStep(seconds) = fault {
         // Timers of the clock that was ahead are due.
         trial.control.clock(offset + seconds.abs() * SECOND_NS + TIMERS_NS)?;
         if trial.control.offset_ns() > OFFSET_S_MAX * SECOND_NS {
             bail!("the clock went further ahead than this is made for: fewer rounds, please");
         }
     }
-    settle(trial, &open, tally).with_context(|| format!("SIGTERM under {fault:?}, ended with {status}, restarted"))
+    settle_round(trial, &open, tally)
+        .with_context(|| format!("SIGTERM under {fault:?}, ended with {status}, restarted"))
 }
 
-fn damaged(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally: &mut Tally) -> anyhow::Result<()> {
+fn damaged(
+    trial: &mut FaultTrial,
+    plan: &[Vec<LoadRequest>],
+    random: &mut SplitMix,
+    tally: &mut ModeTally,
+) -> anyhow::Result<()> {
     let open = under_load(trial, plan, || Ok(()))?;
-    settle(trial, &open, tally)?;
+    settle_round(trial, &open, tally)?;
     let log = end(trial)?;
     ensure!(log.0, "it did not end by itself: {}", log.1);
     let (data, backup) = (trial.project.data(), trial.project.data().with_extension("backup"));
@@ -300,9 +325,9 @@ fn damaged(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally:
             }
             let ready = client.ask("/ready").with_context(|| word.clone())?.status;
             let from = trial.server.processor_ticks();
-            std::thread::sleep(WATCHED);
+            std::thread::sleep(WATCH_TIME);
             let spent = trial.server.processor_ticks().zip(from).map_or(0, |(to, from)| to.saturating_sub(from));
-            let percent = spent * 100 / (TICKS_PER_S * WATCHED.as_secs());
+            let percent = spent * 100 / (TICKS_PER_S * WATCH_TIME.as_secs());
             ensure!(percent <= BUSY_PERCENT_MAX, "{word}: it spends {percent} % of a processor doing nothing");
             let (by_itself, log) = end(trial)?;
             ensure!(by_itself, "{word}: SIGTERM did not end it within {} s\n{log}", EXIT_MAX.as_secs());
@@ -312,12 +337,12 @@ fn damaged(trial: &mut Trial, plan: &[Vec<Request>], random: &mut Random, tally:
     std::fs::remove_dir_all(&data)?;
     std::fs::rename(&backup, &data)?;
     trial.restart()?;
-    tally.add(trial.judge()?);
+    tally.add(trial.check_liveness()?);
     Ok(())
 }
 
 /// Asks the server to end, and kills it where it does not. Whether it ended by itself, and what it said last.
-fn end(trial: &mut Trial) -> anyhow::Result<(bool, String)> {
+fn end(trial: &mut FaultTrial) -> anyhow::Result<(bool, String)> {
     trial.server.terminate()?;
     let ended = trial.server.wait(EXIT_MAX + EXIT_SEEN)?.is_some();
     trial.server.kill();
@@ -325,7 +350,7 @@ fn end(trial: &mut Trial) -> anyhow::Result<(bool, String)> {
 }
 
 /// Zeroes a page behind the first. Its number.
-fn damage(database: &Path, random: &mut Random) -> anyhow::Result<u64> {
+fn damage(database: &Path, random: &mut SplitMix) -> anyhow::Result<u64> {
     use std::os::unix::fs::FileExt as _;
 
     let file = std::fs::File::options().write(true).open(database)?;
@@ -350,14 +375,14 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 fn moved(
-    trial: &mut Trial,
+    trial: &mut FaultTrial,
     seed: u64,
-    plan: &[Vec<Request>],
-    random: &mut Random,
-    tally: &mut Tally,
+    plan: &[Vec<LoadRequest>],
+    random: &mut SplitMix,
+    tally: &mut ModeTally,
 ) -> anyhow::Result<()> {
     let open = under_load(trial, plan, || Ok(()))?;
-    settle(trial, &open, tally)?;
+    settle_round(trial, &open, tally)?;
     let (data, away) = (trial.project.data(), trial.project.data().with_extension("away"));
     let is_folder = random.percent(50);
     if is_folder {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 /// SplitMix64.
-pub struct Random(u64);
+pub struct SplitMix(u64);
 
-impl Random {
+impl SplitMix {
     pub fn of(seed: u64) -> Self {
         Self(seed)
     }
@@ -32,7 +32,7 @@ impl Random {
         Duration::from_millis(from + self.below(to.saturating_sub(from)))
     }
 
-    pub fn one<T: Copy>(&mut self, of: &[T]) -> Option<T> {
+    pub fn choose<T: Copy>(&mut self, of: &[T]) -> Option<T> {
         let many = u64::try_from(of.len()).ok()?;
         of.get(usize::try_from(self.below(many)).ok()?).copied()
     }
@@ -44,16 +44,16 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_plan() {
-        let draw = |seed| (0..4).map(|_| 0).scan(Random::of(seed), |random, _: i32| Some(random.below(1_000)));
+        let draw = |seed| (0..4).map(|_| 0).scan(SplitMix::of(seed), |random, _: i32| Some(random.below(1_000)));
         assert!(draw(7).eq(draw(7)) && !draw(7).eq(draw(8)));
     }
 
     #[test]
     fn what_is_drawn_keeps_its_bounds() {
-        let mut random = Random::of(1);
+        let mut random = SplitMix::of(1);
         for _ in 0..1_000 {
             assert!((50..60).contains(&random.millis(50, 60).as_millis()));
         }
-        assert_eq!((random.below(0), random.one::<u8>(&[]), random.one(&[3])), (0, None, Some(3)));
+        assert_eq!((random.below(0), random.choose::<u8>(&[]), random.choose(&[3])), (0, None, Some(3)));
     }
 }

@@ -10,15 +10,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use super::client::Client;
-use super::shim::Control;
+use super::client::FaultsClient;
+use super::shim::ShimControl;
 use crate::process;
 
 /// Lines of the log that are kept, the newest.
 const LOG_LINES_MAX: usize = 400;
 /// What starts takes no longer, on a slow machine as well.
 const START_MAX: Duration = Duration::from_secs(120);
-const LOOK: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Files of the project; `PORT` in them is the service's.
 const FILES: [&str; 8] = [
@@ -34,7 +34,7 @@ const FILES: [&str; 8] = [
 const PROJECT: &str = "xtask/faults/project";
 
 /// What is needed to start it, again and again.
-pub struct Project {
+pub struct ShimProject {
     pub binary: PathBuf,
     pub library: PathBuf,
     folder: PathBuf,
@@ -43,7 +43,7 @@ pub struct Project {
     key: String,
 }
 
-impl Project {
+impl ShimProject {
     /// A copy of the project, whose tools are at this port.
     pub fn new(root: &Path, folder: &Path, binary: &Path, library: &Path, service: u16) -> anyhow::Result<Self> {
         for file in FILES {
@@ -62,23 +62,23 @@ impl Project {
         self.folder.join(".baton")
     }
 
-    pub fn client(&self) -> Client {
-        Client { port: self.port, key: self.key.clone() }
+    pub fn client(&self) -> FaultsClient {
+        FaultsClient { port: self.port, key: self.key.clone() }
     }
 
     /// Starts it, at the same port each time.
     ///
     /// # Errors
     /// Where it ends before it listens, with what it said.
-    pub fn start(&mut self, control: &Control) -> anyhow::Result<Server> {
+    pub fn start(&mut self, control: &ShimControl) -> anyhow::Result<ShimServer> {
         let mut command = Command::new(&self.binary);
         command.current_dir(&self.folder).args(["serve", "--listen", &format!("127.0.0.1:{}", self.port), "--json"]);
         control.apply(&mut command, &self.library, &self.data());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().context("the server cannot be started")?;
-        let log = Log::of(child.stderr.take());
+        let log = ServerLog::of(child.stderr.take());
         let stdout = child.stdout.take().context("its output is not captured")?;
-        let mut server = Server { child, log };
+        let mut server = ShimServer { child, log };
         let Some(line) = first_line(stdout) else {
             let status = server.wait(START_MAX)?.map_or_else(|| "goes on".to_owned(), |status| status.to_string());
             bail!("the server did not listen: {status}\n{}", server.log.text());
@@ -111,12 +111,12 @@ fn first_line(stdout: impl Read + Send + 'static) -> Option<String> {
 }
 
 /// The running server.
-pub struct Server {
+pub struct ShimServer {
     child: Child,
-    log: Log,
+    log: ServerLog,
 }
 
-impl Server {
+impl ShimServer {
     /// Asks it to end.
     pub fn terminate(&self) -> anyhow::Result<()> {
         process::output(Command::new("kill").args(["-TERM", &self.child.id().to_string()])).map(drop)
@@ -139,13 +139,13 @@ impl Server {
             if began.elapsed() >= limit {
                 return Ok(None);
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
     /// # Errors
     /// Where it has ended, with what it said last.
-    pub fn must_live(&mut self) -> anyhow::Result<()> {
+    pub fn check_running(&mut self) -> anyhow::Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("the server ended with {status} and nobody asked it to\n{}", self.log.text()),
             None => Ok(()),
@@ -169,19 +169,19 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for ShimServer {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
 /// What a process says on standard error, read as it comes.
-struct Log {
+struct ServerLog {
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
 
-impl Log {
+impl ServerLog {
     fn of(stderr: Option<impl Read + Send + 'static>) -> Self {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let kept = lines.clone();

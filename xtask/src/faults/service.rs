@@ -15,9 +15,9 @@ const DOWN_EVERY: usize = 6;
 pub const DECLINED: &str = "declined";
 
 #[derive(Default)]
-struct State {
+struct ToolServiceState {
     /// Requests under each key, by tool and run.
-    asked: BTreeMap<(String, String), BTreeMap<String, Asked>>,
+    asked: BTreeMap<(String, String), BTreeMap<String, KeyCounts>>,
     keys: usize,
     hangs: bool,
     /// Requests that nobody answers now.
@@ -25,13 +25,13 @@ struct State {
 }
 
 #[derive(Default, Clone)]
-struct Asked {
+struct KeyCounts {
     requests: usize,
     acted: usize,
 }
 
 /// What a tool was asked for a run.
-pub struct Acts {
+pub struct ServiceActs {
     /// Keys under which it acted.
     pub keys: BTreeSet<String>,
     /// The most requests of one key that found it acting.
@@ -40,9 +40,9 @@ pub struct Acts {
 
 /// A service on loopback, until the process ends.
 #[derive(Clone, Default)]
-pub struct Service(Arc<(Mutex<State>, Condvar)>);
+pub struct ToolService(Arc<(Mutex<ToolServiceState>, Condvar)>);
 
-impl Service {
+impl ToolService {
     /// The port it listens at.
     pub fn start(&self) -> anyhow::Result<u16> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -59,28 +59,28 @@ impl Service {
     }
 
     /// From now on it takes requests and answers none; or it answers them all.
-    pub fn hang(&self, hangs: bool) {
+    pub fn set_hanging(&self, hangs: bool) {
         self.state().hangs = hangs;
         self.0.1.notify_all();
     }
 
     /// Requests that wait for an answer that does not come.
-    pub fn hung(&self) -> usize {
+    pub fn hanging_requests(&self) -> usize {
         self.state().hung
     }
 
     /// What this tool did for a run.
-    pub fn acts(&self, tool: &str, run: &str) -> Acts {
+    pub fn acts(&self, tool: &str, run: &str) -> ServiceActs {
         let state = self.state();
         let of = state.asked.get(&(tool.to_owned(), run.to_owned())).cloned().unwrap_or_default();
         let acted = of.iter().filter(|(_, asked)| asked.acted > 0);
-        Acts {
+        ServiceActs {
             keys: acted.clone().map(|(key, _)| key.clone()).collect(),
             repeated: acted.map(|(_, asked)| asked.acted).max().unwrap_or(0),
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ToolServiceState> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -24,8 +24,8 @@ const CLOCK_READS_AT: u64 = 40;
 
 /// What the files of the database meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Disk {
-    Well = 0,
+pub enum DiskFault {
+    Healthy = 0,
     /// `ENOSPC`.
     Full = 1,
     /// `EIO`.
@@ -42,7 +42,7 @@ pub fn build(root: &Path, into: &Path) -> anyhow::Result<PathBuf> {
     if !cfg!(target_os = "linux") {
         bail!("LD_PRELOAD and /proc are Linux's: run this on Linux");
     }
-    if !process::answers(Command::new(COMPILER).arg("--version")) {
+    if !process::is_installed(Command::new(COMPILER).arg("--version")) {
         bail!("no C compiler `{COMPILER}` is installed, which builds {SOURCE}: install gcc or clang");
     }
     std::fs::create_dir_all(into)?;
@@ -57,14 +57,14 @@ pub fn build(root: &Path, into: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Commands one process, from outside.
-pub struct Control {
+pub struct ShimControl {
     file: File,
     path: PathBuf,
     /// The active slot, and the offset in it.
     clock: Mutex<(u32, i64)>,
 }
 
-impl Control {
+impl ShimControl {
     /// A new file, by which nothing is changed yet.
     pub fn new(path: PathBuf) -> anyhow::Result<Self> {
         let file = File::options().read(true).write(true).create(true).truncate(true).open(&path);
@@ -78,7 +78,7 @@ impl Control {
         command.env("LD_PRELOAD", library).env("FAULTS_CONTROL", &self.path).env("FAULTS_FOLDER", folder);
     }
 
-    pub fn disk(&self, disk: Disk) -> anyhow::Result<()> {
+    pub fn disk(&self, disk: DiskFault) -> anyhow::Result<()> {
         Ok(self.file.write_all_at(&(disk as u32).to_ne_bytes(), DISK_AT)?)
     }
 
@@ -97,7 +97,7 @@ impl Control {
     }
 
     /// Calls that failed or waited so far.
-    pub fn met(&self) -> anyhow::Result<u64> {
+    pub fn faults_met(&self) -> anyhow::Result<u64> {
         Ok(self.counter(FAILED_AT)? + self.counter(STALLED_AT)?)
     }
 
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     /// A shell's `date` under the library.
-    fn date(library: &Path, control: &Control, folder: &Path) -> u64 {
+    fn date(library: &Path, control: &ShimControl, folder: &Path) -> u64 {
         let mut date = Command::new("date");
         control.apply(date.arg("+%s"), library, folder);
         process::output(&mut date).unwrap().trim().parse().unwrap()
@@ -129,7 +129,7 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let Ok(library) = build(root, folder.path()) else { return };
-        let control = Control::new(folder.path().join("control")).unwrap();
+        let control = ShimControl::new(folder.path().join("control")).unwrap();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
 
@@ -146,12 +146,16 @@ mod tests {
             control.apply(cat.args(["if=/proc/self/stat", &format!("of={}", file.display())]), &library, &data);
             process::capture(&mut cat).unwrap()
         };
-        control.disk(Disk::Full).unwrap();
+        control.disk(DiskFault::Full).unwrap();
         let inside = written(&data.join("file"));
-        assert!(!inside.status.success() && inside.told().contains("No space left"), "{}", inside.told());
+        assert!(
+            !inside.status.success() && inside.combined_output().contains("No space left"),
+            "{}",
+            inside.combined_output()
+        );
         assert!(written(&folder.path().join("elsewhere")).status.success());
-        assert_eq!(control.met().unwrap(), 1);
-        control.disk(Disk::Well).unwrap();
+        assert_eq!(control.faults_met().unwrap(), 1);
+        control.disk(DiskFault::Healthy).unwrap();
         assert!(written(&data.join("file")).status.success());
     }
 }

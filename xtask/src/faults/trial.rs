@@ -6,40 +6,40 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context;
 
-use super::client::Client;
-use super::liveness::{Ends, Judge};
-use super::load::{Acknowledged, Load};
-use super::server::{Project, Server};
-use super::service::Service;
-use super::shim::{Control, Disk};
+use super::client::FaultsClient;
+use super::liveness::{LivenessCheck, RunEndCounts};
+use super::load::{AcknowledgedWork, RoundLoad};
+use super::server::{ShimProject, ShimServer};
+use super::service::ToolService;
+use super::shim::{DiskFault, ShimControl};
 
-pub struct Trial {
-    pub project: Project,
-    pub service: Service,
-    pub control: Control,
-    pub server: Server,
-    pub acknowledged: Mutex<Acknowledged>,
-    judged: BTreeSet<String>,
+pub struct FaultTrial {
+    pub project: ShimProject,
+    pub service: ToolService,
+    pub control: ShimControl,
+    pub server: ShimServer,
+    pub acknowledged: Mutex<AcknowledgedWork>,
+    checked: BTreeSet<String>,
     folder: tempfile::TempDir,
 }
 
-impl Trial {
+impl FaultTrial {
     pub fn new(root: &Path, binary: &Path, library: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("baton-faults-").tempdir().context("no scratch folder")?;
-        let service = Service::default();
-        let mut project = Project::new(root, &folder.path().join("project"), binary, library, service.start()?)?;
-        let control = Control::new(folder.path().join("control"))?;
+        let service = ToolService::default();
+        let mut project = ShimProject::new(root, &folder.path().join("project"), binary, library, service.start()?)?;
+        let control = ShimControl::new(folder.path().join("control"))?;
         let server = project.start(&control)?;
         let (acknowledged, judged) = (Mutex::default(), BTreeSet::new());
-        Ok(Self { project, service, control, server, acknowledged, judged, folder })
+        Ok(Self { project, service, control, server, acknowledged, checked: judged, folder })
     }
 
-    pub fn client(&self) -> Client {
+    pub fn client(&self) -> FaultsClient {
         self.project.client()
     }
 
-    pub fn load(&self) -> Load<'_> {
-        Load { client: self.client(), acknowledged: &self.acknowledged }
+    pub fn load(&self) -> RoundLoad<'_> {
+        RoundLoad { client: self.client(), acknowledged: &self.acknowledged }
     }
 
     /// Runs and conversations that were acknowledged so far.
@@ -49,9 +49,9 @@ impl Trial {
     }
 
     /// Every fault ends; the clock stays where it is.
-    pub fn faults_end(&self) -> anyhow::Result<()> {
-        self.service.hang(false);
-        self.control.disk(Disk::Well)
+    pub fn end_faults(&self) -> anyhow::Result<()> {
+        self.service.set_hanging(false);
+        self.control.disk(DiskFault::Healthy)
     }
 
     /// Another server, in place of one that has ended or is killed.
@@ -60,20 +60,24 @@ impl Trial {
         Ok(())
     }
 
-    /// Whether everything moves: see [`Judge::judge`].
-    pub fn judge(&mut self) -> anyhow::Result<Ends> {
-        self.with_judge(|judge, server| judge.judge(server))
+    /// Whether everything moves: see [`LivenessCheck::check_liveness`].
+    pub fn check_liveness(&mut self) -> anyhow::Result<RunEndCounts> {
+        self.with_liveness_check(|judge, server| judge.check_liveness(server))
     }
 
     /// Waits until these rest.
-    pub fn until_these_rest(&mut self, these: &BTreeSet<String>) -> anyhow::Result<()> {
-        self.with_judge(|judge, server| judge.until_all_rest(server, |id| these.contains(id)))
+    pub fn wait_until_idle(&mut self, these: &BTreeSet<String>) -> anyhow::Result<()> {
+        self.with_liveness_check(|judge, server| judge.wait_until_idle(server, |id| these.contains(id)))
     }
 
-    fn with_judge<T>(&mut self, judge: impl FnOnce(&mut Judge, &mut Server) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    fn with_liveness_check<T>(
+        &mut self,
+        judge: impl FnOnce(&mut LivenessCheck, &mut ShimServer) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
         let client = self.client();
         let acknowledged = self.acknowledged.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut one = Judge { client: &client, service: &self.service, acknowledged, judged: &mut self.judged };
+        let mut one =
+            LivenessCheck { client: &client, service: &self.service, acknowledged, checked: &mut self.checked };
         judge(&mut one, &mut self.server)
     }
 

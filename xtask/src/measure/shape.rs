@@ -4,28 +4,28 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::code::{self, Code};
+use crate::code::{self, BlankedSource};
 use crate::workspace::Workspace;
 
 /// How many of the longest are named.
 const LONGEST: usize = 10;
 
 #[derive(Serialize)]
-pub struct Shape {
+pub struct CodeShape {
     /// Product files; files of tests are left out.
-    files: Lengths,
+    files: LengthStats,
     /// Product functions.
-    functions: Lengths,
+    functions: LengthStats,
     /// Functions in tests.
-    test_functions: Lengths,
-    longest_files: Vec<Long>,
-    longest_functions: Vec<Long>,
-    rooms: BTreeMap<String, Room>,
+    test_functions: LengthStats,
+    longest_files: Vec<LongItem>,
+    longest_functions: Vec<LongItem>,
+    rooms: BTreeMap<String, CrateSize>,
 }
 
 /// Lines of one kind of thing.
 #[derive(Serialize, Debug, PartialEq, Eq)]
-struct Lengths {
+struct LengthStats {
     count: usize,
     median: usize,
     /// Nine in ten are no longer than this.
@@ -33,14 +33,14 @@ struct Lengths {
 }
 
 #[derive(Serialize)]
-struct Long {
+struct LongItem {
     lines: usize,
     /// `path` for a file, `path:line name` for a function.
     place: String,
 }
 
 #[derive(Serialize, Default)]
-struct Room {
+struct CrateSize {
     files: usize,
     /// Lines of product files and of files of tests.
     lines: usize,
@@ -50,11 +50,11 @@ struct Room {
     tests: usize,
 }
 
-impl Shape {
+impl CodeShape {
     pub fn of(workspace: &Workspace) -> anyhow::Result<Self> {
-        let mut tally = Tally::default();
+        let mut tally = ShapeTally::default();
         for path in workspace.files()?.iter().filter(|path| path.ends_with(".rs")) {
-            if let Some(room) = room(path) {
+            if let Some(room) = crate_of(path) {
                 tally.add(room, path, &std::fs::read_to_string(workspace.root().join(path))?);
             }
         }
@@ -62,7 +62,7 @@ impl Shape {
     }
 
     pub fn table(&self) -> Vec<String> {
-        let row = |name: &str, lengths: &Lengths| {
+        let row = |name: &str, lengths: &LengthStats| {
             format!(
                 "{name:<20} {:>6}   median {:>4} lines   9 in 10 up to {:>4}",
                 lengths.count, lengths.median, lengths.p90
@@ -89,16 +89,16 @@ impl Shape {
 
 /// What is gathered file by file.
 #[derive(Default)]
-struct Tally {
-    files: Vec<Long>,
-    functions: Vec<Long>,
-    tests: Vec<Long>,
-    rooms: BTreeMap<String, Room>,
+struct ShapeTally {
+    files: Vec<LongItem>,
+    functions: Vec<LongItem>,
+    tests: Vec<LongItem>,
+    rooms: BTreeMap<String, CrateSize>,
 }
 
-impl Tally {
+impl ShapeTally {
     fn add(&mut self, room: &str, path: &str, source: &str) {
-        let code = Code::new(source);
+        let code = BlankedSource::new(source);
         let test_file = code::is_test_file(path);
         let room = self.rooms.entry(room.to_owned()).or_default();
         let lines = source.lines().count();
@@ -109,21 +109,21 @@ impl Tally {
             *(if test { &mut room.tests } else { &mut room.code }) += 1;
         }
         if !test_file {
-            self.files.push(Long { lines, place: path.to_owned() });
+            self.files.push(LongItem { lines, place: path.to_owned() });
         }
         for function in code.functions() {
             let test = test_file || code.is_test(function.line);
             let place = format!("{path}:{} {}", function.line, function.name);
-            let long = Long { lines: function.length, place };
+            let long = LongItem { lines: function.length, place };
             if test { self.tests.push(long) } else { self.functions.push(long) }
         }
     }
 
-    fn shape(self) -> Shape {
-        Shape {
-            files: Lengths::of(&self.files),
-            functions: Lengths::of(&self.functions),
-            test_functions: Lengths::of(&self.tests),
+    fn shape(self) -> CodeShape {
+        CodeShape {
+            files: LengthStats::of(&self.files),
+            functions: LengthStats::of(&self.functions),
+            test_functions: LengthStats::of(&self.tests),
             longest_files: longest(self.files),
             longest_functions: longest(self.functions),
             rooms: self.rooms,
@@ -131,8 +131,8 @@ impl Tally {
     }
 }
 
-impl Lengths {
-    fn of(all: &[Long]) -> Self {
+impl LengthStats {
+    fn of(all: &[LongItem]) -> Self {
         let mut lines: Vec<usize> = all.iter().map(|one| one.lines).collect();
         lines.sort_unstable();
         let at = |share: usize| lines.get((lines.len() * share).saturating_sub(1) / 100).copied().unwrap_or(0);
@@ -140,14 +140,14 @@ impl Lengths {
     }
 }
 
-fn longest(mut all: Vec<Long>) -> Vec<Long> {
+fn longest(mut all: Vec<LongItem>) -> Vec<LongItem> {
     all.sort_by(|one, other| other.lines.cmp(&one.lines).then_with(|| one.place.cmp(&other.place)));
     all.truncate(LONGEST);
     all
 }
 
 /// The room a path belongs to; `None` outside the rooms.
-fn room(path: &str) -> Option<&str> {
+fn crate_of(path: &str) -> Option<&str> {
     match path.split('/').collect::<Vec<_>>()[..] {
         ["crates", room, ..] => Some(room),
         ["xtask", ..] => Some("xtask"),
@@ -159,21 +159,21 @@ fn room(path: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn lengths(all: &[usize]) -> Lengths {
-        Lengths::of(&all.iter().map(|lines| Long { lines: *lines, place: String::new() }).collect::<Vec<_>>())
+    fn lengths(all: &[usize]) -> LengthStats {
+        LengthStats::of(&all.iter().map(|lines| LongItem { lines: *lines, place: String::new() }).collect::<Vec<_>>())
     }
 
     #[test]
     fn the_median_is_the_lower_middle_and_nothing_has_median_nothing() {
-        assert_eq!(lengths(&[]), Lengths { count: 0, median: 0, p90: 0 });
-        assert_eq!(lengths(&[5]), Lengths { count: 1, median: 5, p90: 5 });
-        assert_eq!(lengths(&[9, 1, 5]), Lengths { count: 3, median: 5, p90: 9 });
-        assert_eq!(lengths(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), Lengths { count: 10, median: 5, p90: 9 });
+        assert_eq!(lengths(&[]), LengthStats { count: 0, median: 0, p90: 0 });
+        assert_eq!(lengths(&[5]), LengthStats { count: 1, median: 5, p90: 5 });
+        assert_eq!(lengths(&[9, 1, 5]), LengthStats { count: 3, median: 5, p90: 9 });
+        assert_eq!(lengths(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), LengthStats { count: 10, median: 5, p90: 9 });
     }
 
     #[test]
     fn product_and_test_code_are_counted_apart() {
-        let mut tally = Tally::default();
+        let mut tally = ShapeTally::default();
         let source = "//! Why.\n\nfn a() {\n    b();\n}\n\n#[cfg(test)]\nmod tests {\n    fn c() {}\n}\n";
         tally.add("core", "crates/core/src/run.rs", source);
         tally.add("core", "crates/core/src/run/tests.rs", "fn d() {}\n");
@@ -186,15 +186,15 @@ mod tests {
 
     #[test]
     fn the_longest_come_first_and_are_few() {
-        let all = (0..50).map(|lines| Long { lines, place: format!("{lines:02}") }).collect();
+        let all = (0..50).map(|lines| LongItem { lines, place: format!("{lines:02}") }).collect();
         let longest = longest(all);
         assert_eq!((longest.len(), longest[0].lines, longest[9].lines), (LONGEST, 49, 40));
     }
 
     #[test]
     fn paths_know_their_room() {
-        assert_eq!(room("crates/core/src/run.rs"), Some("core"));
-        assert_eq!(room("xtask/src/main.rs"), Some("xtask"));
-        assert_eq!(room("examples/clinic/build.rs"), None);
+        assert_eq!(crate_of("crates/core/src/run.rs"), Some("core"));
+        assert_eq!(crate_of("xtask/src/main.rs"), Some("xtask"));
+        assert_eq!(crate_of("examples/clinic/build.rs"), None);
     }
 }

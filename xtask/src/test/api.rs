@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::clients;
-use crate::bench::models::server::Server;
-use crate::build::{self, Executable};
+use crate::bench::models::server::BenchServer;
+use crate::build::{self, BuiltExecutable};
 use crate::process;
 use crate::report;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// What asks, and what draws for it, at the versions this was tried with.
 const PACKAGES: &str = "schemathesis==4.32.5 hypothesis==6.170.15";
@@ -26,7 +26,7 @@ const DOCUMENT: &str = "docs/reference/openapi.json";
 const FOLDER: &str = "xtask/api";
 
 /// Asks a running `baton serve` by its document; where the package cannot be had, it is left out with the reason.
-pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let folder = tempfile::tempdir().context("no scratch folder can be made")?;
     if let Err(missing) = clients::python_install(folder.path(), PACKAGES) {
@@ -34,15 +34,15 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
         return Ok(());
     }
     stages.run("api", || {
-        let server = Server::in_project(baton, &root.join(FOLDER).join("project"))?;
+        let server = BenchServer::in_project(baton, &root.join(FOLDER).join("project"))?;
         let mut asks = Command::new(folder.path().join("bin/schemathesis"));
         asks.arg("--config-file").arg(root.join(FOLDER).join("schemathesis.toml"));
         asks.arg("run").arg(root.join(DOCUMENT));
         asks.arg("--url").arg(format!("http://127.0.0.1:{}", server.port()));
         asks.args(["--max-examples", EXAMPLES, "--no-color"]);
         asks.env("BATON_KEY", server.key()).current_dir(folder.path());
-        let finished = process::within(&mut asks, LIMIT)?;
-        let told = finished.told();
+        let finished = process::run_within(&mut asks, LIMIT)?;
+        let told = finished.combined_output();
         if finished.status.success() {
             let from = told.rfind("= SUMMARY =").unwrap_or_default();
             report::line(told.get(from..).unwrap_or(&told).trim_end());

@@ -5,10 +5,10 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::clients;
-use super::serving::{Serving, free_port};
-use crate::build::{Executable, Kind};
+use super::server_process::{ServerProcess, free_port};
+use crate::build::{BuiltExecutable, ExecutableKind};
 use crate::process;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// The server, at the version this was tried with.
 const SERVER: &str = "chromadb==1.5.9";
@@ -17,8 +17,8 @@ const TESTS: &str = "baton_tools";
 const TEST: &str = "a_real_chroma_answers_in_the_shape_that_was_recorded";
 
 /// Starts a server and runs the test that needs one; where no server can be had, it is left out with the reason.
-pub fn run(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
-    let Some(tests) = built.iter().find(|one| one.kind == Kind::UnitTests && one.name == TESTS) else {
+pub fn run(built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
+    let Some(tests) = built.iter().find(|one| one.kind == ExecutableKind::UnitTests && one.name == TESTS) else {
         stages.leave_out("chroma", &format!("no tests of `{TESTS}` in this tree"));
         return Ok(());
     };
@@ -31,7 +31,7 @@ pub fn run(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
         let port = free_port()?;
         let mut server = Command::new(folder.path().join("bin/chroma"));
         server.arg("run").arg("--path").arg(folder.path().join("data")).args(["--host", "127.0.0.1", "--port"]);
-        let _server = Serving::start(server.arg(port.to_string()), port)?;
+        let _server = ServerProcess::start(server.arg(port.to_string()), port)?;
         let mut test = Command::new(&tests.path);
         test.args([TEST, "--ignored"])
             .current_dir(&tests.folder)

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::bench::models::server::Server;
-use crate::build::{self, Executable};
+use crate::bench::models::server::BenchServer;
+use crate::build::{self, BuiltExecutable};
 use crate::process;
 use crate::report;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// The clients, at versions this was tried with.
 const NODE_CLIENT: &str = "openai@7.55.0";
@@ -18,23 +18,33 @@ const PYTHON_CLIENT: &str = "openai==3.52.0";
 /// Installing a client.
 const INSTALL_LIMIT: Duration = Duration::from_secs(4 * 60);
 /// A client's whole conversation.
-const TALK_LIMIT: Duration = Duration::from_secs(60);
+const CONVERSATION_LIMIT: Duration = Duration::from_secs(60);
 
 /// One client, and what it needs on this machine.
-struct Client {
+struct ClientLibrary {
     stage: &'static str,
     install: fn(&Path, &str) -> anyhow::Result<()>,
     package: &'static str,
-    talk: fn(&Path, &Path) -> Command,
+    conversation: fn(&Path, &Path) -> Command,
 }
 
-const CLIENTS: [Client; 2] = [
-    Client { stage: "node client", install: node_install, package: NODE_CLIENT, talk: node_talk },
-    Client { stage: "py client", install: python_install, package: PYTHON_CLIENT, talk: python_talk },
+const CLIENTS: [ClientLibrary; 2] = [
+    ClientLibrary {
+        stage: "node client",
+        install: node_install,
+        package: NODE_CLIENT,
+        conversation: node_conversation,
+    },
+    ClientLibrary {
+        stage: "py client",
+        install: python_install,
+        package: PYTHON_CLIENT,
+        conversation: python_conversation,
+    },
 ];
 
 /// Runs each client that can be had here; one that cannot is left out with the reason.
-pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let scripts = root.join("xtask/clients");
     for client in CLIENTS {
@@ -44,11 +54,11 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
             continue;
         }
         stages.run(client.stage, || {
-            let server = Server::in_project(baton, &scripts.join("project"))?;
-            let mut talk = (client.talk)(folder.path(), &scripts);
+            let server = BenchServer::in_project(baton, &scripts.join("project"))?;
+            let mut talk = (client.conversation)(folder.path(), &scripts);
             talk.args([&format!("http://127.0.0.1:{}/v1", server.port()), server.key()]);
-            let finished = process::within(&mut talk, TALK_LIMIT)?;
-            report::line(finished.told().trim_end());
+            let finished = process::run_within(&mut talk, CONVERSATION_LIMIT)?;
+            report::line(finished.combined_output().trim_end());
             if finished.status.success() { Ok(()) } else { bail!("the client ended with {}", finished.status) }
         })?;
     }
@@ -57,11 +67,11 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
 
 /// Runs an installer; the error is its last words.
 pub fn installed(mut command: Command, what: &str) -> anyhow::Result<()> {
-    let finished = process::within(&mut command, INSTALL_LIMIT)?;
+    let finished = process::run_within(&mut command, INSTALL_LIMIT)?;
     if finished.status.success() {
         return Ok(());
     }
-    let told = finished.told();
+    let told = finished.combined_output();
     let why = told.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no reason was given");
     bail!("{what} cannot be installed: {why}")
 }
@@ -79,7 +89,7 @@ pub fn node_installs(folder: &Path, packages: &[&str]) -> anyhow::Result<()> {
 }
 
 /// Node looks for modules beside the script, so the script goes to them.
-fn node_talk(folder: &Path, scripts: &Path) -> Command {
+fn node_conversation(folder: &Path, scripts: &Path) -> Command {
     let own = folder.join("clients.mjs");
     let copied = std::fs::copy(scripts.join("clients.mjs"), &own);
     let mut node = Command::new("node");
@@ -104,7 +114,7 @@ pub fn python_install(folder: &Path, packages: &str) -> anyhow::Result<()> {
     installed(pip, packages)
 }
 
-fn python_talk(folder: &Path, scripts: &Path) -> Command {
+fn python_conversation(folder: &Path, scripts: &Path) -> Command {
     let mut python = Command::new(folder.join("bin/python"));
     python.arg(scripts.join("clients.py"));
     python

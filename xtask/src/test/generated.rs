@@ -8,11 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::clients;
-use crate::bench::models::server::Server;
-use crate::build::{self, Executable};
+use crate::bench::models::server::BenchServer;
+use crate::build::{self, BuiltExecutable};
 use crate::process;
 use crate::report;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// At versions this was tried with.
 const PYTHON: &str = "openapi-spec-validator==0.9.0 openapi-python-client==0.29.1";
@@ -24,7 +24,7 @@ const FOLDER: &str = "xtask/generated";
 const DOCUMENT: &str = "openapi.json";
 
 /// Validates, generates, compiles and runs; what cannot be installed is left out with the reason.
-pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let ours = root.join(FOLDER);
     let folder = tempfile::tempdir().context("no scratch folder can be made")?;
@@ -48,43 +48,43 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
 fn in_python(baton: &Path, ours: &Path, folder: &Path) -> anyhow::Result<()> {
     let bin = folder.join("venv/bin");
     let mut validates = Command::new(bin.join("python"));
-    done(validates.args(["-m", "openapi_spec_validator", DOCUMENT]), folder)?;
+    run_command(validates.args(["-m", "openapi_spec_validator", DOCUMENT]), folder)?;
     let mut generates = Command::new(bin.join("openapi-python-client"));
     generates.args(["generate", "--path", DOCUMENT, "--meta", "none", "--output-path", "baton_client"]);
-    done(&mut generates, folder)?;
+    run_command(&mut generates, folder)?;
     let mut compiles = Command::new(bin.join("python"));
-    done(compiles.args(["-m", "compileall", "-q", "baton_client"]), folder)?;
+    run_command(compiles.args(["-m", "compileall", "-q", "baton_client"]), folder)?;
     std::fs::copy(ours.join("client.py"), folder.join("client.py"))?;
     let mut runs = Command::new(bin.join("python"));
-    against(baton, ours, runs.arg("client.py"), folder)
+    run_client(baton, ours, runs.arg("client.py"), folder)
 }
 
 fn in_typescript(baton: &Path, ours: &Path, folder: &Path) -> anyhow::Result<()> {
     let bin = folder.join("node_modules/.bin");
-    done(Command::new(bin.join("openapi-typescript")).args([DOCUMENT, "-o", "api.d.ts"]), folder)?;
+    run_command(Command::new(bin.join("openapi-typescript")).args([DOCUMENT, "-o", "api.d.ts"]), folder)?;
     for file in ["client.ts", "tsconfig.json"] {
         std::fs::copy(ours.join(file), folder.join(file))?;
     }
-    done(Command::new(bin.join("tsc")).args(["--project", "tsconfig.json"]), folder)?;
+    run_command(Command::new(bin.join("tsc")).args(["--project", "tsconfig.json"]), folder)?;
     std::fs::rename(folder.join("client.js"), folder.join("client.mjs"))?;
-    against(baton, ours, Command::new("node").arg("client.mjs"), folder)
+    run_client(baton, ours, Command::new("node").arg("client.mjs"), folder)
 }
 
 /// Runs a client against a server of its own.
-fn against(baton: &Path, ours: &Path, client: &mut Command, folder: &Path) -> anyhow::Result<()> {
-    let server = Server::in_project(baton, &ours.join("project"))?;
+fn run_client(baton: &Path, ours: &Path, client: &mut Command, folder: &Path) -> anyhow::Result<()> {
+    let server = BenchServer::in_project(baton, &ours.join("project"))?;
     client.args([&format!("http://127.0.0.1:{}", server.port()), server.key()]);
-    report::line(done(client, folder)?.trim_end());
+    report::line(run_command(client, folder)?.trim_end());
     Ok(())
 }
 
 /// What a command says that succeeds.
-fn done(command: &mut Command, folder: &Path) -> anyhow::Result<String> {
+fn run_command(command: &mut Command, folder: &Path) -> anyhow::Result<String> {
     let what = command.get_program().to_string_lossy().into_owned();
-    let finished = process::within(command.current_dir(folder).stdin(Stdio::null()), LIMIT)?;
+    let finished = process::run_within(command.current_dir(folder).stdin(Stdio::null()), LIMIT)?;
     if finished.status.success() {
-        return Ok(finished.told());
+        return Ok(finished.combined_output());
     }
-    report::line(finished.told().trim_end());
+    report::line(finished.combined_output().trim_end());
     bail!("`{what}` ended with {}", finished.status)
 }

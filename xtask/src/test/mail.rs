@@ -5,11 +5,11 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::serving::{Serving, free_port};
+use super::server_process::{ServerProcess, free_port};
 use super::{certificates, clients};
-use crate::build::{Executable, Kind};
+use crate::build::{BuiltExecutable, ExecutableKind};
 use crate::process;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// The server, at the version this was tried with.
 const SERVER: &str = "aiosmtpd==1.4.6";
@@ -18,8 +18,8 @@ const TESTS: &str = "baton_tools";
 const TEST: &str = "a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows";
 
 /// Starts a server and runs the test that needs one; where no server can be had, it is left out with the reason.
-pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
-    let Some(tests) = built.iter().find(|one| one.kind == Kind::UnitTests && one.name == TESTS) else {
+pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
+    let Some(tests) = built.iter().find(|one| one.kind == ExecutableKind::UnitTests && one.name == TESTS) else {
         stages.leave_out("mail", &format!("no tests of `{TESTS}` in this tree"));
         return Ok(());
     };
@@ -35,7 +35,7 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
         let mut server = Command::new(here.join("bin/python"));
         server.arg(root.join("xtask/mail/server.py")).arg(here).args([&starttls, &implicit.to_string()]);
         // The script listens at every other port before this one.
-        let _server = Serving::start(&mut server, starttls.parse()?)?;
+        let _server = ServerProcess::start(&mut server, starttls.parse()?)?;
         let mut test = Command::new(&tests.path);
         test.args([TEST, "--ignored"])
             .current_dir(&tests.folder)

@@ -8,10 +8,10 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::clients;
-use super::serving::{Serving, free_port};
-use crate::build::{self, Executable};
+use super::server_process::{ServerProcess, free_port};
+use crate::build::{self, BuiltExecutable};
 use crate::process;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// The libraries, at versions this was tried with.
 const PYTHON_SERVER: &str = "mcp==2.3.0";
@@ -19,7 +19,7 @@ const NODE_SERVER: &str = "@modelcontextprotocol/sdk@1.32.2";
 const RUN_LIMIT: Duration = Duration::from_secs(120);
 
 /// Left out with the reason where a library cannot be had here.
-pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let folder = tempfile::tempdir().context("no scratch folder can be made")?;
     let here = folder.path();
@@ -29,10 +29,10 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
         stages.leave_out("mcp servers", &format!("{missing:#}"));
         return Ok(());
     }
-    stages.run("mcp servers", || talk(baton, &root.join("xtask/mcp"), here))
+    stages.run("mcp servers", || run_all(baton, &root.join("xtask/mcp"), here))
 }
 
-fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
+fn run_all(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
     for file in ["server.py", "server.mjs"] {
         std::fs::copy(scripts.join(file), here.join(file)).with_context(|| format!("no {file}"))?;
     }
@@ -45,8 +45,8 @@ fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
     std::fs::write(project.join("baton.toml"), "[tools.secrets]\ntoken = \"t0ken\"\n")?;
     let (python, script) = (here.join("bin/python"), here.join("server.py"));
     let (py, node) = (
-        Server::start(Command::new(&python).arg(&script))?,
-        Server::start(Command::new("node").arg(here.join("server.mjs")))?,
+        McpHttpServer::start(Command::new(&python).arg(&script))?,
+        McpHttpServer::start(Command::new("node").arg(here.join("server.mjs")))?,
     );
     let tools = json!({"py": {"command": python, "args": [script]},
         "py_http": {"url": format!("http://127.0.0.1:{}/mcp", py.port)},
@@ -78,23 +78,23 @@ fn talk(baton: &Path, scripts: &Path, here: &Path) -> anyhow::Result<()> {
     ensure!(variables.contains("PATH") && !variables.contains("CARGO"), "variables: {variables}");
     let told = answer.to_string();
     ensure!(told.contains("Error executing tool fails"), "the tool that fails says so: {told}");
-    known(baton, &project)?;
-    given_up(baton, &project, here)?;
-    answered(baton, &project)?;
-    still_there(baton, &project, py)
+    check_catalogue(baton, &project)?;
+    check_cancellation(baton, &project, here)?;
+    check_elicitation(baton, &project)?;
+    check_missing_server(baton, &project, py)
 }
 
 /// What a run of a workflow ends with.
 fn run_of(baton: &Path, project: &Path, workflow: &str) -> anyhow::Result<Value> {
     let mut run = Command::new(baton);
     run.current_dir(project).args(["run", workflow, "--json"]);
-    let finished = process::within(&mut run, RUN_LIMIT)?;
-    ensure!(finished.status.success(), "the run failed: {}", finished.told());
-    serde_json::from_str(&finished.stdout).with_context(|| finished.told())
+    let finished = process::run_within(&mut run, RUN_LIMIT)?;
+    ensure!(finished.status.success(), "the run failed: {}", finished.combined_output());
+    serde_json::from_str(&finished.stdout).with_context(|| finished.combined_output())
 }
 
 /// What servers say of their tools is in the catalogue: what they do, and what they answer with.
-fn known(baton: &Path, project: &Path) -> anyhow::Result<()> {
+fn check_catalogue(baton: &Path, project: &Path) -> anyhow::Result<()> {
     let mut list = Command::new(baton);
     list.current_dir(project).args(["tools", "list", "--json"]);
     let listed: Value = serde_json::from_str(&process::output(&mut list)?)?;
@@ -121,39 +121,43 @@ fn known(baton: &Path, project: &Path) -> anyhow::Result<()> {
 }
 
 /// A call that takes too long is given up: its server is told so, and how far it had come is in the log.
-fn given_up(baton: &Path, project: &Path, here: &Path) -> anyhow::Result<()> {
+fn check_cancellation(baton: &Path, project: &Path, here: &Path) -> anyhow::Result<()> {
     let notes = here.join("notes");
     std::fs::create_dir_all(&notes)?;
     let mut run = Command::new(baton);
     run.current_dir(project).env("BATON_LOG", "info").args(["run", "slow", "--json", "--set"]);
     run.arg(format!("folder={}", notes.display()));
-    let finished = process::within(&mut run, RUN_LIMIT)?;
-    ensure!(finished.status.success(), "the run failed: {}", finished.told());
-    let answer: Value = serde_json::from_str(&finished.stdout).with_context(|| finished.told())?;
+    let finished = process::run_within(&mut run, RUN_LIMIT)?;
+    ensure!(finished.status.success(), "the run failed: {}", finished.combined_output());
+    let answer: Value = serde_json::from_str(&finished.stdout).with_context(|| finished.combined_output())?;
     for server in ["py", "http", "node", "node_http"] {
-        ensure!(answer["outputs"][server]["text"] == "cancelled", "{server} heard nothing of it: {}", finished.told());
+        ensure!(
+            answer["outputs"][server]["text"] == "cancelled",
+            "{server} heard nothing of it: {}",
+            finished.combined_output()
+        );
     }
     let told = finished.stderr.matches("is given up").count();
     let far = finished.stderr.matches("1 of 2").count();
-    ensure!(told == 4 && far == 4, "how far they were: {}", finished.told());
+    ensure!(told == 4 && far == 4, "how far they were: {}", finished.combined_output());
     Ok(())
 }
 
 /// What servers ask people waits with its form, and each server is told its answer: one that asks in place of acting, and
 /// one that asks in the middle of a call.
-fn answered(baton: &Path, project: &Path) -> anyhow::Result<()> {
+fn check_elicitation(baton: &Path, project: &Path) -> anyhow::Result<()> {
     let said = |arguments: &[&str]| {
         let mut command = Command::new(baton);
         command.current_dir(project).args(arguments).arg("--json");
-        process::within(&mut command, RUN_LIMIT)
+        process::run_within(&mut command, RUN_LIMIT)
     };
     let waits = said(&["run", "ask", "--id", "asks"])?;
     for question in ["Which seat?", "Which row?"] {
-        ensure!(waits.stdout.contains(question), "`{question}` is asked: {}", waits.told());
+        ensure!(waits.stdout.contains(question), "`{question}` is asked: {}", waits.combined_output());
     }
     said(&["runs", "answer", "asks", "py_book#0.0", "--form", "{\"seat\": \"1A\"}"])?;
     let last = said(&["runs", "answer", "asks", "node_book#0.0", "--form", "{\"seat\": \"7\"}"])?;
-    let answer: Value = serde_json::from_str(&last.stdout).with_context(|| last.told())?;
+    let answer: Value = serde_json::from_str(&last.stdout).with_context(|| last.combined_output())?;
     for (node, expect) in [("py_book", "asked: accept 1A"), ("node_book", "asked: accept 7")] {
         ensure!(answer["outputs"][node]["text"] == expect, "{node}: {answer}");
     }
@@ -161,7 +165,7 @@ fn answered(baton: &Path, project: &Path) -> anyhow::Result<()> {
 }
 
 /// A server that has gone is said to have gone, and its tools stand.
-fn still_there(baton: &Path, project: &Path, gone: Server) -> anyhow::Result<()> {
+fn check_missing_server(baton: &Path, project: &Path, gone: McpHttpServer) -> anyhow::Result<()> {
     drop(gone);
     // As if it had been listed long ago.
     let kept = std::fs::File::options().write(true).open(project.join(".baton/mcp/py_http.json"))?;
@@ -178,14 +182,14 @@ fn still_there(baton: &Path, project: &Path, gone: Server) -> anyhow::Result<()>
 }
 
 /// A server by HTTP, which is told its port last.
-struct Server {
-    _process: Serving,
+struct McpHttpServer {
+    _process: ServerProcess,
     port: u16,
 }
 
-impl Server {
+impl McpHttpServer {
     fn start(command: &mut Command) -> anyhow::Result<Self> {
         let port = free_port()?;
-        Ok(Self { _process: Serving::start(command.arg(port.to_string()), port)?, port })
+        Ok(Self { _process: ServerProcess::start(command.arg(port.to_string()), port)?, port })
     }
 }

@@ -7,13 +7,13 @@ use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use super::clients;
-use crate::build::{self, Executable};
+use crate::build::{self, BuiltExecutable};
 use crate::process;
 use crate::report;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// A document as a package of npm has it.
-struct Document {
+struct SampleDocument {
     name: &'static str,
     package: &'static str,
     file: &'static str,
@@ -23,22 +23,22 @@ struct Document {
     tools_min: usize,
 }
 
-const DOCUMENTS: [Document; 3] = [
-    Document {
+const DOCUMENTS: [SampleDocument; 3] = [
+    SampleDocument {
         name: "github",
         package: "@octokit/openapi@23.0.2",
         file: "@octokit/openapi/generated/api.github.com.json",
         also: || json!({}),
         tools_min: 1_200,
     },
-    Document {
+    SampleDocument {
         name: "directus",
         package: "@directus/specs@15.2.0",
         file: "@directus/specs/dist/openapi.json",
         also: || json!({"server": "https://directus.example", "auth": {"Auth": "{{ secrets.key }}", "KeyAuth": "{{ secrets.key }}"}}),
         tools_min: 130,
     },
-    Document {
+    SampleDocument {
         name: "blockfrost",
         package: "@blockfrost/openapi@0.1.93",
         file: "@blockfrost/openapi/openapi.yaml",
@@ -47,7 +47,7 @@ const DOCUMENTS: [Document; 3] = [
     },
 ];
 
-pub fn run(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
     let folder = tempfile::tempdir().context("no scratch folder can be made")?;
     for document in DOCUMENTS {
@@ -60,7 +60,7 @@ pub fn run(built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn import(baton: &Path, document: &Document, folder: &Path) -> anyhow::Result<()> {
+fn import(baton: &Path, document: &SampleDocument, folder: &Path) -> anyhow::Result<()> {
     let file = folder.join("node_modules").join(document.file);
     let project = folder.join(document.name);
     for part in ["apis", "tools"] {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use crate::build::{self, Executable};
+use crate::build::{self, BuiltExecutable};
 use crate::page;
 use crate::process;
 use crate::report;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 use crate::workspace::Workspace;
 
 use super::system;
@@ -28,9 +28,9 @@ const BINARY: &str = "BATON";
 const LIMIT: Duration = Duration::from_secs(6 * 60);
 
 /// Runs it where there is a browser, and Node.js to drive it; else it is left out with the reason.
-pub fn run(workspace: &Workspace, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(workspace: &Workspace, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     let baton = build::binary(built, "baton").context("the workspace builds no binary named `baton`")?;
-    let (browser, folder) = match browser().and_then(|browser| Ok((browser, page::ready(workspace)?))) {
+    let (browser, folder) = match browser().and_then(|browser| Ok((browser, page::prepare_page(workspace)?))) {
         Ok(found) => found,
         Err(missing) => {
             stages.leave_out(STAGE, &format!("{missing:#}"));
@@ -41,8 +41,8 @@ pub fn run(workspace: &Workspace, built: &[Executable], stages: &mut Stages) -> 
         for script in ["build", "e2e"] {
             let mut npm = Command::new("npm");
             npm.args(["run", "--silent", script]).current_dir(&folder).env(VARIABLE, &browser).env(BINARY, baton);
-            let finished = process::within(&mut npm, LIMIT)?;
-            report::line(finished.told().trim_end());
+            let finished = process::run_within(&mut npm, LIMIT)?;
+            report::line(finished.combined_output().trim_end());
             if !finished.status.success() {
                 bail!("`npm run {script}` ended with {}", finished.status);
             }

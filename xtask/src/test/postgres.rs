@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use tempfile::TempDir;
 
 use super::certificates;
-use super::serving::free_port;
+use super::server_process::free_port;
 use super::system;
 use crate::process;
 
@@ -25,13 +25,13 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A running server. Dropped, it is stopped.
-pub struct Postgres {
+pub struct PostgresServer {
     process: Child,
     variables: [(&'static str, String); 2],
     _folder: TempDir,
 }
 
-impl Postgres {
+impl PostgresServer {
     /// Starts one. The error says what is missing here.
     pub fn start() -> anyhow::Result<Self> {
         let programs = programs()?;
@@ -84,7 +84,7 @@ impl Postgres {
         ready
             .args(["--quiet", "--host=127.0.0.1", "--dbname=postgres", "--username=baton"])
             .arg(format!("--port={port}"));
-        while !process::answers(&mut ready) {
+        while !process::is_installed(&mut ready) {
             if let Some(status) = self.process.try_wait()? {
                 bail!("PostgreSQL ended with {status} before it was ready");
             }
@@ -97,7 +97,7 @@ impl Postgres {
     }
 }
 
-impl Drop for Postgres {
+impl Drop for PostgresServer {
     fn drop(&mut self) {
         // Its own children end with it only if it is asked; killed outright they would linger.
         let mut stop = Command::new("kill");

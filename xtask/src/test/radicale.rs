@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::clients::{installed, python_environment};
-use super::serving::{Serving, free_port};
+use super::server_process::{ServerProcess, free_port};
 
 /// The server, at the version this was tried with.
 const PACKAGE: &str = "radicale==3.9.0";
@@ -14,14 +14,14 @@ const PACKAGE: &str = "radicale==3.9.0";
 const VARIABLE: &str = "TEST_RADICALE_URL";
 
 /// Running until it is dropped.
-pub struct Radicale {
-    _server: Serving,
+pub struct RadicaleServer {
+    _server: ServerProcess,
     port: u16,
     /// Its settings and what it keeps.
     _folder: tempfile::TempDir,
 }
 
-impl Radicale {
+impl RadicaleServer {
     /// Installs it under `cache` unless it is there, and starts it.
     pub fn start(cache: &Path) -> anyhow::Result<Self> {
         let python = install(cache)?;
@@ -37,7 +37,7 @@ impl Radicale {
         std::fs::write(folder.path().join("users"), "baton:baton\n")?;
         let mut radicale = Command::new(python);
         radicale.args(["-m", "radicale", "--config"]).arg(folder.path().join("config"));
-        Ok(Self { _server: Serving::start(&mut radicale, port)?, port, _folder: folder })
+        Ok(Self { _server: ServerProcess::start(&mut radicale, port)?, port, _folder: folder })
     }
 
     /// The variable and what it says.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use crate::bench;
-use crate::build::{self, Executable};
+use crate::build::{self, BuiltExecutable};
 use crate::process;
 use crate::report;
-use crate::stages::Stages;
+use crate::stages::StageClock;
 
 /// The demo tells a story of seconds.
 const DEMO_LIMIT: Duration = Duration::from_secs(3 * 60);
@@ -29,7 +29,7 @@ const LINES_SHOWN_MAX: usize = 80;
 
 /// Runs what the tree has. A subcommand counts as there once its source file is, so one that stops answering fails
 /// here and is not quietly left out.
-pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Result<()> {
+pub fn run(root: &Path, built: &[BuiltExecutable], stages: &mut StageClock) -> anyhow::Result<()> {
     for (stage, arguments, limit) in
         [("demo", &["demo"][..], DEMO_LIMIT), ("bench smoke", &["bench", "--smoke"][..], BENCH_LIMIT)]
     {
@@ -53,7 +53,7 @@ pub fn run(root: &Path, built: &[Executable], stages: &mut Stages) -> anyhow::Re
 
 /// Whether the binary has that subcommand: its help page then names it.
 fn offers(baton: &Path, subcommand: &str) -> anyhow::Result<bool> {
-    let finished = process::within(Command::new(baton).args([subcommand, "--help"]), HELP_LIMIT)?;
+    let finished = process::run_within(Command::new(baton).args([subcommand, "--help"]), HELP_LIMIT)?;
     Ok(finished.status.success() && finished.stdout.contains(subcommand))
 }
 
@@ -61,16 +61,16 @@ fn smoke(baton: &Path, arguments: &[&str], limit: Duration) -> anyhow::Result<()
     let folder = tempfile::tempdir()?;
     let mut command = Command::new(baton);
     command.args(arguments).current_dir(folder.path());
-    let finished = process::within(&mut command, limit)?;
+    let finished = process::run_within(&mut command, limit)?;
     if finished.status.success() {
         return Ok(());
     }
-    let told = finished.told();
+    let told = finished.combined_output();
     let lines: Vec<&str> = told.lines().collect();
     for line in &lines[lines.len().saturating_sub(LINES_SHOWN_MAX)..] {
         report::line(line);
     }
-    bail!("`{}` ended with {}", process::words(&command), finished.status)
+    bail!("`{}` ended with {}", process::command_line(&command), finished.status)
 }
 
 #[cfg(test)]

@@ -13,9 +13,10 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(4 * 60);
 pub fn install(package: &str, known_as: &str) -> anyhow::Result<()> {
     let mut apt = Command::new("apt-get");
     apt.env("DEBIAN_FRONTEND", "noninteractive").args(["install", "--yes", "--no-install-recommends", package]);
-    let finished = process::within(&mut apt, INSTALL_LIMIT).with_context(|| format!("{known_as} is not installed"))?;
+    let finished =
+        process::run_within(&mut apt, INSTALL_LIMIT).with_context(|| format!("{known_as} is not installed"))?;
     if !finished.status.success() {
-        bail!("{known_as} is not installed, and `{}` ended with {}", process::words(&apt), finished.status);
+        bail!("{known_as} is not installed, and `{}` ended with {}", process::command_line(&apt), finished.status);
     }
     Ok(())
 }

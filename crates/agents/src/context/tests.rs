@@ -1,19 +1,19 @@
 use std::sync::Arc;
 
-use baton_core::agent::{Kind, Seen, Step, Task, Think};
-use baton_core::model::{Finish, ToolOffer};
-use baton_core::tool::Envelope;
+use baton_core::agent::{AgentKind, AgentObservation, AgentStep, AgentTask, StepFunction};
+use baton_core::model::{FinishReason, ToolOffer};
+use baton_core::tool::ToolEnvelope;
 use serde_json::{Value, json};
 
-use crate::Agents;
-use crate::rehearsal::{reply, task};
+use crate::StepFunctions;
+use crate::test_support::{reply, task};
 
 fn offer(name: &str) -> ToolOffer {
     ToolOffer { name: name.to_owned(), description: String::new(), parameters: Value::Null, strict: None }
 }
 
 /// A task whose node names these sources; both tools of memory were lent to it.
-fn with(kind: Kind, sources: &[&str]) -> Task {
+fn with(kind: AgentKind, sources: &[&str]) -> AgentTask {
     let mut task = task(kind);
     let lent = ["get_context", "similar_executions"];
     task.tools.extend(lent.map(offer));
@@ -22,8 +22,8 @@ fn with(kind: Kind, sources: &[&str]) -> Task {
     task
 }
 
-fn result(tool: &str, success: bool, data: Value) -> (String, Envelope) {
-    let envelope = Envelope {
+fn result(tool: &str, success: bool, data: Value) -> (String, ToolEnvelope) {
+    let envelope = ToolEnvelope {
         success,
         tool: tool.to_owned(),
         data,
@@ -40,18 +40,18 @@ fn result(tool: &str, success: bool, data: Value) -> (String, Envelope) {
     (tool.to_owned(), envelope)
 }
 
-fn step(task: &Task, seen: &[Seen]) -> Step {
-    Agents::default().step(task, seen)
+fn step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
+    StepFunctions::default().step(task, seen)
 }
 
 /// The arguments of each tool that is asked.
 fn asked(sources: &[&str], strategy: Option<&str>) -> Vec<(String, Value)> {
-    let mut task = with(Kind::Simple, sources);
+    let mut task = with(AgentKind::Simple, sources);
     if let Some(strategy) = strategy {
         task.agent.metadata.insert("context_strategy".to_owned(), json!(strategy));
     }
     match step(&task, &[]) {
-        Step::RequestTools(requests) => requests.into_iter().map(|one| (one.tool, one.arguments)).collect(),
+        AgentStep::RequestTools(requests) => requests.into_iter().map(|one| (one.tool, one.arguments)).collect(),
         _ => Vec::new(),
     }
 }
@@ -72,8 +72,8 @@ fn memory_is_asked_for_what_the_node_names_and_nothing_else() {
     assert_eq!(asked(&[], None), []);
 }
 
-fn recalled() -> Seen {
-    Seen::Tools(vec![
+fn recalled() -> AgentObservation {
+    AgentObservation::Tools(vec![
         result(
             "get_context",
             true,
@@ -95,8 +95,10 @@ const ALL: [&str; 4] = ["conversation_history", "knowledge_base", "similar_conve
 
 #[test]
 fn what_memory_tells_stands_behind_the_system_prompt_of_every_kind() {
-    for kind in [Kind::Simple, Kind::Reasoning, Kind::Code] {
-        let Step::AskModel(request) = step(&with(kind, &ALL), &[recalled()]) else { panic!("{kind:?} asks its model") };
+    for kind in [AgentKind::Simple, AgentKind::Reasoning, AgentKind::Code] {
+        let AgentStep::AskModel(request) = step(&with(kind, &ALL), &[recalled()]) else {
+            panic!("{kind:?} asks its model")
+        };
         let system = serde_json::to_string(&request.messages[0]).unwrap();
         for told in [
             "Be kind.",
@@ -115,59 +117,63 @@ fn what_memory_tells_stands_behind_the_system_prompt_of_every_kind() {
 
 #[test]
 fn it_is_asked_once_and_later_steps_are_told_the_same() {
-    let task = with(Kind::Simple, &ALL);
+    let task = with(AgentKind::Simple, &ALL);
     let first = step(&task, &[recalled()]);
     assert_eq!(step(&task, &[recalled()]), first);
-    let answer = Seen::Replied(reply("On its way.", vec![], Finish::Stop));
-    assert!(matches!(step(&task, &[recalled(), answer.clone()]), Step::Answer { .. }));
+    let answer = AgentObservation::Replied(reply("On its way.", vec![], FinishReason::Stop));
+    assert!(matches!(step(&task, &[recalled(), answer.clone()]), AgentStep::Answer { .. }));
     // A task that began before there was this goes on as it began.
-    assert!(matches!(step(&task, &[answer]), Step::Answer { .. }));
+    assert!(matches!(step(&task, &[answer]), AgentStep::Answer { .. }));
 }
 
 #[test]
 fn without_an_answer_of_memory_the_agent_thinks_all_the_same() {
-    let failed =
-        Seen::Tools(vec![result("get_context", false, Value::Null), result("similar_executions", false, Value::Null)]);
-    let Step::AskModel(request) = step(&with(Kind::Simple, &ALL), &[failed]) else { panic!("it asks its model") };
+    let failed = AgentObservation::Tools(vec![
+        result("get_context", false, Value::Null),
+        result("similar_executions", false, Value::Null),
+    ]);
+    let AgentStep::AskModel(request) = step(&with(AgentKind::Simple, &ALL), &[failed]) else {
+        panic!("it asks its model")
+    };
     let system = serde_json::to_string(&request.messages[0]).unwrap();
     assert!(system.contains("Be kind.") && !system.contains("known from before"), "{system}");
-    let mut without = with(Kind::Simple, &ALL);
+    let mut without = with(AgentKind::Simple, &ALL);
     without.tools.retain(|offer| offer.name == "get_order");
-    assert!(matches!(step(&without, &[]), Step::AskModel(_)), "there is nobody to ask");
+    assert!(matches!(step(&without, &[]), AgentStep::AskModel(_)), "there is nobody to ask");
 }
 
 #[test]
 fn ones_own_step_function_is_told_too_and_a_prompt_of_ones_own_is_used() {
-    struct Tells;
-    impl Think for Tells {
-        fn step(&self, task: &Task, seen: &[Seen]) -> Step {
-            Step::Answer { output: json!({"system": task.system, "seen": seen.len()}) }
+    struct TaskEchoAgent;
+    impl StepFunction for TaskEchoAgent {
+        fn step(&self, task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
+            AgentStep::Answer { output: json!({"system": task.system, "seen": seen.len()}) }
         }
     }
-    let agents = Agents::default().with("helper", Arc::new(Tells));
-    let mut task = with(Kind::Custom, &ALL);
+    let agents = StepFunctions::default().with("helper", Arc::new(TaskEchoAgent));
+    let mut task = with(AgentKind::Custom, &ALL);
     task.agent.prompts.insert("context.en".to_owned(), "Known: {{ summary }}".to_owned());
-    let Step::Answer { output } = agents.step(&task, &[recalled()]) else { panic!("it answers") };
+    let AgentStep::Answer { output } = agents.step(&task, &[recalled()]) else { panic!("it answers") };
     assert_eq!(output, json!({"system": "Be kind.\n\nKnown: She wants her parcel.", "seen": 0}));
     task.agent.prompts.insert("context.en".to_owned(), "Known: {{ sumary }}".to_owned());
-    let Step::GiveUp(fault) = agents.step(&task, &[recalled()]) else { panic!("it gives up") };
+    let AgentStep::GiveUp(fault) = agents.step(&task, &[recalled()]) else { panic!("it gives up") };
     assert_eq!(fault.code, crate::code::PROMPT_FAILED);
     assert!(fault.message.contains("`helper`") && fault.message.contains("`context`"), "{}", fault.message);
 }
 
 #[test]
 fn whoever_stands_at_an_endpoint_is_told_what_memory_holds_and_not_how_it_was_asked() {
-    let mut task = with(Kind::Custom, &ALL);
+    let mut task = with(AgentKind::Custom, &ALL);
     task.agent.endpoint = Some("https://think.example.com".into());
-    assert!(matches!(step(&task, &[]), Step::RequestTools(_)), "memory comes first");
-    assert_eq!(step(&task, &[recalled()]), Step::AskEndpoint);
-    let answer = Seen::Replied(reply("On its way.", vec![], Finish::Stop));
-    let (told, since) = crate::as_told(&task, &[recalled(), answer.clone()]);
+    assert!(matches!(step(&task, &[]), AgentStep::RequestTools(_)), "memory comes first");
+    assert_eq!(step(&task, &[recalled()]), AgentStep::AskEndpoint);
+    let answer = AgentObservation::Replied(reply("On its way.", vec![], FinishReason::Stop));
+    let (told, since) = crate::with_recalled_context(&task, &[recalled(), answer.clone()]);
     assert!(told.system.contains("She wants her parcel.") && told.system.contains("Be kind."), "{}", told.system);
     let offered: Vec<&str> = told.tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(offered, ["get_order", "search_kb", "create_return"], "what was lent for this is not the endpoint's");
     assert_eq!(since, std::slice::from_ref(&answer));
     // Without sources all is passed on as it is.
-    let plain = crate::rehearsal::task(Kind::Custom);
-    assert_eq!(crate::as_told(&plain, &[recalled(), answer.clone()]), (plain, vec![recalled(), answer]));
+    let plain = crate::test_support::task(AgentKind::Custom);
+    assert_eq!(crate::with_recalled_context(&plain, &[recalled(), answer.clone()]), (plain, vec![recalled(), answer]));
 }

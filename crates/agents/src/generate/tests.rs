@@ -1,27 +1,27 @@
-use baton_core::model::{Finish, Message};
+use baton_core::model::{FinishReason, ModelMessage};
 
 use super::*;
-use crate::rehearsal::{reply, task};
 use crate::shipped::{PLANNER, shipped};
+use crate::test_support::{reply, task};
 
-fn generation(goal: &str, language: &str) -> Generation {
-    let tools = task(baton_core::agent::Kind::Code).tools;
-    let usable = Usable { tools, agents: vec![("simple_agent".to_owned(), "One small task".to_owned())] };
-    Generation::begin(shipped()[PLANNER].clone(), goal, language, &usable).unwrap()
+fn generation(goal: &str, language: &str) -> WorkflowGeneration {
+    let tools = task(baton_core::agent::AgentKind::Code).tools;
+    let usable = PlannerCatalog { tools, agents: vec![("simple_agent".to_owned(), "One small task".to_owned())] };
+    WorkflowGeneration::begin(shipped()[PLANNER].clone(), goal, language, &usable).unwrap()
 }
 
-fn texts(request: &Request) -> Vec<String> {
-    let text = |message: &Message| match message {
-        Message::System { content, .. }
-        | Message::User { content, .. }
-        | Message::Assistant { content, .. }
-        | Message::Tool { content, .. } => content.clone(),
+fn texts(request: &ModelRequest) -> Vec<String> {
+    let text = |message: &ModelMessage| match message {
+        ModelMessage::System { content, .. }
+        | ModelMessage::User { content, .. }
+        | ModelMessage::Assistant { content, .. }
+        | ModelMessage::Tool { content, .. } => content.clone(),
     };
     request.messages.iter().map(text).collect()
 }
 
-fn said(content: &str) -> Reply {
-    reply(content, Vec::new(), Finish::Stop)
+fn said(content: &str) -> ModelReply {
+    reply(content, Vec::new(), FinishReason::Stop)
 }
 
 #[test]
@@ -47,15 +47,15 @@ fn a_draft_is_found_in_every_shape_models_write_it() {
     for text in
         [draft.to_string(), format!("Here it is:\n```json\n{draft}\n```\nEnjoy."), format!("<think>x</think>{draft}")]
     {
-        assert_eq!(Generation::draft(&said(&text)), Ok(draft.clone()), "{text}");
+        assert_eq!(WorkflowGeneration::draft(&said(&text)), Ok(draft.clone()), "{text}");
     }
-    assert!(Generation::draft(&said(r#"{"name": "a", "workflow": {"nodes": []}}"#)).is_ok());
+    assert!(WorkflowGeneration::draft(&said(r#"{"name": "a", "workflow": {"nodes": []}}"#)).is_ok());
 }
 
 #[test]
 fn a_reply_without_one_is_said_to_have_none() {
-    assert_eq!(Generation::draft(&said("I cannot.")), Err("the reply holds no complete JSON".to_owned()));
-    assert_eq!(Generation::draft(&said(r#"{"plan": 1}"#)), Err("the reply has no list `steps`".to_owned()));
+    assert_eq!(WorkflowGeneration::draft(&said("I cannot.")), Err("the reply holds no complete JSON".to_owned()));
+    assert_eq!(WorkflowGeneration::draft(&said(r#"{"plan": 1}"#)), Err("the reply has no list `steps`".to_owned()));
 }
 
 #[test]

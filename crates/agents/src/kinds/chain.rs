@@ -4,39 +4,39 @@ use baton_core::structured::extract;
 use serde_json::{Map, Value, json};
 
 /// Characters of a thought or an observation that the chain keeps; the journal has all of it.
-const KEPT_CHARS_MAX: usize = 2_000;
+const THOUGHT_CHARS_MAX: usize = 2_000;
 
 #[derive(Default)]
-pub(crate) struct Chain(Vec<Value>);
+pub(crate) struct ThoughtChain(Vec<Value>);
 
-pub(crate) struct Observation<'a> {
+pub(crate) struct ToolObservation<'a> {
     pub action: &'a str,
     pub input: &'a Value,
-    pub seen: &'a Value,
+    pub result: &'a Value,
 }
 
-impl Chain {
-    pub fn acted(&mut self, thought: &str, observation: Observation<'_>) {
+impl ThoughtChain {
+    pub fn add_action(&mut self, thought: &str, observation: ToolObservation<'_>) {
         self.0.push(json!({
-            "thought": extract::clip(thought, KEPT_CHARS_MAX),
+            "thought": extract::clip(thought, THOUGHT_CHARS_MAX),
             "action": observation.action,
             "action_input": observation.input,
-            "observation": kept(observation.seen),
+            "observation": clipped_value(observation.result),
         }));
     }
 
     /// A thought that no act follows.
-    pub fn said(&mut self, thought: &str) {
-        self.0.push(json!({"thought": extract::clip(thought, KEPT_CHARS_MAX), "action": null}));
+    pub fn add_thought(&mut self, thought: &str) {
+        self.0.push(json!({"thought": extract::clip(thought, THOUGHT_CHARS_MAX), "action": null}));
     }
 
-    pub fn told(self) -> Value {
+    pub fn into_value(self) -> Value {
         Value::Array(self.0)
     }
 
     /// A reasoning agent's output. What the schema asks for stands at the top and wins over a name of ours.
     pub fn output(mut self, thought: &str, answer: Value, by_schema: bool, iterations: u32) -> Value {
-        self.said(thought);
+        self.add_thought(thought);
         let mut output = match &answer {
             Value::Object(fields) if by_schema => fields.clone(),
             _ => Map::new(),
@@ -49,14 +49,14 @@ impl Chain {
     }
 }
 
-fn kept(seen: &Value) -> Value {
+fn clipped_value(seen: &Value) -> Value {
     let text = match seen {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    if text.chars().count() <= KEPT_CHARS_MAX {
+    if text.chars().count() <= THOUGHT_CHARS_MAX {
         seen.clone()
     } else {
-        Value::String(extract::clip(&text, KEPT_CHARS_MAX))
+        Value::String(extract::clip(&text, THOUGHT_CHARS_MAX))
     }
 }

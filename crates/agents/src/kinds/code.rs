@@ -5,88 +5,90 @@
 //! plan, what was said of it, the next plan. Where the agent may ask for `similar_executions` it does so before it
 //! plans, and where it may ask for `record_execution` it does so before it ends.
 
+mod cycle;
 mod dialogue;
 mod execution;
 mod memory;
-mod order;
 mod plan;
 mod program;
 mod reflection;
 
-use baton_core::agent::{ATTEMPTS_DEFAULT, ATTEMPTS_MAX, ITERATIONS_MAX, Ran, Seen, Step, Task};
+use baton_core::agent::{
+    ATTEMPTS_DEFAULT, ATTEMPTS_MAX, AgentObservation, AgentStep, AgentTask, ITERATIONS_MAX, ProgramOutcome,
+};
 use baton_core::fault::Fault;
-use baton_core::model::Reply;
-use baton_core::structured::Schema;
-use baton_core::tool::Envelope;
+use baton_core::model::ModelReply;
+use baton_core::structured::ReplySchema;
+use baton_core::tool::ToolEnvelope;
 use serde_json::{Map, Value, json};
 
-use self::dialogue::Dialogue;
-use self::execution::Execution;
-use self::plan::Plan;
-use self::reflection::Reflection;
-use super::chain::Chain;
-use super::offers::Offers;
+use self::dialogue::PlanDialogue;
+use self::execution::PlanExecution;
+use self::plan::AgentPlan;
+use self::reflection::PlanReflection;
+use super::chain::ThoughtChain;
+use super::offers::ToolOffers;
 use crate::fault::code;
-use crate::prompt::Name;
+use crate::prompt::PromptName;
 use crate::schema;
 
-pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
-    let mut coding = match Coding::begin(task) {
+pub(crate) fn step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
+    let mut coding = match CodingAgent::begin(task) {
         Ok(coding) => coding,
-        Err(fault) => return Step::GiveUp(fault),
+        Err(fault) => return AgentStep::GiveUp(fault),
     };
     for item in seen {
-        if let Err(last) = coding.see(item) {
+        if let Err(last) = coding.fold(item) {
             return *last;
         }
     }
     coding.next()
 }
 
-struct Coding<'t> {
-    task: &'t Task,
+struct CodingAgent<'t> {
+    task: &'t AgentTask,
     /// What plans may use: tools, and the outcomes that look like tools.
-    offers: Offers,
-    schema: Option<Schema>,
-    dialogue: Dialogue<'t>,
-    chain: Chain,
+    offers: ToolOffers,
+    schema: Option<ReplySchema>,
+    dialogue: PlanDialogue<'t>,
+    chain: ThoughtChain,
     iterations: u32,
     attempt: u32,
-    phase: Phase,
+    phase: CodingPhase,
 }
 
 /// What is waited for.
-enum Phase {
+enum CodingPhase {
     /// Similar executions.
     Recall,
     /// A plan of the model's.
     Plan,
     /// The world, as the plan goes on.
-    Execute(Execution),
+    Execute(PlanExecution),
     /// The model's word on what came of it.
-    Reflect(Execution),
+    Reflect(PlanExecution),
     /// That the execution is remembered; then this.
-    Record { asked: Value, last: Box<Step> },
+    Record { asked: Value, last: Box<AgentStep> },
 }
 
 /// The last step, where something seen leads to it.
-type Seeing = Result<(), Box<Step>>;
+type PhaseResult = Result<(), Box<AgentStep>>;
 
-fn end(fault: Fault) -> Box<Step> {
-    Box::new(Step::GiveUp(fault))
+fn end(fault: Fault) -> Box<AgentStep> {
+    Box::new(AgentStep::GiveUp(fault))
 }
 
-impl<'t> Coding<'t> {
-    fn begin(task: &'t Task) -> Result<Self, Fault> {
+impl<'t> CodingAgent<'t> {
+    fn begin(task: &'t AgentTask) -> Result<Self, Fault> {
         let mut coding = Self {
             task,
-            offers: memory::without(Offers::to(task)),
+            offers: memory::without(ToolOffers::to(task)),
             schema: schema::of(&task.agent)?,
-            dialogue: Dialogue::open(task),
-            chain: Chain::default(),
+            dialogue: PlanDialogue::open(task),
+            chain: ThoughtChain::default(),
             iterations: 0,
             attempt: 1,
-            phase: Phase::Recall,
+            phase: CodingPhase::Recall,
         };
         if !memory::recalls(task) {
             coding.ask_for_plan(&Value::Null)?;
@@ -94,121 +96,121 @@ impl<'t> Coding<'t> {
         Ok(coding)
     }
 
-    fn see(&mut self, item: &Seen) -> Seeing {
+    fn fold(&mut self, item: &AgentObservation) -> PhaseResult {
         match item {
-            Seen::Replied(reply) => self.reply(reply),
-            Seen::ModelFailed(fault) => Err(end(fault.clone())),
-            Seen::Tools(results) => self.results(results),
-            Seen::Ran(ran) => self.ran(ran),
-            Seen::Said(text) => self.said(text),
+            AgentObservation::Replied(reply) => self.reply(reply),
+            AgentObservation::ModelFailed(fault) => Err(end(fault.clone())),
+            AgentObservation::Tools(results) => self.results(results),
+            AgentObservation::Ran(ran) => self.ran(ran),
+            AgentObservation::Said(text) => self.add_answer(text),
         }
     }
 
     fn ask_for_plan(&mut self, similar: &Value) -> Result<(), Fault> {
-        let values = json!({"goal": self.task.prompt, "tools": self.offers.shown(), "similar_plans": similar});
-        self.dialogue.ask(Name::Plan, &values)?;
-        self.phase = Phase::Plan;
+        let values = json!({"goal": self.task.prompt, "tools": self.offers.as_json(), "similar_plans": similar});
+        self.dialogue.ask(PromptName::Plan, &values)?;
+        self.phase = CodingPhase::Plan;
         Ok(())
     }
 
-    fn reply(&mut self, reply: &Reply) -> Seeing {
+    fn reply(&mut self, reply: &ModelReply) -> PhaseResult {
         self.iterations = self.iterations.saturating_add(1);
-        match std::mem::replace(&mut self.phase, Phase::Plan) {
-            Phase::Plan => match Plan::read(reply, &self.offers) {
+        match std::mem::replace(&mut self.phase, CodingPhase::Plan) {
+            CodingPhase::Plan => match AgentPlan::read(reply, &self.offers) {
                 Ok(plan) => {
-                    self.dialogue.answered(reply);
-                    self.chain.said(&plan.said());
-                    self.phase = Phase::Execute(Execution::of(plan, self.offers.names()));
-                    self.go_on()
+                    self.dialogue.add_reply(reply);
+                    self.chain.add_thought(&plan.as_text());
+                    self.phase = CodingPhase::Execute(PlanExecution::of(plan, self.offers.names()));
+                    self.advance()
                 }
                 Err(unusable) => self.dialogue.correct(reply, unusable).map_err(end),
             },
-            Phase::Reflect(execution) => match Reflection::read(reply, self.schema.as_ref()) {
+            CodingPhase::Reflect(execution) => match PlanReflection::read(reply, self.schema.as_ref()) {
                 Ok(reflection) => {
-                    self.dialogue.answered(reply);
-                    self.reflected(&execution, reflection)
+                    self.dialogue.add_reply(reply);
+                    self.apply_reflection(&execution, reflection)
                 }
                 Err(unusable) => {
-                    self.phase = Phase::Reflect(execution);
+                    self.phase = CodingPhase::Reflect(execution);
                     self.dialogue.correct(reply, unusable).map_err(end)
                 }
             },
             // Nobody asked the model.
-            phase @ (Phase::Recall | Phase::Execute(_) | Phase::Record { .. }) => {
+            phase @ (CodingPhase::Recall | CodingPhase::Execute(_) | CodingPhase::Record { .. }) => {
                 self.phase = phase;
                 Ok(())
             }
         }
     }
 
-    fn results(&mut self, results: &[(String, Envelope)]) -> Seeing {
+    fn results(&mut self, results: &[(String, ToolEnvelope)]) -> PhaseResult {
         match &mut self.phase {
-            Phase::Recall => {
-                let similar = memory::recalled(results);
+            CodingPhase::Recall => {
+                let similar = memory::similar_executions(results);
                 self.ask_for_plan(&similar).map_err(end)
             }
-            Phase::Execute(execution) => {
+            CodingPhase::Execute(execution) => {
                 execution.results(results, &mut self.chain);
-                self.go_on()
+                self.advance()
             }
             // Whether it could be remembered changes nothing about what was done.
-            Phase::Record { last, .. } => Err(last.clone()),
-            Phase::Plan | Phase::Reflect(_) => Ok(()),
+            CodingPhase::Record { last, .. } => Err(last.clone()),
+            CodingPhase::Plan | CodingPhase::Reflect(_) => Ok(()),
         }
     }
 
-    fn ran(&mut self, ran: &Ran) -> Seeing {
-        let Phase::Execute(execution) = &mut self.phase else { return Ok(()) };
+    fn ran(&mut self, ran: &ProgramOutcome) -> PhaseResult {
+        let CodingPhase::Execute(execution) = &mut self.phase else { return Ok(()) };
         execution.ran(ran, &mut self.chain).map_err(end)?;
-        self.go_on()
+        self.advance()
     }
 
-    fn said(&mut self, text: &str) -> Seeing {
-        let Phase::Execute(execution) = &mut self.phase else { return Ok(()) };
-        execution.said(text, &mut self.chain);
-        self.go_on()
+    fn add_answer(&mut self, text: &str) -> PhaseResult {
+        let CodingPhase::Execute(execution) = &mut self.phase else { return Ok(()) };
+        execution.add_answer(text, &mut self.chain);
+        self.advance()
     }
 
     /// Lets the execution take its next step; once there is none, the model is asked what to think of it.
-    fn go_on(&mut self) -> Seeing {
-        match std::mem::replace(&mut self.phase, Phase::Plan) {
-            Phase::Execute(mut execution) => {
+    fn advance(&mut self) -> PhaseResult {
+        match std::mem::replace(&mut self.phase, CodingPhase::Plan) {
+            CodingPhase::Execute(mut execution) => {
                 if execution.advance() {
-                    self.phase = Phase::Execute(execution);
+                    self.phase = CodingPhase::Execute(execution);
                     return Ok(());
                 }
                 let schema = self.task.agent.output_schema.as_ref();
                 let values = json!({"goal": self.task.prompt, "steps": execution.report(), "schema": schema});
-                self.dialogue.ask(Name::Reflect, &values).map_err(end)?;
-                self.phase = Phase::Reflect(execution);
+                self.dialogue.ask(PromptName::Reflect, &values).map_err(end)?;
+                self.phase = CodingPhase::Reflect(execution);
             }
             phase => self.phase = phase,
         }
         Ok(())
     }
 
-    fn reflected(&mut self, execution: &Execution, reflection: Reflection) -> Seeing {
+    fn apply_reflection(&mut self, execution: &PlanExecution, reflection: PlanReflection) -> PhaseResult {
         match reflection {
-            Reflection::Achieved { output } => {
-                self.chain.said("the goal is achieved");
-                let last = Step::Answer { output: self.output(execution, output) };
+            PlanReflection::Achieved { output } => {
+                self.chain.add_thought("the goal is achieved");
+                let last = AgentStep::Answer { output: self.output(execution, output) };
                 self.end(execution, true, last)
             }
-            Reflection::Failed { reason, suggestions } => {
-                self.chain.said(&reason);
+            PlanReflection::Failed { reason, suggestions } => {
+                self.chain.add_thought(&reason);
                 if self.attempt < self.attempts_max() {
                     self.attempt += 1;
                     let goal = &self.task.prompt;
                     let values = json!({"goal": goal, "failure_reason": reason, "suggestions": suggestions});
-                    self.dialogue.ask(Name::Replan, &values).map_err(end)?;
-                    self.phase = Phase::Plan;
+                    self.dialogue.ask(PromptName::Replan, &values).map_err(end)?;
+                    self.phase = CodingPhase::Plan;
                     return Ok(());
                 }
                 let (agent, max) = (&self.task.agent.name, self.attempts_max());
                 let message = format!(
                     "Max retries exceeded: agent `{agent}` did not achieve its goal in {max} attempts: {reason}"
                 );
-                self.end(execution, false, Step::GiveUp(Fault::new(code::MAX_RETRIES, message)))
+                self.end(execution, false, AgentStep::GiveUp(Fault::new(code::MAX_RETRIES, message)))
             }
         }
     }
@@ -218,17 +220,17 @@ impl<'t> Coding<'t> {
     }
 
     /// The last step, once the execution is remembered where it can be.
-    fn end(&mut self, execution: &Execution, success: bool, last: Step) -> Seeing {
+    fn end(&mut self, execution: &PlanExecution, success: bool, last: AgentStep) -> PhaseResult {
         if !memory::records(self.task) {
             return Err(Box::new(last));
         }
         let asked = memory::execution(self.task, execution, success, self.iterations);
-        self.phase = Phase::Record { asked, last: Box::new(last) };
+        self.phase = CodingPhase::Record { asked, last: Box::new(last) };
         Ok(())
     }
 
     /// What the schema asks for stands at the top and wins over a name of ours.
-    fn output(&mut self, execution: &Execution, result: Value) -> Value {
+    fn output(&mut self, execution: &PlanExecution, result: Value) -> Value {
         let mut output = match &result {
             Value::Object(fields) if self.schema.is_some() => fields.clone(),
             _ => Map::new(),
@@ -236,9 +238,9 @@ impl<'t> Coding<'t> {
         let ours = [
             ("success", Value::Bool(true)),
             ("result", result),
-            ("plan", execution.plan().told()),
+            ("plan", execution.plan().as_json()),
             ("outputs", execution.outputs()),
-            ("reasoning_chain", std::mem::take(&mut self.chain).told()),
+            ("reasoning_chain", std::mem::take(&mut self.chain).into_value()),
             ("iterations", json!(self.iterations)),
             ("attempts", json!(self.attempt)),
         ];
@@ -248,17 +250,17 @@ impl<'t> Coding<'t> {
         Value::Object(output)
     }
 
-    fn next(self) -> Step {
+    fn next(self) -> AgentStep {
         match self.phase {
-            Phase::Recall => memory::ask_for_similar(self.task),
-            Phase::Record { asked, .. } => memory::ask_to_record(asked),
-            Phase::Execute(execution) => execution.next(),
-            Phase::Plan | Phase::Reflect(_) => {
+            CodingPhase::Recall => memory::ask_for_similar(self.task),
+            CodingPhase::Record { asked, .. } => memory::ask_to_record(asked),
+            CodingPhase::Execute(execution) => execution.next(),
+            CodingPhase::Plan | CodingPhase::Reflect(_) => {
                 let max = self.task.agent.max_iterations.unwrap_or(ITERATIONS_MAX).clamp(1, ITERATIONS_MAX);
                 if self.iterations >= max {
-                    return Step::GiveUp(super::spent(&self.task.agent.name, max));
+                    return AgentStep::GiveUp(super::iterations_exceeded(&self.task.agent.name, max));
                 }
-                Step::AskModel(self.dialogue.request())
+                AgentStep::AskModel(self.dialogue.request())
             }
         }
     }

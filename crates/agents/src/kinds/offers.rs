@@ -1,17 +1,17 @@
 //! What an agent is offered: its tools, and two names that look like tools to the model and are outcomes of the agent.
 
-use baton_core::agent::{ASK_CUSTOMER, Agent, RESERVED, Task};
+use baton_core::agent::{ASK_CUSTOMER, AgentDefinition, AgentTask, RESERVED_TOOLS};
 use baton_core::model::ToolOffer;
 use serde_json::{Value, json};
 
 use crate::prompt;
 
-pub(crate) struct Offers(Vec<ToolOffer>);
+pub(crate) struct ToolOffers(Vec<ToolOffer>);
 
-impl Offers {
+impl ToolOffers {
     /// The task's tools but for those that took a reserved name, and the outcomes its agent wants.
-    pub fn to(task: &Task) -> Self {
-        let is_tool = |tool: &&ToolOffer| !RESERVED.contains(&tool.name.as_str());
+    pub fn to(task: &AgentTask) -> Self {
+        let is_tool = |tool: &&ToolOffer| !RESERVED_TOOLS.contains(&tool.name.as_str());
         let mut all: Vec<ToolOffer> = task.tools.iter().filter(is_tool).cloned().collect();
         all.extend(outcomes(&task.agent));
         Self(all)
@@ -32,21 +32,21 @@ impl Offers {
     /// The names of the tools alone.
     pub fn names(&self) -> Vec<String> {
         let names = self.0.iter().map(|offer| &offer.name);
-        names.filter(|name| !RESERVED.contains(&name.as_str())).cloned().collect()
+        names.filter(|name| !RESERVED_TOOLS.contains(&name.as_str())).cloned().collect()
     }
 
     /// As prompts see them.
-    pub fn shown(&self) -> Value {
+    pub fn as_json(&self) -> Value {
         prompt::tools(&self.0)
     }
 }
 
 /// What the agent's definition asks for: a name in its `tools`, or `metadata` with that name set to true.
-fn outcomes(agent: &Agent) -> Vec<ToolOffer> {
+fn outcomes(agent: &AgentDefinition) -> Vec<ToolOffer> {
     let wants = |name: &str| {
         agent.tools.iter().any(|tool| tool == name) || agent.metadata.get(name).and_then(Value::as_bool) == Some(true)
     };
-    RESERVED.into_iter().filter(|name| wants(name)).map(offer).collect()
+    RESERVED_TOOLS.into_iter().filter(|name| wants(name)).map(offer).collect()
 }
 
 fn offer(name: &str) -> ToolOffer {

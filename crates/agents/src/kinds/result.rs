@@ -1,14 +1,14 @@
 //! What comes back from a tool, as the model sees it.
 
 use baton_core::structured::extract;
-use baton_core::tool::Envelope;
+use baton_core::tool::ToolEnvelope;
 use serde_json::{Value, json};
 
 /// Characters of one result that the model is shown.
 const RESULT_CHARS_MAX: usize = 20_000;
 
 /// A result as the model sees it: without what is for people and programs.
-pub(crate) fn told(envelope: &Envelope) -> Value {
+pub(crate) fn tool_observation(envelope: &ToolEnvelope) -> Value {
     if envelope.success {
         return json!({"success": true, "data": envelope.data});
     }
@@ -28,7 +28,7 @@ pub(crate) fn told(envelope: &Envelope) -> Value {
 }
 
 /// It as text, cut where it is too long.
-pub(crate) fn shown(answer: &Value) -> String {
+pub(crate) fn answer_text(answer: &Value) -> String {
     let text = match answer {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -1,41 +1,41 @@
 //! `simple`: one model call, no loop. Classification, extraction, short answers.
 
-use baton_core::agent::{Seen, Step, Task};
-use baton_core::model::Reply;
+use baton_core::agent::{AgentObservation, AgentStep, AgentTask};
+use baton_core::model::ModelReply;
 use baton_core::structured::extract;
 use serde_json::{Value, json};
 
-use crate::fault::{Unusable, code};
+use crate::fault::{ReplyError, code};
 use crate::one_shot::OneShot;
 use crate::prompt;
 use crate::schema;
-use crate::transcript::Wants;
+use crate::transcript::CorrectionKind;
 
 /// The output is what the schema says. Without a schema it is the object that the reply is, else `{"text": reply}`.
-pub(crate) fn step(task: &Task, seen: &[Seen]) -> Step {
+pub(crate) fn step(task: &AgentTask, seen: &[AgentObservation]) -> AgentStep {
     let (schema, system) =
         match schema::of(&task.agent).and_then(|schema| Ok((schema, prompt::with_schema(task, &task.system)?))) {
             Ok(both) => both,
-            Err(fault) => return Step::GiveUp(fault),
+            Err(fault) => return AgentStep::GiveUp(fault),
         };
     OneShot {
         system,
         schema: task.agent.output_schema.clone(),
-        again: if schema.is_some() { Wants::Json } else { Wants::Shorter },
-        read: &|reply: &Reply| match &schema {
-            Some(schema) => schema.read(&reply.content).map_err(Unusable::from),
+        correction: if schema.is_some() { CorrectionKind::Json } else { CorrectionKind::Shorter },
+        read: &|reply: &ModelReply| match &schema {
+            Some(schema) => schema.parse_reply(&reply.content).map_err(ReplyError::from),
             None => free(&reply.content),
         },
     }
     .step(task, seen)
 }
 
-fn free(text: &str) -> Result<Value, Unusable> {
+fn free(text: &str) -> Result<Value, ReplyError> {
     if let Some(object) = extract::whole_object(text) {
         return Ok(object);
     }
-    match extract::without_thinking(text).trim() {
-        "" => Err(Unusable::new(code::REPLY_EMPTY, "the reply is empty")),
+    match extract::strip_thinking(text).trim() {
+        "" => Err(ReplyError::new(code::REPLY_EMPTY, "the reply is empty")),
         text => Ok(json!({"text": text})),
     }
 }

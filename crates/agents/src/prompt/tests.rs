@@ -1,8 +1,8 @@
-use baton_core::agent::{Kind, Step};
+use baton_core::agent::{AgentKind, AgentStep};
 use serde_json::json;
 
 use super::*;
-use crate::rehearsal::{step, task};
+use crate::test_support::{step, task};
 
 fn values() -> Value {
     json!({
@@ -19,10 +19,10 @@ fn values() -> Value {
 
 #[test]
 fn every_prompt_is_written_in_each_language_and_they_differ() {
-    for name in Name::ALL {
+    for name in PromptName::ALL {
         let mut texts = Vec::new();
         for language in LANGUAGES {
-            let task = Task { language: language.to_owned(), ..task(Kind::Code) };
+            let task = AgentTask { language: language.to_owned(), ..task(AgentKind::Code) };
             texts.push(render(&task, name, &values()).unwrap());
         }
         assert!(texts.iter().all(|text| !text.is_empty()), "{name:?}");
@@ -33,8 +33,8 @@ fn every_prompt_is_written_in_each_language_and_they_differ() {
 #[test]
 fn a_regional_tag_is_its_language_and_an_unknown_one_is_english() {
     let said = |language: &str| {
-        let task = Task { language: language.to_owned(), ..task(Kind::Code) };
-        render(&task, Name::Correct, &values()).unwrap()
+        let task = AgentTask { language: language.to_owned(), ..task(AgentKind::Code) };
+        render(&task, PromptName::Correct, &values()).unwrap()
     };
     assert_eq!(said("es-MX"), said("es"));
     assert_eq!(said("ES_ES"), said("es"));
@@ -44,16 +44,18 @@ fn a_regional_tag_is_its_language_and_an_unknown_one_is_english() {
 
 #[test]
 fn an_agents_own_prompt_stands_in_for_ours_in_its_language() {
-    let mut task = task(Kind::Code);
+    let mut task = task(AgentKind::Code);
     task.agent.prompts.insert("plan.fr".to_owned(), "Faites un plan : {{ goal }}".to_owned());
-    let said = |language: &str| render(&Task { language: language.to_owned(), ..task.clone() }, Name::Plan, &values());
+    let said = |language: &str| {
+        render(&AgentTask { language: language.to_owned(), ..task.clone() }, PromptName::Plan, &values())
+    };
     assert_eq!(said("fr-FR").unwrap(), "Faites un plan : g");
     assert!(said("en").unwrap().starts_with("Generate a detailed execution plan"));
 }
 
-fn overriding(name: &str) -> (BTreeMap<String, Agent>, Result<(), String>) {
+fn overriding(name: &str) -> (BTreeMap<String, AgentDefinition>, Result<(), String>) {
     let mut agents = crate::shipped();
-    let prompt = Override { name: name.to_owned(), language: "es".to_owned(), text: "propio".to_owned() };
+    let prompt = PromptOverride { name: name.to_owned(), language: "es".to_owned(), text: "propio".to_owned() };
     let put = put(&mut agents, prompt);
     (agents, put)
 }
@@ -82,9 +84,9 @@ fn a_prompt_for_nobody_is_refused_with_what_it_may_mean() {
 
 #[test]
 fn a_prompt_that_cannot_be_written_ends_the_agent_with_its_name() {
-    let mut task = task(Kind::Code);
+    let mut task = task(AgentKind::Code);
     task.agent.prompts.insert("plan.en".to_owned(), "{{ goals }}".to_owned());
-    let Step::GiveUp(fault) = step(&task, &[]) else { panic!("it goes on") };
+    let AgentStep::GiveUp(fault) = step(&task, &[]) else { panic!("it goes on") };
     assert_eq!(fault.code, code::PROMPT_FAILED);
     assert!(fault.message.contains("`plan`") && fault.message.contains("`goals`"), "{}", fault.message);
 }

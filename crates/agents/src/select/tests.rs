@@ -1,11 +1,11 @@
-use baton_core::agent::{Kind, Task};
+use baton_core::agent::{AgentKind, AgentTask};
 use serde_json::{Value, json};
 
 use crate::code;
-use crate::rehearsal::{answered, asked, called, gave_up, last_message, said, task};
+use crate::test_support::{answered, asked, called, gave_up, last_message, said, task};
 
-fn selection() -> Task {
-    Task { selects: true, ..task(Kind::Reasoning) }
+fn selection() -> AgentTask {
+    AgentTask { selects: true, ..task(AgentKind::Reasoning) }
 }
 
 fn selects(reply: &str, expected: &Value) {

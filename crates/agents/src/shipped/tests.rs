@@ -1,7 +1,7 @@
-use baton_core::agent::Kind;
-use baton_core::definition::{Catalog, Diagnostic, check};
-use baton_core::expr::{Document, Template};
-use baton_core::model::Profile;
+use baton_core::agent::AgentKind;
+use baton_core::definition::{DefinitionCatalog, Diagnostic, check};
+use baton_core::expr::{JinjaTemplate, JsonContext};
+use baton_core::model::ModelProfile;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -12,20 +12,20 @@ use crate::schema;
 fn the_seeds_names_and_the_front_desk_are_there() {
     let agents = shipped();
     for (name, kind, profile) in [
-        ("simple_intent_classifier", Kind::Simple, Profile::Fast),
-        ("simple_classifier", Kind::Simple, Profile::Fast),
-        ("simple_agent", Kind::Simple, Profile::Fast),
-        ("reasoning_agent", Kind::Reasoning, Profile::Balanced),
-        ("conversational", Kind::Reasoning, Profile::Balanced),
-        ("code_agent", Kind::Code, Profile::Powerful),
-        ("autonomous_return_agent", Kind::Code, Profile::Powerful),
-        ("router", Kind::Simple, Profile::Fast),
-        ("tool_selector", Kind::Simple, Profile::Fast),
-        ("workflow_planner", Kind::Simple, Profile::Powerful),
-        ("schedule", Kind::Reasoning, Profile::Balanced),
-        ("sales", Kind::Reasoning, Profile::Balanced),
-        ("support", Kind::Reasoning, Profile::Balanced),
-        ("emergency", Kind::Simple, Profile::Balanced),
+        ("simple_intent_classifier", AgentKind::Simple, ModelProfile::Fast),
+        ("simple_classifier", AgentKind::Simple, ModelProfile::Fast),
+        ("simple_agent", AgentKind::Simple, ModelProfile::Fast),
+        ("reasoning_agent", AgentKind::Reasoning, ModelProfile::Balanced),
+        ("conversational", AgentKind::Reasoning, ModelProfile::Balanced),
+        ("code_agent", AgentKind::Code, ModelProfile::Powerful),
+        ("autonomous_return_agent", AgentKind::Code, ModelProfile::Powerful),
+        ("router", AgentKind::Simple, ModelProfile::Fast),
+        ("tool_selector", AgentKind::Simple, ModelProfile::Fast),
+        ("workflow_planner", AgentKind::Simple, ModelProfile::Powerful),
+        ("schedule", AgentKind::Reasoning, ModelProfile::Balanced),
+        ("sales", AgentKind::Reasoning, ModelProfile::Balanced),
+        ("support", AgentKind::Reasoning, ModelProfile::Balanced),
+        ("emergency", AgentKind::Simple, ModelProfile::Balanced),
     ] {
         let agent = agents.get(name).unwrap_or_else(|| panic!("{name} is shipped"));
         assert_eq!((agent.name.as_str(), agent.kind, agent.model_profile), (name, kind, Some(profile)));
@@ -48,20 +48,20 @@ fn the_classifier_answers_as_the_seed_shows() {
     let agents = shipped();
     let schema = schema::of(&agents["simple_intent_classifier"]).expect("compiles").expect("is there");
     let seed = json!({"intent": "return_request", "confidence": 0.95});
-    assert_eq!(schema.read(&seed.to_string()), Ok(seed));
+    assert_eq!(schema.parse_reply(&seed.to_string()), Ok(seed));
 }
 
 #[test]
 fn definitions_survive_being_written_down() {
     for agent in shipped().into_values() {
         let text = serde_json::to_string(&agent).expect("writes");
-        assert_eq!(serde_json::from_str::<baton_core::agent::Agent>(&text).expect("reads"), agent);
+        assert_eq!(serde_json::from_str::<baton_core::agent::AgentDefinition>(&text).expect("reads"), agent);
     }
 }
 
 fn rendered(template: &str, names: &Value) -> String {
-    let template = Template::parse(template).unwrap_or_else(|error| panic!("{error}: {template}"));
-    template.render(&Document::new(names, Timestamp::UNIX_EPOCH)).unwrap_or_else(|error| panic!("{error}: {names}"))
+    let template = JinjaTemplate::parse(template).unwrap_or_else(|error| panic!("{error}: {template}"));
+    template.render(&JsonContext::new(names, Timestamp::UNIX_EPOCH)).unwrap_or_else(|error| panic!("{error}: {names}"))
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_message_is_found_under_the_seeds_names() {
 
 /// What is wrong with a workflow of one agent node, all shipped agents and no tool known.
 fn found(node: &str) -> Vec<Diagnostic> {
-    let catalog = Catalog { agents: shipped(), ..Catalog::default() };
+    let catalog = DefinitionCatalog { agents: shipped(), ..DefinitionCatalog::default() };
     let text = format!("name: w\nworkflow:\n  nodes:\n    - id: a\n{node}");
     check(text.as_bytes(), &catalog).diagnostics
 }

@@ -1,47 +1,54 @@
 use std::sync::Arc;
 
-use baton_core::agent::{Kind, Ran, Seen, Snapshot, Step, Task, Think, ToolRequest};
+use baton_core::agent::{
+    AgentKind, AgentObservation, AgentStep, AgentTask, ProgramOutcome, ProgramSnapshot, StepFunction, ToolRequest,
+};
 use baton_core::fault::Fault;
-use baton_core::model::{Finish, ToolCall};
+use baton_core::model::{FinishReason, ModelToolCall};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::Agents;
-use crate::rehearsal::{envelope, reply, task};
+use super::StepFunctions;
+use crate::test_support::{envelope, reply, task};
 
 /// Answers with what it was asked.
-struct Echo;
+struct EchoAgent;
 
-impl Think for Echo {
-    fn step(&self, task: &Task, _: &[Seen]) -> Step {
-        Step::Answer { output: json!({"heard": task.prompt}) }
+impl StepFunction for EchoAgent {
+    fn step(&self, task: &AgentTask, _: &[AgentObservation]) -> AgentStep {
+        AgentStep::Answer { output: json!({"heard": task.prompt}) }
     }
 }
 
 #[test]
 fn a_custom_agent_thinks_with_the_step_function_of_its_name() {
-    let agents = Agents::default().with("helper", Arc::new(Echo));
+    let agents = StepFunctions::default().with("helper", Arc::new(EchoAgent));
     let output = json!({"heard": "Where is order 7?"});
-    assert_eq!(agents.step(&task(Kind::Custom), &[]), Step::Answer { output });
-    assert!(matches!(agents.step(&task(Kind::Simple), &[]), Step::AskModel(_)), "an agent of ours keeps its own");
+    assert_eq!(agents.step(&task(AgentKind::Custom), &[]), AgentStep::Answer { output });
+    assert!(
+        matches!(agents.step(&task(AgentKind::Simple), &[]), AgentStep::AskModel(_)),
+        "an agent of ours keeps its own"
+    );
 }
 
 #[test]
 fn a_custom_agent_without_one_is_named() {
-    let Step::GiveUp(fault) = Agents::default().step(&task(Kind::Custom), &[]) else { panic!("it thinks") };
+    let AgentStep::GiveUp(fault) = StepFunctions::default().step(&task(AgentKind::Custom), &[]) else {
+        panic!("it thinks")
+    };
     assert_eq!(fault.code, crate::code::KIND_UNAVAILABLE);
     assert!(fault.message.contains("`helper`"), "{}", fault.message);
 }
 
 #[test]
 fn a_custom_agent_with_an_endpoint_is_thought_for_there() {
-    let mut task = task(Kind::Custom);
+    let mut task = task(AgentKind::Custom);
     task.agent.endpoint = Some("https://think.example.com".into());
-    assert_eq!(Agents::default().step(&task, &[]), Step::AskEndpoint);
+    assert_eq!(StepFunctions::default().step(&task, &[]), AgentStep::AskEndpoint);
 }
 
-fn tasks() -> impl Strategy<Value = Task> {
-    let kind = prop_oneof![Just(Kind::Simple), Just(Kind::Reasoning), Just(Kind::Code)];
+fn tasks() -> impl Strategy<Value = AgentTask> {
+    let kind = prop_oneof![Just(AgentKind::Simple), Just(AgentKind::Reasoning), Just(AgentKind::Code)];
     (kind, any::<bool>(), any::<bool>(), any::<bool>(), 0_u32..6).prop_map(|(kind, by_schema, talks, selects, most)| {
         let mut task = task(kind);
         task.selects = selects;
@@ -98,43 +105,43 @@ fn plans() -> impl Strategy<Value = String> {
     })
 }
 
-fn programs() -> impl Strategy<Value = Ran> {
+fn programs() -> impl Strategy<Value = ProgramOutcome> {
     let calls = vec![ToolRequest { id: "c1".into(), tool: "get_order".into(), arguments: json!({}) }];
-    let snapshot = Snapshot { version: "v".into(), bytes: "cA==".into() };
+    let snapshot = ProgramSnapshot { version: "v".into(), bytes: "cA==".into() };
     prop_oneof![
-        Just(Ran::Finished { output: json!(2), printed: String::new() }),
-        Just(Ran::Calls { calls, snapshot, printed: String::new() }),
-        Just(Ran::Failed { fault: Fault::new("CODE_RAISED", "no"), printed: String::new() }),
-        Just(Ran::Stale),
+        Just(ProgramOutcome::Finished { output: json!(2), printed: String::new() }),
+        Just(ProgramOutcome::Calls { calls, snapshot, printed: String::new() }),
+        Just(ProgramOutcome::Failed { fault: Fault::new("CODE_RAISED", "no"), printed: String::new() }),
+        Just(ProgramOutcome::Stale),
     ]
 }
 
-fn replies() -> impl Strategy<Value = Seen> {
+fn replies() -> impl Strategy<Value = AgentObservation> {
     let name = prop_oneof![Just("get_order"), Just("ask_customer"), Just("hand_over"), Just("nothing"), Just("")];
     let id = prop_oneof![Just("a"), Just("b"), Just("")];
-    let call = (id, name, arguments()).prop_map(|(id, name, arguments)| ToolCall {
+    let call = (id, name, arguments()).prop_map(|(id, name, arguments)| ModelToolCall {
         id: id.into(),
         name: name.into(),
         arguments,
     });
     let finish = prop_oneof![
-        6 => Just(Finish::Stop),
-        6 => Just(Finish::ToolCalls),
-        1 => Just(Finish::Length),
-        1 => Just(Finish::Filtered)
+        6 => Just(FinishReason::Stop),
+        6 => Just(FinishReason::ToolCalls),
+        1 => Just(FinishReason::Length),
+        1 => Just(FinishReason::Filtered)
     ];
     (content(), proptest::collection::vec(call, 0..4), finish)
-        .prop_map(|(content, calls, finish)| Seen::Replied(reply(&content, calls, finish)))
+        .prop_map(|(content, calls, finish)| AgentObservation::Replied(reply(&content, calls, finish)))
 }
 
-fn sights() -> impl Strategy<Value = Seen> {
+fn sights() -> impl Strategy<Value = AgentObservation> {
     prop_oneof![
         4 => replies(),
         2 => proptest::collection::vec(prop_oneof![Just("a"), Just("b"), Just("call_1_0")], 0..3)
-            .prop_map(|ids| Seen::Tools(ids.into_iter().map(|id| (id.into(), envelope(json!(1), None))).collect())),
-        1 => ".{0,12}".prop_map(Seen::Said),
-        1 => programs().prop_map(Seen::Ran),
-        1 => Just(Seen::ModelFailed(Fault::new("TIMEOUT", "late"))),
+            .prop_map(|ids| AgentObservation::Tools(ids.into_iter().map(|id| (id.into(), envelope(json!(1), None))).collect())),
+        1 => ".{0,12}".prop_map(AgentObservation::Said),
+        1 => programs().prop_map(AgentObservation::Ran),
+        1 => Just(AgentObservation::ModelFailed(Fault::new("TIMEOUT", "late"))),
     ]
 }
 
@@ -146,7 +153,7 @@ proptest! {
         task in tasks(),
         seen in proptest::collection::vec(sights(), 0..12),
     ) {
-        prop_assert_eq!(Agents::default().step(&task, &seen), Agents::default().step(&task, &seen));
+        prop_assert_eq!(StepFunctions::default().step(&task, &seen), StepFunctions::default().step(&task, &seen));
     }
 
     #[test]
@@ -161,25 +168,25 @@ proptest! {
         // Each iteration may ask the model, request tools and ask the customer; simple agents are repaired once. A plan
         // has a handful of steps, and a program here comes to its end sooner or later.
         for _ in 0..200 {
-            match Agents::default().step(&task, &seen) {
-                Step::AskModel(_) => seen.push(replies.next().expect("twelve are enough for five iterations")),
-                Step::RequestTools(requests) => {
+            match StepFunctions::default().step(&task, &seen) {
+                AgentStep::AskModel(_) => seen.push(replies.next().expect("twelve are enough for five iterations")),
+                AgentStep::RequestTools(requests) => {
                     prop_assert!(!requests.is_empty());
                     prop_assert!(requests.iter().all(|request| request.arguments.is_object()));
                     let results = requests.into_iter().map(|request| (request.id, envelope(json!({}), None)));
-                    seen.push(Seen::Tools(results.collect()));
+                    seen.push(AgentObservation::Tools(results.collect()));
                 }
-                Step::AskCustomer { question } => {
+                AgentStep::AskCustomer { question } => {
                     prop_assert!(!question.is_empty());
-                    seen.push(Seen::Said("yes".into()));
+                    seen.push(AgentObservation::Said("yes".into()));
                 }
-                Step::AskEndpoint => prop_assert!(false, "nobody thinks for an agent of ours"),
-                Step::RunCode(_) => {
-                    prop_assert_eq!(task.agent.kind, Kind::Code);
-                    let finished = Ran::Finished { output: json!(2), printed: String::new() };
-                    seen.push(Seen::Ran(programs.next().unwrap_or(finished)));
+                AgentStep::AskEndpoint => prop_assert!(false, "nobody thinks for an agent of ours"),
+                AgentStep::RunCode(_) => {
+                    prop_assert_eq!(task.agent.kind, AgentKind::Code);
+                    let finished = ProgramOutcome::Finished { output: json!(2), printed: String::new() };
+                    seen.push(AgentObservation::Ran(programs.next().unwrap_or(finished)));
                 }
-                Step::Answer { .. } | Step::HandOver { .. } | Step::GiveUp(_) => return Ok(()),
+                AgentStep::Answer { .. } | AgentStep::HandOver { .. } | AgentStep::GiveUp(_) => return Ok(()),
             }
         }
         prop_assert!(false, "it goes on: {:?}", seen);

@@ -7,17 +7,17 @@ use std::time::Instant;
 use baton_core::id::RunId;
 use serde_json::{Value, json};
 
-use super::world::{self, Scratch};
-use super::{Size, median, rounded};
+use super::fixture::{self, ScratchFolder};
+use super::{BenchSize, median, round_figure};
 
 const WORKFLOW: &str =
     "name: hello\nversion: \"1\"\nnodes:\n  - {id: sum, tool: calculator, parameters: {expression: \"{{ n }} + 1\"}}\n";
 
-pub fn measure(size: Size) -> anyhow::Result<Value> {
+pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
     let own = std::env::current_exe()?;
     let mut took = Vec::new();
     for _ in 0..size.cold_starts {
-        let scratch = Scratch::new()?;
+        let scratch = ScratchFolder::new()?;
         let began = Instant::now();
         let mut process = Command::new(&own);
         process.args(["part", "cold-start"]).current_dir(scratch.path()).stdout(Stdio::null());
@@ -25,18 +25,18 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
         took.push(began.elapsed().as_secs_f64() * 1_000.0);
         anyhow::ensure!(status.success(), "the started process failed");
     }
-    Ok(json!(rounded(median(&mut took))))
+    Ok(json!(round_figure(median(&mut took))))
 }
 
 /// The started process: its first run, in the folder it stands in.
-pub async fn one() -> anyhow::Result<()> {
-    let store = world::store(std::path::Path::new("."))?;
-    let bundle = world::save(&store, WORKFLOW).await?;
-    let engine = world::engine(&store, Arc::new(store.clone())).await?;
+pub async fn first_run() -> anyhow::Result<()> {
+    let store = fixture::store(std::path::Path::new("."))?;
+    let bundle = fixture::save(&store, WORKFLOW).await?;
+    let engine = fixture::engine(&store, Arc::new(store.clone())).await?;
     let id = RunId::from("first");
-    let end = engine.end_of(&id);
-    engine.start(world::start(id, "hello", &bundle, json!({ "n": 1 }))).await?;
+    let end = engine.watch_end(&id);
+    engine.start(fixture::start(id, "hello", &bundle, json!({ "n": 1 }))).await?;
     let state = end.await?;
-    anyhow::ensure!(state == baton_core::run::State::Completed, "the first run ended {state}");
+    anyhow::ensure!(state == baton_core::run::RunState::Completed, "the first run ended {state}");
     Ok(())
 }

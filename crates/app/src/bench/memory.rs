@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use baton_core::id::TenantId;
-use baton_memory::{Config, Memory, Parts};
+use baton_memory::{MemoryConfig, MemoryPorts, MemoryService};
 use baton_ports::clock::SystemClock;
-use baton_ports::index::{Collection, Document};
-use baton_ports::memory::{Memory as _, Mode, Search};
+use baton_ports::index::{MemoryCollection, SourceDocument};
+use baton_ports::memory::{MemoryStore as _, SearchMode, SearchRequest};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 
-use super::world::{self, Scratch};
-use super::{Size, median, percentile, rounded};
+use super::fixture::{self, ScratchFolder};
+use super::{BenchSize, median, percentile, round_figure};
 
 /// Sections of one document, each of which is one piece.
 const SECTIONS: usize = 50;
@@ -22,40 +22,46 @@ const WORDS: usize = 14;
 /// Different words of the corpus. Their ranks follow Zipf's law, as those of a language do.
 const VOCABULARY: usize = 30_000;
 /// Documents kept at once.
-const AT_ONCE: usize = 16;
+const CONCURRENT_DOCUMENTS: usize = 16;
 /// Words of one query.
 const QUERY_WORDS: usize = 6;
 
-pub fn measure(size: Size) -> anyhow::Result<Value> {
-    let scratch = Scratch::new()?;
-    crate::commands::wait(async {
-        let store = Arc::new(world::store(scratch.path())?);
-        let parts = Parts { index: store.clone(), records: store, models: None, clock: Arc::new(SystemClock) };
-        let memory = Memory::new(&Config::default(), parts)?;
-        let tenant = world::tenant();
-        let mut corpus = Corpus::new();
+pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
+    let scratch = ScratchFolder::new()?;
+    crate::commands::block_on(async {
+        let store = Arc::new(fixture::store(scratch.path())?);
+        let parts = MemoryPorts { index: store.clone(), records: store, models: None, clock: Arc::new(SystemClock) };
+        let memory = MemoryService::new(&MemoryConfig::default(), parts)?;
+        let tenant = fixture::tenant();
+        let mut corpus = BenchCorpus::new();
         let began = Instant::now();
-        let pieces = fill(&memory, &tenant, &mut corpus, size.pieces).await?;
+        let pieces = add_documents(&memory, &tenant, &mut corpus, size.pieces).await?;
         anyhow::ensure!(pieces >= size.pieces, "{pieces} pieces can be found and {} were to be searched", size.pieces);
         let indexed = began.elapsed().as_secs_f64();
         let queries: Vec<String> = (0..size.searches).map(|_| corpus.query()).collect();
         let mut report = Map::new();
         report.insert("pieces".to_owned(), json!(pieces));
-        report.insert("index_s".to_owned(), json!(rounded(indexed)));
-        for (mode, name) in [(Mode::Vector, "vector"), (Mode::Text, "text"), (Mode::Hybrid, "hybrid")] {
+        report.insert("index_s".to_owned(), json!(round_figure(indexed)));
+        for (mode, name) in [(SearchMode::Vector, "vector"), (SearchMode::Text, "text"), (SearchMode::Hybrid, "hybrid")]
+        {
             let mut took = search(&memory, &tenant, &queries, mode).await?;
-            report.insert(format!("{name}_p50_ms"), json!(rounded(median(&mut took))));
-            report.insert(format!("{name}_p99_ms"), json!(rounded(percentile(&mut took, 0.99))));
+            report.insert(format!("{name}_p50_ms"), json!(round_figure(median(&mut took))));
+            report.insert(format!("{name}_p99_ms"), json!(round_figure(percentile(&mut took, 0.99))));
         }
         Ok(Value::Object(report))
     })
 }
 
 /// Keeps documents until so many pieces are there; says how many.
-async fn fill(memory: &Memory, tenant: &TenantId, corpus: &mut Corpus, pieces: usize) -> anyhow::Result<usize> {
-    let documents: Vec<Document> = (0..pieces.div_ceil(SECTIONS)).map(|number| corpus.document(number)).collect();
-    let adding = documents.into_iter().map(|document| memory.add(tenant, Collection::Knowledge, document));
-    let mut adding = futures::stream::iter(adding).buffer_unordered(AT_ONCE);
+async fn add_documents(
+    memory: &MemoryService,
+    tenant: &TenantId,
+    corpus: &mut BenchCorpus,
+    pieces: usize,
+) -> anyhow::Result<usize> {
+    let documents: Vec<SourceDocument> = (0..pieces.div_ceil(SECTIONS)).map(|number| corpus.document(number)).collect();
+    let adding = documents.into_iter().map(|document| memory.add(tenant, MemoryCollection::Knowledge, document));
+    let mut adding = futures::stream::iter(adding).buffer_unordered(CONCURRENT_DOCUMENTS);
     let mut laid = 0;
     while let Some(added) = adding.next().await {
         laid += added?.pieces;
@@ -64,11 +70,16 @@ async fn fill(memory: &Memory, tenant: &TenantId, corpus: &mut Corpus, pieces: u
 }
 
 /// Milliseconds of each query, after each was asked once.
-async fn search(memory: &Memory, tenant: &TenantId, queries: &[String], mode: Mode) -> anyhow::Result<Vec<f64>> {
+async fn search(
+    memory: &MemoryService,
+    tenant: &TenantId,
+    queries: &[String],
+    mode: SearchMode,
+) -> anyhow::Result<Vec<f64>> {
     let mut took = Vec::new();
     for is_measured in [false, true] {
         for query in queries {
-            let search = Search { mode, ..Search::knowledge(query) };
+            let search = SearchRequest { mode, ..SearchRequest::knowledge(query) };
             let began = Instant::now();
             let found = memory.search(tenant, &search).await?;
             anyhow::ensure!(!found.passages.is_empty(), "a measured search found nothing: {query}");
@@ -81,13 +92,13 @@ async fn search(memory: &Memory, tenant: &TenantId, queries: &[String], mode: Mo
 }
 
 /// Text that is like a language's in what a search notices: lengths and frequencies of words. The same every time.
-struct Corpus {
+struct BenchCorpus {
     state: u64,
     /// The sums of the words' frequencies, up to each.
     sums: Vec<f64>,
 }
 
-impl Corpus {
+impl BenchCorpus {
     fn new() -> Self {
         let mut sum = 0.0;
         let sums = (1..=VOCABULARY).map(|rank| {
@@ -99,7 +110,7 @@ impl Corpus {
         Self { state: 0x5eed, sums: sums.collect() }
     }
 
-    fn document(&mut self, number: usize) -> Document {
+    fn document(&mut self, number: usize) -> SourceDocument {
         let mut text = String::new();
         for section in 0..SECTIONS {
             text.push_str(&format!("## Section {section}\n\n"));
@@ -111,7 +122,7 @@ impl Corpus {
             text.push_str("\n\n");
         }
         let (name, title) = (format!("{number}.md"), format!("Document {number}"));
-        Document { name, title, subject: None, metadata: Map::new(), text, body: Value::Null }
+        SourceDocument { name, title, subject: None, metadata: Map::new(), text, body: Value::Null }
     }
 
     fn query(&mut self) -> String {

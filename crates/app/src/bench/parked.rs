@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use baton_core::id::RunId;
-use baton_core::run::{Address, Decision, Incoming, State};
-use baton_ports::read::Read as _;
+use baton_core::run::{HumanDecision, IncomingCommand, NodeAddress, RunState};
+use baton_ports::read::ReadModel as _;
 use serde_json::{Value, json};
 
-use super::world::{self, Scratch};
-use super::{Size, rounded};
+use super::fixture::{self, ScratchFolder};
+use super::{BenchSize, round_figure};
 
 /// A booking, with a person's leave before anything is booked. Its tool may be called as often as one likes: a rate would hold
 /// the runs where nobody is asked yet, and what is measured would be the rate.
@@ -33,28 +33,28 @@ edges:
   - {from: leave, to: confirm}
 "#;
 /// Starts at once.
-const AT_ONCE: usize = 256;
+const CONCURRENT_STARTS: usize = 256;
 /// The longest the signalled runs may take.
 const FINISH_WITHIN: Duration = Duration::from_secs(120);
 /// How long no further run may come to wait before the case is given up.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// How often it is told how many wait.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-pub fn measure(size: Size) -> anyhow::Result<Value> {
-    let scratch = Scratch::new()?;
-    let started_in = crate::commands::wait(park(scratch.path(), size.parked))?;
+pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
+    let scratch = ScratchFolder::new()?;
+    let started_in = crate::commands::block_on(park_runs(scratch.path(), size.parked))?;
     let disk: u64 =
         std::fs::read_dir(scratch.path())?.filter_map(|file| file.ok()?.metadata().ok()).map(|file| file.len()).sum();
     let mut server = spawn(scratch.path(), "parked-serve")?;
     std::thread::sleep(Duration::from_secs(size.watch_seconds));
-    let wait = crate::commands::wait(all_wait(scratch.path(), size.parked));
+    let wait = crate::commands::block_on(assert_all_parked(scratch.path(), size.parked));
     let resident = anonymous_memory(server.id());
     let is_served = server.try_wait()?.is_none();
     let began = Instant::now();
     let finished = wait.and_then(|()| {
         anyhow::ensure!(is_served, "the process that serves the parked runs has ended");
-        crate::commands::wait(signal(scratch.path(), size.parked, size.parked_signalled))
+        crate::commands::block_on(signal(scratch.path(), size.parked, size.parked_signalled))
     });
     let signalled_in = began.elapsed().as_secs_f64();
     server.kill()?;
@@ -62,11 +62,11 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
     finished?;
     Ok(json!({
         "runs": size.parked,
-        "rss_mb": resident.map(|bytes| rounded(bytes as f64 / 1e6)),
-        "disk_mb": rounded(disk as f64 / 1e6),
-        "started_in_s": rounded(started_in),
+        "rss_mb": resident.map(|bytes| round_figure(bytes as f64 / 1e6)),
+        "disk_mb": round_figure(disk as f64 / 1e6),
+        "started_in_s": round_figure(started_in),
         "signalled": size.parked_signalled,
-        "signalled_in_s": rounded(signalled_in),
+        "signalled_in_s": round_figure(signalled_in),
     }))
 }
 
@@ -83,14 +83,14 @@ fn anonymous_memory(process: u32) -> Option<u64> {
     Some(kilobytes * 1_024)
 }
 
-async fn park(folder: &Path, runs: usize) -> anyhow::Result<f64> {
-    let store = world::store(folder)?;
-    let bundle = world::save(&store, WORKFLOW).await?;
-    let engine = world::engine(&store, Arc::new(store.clone())).await?;
+async fn park_runs(folder: &Path, runs: usize) -> anyhow::Result<f64> {
+    let store = fixture::store(folder)?;
+    let bundle = fixture::save(&store, WORKFLOW).await?;
+    let engine = fixture::engine(&store, Arc::new(store.clone())).await?;
     let began = Instant::now();
     let mut starts = tokio::task::JoinSet::new();
     for place in 0..runs {
-        if starts.len() >= AT_ONCE
+        if starts.len() >= CONCURRENT_STARTS
             && let Some(started) = starts.join_next().await
         {
             started??;
@@ -101,23 +101,23 @@ async fn park(folder: &Path, runs: usize) -> anyhow::Result<f64> {
                 "customer": format!("Customer {place}"), "email": format!("c{place}@example.com"),
                 "treatment": "consultation", "date": "tomorrow", "price": 40,
             });
-            engine.start(world::start(id(place), "clinic_with_leave", &bundle, input)).await
+            engine.start(fixture::start(id(place), "clinic_with_leave", &bundle, input)).await
         });
     }
     while let Some(started) = starts.join_next().await {
         started??;
     }
-    come_to_wait(&store, runs as u64).await?;
+    wait_until_parked(&store, runs as u64).await?;
     let took = began.elapsed().as_secs_f64();
     engine.stop().await?;
     Ok(took)
 }
 
 /// Waits until all runs wait, for as long as there are more of them from time to time.
-async fn come_to_wait(store: &baton_store::sqlite::Store, runs: u64) -> anyhow::Result<()> {
+async fn wait_until_parked(store: &baton_store::sqlite::SqliteStore, runs: u64) -> anyhow::Result<()> {
     let (mut most, mut grew, mut told) = (0, Instant::now(), Instant::now());
     loop {
-        let now = waiting(store).await?;
+        let now = count_parked(store).await?;
         if now >= runs {
             return Ok(());
         }
@@ -133,25 +133,25 @@ async fn come_to_wait(store: &baton_store::sqlite::Store, runs: u64) -> anyhow::
                 counts.join(", ")
             );
         }
-        if told.elapsed() > TOLD_EVERY {
+        if told.elapsed() > PROGRESS_INTERVAL {
             told = Instant::now();
-            super::progress(format_args!("{now} of {runs} runs wait"));
+            super::print_progress(format_args!("{now} of {runs} runs wait"));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
 /// What is measured is a process that serves so many runs that wait, and no others.
-async fn all_wait(folder: &Path, runs: usize) -> anyhow::Result<()> {
-    let store = world::store(folder)?;
-    let waiting = waiting(&store).await?;
+async fn assert_all_parked(folder: &Path, runs: usize) -> anyhow::Result<()> {
+    let store = fixture::store(folder)?;
+    let waiting = count_parked(&store).await?;
     anyhow::ensure!(waiting == runs as u64, "{waiting} of {runs} runs wait where memory is read");
     Ok(())
 }
 
-async fn waiting(store: &baton_store::sqlite::Store) -> anyhow::Result<u64> {
+async fn count_parked(store: &baton_store::sqlite::SqliteStore) -> anyhow::Result<u64> {
     let counts = store.counts().await?;
-    Ok(counts.into_iter().find(|(state, _)| *state == State::Waiting).map_or(0, |(_, count)| count))
+    Ok(counts.into_iter().find(|(state, _)| *state == RunState::Waiting).map_or(0, |(_, count)| count))
 }
 
 fn id(place: usize) -> RunId {
@@ -160,26 +160,26 @@ fn id(place: usize) -> RunId {
 
 /// The fresh process: it serves the database until it is killed, or nobody is left who would.
 pub async fn serve() -> anyhow::Result<()> {
-    let store = world::store(Path::new("."))?;
-    let _engine = world::engine(&store, Arc::new(store.clone())).await?;
-    world::served().await
+    let store = fixture::store(Path::new("."))?;
+    let _engine = fixture::engine(&store, Arc::new(store.clone())).await?;
+    fixture::serve_until_closed().await
 }
 
 /// Answers so many of the parked runs, spread over all of them, and waits until they have ended.
 pub async fn signal(folder: &Path, runs: usize, count: usize) -> anyhow::Result<()> {
-    use baton_ports::journal::{Journal as _, Submit};
-    let store = world::store(folder)?;
+    use baton_ports::journal::{InboxSubmission, JournalStore as _};
+    let store = fixture::store(folder)?;
     let step = (runs / count).max(1);
     let chosen: Vec<RunId> = (0..runs).step_by(step).take(count).map(id).collect();
     for run in &chosen {
-        let answer = Incoming::Answer {
-            node: Address::outer("leave"),
+        let answer = IncomingCommand::Answer {
+            node: NodeAddress::outer("leave"),
             by: "bench".into(),
-            decision: Decision::Approve { note: String::new() },
+            decision: HumanDecision::Approve { note: String::new() },
         };
-        let submit = Submit {
+        let submit = InboxSubmission {
             aggregate: run.clone(),
-            tenant: world::tenant(),
+            tenant: fixture::tenant(),
             command_id: "leave".to_owned(),
             payload: serde_json::to_vec(&answer)?.into(),
             at: baton_ports::clock::Clock::now(&baton_ports::clock::SystemClock),
@@ -189,17 +189,17 @@ pub async fn signal(folder: &Path, runs: usize, count: usize) -> anyhow::Result<
     }
     let began = Instant::now();
     for run in &chosen {
-        while store.run(&world::tenant(), run).await?.is_none_or(|head| !head.state.is_end()) {
+        while store.run(&fixture::tenant(), run).await?.is_none_or(|head| !head.state.is_end()) {
             anyhow::ensure!(began.elapsed() < FINISH_WITHIN, "`{run}` was answered and has not ended");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        let head = store.run(&world::tenant(), run).await?;
+        let head = store.run(&fixture::tenant(), run).await?;
         anyhow::ensure!(
-            head.is_some_and(|head| head.state == State::Completed),
+            head.is_some_and(|head| head.state == RunState::Completed),
             "`{run}` was answered and not completed"
         );
     }
-    let (left, waiting) = ((runs - chosen.len()) as u64, waiting(&store).await?);
+    let (left, waiting) = ((runs - chosen.len()) as u64, count_parked(&store).await?);
     anyhow::ensure!(waiting == left, "{waiting} runs wait, and {left} were not answered");
     Ok(())
 }
@@ -211,11 +211,11 @@ mod tests {
     /// More than any shipped tool with a rate lets through in a minute.
     #[tokio::test(flavor = "multi_thread")]
     async fn no_rate_holds_parked_runs_back() {
-        let scratch = Scratch::new().expect("a folder");
-        park(scratch.path(), 220).await.expect("all come to wait");
-        all_wait(scratch.path(), 220).await.expect("all wait");
-        let store = world::store(scratch.path()).expect("opens");
-        let engine = world::engine(&store, Arc::new(store.clone())).await.expect("begins");
+        let scratch = ScratchFolder::new().expect("a folder");
+        park_runs(scratch.path(), 220).await.expect("all come to wait");
+        assert_all_parked(scratch.path(), 220).await.expect("all wait");
+        let store = fixture::store(scratch.path()).expect("opens");
+        let engine = fixture::engine(&store, Arc::new(store.clone())).await.expect("begins");
         signal(scratch.path(), 220, 22).await.expect("those that were answered end, and no others");
         engine.stop().await.expect("stops");
     }

@@ -3,21 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use baton_core::agent::{Program, Ran};
-use baton_core::tool::Envelope;
+use baton_core::agent::{ProgramOutcome, SandboxProgram};
+use baton_core::tool::ToolEnvelope;
 use baton_ports::sandbox::Sandbox as _;
-use baton_tools::sandbox::{Config, Pool};
+use baton_tools::sandbox::{SandboxConfig, SandboxPool};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Size, median, percentile, rounded};
+use super::{BenchSize, median, percentile, round_figure};
 
 /// Programs that are served at once where a rate is measured.
 const CONCURRENCY: usize = 64;
 
-pub fn measure(size: Size) -> anyhow::Result<Value> {
-    crate::commands::wait(async {
-        let pool = crate::wire::sandbox(&Config::default())?;
+pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
+    crate::commands::block_on(async {
+        let pool = crate::wiring::sandbox(&SandboxConfig::default())?;
         let mut started = Vec::new();
         for _ in 0..size.programs {
             started.push(micros(pool.probe().await.map_err(failed)?.took));
@@ -41,36 +41,38 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
         }
         let count = u32::try_from(size.programs.div_ceil(CONCURRENCY) * CONCURRENCY)?;
         Ok(json!({
-            "pool_p50_us": rounded(median(&mut served)),
-            "pool_p99_us": rounded(percentile(&mut served, 0.99)),
-            "child_start_p50_us": rounded(median(&mut started)),
-            "resume_p50_us": rounded(median(&mut over_a_pause)),
-            "programs_per_s_at_64": rounded(f64::from(count) / began.elapsed().as_secs_f64()),
+            "pool_p50_us": round_figure(median(&mut served)),
+            "pool_p99_us": round_figure(percentile(&mut served, 0.99)),
+            "child_start_p50_us": round_figure(median(&mut started)),
+            "resume_p50_us": round_figure(median(&mut over_a_pause)),
+            "programs_per_s_at_64": round_figure(f64::from(count) / began.elapsed().as_secs_f64()),
         }))
     })
 }
 
 /// Microseconds from a call's result to the end of the program that waited for it.
-async fn paused(pool: &Pool) -> anyhow::Result<f64> {
+async fn paused(pool: &SandboxPool) -> anyhow::Result<f64> {
     let ran = pool.run(&program("find(id=1) + 1", &["find"]), &pool.limits()).await;
-    let Ran::Calls { snapshot, .. } = ran.map_err(failed)? else { anyhow::bail!("the measured program did not wait") };
+    let ProgramOutcome::Calls { snapshot, .. } = ran.map_err(failed)? else {
+        anyhow::bail!("the measured program did not wait")
+    };
     pool.warm().await.map_err(failed)?;
-    let result: Envelope = serde_json::from_value(json!({
+    let result: ToolEnvelope = serde_json::from_value(json!({
         "success": true, "tool": "find", "data": 1, "duration_ms": 1, "cached": false, "cost_usd": 0.0,
     }))?;
     let began = Instant::now();
-    finished(pool, &Program::Resume { snapshot, results: vec![result] }).await?;
+    finished(pool, &SandboxProgram::Resume { snapshot, results: vec![result] }).await?;
     Ok(micros(began.elapsed()))
 }
 
-async fn finished(pool: &Pool, program: &Program) -> anyhow::Result<()> {
+async fn finished(pool: &SandboxPool, program: &SandboxProgram) -> anyhow::Result<()> {
     let ran = pool.run(program, &pool.limits()).await.map_err(failed)?;
-    anyhow::ensure!(matches!(ran, Ran::Finished { .. }), "a measured program came to {ran:?}");
+    anyhow::ensure!(matches!(ran, ProgramOutcome::Finished { .. }), "a measured program came to {ran:?}");
     Ok(())
 }
 
-fn program(source: &str, tools: &[&str]) -> Program {
-    Program::Start {
+fn program(source: &str, tools: &[&str]) -> SandboxProgram {
+    SandboxProgram::Start {
         source: source.to_owned(),
         inputs: BTreeMap::new(),
         tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use baton_core::id::RunId;
-use baton_core::run::State;
-use baton_engine::Recorded;
-use baton_ports::read::Read as _;
+use baton_core::run::RunState;
+use baton_engine::Notification;
+use baton_ports::read::ReadModel as _;
 use serde_json::{Value, json};
 
-use super::world::{self, Scratch};
-use super::{Size, rounded};
+use super::fixture::{self, ScratchFolder};
+use super::{BenchSize, round_figure};
 
 /// A step, one that is slow, and another step: the kill finds all of them at the slow one.
 const WORKFLOW: &str = r#"
@@ -28,10 +28,10 @@ edges:
   - {from: slow, to: after}
 "#;
 /// The longest the whole recovery may take.
-const WITHIN: Duration = Duration::from_secs(600);
+const RECOVERY_LIMIT: Duration = Duration::from_secs(600);
 
-pub fn measure(size: Size) -> anyhow::Result<Value> {
-    let scratch = Scratch::new()?;
+pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
+    let scratch = ScratchFolder::new()?;
     let mut process = Command::new(std::env::current_exe()?);
     process
         .args(["part", "recover-begin", &size.recover.to_string()])
@@ -46,64 +46,67 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
     child.kill()?;
     child.wait()?;
     anyhow::ensure!(line.trim() == "in flight", "the started process did not get its runs into flight");
-    let in_flight = crate::commands::wait(unfinished(scratch.path()))?;
+    let in_flight = crate::commands::block_on(unfinished(scratch.path()))?;
     anyhow::ensure!(in_flight > 0, "all {} runs had ended before the process was killed", size.recover);
-    super::progress(format_args!("{in_flight} of {} runs were in flight when their process was killed", size.recover));
-    let (first, all) = crate::commands::wait(finish(scratch.path(), size.recover))?;
+    super::print_progress(format_args!(
+        "{in_flight} of {} runs were in flight when their process was killed",
+        size.recover
+    ));
+    let (first, all) = crate::commands::block_on(finish(scratch.path(), size.recover))?;
     Ok(
-        json!({ "runs": size.recover, "in_flight": in_flight, "seconds_to_first_new": rounded(first), "seconds_to_all": rounded(all) }),
+        json!({ "runs": size.recover, "in_flight": in_flight, "seconds_to_first_new": round_figure(first), "seconds_to_all": round_figure(all) }),
     )
 }
 
 /// Runs that have not ended.
 async fn unfinished(folder: &Path) -> anyhow::Result<u64> {
-    let counts = world::store(folder)?.counts().await?;
+    let counts = fixture::store(folder)?.counts().await?;
     Ok(counts.into_iter().filter(|(state, _)| !state.is_end()).map(|(_, count)| count).sum())
 }
 
 /// The process that is killed.
 pub async fn begin(runs: usize) -> anyhow::Result<()> {
-    let store = world::store(Path::new("."))?;
-    let bundle = world::save(&store, WORKFLOW).await?;
-    let engine = world::engine(&store, Arc::new(store.clone())).await?;
+    let store = fixture::store(Path::new("."))?;
+    let bundle = fixture::save(&store, WORKFLOW).await?;
+    let engine = fixture::engine(&store, Arc::new(store.clone())).await?;
     let mut starts = tokio::task::JoinSet::new();
     for place in 0..runs {
         let (engine, bundle) = (engine.clone(), bundle.clone());
         starts.spawn(async move {
             let id = RunId::new(format!("recover-{place}"));
-            engine.start(world::start(id, "in_flight", &bundle, json!({ "n": place }))).await
+            engine.start(fixture::start(id, "in_flight", &bundle, json!({ "n": place }))).await
         });
     }
     while let Some(started) = starts.join_next().await {
         started??;
     }
     crate::print::line("in flight");
-    world::served().await
+    fixture::serve_until_closed().await
 }
 
 /// Seconds from opening the database to the first new entry, and to the last run's end.
 pub async fn finish(folder: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
     let began = Instant::now();
-    let store = world::store(folder)?;
-    let engine = world::engine(&store, Arc::new(store.clone())).await?;
-    let mut watch = engine.watch();
+    let store = fixture::store(folder)?;
+    let engine = fixture::engine(&store, Arc::new(store.clone())).await?;
+    let mut watch = engine.subscribe();
     let mut first = None;
     while first.is_none() {
-        match tokio::time::timeout(WITHIN, watch.recv()).await? {
-            Ok(Recorded::Entry { .. }) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
+        match tokio::time::timeout(RECOVERY_LIMIT, watch.recv()).await? {
+            Ok(Notification::Entry { .. }) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {
                 first = Some(began.elapsed().as_secs_f64());
             }
-            Ok(Recorded::Refused { .. } | Recorded::Taken { .. } | Recorded::Plain { .. }) => {}
+            Ok(Notification::Refused { .. } | Notification::Consumed { .. } | Notification::Aggregate { .. }) => {}
             Err(closed) => return Err(closed.into()),
         }
     }
     drop(watch);
     let completed = || async {
         let counts = store.counts().await?;
-        anyhow::Ok(counts.into_iter().find(|(state, _)| *state == State::Completed).map_or(0, |(_, count)| count))
+        anyhow::Ok(counts.into_iter().find(|(state, _)| *state == RunState::Completed).map_or(0, |(_, count)| count))
     };
     while completed().await? < runs as u64 {
-        anyhow::ensure!(began.elapsed() < WITHIN, "the runs do not come to their end");
+        anyhow::ensure!(began.elapsed() < RECOVERY_LIMIT, "the runs do not come to their end");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     engine.stop().await?;

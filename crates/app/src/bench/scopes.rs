@@ -5,9 +5,9 @@ use std::sync::Arc;
 use baton_core::id::RunId;
 use serde_json::{Value, json};
 
-use super::recorder::Recorder;
-use super::world::{self, Scratch};
-use super::{Size, median, rounded};
+use super::fixture::{self, ScratchFolder};
+use super::recorder::JournalRecorder;
+use super::{BenchSize, median, round_figure};
 
 /// Steps at either end that are compared.
 const COMPARED: usize = 200;
@@ -20,21 +20,21 @@ fn workflow(items: usize) -> String {
     )
 }
 
-pub fn measure(size: Size) -> anyhow::Result<Value> {
-    let scratch = Scratch::new()?;
-    crate::commands::wait(async {
-        let store = world::store(scratch.path())?;
-        let bundle = world::save(&store, &workflow(size.items)).await?;
-        let recorder = Recorder::over(Arc::new(store.clone()));
-        let engine = world::engine(&store, recorder.clone()).await?;
+pub fn measure(size: BenchSize) -> anyhow::Result<Value> {
+    let scratch = ScratchFolder::new()?;
+    crate::commands::block_on(async {
+        let store = fixture::store(scratch.path())?;
+        let bundle = fixture::save(&store, &workflow(size.items)).await?;
+        let recorder = JournalRecorder::wrap(Arc::new(store.clone()));
+        let engine = fixture::engine(&store, recorder.clone()).await?;
         let id = RunId::from("for-each");
-        let end = engine.end_of(&id);
+        let end = engine.watch_end(&id);
         let items: Vec<usize> = (0..size.items).collect();
-        engine.start(world::start(id, "for_each", &bundle, json!({ "items": items }))).await?;
+        engine.start(fixture::start(id, "for_each", &bundle, json!({ "items": items }))).await?;
         let state = end.await?;
-        anyhow::ensure!(state == baton_core::run::State::Completed, "the measured run ended {state}");
+        anyhow::ensure!(state == baton_core::run::RunState::Completed, "the measured run ended {state}");
         engine.stop().await?;
-        let answered: Vec<_> = recorder.take().into_iter().flat_map(|asked| asked.answered).collect();
+        let answered: Vec<_> = recorder.take().into_iter().flat_map(|asked| asked.answered_at).collect();
         let between: Vec<f64> = answered.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64() * 1e6).collect();
         anyhow::ensure!(between.len() >= size.items, "{} commits cannot hold {} steps", between.len(), size.items);
         let compared = COMPARED.min(between.len() / 4);
@@ -44,9 +44,9 @@ pub fn measure(size: Size) -> anyhow::Result<Value> {
         let (first, last) = (median(&mut first), median(&mut last));
         Ok(json!({
             "case": format!("for_each_{}", size.items),
-            "first_step_us": rounded(first),
-            "last_step_us": rounded(last),
-            "last_of_first": rounded(last / first),
+            "first_step_us": round_figure(first),
+            "last_step_us": round_figure(last),
+            "last_of_first": round_figure(last / first),
         }))
     })
 }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::RunId;
 use baton_engine::Engine;
 use serde_json::{Value, json};
 
-use super::recorder::Recorder;
-use super::world::{self, Scratch};
-use super::{Size, limit, median, percentile, rounded};
+use super::fixture::{self, ScratchFolder};
+use super::recorder::JournalRecorder;
+use super::{BenchSize, median, percentile, round_figure, store_limit};
 
 /// Steps of one run.
 const STEPS: usize = 10;
@@ -28,21 +28,21 @@ fn workflow(case: &str) -> String {
     format!("name: {case}\nversion: \"1\"\nnodes:\n{}\nedges:\n{}\n", nodes.join("\n"), edges.join("\n"))
 }
 
-struct Round {
+struct StepsRound {
     steps_per_s: f64,
     step_ms: Vec<f64>,
 }
 
-pub fn measure(case: &str, concurrency: usize, size: Size) -> anyhow::Result<Value> {
+pub fn measure(case: &str, concurrency: usize, size: BenchSize) -> anyhow::Result<Value> {
     // One at a time, each step waits for the disk: a few runs say as much as thousands.
     let runs = if concurrency == 1 { size.runs / 80 } else { size.runs }.max(4);
     let per_run = if case == "durable_steps" { STEPS } else { CHAIN };
     let (mut ours, mut limits, mut plains, mut step_ms) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for _ in 0..size.rounds {
-        let asked = recorded(case, runs.min(2_000), concurrency)?;
+        let asked = record_calls(case, runs.min(2_000), concurrency)?;
         let round = with_engine(case, runs, per_run, concurrency)?;
-        limits.push(limit::replayed(&asked, per_run, concurrency)?);
-        plains.push(limit::plain(&asked, per_run, concurrency)?);
+        limits.push(store_limit::replay_rate(&asked, per_run, concurrency)?);
+        plains.push(store_limit::plain_rows_rate(&asked, per_run, concurrency)?);
         ours.push(round.steps_per_s);
         step_ms.extend(round.step_ms);
     }
@@ -51,50 +51,50 @@ pub fn measure(case: &str, concurrency: usize, size: Size) -> anyhow::Result<Val
         "case": case,
         "concurrency": concurrency,
         "steps_per_s": steps.round(),
-        "p50_ms": rounded(percentile(&mut step_ms, 0.50)),
-        "p99_ms": rounded(percentile(&mut step_ms, 0.99)),
+        "p50_ms": round_figure(percentile(&mut step_ms, 0.50)),
+        "p99_ms": round_figure(percentile(&mut step_ms, 0.99)),
         "limit_steps_per_s": limit.round(),
         "limit_plain_steps_per_s": plain.round(),
-        "of_limit": rounded(steps / limit),
+        "of_limit": round_figure(steps / limit),
     }))
 }
 
 /// What a round asks of its journal; recording costs time, so it is not the round that is timed.
-fn recorded(case: &str, runs: usize, concurrency: usize) -> anyhow::Result<Vec<super::recorder::Asked>> {
-    let scratch = Scratch::new()?;
-    crate::commands::wait(async {
-        let store = world::store(scratch.path())?;
-        let bundle = world::save(&store, &workflow(case)).await?;
-        let recorder = Recorder::over(Arc::new(store.clone()));
-        let engine = world::engine(&store, recorder.clone()).await?;
-        drive(&engine, case, &bundle, runs, concurrency).await?;
+fn record_calls(case: &str, runs: usize, concurrency: usize) -> anyhow::Result<Vec<super::recorder::JournalCalls>> {
+    let scratch = ScratchFolder::new()?;
+    crate::commands::block_on(async {
+        let store = fixture::store(scratch.path())?;
+        let bundle = fixture::save(&store, &workflow(case)).await?;
+        let recorder = JournalRecorder::wrap(Arc::new(store.clone()));
+        let engine = fixture::engine(&store, recorder.clone()).await?;
+        run_concurrently(&engine, case, &bundle, runs, concurrency).await?;
         engine.stop().await?;
         Ok(recorder.take())
     })
 }
 
-fn with_engine(case: &str, runs: usize, per_run: usize, concurrency: usize) -> anyhow::Result<Round> {
-    let scratch = Scratch::new()?;
-    crate::commands::wait(async {
-        let store = world::store(scratch.path())?;
-        let bundle = world::save(&store, &workflow(case)).await?;
-        let engine = world::engine(&store, Arc::new(store.clone())).await?;
-        drive(&engine, case, &bundle, concurrency.min(64), concurrency).await?;
+fn with_engine(case: &str, runs: usize, per_run: usize, concurrency: usize) -> anyhow::Result<StepsRound> {
+    let scratch = ScratchFolder::new()?;
+    crate::commands::block_on(async {
+        let store = fixture::store(scratch.path())?;
+        let bundle = fixture::save(&store, &workflow(case)).await?;
+        let engine = fixture::engine(&store, Arc::new(store.clone())).await?;
+        run_concurrently(&engine, case, &bundle, concurrency.min(64), concurrency).await?;
         let began = Instant::now();
-        let took = drive(&engine, case, &bundle, runs, concurrency).await?;
+        let took = run_concurrently(&engine, case, &bundle, runs, concurrency).await?;
         let elapsed = began.elapsed().as_secs_f64();
         engine.stop().await?;
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
         let (steps, per_run) = ((runs * per_run) as f64, per_run as f64);
-        Ok(Round { steps_per_s: steps / elapsed, step_ms: took.iter().map(|run_ms| run_ms / per_run).collect() })
+        Ok(StepsRound { steps_per_s: steps / elapsed, step_ms: took.iter().map(|run_ms| run_ms / per_run).collect() })
     })
 }
 
 /// Runs so many runs, so many at once; milliseconds of each.
-async fn drive(
+async fn run_concurrently(
     engine: &Engine,
     case: &str,
-    bundle: &Hash,
+    bundle: &ContentHash,
     runs: usize,
     concurrency: usize,
 ) -> anyhow::Result<Vec<f64>> {
@@ -106,11 +106,11 @@ async fn drive(
             let mut took = Vec::new();
             while next.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < runs {
                 let id = RunId::new(uuid::Uuid::now_v7().to_string());
-                let end = engine.end_of(&id);
+                let end = engine.watch_end(&id);
                 let began = Instant::now();
-                engine.start(world::start(id, &case, &bundle, json!({ "n": 41 }))).await?;
+                engine.start(fixture::start(id, &case, &bundle, json!({ "n": 41 }))).await?;
                 let state = end.await?;
-                anyhow::ensure!(state == baton_core::run::State::Completed, "a measured run ended {state}");
+                anyhow::ensure!(state == baton_core::run::RunState::Completed, "a measured run ended {state}");
                 took.push(began.elapsed().as_secs_f64() * 1_000.0);
             }
             anyhow::Ok(took)
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_run_of_ten_steps_is_at_most_twelve_commits() {
-        let asked = recorded("durable_steps", 1, 1).expect("a run");
+        let asked = record_calls("durable_steps", 1, 1).expect("a run");
         let [run] = asked.as_slice() else { panic!("one run, not {}", asked.len()) };
         let commits = usize::from(run.start.is_some()) + run.appends.len();
         assert!(commits <= 12, "{commits} commits");

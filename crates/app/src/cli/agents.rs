@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
-pub enum Agents {
+pub enum AgentsCommand {
     /// The tenant's agents, the cheapest first, with how each has done.
-    List(AgentsList),
+    List(AgentsListArgs),
     /// One agent: its definition, and how it has done.
     Show {
         /// Its name.
@@ -29,13 +29,13 @@ pub enum Agents {
 }
 
 #[derive(Debug, Args)]
-pub struct AgentsList {
+pub struct AgentsListArgs {
     /// Only those that are good for this: `tool_calling`, `structured_output`, `code`, …
     #[arg(long)]
     pub capability: Option<String>,
     /// Only those that are no dearer.
     #[arg(long, value_enum, value_name = "TIER")]
-    pub cost_tier: Option<Cost>,
+    pub cost_tier: Option<CostClassArg>,
     /// Only those that are well.
     #[arg(long)]
     pub healthy: bool,
@@ -45,14 +45,14 @@ pub struct AgentsList {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Cost {
+pub enum CostClassArg {
     Low,
     Medium,
     High,
 }
 
 #[derive(Debug, Args)]
-pub struct Generate {
+pub struct GenerateArgs {
     /// What the workflow is to achieve, in your own words.
     pub goal: String,
     /// What it is called; the model names it where left out.

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
-pub enum Approvals {
+pub enum ApprovalsCommand {
     /// What waits for a yes or a no, oldest first.
     List {
         /// As JSON.
@@ -19,13 +19,13 @@ pub enum Approvals {
         json: bool,
     },
     /// Allow it. Where several must, this is one of them.
-    Approve(ApprovalsDecide),
+    Approve(ApprovalDecisionArgs),
     /// Do not allow it: the run, or the agent that asked, is told so, with the reason.
-    Reject(ApprovalsDecide),
+    Reject(ApprovalDecisionArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct ApprovalsDecide {
+pub struct ApprovalDecisionArgs {
     /// The request, as `approvals list` prints it, or as much of its beginning as tells it apart.
     pub id: String,
     /// Who decides.

@@ -8,15 +8,15 @@ const ROWS_LISTED_MAX: i64 = 100_000;
 /// A day, for days that are told.
 
 #[derive(Debug, Subcommand)]
-pub enum Audit {
+pub enum AuditCommand {
     /// What was done, newest first: every attempt, who approved it, what was undone.
-    List(AuditList),
+    List(AuditListArgs),
     /// One row, with all that is known of it.
     Show {
         /// Its number, as `audit list` prints it.
         seq: u64,
         #[command(flatten)]
-        of: AuditOf,
+        of: AuditTenantArgs,
     },
     /// Follow the chain of hashes: says the first row that was changed or removed, and fails then.
     Verify {
@@ -24,7 +24,7 @@ pub enum Audit {
         #[arg(long, value_name = "HASH")]
         expect: Option<String>,
         #[command(flatten)]
-        of: AuditOf,
+        of: AuditTenantArgs,
     },
     /// Remove who it was, which conversation and the details from every row of a person, and from rows of others whose
     /// details mention them by what else is known, for ever.
@@ -40,12 +40,12 @@ pub enum Audit {
         #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
         by: String,
         #[command(flatten)]
-        of: AuditOf,
+        of: AuditTenantArgs,
     },
 }
 
 #[derive(Debug, Args)]
-pub struct AuditOf {
+pub struct AuditTenantArgs {
     /// Another tenant's trail than the project's.
     #[arg(long)]
     pub tenant: Option<String>,
@@ -55,7 +55,7 @@ pub struct AuditOf {
 }
 
 #[derive(Debug, Args)]
-pub struct AuditList {
+pub struct AuditListArgs {
     /// Only rows of this run.
     #[arg(long)]
     pub run: Option<String>,
@@ -67,12 +67,12 @@ pub struct AuditList {
     pub person: Option<String>,
     /// Only rows with this status.
     #[arg(long, value_enum)]
-    pub status: Option<AuditStatus>,
+    pub status: Option<AuditStatusArg>,
     /// From this day or instant on, in UTC.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::from_day)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::parse_day_start)]
     pub from: Option<Time>,
     /// Up to this day, or before this instant.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::to_day)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::parse_day_end)]
     pub to: Option<Time>,
     /// How each call stands now: its last attempt, and whether it was undone since.
     #[arg(long)]
@@ -84,11 +84,11 @@ pub struct AuditList {
     #[arg(long, value_name = "SEQ")]
     pub before: Option<u64>,
     #[command(flatten)]
-    pub of: AuditOf,
+    pub of: AuditTenantArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AuditStatus {
+pub enum AuditStatusArg {
     Success,
     Error,
     Compensated,

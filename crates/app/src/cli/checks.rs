@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 #[derive(Debug, Args)]
-pub struct Validate {
+pub struct ValidateArgs {
     /// Files or project folders; the project folder unless told.
     pub paths: Vec<PathBuf>,
     /// Warnings are errors.
@@ -17,16 +17,16 @@ pub struct Validate {
 }
 
 #[derive(Debug, Args)]
-pub struct Graph {
+pub struct GraphArgs {
     /// The workflow's name, or its file.
     pub workflow: String,
     /// How it is drawn.
-    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
-    pub format: GraphFormat,
+    #[arg(long, value_enum, default_value_t = GraphFormatArg::Mermaid)]
+    pub format: GraphFormatArg,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
+pub enum GraphFormatArg {
     Mermaid,
     Dot,
     /// Batches that can run in parallel.
@@ -34,10 +34,10 @@ pub enum GraphFormat {
 }
 
 #[derive(Debug, Args)]
-pub struct Eval {
+pub struct EvalArgs {
     /// The language.
     #[arg(long = "type", value_enum, value_name = "LANGUAGE")]
-    pub language: EvalLanguage,
+    pub language: EvalLanguageArg,
     /// The expression, or the template.
     pub expression: String,
     /// What it sees: JSON, @FILE, or @- for standard input.
@@ -46,7 +46,7 @@ pub struct Eval {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum EvalLanguage {
+pub enum EvalLanguageArg {
     Jmespath,
     #[value(alias = "python")]
     Expr,
@@ -55,7 +55,7 @@ pub enum EvalLanguage {
 }
 
 #[derive(Debug, Args)]
-pub struct Test {
+pub struct TestArgs {
     /// Test files; all of `tests/` unless told.
     pub files: Vec<PathBuf>,
     /// Only tests whose name contains this.
@@ -67,7 +67,7 @@ pub struct Test {
 }
 
 #[derive(Debug, Args)]
-pub struct Bench {
+pub struct BenchArgs {
     /// Small numbers, only to see that it works.
     #[arg(long)]
     pub smoke: bool,
@@ -80,7 +80,7 @@ pub struct Bench {
 }
 
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Also compare every index of the database with its table, which takes several times as long.
     #[arg(long)]
     pub full: bool,
@@ -90,14 +90,14 @@ pub struct Doctor {
 }
 
 #[derive(Debug, Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Page {
+pub enum ReferencePageArg {
     WorkflowSchema,
     Cli,
     Errors,

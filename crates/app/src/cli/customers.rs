@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::audit::identifier;
 
 #[derive(Debug, Subcommand)]
-pub enum Customers {
+pub enum CustomersCommand {
     /// All that is kept of a customer, as JSON: conversations, runs, documents, audit rows, and whether they were erased.
     Export {
         /// The customer, as `user_id` names them.
@@ -14,7 +14,7 @@ pub enum Customers {
         #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
         by: String,
         #[command(flatten)]
-        of: CustomersOf,
+        of: CustomerArgs,
     },
     /// Erase a customer from every store, for ever: conversations, inputs and results of runs, records of tools, memory, and
     /// the personal part of audit rows. Run again, it finishes what was interrupted.
@@ -36,12 +36,12 @@ pub enum Customers {
         #[arg(long = "as", env = "USER", default_value = "cli", value_name = "WHO")]
         by: String,
         #[command(flatten)]
-        of: CustomersOf,
+        of: CustomerArgs,
     },
 }
 
 #[derive(Debug, Args)]
-pub struct CustomersOf {
+pub struct CustomerArgs {
     /// Another tenant's customer than the project's.
     #[arg(long)]
     pub tenant: Option<String>,

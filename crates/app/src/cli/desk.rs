@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
-pub enum Desk {
+pub enum TaskInboxCommand {
     /// All that waits for people, oldest first: approvals, forms, doubts, what could not be undone, used-up budgets.
     List {
         /// Only items of this kind: `doubt`, `not_undone`, `tool_approval`, `approval`, `form`, `question`, …
@@ -23,11 +23,11 @@ pub enum Desk {
     },
     /// Say what became of a call that nobody knows of, that somebody undid by hand what no compensation could, or have that
     /// compensation tried once more.
-    Resolve(DeskResolve),
+    Resolve(TaskResolveArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct DeskResolve {
+pub struct TaskResolveArgs {
     /// The item, as `desk list` prints it, or as much of its beginning as tells it apart.
     pub id: String,
     /// A doubt: the call acted, with this output.

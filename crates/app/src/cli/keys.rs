@@ -1,6 +1,6 @@
 //! `baton keys`: what may be asked.
 
-use baton_ports::keys::Need;
+use baton_ports::keys::AccessScope;
 use clap::{Args, Subcommand, ValueEnum};
 
 /// Days a key may be good for.
@@ -9,9 +9,9 @@ const KEY_DAYS_MAX: i64 = 3_650;
 const OVERLAP_HOURS_MAX: i64 = 720;
 
 #[derive(Debug, Subcommand)]
-pub enum Keys {
+pub enum KeysCommand {
     /// Make a key, and show it this once.
-    Create(KeysCreate),
+    Create(KeyCreateArgs),
     /// The tenant's keys, newest first: whose, what for, until when. Never the keys themselves.
     List {
         /// As JSON.
@@ -19,7 +19,7 @@ pub enum Keys {
         json: bool,
     },
     /// Make a key in another's place, and let both open the door for a while.
-    Rotate(KeysRotate),
+    Rotate(KeyRotateArgs),
     /// Let a key open no door any more.
     Revoke {
         /// Its id, or its name where only one good key has it.
@@ -31,12 +31,12 @@ pub enum Keys {
 }
 
 #[derive(Debug, Args)]
-pub struct KeysCreate {
+pub struct KeyCreateArgs {
     /// What people know it by: whose it is, or what for.
     pub name: String,
     /// Who its bearer is.
-    #[arg(long, value_enum, default_value_t = KeyRole::Service)]
-    pub role: KeyRole,
+    #[arg(long, value_enum, default_value_t = KeyRoleArg::Service)]
+    pub role: KeyRoleArg,
     /// Days it is good for.
     #[arg(long, value_name = "N", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=KEY_DAYS_MAX))]
     pub days: u32,
@@ -45,14 +45,14 @@ pub struct KeysCreate {
     pub per_minute: Option<u32>,
     /// What of all that its role may it may, once for each; all of it unless told.
     #[arg(long, value_enum, value_name = "SCOPE")]
-    pub scope: Vec<KeyScope>,
+    pub scope: Vec<KeyScopeArg>,
     /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct KeysRotate {
+pub struct KeyRotateArgs {
     /// Its id, or its name where only one good key has it.
     pub key: String,
     /// Hours the old one is still good for; 0 ends it at once.
@@ -67,7 +67,7 @@ pub struct KeysRotate {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyRole {
+pub enum KeyRoleArg {
     /// Everything, keys included.
     Admin,
     /// Makes workflows, and tries them.
@@ -83,7 +83,7 @@ pub enum KeyRole {
 
 /// What a key may be limited to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum KeyScope {
+pub enum KeyScopeArg {
     /// Look, and change nothing.
     Read,
     /// Ask models, begin runs, and say what customers say.
@@ -98,15 +98,15 @@ pub enum KeyScope {
     Administer,
 }
 
-impl KeyScope {
-    pub fn need(self) -> Need {
+impl KeyScopeArg {
+    pub fn need(self) -> AccessScope {
         match self {
-            Self::Read => Need::Look,
-            Self::Run => Need::Run,
-            Self::Answer => Need::Answer,
-            Self::Build => Need::Build,
-            Self::Operate => Need::Operate,
-            Self::Administer => Need::Administer,
+            Self::Read => AccessScope::Look,
+            Self::Run => AccessScope::Run,
+            Self::Answer => AccessScope::Answer,
+            Self::Build => AccessScope::Build,
+            Self::Operate => AccessScope::Operate,
+            Self::Administer => AccessScope::Administer,
         }
     }
 }

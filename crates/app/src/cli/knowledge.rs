@@ -8,25 +8,25 @@ use clap::{Args, Subcommand, ValueEnum};
 const TOP_MAX: i64 = 50;
 
 #[derive(Debug, Subcommand)]
-pub enum Knowledge {
+pub enum KnowledgeCommand {
     /// Keep documents, and make them findable: files, or all Markdown and text of folders.
-    Add(KnowledgeAdd),
+    Add(KnowledgeAddArgs),
     /// Search what is kept, as agents do.
-    Search(KnowledgeSearch),
+    Search(KnowledgeSearchArgs),
     /// The documents that are kept.
-    List(KnowledgeList),
+    List(KnowledgeListArgs),
     /// Take documents away.
-    Remove(KnowledgeRemove),
+    Remove(KnowledgeRemoveArgs),
     /// Build everything anew by the settings of now, while it goes on answering.
-    Reindex(KnowledgeReindex),
+    Reindex(KnowledgeReindexArgs),
     /// Remove everything memory holds about a customer.
-    Forget(KnowledgeForget),
+    Forget(KnowledgeForgetArgs),
     /// Measure the search on judged queries: by vector, by word, and by both.
-    Eval(KnowledgeEval),
+    Eval(KnowledgeEvalArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct KnowledgeAdd {
+pub struct KnowledgeAddArgs {
     /// Files and folders; the project's `knowledge/` unless told.
     pub paths: Vec<PathBuf>,
     /// A field of the documents' metadata, for filters; may be repeated.
@@ -41,13 +41,13 @@ pub struct KnowledgeAdd {
 }
 
 #[derive(Debug, Args)]
-pub struct KnowledgeSearch {
+pub struct KnowledgeSearchArgs {
     pub query: String,
     /// How many passages.
     #[arg(long, short = 'k', default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=TOP_MAX))]
     pub top: u16,
-    #[arg(long, value_enum, default_value_t = Mode::Hybrid)]
-    pub mode: Mode,
+    #[arg(long, value_enum, default_value_t = SearchModeArg::Hybrid)]
+    pub mode: SearchModeArg,
     /// Only documents whose metadata has this; may be repeated.
     #[arg(long = "where", value_name = "KEY=VALUE")]
     pub filters: Vec<String>,
@@ -57,7 +57,7 @@ pub struct KnowledgeSearch {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Mode {
+pub enum SearchModeArg {
     /// Both, fused.
     Hybrid,
     /// By likeness alone.
@@ -67,28 +67,28 @@ pub enum Mode {
 }
 
 #[derive(Debug, Args)]
-pub struct KnowledgeList {
+pub struct KnowledgeListArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct KnowledgeRemove {
+pub struct KnowledgeRemoveArgs {
     /// Their names, as `knowledge list` prints them.
     #[arg(required = true)]
     pub names: Vec<String>,
 }
 
 #[derive(Debug, Args)]
-pub struct KnowledgeReindex {
+pub struct KnowledgeReindexArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct KnowledgeForget {
+pub struct KnowledgeForgetArgs {
     /// The customer's id, as runs carry it in `user_id`.
     pub customer: String,
     /// As JSON.
@@ -97,7 +97,7 @@ pub struct KnowledgeForget {
 }
 
 #[derive(Debug, Args)]
-pub struct KnowledgeEval {
+pub struct KnowledgeEvalArgs {
     /// The judged queries; the project's `eval.yaml` unless told.
     pub file: Option<PathBuf>,
     /// Show what each query came to.

@@ -8,35 +8,35 @@ use clap::{Args, Subcommand};
 const DECISIONS_LISTED_MAX: i64 = 10_000;
 
 #[derive(Debug, Subcommand)]
-pub enum Models {
+pub enum ModelsCommand {
     /// Every model: who serves it, what it costs, and what stands against it now.
-    List(List),
+    List(ModelListArgs),
     /// One model's facts; or a profile's rules, and whom it would ask now and why.
-    Show(Show),
+    Show(ModelShowArgs),
     /// Take prices from the public LiteLLM price map, into models.imported.yaml.
-    Import(Import),
+    Import(PriceImportArgs),
     /// Replay a table of outcomes (prompt, model, score, cost) through the router, beside the best single model and an
     /// oracle.
-    Evaluate(Evaluate),
+    Evaluate(ModelEvaluateArgs),
     /// Models that are left alone because they fail; take one out of use, or back into it.
-    Circuits(Circuits),
+    Circuits(CircuitsArgs),
     /// Why each model was asked, and what came of it: the newest, a line or two each.
-    Decisions(Decisions),
+    Decisions(DecisionsArgs),
     /// Why the models of one run, or of one call, were asked: candidates with their scores, and who was dropped and why.
-    Explain(Explain),
+    Explain(ExplainArgs),
     /// What choosing models saves: an example, your own numbers, or what was recorded.
-    Savings(Savings),
+    Savings(SavingsArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct List {
+pub struct ModelListArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Args)]
-pub struct Show {
+pub struct ModelShowArgs {
     /// A model's name, or `fast`, `balanced` or `powerful`.
     pub name: String,
     /// For a profile: the size of the request that is imagined, in tokens.
@@ -48,7 +48,7 @@ pub struct Show {
 }
 
 #[derive(Debug, Args)]
-pub struct Import {
+pub struct PriceImportArgs {
     /// The price map, `model_prices_and_context_window.json`.
     pub file: PathBuf,
     /// Only models of this provider, by its name there; may be repeated. Unless told: openai, anthropic, and those that
@@ -67,7 +67,7 @@ pub struct Import {
 }
 
 #[derive(Debug, Args)]
-pub struct Evaluate {
+pub struct ModelEvaluateArgs {
     /// CSV with a head line, or JSON Lines (.jsonl): RouterBench's form, or one outcome a row.
     pub file: PathBuf,
     /// Only this profile; may be repeated.
@@ -79,7 +79,7 @@ pub struct Evaluate {
 }
 
 #[derive(Debug, Args)]
-pub struct Circuits {
+pub struct CircuitsArgs {
     /// Take this model out of use until it is closed.
     #[arg(long, value_name = "MODEL", conflicts_with = "close")]
     pub open: Option<String>,
@@ -98,7 +98,7 @@ pub struct Circuits {
 }
 
 #[derive(Debug, Args)]
-pub struct Decisions {
+pub struct DecisionsArgs {
     /// Only those of this run.
     #[arg(long, value_name = "RUN")]
     pub run: Option<String>,
@@ -111,7 +111,7 @@ pub struct Decisions {
 }
 
 #[derive(Debug, Args)]
-pub struct Explain {
+pub struct ExplainArgs {
     /// A run, or the key of a call as the decisions and the journal show it.
     #[arg(value_name = "RUN|KEY")]
     pub what: String,
@@ -121,7 +121,7 @@ pub struct Explain {
 }
 
 #[derive(Debug, Args)]
-pub struct Savings {
+pub struct SavingsArgs {
     /// Conversations a day.
     #[arg(long, default_value_t = 1_000)]
     pub conversations: u64,

@@ -4,22 +4,22 @@ use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Costs {
+pub struct CostsArgs {
     #[command(subcommand)]
     pub command: Option<CostsCommand>,
     #[command(flatten)]
-    pub show: CostsShow,
+    pub show: CostsShowArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum CostsCommand {
     /// What it is worth: your own numbers, and what was recorded. Nothing is assumed.
-    Roi(Roi),
+    Roi(RoiArgs),
 }
 
 /// Each number is yours; one that does not apply is told as 0.
 #[derive(Debug, Args)]
-pub struct Roi {
+pub struct RoiArgs {
     /// Conversations of the period, those included that people took over.
     #[arg(long, value_name = "COUNT")]
     pub conversations: Option<u64>,
@@ -50,10 +50,10 @@ pub struct Roi {
 }
 
 #[derive(Debug, Args)]
-pub struct CostsShow {
+pub struct CostsShowArgs {
     /// What rows are apart by; may be repeated.
     #[arg(long, value_enum, value_name = "PART", value_delimiter = ',', default_value = "model")]
-    pub by: Vec<CostsBy>,
+    pub by: Vec<CostGroupArg>,
     /// From this day on, in UTC; the last 30 days unless told.
     #[arg(long, value_name = "YYYY-MM-DD", value_parser = day)]
     pub from: Option<String>,
@@ -69,7 +69,7 @@ pub struct CostsShow {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CostsBy {
+pub enum CostGroupArg {
     Day,
     Tenant,
     Key,
@@ -91,21 +91,21 @@ fn day(text: &str) -> Result<String, String> {
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-pub struct Budgets {
+pub struct BudgetsArgs {
     #[command(subcommand)]
     pub command: Option<BudgetsCommand>,
     #[command(flatten)]
-    pub show: BudgetsShow,
+    pub show: BudgetsShowArgs,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum BudgetsCommand {
     /// Each line: its limit, what is spent and held of it, what is left, and when it begins anew.
-    Show(BudgetsShow),
+    Show(BudgetsShowArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct BudgetsShow {
+pub struct BudgetsShowArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,

@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand};
 
 /// Messages one list may show.
-const LISTED_MAX: i64 = 10_000;
+const MESSAGES_LISTED_MAX: i64 = 10_000;
 
 #[derive(Debug, Subcommand)]
-pub enum Outbox {
+pub enum OutboxCommand {
     /// The newest messages, the newest last.
-    List(OutboxList),
+    List(OutboxListArgs),
     /// One message, whole.
     Show {
         /// The message, as `outbox list` prints it, or as much of its beginning as tells it apart.
@@ -20,7 +20,7 @@ pub enum Outbox {
 }
 
 #[derive(Debug, Args)]
-pub struct OutboxList {
+pub struct OutboxListArgs {
     /// Only those of a channel: `email`, `whatsapp`, `sms`.
     #[arg(long)]
     pub channel: Option<String>,
@@ -31,7 +31,7 @@ pub struct OutboxList {
     #[arg(long)]
     pub run: Option<String>,
     /// How many.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=LISTED_MAX))]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=MESSAGES_LISTED_MAX))]
     pub limit: u32,
     /// As JSON.
     #[arg(long)]

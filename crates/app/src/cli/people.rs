@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
-pub enum People {
+pub enum PeopleCommand {
     /// The people of the desk, with their roles and skills.
     List {
         /// As JSON.
@@ -11,7 +11,7 @@ pub enum People {
         json: bool,
     },
     /// Register somebody, or replace what is registered of them.
-    Put(PeoplePut),
+    Put(PersonPutArgs),
     /// Take somebody off the desk.
     Remove {
         /// Their id: the name of their key.
@@ -20,7 +20,7 @@ pub enum People {
 }
 
 #[derive(Debug, Args)]
-pub struct PeoplePut {
+pub struct PersonPutArgs {
     /// Their id: the name of their key, and the name that they decide under.
     pub id: String,
     /// Where decision links are delivered.

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 const RUNS_LISTED_MAX: i64 = 100_000;
 
 #[derive(Debug, Args)]
-pub struct Run {
+pub struct RunArgs {
     /// The workflow's name, or its file.
     pub workflow: String,
     /// The input: JSON, @FILE, or @- for standard input.
@@ -33,25 +33,25 @@ pub struct Run {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Runs {
+pub enum RunsCommand {
     /// Newest first.
-    List(RunsList),
+    List(RunListArgs),
     /// One run: state, nodes, outputs, costs, what is open.
-    Show(RunsOne),
+    Show(RunSelectorArgs),
     /// Its calls in time.
-    Timeline(RunsOne),
+    Timeline(RunSelectorArgs),
     /// Counts and durations.
-    Summary(RunsOne),
+    Summary(RunSelectorArgs),
     /// Its events as they were recorded.
-    Journal(RunsOne),
+    Journal(RunSelectorArgs),
     /// Let nothing new out; what is out is recorded.
-    Pause(RunsAct),
+    Pause(RunActionArgs),
     /// Let it go on.
-    Resume(RunsAct),
+    Resume(RunActionArgs),
     /// Stop it; with --compensate what it did is undone.
     Cancel {
         #[command(flatten)]
-        act: RunsAct,
+        act: RunActionArgs,
         /// Undo what it did.
         #[arg(long)]
         compensate: bool,
@@ -59,7 +59,7 @@ pub enum Runs {
     /// Give it a signal, or with --message a customer's words.
     Signal {
         #[command(flatten)]
-        act: RunsAct,
+        act: RunActionArgs,
         /// The signal's name.
         #[arg(required_unless_present = "message")]
         name: Option<String>,
@@ -73,7 +73,7 @@ pub enum Runs {
     /// Answer a `human` node, or what a call asks.
     Answer {
         #[command(flatten)]
-        act: RunsAct,
+        act: RunActionArgs,
         /// The node's address, or the call that asks or needs leave, as `runs show` prints it.
         node: String,
         /// Yes.
@@ -92,7 +92,7 @@ pub enum Runs {
     /// Say what became of a call whose outcome nobody knows.
     Resolve {
         #[command(flatten)]
-        act: RunsAct,
+        act: RunActionArgs,
         /// The call, as `runs show` prints it.
         effect: String,
         /// It acted, with this output.
@@ -108,7 +108,7 @@ pub enum Runs {
     /// Go on from a failure, on the workflow's newest version unless told otherwise.
     Retry {
         #[command(flatten)]
-        act: RunsAct,
+        act: RunActionArgs,
         /// Stay on the version it failed on.
         #[arg(long)]
         same_version: bool,
@@ -116,7 +116,7 @@ pub enum Runs {
     /// Begin a new run from the recorded past of this one.
     Fork {
         #[command(flatten)]
-        act: RunsAct,
+        act: RunActionArgs,
         /// The node to begin at; all recorded before it is inherited.
         #[arg(long, value_name = "NODE")]
         at: String,
@@ -131,15 +131,15 @@ pub enum Runs {
         owns_undo: bool,
     },
     /// Give it the consumer's own model key again, from BATON_CONSUMER_KEY or standard input; it goes on here.
-    Key(RunsKey),
+    Key(RunKeyArgs),
     /// Undo everything a finished run did.
-    Rollback(RunsAct),
+    Rollback(RunActionArgs),
     /// Move all runs that have something to do, until none has.
-    Work(RunsWork),
+    Work(RunWorkArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct RunsList {
+pub struct RunListArgs {
     /// Only runs in this state.
     #[arg(long)]
     pub state: Option<String>,
@@ -158,7 +158,7 @@ pub struct RunsList {
 }
 
 #[derive(Debug, Args)]
-pub struct RunsOne {
+pub struct RunSelectorArgs {
     /// The run's id, or as much of its beginning as tells it apart: six characters or more.
     pub run: String,
     /// As JSON.
@@ -167,7 +167,7 @@ pub struct RunsOne {
 }
 
 #[derive(Clone, Debug, Args)]
-pub struct RunsAct {
+pub struct RunActionArgs {
     /// The run's id, or as much of its beginning as tells it apart: six characters or more.
     pub run: String,
     /// Who acts, for the journal.
@@ -182,7 +182,7 @@ pub struct RunsAct {
 }
 
 #[derive(Debug, Args)]
-pub struct RunsKey {
+pub struct RunKeyArgs {
     /// The run's id, or as much of its beginning as tells it apart: six characters or more.
     pub run: String,
     /// What became of it, as JSON.
@@ -191,7 +191,7 @@ pub struct RunsKey {
 }
 
 #[derive(Debug, Args)]
-pub struct RunsWork {
+pub struct RunWorkArgs {
     /// As JSON.
     #[arg(long)]
     pub json: bool,

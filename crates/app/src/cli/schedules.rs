@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
-pub enum Schedules {
+pub enum SchedulesCommand {
     /// All of them by name, with the next instant of each.
     List {
         /// As JSON.
@@ -21,15 +21,15 @@ pub enum Schedules {
         json: bool,
     },
     /// Begin a run of it now, beside those that come by themselves; whoever serves the project moves it.
-    Run(SchedulesOne),
+    Run(ScheduleSelectorArgs),
     /// Let it come round no more until it is resumed.
-    Pause(SchedulesOne),
+    Pause(ScheduleSelectorArgs),
     /// Let it come round again; what it missed meanwhile is not made up for.
-    Resume(SchedulesOne),
+    Resume(ScheduleSelectorArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct SchedulesOne {
+pub struct ScheduleSelectorArgs {
     pub name: String,
     /// As JSON.
     #[arg(long)]

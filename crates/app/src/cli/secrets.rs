@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
-pub enum Secrets {
+pub enum SecretsCommand {
     /// Seal a secret, read from standard input; one of the same name is replaced.
     Set {
         /// What `{{ secrets.NAME }}` calls it: lower case letters, digits and `_`.

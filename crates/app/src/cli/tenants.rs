@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
-pub enum Tenants {
+pub enum TenantsCommand {
     /// Make a tenant and its first admin key, which is shown this once.
     Create {
         /// Its id, as runs and keys have it: letters, digits, `.`, `_` and `-`.

@@ -1,18 +1,18 @@
 //! `baton tools`: what may be asked of it.
 
 use baton_core::time::Time;
-use baton_core::usage::Week;
+use baton_core::usage::IsoWeek;
 use clap::{Args, Subcommand, ValueEnum};
 
 /// Tools one search may show.
-const FOUND_MAX: i64 = 50;
+const TOOLS_FOUND_MAX: i64 = 50;
 
 #[derive(Debug, Subcommand)]
-pub enum Tools {
+pub enum ToolsCommand {
     /// The tools there are: shipped, defined in `tools/`, out of OpenAPI documents, and of Composio.
-    List(ToolsList),
+    List(ToolListArgs),
     /// The tools that fit what you want to do, the best first.
-    Search(ToolsSearch),
+    Search(ToolSearchArgs),
     /// One tool: its arguments, what it may do, how it is undone.
     Show {
         /// Its name.
@@ -22,11 +22,11 @@ pub enum Tools {
         json: bool,
     },
     /// Call one tool, as a run of its own: checked, approved, audited and never done twice, like every call.
-    Call(ToolsCall),
+    Call(ToolCallArgs),
     /// How tools are used: counts, success, latency, errors, cost, by whatever is asked.
-    Usage(ToolsUsage),
+    Usage(ToolUsageArgs),
     /// The report of one week, as Markdown.
-    Report(ToolsReport),
+    Report(ToolReportArgs),
     /// What of the project's OpenAPI documents no tool can use, or not fully.
     Unsupported {
         /// As JSON.
@@ -34,17 +34,17 @@ pub enum Tools {
         json: bool,
     },
     /// Look up anew which actions the Composio toolkits have.
-    Refresh(ToolsRefresh),
+    Refresh(ToolRefreshArgs),
     /// Connect an account of a Composio app: prints the address where its owner signs in.
-    Connect(ToolsConnect),
+    Connect(ToolConnectArgs),
     /// The accounts that are connected, and how each stands.
-    Connections(ToolsConnections),
+    Connections(ToolConnectionsArgs),
     /// Revoke a connected account, and forget it.
-    Disconnect(ToolsDisconnect),
+    Disconnect(ToolDisconnectArgs),
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsList {
+pub struct ToolListArgs {
     /// Only those whose names or descriptions have all of these words.
     #[arg(long, value_name = "WORDS")]
     pub search: Option<String>,
@@ -57,12 +57,12 @@ pub struct ToolsList {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsSearch {
+pub struct ToolSearchArgs {
     /// What you want to do, in your own words.
     #[arg(required = true)]
     pub words: Vec<String>,
     /// How many.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=FOUND_MAX))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=TOOLS_FOUND_MAX))]
     pub limit: u32,
     /// As JSON.
     #[arg(long)]
@@ -70,7 +70,7 @@ pub struct ToolsSearch {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsCall {
+pub struct ToolCallArgs {
     /// Its name, as `tools list` shows it.
     pub name: String,
     /// Its arguments: JSON, @FILE, or @- for standard input.
@@ -94,7 +94,7 @@ pub struct ToolsCall {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsRefresh {
+pub struct ToolRefreshArgs {
     /// Pin the newest version of each toolkit whose version the settings do not say.
     #[arg(long)]
     pub newest: bool,
@@ -104,11 +104,11 @@ pub struct ToolsRefresh {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsConnect {
+pub struct ToolConnectArgs {
     /// The app, as in `shopify`.
     pub app: String,
     #[command(flatten)]
-    pub whose: Whose,
+    pub whose: AccountOwnerArgs,
     /// Where the browser is sent afterwards; `baton serve` itself where `callback_base` is set under `[tools.composio]`.
     #[arg(long, value_name = "URL")]
     pub callback: Option<String>,
@@ -118,7 +118,7 @@ pub struct ToolsConnect {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsConnections {
+pub struct ToolConnectionsArgs {
     /// Only what is kept here; Composio is not asked.
     #[arg(long)]
     pub kept: bool,
@@ -128,11 +128,11 @@ pub struct ToolsConnections {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsDisconnect {
+pub struct ToolDisconnectArgs {
     /// The app, as in `shopify`.
     pub app: String,
     #[command(flatten)]
-    pub whose: Whose,
+    pub whose: AccountOwnerArgs,
     /// As JSON.
     #[arg(long)]
     pub json: bool,
@@ -141,7 +141,7 @@ pub struct ToolsDisconnect {
 /// Whose account it is: the company's unless told.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub struct Whose {
+pub struct AccountOwnerArgs {
     /// A user's, by the `user_id` of their runs.
     #[arg(long, value_name = "ID")]
     pub user: Option<String>,
@@ -157,18 +157,18 @@ pub struct Whose {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsUsage {
+pub struct ToolUsageArgs {
     /// What rows are apart by; may be repeated.
     #[arg(long, value_enum, value_name = "PART", value_delimiter = ',', default_value = "tool")]
-    pub by: Vec<UsageBy>,
+    pub by: Vec<UsageGroupArg>,
     /// Only this tool.
     #[arg(long)]
     pub tool: Option<String>,
     /// From this day or instant on, in UTC; the last 30 days unless told.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::from_day)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::parse_day_start)]
     pub from: Option<Time>,
     /// Up to this day, or before this instant.
-    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::to_day)]
+    #[arg(long, value_name = "YYYY-MM-DD|TIME", value_parser = Time::parse_day_end)]
     pub to: Option<Time>,
     /// Of every tenant of the database.
     #[arg(long)]
@@ -179,7 +179,7 @@ pub struct ToolsUsage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum UsageBy {
+pub enum UsageGroupArg {
     Tool,
     /// What tools are of: an app of Composio, an MCP server, a document.
     App,
@@ -191,10 +191,10 @@ pub enum UsageBy {
 }
 
 #[derive(Debug, Args)]
-pub struct ToolsReport {
+pub struct ToolReportArgs {
     /// The week, Monday to Sunday in the zone of the settings; the last whole one unless told.
     #[arg(long, value_name = "YYYY-Www")]
-    pub week: Option<Week>,
+    pub week: Option<IsoWeek>,
     /// As a page of HTML.
     #[arg(long, conflicts_with = "json")]
     pub html: bool,

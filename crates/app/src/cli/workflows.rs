@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
-pub enum Workflows {
+pub enum WorkflowsCommand {
     /// The versions of a workflow, newest first.
     Versions {
         /// The workflow's name.
@@ -17,7 +17,7 @@ pub enum Workflows {
 }
 
 #[derive(Debug, Args)]
-pub struct Export {
+pub struct ExportArgs {
     /// The workflow's name.
     pub name: String,
     /// The revision; the newest unless told. 0 is what the project's file says now.
@@ -25,14 +25,14 @@ pub struct Export {
     pub revision: Option<u32>,
     /// YAML or JSON; by the file's name where that tells, else YAML.
     #[arg(long)]
-    pub format: Option<WorkflowFormat>,
+    pub format: Option<WorkflowFormatArg>,
     /// The file to write, which must not be there yet; standard output unless told.
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub struct Import {
+pub struct WorkflowImportArgs {
     /// The file, or - for standard input.
     pub file: String,
     /// The name to take it in under, in place of its own.
@@ -47,7 +47,7 @@ pub struct Import {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum WorkflowFormat {
+pub enum WorkflowFormatArg {
     Yaml,
     Json,
 }

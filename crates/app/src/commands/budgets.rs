@@ -4,16 +4,16 @@ use std::path::Path;
 
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use baton_ports::budget::{Budget, Row};
+use baton_ports::budget::{BudgetRow, BudgetStore};
 use baton_ports::clock::{Clock, SystemClock};
 use serde_json::Value;
 
-use crate::cli::{Budgets, BudgetsCommand};
+use crate::cli::{BudgetsArgs, BudgetsCommand};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, print};
 
-pub async fn run(folder: &Path, args: &Budgets) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: &BudgetsArgs) -> anyhow::Result<CommandExit> {
     let as_json = match &args.command {
         Some(BudgetsCommand::Show(show)) => show.json,
         None => args.show.json,
@@ -24,22 +24,22 @@ pub async fn run(folder: &Path, args: &Budgets) -> anyhow::Result<Exit> {
     // Looking makes no database where nothing has run.
     let rows = match project.has_database() {
         true => {
-            let system = System::open(&project)?;
-            system.settings.take_in().await?;
+            let system = ProjectSystem::open(&project)?;
+            system.settings.reload().await?;
             let standings = system.store.standings(&tenant, now).await?;
-            Row::all(&tenant, &standings, &**system.purse.limits(), |_| true, now)
+            BudgetRow::all(&tenant, &standings, &**system.budget.limits(), |_| true, now)
         }
-        false => Row::all(&tenant, &[], &project.settings.budgets, |_| true, now),
+        false => BudgetRow::all(&tenant, &[], &project.settings.budgets, |_| true, now),
     };
     if as_json {
-        print::pretty(&Value::Array(rows.iter().map(Row::as_json).collect()));
+        print::pretty(&Value::Array(rows.iter().map(BudgetRow::as_json).collect()));
     } else {
-        tell(&rows, now);
+        print_budgets(&rows, now);
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn tell(rows: &[Row], now: Time) {
+fn print_budgets(rows: &[BudgetRow], now: Time) {
     let mut whose = None;
     for row in rows {
         let name = match &row.line.key_id {
@@ -52,9 +52,9 @@ fn tell(rows: &[Row], now: Time) {
         }
         let usd = |usd: Usd| format!("{:>12}", usd.to_string());
         let of = row.allowance.limit.map_or_else(|| format!("{:>12}", "unlimited"), usd);
-        let left = row.left().map_or_else(String::new, |left| format!("{} left", usd(left)));
+        let left = row.remaining().map_or_else(String::new, |left| format!("{} left", usd(left)));
         let held = if row.held > Usd::ZERO { format!("{} held", usd(row.held)) } else { format!("{:>17}", "") };
-        let resets = print::took(row.line.ends().since(now));
+        let resets = print::format_duration(row.line.ends().since(now));
         print::line(format_args!(
             "  {:<8} {} of {of} spent {held} {left}  anew in {resets:<12}  by {}",
             row.line.window.adjective(),

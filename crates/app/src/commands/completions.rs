@@ -2,13 +2,13 @@
 
 use clap::CommandFactory;
 
-use crate::cli::Cli;
-use crate::{Exit, print};
+use crate::cli::BatonCli;
+use crate::{CommandExit, print};
 
 #[expect(clippy::unnecessary_wraps, reason = "one shape for all verbs")]
-pub fn run(shell: clap_complete::Shell) -> anyhow::Result<Exit> {
+pub fn run(shell: clap_complete::Shell) -> anyhow::Result<CommandExit> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "baton", &mut script);
+    clap_complete::generate(shell, &mut BatonCli::command(), "baton", &mut script);
     print::line(String::from_utf8_lossy(&script).trim_end());
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }

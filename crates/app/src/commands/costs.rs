@@ -4,21 +4,21 @@ mod roi;
 
 use std::path::Path;
 
-use baton_core::money::{Usd, Window};
-use baton_ports::budget::{Budget, By, CostFilter, CostRow};
+use baton_core::money::{BudgetWindow, Usd};
+use baton_ports::budget::{BudgetStore, CostDimension, CostFilter, CostRow};
 use baton_ports::clock::{Clock, SystemClock};
 use serde_json::Value;
 
-use crate::cli::{Costs, CostsBy, CostsCommand, CostsShow};
+use crate::cli::{CostGroupArg, CostsArgs, CostsCommand, CostsShowArgs};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, print};
 
 /// Days that are looked back unless told.
 const DAYS_DEFAULT: u32 = 30;
 const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
 
-pub async fn run(folder: &Path, args: &Costs) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: &CostsArgs) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     let args = match &args.command {
         Some(CostsCommand::Roi(roi)) => return roi::run(&project, roi).await,
@@ -28,20 +28,25 @@ pub async fn run(folder: &Path, args: &Costs) -> anyhow::Result<Exit> {
     if args.json {
         print::pretty(&Value::Array(rows.iter().map(CostRow::as_json).collect()));
     } else {
-        tell(&rows, args);
+        print_costs(&rows, args);
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn filter(project: &Project, args: &CostsShow) -> anyhow::Result<CostFilter> {
+fn filter(project: &Project, args: &CostsShowArgs) -> anyhow::Result<CostFilter> {
     let from = args.from.clone().unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1));
     let tenant = if args.all_tenants { None } else { Some(project.tenant()?) };
-    Ok(CostFilter { tenant, from: Some(from), to: args.to.clone(), by: args.by.iter().copied().map(part).collect() })
+    Ok(CostFilter {
+        tenant,
+        from: Some(from),
+        to: args.to.clone(),
+        by: args.by.iter().copied().map(group_by).collect(),
+    })
 }
 
 /// The day so many days before today.
 fn days_ago(days: u32) -> String {
-    (Window::Day.begin(SystemClock.now()) - DAY * days).to_date()
+    (BudgetWindow::Day.begin(SystemClock.now()) - DAY * days).to_date()
 }
 
 /// Looking makes no database where nothing has run.
@@ -49,44 +54,44 @@ async fn read(project: &Project, filter: CostFilter) -> anyhow::Result<Vec<CostR
     if !project.has_database() {
         return Ok(Vec::new());
     }
-    Ok(System::open(project)?.store.costs(filter).await?)
+    Ok(ProjectSystem::open(project)?.store.costs(filter).await?)
 }
 
-fn part(by: CostsBy) -> By {
+fn group_by(by: CostGroupArg) -> CostDimension {
     match by {
-        CostsBy::Day => By::Day,
-        CostsBy::Tenant => By::Tenant,
-        CostsBy::Key => By::Key,
-        CostsBy::Workflow => By::Workflow,
-        CostsBy::Agent => By::Agent,
-        CostsBy::Profile => By::Profile,
-        CostsBy::Model => By::Model,
-        CostsBy::Provider => By::Provider,
+        CostGroupArg::Day => CostDimension::Day,
+        CostGroupArg::Tenant => CostDimension::Tenant,
+        CostGroupArg::Key => CostDimension::Key,
+        CostGroupArg::Workflow => CostDimension::Workflow,
+        CostGroupArg::Agent => CostDimension::Agent,
+        CostGroupArg::Profile => CostDimension::Profile,
+        CostGroupArg::Model => CostDimension::Model,
+        CostGroupArg::Provider => CostDimension::Provider,
     }
 }
 
 /// A row's part of this kind, in words.
-fn said(row: &CostRow, by: CostsBy) -> String {
+fn group_label(row: &CostRow, by: CostGroupArg) -> String {
     let (text, none) = match by {
-        CostsBy::Day => (row.day.clone(), "-"),
-        CostsBy::Tenant => (row.tenant.as_ref().map(ToString::to_string), "-"),
-        CostsBy::Key => (row.key.clone(), "(no key)"),
-        CostsBy::Workflow => (row.workflow.clone(), "(no workflow)"),
-        CostsBy::Agent => (row.agent.clone(), "(no agent)"),
-        CostsBy::Profile => (row.profile.clone(), "(no profile)"),
-        CostsBy::Model => (row.model.clone(), "(unknown)"),
-        CostsBy::Provider => (row.provider.clone(), "(unknown)"),
+        CostGroupArg::Day => (row.day.clone(), "-"),
+        CostGroupArg::Tenant => (row.tenant.as_ref().map(ToString::to_string), "-"),
+        CostGroupArg::Key => (row.key.clone(), "(no key)"),
+        CostGroupArg::Workflow => (row.workflow.clone(), "(no workflow)"),
+        CostGroupArg::Agent => (row.agent.clone(), "(no agent)"),
+        CostGroupArg::Profile => (row.profile.clone(), "(no profile)"),
+        CostGroupArg::Model => (row.model.clone(), "(unknown)"),
+        CostGroupArg::Provider => (row.provider.clone(), "(unknown)"),
     };
     text.filter(|text| !text.is_empty()).unwrap_or_else(|| none.to_owned())
 }
 
-fn tell(rows: &[CostRow], args: &CostsShow) {
+fn print_costs(rows: &[CostRow], args: &CostsShowArgs) {
     if rows.is_empty() {
         print::line("nothing was spent");
         return;
     }
     for row in rows {
-        let parts: String = args.by.iter().map(|by| format!("{:<24} ", said(row, *by))).collect();
+        let parts: String = args.by.iter().map(|by| format!("{:<24} ", group_label(row, *by))).collect();
         let answered = row.success_rate() * 100.0;
         let guessed = if row.estimated > 0 { format!("  ({} guessed)", row.estimated) } else { String::new() };
         let saved = if row.saved > Usd::ZERO { format!("  ({} saved)", row.saved) } else { String::new() };

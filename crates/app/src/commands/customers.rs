@@ -4,63 +4,65 @@ use std::path::Path;
 
 use baton_core::id::TenantId;
 use baton_engine::Engine;
-use baton_server::customers::{Customers as Stores, Error, VACUUM_BYTES_MAX, Wish};
+use baton_server::customers::{CustomerError, CustomerService as Stores, ErasureRequest, VACUUM_BYTES_MAX};
 use serde_json::Value;
 
-use super::knowledge::outside::Shelf;
+use super::knowledge::external_index::KnowledgeStores;
 use super::runs::record;
-use crate::cli::{Customers, CustomersOf};
+use crate::cli::{CustomerArgs, CustomersCommand};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(folder: &Path, args: Customers) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: CustomersCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        Customers::Export { id, by, of } => {
+        CustomersCommand::Export { id, by, of } => {
             let (system, tenant) = open(&project, &of)?;
-            let shelf = Shelf::of(&project, &system);
+            let shelf = KnowledgeStores::of(&project, &system);
             let work =
                 async |engine: &Engine| Ok(stores(&system, engine, &shelf).export(&tenant, &id, &by, None).await);
-            print::pretty(&system.working(work).await?.map_err(plain)?);
+            print::pretty(&system.run_with_engine(work).await?.map_err(usage_error)?);
         }
-        Customers::Erase { id, also, end_runs, vacuum, by, of } => {
+        CustomersCommand::Erase { id, also, end_runs, vacuum, by, of } => {
             let (system, tenant) = open(&project, &of)?;
-            let shelf = Shelf::of(&project, &system);
+            let shelf = KnowledgeStores::of(&project, &system);
             let vacuum_bytes_max = if vacuum { u64::MAX } else { VACUUM_BYTES_MAX };
-            let wish = Wish { id, also, end_runs, vacuum_bytes_max, by, key_id: None };
+            let wish = ErasureRequest { id, aliases: also, end_runs, vacuum_bytes_max, by, key_id: None };
             let work = async |engine: &Engine| Ok(stores(&system, engine, &shelf).erase(&tenant, wish).await);
-            told(&system.working(work).await?.map_err(plain)?, of.json);
+            print_erased(&system.run_with_engine(work).await?.map_err(usage_error)?, of.json);
         }
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn open(project: &Project, of: &CustomersOf) -> anyhow::Result<(System, TenantId)> {
+fn open(project: &Project, of: &CustomerArgs) -> anyhow::Result<(ProjectSystem, TenantId)> {
     let system = record::system(project)?;
     let tenant = match &of.tenant {
-        Some(name) => TenantId::parse(name).map_err(|error| Misuse::new(error.to_string()))?,
+        Some(name) => TenantId::parse(name).map_err(|error| UsageError::new(error.to_string()))?,
         None => system.tenant.clone(),
     };
     Ok((system, tenant))
 }
 
 /// What whoever asked can do something about is said to them as that.
-fn plain(error: Error) -> anyhow::Error {
+fn usage_error(error: CustomerError) -> anyhow::Error {
     match error {
-        Error::Live(_) | Error::Rest(_) => Misuse::new(error.to_string()).hint("`--end-runs` ends them first").into(),
-        Error::Id => Misuse::new(error.to_string()).into(),
-        Error::Journal(_)
-        | Error::Records(_)
-        | Error::Memory(_)
-        | Error::Knowledge(_)
-        | Error::Engine(_)
-        | Error::Changing => error.into(),
+        CustomerError::StillLive(_) | CustomerError::PartlyErased(_) => {
+            UsageError::new(error.to_string()).hint("`--end-runs` ends them first").into()
+        }
+        CustomerError::InvalidId => UsageError::new(error.to_string()).into(),
+        CustomerError::Journal(_)
+        | CustomerError::Records(_)
+        | CustomerError::Memory(_)
+        | CustomerError::Knowledge(_)
+        | CustomerError::Engine(_)
+        | CustomerError::Changing => error.into(),
     }
 }
 
 /// What customers' data lie behind.
-pub(super) fn stores<'s>(system: &'s System, engine: &'s Engine, shelf: &'s Shelf) -> Stores<'s> {
+pub(super) fn stores<'s>(system: &'s ProjectSystem, engine: &'s Engine, shelf: &'s KnowledgeStores) -> Stores<'s> {
     Stores {
         engine,
         read: &system.store,
@@ -73,7 +75,7 @@ pub(super) fn stores<'s>(system: &'s System, engine: &'s Engine, shelf: &'s Shel
     }
 }
 
-fn told(erased: &Value, as_json: bool) {
+fn print_erased(erased: &Value, as_json: bool) {
     if as_json {
         return print::pretty(erased);
     }

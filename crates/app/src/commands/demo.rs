@@ -1,24 +1,24 @@
 //! `baton demo`: the main job told as it happens. The kill and the recovery are really done, to a process of their own.
 
 mod project;
-mod story;
+mod runner;
 
-use crate::cli::Demo;
-use crate::{Exit, print};
+use crate::cli::DemoArgs;
+use crate::{CommandExit, print};
 
-pub fn run(args: &Demo) -> anyhow::Result<Exit> {
-    let folder = project::lay_out()?;
-    let told = story::tell(folder.path(), args);
+pub fn run(args: &DemoArgs) -> anyhow::Result<CommandExit> {
+    let folder = project::write_files()?;
+    let told = runner::play_demo(folder.path(), args);
     match told {
         Ok(true) => {
             print::line("");
             print::line("Everything held. The folder is gone; `baton init my-project` makes one to keep.");
-            Ok(Exit::Completed)
+            Ok(CommandExit::Completed)
         }
         Ok(false) => {
             let kept = folder.keep();
             print::line(format_args!("Something did not hold. What happened is in {}.", kept.display()));
-            Ok(Exit::Failed)
+            Ok(CommandExit::Failed)
         }
         Err(error) => Err(error),
     }

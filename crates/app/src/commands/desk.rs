@@ -3,37 +3,37 @@
 use std::path::Path;
 
 use baton_core::expr::nearest;
-use baton_core::run::{EffectId, Incoming, Resolution};
-use baton_ports::journal::{DeskItem, DeskKind};
-use baton_ports::read::Read;
+use baton_core::run::{DoubtResolution, EffectId, IncomingCommand};
+use baton_ports::journal::{TaskItem, TaskItemKind};
+use baton_ports::read::ReadModel;
 use serde_json::{Value, json};
 
 use super::runs::{act, resolution};
-use crate::cli::{Desk, DeskResolve, RunsAct};
-use crate::project::{Project, in_shell};
-use crate::wire::System;
-use crate::{Exit, Misuse, print, told};
+use crate::cli::{RunActionArgs, TaskInboxCommand, TaskResolveArgs};
+use crate::project::{Project, shell_quote};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print, progress};
 
-pub async fn run(folder: &Path, args: Desk) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: TaskInboxCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        Desk::List { kind, json } => list(&project, kind.as_deref(), json).await,
-        Desk::Show { id, json } => show(&project, &id, json).await,
-        Desk::Resolve(args) => resolve(&project, args).await,
+        TaskInboxCommand::List { kind, json } => list(&project, kind.as_deref(), json).await,
+        TaskInboxCommand::Show { id, json } => show(&project, &id, json).await,
+        TaskInboxCommand::Resolve(args) => resolve(&project, args).await,
     }
 }
 
 /// All open items, oldest first. Looking makes no database where nothing has run.
-pub async fn open(project: &Project) -> anyhow::Result<Vec<DeskItem>> {
+pub async fn open(project: &Project) -> anyhow::Result<Vec<TaskItem>> {
     if !project.has_database() {
         return Ok(Vec::new());
     }
-    let system = System::open(project)?;
-    Ok(system.store.desk(&system.tenant, None).await?)
+    let system = ProjectSystem::open(project)?;
+    Ok(system.store.open_tasks(&system.tenant, None).await?)
 }
 
 /// The item that is meant: by its id, or by the beginning of one. `what` says what such an item is called.
-pub fn pick(project: &Project, mut items: Vec<DeskItem>, id: &str, what: &str) -> anyhow::Result<DeskItem> {
+pub fn find_by_prefix(project: &Project, mut items: Vec<TaskItem>, id: &str, what: &str) -> anyhow::Result<TaskItem> {
     let ids: Vec<String> = items.iter().map(|item| item.id.clone()).collect();
     let begun: Vec<usize> = (0..ids.len()).filter(|place| ids[*place].starts_with(id)).collect();
     let exact = ids.iter().position(|found| found == id);
@@ -48,19 +48,19 @@ pub fn pick(project: &Project, mut items: Vec<DeskItem>, id: &str, what: &str) -
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => format!("`{} desk list` shows all that waits", project.command()),
         };
-        return Err(Misuse::new(format!("no {what} `{id}` waits; it may be settled already")).hint(hint).into());
+        return Err(UsageError::new(format!("no {what} `{id}` waits; it may be settled already")).hint(hint).into());
     }
     let which: Vec<String> = begun.iter().map(|place| format!("`{}`", ids[*place])).collect();
-    Err(Misuse::new(format!("`{id}` is the beginning of several")).hint(which.join(", ")).into())
+    Err(UsageError::new(format!("`{id}` is the beginning of several")).hint(which.join(", ")).into())
 }
 
-async fn list(project: &Project, kind: Option<&str>, as_json: bool) -> anyhow::Result<Exit> {
+async fn list(project: &Project, kind: Option<&str>, as_json: bool) -> anyhow::Result<CommandExit> {
     let items = open(project).await?;
-    let items: Vec<DeskItem> =
+    let items: Vec<TaskItem> =
         items.into_iter().filter(|item| kind.is_none_or(|kind| word(item.kind) == kind)).collect();
     if as_json {
-        print::pretty(&Value::Array(items.iter().map(DeskItem::as_json).collect()));
-        return Ok(Exit::Completed);
+        print::pretty(&Value::Array(items.iter().map(TaskItem::as_json).collect()));
+        return Ok(CommandExit::Completed);
     }
     if items.is_empty() {
         print::line("nothing waits for anybody");
@@ -70,86 +70,88 @@ async fn list(project: &Project, kind: Option<&str>, as_json: bool) -> anyhow::R
         let kind = print::paint("33", &format!("{:<13}", word(item.kind)));
         print::line(format_args!("{kind}  {}  {}{until}", item.id, item.title));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let item = pick(project, open(project).await?, id, "item")?;
+async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<CommandExit> {
+    let item = find_by_prefix(project, open(project).await?, id, "item")?;
     if !as_json {
         print::line(print::paint("1", &item.title));
     }
     print::pretty(&item.as_json());
     if !as_json {
-        print::line(way_on(&item, &project.command()));
+        print::line(next_command(&item, &project.command()));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// The command that settles it.
-pub fn way_on(item: &DeskItem, command: &str) -> String {
+pub fn next_command(item: &TaskItem, command: &str) -> String {
     if let Some(own) = item.details.get("command").and_then(Value::as_str) {
         return format!("{own}  # makes it go away");
     }
-    let id = in_shell(&item.id);
-    let run = item.run.as_ref().map_or_else(String::new, |run| in_shell(run.as_str()));
+    let id = shell_quote(&item.id);
+    let run = item.run.as_ref().map_or_else(String::new, |run| shell_quote(run.as_str()));
     match item.kind {
-        DeskKind::Approval | DeskKind::ToolApproval => decide(item, command, &[]),
-        DeskKind::Doubt => {
+        TaskItemKind::Approval | TaskItemKind::ToolApproval => decide_command(item, command, &[]),
+        TaskItemKind::Doubt => {
             format!("{command} desk resolve {id} --not-done  # or --done JSON, or --repeat unless it is ending")
         }
-        DeskKind::NotUndone => {
+        TaskItemKind::NotUndone => {
             format!("{command} desk resolve {id} --again  # or --undone, once somebody undid it at the service")
         }
-        DeskKind::Form | DeskKind::Question | DeskKind::OverBudget | DeskKind::NeedsKey => {
+        TaskItemKind::Form | TaskItemKind::Question | TaskItemKind::OverBudget | TaskItemKind::NeedsKey => {
             match item.detail::<EffectId>("effect") {
-                Some(effect) if item.kind == DeskKind::Form => {
-                    let effect = in_shell(&effect.to_string());
+                Some(effect) if item.kind == TaskItemKind::Form => {
+                    let effect = shell_quote(&effect.to_string());
                     format!("{command} runs answer {run} {effect} --form JSON  # or --reject")
                 }
                 Some(_) | None => format!("{command} runs show {run}  # says how it goes on"),
             }
         }
-        DeskKind::Late => format!("{command} serve  # somebody takes the conversation over on the page, or over HTTP"),
-        DeskKind::Connection => format!("{command} tools connections  # says which account to connect again"),
-        DeskKind::Budget => {
+        TaskItemKind::Late => {
+            format!("{command} serve  # somebody takes the conversation over on the page, or over HTTP")
+        }
+        TaskItemKind::Connection => format!("{command} tools connections  # says which account to connect again"),
+        TaskItemKind::Budget => {
             format!("{command} budgets  # says how they stand now, and which setting to raise")
         }
     }
 }
 
 /// The command that decides a request, with the first of those who may and are none of these, where not everybody may.
-pub fn decide(item: &DeskItem, command: &str, but: &[&str]) -> String {
+pub fn decide_command(item: &TaskItem, command: &str, but: &[&str]) -> String {
     let asked = ["from", "assignees"].into_iter().find_map(|key| item.details.get(key));
-    let (by, who) = told::by_whom("--as", asked.unwrap_or(&Value::Null), but);
+    let (by, who) = progress::decider_flag("--as", asked.unwrap_or(&Value::Null), but);
     let who = if who.is_empty() { who } else { format!("; {who}") };
-    format!("{command} approvals approve {}{by}  # or reject, with --reason TEXT{who}", in_shell(&item.id))
+    format!("{command} approvals approve {}{by}  # or reject, with --reason TEXT{who}", shell_quote(&item.id))
 }
 
-pub fn word(kind: DeskKind) -> String {
+pub fn word(kind: TaskItemKind) -> String {
     json!(kind).as_str().unwrap_or_default().to_owned()
 }
 
-async fn resolve(project: &Project, args: DeskResolve) -> anyhow::Result<Exit> {
-    let item = pick(project, open(project).await?, &args.id, "item")?;
+async fn resolve(project: &Project, args: TaskResolveArgs) -> anyhow::Result<CommandExit> {
+    let item = find_by_prefix(project, open(project).await?, &args.id, "item")?;
     let resolution = match item.kind {
-        DeskKind::NotUndone if args.undone => Resolution::Done { output: Value::Null },
-        DeskKind::NotUndone if args.again => Resolution::Repeat,
-        DeskKind::NotUndone => {
+        TaskItemKind::NotUndone if args.undone => DoubtResolution::Done { output: Value::Null },
+        TaskItemKind::NotUndone if args.again => DoubtResolution::Repeat,
+        TaskItemKind::NotUndone => {
             let hint = "--again has it tried once more; or undo it at the service, and say --undone then";
-            return Err(Misuse::new(format!("`{}` could not be undone", item.id)).hint(hint).into());
+            return Err(UsageError::new(format!("`{}` could not be undone", item.id)).hint(hint).into());
         }
-        DeskKind::Doubt if !args.undone && !args.again => {
-            let done = args.done.as_deref().map(|done| super::json::given("--done", done)).transpose()?;
+        TaskItemKind::Doubt if !args.undone && !args.again => {
+            let done = args.done.as_deref().map(|done| super::json::parse_argument("--done", done)).transpose()?;
             resolution(done, args.not_done, args.repeat)?
         }
         _ => {
-            let hint = way_on(&item, &project.command());
-            return Err(Misuse::new(format!("`{}` is not settled this way", item.id)).hint(hint).into());
+            let hint = next_command(&item, &project.command());
+            return Err(UsageError::new(format!("`{}` is not settled this way", item.id)).hint(hint).into());
         }
     };
     let (Some(effect), Some(run)) = (item.detail::<EffectId>("effect"), item.run) else {
         anyhow::bail!("the item `{}` names no call", item.id);
     };
-    let act = RunsAct { run: run.to_string(), by: args.by.clone(), detach: args.detach, json: args.json };
-    act::run(project, &act, Incoming::Resolve { effect, by: args.by, resolution }).await
+    let act = RunActionArgs { run: run.to_string(), by: args.by.clone(), detach: args.detach, json: args.json };
+    act::run(project, &act, IncomingCommand::Resolve { effect, by: args.by, resolution }).await
 }

@@ -4,26 +4,26 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use baton_core::definition;
-use baton_core::graph::Input;
-use baton_engine::drafting::{self, Drafted, Drafting, Error, TOOLS_FOUND};
-use baton_ports::catalogue::Catalogue as _;
-use baton_ports::models::Asker;
+use baton_core::graph::InputDeclaration;
+use baton_engine::drafting::{self, DraftError, DraftRequest, DraftResult, TOOLS_FOUND};
+use baton_ports::catalogue::ToolCatalogue as _;
+use baton_ports::models::ModelCaller;
 use serde_json::json;
 
-use crate::cli::Generate;
-use crate::project::{Project, in_shell, shown};
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::cli::GenerateArgs;
+use crate::project::{Project, display_path, shell_quote};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
 /// Where workflows are.
 const FOLDER: &str = "workflows";
 
-pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: GenerateArgs) -> anyhow::Result<CommandExit> {
     let goal = args.goal.trim();
-    drafting::check(goal).map_err(|error| asked_for(&error))?;
+    drafting::check_goal(goal).map_err(|error| usage_error(&error))?;
     let project = Project::open(folder)?;
-    if !project.is_there() {
-        return Err(project.not_there().into());
+    if !project.exists() {
+        return Err(project.not_a_project().into());
     }
     // Before anything is paid for: where it goes must be free, and open to be written.
     if !args.print {
@@ -31,33 +31,38 @@ pub async fn run(folder: &Path, args: Generate) -> anyhow::Result<Exit> {
         let folder = Some(project.root.join(FOLDER)).filter(|folder| folder.is_dir());
         let folder = folder.unwrap_or_else(|| project.root.clone());
         if std::fs::metadata(&folder).is_ok_and(|about| about.permissions().readonly()) {
-            return Err(Misuse::new(format!("{} cannot be written to", shown(&folder))).into());
+            return Err(UsageError::new(format!("{} cannot be written to", display_path(&folder))).into());
         }
     }
-    let mut system = System::open(&project)?;
-    system.learn(&project).await?;
+    let mut system = ProjectSystem::open(&project)?;
+    system.load_extensions(&project).await?;
     project.check(&mut system.catalog);
     let drafted = draft(&system, &project, goal, args.name.as_deref()).await;
     system.close().await;
     let drafted = drafted?;
-    tell(&project, &args, &drafted)
+    print_draft(&project, &args, &drafted)
 }
 
-async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str>) -> anyhow::Result<Drafted> {
-    let drafting = Drafting {
+async fn draft(
+    system: &ProjectSystem,
+    project: &Project,
+    goal: &str,
+    name: Option<&str>,
+) -> anyhow::Result<DraftResult> {
+    let drafting = DraftRequest {
         models: &*system.models,
-        asker: &Asker::of(system.tenant.clone(), format!("generate-{}", uuid::Uuid::now_v7())),
+        asker: &ModelCaller::of(system.tenant.clone(), format!("generate-{}", uuid::Uuid::now_v7())),
         catalog: &system.catalog,
-        first: first(system, goal).await,
+        first: tool_candidates(system, goal).await,
         language: project.settings.tools.language.tag(),
     };
     // Under the name that was asked for; under one that is free where the model names it.
-    let named = |own: Option<&str>| name.map(str::to_owned).or_else(|| own.map(|own| free(project, own)));
+    let named = |own: Option<&str>| name.map(str::to_owned).or_else(|| own.map(|own| free_name(project, own)));
     drafting.draft(goal, &named).await.map_err(|error| match error {
-        Error::Goal { .. } => asked_for(&error).into(),
-        Error::NoPlanner => Misuse::new(error.to_string()).into(),
-        Error::Prompt(_) => error.into(),
-        Error::Model(ref failed) => {
+        DraftError::GoalTooLong { .. } => usage_error(&error).into(),
+        DraftError::NoPlanner => UsageError::new(error.to_string()).into(),
+        DraftError::Prompt(_) => error.into(),
+        DraftError::Model(ref failed) => {
             let hint = failed.fault.suggested_action.as_ref().map(|action| format!("\n  hint: {action}"));
             anyhow::anyhow!("{error}{}", hint.unwrap_or_default())
         }
@@ -65,7 +70,7 @@ async fn draft(system: &System, project: &Project, goal: &str, name: Option<&str
 }
 
 /// Tools that are always there, then those that the goal's words find as `baton tools search` does.
-async fn first(system: &System, goal: &str) -> Vec<String> {
+async fn tool_candidates(system: &ProjectSystem, goal: &str) -> Vec<String> {
     let (found, fault) = system.tools.search(&system.tenant, goal, TOOLS_FOUND).await;
     if let Some(fault) = fault {
         print::note(format_args!("note: {fault}"));
@@ -74,56 +79,56 @@ async fn first(system: &System, goal: &str) -> Vec<String> {
     shipped.chain(found.iter().map(|tool| tool.name.to_string())).collect()
 }
 
-fn asked_for(error: &Error) -> Misuse {
-    Misuse::new(error.to_string()).hint("baton generate \"Get the weather, and mail me if it rains\"")
+fn usage_error(error: &DraftError) -> UsageError {
+    UsageError::new(error.to_string()).hint("baton generate \"Get the weather, and mail me if it rains\"")
 }
 
-fn tell(project: &Project, args: &Generate, drafted: &Drafted) -> anyhow::Result<Exit> {
+fn print_draft(project: &Project, args: &GenerateArgs, drafted: &DraftResult) -> anyhow::Result<CommandExit> {
     let file = match &drafted.name {
-        Some(name) if drafted.may_run() && !args.print => Some(write(project, name, &drafted.text)?),
+        Some(name) if drafted.is_runnable() && !args.print => Some(write(project, name, &drafted.text)?),
         _ => None,
     };
     if args.json {
         print::pretty(&json!({
-            "ok": drafted.may_run(),
+            "ok": drafted.is_runnable(),
             "name": drafted.name,
-            "file": file.as_deref().map(shown),
+            "file": file.as_deref().map(display_path),
             "definition": drafted.definition,
             "diagnostics": drafted.diagnostics,
             "problem": drafted.problem,
             "replies": drafted.replies,
             "cost_usd": drafted.cost.as_f64(),
         }));
-        return Ok(if drafted.may_run() { Exit::Completed } else { Exit::Failed });
+        return Ok(if drafted.is_runnable() { CommandExit::Completed } else { CommandExit::Failed });
     }
-    let shown_file = file.as_deref().map_or_else(|| "draft".to_owned(), shown);
+    let shown_file = file.as_deref().map_or_else(|| "draft".to_owned(), display_path);
     for found in &drafted.diagnostics {
         print::note(definition::render(found, &shown_file, &drafted.text).trim_end());
     }
-    let spent = format!("{}, {}", print::counted_as(drafted.replies, "reply", "replies"), drafted.cost);
-    if !drafted.may_run() {
+    let spent = format!("{}, {}", print::count_words(drafted.replies, "reply", "replies"), drafted.cost);
+    if !drafted.is_runnable() {
         let problem = drafted.problem.as_deref().unwrap_or("the last draft may not run");
         let hint = "say more of the goal, or which tools it needs; `workflow_planner` may have a stronger `model`";
         return Err(anyhow::anyhow!("no workflow after {spent}: {problem}\n  hint: {hint}"));
     }
     match (&file, &drafted.name) {
         (Some(file), Some(name)) => {
-            print::line(format_args!("{}  ({spent})", shown(file)));
-            let (command, sets) = (project.command(), sets(&drafted.input));
+            print::line(format_args!("{}  ({spent})", display_path(file)));
+            let (command, sets) = (project.command(), required_inputs(&drafted.input));
             print::line(format_args!("\nNext:\n  {command} graph {name}\n  {command} run {name}{sets}"));
         }
         _ => print::line(drafted.text.trim_end()),
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// What a command line must say besides, for a run to begin: `-s city=TEXT`.
-fn sets(input: &Input) -> String {
+fn required_inputs(input: &InputDeclaration) -> String {
     let value = |word: Option<&str>| match word {
         Some(word @ ("string" | "number" | "integer" | "boolean")) => word.replace("string", "text").to_uppercase(),
         _ => "JSON".to_owned(),
     };
-    input.wanted().map(|(key, word)| format!(" -s {}={}", in_shell(key), value(word))).collect()
+    input.required_keys().map(|(key, word)| format!(" -s {}={}", shell_quote(key), value(word))).collect()
 }
 
 fn is_taken(project: &Project, name: &str) -> bool {
@@ -131,19 +136,19 @@ fn is_taken(project: &Project, name: &str) -> bool {
 }
 
 /// The name, or the first of `NAME_2`, `NAME_3`, … that no workflow has.
-fn free(project: &Project, name: &str) -> String {
+fn free_name(project: &Project, name: &str) -> String {
     let numbered = (2_usize..).map(|number| format!("{name}_{number}"));
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !is_taken(project, name)).unwrap_or_default()
 }
 
-fn refuse_taken(project: &Project, name: &str) -> Result<(), Misuse> {
+fn refuse_taken(project: &Project, name: &str) -> Result<(), UsageError> {
     let is_file_name = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
     if !is_file_name {
         let message = format!("`{name}` is no name of a file in {FOLDER}/");
-        return Err(Misuse::new(message).hint("leave out `/` and a dot at the beginning"));
+        return Err(UsageError::new(message).hint("leave out `/` and a dot at the beginning"));
     }
     match is_taken(project, name) {
-        true => Err(Misuse::new(format!("a workflow `{name}` is there already"))
+        true => Err(UsageError::new(format!("a workflow `{name}` is there already"))
             .hint("give the new one another name with --name")),
         false => Ok(()),
     }
@@ -153,8 +158,8 @@ fn refuse_taken(project: &Project, name: &str) -> Result<(), Misuse> {
 fn write(project: &Project, name: &str, text: &str) -> anyhow::Result<PathBuf> {
     refuse_taken(project, name)?;
     let folder = project.root.join(FOLDER);
-    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", shown(&folder)))?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", display_path(&folder)))?;
     let file = folder.join(format!("{name}.yaml"));
-    std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;
+    std::fs::write(&file, text).with_context(|| format!("{} cannot be written", display_path(&file)))?;
     Ok(file)
 }

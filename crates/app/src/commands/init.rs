@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::cli::Init;
-use crate::project::{in_shell, shown};
-use crate::{Exit, Misuse, print};
+use crate::cli::InitArgs;
+use crate::project::{display_path, shell_quote};
+use crate::{CommandExit, UsageError, print};
 
 macro_rules! template {
     ($($to:literal from $from:literal),+ $(,)?) => {
@@ -31,50 +31,52 @@ pub fn workflows() -> impl Iterator<Item = (&'static str, &'static str)> {
     FILES.iter().filter_map(|(file, text)| Some((file.strip_prefix("workflows/")?.strip_suffix(".yaml")?, *text)))
 }
 
-pub fn run(args: &Init) -> anyhow::Result<Exit> {
+pub fn run(args: &InitArgs) -> anyhow::Result<CommandExit> {
     let folder = &args.folder;
-    for file in make(folder)? {
-        print::line(format_args!("  {}", shown(&file)));
+    for file in write_project(folder)? {
+        print::line(format_args!("  {}", display_path(&file)));
     }
-    let at = in_shell(&shown(folder));
+    let at = shell_quote(&display_path(folder));
     print::line("\nNext:");
     print::line(format_args!(
         "  baton -C {at} run triage --set message=\"The shop is down\" --set email=ana@example.com"
     ));
     print::line(format_args!("  baton -C {at} test"));
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// Writes a new project into a folder that is empty or not there, and answers which files it has.
-pub fn make(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub fn write_project(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     refuse_used(folder)?;
     let mut files = Vec::with_capacity(FILES.len());
     for (name, text) in FILES {
         let file = folder.join(name);
         if let Some(parent) = file.parent() {
-            std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", shown(parent)))?;
+            std::fs::create_dir_all(parent).with_context(|| format!("{} cannot be made", display_path(parent)))?;
         }
-        std::fs::write(&file, text).with_context(|| format!("{} cannot be written", shown(&file)))?;
+        std::fs::write(&file, text).with_context(|| format!("{} cannot be written", display_path(&file)))?;
         files.push(file);
     }
     Ok(files)
 }
 
 /// Where commands that were tried before keep their database.
-const OWN: &str = ".baton";
+const DATA_FOLDER: &str = ".baton";
 
 fn refuse_used(folder: &Path) -> anyhow::Result<()> {
     match std::fs::read_dir(folder) {
-        Ok(entries) => match entries.flatten().find(|entry| entry.file_name() != OWN) {
+        Ok(entries) => match entries.flatten().find(|entry| entry.file_name() != DATA_FOLDER) {
             None => Ok(()),
-            Some(_) => Err(Misuse::new(format!("{} is not empty", shown(folder)))
+            Some(_) => Err(UsageError::new(format!("{} is not empty", display_path(folder)))
                 .hint("name a folder that is new or empty")
                 .into()),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-            Err(Misuse::new(format!("{} is a file", shown(folder))).hint("name a folder that is new or empty").into())
+            Err(UsageError::new(format!("{} is a file", display_path(folder)))
+                .hint("name a folder that is new or empty")
+                .into())
         }
-        Err(error) => Err(error).with_context(|| format!("{} cannot be read", shown(folder))),
+        Err(error) => Err(error).with_context(|| format!("{} cannot be read", display_path(folder))),
     }
 }

@@ -2,15 +2,15 @@
 
 use serde_json::{Map, Value};
 
-use crate::{Misuse, project};
+use crate::{UsageError, project};
 
 /// `JSON`, `@FILE`, or `@-` for standard input; `what` names the option in messages.
-pub fn given(what: &str, text: &str) -> anyhow::Result<Value> {
+pub fn parse_argument(what: &str, text: &str) -> anyhow::Result<Value> {
     if let Some(file) = text.strip_prefix('@') {
-        return project::given(file);
+        return project::read_argument(file);
     }
     serde_json::from_str(text).map_err(|error| {
-        Misuse::new(format!("{what} is not JSON: {error}"))
+        UsageError::new(format!("{what} is not JSON: {error}"))
             .hint("quote it for the shell, or put it into a file and say @FILE")
             .into()
     })
@@ -18,14 +18,14 @@ pub fn given(what: &str, text: &str) -> anyhow::Result<Value> {
 
 /// Lays `KEY=VALUE` pairs over an input. A value that is JSON keeps its type; anything else is text, and so is the value
 /// of a key that takes nothing but text: a telephone number is none to reckon with.
-pub fn with_sets(value: Value, sets: &[String], takes_text: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
+pub fn apply_sets(value: Value, sets: &[String], takes_text: impl Fn(&str) -> bool) -> anyhow::Result<Value> {
     if sets.is_empty() {
         return Ok(value);
     }
     let mut object = match value {
         Value::Object(object) => object,
         Value::Null => Map::new(),
-        _ => return Err(Misuse::new("--set needs an input that is an object").into()),
+        _ => return Err(UsageError::new("--set needs an input that is an object").into()),
     };
     for set in sets {
         let (key, text) = split(set)?;
@@ -40,7 +40,7 @@ pub fn pairs(sets: &[String]) -> anyhow::Result<Vec<(String, Value)>> {
 }
 
 fn split(set: &str) -> anyhow::Result<(&str, &str)> {
-    set.split_once('=').ok_or_else(|| Misuse::new(format!("`{set}` is not KEY=VALUE")).into())
+    set.split_once('=').ok_or_else(|| UsageError::new(format!("`{set}` is not KEY=VALUE")).into())
 }
 
 fn typed(text: &str) -> Value {

@@ -6,41 +6,41 @@ use std::time::Duration;
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_engine::settings::Topic;
+use baton_engine::settings::SettingTopic;
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::keys::{Hash, Key, Keys as _, Role};
+use baton_ports::keys::{AccessRole, ApiKeyRecord, ApiKeyStore as _, KeyHash};
 use serde_json::json;
 
-use crate::cli::{KeyRole, Keys, KeysCreate, KeysRotate};
+use crate::cli::{KeyCreateArgs, KeyRoleArg, KeyRotateArgs, KeysCommand};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-pub async fn run(folder: &Path, args: Keys) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: KeysCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     let now = SystemClock.now();
     match args {
-        Keys::Create(args) => create(&project, &args, now).await,
-        Keys::List { json } => list(&project, json, now).await,
-        Keys::Rotate(args) => rotate(&project, &args, now).await,
-        Keys::Revoke { key, json } => revoke(&project, &key, json, now).await,
+        KeysCommand::Create(args) => create(&project, &args, now).await,
+        KeysCommand::List { json } => list(&project, json, now).await,
+        KeysCommand::Rotate(args) => rotate(&project, &args, now).await,
+        KeysCommand::Revoke { key, json } => revoke(&project, &key, json, now).await,
     }
 }
 
 /// A key that is not kept yet: its row, its hash, and the secret that is shown once.
-pub struct New {
-    pub key: Key,
-    pub hash: Hash,
+pub struct UnsavedKey {
+    pub key: ApiKeyRecord,
+    pub hash: KeyHash,
     pub secret: String,
 }
 
-impl New {
+impl UnsavedKey {
     pub fn mint(
         tenant: &TenantId,
         name: &str,
-        role: Role,
+        role: AccessRole,
         days: u32,
         per_minute: Option<u32>,
         now: Time,
@@ -48,7 +48,7 @@ impl New {
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no random bytes can be had: {error}"))?;
         let minted = baton_server::mint(&random);
-        let key = Key {
+        let key = ApiKeyRecord {
             id: format!("key_{}", uuid::Uuid::now_v7().simple()),
             tenant: tenant.clone(),
             name: name.to_owned(),
@@ -63,7 +63,7 @@ impl New {
     }
 
     /// Shows the secret, for the only time.
-    fn tell(&self, as_json: bool) {
+    fn print_secret(&self, as_json: bool) {
         if as_json {
             let mut shown = self.key.as_json(self.key.created_at);
             shown["key"] = json!(self.secret);
@@ -76,33 +76,35 @@ impl New {
     }
 }
 
-async fn create(project: &Project, args: &KeysCreate, now: Time) -> anyhow::Result<Exit> {
-    if let Err(why) = Key::check_name(&args.name) {
+async fn create(project: &Project, args: &KeyCreateArgs, now: Time) -> anyhow::Result<CommandExit> {
+    if let Err(why) = ApiKeyRecord::check_name(&args.name) {
         let message = format!("`{}` is no name of a key: {why}", args.name.escape_debug());
-        return Err(Misuse::new(message).hint("say whose it is or what for: `baton keys create shop-frontend`").into());
+        return Err(UsageError::new(message)
+            .hint("say whose it is or what for: `baton keys create shop-frontend`")
+            .into());
     }
     let role = match args.role {
-        KeyRole::Admin => Role::Admin,
-        KeyRole::Builder => Role::Builder,
-        KeyRole::Operator => Role::Operator,
-        KeyRole::HumanAgent => Role::HumanAgent,
-        KeyRole::Service => Role::Service,
+        KeyRoleArg::Admin => AccessRole::Admin,
+        KeyRoleArg::Builder => AccessRole::Builder,
+        KeyRoleArg::Operator => AccessRole::Operator,
+        KeyRoleArg::HumanAgent => AccessRole::HumanAgent,
+        KeyRoleArg::Service => AccessRole::Service,
     };
-    let system = System::open(project)?;
-    let mut new = New::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
+    let system = ProjectSystem::open(project)?;
+    let mut new = UnsavedKey::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
     new.key.scopes = (!args.scope.is_empty()).then(|| args.scope.iter().map(|scope| scope.need()).collect());
     system.store.add(&new.key, &new.hash).await?;
     // First what is shown once: it is lost where the row cannot be written.
-    new.tell(args.json);
-    system.tell_act(&system.tenant, ("keys.create", &new.key.id), None, Some(json!(new.key))).await?;
-    Ok(Exit::Completed)
+    new.print_secret(args.json);
+    system.audit_action(&system.tenant, ("keys.create", &new.key.id), None, Some(json!(new.key))).await?;
+    Ok(CommandExit::Completed)
 }
 
-async fn list(project: &Project, as_json: bool, now: Time) -> anyhow::Result<Exit> {
+async fn list(project: &Project, as_json: bool, now: Time) -> anyhow::Result<CommandExit> {
     // Looking makes no database where nothing has run.
     let keys = match project.has_database() {
         true => {
-            let system = System::open(project)?;
+            let system = ProjectSystem::open(project)?;
             system.store.all(&system.tenant).await?
         }
         false => Vec::new(),
@@ -112,30 +114,35 @@ async fn list(project: &Project, as_json: bool, now: Time) -> anyhow::Result<Exi
     } else if keys.is_empty() {
         print::line("no keys: `baton keys create NAME` makes one, and so does the first `baton serve`");
     } else {
-        tell(&keys, now);
+        print_keys(&keys, now);
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
+async fn rotate(project: &Project, args: &KeyRotateArgs, now: Time) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
     let old = find(&system, &args.key, now).await?;
     let until = now + HOUR * args.overlap_hours;
-    let mut new = New::mint(&system.tenant, &old.name, old.role, args.days, old.per_minute, now)?;
+    let mut new = UnsavedKey::mint(&system.tenant, &old.name, old.role, args.days, old.per_minute, now)?;
     new.key.scopes.clone_from(&old.scopes);
-    system.settings.take_in().await?;
+    system.settings.reload().await?;
     let ids = (old.id.as_str(), new.key.id.as_str());
-    let inherits = system.settings.inherit_budget(&**system.purse.limits(), &system.tenant, ids, now).await?;
+    let inherits = system.settings.inherit_budget(&**system.budget.limits(), &system.tenant, ids, now).await?;
     if !system.store.rotate(&old.id, until, &new.key, &new.hash).await? {
         if inherits {
-            system.settings.remove(&system.tenant, (Topic::Budget, &new.key.id), None, None, Vec::new(), now).await?;
+            system
+                .settings
+                .remove(&system.tenant, (SettingTopic::Budget, &new.key.id), None, None, Vec::new(), now)
+                .await?;
         }
-        let hint = format!("`baton keys create {}` makes one anew", crate::project::in_shell(&old.name));
-        return Err(Misuse::new(format!("`{}` is not good any more, so it is not rotated", old.id)).hint(hint).into());
+        let hint = format!("`baton keys create {}` makes one anew", crate::project::shell_quote(&old.name));
+        return Err(UsageError::new(format!("`{}` is not good any more, so it is not rotated", old.id))
+            .hint(hint)
+            .into());
     }
-    new.tell(args.json);
+    new.print_secret(args.json);
     let rotated = find(&system, &old.id, now).await?;
-    system.tell_act(&system.tenant, ("keys.rotate", &old.id), Some(json!(old)), Some(json!(rotated))).await?;
+    system.audit_action(&system.tenant, ("keys.rotate", &old.id), Some(json!(old)), Some(json!(rotated))).await?;
     let ends = old.expires_at.map_or(until, |end| end.min(until));
     if !args.json {
         let when = if ends <= now { "opens no door any more".to_owned() } else { format!("is good until {ends}") };
@@ -147,17 +154,17 @@ async fn rotate(project: &Project, args: &KeysRotate, now: Time) -> anyhow::Resu
             old.id, new.key.id
         ));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
+async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
     let key = find(&system, wanted, now).await?;
     if !system.store.revoke(&system.tenant, &key.id, now).await? {
-        return Err(Misuse::new(format!("`{}` was revoked before", key.id)).into());
+        return Err(UsageError::new(format!("`{}` was revoked before", key.id)).into());
     }
-    let revoked = Key { revoked_at: Some(now), ..key.clone() };
-    system.tell_act(&system.tenant, ("keys.delete", &key.id), Some(json!(key)), Some(json!(revoked))).await?;
+    let revoked = ApiKeyRecord { revoked_at: Some(now), ..key.clone() };
+    system.audit_action(&system.tenant, ("keys.delete", &key.id), Some(json!(key)), Some(json!(revoked))).await?;
     if as_json {
         print::pretty(&revoked.as_json(now));
     } else {
@@ -166,16 +173,16 @@ async fn revoke(project: &Project, wanted: &str, as_json: bool, now: Time) -> an
             key.name, key.id
         ));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// The key of this id, or the one good key of this name.
-async fn find(system: &System, wanted: &str, now: Time) -> anyhow::Result<Key> {
+async fn find(system: &ProjectSystem, wanted: &str, now: Time) -> anyhow::Result<ApiKeyRecord> {
     let keys = system.store.all(&system.tenant).await?;
     if let Some(key) = keys.iter().find(|key| key.id == wanted) {
         return Ok(key.clone());
     }
-    let good: Vec<&Key> = keys.iter().filter(|key| key.name == wanted && key.is_valid(now)).collect();
+    let good: Vec<&ApiKeyRecord> = keys.iter().filter(|key| key.name == wanted && key.is_valid(now)).collect();
     match good.as_slice() {
         [one] => Ok((*one).clone()),
         [] => {
@@ -185,25 +192,26 @@ async fn find(system: &System, wanted: &str, now: Time) -> anyhow::Result<Key> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => "`baton keys list` shows all".to_owned(),
             };
-            Err(Misuse::new(format!("there is no good key `{wanted}`")).hint(hint).into())
+            Err(UsageError::new(format!("there is no good key `{wanted}`")).hint(hint).into())
         }
         several => {
             let ids: Vec<&str> = several.iter().map(|key| key.id.as_str()).collect();
             let message = format!("{} good keys are called `{wanted}`", several.len());
-            Err(Misuse::new(message).hint(format!("say which by its id: {}", ids.join(", "))).into())
+            Err(UsageError::new(message).hint(format!("say which by its id: {}", ids.join(", "))).into())
         }
     }
 }
 
 /// A line each.
-fn tell(keys: &[Key], now: Time) {
-    let widest = |title: &str, of: &dyn Fn(&Key) -> usize| keys.iter().map(of).max().unwrap_or(0).max(title.len());
+fn print_keys(keys: &[ApiKeyRecord], now: Time) {
+    let widest =
+        |title: &str, of: &dyn Fn(&ApiKeyRecord) -> usize| keys.iter().map(of).max().unwrap_or(0).max(title.len());
     let (id, name) = (widest("KEY", &|key| key.id.len()), widest("NAME", &|key| key.name.chars().count()));
     let title = format!("{:<id$}  {:<name$}  {:<11}  {:<7}  {:<20}  SCOPES", "KEY", "NAME", "ROLE", "STATE", "UNTIL");
     print::line(print::paint("1", &title));
     for key in keys {
         let until = key.revoked_at.or(key.expires_at).map_or_else(|| "for ever".to_owned(), |at| at.to_string());
-        let (role, state) = (key.role.word(), key.state(now));
+        let (role, state) = (key.role.word(), key.status(now));
         let scopes = key.scope_words().map_or_else(|| "all".to_owned(), |words| words.join(","));
         print::line(format_args!(
             "{:<id$}  {:<name$}  {role:<11}  {state:<7}  {until:<20}  {scopes}",

@@ -2,39 +2,39 @@
 
 mod add;
 mod eval;
+pub mod external_index;
 pub mod folder;
-pub mod outside;
 mod reindex;
 mod search;
 
 use std::path::Path;
 
-use baton_ports::index::{Collection, Head, Index as _, PAGE_MAX, Recipe};
-use baton_ports::memory::{Knowledge as _, Memory as _};
+use baton_ports::index::{DocumentHeader, DocumentIndex as _, IndexRecipe, MemoryCollection, PAGE_MAX};
+use baton_ports::memory::{KnowledgeStore as _, MemoryStore as _};
 use serde_json::json;
 
-use self::outside::Shelf;
-use crate::cli::{Knowledge, KnowledgeForget, KnowledgeList, KnowledgeRemove};
+use self::external_index::KnowledgeStores;
+use crate::cli::{KnowledgeCommand, KnowledgeForgetArgs, KnowledgeListArgs, KnowledgeRemoveArgs};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(folder: &Path, args: Knowledge) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: KnowledgeCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        Knowledge::Add(args) => add::run(&project, &args).await,
-        Knowledge::Search(args) => search::run(&project, &args).await,
-        Knowledge::List(args) => list(&project, &args).await,
-        Knowledge::Remove(args) => remove(&project, &args).await,
-        Knowledge::Reindex(args) => reindex::run(&project, &args).await,
-        Knowledge::Forget(args) => forget(&project, &args).await,
-        Knowledge::Eval(args) => eval::run(&project, &args).await,
+        KnowledgeCommand::Add(args) => add::run(&project, &args).await,
+        KnowledgeCommand::Search(args) => search::run(&project, &args).await,
+        KnowledgeCommand::List(args) => list(&project, &args).await,
+        KnowledgeCommand::Remove(args) => remove(&project, &args).await,
+        KnowledgeCommand::Reindex(args) => reindex::run(&project, &args).await,
+        KnowledgeCommand::Forget(args) => forget(&project, &args).await,
+        KnowledgeCommand::Eval(args) => eval::run(&project, &args).await,
     }
 }
 
-async fn list(project: &Project, args: &KnowledgeList) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
-    let heads = heads(&system).await?;
+async fn list(project: &Project, args: &KnowledgeListArgs) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
+    let heads = document_heads(&system).await?;
     if args.json {
         print::pretty(&json!(heads));
     } else if heads.is_empty() {
@@ -42,15 +42,16 @@ async fn list(project: &Project, args: &KnowledgeList) -> anyhow::Result<Exit> {
     } else {
         heads.iter().for_each(|head| print::line(row(head)));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// The documents that are kept, by name.
-async fn heads(system: &System) -> anyhow::Result<Vec<Head>> {
-    let mut heads: Vec<Head> = Vec::new();
+async fn document_heads(system: &ProjectSystem) -> anyhow::Result<Vec<DocumentHeader>> {
+    let mut heads: Vec<DocumentHeader> = Vec::new();
     loop {
         let after = heads.last().map(|head| head.name.clone());
-        let page = system.memory.documents(&system.tenant, Collection::Knowledge, after.as_deref(), PAGE_MAX).await?;
+        let page =
+            system.memory.documents(&system.tenant, MemoryCollection::Knowledge, after.as_deref(), PAGE_MAX).await?;
         let is_last = page.len() < PAGE_MAX;
         heads.extend(page);
         if is_last {
@@ -60,12 +61,12 @@ async fn heads(system: &System) -> anyhow::Result<Vec<Head>> {
 }
 
 /// What of memory answers by other settings than those of now, in words; nothing where all answers by them.
-pub async fn outdated(system: &System) -> anyhow::Result<Option<String>> {
+pub async fn outdated(system: &ProjectSystem) -> anyhow::Result<Option<String>> {
     let now = system.memory.recipe();
-    for collection in Collection::ALL {
+    for collection in MemoryCollection::ALL {
         let live = system.store.generations(&system.tenant, collection).await?.into_iter().find(|one| one.live);
         if let Some(live) = live.filter(|live| live.pieces > 0 && live.recipe != now) {
-            let cut = |recipe: &Recipe| format!("{} in pieces of {}", recipe.space, recipe.chunking);
+            let cut = |recipe: &IndexRecipe| format!("{} in pieces of {}", recipe.space, recipe.chunking);
             let (was, is) = (cut(&live.recipe), cut(&now));
             return Ok(Some(format!("`{collection}` answers by {was}, and the settings say {is}")));
         }
@@ -74,43 +75,43 @@ pub async fn outdated(system: &System) -> anyhow::Result<Option<String>> {
 }
 
 /// How lists mark what is kept about a person.
-fn about(person: &str) -> String {
+fn subject_label(person: &str) -> String {
     format!("  about {person}")
 }
 
-fn row(head: &Head) -> String {
-    let about = head.subject.as_ref().map(|customer| about(customer)).unwrap_or_default();
+fn row(head: &DocumentHeader) -> String {
+    let about = head.subject.as_ref().map(|customer| subject_label(customer)).unwrap_or_default();
     let fields = head.metadata.iter().map(|(key, value)| format!("  {key}={value}")).collect::<String>();
     format!("{}  {}{about}{fields}", head.name, head.title)
 }
 
-async fn remove(project: &Project, args: &KnowledgeRemove) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
-    let shelf = Shelf::of(project, &system);
+async fn remove(project: &Project, args: &KnowledgeRemoveArgs) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
+    let shelf = KnowledgeStores::of(project, &system);
     for name in &args.names {
         if !shelf.remove(&system.tenant, name).await? {
-            let misuse = Misuse::new(format!("there is no document `{name}`"));
+            let misuse = UsageError::new(format!("there is no document `{name}`"));
             return Err(misuse.hint("`baton knowledge list` names those there are").into());
         }
         print::line(format_args!("{name}: removed"));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-async fn forget(project: &Project, args: &KnowledgeForget) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
-    let forgotten = Shelf::of(project, &system).forget(&system.tenant, &args.customer).await?;
+async fn forget(project: &Project, args: &KnowledgeForgetArgs) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
+    let forgotten = KnowledgeStores::of(project, &system).forget(&system.tenant, &args.customer).await?;
     if args.json {
         print::pretty(&json!(forgotten));
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     let counted = [
-        print::counted(forgotten.knowledge, "document"),
-        print::counted_as(forgotten.threads, "conversation that is going on", "conversations that are going on"),
-        print::counted(forgotten.messages, "message"),
-        print::counted_as(forgotten.conversations, "conversation that is over", "conversations that are over"),
-        print::counted(forgotten.executions, "execution"),
+        print::count_noun(forgotten.knowledge, "document"),
+        print::count_words(forgotten.threads, "conversation that is going on", "conversations that are going on"),
+        print::count_noun(forgotten.messages, "message"),
+        print::count_words(forgotten.conversations, "conversation that is over", "conversations that are over"),
+        print::count_noun(forgotten.executions, "execution"),
     ];
     print::line(format_args!("{}: removed {}", args.customer, counted.join(", ")));
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }

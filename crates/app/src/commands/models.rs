@@ -14,50 +14,50 @@ use std::sync::Arc;
 
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
-use baton_models::Gateway;
+use baton_models::ModelGateway;
 use baton_ports::clock::SystemClock;
-use baton_store::sqlite::Store;
+use baton_store::sqlite::SqliteStore;
 
-use crate::cli::models::Models;
+use crate::cli::models::ModelsCommand;
 use crate::project::Project;
-use crate::wire::{self, System};
-use crate::{Exit, Misuse};
+use crate::wiring::{self, ProjectSystem};
+use crate::{CommandExit, UsageError};
 
-pub async fn run(folder: &Path, args: Models) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: ModelsCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        Models::List(args) => list::run(&project, &args).await,
-        Models::Show(args) => show::run(&project, &args).await,
-        Models::Import(args) => import::run(&project, &args),
-        Models::Evaluate(args) => evaluate::run(&project, &args),
-        Models::Circuits(args) => circuits::run(&project, &args).await,
-        Models::Decisions(args) => decisions::run(&project, &args).await,
-        Models::Explain(args) => explain::run(&project, &args).await,
-        Models::Savings(args) => savings::run(&project, &args).await,
+        ModelsCommand::List(args) => list::run(&project, &args).await,
+        ModelsCommand::Show(args) => show::run(&project, &args).await,
+        ModelsCommand::Import(args) => import::run(&project, &args),
+        ModelsCommand::Evaluate(args) => evaluate::run(&project, &args),
+        ModelsCommand::Circuits(args) => circuits::run(&project, &args).await,
+        ModelsCommand::Decisions(args) => decisions::run(&project, &args).await,
+        ModelsCommand::Explain(args) => explain::run(&project, &args).await,
+        ModelsCommand::Savings(args) => savings::run(&project, &args).await,
     }
 }
 
 /// The project's models, as a process that asks them sees them: other processes' words on circuits included.
-struct Known {
+struct ProjectModels {
     tenant: TenantId,
-    gateway: Gateway,
+    gateway: ModelGateway,
 }
 
-impl Known {
+impl ProjectModels {
     async fn read(project: &Project) -> anyhow::Result<Self> {
         let settings = &project.settings;
-        let tenant = TenantId::parse(&settings.tenant).map_err(|error| Misuse::new(format!("tenant: {error}")))?;
-        let gateway = wire::models(project, Arc::new(SystemClock))?;
+        let tenant = TenantId::parse(&settings.tenant).map_err(|error| UsageError::new(format!("tenant: {error}")))?;
+        let gateway = wiring::models(project, Arc::new(SystemClock))?;
         let gateway = match store(project)? {
-            Some(store) => gateway.sharing(Arc::new(store)),
+            Some(store) => gateway.with_circuits(Arc::new(store)),
             None => gateway,
         };
-        gateway.listen().await;
+        gateway.sync_circuits().await;
         Ok(Self { tenant, gateway })
     }
 
     /// A name that is no model's, told with the nearest that is.
-    fn unknown(&self, name: &str) -> Misuse {
+    fn unknown_model(&self, name: &str) -> UsageError {
         let all = self.gateway.models(&self.tenant);
         let profiles = baton_models::profile::ALL.map(baton_models::profile::word);
         let names = all.iter().map(|model| model.name.as_str()).chain(profiles);
@@ -65,14 +65,14 @@ impl Known {
             Some(near) => format!("did you mean `{near}`?"),
             None => "`baton models list` shows all".to_owned(),
         };
-        Misuse::new(format!("no model `{name}` is known")).hint(hint)
+        UsageError::new(format!("no model `{name}` is known")).hint(hint)
     }
 }
 
 /// The project's database, where it has one: looking makes none.
-fn store(project: &Project) -> anyhow::Result<Option<Store>> {
+fn store(project: &Project) -> anyhow::Result<Option<SqliteStore>> {
     if !project.has_database() {
         return Ok(None);
     }
-    System::open(project).map(|system| Some(system.store))
+    ProjectSystem::open(project).map(|system| Some(system.store))
 }

@@ -2,39 +2,43 @@
 
 use std::path::Path;
 
-use baton_tools::outbox::{Message, newest};
+use baton_tools::outbox::{OutboxMessage, newest};
 use serde_json::{Value, json};
 
-use crate::cli::{Outbox, OutboxList};
+use crate::cli::{OutboxCommand, OutboxListArgs};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
 /// Characters of a message that a list shows.
 const SHOWN_CHARS_MAX: usize = 72;
 /// Messages that one beginning of an id may fit before nobody is asked to choose.
-const ALIKE_MAX: usize = 5;
+const PREFIX_MATCHES_MAX: usize = 5;
 
-pub async fn run(folder: &Path, args: Outbox) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: OutboxCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        Outbox::List(args) => list(&project, &args).await,
-        Outbox::Show { id, json } => show(&project, &id, json).await,
+        OutboxCommand::List(args) => list(&project, &args).await,
+        OutboxCommand::Show { id, json } => show(&project, &id, json).await,
     }
 }
 
 /// Looking makes no database where nothing has run.
-async fn read(project: &Project, most: usize, is_wanted: impl Fn(&Message) -> bool) -> anyhow::Result<Vec<Message>> {
+async fn read(
+    project: &Project,
+    most: usize,
+    is_wanted: impl Fn(&OutboxMessage) -> bool,
+) -> anyhow::Result<Vec<OutboxMessage>> {
     if !project.has_database() {
         return Ok(Vec::new());
     }
-    let system = System::open(project)?;
+    let system = ProjectSystem::open(project)?;
     Ok(newest(&system.store, &system.tenant, most, is_wanted).await?)
 }
 
-async fn list(project: &Project, args: &OutboxList) -> anyhow::Result<Exit> {
+async fn list(project: &Project, args: &OutboxListArgs) -> anyhow::Result<CommandExit> {
     let is = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
-    let is_to = |message: &Message| {
+    let is_to = |message: &OutboxMessage| {
         let Some(wanted) = &args.to else { return true };
         let is_it = |to: &&str| *to == wanted || to.ends_with(&format!("<{wanted}>"));
         recipients(message).iter().any(is_it)
@@ -45,21 +49,25 @@ async fn list(project: &Project, args: &OutboxList) -> anyhow::Result<Exit> {
     .await?;
     if args.json {
         print::pretty(&json!({ "messages": messages }));
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     if messages.is_empty() {
         print::line("no message was written down");
     }
     for message in &messages {
-        let Message { id, channel, at, .. } = message;
+        let OutboxMessage { id, channel, at, .. } = message;
         let to = recipients(message).join(", ");
-        print::line(format_args!("{at}  {channel:<8}  {}  {to}  {}", print::paint("1", id), gist(&message.message)));
+        print::line(format_args!(
+            "{at}  {channel:<8}  {}  {to}  {}",
+            print::paint("1", id),
+            summary_line(&message.message)
+        ));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// Whom it is to: one, or several.
-fn recipients(message: &Message) -> Vec<&str> {
+fn recipients(message: &OutboxMessage) -> Vec<&str> {
     match message.message.get("to") {
         Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
         Some(Value::String(one)) => vec![one],
@@ -68,7 +76,7 @@ fn recipients(message: &Message) -> Vec<&str> {
 }
 
 /// The subject of a letter, the beginning of anything else.
-fn gist(message: &Value) -> String {
+fn summary_line(message: &Value) -> String {
     let text = ["subject", "body", "message", "text"].into_iter().find_map(|key| message.get(key)?.as_str());
     let words = text.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(SHOWN_CHARS_MAX) {
@@ -77,26 +85,26 @@ fn gist(message: &Value) -> String {
     }
 }
 
-async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<Exit> {
-    let begun = read(project, ALIKE_MAX, |message| message.id.starts_with(id)).await?;
+async fn show(project: &Project, id: &str, as_json: bool) -> anyhow::Result<CommandExit> {
+    let begun = read(project, PREFIX_MATCHES_MAX, |message| message.id.starts_with(id)).await?;
     let exact = begun.iter().find(|message| message.id == id);
     let message = match (exact, begun.as_slice()) {
         (Some(message), _) | (None, [message]) => message,
         (None, []) => {
             let hint = format!("`{} outbox list` shows those there are", project.command());
-            return Err(Misuse::new(format!("no message `{id}`")).hint(hint).into());
+            return Err(UsageError::new(format!("no message `{id}`")).hint(hint).into());
         }
         (None, several) => {
             let which: Vec<String> = several.iter().map(|message| format!("`{}`", message.id)).collect();
-            return Err(Misuse::new(format!("`{id}` is the beginning of several")).hint(which.join(", ")).into());
+            return Err(UsageError::new(format!("`{id}` is the beginning of several")).hint(which.join(", ")).into());
         }
     };
     if !as_json {
-        let Message { id, channel, run, at, .. } = message;
+        let OutboxMessage { id, channel, run, at, .. } = message;
         print::line(format_args!("{} by {channel}, written down at {at} by run {run}", print::paint("1", id)));
         print::pretty(&message.message);
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     print::pretty(&json!(message));
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }

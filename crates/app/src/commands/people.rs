@@ -3,47 +3,49 @@
 use std::path::Path;
 use std::time::Duration;
 
-use baton_core::desk::{CAPACITY_DEFAULT, Command, Desk, Person, Profile};
 use baton_core::id::PersonId;
-use baton_engine::{Desks, Told};
+use baton_core::routing::{CAPACITY_DEFAULT, HumanAgent, PersonProfile, RoutingCommand, RoutingQueue};
+use baton_engine::{RoutingQueues, SubmitResult};
 use serde_json::{Value, json};
 
-use crate::cli::{People, PeoplePut};
+use crate::cli::{PeopleCommand, PersonPutArgs};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
 /// How long the desk may take.
-const TAKE: Duration = Duration::from_secs(10);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub async fn run(folder: &Path, args: People) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: PeopleCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        People::List { json } => list(&project, json).await,
-        People::Put(args) => tell(&project, Command::PutPerson(profile(args)?)).await,
-        People::Remove { id } => tell(&project, Command::RemovePerson { person: parsed(&id)? }).await,
+        PeopleCommand::List { json } => list(&project, json).await,
+        PeopleCommand::Put(args) => submit_command(&project, RoutingCommand::PutPerson(profile(args)?)).await,
+        PeopleCommand::Remove { id } => {
+            submit_command(&project, RoutingCommand::RemovePerson { person: parsed(&id)? }).await
+        }
     }
 }
 
-async fn list(project: &Project, as_json: bool) -> anyhow::Result<Exit> {
+async fn list(project: &Project, as_json: bool) -> anyhow::Result<CommandExit> {
     // Looking makes no database where nothing has run.
     let desk = match project.has_database() {
         true => {
-            let system = System::open(project)?;
-            Desks::default().look(&system.store, &system.tenant).await?
+            let system = ProjectSystem::open(project)?;
+            RoutingQueues::default().current(&system.store, &system.tenant).await?
         }
         false => std::sync::Arc::default(),
     };
     if as_json {
-        print::pretty(&Value::Array(desk.people().map(shown).collect()));
-        return Ok(Exit::Completed);
+        print::pretty(&Value::Array(desk.people().map(person_row).collect()));
+        return Ok(CommandExit::Completed);
     }
     if desk.people().next().is_none() {
         let command = project.command();
         print::line(format_args!("nobody is registered; `{command} people put ID --email ADDRESS` registers somebody"));
     }
-    for Person { profile, presence, .. } in desk.people() {
-        let Profile { id, email, roles, skills, .. } = profile;
+    for HumanAgent { profile, presence, .. } in desk.people() {
+        let PersonProfile { id, email, roles, skills, .. } = profile;
         let part = |word: &str, names: &std::collections::BTreeSet<String>| match names.is_empty() {
             true => String::new(),
             false => format!("  {word} {}", names.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
@@ -51,19 +53,19 @@ async fn list(project: &Project, as_json: bool) -> anyhow::Result<Exit> {
         let (roles, skills) = (part("roles", roles), part("skills", skills));
         print::line(format_args!("{}  {email}  {}{roles}{skills}", print::paint("1", id.as_str()), presence.word()));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn shown(Person { profile, presence, .. }: &Person) -> Value {
+fn person_row(HumanAgent { profile, presence, .. }: &HumanAgent) -> Value {
     let mut shown = json!(profile);
     shown["roles"] = json!(profile.roles);
     shown["status"] = json!(presence);
     shown
 }
 
-fn profile(args: PeoplePut) -> anyhow::Result<Profile> {
-    let PeoplePut { id, email, name, roles, skills, languages, max_capacity } = args;
-    Ok(Profile {
+fn profile(args: PersonPutArgs) -> anyhow::Result<PersonProfile> {
+    let PersonPutArgs { id, email, name, roles, skills, languages, max_capacity } = args;
+    Ok(PersonProfile {
         name: name.unwrap_or_else(|| id.clone()),
         id: parsed(&id)?,
         email,
@@ -75,33 +77,33 @@ fn profile(args: PeoplePut) -> anyhow::Result<Profile> {
 }
 
 fn parsed(id: &str) -> anyhow::Result<PersonId> {
-    PersonId::parse(id).map_err(|error| Misuse::new(format!("`{id}` is no id of a person: {error}")).into())
+    PersonId::parse(id).map_err(|error| UsageError::new(format!("`{id}` is no id of a person: {error}")).into())
 }
 
 /// Durable once it is said; whoever serves the project takes it, or this does.
-async fn tell(project: &Project, command: Command) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
-    let told = system.working(async |engine| {
+async fn submit_command(project: &Project, command: RoutingCommand) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
+    let told = system.run_with_engine(async |engine| {
         let id = uuid::Uuid::now_v7().to_string();
-        let before = Desks::default().look(&system.store, &system.tenant).await?;
-        let told = Desks::default().tell(engine, &system.tenant, &id, &command, TAKE).await?;
+        let before = RoutingQueues::default().current(&system.store, &system.tenant).await?;
+        let told = RoutingQueues::default().submit(engine, &system.tenant, &id, &command, COMMAND_TIMEOUT).await?;
         Ok((before, told))
     });
     let refused = match told.await? {
-        (_, Told::Taken | Told::Again) => None,
-        (_, Told::Refused { code, message }) => Some(format!("refused[{code}]: {message}")),
+        (_, SubmitResult::Applied | SubmitResult::Duplicate) => None,
+        (_, SubmitResult::Refused { code, message }) => Some(format!("refused[{code}]: {message}")),
         // Whoever moves it says no where nobody here hears it.
-        (before, Told::Accepted) => {
-            let decided = Desk::clone(&before).decide(command.clone(), system.clock.now());
+        (before, SubmitResult::Accepted) => {
+            let decided = RoutingQueue::clone(&before).decide(command.clone(), system.clock.now());
             decided.err().map(|refusal| format!("refused[{}]: {refusal}", refusal.code()))
         }
     };
     match (refused, command) {
-        (Some(refused), _) => return Err(Misuse::new(refused).into()),
-        (None, Command::PutPerson(profile)) => {
+        (Some(refused), _) => return Err(UsageError::new(refused).into()),
+        (None, RoutingCommand::PutPerson(profile)) => {
             print::line(format_args!("`{}` is registered; decision links go to {}", profile.id, profile.email));
         }
         (None, _) => print::line("they are off the desk"),
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }

@@ -3,16 +3,16 @@
 mod cli;
 mod errors;
 
-use crate::cli::Page;
-use crate::{Exit, print};
+use crate::cli::ReferencePageArg;
+use crate::{CommandExit, print};
 
 #[expect(clippy::unnecessary_wraps, reason = "one shape for all verbs")]
-pub fn run(page: Page) -> anyhow::Result<Exit> {
+pub fn run(page: ReferencePageArg) -> anyhow::Result<CommandExit> {
     match page {
-        Page::WorkflowSchema => print::pretty(&baton_core::definition::schema()),
-        Page::Cli => print::line(cli::page().trim_end()),
-        Page::Openapi => print::line(baton_server::document().trim_end()),
-        Page::Errors => print::line(errors::page().trim_end()),
+        ReferencePageArg::WorkflowSchema => print::pretty(&baton_core::definition::schema()),
+        ReferencePageArg::Cli => print::line(cli::page().trim_end()),
+        ReferencePageArg::Openapi => print::line(baton_server::document().trim_end()),
+        ReferencePageArg::Errors => print::line(errors::page().trim_end()),
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }

@@ -11,30 +11,30 @@ mod work;
 
 use std::path::Path;
 
-use baton_core::run::{Address, Decision, EffectId, Incoming, Resolution};
+use baton_core::run::{DoubtResolution, EffectId, HumanDecision, IncomingCommand, NodeAddress};
 use serde_json::Value;
 
 use super::json;
 use super::run::{message, signal};
-use crate::cli::{Runs, RunsAct};
+use crate::cli::{RunActionArgs, RunsCommand};
 use crate::project::Project;
-use crate::{Exit, Misuse};
+use crate::{CommandExit, UsageError};
 
-pub async fn run(folder: &Path, args: Runs) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: RunsCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        Runs::List(args) => list::run(&project, &args).await,
-        Runs::Show(args) => show::run(&project, &args).await,
-        Runs::Timeline(args) => history::timeline(&project, &args).await,
-        Runs::Summary(args) => history::summary(&project, &args).await,
-        Runs::Journal(args) => history::journal(&project, &args).await,
-        Runs::Fork { act, at, sets, id, owns_undo } => {
-            let wanted = fork::Wanted { at, variables: json::pairs(&sets)?, id, owns_undo };
+        RunsCommand::List(args) => list::run(&project, &args).await,
+        RunsCommand::Show(args) => show::run(&project, &args).await,
+        RunsCommand::Timeline(args) => history::timeline(&project, &args).await,
+        RunsCommand::Summary(args) => history::summary(&project, &args).await,
+        RunsCommand::Journal(args) => history::journal(&project, &args).await,
+        RunsCommand::Fork { act, at, sets, id, owns_undo } => {
+            let wanted = fork::ForkOptions { at, variables: json::pairs(&sets)?, id, owns_undo };
             fork::run(&project, &act, wanted).await
         }
-        Runs::Retry { act, same_version } => act::retry(&project, &act, same_version).await,
-        Runs::Key(args) => key::run(&project, &args).await,
-        Runs::Work(args) => work::run(&project, &args).await,
+        RunsCommand::Retry { act, same_version } => act::retry(&project, &act, same_version).await,
+        RunsCommand::Key(args) => key::run(&project, &args).await,
+        RunsCommand::Work(args) => work::run(&project, &args).await,
         other => {
             let (act, incoming) = incoming(other)?;
             act::run(&project, &act, incoming).await
@@ -43,81 +43,84 @@ pub async fn run(folder: &Path, args: Runs) -> anyhow::Result<Exit> {
 }
 
 /// What the acting commands put into a run's inbox.
-fn incoming(args: Runs) -> anyhow::Result<(RunsAct, Incoming)> {
+fn incoming(args: RunsCommand) -> anyhow::Result<(RunActionArgs, IncomingCommand)> {
     Ok(match args {
-        Runs::Pause(act) => (act.clone(), Incoming::Pause { by: act.by }),
-        Runs::Resume(act) => (act.clone(), Incoming::Resume { by: act.by }),
-        Runs::Rollback(act) => (act.clone(), Incoming::Rollback { by: act.by, asked_by: Vec::new() }),
-        Runs::Cancel { act, compensate } => {
-            (act.clone(), Incoming::Cancel { by: act.by, compensate, asked_by: Vec::new() })
+        RunsCommand::Pause(act) => (act.clone(), IncomingCommand::Pause { by: act.by }),
+        RunsCommand::Resume(act) => (act.clone(), IncomingCommand::Resume { by: act.by }),
+        RunsCommand::Rollback(act) => (act.clone(), IncomingCommand::Rollback { by: act.by, asked_by: Vec::new() }),
+        RunsCommand::Cancel { act, compensate } => {
+            (act.clone(), IncomingCommand::Cancel { by: act.by, compensate, asked_by: Vec::new() })
         }
-        Runs::Signal { act, message: Some(text), .. } => (act, message(&text)),
-        Runs::Signal { act, name, payload, .. } => {
-            let name = name.ok_or_else(|| Misuse::new("a signal needs a name, or --message TEXT"))?;
-            (act, signal(&name, json::given("--payload", &payload)?))
+        RunsCommand::Signal { act, message: Some(text), .. } => (act, message(&text)),
+        RunsCommand::Signal { act, name, payload, .. } => {
+            let name = name.ok_or_else(|| UsageError::new("a signal needs a name, or --message TEXT"))?;
+            (act, signal(&name, json::parse_argument("--payload", &payload)?))
         }
-        Runs::Answer { act, node, approve, reject, form, note } => {
-            let form = form.map(|form| json::given("--form", &form)).transpose()?;
+        RunsCommand::Answer { act, node, approve, reject, form, note } => {
+            let form = form.map(|form| json::parse_argument("--form", &form)).transpose()?;
             let incoming = answer(&act, &node, approve, reject, form, note)?;
             (act, incoming)
         }
-        Runs::Resolve { act, effect, done, not_done, repeat } => {
-            let done = done.map(|done| json::given("--done", &done)).transpose()?;
+        RunsCommand::Resolve { act, effect, done, not_done, repeat } => {
+            let done = done.map(|done| json::parse_argument("--done", &done)).transpose()?;
             let by = act.by.clone();
-            let incoming =
-                Incoming::Resolve { effect: call(&effect)?, by, resolution: resolution(done, not_done, repeat)? };
+            let incoming = IncomingCommand::Resolve {
+                effect: call(&effect)?,
+                by,
+                resolution: resolution(done, not_done, repeat)?,
+            };
             (act, incoming)
         }
-        Runs::List(_)
-        | Runs::Show(_)
-        | Runs::Timeline(_)
-        | Runs::Summary(_)
-        | Runs::Journal(_)
-        | Runs::Fork { .. }
-        | Runs::Retry { .. }
-        | Runs::Key(_)
-        | Runs::Work(_) => anyhow::bail!("this command acts on no inbox"),
+        RunsCommand::List(_)
+        | RunsCommand::Show(_)
+        | RunsCommand::Timeline(_)
+        | RunsCommand::Summary(_)
+        | RunsCommand::Journal(_)
+        | RunsCommand::Fork { .. }
+        | RunsCommand::Retry { .. }
+        | RunsCommand::Key(_)
+        | RunsCommand::Work(_) => anyhow::bail!("this command acts on no inbox"),
     })
 }
 
 /// An answer to a `human` node, or to what a call asks, or leave for a call.
 fn answer(
-    act: &RunsAct,
+    act: &RunActionArgs,
     node: &str,
     approve: bool,
     reject: bool,
     form: Option<Value>,
     note: String,
-) -> anyhow::Result<Incoming> {
+) -> anyhow::Result<IncomingCommand> {
     let by = act.by.clone();
     if node.contains('#') {
         let effect = call(node)?;
         return match (approve, reject, form) {
             (true, false, None) | (false, true, None) => {
-                Ok(Incoming::Approve { effect, by: by.into(), approved: approve, note })
+                Ok(IncomingCommand::Approve { effect, by: by.into(), approved: approve, note })
             }
-            (false, false, Some(form)) => Ok(Incoming::Fill { effect, by, form }),
-            _ => Err(Misuse::new(
+            (false, false, Some(form)) => Ok(IncomingCommand::Fill { effect, by, form }),
+            _ => Err(UsageError::new(
                 "a call is given leave with --approve or what it asks with --form JSON, or refused it with --reject",
             )
             .into()),
         };
     }
     let decision = match (approve, reject, form) {
-        (true, false, None) => Decision::Approve { note },
-        (false, true, None) => Decision::Reject { note },
-        (false, false, Some(form)) => Decision::Fill { form },
-        _ => return Err(Misuse::new("say one of --approve, --reject and --form JSON").into()),
+        (true, false, None) => HumanDecision::Approve { note },
+        (false, true, None) => HumanDecision::Reject { note },
+        (false, false, Some(form)) => HumanDecision::Fill { form },
+        _ => return Err(UsageError::new("say one of --approve, --reject and --form JSON").into()),
     };
-    Ok(Incoming::Answer { node: Address::parse(node), by: by.into(), decision })
+    Ok(IncomingCommand::Answer { node: NodeAddress::parse(node), by: by.into(), decision })
 }
 
-pub fn resolution(done: Option<Value>, not_done: bool, repeat: bool) -> anyhow::Result<Resolution> {
+pub fn resolution(done: Option<Value>, not_done: bool, repeat: bool) -> anyhow::Result<DoubtResolution> {
     match (done, not_done, repeat) {
-        (Some(output), false, false) => Ok(Resolution::Done { output }),
-        (None, true, false) => Ok(Resolution::NotDone),
-        (None, false, true) => Ok(Resolution::Repeat),
-        _ => Err(Misuse::new("say one of --done JSON, --not-done and --repeat")
+        (Some(output), false, false) => Ok(DoubtResolution::Done { output }),
+        (None, true, false) => Ok(DoubtResolution::NotDone),
+        (None, false, true) => Ok(DoubtResolution::Repeat),
+        _ => Err(UsageError::new("say one of --done JSON, --not-done and --repeat")
             .hint("--done takes what the call would have answered")
             .into()),
     }
@@ -125,7 +128,7 @@ pub fn resolution(done: Option<Value>, not_done: bool, repeat: bool) -> anyhow::
 
 fn call(text: &str) -> anyhow::Result<EffectId> {
     EffectId::parse(text).ok_or_else(|| {
-        Misuse::new(format!("`{text}` names no call"))
+        UsageError::new(format!("`{text}` names no call"))
             .hint("calls are written `node#0.0`, as `baton runs show` prints them")
             .into()
     })

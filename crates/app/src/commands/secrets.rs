@@ -6,32 +6,32 @@ use std::path::Path;
 use baton_core::expr::nearest;
 use baton_core::time::Time;
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::feed::{Feed as _, Space};
-use baton_store::sqlite::{self, Store};
+use baton_ports::feed::{FeedSpace, JournalFeed as _};
+use baton_store::sqlite::{self, SqliteStore};
 
-use crate::cli::Secrets;
+use crate::cli::SecretsCommand;
 use crate::project::Project;
-use crate::vault::{Known, Ring, SECRET_BYTES_MAX, Vault};
-use crate::{Exit, Misuse, print};
+use crate::vault::{KeyRing, SECRET_BYTES_MAX, SecretSummary, SecretVault};
+use crate::{CommandExit, UsageError, print};
 
 /// Characters of a name.
 const NAME_CHARS_MAX: usize = 100;
 
-pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: SecretsCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     let (tenant, now) = (project.tenant()?, SystemClock.now());
-    let ring = Ring::of(&project.settings.secrets, &project.root)?;
+    let ring = KeyRing::of(&project.settings.secrets, &project.root)?;
     // Not a whole system: one that is sealed under a lost key keeps that from opening, and must be deleted here.
     let database = project.database();
     if let Some(folder) = database.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let store = Store::open(&database, sqlite::Options::default())?;
-    let vault = Vault { records: &store, tenant: &tenant, ring: &ring };
+    let store = SqliteStore::open(&database, sqlite::StoreOptions::default())?;
+    let vault = SecretVault { records: &store, tenant: &tenant, ring: &ring };
     match args {
-        Secrets::Set { name } => {
+        SecretsCommand::Set { name } => {
             is_name(&name)?;
-            vault.set(&name, &said()?, now).await?;
+            vault.set(&name, &read_stdin()?, now).await?;
             print::line(format_args!(
                 "`{name}` is sealed; tools and settings have it as {{{{ secrets.{name} }}}}, a server that runs from its next start on."
             ));
@@ -39,11 +39,11 @@ pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
                 print::note(format_args!("note: the settings have a `tools.secrets.{name}` too, which comes first"));
             }
         }
-        Secrets::List { json } => tell(&vault.list().await?, json),
-        Secrets::Delete { name } => {
+        SecretsCommand::List { json } => print_secrets(&vault.list().await?, json),
+        SecretsCommand::Delete { name } => {
             let known = vault.list().await?;
             if !vault.delete(&name, now).await? {
-                let misuse = Misuse::new(format!("there is no secret `{name}`"));
+                let misuse = UsageError::new(format!("there is no secret `{name}`"));
                 let near = nearest(&name, known.iter().map(|known| known.name.as_str()));
                 return Err(match near {
                     Some(near) => misuse.hint(format!("did you mean `{near}`?")).into(),
@@ -52,17 +52,17 @@ pub async fn run(folder: &Path, args: Secrets) -> anyhow::Result<Exit> {
             }
             print::line(format_args!("`{name}` is forgotten, by a server that runs at its next start."));
         }
-        Secrets::Rotate => rotate(&store, &ring, now).await?,
+        SecretsCommand::Rotate => rotate(&store, &ring, now).await?,
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// Of all tenants, those that are shut among them: the key of before is to be of no more use. What does not open keeps no
 /// other from being sealed anew; each is told, and it is a failure all the same.
-async fn rotate(store: &Store, ring: &Ring, now: Time) -> anyhow::Result<()> {
+async fn rotate(store: &SqliteStore, ring: &KeyRing, now: Time) -> anyhow::Result<()> {
     let (mut rotated, mut failed) = (0, Vec::new());
-    for tenant in store.tenants(Space::Secrets).await? {
-        match (Vault { records: store, tenant: &tenant, ring }).rotate(now).await {
+    for tenant in store.tenants(FeedSpace::Secrets).await? {
+        match (SecretVault { records: store, tenant: &tenant, ring }).rotate(now).await {
             Ok(done) => {
                 rotated += done.count;
                 failed.extend(done.failed.into_iter().map(|error| (tenant.clone(), error)));
@@ -73,13 +73,13 @@ async fn rotate(store: &Store, ring: &Ring, now: Time) -> anyhow::Result<()> {
     for (tenant, error) in &failed {
         print::note(format_args!("note: of the tenant `{tenant}`, as it was: {error:#}"));
     }
-    print::line(format_args!("{} sealed anew under the current key.", print::counted(rotated, "secret")));
+    print::line(format_args!("{} sealed anew under the current key.", print::count_noun(rotated, "secret")));
     if failed.is_empty() {
         return Ok(());
     }
-    let message = format!("{} could not be sealed anew", print::counted(failed.len(), "secret"));
+    let message = format!("{} could not be sealed anew", print::count_noun(failed.len(), "secret"));
     let hint = "set the keys they are sealed under among BATON_SECRETS__OLD_KEYS, or `baton secrets delete` them";
-    Err(Misuse::new(message).hint(hint).into())
+    Err(UsageError::new(message).hint(hint).into())
 }
 
 fn is_name(name: &str) -> anyhow::Result<()> {
@@ -87,28 +87,28 @@ fn is_name(name: &str) -> anyhow::Result<()> {
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(is_one) {
         let message =
             format!("`{name}` is no name of a secret: 1 to {NAME_CHARS_MAX} lower case letters, digits and `_`");
-        return Err(Misuse::new(message).into());
+        return Err(UsageError::new(message).into());
     }
     Ok(())
 }
 
 /// What standard input says: never an argument, which everybody on the machine could read.
-fn said() -> anyhow::Result<String> {
+fn read_stdin() -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
-        return Err(Misuse::new("no secret is given").hint("pipe it in: `baton secrets set NAME < FILE`").into());
+        return Err(UsageError::new("no secret is given").hint("pipe it in: `baton secrets set NAME < FILE`").into());
     }
     let mut bytes = Vec::new();
     stdin.lock().take(SECRET_BYTES_MAX as u64 + 2).read_to_end(&mut bytes)?;
-    let text = String::from_utf8(bytes).map_err(|_| Misuse::new("a secret is text"))?;
+    let text = String::from_utf8(bytes).map_err(|_| UsageError::new("a secret is text"))?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() || text.len() > SECRET_BYTES_MAX {
-        return Err(Misuse::new(format!("a secret has 1 to {SECRET_BYTES_MAX} bytes")).into());
+        return Err(UsageError::new(format!("a secret has 1 to {SECRET_BYTES_MAX} bytes")).into());
     }
     Ok(text.to_owned())
 }
 
-fn tell(known: &[Known], as_json: bool) {
+fn print_secrets(known: &[SecretSummary], as_json: bool) {
     if as_json {
         print::pretty(&serde_json::json!(known));
     } else if known.is_empty() {

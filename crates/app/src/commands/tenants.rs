@@ -5,71 +5,71 @@ use std::path::Path;
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_engine::tenants::{Change, Error, Tenant};
+use baton_engine::tenants::{Tenant, TenantChange, TenantError};
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::keys::{DAYS_DEFAULT, Keys as _, Role};
+use baton_ports::keys::{AccessRole, ApiKeyStore as _, DAYS_DEFAULT};
 use serde_json::json;
 
 use super::keys;
-use crate::cli::Tenants;
+use crate::cli::TenantsCommand;
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(folder: &Path, args: Tenants) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: TenantsCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     let now = SystemClock.now();
-    if let Tenants::List { json } = args
+    if let TenantsCommand::List { json } = args
         && !project.has_database()
     {
         // Looking makes no database where nothing has run.
-        tell(&[], json);
-        return Ok(Exit::Completed);
+        print_tenants(&[], json);
+        return Ok(CommandExit::Completed);
     }
-    let system = System::open(&project)?;
+    let system = ProjectSystem::open(&project)?;
     match args {
-        Tenants::Create { id, name, tier, json } => {
+        TenantsCommand::Create { id, name, tier, json } => {
             let tenant = Tenant::new(parsed(&id)?, name, tier, now);
             create(&system, &tenant, json, now).await?;
         }
-        Tenants::List { json } => tell(&system.roster.tenants().all().await?, json),
-        Tenants::Disable { id } => {
+        TenantsCommand::List { json } => print_tenants(&system.agent_registry.tenants().all().await?, json),
+        TenantsCommand::Disable { id } => {
             check_known(&system, &id).await?;
-            let before = changed(&system, &id, Change::Disable, now).await?;
-            if before.is_some_and(|before| !before.is_open()) {
-                return Err(Misuse::new(format!("`{id}` is disabled already")).into());
+            let before = apply_change(&system, &id, TenantChange::Disable, now).await?;
+            if before.is_some_and(|before| !before.is_enabled()) {
+                return Err(UsageError::new(format!("`{id}` is disabled already")).into());
             }
             print::line(format_args!(
                 "Nobody of `{id}` comes in any more, a second from now at the latest; its runs go on. \
                  `baton tenants enable {id}` undoes it."
             ));
         }
-        Tenants::Enable { id } => {
-            let before = changed(&system, &id, Change::Enable, now).await?;
-            if before.is_some_and(|before| before.is_open()) {
-                return Err(Misuse::new(format!("`{id}` is not disabled")).into());
+        TenantsCommand::Enable { id } => {
+            let before = apply_change(&system, &id, TenantChange::Enable, now).await?;
+            if before.is_some_and(|before| before.is_enabled()) {
+                return Err(UsageError::new(format!("`{id}` is not disabled")).into());
             }
             print::line(format_args!("Whoever has a good key of `{id}` comes in again."));
         }
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 fn parsed(id: &str) -> anyhow::Result<TenantId> {
-    TenantId::parse(id).map_err(|error| Misuse::new(format!("`{id}` is no id of a tenant: {error}")).into())
+    TenantId::parse(id).map_err(|error| UsageError::new(format!("`{id}` is no id of a tenant: {error}")).into())
 }
 
-async fn create(system: &System, tenant: &Tenant, as_json: bool, now: Time) -> anyhow::Result<()> {
+async fn create(system: &ProjectSystem, tenant: &Tenant, as_json: bool, now: Time) -> anyhow::Result<()> {
     let id = &tenant.id;
-    match system.roster.tenants().create(tenant, now).await {
+    match system.agent_registry.tenants().create(tenant, now).await {
         Ok(()) => {}
-        Err(error @ Error::Taken(_)) => {
+        Err(error @ TenantError::Taken(_)) => {
             let hint = format!("`BATON_TENANT={id} baton keys create NAME` makes a key of it");
-            return Err(Misuse::new(error.to_string()).hint(hint).into());
+            return Err(UsageError::new(error.to_string()).hint(hint).into());
         }
-        Err(error) => return Err(misused(error)),
+        Err(error) => return Err(usage_error(error)),
     }
-    let new = keys::New::mint(id, "first admin", Role::Admin, DAYS_DEFAULT, None, now)?;
+    let new = keys::UnsavedKey::mint(id, "first admin", AccessRole::Admin, DAYS_DEFAULT, None, now)?;
     system.store.add(&new.key, &new.hash).await?;
     if as_json {
         let mut told = tenant.as_json();
@@ -79,57 +79,67 @@ async fn create(system: &System, tenant: &Tenant, as_json: bool, now: Time) -> a
         print::line(format_args!("`{id}` is made. Here is an admin key of it, good for 90 days and shown this once:"));
         print::line(format_args!("  {}", new.secret));
     }
-    system.tell_act(&system.tenant, ("tenants.create", id.as_str()), None, Some(json!(tenant))).await?;
+    system.audit_action(&system.tenant, ("tenants.create", id.as_str()), None, Some(json!(tenant))).await?;
     Ok(())
 }
 
 /// What it was before.
-async fn changed(system: &System, id: &str, change: Change, now: Time) -> anyhow::Result<Option<Tenant>> {
-    let tenants = system.roster.tenants();
-    let action = if matches!(change, Change::Disable) { "tenants.disable" } else { "tenants.enable" };
+async fn apply_change(
+    system: &ProjectSystem,
+    id: &str,
+    change: TenantChange,
+    now: Time,
+) -> anyhow::Result<Option<Tenant>> {
+    let tenants = system.agent_registry.tenants();
+    let action = if matches!(change, TenantChange::Disable) { "tenants.disable" } else { "tenants.enable" };
     match tenants.change(&parsed(id)?, &[change], None, now).await {
         Ok((before, (_, after))) => {
             let (was, is) = (before.as_ref().map(|before| json!(before)), Some(json!(after)));
-            system.tell_act(&system.tenant, (action, id), was, is).await?;
+            system.audit_action(&system.tenant, (action, id), was, is).await?;
             Ok(before)
         }
-        Err(error @ Error::Unknown(_)) => {
-            Err(unknown(system, id, &error, "`baton tenants list` shows all").await?.into())
+        Err(error @ TenantError::Unknown(_)) => {
+            Err(unknown_tenant(system, id, &error, "`baton tenants list` shows all").await?.into())
         }
-        Err(error) => Err(misused(error)),
+        Err(error) => Err(usage_error(error)),
     }
 }
 
 /// A mistyped name would shut out nobody, and be told as done. A tenant that has a key is known too.
-async fn check_known(system: &System, id: &str) -> anyhow::Result<()> {
+async fn check_known(system: &ProjectSystem, id: &str) -> anyhow::Result<()> {
     let tenant = parsed(id)?;
     let is_known = tenant == system.tenant
-        || system.roster.tenants().find(&tenant).await.map_err(misused)?.is_some()
+        || system.agent_registry.tenants().find(&tenant).await.map_err(usage_error)?.is_some()
         || !system.store.list(&tenant, None, 1).await?.is_empty();
     if is_known {
         return Ok(());
     }
     let way_out = format!("one that only tokens name is made first: `baton tenants create {id}`");
-    Err(unknown(system, id, &Error::Unknown(tenant), &way_out).await?.into())
+    Err(unknown_tenant(system, id, &TenantError::Unknown(tenant), &way_out).await?.into())
 }
 
-async fn unknown(system: &System, id: &str, error: &Error, way_out: &str) -> anyhow::Result<Misuse> {
-    let all = system.roster.tenants().all().await?;
+async fn unknown_tenant(
+    system: &ProjectSystem,
+    id: &str,
+    error: &TenantError,
+    way_out: &str,
+) -> anyhow::Result<UsageError> {
+    let all = system.agent_registry.tenants().all().await?;
     let hint = match nearest(id, all.iter().map(|tenant| tenant.id.as_str())) {
         Some(near) => format!("did you mean `{near}`? Else {way_out}"),
         None => way_out.to_owned(),
     };
-    Ok(Misuse::new(error.to_string()).hint(hint))
+    Ok(UsageError::new(error.to_string()).hint(hint))
 }
 
-fn misused(error: Error) -> anyhow::Error {
+fn usage_error(error: TenantError) -> anyhow::Error {
     match error {
-        Error::Records(error) => error.into(),
-        other => Misuse::new(other.to_string()).into(),
+        TenantError::Records(error) => error.into(),
+        other => UsageError::new(other.to_string()).into(),
     }
 }
 
-fn tell(tenants: &[Tenant], as_json: bool) {
+fn print_tenants(tenants: &[Tenant], as_json: bool) {
     if as_json {
         print::pretty(&tenants.iter().map(Tenant::as_json).collect());
     } else if tenants.is_empty() {

@@ -2,8 +2,8 @@
 
 mod case;
 mod clock;
-mod stage;
-mod verdict;
+mod comparison;
+mod environment;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,48 +14,48 @@ use baton_core::expr::nearest;
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::project::{Project, shown, yaml_files};
-use crate::told::Progress;
-use crate::{Exit, Misuse, print, wire};
+use crate::progress::RunProgress;
+use crate::project::{Project, display_path, yaml_files};
+use crate::{CommandExit, UsageError, print, wiring};
 
-use case::Case;
-use stage::Played;
-use verdict::Difference;
+use case::WorkflowTest;
+use comparison::TestDifference;
+use environment::TestTrace;
 
-pub async fn run(folder: &Path, args: cli::Test) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: cli::TestArgs) -> anyhow::Result<CommandExit> {
     let mut project = Project::open(folder)?;
-    indoors(&mut project);
-    let cases = chosen(&project, &args)?;
+    isolate_settings(&mut project);
+    let cases = select_tests(&project, &args)?;
     check_workflows(&project, &cases)?;
     let mut outcomes = Vec::new();
     for case in &cases {
-        let outcome = Outcome::of(&mut project, case).await?;
+        let outcome = TestOutcome::of(&mut project, case).await?;
         if !args.json {
-            outcome.tell();
+            outcome.print_outcome();
         }
         outcomes.push(outcome);
     }
     let failed = outcomes.iter().filter(|outcome| !outcome.has_passed()).count();
     let passed = outcomes.len() - failed;
     if args.json {
-        let tests: Vec<Value> = outcomes.iter().map(Outcome::as_json).collect();
+        let tests: Vec<Value> = outcomes.iter().map(TestOutcome::as_json).collect();
         print::pretty(&json!({ "passed": passed, "failed": failed, "tests": tests }));
     } else {
         print::line(format_args!("{passed} passed, {failed} failed"));
     }
-    Ok(if failed == 0 { Exit::Completed } else { Exit::Failed })
+    Ok(if failed == 0 { CommandExit::Completed } else { CommandExit::Failed })
 }
 
 /// Models are scripted, mail stays in the outbox and texts are embedded here, whatever the settings say: a test speaks to
 /// nobody.
-fn indoors(project: &mut Project) {
+fn isolate_settings(project: &mut Project) {
     project.settings.models.script_only();
-    project.settings.tools.indoors();
-    project.settings.memory.embedder = baton_memory::Provider::Builtin;
+    project.settings.tools.disable_external_services();
+    project.settings.memory.embedder = baton_memory::EmbedderProvider::Builtin;
 }
 
 /// The tests asked for, all of them read and checked before the first runs.
-fn chosen(project: &Project, args: &cli::Test) -> anyhow::Result<Vec<Case>> {
+fn select_tests(project: &Project, args: &cli::TestArgs) -> anyhow::Result<Vec<WorkflowTest>> {
     let folder = project.root.join("tests");
     let files = if args.files.is_empty() { yaml_files(&folder)? } else { args.files.clone() };
     let mut cases = Vec::new();
@@ -63,20 +63,20 @@ fn chosen(project: &Project, args: &cli::Test) -> anyhow::Result<Vec<Case>> {
     for file in &files {
         match case::read(file, &project.root) {
             Ok(of_file) => cases.extend(of_file),
-            Err(error) if error.is::<Misuse>() => wrong.push(error.to_string()),
+            Err(error) if error.is::<UsageError>() => wrong.push(error.to_string()),
             Err(error) => return Err(error),
         }
     }
-    wrong.extend(names_twice(&cases));
+    wrong.extend(duplicate_names(&cases));
     if !wrong.is_empty() {
-        return Err(Misuse::new(wrong.join("\n")).hint("the format is docs/reference/test-format.md").into());
+        return Err(UsageError::new(wrong.join("\n")).hint("the format is docs/reference/test-format.md").into());
     }
-    if cases.is_empty() && !project.is_there() {
-        return Err(project.not_there().into());
+    if cases.is_empty() && !project.exists() {
+        return Err(project.not_a_project().into());
     }
     if cases.is_empty() {
-        let message = format!("there are no tests in {}", shown(&folder));
-        return Err(Misuse::new(message).hint("write one; docs/reference/test-format.md says how").into());
+        let message = format!("there are no tests in {}", display_path(&folder));
+        return Err(UsageError::new(message).hint("write one; docs/reference/test-format.md says how").into());
     }
     match &args.filter {
         Some(part) => filtered(cases, part),
@@ -85,19 +85,19 @@ fn chosen(project: &Project, args: &cli::Test) -> anyhow::Result<Vec<Case>> {
 }
 
 /// Every workflow that is tested is there and can run; what else is wrong in the project is not the tests' concern.
-fn check_workflows(project: &Project, cases: &[Case]) -> anyhow::Result<()> {
-    let sorted = project.sorted(&mut wire::catalog(project)?)?;
+fn check_workflows(project: &Project, cases: &[WorkflowTest]) -> anyhow::Result<()> {
+    let sorted = project.check_workflows(&mut wiring::catalog(project)?)?;
     for case in cases {
         let is_there = sorted.ready.iter().any(|ready| ready.name == case.workflow);
         if !is_there {
-            let of_test = || format!("{}: test `{}`", shown(&case.file), case.name);
+            let of_test = || format!("{}: test `{}`", display_path(&case.file), case.name);
             sorted.find(project, &case.workflow).with_context(of_test)?;
         }
     }
     Ok(())
 }
 
-fn filtered(mut cases: Vec<Case>, part: &str) -> anyhow::Result<Vec<Case>> {
+fn filtered(mut cases: Vec<WorkflowTest>, part: &str) -> anyhow::Result<Vec<WorkflowTest>> {
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
     cases.retain(|case| case.name.contains(part));
     if cases.is_empty() {
@@ -106,35 +106,40 @@ fn filtered(mut cases: Vec<Case>, part: &str) -> anyhow::Result<Vec<Case>> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are:\n    {}", names.join("\n    ")),
         };
-        return Err(Misuse::new(message).hint(hint).into());
+        return Err(UsageError::new(message).hint(hint).into());
     }
     Ok(cases)
 }
 
-fn names_twice(cases: &[Case]) -> Vec<String> {
+fn duplicate_names(cases: &[WorkflowTest]) -> Vec<String> {
     let mut seen: BTreeMap<&str, &PathBuf> = BTreeMap::new();
     let mut twice = Vec::new();
     for case in cases {
         if let Some(first) = seen.insert(&case.name, &case.file) {
-            twice.push(format!("{}: a test named `{}` is in {} already", shown(&case.file), case.name, shown(first)));
+            twice.push(format!(
+                "{}: a test named `{}` is in {} already",
+                display_path(&case.file),
+                case.name,
+                display_path(first)
+            ));
         }
     }
     twice
 }
 
 /// What came of one test.
-struct Outcome<'a> {
-    case: &'a Case,
-    played: Played,
-    differences: Vec<Difference>,
+struct TestOutcome<'a> {
+    case: &'a WorkflowTest,
+    played: TestTrace,
+    differences: Vec<TestDifference>,
     duration_ms: u64,
 }
 
-impl<'a> Outcome<'a> {
-    async fn of(project: &mut Project, case: &'a Case) -> anyhow::Result<Self> {
+impl<'a> TestOutcome<'a> {
+    async fn of(project: &mut Project, case: &'a WorkflowTest) -> anyhow::Result<Self> {
         let began = Instant::now();
-        let played = stage::play(project, case).await?;
-        let differences = verdict::differences(case, &played);
+        let played = environment::run_test(project, case).await?;
+        let differences = comparison::differences(case, &played);
         let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(Self { case, played, differences, duration_ms })
     }
@@ -143,18 +148,18 @@ impl<'a> Outcome<'a> {
         self.differences.is_empty()
     }
 
-    fn tell(&self) {
+    fn print_outcome(&self) {
         let (colour, sign) = if self.has_passed() { ("32", "✓") } else { ("31", "✗") };
         print::line(format_args!("{} {} ({} ms)", print::paint(colour, sign), self.case.name, self.duration_ms));
         if self.has_passed() {
             return;
         }
-        self.differences.iter().for_each(Difference::tell);
+        self.differences.iter().for_each(TestDifference::print_difference);
         print::line("    what happened");
-        let id = stage::run_id();
-        let mut progress = Progress::going_on(&id).indented();
+        let id = environment::run_id();
+        let mut progress = RunProgress::resumed(&id).indented();
         for entry in &self.played.entries {
-            progress.tell(&id, entry);
+            progress.print_entry(&id, entry);
         }
     }
 
@@ -162,7 +167,7 @@ impl<'a> Outcome<'a> {
         json!({
             "name": self.case.name,
             "workflow": self.case.workflow,
-            "file": shown(&self.case.file),
+            "file": display_path(&self.case.file),
             "passed": self.has_passed(),
             "differences": self.differences,
             "duration_ms": self.duration_ms,

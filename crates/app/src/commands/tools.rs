@@ -10,72 +10,72 @@ use std::sync::Arc;
 
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
-use baton_ports::catalogue::{Catalogue, Listed, Wanted};
-use baton_ports::tools::Tools as _;
-use baton_store::sqlite::{Options, Store};
-use baton_tools::{Description, Registry, Risk};
+use baton_ports::catalogue::{ToolCatalogue, ToolFilter, ToolListing};
+use baton_ports::tools::ToolGateway as _;
+use baton_store::sqlite::{SqliteStore, StoreOptions};
+use baton_tools::{ToolDescription, ToolRegistry, ToolRisk};
 use serde_json::json;
 
-use crate::cli::{Tools, ToolsList, ToolsRefresh, ToolsSearch};
+use crate::cli::{ToolListArgs, ToolRefreshArgs, ToolSearchArgs, ToolsCommand};
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
 /// Columns of a description on one line.
 const DESCRIPTION_MAX: usize = 70;
 
-pub async fn run(folder: &Path, args: Tools) -> anyhow::Result<Exit> {
+pub async fn run(folder: &Path, args: ToolsCommand) -> anyhow::Result<CommandExit> {
     let project = Project::open(folder)?;
     match args {
-        Tools::List(args) => list(&registry(&project).await?, &args),
-        Tools::Search(args) => search(&registry(&project).await?, &args).await,
-        Tools::Show { name, json } => show(&registry(&project).await?, &name, json)?,
-        Tools::Unsupported { json } => unsupported(&project, json),
-        Tools::Call(args) => return call::run(&project, &args).await,
-        Tools::Refresh(args) => return refresh(&project, &args).await,
-        Tools::Connect(args) => return connections::connect(&project, args).await,
-        Tools::Connections(args) => return connections::list(&project, &args).await,
-        Tools::Disconnect(args) => return connections::disconnect(&project, args).await,
-        Tools::Usage(args) => usage::run(&project, &args).await?,
-        Tools::Report(args) => report::run(&project, &args).await?,
+        ToolsCommand::List(args) => list(&registry(&project).await?, &args),
+        ToolsCommand::Search(args) => search(&registry(&project).await?, &args).await,
+        ToolsCommand::Show { name, json } => show(&registry(&project).await?, &name, json)?,
+        ToolsCommand::Unsupported { json } => unsupported(&project, json),
+        ToolsCommand::Call(args) => return call::run(&project, &args).await,
+        ToolsCommand::Refresh(args) => return refresh(&project, &args).await,
+        ToolsCommand::Connect(args) => return connections::connect(&project, args).await,
+        ToolsCommand::Connections(args) => return connections::list(&project, &args).await,
+        ToolsCommand::Disconnect(args) => return connections::disconnect(&project, args).await,
+        ToolsCommand::Usage(args) => usage::run(&project, &args).await?,
+        ToolsCommand::Report(args) => report::run(&project, &args).await?,
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// The tools of the project's tenant. Looking makes no database, but where the actions of Composio are kept in it.
-async fn registry(project: &Project) -> anyhow::Result<(Arc<Registry>, TenantId)> {
+async fn registry(project: &Project) -> anyhow::Result<(Arc<ToolRegistry>, TenantId)> {
     if project.settings.tools.composio.toolkits.is_empty() && !project.has_database() {
-        let system = System::over(project, Store::in_memory(Options::default())?)?;
+        let system = ProjectSystem::from_store(project, SqliteStore::in_memory(StoreOptions::default())?)?;
         return Ok((system.tools, system.tenant));
     }
-    let mut system = System::open(project)?;
-    system.learn_tools().await?;
+    let mut system = ProjectSystem::open(project)?;
+    system.load_tools().await?;
     Ok((system.tools, system.tenant))
 }
 
-async fn search((registry, tenant): &(Arc<Registry>, TenantId), args: &ToolsSearch) {
+async fn search((registry, tenant): &(Arc<ToolRegistry>, TenantId), args: &ToolSearchArgs) {
     let limit = usize::try_from(args.limit).unwrap_or(usize::MAX);
     let (tools, fault) = registry.search(tenant, &args.words.join(" "), limit).await;
     if let Some(fault) = fault {
         print::note(format_args!("note: {fault}"));
     }
-    let tools: Vec<Listed> = tools.into_iter().map(|tool| Listed { tool, aliases: Vec::new() }).collect();
+    let tools: Vec<ToolListing> = tools.into_iter().map(|tool| ToolListing { tool, aliases: Vec::new() }).collect();
     if args.json {
         print::pretty(&json!({ "tools": tools }));
     } else if tools.is_empty() {
         print::line("no tools");
     } else {
-        tell(&tools);
+        print_tools(&tools);
     }
 }
 
-async fn refresh(project: &Project, args: &ToolsRefresh) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
+async fn refresh(project: &Project, args: &ToolRefreshArgs) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
     let composio = connections::of(&system)?;
-    let found = composio.discover(&system.tenant, args.newest).await.map_err(connections::told)?;
+    let found = composio.discover(&system.tenant, args.newest).await.map_err(connections::connection_error)?;
     if args.json {
         print::pretty(&json!({ "toolkits": found }));
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     for toolkit in &found {
         let doubts = toolkit.doubts.len();
@@ -85,24 +85,25 @@ async fn refresh(project: &Project, args: &ToolsRefresh) -> anyhow::Result<Exit>
             print::note(format_args!("note: {doubts} of them are no tool, or not fully"));
         }
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn list((registry, tenant): &(Arc<Registry>, TenantId), args: &ToolsList) {
+fn list((registry, tenant): &(Arc<ToolRegistry>, TenantId), args: &ToolListArgs) {
     let words = args.search.as_deref().unwrap_or_default();
-    let tools = registry.list(tenant, &Wanted { category: args.category.as_deref(), ..Wanted::with_words(words) });
+    let tools =
+        registry.list(tenant, &ToolFilter { category: args.category.as_deref(), ..ToolFilter::with_words(words) });
     if args.json {
         print::pretty(&json!({ "tools": tools }));
     } else if tools.is_empty() {
         print::line("no tools");
     } else {
-        tell(&tools);
+        print_tools(&tools);
     }
 }
 
 /// A line each.
-fn tell(tools: &[Listed]) {
-    let widest = |of: fn(&Description) -> usize, title: &str| {
+fn print_tools(tools: &[ToolListing]) {
+    let widest = |of: fn(&ToolDescription) -> usize, title: &str| {
         tools.iter().map(|listed| of(&listed.tool)).max().unwrap_or(0).max(title.len())
     };
     let name = widest(|tool| tool.name.len(), "TOOL");
@@ -111,7 +112,7 @@ fn tell(tools: &[Listed]) {
     let title =
         format!("{:<name$}  {:<category$}  {:<provider$}  {:<6}  DESCRIPTION", "TOOL", "CATEGORY", "PROVIDER", "RISK");
     print::line(print::paint("1", &title));
-    for Listed { tool, aliases } in tools {
+    for ToolListing { tool, aliases } in tools {
         let also = if aliases.is_empty() { String::new() } else { format!("  (also {})", aliases.join(", ")) };
         let said = tool.facts.description.lines().next().unwrap_or_default();
         let cut = said.floor_char_boundary(DESCRIPTION_MAX);
@@ -127,23 +128,23 @@ fn tell(tools: &[Listed]) {
     }
 }
 
-fn word(risk: Risk) -> &'static str {
+fn word(risk: ToolRisk) -> &'static str {
     match risk {
-        Risk::Low => "low",
-        Risk::Medium => "medium",
-        Risk::High => "high",
+        ToolRisk::Low => "low",
+        ToolRisk::Medium => "medium",
+        ToolRisk::High => "high",
     }
 }
 
-fn show((registry, tenant): &(Arc<Registry>, TenantId), name: &str, as_json: bool) -> anyhow::Result<()> {
+fn show((registry, tenant): &(Arc<ToolRegistry>, TenantId), name: &str, as_json: bool) -> anyhow::Result<()> {
     let Some(tool) = registry.describe(tenant, name) else {
-        let hint = meant(name, &registry.names_for(tenant));
-        return Err(Misuse::new(format!("there is no tool `{name}`")).hint(hint).into());
+        let hint = suggestion(name, &registry.names_for(tenant));
+        return Err(UsageError::new(format!("there is no tool `{name}`")).hint(hint).into());
     };
     if !as_json {
-        let listed: Vec<Listed> =
+        let listed: Vec<ToolListing> =
             registry.all(tenant).into_iter().filter(|listed| listed.tool.name == tool.name).collect();
-        tell(&listed);
+        print_tools(&listed);
         print::line(format_args!("\n{}\n", tool.facts.description));
     }
     print::pretty(&json!({ "tool": tool }));
@@ -151,7 +152,7 @@ fn show((registry, tenant): &(Arc<Registry>, TenantId), name: &str, as_json: boo
 }
 
 /// Which tool may have been meant by a name that none has.
-fn meant(name: &str, names: &[String]) -> String {
+fn suggestion(name: &str, names: &[String]) -> String {
     match nearest(name, names.iter().map(String::as_str)) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => "`baton tools list` shows what there is".to_owned(),
@@ -160,16 +161,16 @@ fn meant(name: &str, names: &[String]) -> String {
 
 /// Where nothing was found of a tool that there is not: that there is none, and which may have been meant. One that was
 /// there before may have been used then, so it is no mistake to ask.
-pub fn note_unknown(registry: &Registry, tenant: &TenantId, name: &str) {
+pub fn print_unknown_tool(registry: &ToolRegistry, tenant: &TenantId, name: &str) {
     let names = registry.names_for(tenant);
     if registry.facts_for(tenant, name).is_none() {
-        print::note(format_args!("note: there is no tool `{name}`: {}", meant(name, &names)));
+        print::note(format_args!("note: there is no tool `{name}`: {}", suggestion(name, &names)));
     }
 }
 
 fn unsupported(project: &Project, as_json: bool) {
     if as_json {
-        let part = |(file, part): &(String, baton_tools::Unsupported)| json!({ "file": file, "place": part.place, "reason": part.reason });
+        let part = |(file, part): &(String, baton_tools::ImportDiagnostic)| json!({ "file": file, "place": part.place, "reason": part.reason });
         let parts: Vec<_> = project.unsupported.iter().map(part).collect();
         print::pretty(&json!({ "unsupported": parts }));
         return;

@@ -4,66 +4,69 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use baton_core::definition::{self, Catalog, Checked, Code, Diagnostic, Severity};
+use baton_core::definition::{self, CheckedDefinition, DefinitionCatalog, Diagnostic, DiagnosticCode, Severity};
 use baton_ports::clock::SystemClock;
 use serde_json::{Value, json};
 
-use crate::cli::Validate;
-use crate::config::Settings;
-use crate::project::{self, Doubt, Fault, Part, Project, Server, Source, Triggers, shown};
-use crate::{Exit, Misuse, print, wire};
+use crate::cli::ValidateArgs;
+use crate::config::ProjectSettings;
+use crate::project::{
+    self, Project, ProjectError, ProjectPart, ProjectServer, ProjectTriggers, ProjectWarning, WorkflowFile,
+    display_path,
+};
+use crate::{CommandExit, UsageError, print, wiring};
 
 /// What was found.
 #[derive(Default)]
-struct Found {
-    reports: Vec<Report>,
+struct ValidateReport {
+    reports: Vec<FileReport>,
     /// What projects name and nobody has.
-    doubts: Vec<Doubt>,
+    warnings: Vec<ProjectWarning>,
     /// Of triggers.
-    faults: Vec<anyhow::Error>,
+    project_errors: Vec<anyhow::Error>,
     /// Of the settings, and of other files that are no workflows.
-    unread: Vec<anyhow::Error>,
+    unreadable_parts: Vec<anyhow::Error>,
 }
 
 /// What came of one file.
-struct Report {
+struct FileReport {
     file: String,
     text: String,
-    checked: Checked,
+    checked: CheckedDefinition,
 }
 
-pub fn run(folder: &Path, args: &Validate) -> anyhow::Result<Exit> {
+pub fn run(folder: &Path, args: &ValidateArgs) -> anyhow::Result<CommandExit> {
     let paths = if args.paths.is_empty() { vec![folder.to_owned()] } else { args.paths.clone() };
-    let found = match found(folder, &paths) {
+    let found = match validate_paths(folder, &paths) {
         Ok(found) => found,
         // An editor asked in JSON, and is answered in JSON.
-        Err(error) if args.json && error.is::<Misuse>() => {
+        Err(error) if args.json && error.is::<UsageError>() => {
             print::pretty(&json!({ "ok": false, "error": error.to_string(), "files": [], "doubts": [] }));
-            return Ok(Exit::Usage);
+            return Ok(CommandExit::Usage);
         }
         Err(error) => return Err(error),
     };
-    let counts = Counts::of(&found);
+    let counts = DiagnosticCounts::of(&found);
     let is_ok = counts.is_ok(args.strict);
     if args.json {
         print::pretty(&as_json(&found, &counts, is_ok));
     } else {
-        tell(&found, &counts);
+        print_report(&found, &counts);
     }
-    Ok(if is_ok { Exit::Completed } else { Exit::Usage })
+    Ok(if is_ok { CommandExit::Completed } else { CommandExit::Usage })
 }
 
-fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
-    let mut projects = Projects::default();
-    let mut found = Found::default();
+fn validate_paths(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<ValidateReport> {
+    let mut projects = ProjectCache::default();
+    let mut found = ValidateReport::default();
     for path in paths {
         if path.is_dir() || path == folder {
-            let Opened { project, faults } = projects.at(path)?;
-            if faults.is_empty() && !project.is_there() {
-                return Err(project.not_there().into());
+            let CachedProject { project, errors: faults } = projects.open_project(path)?;
+            if faults.is_empty() && !project.exists() {
+                return Err(project.not_a_project().into());
             }
-            let parts: Vec<Part> = faults.iter().map(|fault| fault.part).collect();
-            found.unread.extend(faults.drain(..).map(|fault| fault.error));
+            let parts: Vec<ProjectPart> = faults.iter().map(|fault| fault.part).collect();
+            found.unreadable_parts.extend(faults.drain(..).map(|fault| fault.error));
             match of_project(project, &parts) {
                 Ok(reports) => found.reports.extend(reports),
                 // Where something cannot be read, what follows from that is no news.
@@ -71,13 +74,13 @@ fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
                 Err(_) => {}
             }
             // `baton serve` does not start with one that cannot be read.
-            found.faults.extend(Triggers::read_all(&project.root).1);
-            match wire::models(project, Arc::new(SystemClock)).and_then(|models| Ok((models, project.tenant()?))) {
-                Ok((models, tenant)) => found.doubts.extend(project.doubts(&models, &tenant)),
+            found.project_errors.extend(ProjectTriggers::read_partial(&project.root).1);
+            match wiring::models(project, Arc::new(SystemClock)).and_then(|models| Ok((models, project.tenant()?))) {
+                Ok((models, tenant)) => found.warnings.extend(project.warnings(&models, &tenant)),
                 Err(error) if parts.is_empty() => return Err(error),
                 Err(_) => {}
             }
-            found.doubts.extend(project.servers.iter().filter_map(Server::silence));
+            found.warnings.extend(project.servers.iter().filter_map(ProjectServer::silence_warning));
         } else {
             found.reports.push(of_file(path, &mut projects)?);
         }
@@ -87,31 +90,31 @@ fn found(folder: &Path, paths: &[PathBuf]) -> anyhow::Result<Found> {
 
 /// Projects that were opened, so that many files of one are checked against it without reading it anew.
 #[derive(Default)]
-struct Projects(BTreeMap<PathBuf, Opened>);
+struct ProjectCache(BTreeMap<PathBuf, CachedProject>);
 
-struct Opened {
+struct CachedProject {
     project: Project,
-    faults: Vec<Fault>,
+    errors: Vec<ProjectError>,
 }
 
-impl Projects {
-    fn at(&mut self, root: &Path) -> anyhow::Result<&mut Opened> {
+impl ProjectCache {
+    fn open_project(&mut self, root: &Path) -> anyhow::Result<&mut CachedProject> {
         if !self.0.contains_key(root) {
-            let (project, faults) = Project::open_all(root)?;
-            self.0.insert(root.to_owned(), Opened { project, faults });
+            let (project, faults) = Project::open_partial(root)?;
+            self.0.insert(root.to_owned(), CachedProject { project, errors: faults });
         }
-        self.0.get_mut(root).ok_or_else(|| Misuse::new(format!("{} cannot be opened", shown(root))).into())
+        self.0.get_mut(root).ok_or_else(|| UsageError::new(format!("{} cannot be opened", display_path(root))).into())
     }
 }
 
-fn of_project(project: &Project, unread: &[Part]) -> anyhow::Result<Vec<Report>> {
-    let mut catalog = wire::whole_catalog(project)?;
-    let mut reports: Vec<Report> =
+fn of_project(project: &Project, unread: &[ProjectPart]) -> anyhow::Result<Vec<FileReport>> {
+    let mut catalog = wiring::blocking_catalog(project)?;
+    let mut reports: Vec<FileReport> =
         project.check(&mut catalog).into_iter().map(|(source, checked)| report(source, checked)).collect();
     // What a file may define that cannot be read is not said to be missing.
-    let may_be_there = |code: Code| match code {
-        Code::UnknownAgent => unread.contains(&Part::Agents),
-        Code::UnknownTool => unread.contains(&Part::Tools),
+    let may_be_there = |code: DiagnosticCode| match code {
+        DiagnosticCode::UnknownAgent => unread.contains(&ProjectPart::Agents),
+        DiagnosticCode::UnknownTool => unread.contains(&ProjectPart::Tools),
         _ => false,
     };
     for report in &mut reports {
@@ -121,26 +124,26 @@ fn of_project(project: &Project, unread: &[Part]) -> anyhow::Result<Vec<Report>>
     Ok(reports)
 }
 
-fn of_file(path: &Path, projects: &mut Projects) -> anyhow::Result<Report> {
-    let source = Source { text: project::read(path)?, file: path.to_owned() };
+fn of_file(path: &Path, projects: &mut ProjectCache) -> anyhow::Result<FileReport> {
+    let source = WorkflowFile { text: project::read(path)?, file: path.to_owned() };
     let catalog = match project_of(path) {
         Some(root) => {
-            let Opened { project, faults } = projects.at(&root)?;
+            let CachedProject { project, errors: faults } = projects.open_project(&root)?;
             if !faults.is_empty() {
                 return Err(faults.swap_remove(0).error);
             }
-            let mut catalog = wire::whole_catalog(project)?;
+            let mut catalog = wiring::blocking_catalog(project)?;
             project.check(&mut catalog);
             catalog
         }
-        None => shipped()?,
+        None => shipped_catalog()?,
     };
     let checked = definition::check(&source.text, &catalog);
     Ok(report(&source, checked))
 }
 
-fn report(source: &Source, checked: Checked) -> Report {
-    Report { file: shown(&source.file), text: source.shown_text().into_owned(), checked }
+fn report(source: &WorkflowFile, checked: CheckedDefinition) -> FileReport {
+    FileReport { file: display_path(&source.file), text: source.shown_text().into_owned(), checked }
 }
 
 /// The project a file belongs to: that of the folder `workflows/` it lies in.
@@ -151,27 +154,27 @@ fn project_of(file: &Path) -> Option<PathBuf> {
 }
 
 /// What a file that belongs to no project may name: what is shipped.
-fn shipped() -> anyhow::Result<Catalog> {
+fn shipped_catalog() -> anyhow::Result<DefinitionCatalog> {
     let bare = Project {
         root: PathBuf::from("."),
-        settings: Settings::default(),
+        settings: ProjectSettings::default(),
         agents: baton_engine::shipped_agents(),
         own_agents: BTreeSet::new(),
         tools: Vec::new(),
         servers: Vec::new(),
         unsupported: Vec::new(),
         documents: Vec::new(),
-        tool_doubts: Vec::new(),
+        tool_warnings: Vec::new(),
         secrets_named: Vec::new(),
         replies: Vec::new(),
         workflows: Vec::new(),
     };
-    wire::catalog(&bare)
+    wiring::catalog(&bare)
 }
 
 /// How much was found, by how bad it is.
 #[derive(Default)]
-struct Counts {
+struct DiagnosticCounts {
     workflows: usize,
     errors: usize,
     drafts: usize,
@@ -179,10 +182,10 @@ struct Counts {
     hints: usize,
 }
 
-impl Counts {
-    fn of(all: &Found) -> Self {
-        let mut counts = Self { workflows: all.reports.len(), warnings: all.doubts.len(), ..Self::default() };
-        counts.errors += all.faults.len() + all.unread.len();
+impl DiagnosticCounts {
+    fn of(all: &ValidateReport) -> Self {
+        let mut counts = Self { workflows: all.reports.len(), warnings: all.warnings.len(), ..Self::default() };
+        counts.errors += all.project_errors.len() + all.unreadable_parts.len();
         for found in all.reports.iter().flat_map(|report| &report.checked.diagnostics) {
             match found.severity {
                 Severity::Error => counts.errors += 1,
@@ -203,15 +206,15 @@ impl Counts {
             [(self.errors, "error"), (self.drafts, "draft"), (self.warnings, "warning"), (self.hints, "hint")]
                 .into_iter()
                 .filter(|(count, _)| *count > 0)
-                .map(|(count, word)| print::counted(count, word))
+                .map(|(count, word)| print::count_noun(count, word))
                 .collect();
         let found = if found.is_empty() { "nothing found".to_owned() } else { found.join(", ") };
-        format!("{}: {found}", print::counted(self.workflows, "workflow"))
+        format!("{}: {found}", print::count_noun(self.workflows, "workflow"))
     }
 }
 
-fn tell(all: &Found, counts: &Counts) {
-    all.unread.iter().for_each(print::error);
+fn print_report(all: &ValidateReport, counts: &DiagnosticCounts) {
+    all.unreadable_parts.iter().for_each(print::error);
     for report in &all.reports {
         for found in &report.checked.diagnostics {
             let text = definition::render(found, &report.file, &report.text);
@@ -220,12 +223,12 @@ fn tell(all: &Found, counts: &Counts) {
             print::line(format_args!("{}{rest}", print::paint(colour(found), &word)));
         }
     }
-    for doubt in &all.doubts {
-        let Doubt { place, message, hint } = doubt;
+    for doubt in &all.warnings {
+        let ProjectWarning { place, message, hint } = doubt;
         let word = print::paint("33", "warning");
         print::line(format_args!("{word}: {place}: {message}\n  hint: {hint}"));
     }
-    for fault in &all.faults {
+    for fault in &all.project_errors {
         print::line(format_args!("{}: {fault:#}", print::paint("31", "error")));
     }
     print::line(counts.summary());
@@ -239,21 +242,22 @@ fn colour(found: &Diagnostic) -> &'static str {
     }
 }
 
-fn as_json(all: &Found, counts: &Counts, is_ok: bool) -> Value {
+fn as_json(all: &ValidateReport, counts: &DiagnosticCounts, is_ok: bool) -> Value {
     let files = all.reports.iter().map(|report| {
         json!({
             "file": report.file,
             "workflow": report.checked.workflow.as_ref().map(|workflow| workflow.name.clone()),
-            "ready": report.checked.ready().is_some(),
+            "ready": report.checked.runnable().is_some(),
             "diagnostics": report.checked.diagnostics,
         })
     });
-    let faults: Vec<String> = all.unread.iter().chain(&all.faults).map(|fault| format!("{fault:#}")).collect();
+    let faults: Vec<String> =
+        all.unreadable_parts.iter().chain(&all.project_errors).map(|fault| format!("{fault:#}")).collect();
     json!({
         "ok": is_ok,
-        "error": all.unread.first().map(ToString::to_string),
+        "error": all.unreadable_parts.first().map(ToString::to_string),
         "files": files.collect::<Vec<_>>(),
-        "doubts": all.doubts,
+        "doubts": all.warnings,
         "faults": faults,
         "errors": counts.errors,
         "drafts": counts.drafts,

@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
-use baton_engine::outgoing::RETRIES_S;
+use baton_engine::webhook_delivery::RETRIES_S;
 use serde::Deserialize;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Webhooks {
+pub struct WebhookSettings {
     /// Seconds before each attempt after the first; after the last of them a delivery is given up.
     pub retry_seconds: Vec<u32>,
 }
 
-impl Default for Webhooks {
+impl Default for WebhookSettings {
     fn default() -> Self {
         Self { retry_seconds: RETRIES_S.to_vec() }
     }
 }
 
-impl Webhooks {
+impl WebhookSettings {
     pub fn retries(&self) -> Vec<Duration> {
         self.retry_seconds.iter().map(|seconds| Duration::from_secs(u64::from(*seconds))).collect()
     }

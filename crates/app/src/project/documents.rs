@@ -4,14 +4,14 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use baton_core::bundle::Hash;
-use baton_tools::Config;
+use baton_core::bundle::ContentHash;
+use baton_tools::ToolsConfig;
 use serde_json::Value;
 
 /// The folder of what is kept.
 pub const FOLDER: &str = "apis";
 /// How long a document is taken as it is, without asking.
-const FRESH: Duration = Duration::from_secs(60 * 60);
+const CACHE_TTL: Duration = Duration::from_secs(60 * 60);
 
 /// Whether a document is named by an address and not by a file.
 pub fn is_address(named: &str) -> bool {
@@ -19,37 +19,38 @@ pub fn is_address(named: &str) -> bool {
 }
 
 /// A document, and how it was come by.
-pub struct Read {
+pub struct FetchedDocument {
     pub document: Value,
     /// When the address was asked last.
     pub asked_at: SystemTime,
     /// Why it did not answer then, so that the one of before stands.
-    pub silent: Option<String>,
+    pub last_error: Option<String>,
 }
 
 /// The document, anew unless it was read a little while ago or `is_wanted` now; the kept one where it cannot be read.
-pub fn at(address: &str, settings: &Config, folder: &Path, is_wanted: bool) -> anyhow::Result<Read> {
-    let hash = Hash::of(address.as_bytes());
+pub fn fetch(address: &str, settings: &ToolsConfig, folder: &Path, is_wanted: bool) -> anyhow::Result<FetchedDocument> {
+    let hash = ContentHash::of(address.as_bytes());
     let path = folder.join(format!("{}.document", hash.as_str()));
     let now = SystemTime::now();
     let at = std::fs::metadata(&path).ok().and_then(|meta| meta.modified().ok());
-    let is_fresh = |at: &SystemTime| !is_wanted && now.duration_since(*at).is_ok_and(|age| age < FRESH);
+    let is_fresh = |at: &SystemTime| !is_wanted && now.duration_since(*at).is_ok_and(|age| age < CACHE_TTL);
     if let Some(asked_at) = at.filter(is_fresh)
-        && let Ok(document) = kept(&path, address)
+        && let Ok(document) = read_cached(&path, address)
     {
-        return Ok(Read { document, asked_at, silent: None });
+        return Ok(FetchedDocument { document, asked_at, last_error: None });
     }
-    let read = read(address, settings).map_err(anyhow::Error::msg).and_then(|text| Ok((value(&text, address)?, text)));
+    let read =
+        download(address, settings).map_err(anyhow::Error::msg).and_then(|text| Ok((value(&text, address)?, text)));
     match read {
         Ok((document, text)) => {
-            super::files::keep(&path, &text);
-            Ok(Read { document, asked_at: now, silent: None })
+            super::files::write_cache(&path, &text);
+            Ok(FetchedDocument { document, asked_at: now, last_error: None })
         }
-        Err(reason) => kept(&path, address)
+        Err(reason) => read_cached(&path, address)
             .map(|document| {
                 let reason = format!("{reason:#}");
                 tracing::warn!(address, reason, "the document cannot be read; the kept one stands");
-                Read { document, asked_at: now, silent: Some(reason) }
+                FetchedDocument { document, asked_at: now, last_error: Some(reason) }
             })
             // What is kept is not there: the reason that counts is why it could not be read.
             .map_err(|_| reason),
@@ -57,7 +58,7 @@ pub fn at(address: &str, settings: &Config, folder: &Path, is_wanted: bool) -> a
 }
 
 /// On a thread of its own, for whoever calls may be within a runtime already.
-fn read(address: &str, settings: &Config) -> Result<Vec<u8>, String> {
+fn download(address: &str, settings: &ToolsConfig) -> Result<Vec<u8>, String> {
     std::thread::scope(|scope| {
         let read = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -67,7 +68,7 @@ fn read(address: &str, settings: &Config) -> Result<Vec<u8>, String> {
     })
 }
 
-fn kept(path: &Path, address: &str) -> anyhow::Result<Value> {
+fn read_cached(path: &Path, address: &str) -> anyhow::Result<Value> {
     value(&super::read(path)?, address)
 }
 
@@ -75,6 +76,6 @@ fn kept(path: &Path, address: &str) -> anyhow::Result<Value> {
 fn value(text: &[u8], address: &str) -> anyhow::Result<Value> {
     match serde_json::from_slice(text) {
         Ok(document) => Ok(document),
-        Err(_) => super::files::value_of(text, address),
+        Err(_) => super::files::parse_value(text, address),
     }
 }

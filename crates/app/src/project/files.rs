@@ -7,7 +7,7 @@ use anyhow::Context;
 use baton_core::definition;
 use serde_json::Value;
 
-use crate::Misuse;
+use crate::UsageError;
 
 /// Files of one kind a project may have.
 const FILES_MAX: usize = 5_000;
@@ -36,7 +36,7 @@ pub(super) fn files(folder: &Path, ends: &[&str]) -> anyhow::Result<Vec<PathBuf>
             files.push(path);
         }
         if files.len() > FILES_MAX {
-            return Err(Misuse::new(format!("{} has more than {FILES_MAX} files", folder.display())).into());
+            return Err(UsageError::new(format!("{} has more than {FILES_MAX} files", folder.display())).into());
         }
     }
     files.sort();
@@ -45,51 +45,51 @@ pub(super) fn files(folder: &Path, ends: &[&str]) -> anyhow::Result<Vec<PathBuf>
 
 /// A file's bytes, within the limit. What is no file is not read: a device or a pipe may never end.
 pub fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    let unreadable = |error: std::io::Error| Misuse::new(format!("{} cannot be read: {error}", shown(file)));
+    let unreadable = |error: std::io::Error| UsageError::new(format!("{} cannot be read: {error}", display_path(file)));
     if !std::fs::metadata(file).map_err(unreadable)?.is_file() {
-        return Err(Misuse::new(format!("{} is no file", shown(file))).into());
+        return Err(UsageError::new(format!("{} is no file", display_path(file))).into());
     }
-    bounded(std::fs::File::open(file).map_err(unreadable)?, &shown(file))
+    bounded(std::fs::File::open(file).map_err(unreadable)?, &display_path(file))
 }
 
 fn bounded(from: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
     let mut text = Vec::new();
     let read = from.take(FILE_BYTES_MAX + 1).read_to_end(&mut text);
-    read.map_err(|error| Misuse::new(format!("{name} cannot be read: {error}")))?;
+    read.map_err(|error| UsageError::new(format!("{name} cannot be read: {error}")))?;
     if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(Misuse::new(format!("{name} is larger than {FILE_BYTES_MAX} bytes")).into());
+        return Err(UsageError::new(format!("{name} is larger than {FILE_BYTES_MAX} bytes")).into());
     }
     Ok(text)
 }
 
 /// A YAML or JSON file as plain JSON.
 pub fn read_value(file: &Path) -> anyhow::Result<Value> {
-    value_of(&read(file)?, &shown(file))
+    parse_value(&read(file)?, &display_path(file))
 }
 
 /// What `@FILE` stands for on a command line; `@-` is standard input.
-pub fn given(file: &str) -> anyhow::Result<Value> {
+pub fn read_argument(file: &str) -> anyhow::Result<Value> {
     let (text, name) = match file {
         STDIN => (bounded(std::io::stdin().lock(), "standard input")?, "standard input".to_owned()),
-        file => (read(Path::new(file))?, shown(Path::new(file))),
+        file => (read(Path::new(file))?, display_path(Path::new(file))),
     };
     // What a program wrote is JSON, and may be larger than what a person writes.
-    serde_json::from_slice(&text).or_else(|_| value_of(&text, &name))
+    serde_json::from_slice(&text).or_else(|_| parse_value(&text, &name))
 }
 
 /// YAML or JSON as plain JSON; `name` is where it is from.
-pub fn value_of(text: &[u8], name: &str) -> anyhow::Result<Value> {
+pub fn parse_value(text: &[u8], name: &str) -> anyhow::Result<Value> {
     definition::source::read(text).map(|tree| tree.to_json()).map_err(|found| {
         let source = String::from_utf8_lossy(text);
         match found.first() {
-            Some(first) => Misuse::found(first, name, &source).into(),
-            None => Misuse::new(format!("{name} cannot be read")).into(),
+            Some(first) => UsageError::from_diagnostic(first, name, &source).into(),
+            None => UsageError::new(format!("{name} cannot be read")).into(),
         }
     })
 }
 
 /// Keeps what was asked of others. Where it cannot be kept, they are asked again next time.
-pub(super) fn keep(path: &Path, text: &[u8]) {
+pub(super) fn write_cache(path: &Path, text: &[u8]) {
     let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| {
         // Another process may read it meanwhile: it sees the old or the new, never a half.
         let beside = path.with_extension(format!("{}.part", std::process::id()));
@@ -97,11 +97,11 @@ pub(super) fn keep(path: &Path, text: &[u8]) {
         std::fs::rename(&beside, path)
     });
     if let Err(error) = written {
-        tracing::debug!(%error, path = shown(path), "what was asked could not be kept");
+        tracing::debug!(%error, path = display_path(path), "what was asked could not be kept");
     }
 }
 
 /// A path as people wrote it, without the dot that stands for where they are.
-pub fn shown(file: &Path) -> String {
+pub fn display_path(file: &Path) -> String {
     file.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(file).display().to_string()
 }

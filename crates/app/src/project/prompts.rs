@@ -3,19 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use baton_core::agent::Agent;
+use baton_core::agent::AgentDefinition;
 use baton_engine::Prompt;
-use baton_memory::{PROMPTS, Prompts};
+use baton_memory::{PROMPTS, PromptSet};
 
-use super::files::{files, read, shown};
-use crate::Misuse;
+use super::files::{display_path, files, read};
+use crate::UsageError;
 
 /// Puts a project's prompts in the place of its agents', of memory's and ours.
-pub fn put(agents: &mut BTreeMap<String, Agent>, memory: &mut Prompts, folder: &Path) -> anyhow::Result<()> {
+pub fn apply_prompts(
+    agents: &mut BTreeMap<String, AgentDefinition>,
+    memory: &mut PromptSet,
+    folder: &Path,
+) -> anyhow::Result<()> {
     for file in files(folder, &["md"])? {
         let wrong = |error| {
             let hint = format!("memory's are {}; see docs/concepts/agents.md", PROMPTS.join(" and "));
-            Misuse::new(format!("{}: {error}", shown(&file))).hint(hint)
+            UsageError::new(format!("{}: {error}", display_path(&file))).hint(hint)
         };
         let Prompt { name, language, text } = prompt_of(&file)?;
         match PROMPTS.contains(&name.as_str()) {
@@ -30,9 +34,10 @@ fn prompt_of(file: &Path) -> anyhow::Result<Prompt> {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let is_language = |tag: &str| (2..=3).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_lowercase());
     let Some((name, language)) = stem.rsplit_once('.').filter(|(_, tag)| is_language(tag)) else {
-        let told = format!("{} does not name its language", shown(file));
-        return Err(Misuse::new(told).hint("call it NAME.LANG.md, such as router.es.md").into());
+        let told = format!("{} does not name its language", display_path(file));
+        return Err(UsageError::new(told).hint("call it NAME.LANG.md, such as router.es.md").into());
     };
-    let text = String::from_utf8(read(file)?).map_err(|_| Misuse::new(format!("{} is not UTF-8", shown(file))))?;
+    let text =
+        String::from_utf8(read(file)?).map_err(|_| UsageError::new(format!("{} is not UTF-8", display_path(file))))?;
     Ok(Prompt { name: name.to_owned(), language: language.to_owned(), text: text.trim_end().to_owned() })
 }

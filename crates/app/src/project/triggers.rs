@@ -3,34 +3,34 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use baton_engine::outgoing::Subscription;
-use baton_engine::triggers::hook::Hook;
-use baton_engine::triggers::schedule::Schedule;
+use baton_engine::triggers::schedule::ScheduleTrigger;
+use baton_engine::triggers::webhook::WebhookTrigger;
+use baton_engine::webhook_delivery::WebhookSubscription;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{misfit, read_value, yaml_files};
+use super::{read_value, shape_error, yaml_files};
 
 /// All of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Triggers {
-    pub schedules: Vec<Schedule>,
-    pub webhooks: Vec<Hook>,
-    pub subscriptions: Vec<Subscription>,
+pub struct ProjectTriggers {
+    pub schedules: Vec<ScheduleTrigger>,
+    pub webhooks: Vec<WebhookTrigger>,
+    pub subscriptions: Vec<WebhookSubscription>,
 }
 
-impl Triggers {
+impl ProjectTriggers {
     /// From the folder's files.
     pub fn read(root: &Path) -> anyhow::Result<Self> {
-        let (all, mut faults) = Self::read_all(root);
+        let (all, mut faults) = Self::read_partial(root);
         if faults.is_empty() { Ok(all) } else { Err(faults.swap_remove(0)) }
     }
 
     /// From those files that can be read, with what is wrong with the others.
-    pub fn read_all(root: &Path) -> (Self, Vec<anyhow::Error>) {
+    pub fn read_partial(root: &Path) -> (Self, Vec<anyhow::Error>) {
         let read = |file: &Path| -> anyhow::Result<Self> {
-            Ok(misfit::read_as(file, read_value(file)?, "triggers are in docs/guides/schedules.md")?)
+            Ok(shape_error::read_as(file, read_value(file)?, "triggers are in docs/guides/schedules.md")?)
         };
         let (mut all, mut faults) = (Self::default(), Vec::new());
         let files = yaml_files(&root.join("triggers")).map_err(|error| faults.push(error)).unwrap_or_default();

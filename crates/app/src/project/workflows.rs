@@ -3,33 +3,33 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::definition::source::{self};
-use baton_core::definition::{self, Catalog, Checked, Diagnostic, Severity};
+use baton_core::definition::{self, CheckedDefinition, DefinitionCatalog, Diagnostic, Severity};
 use baton_core::expr::nearest;
-use baton_core::graph::Input;
+use baton_core::graph::InputDeclaration;
 
-use super::{Project, shown};
-use crate::Misuse;
+use super::{Project, display_path};
+use crate::UsageError;
 
 /// A workflow file, as it was read.
-pub struct Source {
+pub struct WorkflowFile {
     pub file: PathBuf,
     pub text: Vec<u8>,
 }
 
 /// A workflow that may run, with all its subworkflows sealed.
-pub struct Ready {
+pub struct ReadyWorkflow {
     pub file: PathBuf,
     pub name: String,
     pub label: String,
-    pub input: Input,
-    pub hash: Hash,
+    pub input: InputDeclaration,
+    pub hash: ContentHash,
     pub text: Vec<u8>,
 }
 
 /// A workflow that may not run.
-pub struct Unready {
+pub struct RejectedWorkflow {
     file: PathBuf,
     /// Its own, or its file's where that cannot be read.
     name: String,
@@ -39,26 +39,26 @@ pub struct Unready {
 
 /// Every workflow of a project.
 #[derive(Default)]
-pub struct Sorted {
-    pub ready: Vec<Ready>,
-    pub unready: Vec<Unready>,
+pub struct ProjectWorkflows {
+    pub ready: Vec<ReadyWorkflow>,
+    pub rejected: Vec<RejectedWorkflow>,
 }
 
-impl Sorted {
-    pub(super) fn of(project: &Project, catalog: &mut Catalog) -> anyhow::Result<Self> {
+impl ProjectWorkflows {
+    pub(super) fn of(project: &Project, catalog: &mut DefinitionCatalog) -> anyhow::Result<Self> {
         let mut sorted = Self::default();
         for (source, checked) in project.check(catalog) {
             let file = source.file.clone();
-            match checked.ready() {
+            match checked.runnable() {
                 Some((workflow, bundle)) => {
                     let (name, label, input) =
                         (workflow.name.clone(), workflow.version.clone(), workflow.input.clone());
                     let (text, hash) = bundle.seal()?;
-                    sorted.ready.push(Ready { file, name, label, input, hash, text });
+                    sorted.ready.push(ReadyWorkflow { file, name, label, input, hash, text });
                 }
                 None => {
                     let findings = findings(source, &checked);
-                    sorted.unready.push(Unready { file, name: source.name(), findings });
+                    sorted.rejected.push(RejectedWorkflow { file, name: source.name(), findings });
                 }
             }
         }
@@ -68,51 +68,51 @@ impl Sorted {
     /// The place in [`Self::ready`] of a workflow by its name, or by its file from here or from the project's folder.
     ///
     /// # Errors
-    /// [`Misuse`]: with what is wrong with it, or with which there are.
+    /// [`UsageError`]: with what is wrong with it, or with which there are.
     pub fn find(&self, project: &Project, wanted: &str) -> anyhow::Result<usize> {
         let is_wanted = |name: &str, file: &Path| name == wanted || is_file(project, file, wanted);
         if let Some(place) = self.ready.iter().position(|ready| ready.name == wanted) {
             return Ok(place);
         }
-        if let Some(unready) = self.unready.iter().find(|unready| is_wanted(&unready.name, &unready.file)) {
+        if let Some(unready) = self.rejected.iter().find(|unready| is_wanted(&unready.name, &unready.file)) {
             let message = format!("`{}` cannot run\n\n{}", unready.name, unready.findings.trim_end());
-            return Err(Misuse::new(message).into());
+            return Err(UsageError::new(message).into());
         }
         let by_file = self.ready.iter().position(|ready| is_file(project, &ready.file, wanted));
-        by_file.ok_or_else(|| self.none(project, wanted).into())
+        by_file.ok_or_else(|| self.not_found(project, wanted).into())
     }
 
     /// Whether a workflow of this name is there and cannot run.
-    pub fn is_unready(&self, name: &str) -> bool {
-        self.unready.iter().any(|unready| unready.name == name)
+    pub fn is_rejected(&self, name: &str) -> bool {
+        self.rejected.iter().any(|unready| unready.name == name)
     }
 
     /// What stands against those that cannot run, as `baton validate` shows it.
     pub fn findings(&self) -> impl Iterator<Item = &str> {
-        self.unready.iter().map(|unready| unready.findings.trim_end())
+        self.rejected.iter().map(|unready| unready.findings.trim_end())
     }
 
     /// Said of the others when one is run: they are no reason to refuse it, and somebody should know.
-    pub fn note(&self) -> Option<String> {
-        match self.unready.as_slice() {
+    pub fn rejected_note(&self) -> Option<String> {
+        match self.rejected.as_slice() {
             [] => None,
             [one] => Some(format!("`{}` cannot run; `baton validate` says why", one.name)),
             many => Some(format!("{} workflows cannot run; `baton validate` says why", many.len())),
         }
     }
 
-    fn none(&self, project: &Project, wanted: &str) -> Misuse {
-        if !project.is_there() {
-            return project.not_there();
+    fn not_found(&self, project: &Project, wanted: &str) -> UsageError {
+        if !project.exists() {
+            return project.not_a_project();
         }
         let names: Vec<&str> = self
             .ready
             .iter()
             .map(|ready| ready.name.as_str())
-            .chain(self.unready.iter().map(|one| one.name.as_str()))
+            .chain(self.rejected.iter().map(|one| one.name.as_str()))
             .collect();
-        let message = format!("no workflow `{wanted}` in {}", shown(&project.root.join("workflows")));
-        Misuse::new(message).hint(match nearest(wanted, names.iter().copied()) {
+        let message = format!("no workflow `{wanted}` in {}", display_path(&project.root.join("workflows")));
+        UsageError::new(message).hint(match nearest(wanted, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None if Path::new(wanted).is_file() => "a workflow's file lies in the folder workflows/".to_owned(),
             None if names.is_empty() => "there is none yet; write one into workflows/".to_owned(),
@@ -121,7 +121,7 @@ impl Sorted {
     }
 }
 
-impl Source {
+impl WorkflowFile {
     pub fn shown_text(&self) -> std::borrow::Cow<'_, str> {
         String::from_utf8_lossy(&self.text)
     }
@@ -135,12 +135,12 @@ impl Source {
     }
 }
 
-fn findings(source: &Source, checked: &Checked) -> String {
+fn findings(source: &WorkflowFile, checked: &CheckedDefinition) -> String {
     let stops = |found: &&Diagnostic| found.severity <= Severity::Draft;
     let mut text = String::new();
     for found in checked.diagnostics.iter().filter(stops) {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{}", definition::render(found, &shown(&source.file), &source.shown_text()));
+        let _ = writeln!(text, "{}", definition::render(found, &display_path(&source.file), &source.shown_text()));
     }
     text
 }

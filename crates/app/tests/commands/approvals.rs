@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 const SETTINGS: &str = "\
 [tools.tool.pay_invoice]
@@ -40,8 +40,8 @@ replies:
 ";
 
 /// Who decided, and what, by the audit trail.
-fn words(place: &Place) -> Vec<(String, String)> {
-    let trail = place.baton(&["audit", "list", "--json"]).ends(0).json();
+fn words(place: &TestFolder) -> Vec<(String, String)> {
+    let trail = place.baton(&["audit", "list", "--json"]).expect_code(0).json();
     let rows = trail["rows"].as_array().expect("rows").iter().filter(|row| row["sent"] == false);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     rows.map(|row| (text(&row["user_id"]), text(&row["details"]["decision"]))).collect()
@@ -51,8 +51,8 @@ fn said(by: &str, decision: &str) -> (String, String) {
     (by.to_owned(), decision.to_owned())
 }
 
-fn place() -> Place {
-    Place::with(&[
+fn place() -> TestFolder {
+    TestFolder::with(&[
         ("baton.toml", SETTINGS),
         ("tools/tools.yaml", TOOLS),
         ("workflows/pay.yaml", PAY),
@@ -64,13 +64,13 @@ fn place() -> Place {
     ])
 }
 
-fn listed(place: &Place) -> Vec<Value> {
-    let listed = place.baton(&["approvals", "list", "--json"]).ends(0).json();
+fn listed(place: &TestFolder) -> Vec<Value> {
+    let listed = place.baton(&["approvals", "list", "--json"]).expect_code(0).json();
     listed.as_array().expect("a list").clone()
 }
 
 /// The one request that waits.
-fn the_request(place: &Place) -> String {
+fn the_request(place: &TestFolder) -> String {
     let listed = listed(place);
     assert_eq!(listed.len(), 1, "{listed:?}");
     listed[0]["id"].as_str().expect("an id").to_owned()
@@ -79,9 +79,9 @@ fn the_request(place: &Place) -> String {
 #[test]
 fn a_request_shows_exactly_what_would_be_done_and_needs_as_many_people_as_it_says() {
     let place = place();
-    place.baton(&["run", "pay", "--id", "one", "--context", r#"{"user_id": "olga"}"#]).ends(3);
+    place.baton(&["run", "pay", "--id", "one", "--context", r#"{"user_id": "olga"}"#]).expect_code(3);
     let id = the_request(&place);
-    let shown = place.baton(&["approvals", "show", &id, "--json"]).ends(0).json();
+    let shown = place.baton(&["approvals", "show", &id, "--json"]).expect_code(0).json();
     assert_eq!((&shown["tool"], &shown["asked_by"]), (&json!("pay_invoice"), &json!("olga")));
     let details = &shown["details"];
     assert_eq!(details["arguments"], json!({"amount": 250, "currency": "EUR"}), "defaults are among them");
@@ -89,44 +89,44 @@ fn a_request_shows_exactly_what_would_be_done_and_needs_as_many_people_as_it_say
     assert_eq!(details["hash"].as_str().map(str::len), Some(64));
 
     let approve = |by: &str| place.baton(&["approvals", "approve", &id, "--as", by]);
-    approve("olga").ends(1).warns("refused[RUN-015]").warns("asked for themselves");
-    approve("zoe").ends(1).warns("refused[RUN-015]").warns("others are asked");
-    approve("paul").ends(3).says("(1 of 2 so far; asked are olga, paul, rosa)");
-    approve("paul").ends(1).warns("refused[RUN-007]");
-    let shown = place.baton(&["approvals", "show", "one", "--json"]).ends(0).json();
+    approve("olga").expect_code(1).expect_stderr("refused[RUN-015]").expect_stderr("asked for themselves");
+    approve("zoe").expect_code(1).expect_stderr("refused[RUN-015]").expect_stderr("others are asked");
+    approve("paul").expect_code(3).expect_stdout("(1 of 2 so far; asked are olga, paul, rosa)");
+    approve("paul").expect_code(1).expect_stderr("refused[RUN-007]");
+    let shown = place.baton(&["approvals", "show", "one", "--json"]).expect_code(0).json();
     assert_eq!(shown["approved_by"], json!(["paul"]));
-    approve("rosa").ends(0).says("R-250");
+    approve("rosa").expect_code(0).expect_stdout("R-250");
     assert_eq!(listed(&place), Vec::<Value>::new());
-    approve("rosa").ends(2).warns("no request");
+    approve("rosa").expect_code(2).expect_stderr("no request");
     assert_eq!(words(&place), [said("rosa", "approved"), said("paul", "approved")]);
 }
 
 #[test]
 fn leave_asked_for_a_workflow_that_nobody_wrote_is_told() {
-    let place = Place::with(&[
+    let place = TestFolder::with(&[
         (
             "baton.toml",
             "tenant = 'clinic'\n[tools.workflows.asc]\napproval = true\n[tools.tenants.clinik]\napproval_from = 'low'\n",
         ),
         ("workflows/ask.yaml", ASK),
     ]);
-    let told = |done: crate::place::Done| {
-        done.warns("[tools.workflows.asc]")
-            .warns("did you mean `ask`?")
-            .warns("[tools.tenants.clinik]")
-            .warns("`clinic`")
+    let told = |done: crate::test_folder::CommandOutput| {
+        done.expect_stderr("[tools.workflows.asc]")
+            .expect_stderr("did you mean `ask`?")
+            .expect_stderr("[tools.tenants.clinik]")
+            .expect_stderr("`clinic`")
     };
-    told(place.baton(&["run", "ask"]).ends(3));
-    let found = place.baton(&["validate"]).ends(0);
-    found.says("there is no workflow `asc` in workflows/").says("did you mean `clinic`?");
+    told(place.baton(&["run", "ask"]).expect_code(3));
+    let found = place.baton(&["validate"]).expect_code(0);
+    found.expect_stdout("there is no workflow `asc` in workflows/").expect_stdout("did you mean `clinic`?");
 }
 
 #[test]
 fn whoever_is_not_asked_can_neither_approve_nor_reject() {
     let place = place();
-    place.baton(&["run", "ask", "--id", "one"]).ends(3);
-    place.baton(&["approvals", "reject", "one", "--as", "zoe"]).ends(1).warns("refused[RUN-015]");
-    place.baton(&["approvals", "reject", "one", "--as", "olga"]).ends(1).says("`olga` rejected");
+    place.baton(&["run", "ask", "--id", "one"]).expect_code(3);
+    place.baton(&["approvals", "reject", "one", "--as", "zoe"]).expect_code(1).expect_stderr("refused[RUN-015]");
+    place.baton(&["approvals", "reject", "one", "--as", "olga"]).expect_code(1).expect_stdout("`olga` rejected");
 }
 
 /// The line that a command is printed as, without what is said beside it.
@@ -138,82 +138,88 @@ fn command_in(said: &str) -> String {
 #[test]
 fn the_command_that_is_printed_works_as_it_stands() {
     let place = place();
-    place.baton(&["run", "pay", "--id", "one", "--context", r#"{"user_id": "olga"}"#]).ends(3);
+    place.baton(&["run", "pay", "--id", "one", "--context", r#"{"user_id": "olga"}"#]).expect_code(3);
     let id = the_request(&place);
-    let shown = || command_in(&place.baton(&["approvals", "show", &id]).ends(0).out);
+    let shown = || command_in(&place.baton(&["approvals", "show", &id]).expect_code(0).out);
     assert_eq!(shown(), format!("baton approvals approve {id} --as paul"), "olga asked for it herself");
-    place.shell(&shown()).ends(3).says("1 of 2 so far");
+    place.shell(&shown()).expect_code(3).expect_stdout("1 of 2 so far");
     assert_eq!(shown(), format!("baton approvals approve {id} --as rosa"));
-    place.shell(&shown()).ends(0).says("R-250");
+    place.shell(&shown()).expect_code(0).expect_stdout("R-250");
     // So does the one that a run prints, where it waits.
-    let waits = place.baton(&["run", "pay", "--id", "three"]).ends(3);
+    let waits = place.baton(&["run", "pay", "--id", "three"]).expect_code(3);
     let line = waits.out.lines().last().expect("what it waits for").split_once(": ").expect("a command").1;
     let line = line.split("  #").next().expect("a command");
     assert_eq!(line, "baton runs answer three pay#0.0 --approve --by olga");
-    place.shell(line).ends(3).says("--approve --by paul");
-    let waits = place.baton(&["run", "ask", "--id", "four"]).ends(3);
+    place.shell(line).expect_code(3).expect_stdout("--approve --by paul");
+    let waits = place.baton(&["run", "ask", "--id", "four"]).expect_code(3);
     let line = waits.out.lines().last().expect("what it waits for").split_once(": ").expect("a command").1;
     let line = line.split("  #").next().expect("a command");
     assert_eq!(line, "baton runs answer four agree --approve --by olga");
-    place.baton(&["runs", "show", "four"]).ends(0).says("agree --approve --by olga");
-    place.shell(line).ends(0).says("approved");
-    place.baton(&["run", "ask", "--id", "two"]).ends(3);
-    place.shell(&command_in(&place.baton(&["desk", "show", "two"]).ends(0).out)).ends(0).says("approved");
+    place.baton(&["runs", "show", "four"]).expect_code(0).expect_stdout("agree --approve --by olga");
+    place.shell(line).expect_code(0).expect_stdout("approved");
+    place.baton(&["run", "ask", "--id", "two"]).expect_code(3);
+    place
+        .shell(&command_in(&place.baton(&["desk", "show", "two"]).expect_code(0).out))
+        .expect_code(0)
+        .expect_stdout("approved");
 }
 
 #[test]
 fn an_agent_gets_the_real_result_once_its_call_was_allowed() {
     let place = place();
-    place.baton(&["run", "clerks", "--id", "one"]).ends(3);
+    place.baton(&["run", "clerks", "--id", "one"]).expect_code(3);
     let id = the_request(&place);
-    place.baton(&["approvals", "approve", &id, "--as", "paul"]).ends(3);
-    place.baton(&["approvals", "approve", &id, "--as", "rosa"]).ends(0).says("R-250");
+    place.baton(&["approvals", "approve", &id, "--as", "paul"]).expect_code(3);
+    place.baton(&["approvals", "approve", &id, "--as", "rosa"]).expect_code(0).expect_stdout("R-250");
 }
 
 #[test]
 fn an_agent_is_told_why_its_call_was_not_allowed() {
     let place = place();
-    place.baton(&["run", "clerks", "--id", "one"]).ends(3);
+    place.baton(&["run", "clerks", "--id", "one"]).expect_code(3);
     let id = the_request(&place);
-    let told = place.baton(&["approvals", "reject", &id, "--as", "rosa", "--reason", "over the limit"]).ends(0);
-    told.says("REJECTED").says("over the limit");
+    let told = place.baton(&["approvals", "reject", &id, "--as", "rosa", "--reason", "over the limit"]).expect_code(0);
+    told.expect_stdout("REJECTED").expect_stdout("over the limit");
 }
 
 #[test]
 fn a_node_whose_call_was_not_allowed_fails_with_the_reason() {
     let place = place();
-    place.baton(&["run", "pay", "--id", "one"]).ends(3);
+    place.baton(&["run", "pay", "--id", "one"]).expect_code(3);
     let id = the_request(&place);
-    place.baton(&["approvals", "reject", &id, "--as", "rosa", "--reason", "too much"]).ends(1).says("too much");
+    place
+        .baton(&["approvals", "reject", &id, "--as", "rosa", "--reason", "too much"])
+        .expect_code(1)
+        .expect_stdout("too much");
 }
 
 #[test]
 fn what_nobody_decides_in_time_is_rejected() {
     let place = place();
-    place.baton(&["run", "quick", "--id", "one"]).ends(3);
+    place.baton(&["run", "quick", "--id", "one"]).expect_code(3);
     let deadline = listed(&place)[0]["deadline"].clone();
     assert!(deadline.as_str().is_some_and(|at| at.ends_with('Z')), "{deadline}");
-    let is_over = || place.baton(&["runs", "work"]).ends(0).out.contains("failed");
+    let is_over = || place.baton(&["runs", "work"]).expect_code(0).out.contains("failed");
     assert!((0..1_000).any(|_| is_over()), "the deadline passes");
-    place.baton(&["runs", "show", "one"]).ends(0).says("nobody decided in time");
+    place.baton(&["runs", "show", "one"]).expect_code(0).expect_stdout("nobody decided in time");
     assert_eq!(words(&place), [said("deadline", "rejected")]);
 }
 
 #[test]
 fn a_question_to_a_person_is_in_the_same_list_and_asks_whom_it_names() {
     let place = place();
-    place.baton(&["run", "ask", "--id", "one"]).ends(3);
-    place.baton(&["approvals", "list"]).ends(0).says("Ship it?");
+    place.baton(&["run", "ask", "--id", "one"]).expect_code(3);
+    place.baton(&["approvals", "list"]).expect_code(0).expect_stdout("Ship it?");
     let id = the_request(&place);
-    place.baton(&["approvals", "approve", &id, "--as", "zoe"]).ends(1).warns("refused[RUN-015]");
-    place.baton(&["approvals", "approve", &id, "--as", "olga"]).ends(0).says("approved");
+    place.baton(&["approvals", "approve", &id, "--as", "zoe"]).expect_code(1).expect_stderr("refused[RUN-015]");
+    place.baton(&["approvals", "approve", &id, "--as", "olga"]).expect_code(0).expect_stdout("approved");
     assert_eq!(words(&place), [said("olga", "approved")]);
 }
 
 #[test]
 fn looking_for_requests_makes_no_database() {
     let place = place();
-    place.baton(&["approvals", "list"]).ends(0).says("nothing waits");
-    place.baton(&["approvals", "approve", "one"]).ends(2).warns("no request");
+    place.baton(&["approvals", "list"]).expect_code(0).expect_stdout("nothing waits");
+    place.baton(&["approvals", "approve", "one"]).expect_code(2).expect_stderr("no request");
     assert!(!place.path().join(".baton").exists());
 }

@@ -6,8 +6,8 @@ use std::sync::mpsc;
 
 use serde_json::{Value, json};
 
-use super::place::{Done, Place};
-use super::shelf;
+use super::inventory_service;
+use super::test_folder::{CommandOutput, TestFolder};
 
 const ORDER: &str = "\
 name: order
@@ -33,14 +33,14 @@ tools:
 ";
 
 /// A run whose second step fails, so that its first is undone, on behalf of `marta`.
-fn undone() -> Place {
-    let place = Place::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
-    place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).ends(1);
+fn undone() -> TestFolder {
+    let place = TestFolder::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
+    place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).expect_code(1);
     place
 }
 
-fn actions(place: &Place, arguments: &[&str]) -> Vec<(String, String)> {
-    let listed = place.baton(&[&["audit", "list", "--json"], arguments].concat()).ends(0).json();
+fn actions(place: &TestFolder, arguments: &[&str]) -> Vec<(String, String)> {
+    let listed = place.baton(&[&["audit", "list", "--json"], arguments].concat()).expect_code(0).json();
     let text = |row: &serde_json::Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     let rows = listed["rows"].as_array().expect("rows");
     rows.iter().map(|row| (text(row, "action"), text(row, "status"))).collect()
@@ -63,12 +63,17 @@ fn every_attempt_and_what_became_of_it_is_in_the_trail() {
     assert_eq!(actions(&place, &["--person", "nobody"]), []);
     assert_eq!(actions(&place, &["--to", "2020-01-01"]), []);
     assert_eq!(actions(&place, &["--from", "2020-01-01", "--limit", "1", "--before", "4"]), pairs(&all[2..3]));
-    let first = place.baton(&["audit", "list", "--limit", "2", "--json"]).ends(0).json();
+    let first = place.baton(&["audit", "list", "--limit", "2", "--json"]).expect_code(0).json();
     assert_eq!(first["next"], 4);
-    place.baton(&["audit", "list"]).ends(0).says("pay_card").says("CARD_DECLINED").says("marta");
-    place.baton(&["audit", "show", "3"]).ends(0).says("\"error_code\": \"CARD_DECLINED\"");
-    place.baton(&["audit", "show", "9"]).ends(2).warns("no row 9");
-    place.baton(&["audit", "list", "--from", "soon"]).ends(2).warns("YYYY-MM-DD");
+    place
+        .baton(&["audit", "list"])
+        .expect_code(0)
+        .expect_stdout("pay_card")
+        .expect_stdout("CARD_DECLINED")
+        .expect_stdout("marta");
+    place.baton(&["audit", "show", "3"]).expect_code(0).expect_stdout("\"error_code\": \"CARD_DECLINED\"");
+    place.baton(&["audit", "show", "9"]).expect_code(2).expect_stderr("no row 9");
+    place.baton(&["audit", "list", "--from", "soon"]).expect_code(2).expect_stderr("YYYY-MM-DD");
     assert_eq!(actions(&place, &["--tenant", "somebody-else"]), []);
 }
 
@@ -79,7 +84,7 @@ fn forgetful() -> (String, mpsc::Receiver<String>) {
     let (heard, keys) = mpsc::sync_channel(8);
     std::thread::spawn(move || {
         for (number, mut stream) in listener.incoming().flatten().enumerate() {
-            let (_, key, _) = shelf::request(&stream).expect("a request");
+            let (_, key, _) = inventory_service::request(&stream).expect("a request");
             heard.send(key).expect("the test listens");
             if number > 0 {
                 let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
@@ -97,17 +102,17 @@ fn a_call_that_goes_out_again_under_its_key_leaves_a_row_for_each_attempt() {
         "{{name: book, kind: http, url: '{url}', idempotency_header: Idempotency-Key, irreversible: it stays booked}}\n"
     );
     let workflow = "name: visit\nnodes: [{id: book, tool: book, parameters: {n: 1}}]\n";
-    let place = Place::with(&[("workflows/visit.yaml", workflow), ("tools/book.yaml", &tool)]);
-    place.baton(&["run", "visit", "--id", "one"]).ends(0);
+    let place = TestFolder::with(&[("workflows/visit.yaml", workflow), ("tools/book.yaml", &tool)]);
+    place.baton(&["run", "visit", "--id", "one"]).expect_code(0);
     let told: Vec<String> = keys.try_iter().collect();
     assert_eq!(told, ["one/book/0/0", "one/book/0/0"]);
-    let listed = place.baton(&["audit", "list", "--run", "one", "--json"]).ends(0).json();
+    let listed = place.baton(&["audit", "list", "--run", "one", "--json"]).expect_code(0).json();
     let rows = listed["rows"].as_array().expect("rows");
     let shown = |row: &Value| (row["details"]["key"].clone(), row["details"]["attempt"].clone(), row["status"].clone());
     let expected =
         [(2, "success"), (1, "error")].map(|(attempt, status)| (json!("one/book/0/0"), json!(attempt), json!(status)));
     assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), expected);
-    place.baton(&["audit", "verify"]).ends(0).says("2 rows");
+    place.baton(&["audit", "verify"]).expect_code(0).expect_stdout("2 rows");
 }
 
 /// Repeats all that it is sent, head and body; a path that begins with `/no` is refused.
@@ -146,7 +151,7 @@ fn a_secret_that_a_service_repeats_is_in_nothing_that_is_written() {
     );
     let workflow = "name: visit\nnodes: [{id: book, tool: book}, {id: refuse, tool: refuse, on_error: fail}]\n\
                     edges: [{from: book, to: refuse}]\n";
-    let place = Place::with(&[("workflows/visit.yaml", workflow), ("tools/tools.yaml", &tools)]);
+    let place = TestFolder::with(&[("workflows/visit.yaml", workflow), ("tools/tools.yaml", &tools)]);
     let secret = "s3cr3t-0f-th3-crm";
     let variables = [("BATON_TOOLS__SECRETS__CRM", secret)];
     let mut told = String::new();
@@ -157,7 +162,7 @@ fn a_secret_that_a_service_repeats_is_in_nothing_that_is_written() {
         &["audit", "show", "1"],
     ];
     for command in commands {
-        let done = Done::after(place.begin_with(&variables, command));
+        let done = CommandOutput::wait_for(place.spawn_with(&variables, command));
         told += &(done.out + &done.err);
     }
     assert!(told.contains("[REDACTED]") && told.contains("401"), "it was said, and refused: {told}");
@@ -175,35 +180,39 @@ fn a_secret_that_a_service_repeats_is_in_nothing_that_is_written() {
 #[test]
 fn a_trail_is_whole_until_somebody_writes_past_baton() {
     let place = undone();
-    let told = place.baton(&["audit", "verify", "--json"]).ends(0).json();
+    let told = place.baton(&["audit", "verify", "--json"]).expect_code(0).json();
     assert_eq!((&told["holds"], &told["rows"], &told["broken"]), (&json!(true), &json!(5), &json!(null)));
     let tip = told["tip"].as_str().expect("a hash").to_owned();
-    place.baton(&["audit", "verify"]).ends(0).says("5 rows").says(&tip);
+    place.baton(&["audit", "verify"]).expect_code(0).expect_stdout("5 rows").expect_stdout(&tip);
 
-    place.baton(&["run", "order", "--id", "two"]).ends(1);
-    place.baton(&["audit", "verify", "--expect", &tip]).ends(0);
-    place.baton(&["audit", "verify", "--expect", &tip.replace(&tip[..8], "00000000")]).ends(1).says("not in the chain");
-    place.baton(&["audit", "verify", "--expect", "short"]).ends(2).warns("64 digits");
+    place.baton(&["run", "order", "--id", "two"]).expect_code(1);
+    place.baton(&["audit", "verify", "--expect", &tip]).expect_code(0);
+    place
+        .baton(&["audit", "verify", "--expect", &tip.replace(&tip[..8], "00000000")])
+        .expect_code(1)
+        .expect_stdout("not in the chain");
+    place.baton(&["audit", "verify", "--expect", "short"]).expect_code(2).expect_stderr("64 digits");
 
     let raw = rusqlite::Connection::open(place.path().join(".baton/baton.db")).expect("opens");
     raw.execute_batch("DROP TRIGGER audit_trail_keeps_its_rows; UPDATE audit_trail SET status = 'error' WHERE seq = 2")
         .expect("writes");
-    place.baton(&["audit", "verify"]).ends(1).says("row 2").says("changed");
-    let told = place.baton(&["audit", "verify", "--json"]).ends(1).json();
+    place.baton(&["audit", "verify"]).expect_code(1).expect_stdout("row 2").expect_stdout("changed");
+    let told = place.baton(&["audit", "verify", "--json"]).expect_code(1).json();
     assert_eq!(told["broken"], json!({"seq": 2, "why": "changed"}));
 }
 
 #[test]
 fn an_erased_person_is_gone_and_the_chain_holds() {
     let place = undone();
-    assert!(place.baton(&["audit", "show", "1"]).ends(0).out.contains("Marta Lagos"));
-    let erased = place.baton(&["audit", "erase", "--person", "marta", "--as", "olga", "--json"]).ends(0).json();
+    assert!(place.baton(&["audit", "show", "1"]).expect_code(0).out.contains("Marta Lagos"));
+    let erased = place.baton(&["audit", "erase", "--person", "marta", "--as", "olga", "--json"]).expect_code(0).json();
     assert_eq!(erased["erased_rows"], 5);
-    place.baton(&["audit", "verify"]).ends(0).says("6 rows").says("5 of them erased");
-    let shown = place.baton(&["audit", "show", "1"]).ends(0).says("(erased)").says("reserve_item");
+    place.baton(&["audit", "verify"]).expect_code(0).expect_stdout("6 rows").expect_stdout("5 of them erased");
+    let shown =
+        place.baton(&["audit", "show", "1"]).expect_code(0).expect_stdout("(erased)").expect_stdout("reserve_item");
     assert!(!shown.out.contains("Marta") && !shown.out.contains("marta"), "{}", shown.out);
-    place.baton(&["audit", "show", "6"]).ends(0).says("erasure").says("olga");
-    place.baton(&["audit", "erase", "--person", "marta"]).ends(0).says("no row");
+    place.baton(&["audit", "show", "6"]).expect_code(0).expect_stdout("erasure").expect_stdout("olga");
+    place.baton(&["audit", "erase", "--person", "marta"]).expect_code(0).expect_stdout("no row");
 }
 
 #[test]
@@ -217,28 +226,29 @@ fn rows_of_others_that_mention_an_erased_person_are_emptied_too() {
         node("three", "create_ticket", "{subject: 'Answer M-LAGOS-12 today'}"),
     ]
     .concat();
-    let place = Place::with(&[("workflows/w.yaml", &format!("name: w\nnodes:\n{told}"))]);
-    place.baton(&["run", "w", "--id", "one"]).ends(0);
+    let place = TestFolder::with(&[("workflows/w.yaml", &format!("name: w\nnodes:\n{told}"))]);
+    place.baton(&["run", "w", "--id", "one"]).expect_code(0);
     let subjects = || {
-        let listed = place.baton(&["audit", "list", "--tool", "create_ticket", "--json"]).ends(0).json();
+        let listed = place.baton(&["audit", "list", "--tool", "create_ticket", "--json"]).expect_code(0).json();
         let rows = listed["rows"].as_array().expect("rows").iter();
         rows.map(|row| row["details"].to_string()).filter(|details| details.contains("subject")).collect::<Vec<_>>()
     };
     assert_eq!(subjects().len(), 3);
-    place.baton(&["audit", "erase", "--person", "c-77", "--also", "M-L"]).ends(2).warns("too short");
+    place.baton(&["audit", "erase", "--person", "c-77", "--also", "M-L"]).expect_code(2).expect_stderr("too short");
     assert_eq!(subjects().len(), 3);
-    let erased = place.baton(&["audit", "erase", "--person", "c-77", "--also", "m-lagos-1", "--json"]).ends(0).json();
+    let erased =
+        place.baton(&["audit", "erase", "--person", "c-77", "--also", "m-lagos-1", "--json"]).expect_code(0).json();
     assert_eq!(erased["also_known_by"], 2, "the contact's own word is taken too");
     let left = subjects();
     assert!(left.len() == 1 && left[0].contains("M-LAGOS-12"), "{left:?}");
-    place.baton(&["audit", "verify"]).ends(0).says("of them erased");
+    place.baton(&["audit", "verify"]).expect_code(0).expect_stdout("of them erased");
 }
 
 #[test]
 fn looking_into_a_trail_makes_no_database() {
-    let place = Place::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
-    place.baton(&["audit", "list"]).ends(0).says("no rows");
-    place.baton(&["audit", "verify"]).ends(0).says("0 rows");
-    place.baton(&["audit", "erase", "--person", "marta"]).ends(0);
+    let place = TestFolder::with(&[("workflows/order.yaml", ORDER), ("tools/tools.yaml", TOOLS)]);
+    place.baton(&["audit", "list"]).expect_code(0).expect_stdout("no rows");
+    place.baton(&["audit", "verify"]).expect_code(0).expect_stdout("0 rows");
+    place.baton(&["audit", "erase", "--person", "marta"]).expect_code(0);
     assert!(!place.path().join(".baton").exists());
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::place::Place;
-use super::provider::{self, Provider};
+use super::mock_provider::{self, MockProvider};
+use super::test_folder::TestFolder;
 
 /// A workflow that books once somebody said yes.
 const VISIT: &str = "\
@@ -25,22 +25,23 @@ pub fn settings(provider: &str, calendly: &str) -> String {
 
 #[test]
 fn a_run_that_counts_on_one_calendar_books_in_no_other_that_promises_less() {
-    let calendly = Provider::start(json!({}), provider::calendly);
-    let place = Place::with(&[("workflows/visit.yaml", VISIT), ("baton.toml", &settings("internal", &calendly.url))]);
-    place.baton(&["run", "visit", "--id", "one"]).ends(3);
+    let calendly = MockProvider::start(json!({}), mock_provider::calendly);
+    let place =
+        TestFolder::with(&[("workflows/visit.yaml", VISIT), ("baton.toml", &settings("internal", &calendly.url))]);
+    place.baton(&["run", "visit", "--id", "one"]).expect_code(3);
     place.write("baton.toml", settings("calendly", &calendly.url));
-    let told = place.baton(&["runs", "answer", "one", "agree", "--approve"]).ends(1);
-    told.says("PROVIDER_CHANGED");
+    let told = place.baton(&["runs", "answer", "one", "agree", "--approve"]).expect_code(1);
+    told.expect_stdout("PROVIDER_CHANGED");
     assert_eq!(
-        (calendly.holds(), calendly.asked("POST")),
+        (calendly.state_value(), calendly.asked("POST")),
         (json!({}), 0),
         "nothing was booked, and nothing is orphaned"
     );
 
     // The newest version knows what an answer that is lost there means: it is looked for, and there is one booking.
-    calendly.loses_an_answer("POST /invitees");
-    place.baton(&["runs", "retry", "one"]).ends(0).says("completed");
-    let booked = calendly.holds();
+    calendly.drop_next_answer("POST /invitees");
+    place.baton(&["runs", "retry", "one"]).expect_code(0).expect_stdout("completed");
+    let booked = calendly.state_value();
     let active: Vec<&Value> = booked.as_object().expect("events").values().collect();
     assert_eq!(active.len(), 1);
     assert_eq!(

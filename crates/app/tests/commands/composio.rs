@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::heard::Heard;
-use crate::place::{Done, Place};
-use crate::server::{Server, until};
+use crate::captured_request::CapturedRequest;
+use crate::server::{BatonServer, wait_for};
+use crate::test_folder::{CommandOutput, TestFolder};
 
 pub const KEY: &str = "ak_s3cr3t";
 /// A flow of two nodes: what the agent asked for, and a call of its own.
@@ -38,7 +38,7 @@ replies:
 
 /// Composio on this machine: accounts by id with the user and the status, and what was executed.
 #[derive(Default)]
-pub struct World {
+pub struct ComposioState {
     accounts: BTreeMap<String, (String, String)>,
     /// Where browsers are sent afterwards.
     callback: String,
@@ -46,16 +46,16 @@ pub struct World {
     tools_asked: usize,
 }
 
-pub struct Service {
+pub struct ComposioMock {
     url: String,
-    world: Arc<Mutex<World>>,
+    world: Arc<Mutex<ComposioState>>,
 }
 
-impl Service {
+impl ComposioMock {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/api/v3", listener.local_addr().expect("an address"));
-        let world = Arc::<Mutex<World>>::default();
+        let world = Arc::<Mutex<ComposioState>>::default();
         let shared = world.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -66,7 +66,7 @@ impl Service {
         Self { url, world }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut ComposioState) -> T) -> T {
         act(&mut self.world.lock().expect("a lock"))
     }
 
@@ -74,10 +74,10 @@ impl Service {
         self.with(|world| world.accounts.get_mut(account).expect("is there").1 = status.to_owned());
     }
 
-    pub fn place(&self) -> Place {
+    pub fn place(&self) -> TestFolder {
         let settings =
             format!("[tools.composio]\nbase_url = \"{}\"\ntoolkits = [\"shopify\"]\ntrusted = true\n", self.url);
-        Place::with(&[
+        TestFolder::with(&[
             ("baton.toml", &settings),
             ("workflows/return.yaml", RETURN),
             ("agents/returns.yaml", AGENT),
@@ -86,8 +86,8 @@ impl Service {
     }
 }
 
-fn answer(stream: TcpStream, world: &Mutex<World>) -> std::io::Result<()> {
-    let heard = Heard::on(stream)?;
+fn answer(stream: TcpStream, world: &Mutex<ComposioState>) -> std::io::Result<()> {
+    let heard = CapturedRequest::read_from(stream)?;
     let body = serde_json::from_slice(&heard.body).unwrap_or(Value::Null);
     let (status, reply) = match heard.header("x-api-key") {
         Some(KEY) => says(&mut world.lock().expect("a lock"), &heard.method, &heard.path, &body),
@@ -100,7 +100,7 @@ fn fault(status: u16, slug: &str, message: &str) -> (u16, Value) {
     (status, json!({"error": {"message": message, "slug": slug, "status": status, "request_id": "req_1"}}))
 }
 
-fn says(world: &mut World, method: &str, target: &str, body: &Value) -> (u16, Value) {
+fn says(world: &mut ComposioState, method: &str, target: &str, body: &Value) -> (u16, Value) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let parts: Vec<&str> = path.trim_start_matches("/api/v3/").split('/').collect();
     match (method, parts.as_slice()) {
@@ -164,26 +164,26 @@ fn says(world: &mut World, method: &str, target: &str, body: &Value) -> (u16, Va
     }
 }
 
-fn baton(place: &Place, arguments: &[&str]) -> Done {
-    Done::after(place.begin_with(&[("COMPOSIO_API_KEY", KEY)], arguments))
+fn baton(place: &TestFolder, arguments: &[&str]) -> CommandOutput {
+    CommandOutput::wait_for(place.spawn_with(&[("COMPOSIO_API_KEY", KEY)], arguments))
 }
 
-fn run(place: &Place) -> Done {
+fn run(place: &TestFolder) -> CommandOutput {
     baton(place, &["run", "handle_return", "-s", "order_id=1001", "--json"])
 }
 
 #[test]
 fn a_workflow_whose_agent_may_ask_for_all_of_an_app_runs_against_composio() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
-    baton(&place, &["validate"]).ends(0);
+    baton(&place, &["validate"]).expect_code(0);
     // Nobody has connected anything: the call says what to do.
-    let refused = run(&place).ends(1);
+    let refused = run(&place).expect_code(1);
     assert!(refused.out.contains("CONNECTION_MISSING"), "{}", refused.out);
     assert!(refused.out.contains("baton tools connect shopify"), "{}", refused.out);
-    baton(&place, &["tools", "connect", "shopify"]).ends(0).says("https://connect.example/ca_1");
+    baton(&place, &["tools", "connect", "shopify"]).expect_code(0).expect_stdout("https://connect.example/ca_1");
     service.set("ca_1", "ACTIVE");
-    run(&place).ends(0).says("Done: SHOPIFY_CREATE_RETURN");
+    run(&place).expect_code(0).expect_stdout("Done: SHOPIFY_CREATE_RETURN");
     let executed = service.with(|world| world.executed.clone());
     let slugs: Vec<&str> = executed.iter().map(|(slug, _)| slug.as_str()).collect();
     assert_eq!(slugs, ["SHOPIFY_GET_ORDER", "SHOPIFY_CREATE_RETURN"]);
@@ -194,15 +194,15 @@ fn a_workflow_whose_agent_may_ask_for_all_of_an_app_runs_against_composio() {
 
 #[test]
 fn a_workflow_says_whose_account_its_apps_use() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
     let of_customer = "composio:\n  apps:\n    - {name: shopify, entity_id_source: customer_id}\n";
     place.write("workflows/return.yaml", format!("{RETURN}{of_customer}"));
-    baton(&place, &["tools", "connect", "shopify", "--user", "c7"]).ends(0);
+    baton(&place, &["tools", "connect", "shopify", "--user", "c7"]).expect_code(0);
     service.set("ca_1", "ACTIVE");
     let context = ["--context", "{\"user_id\": \"c7\"}"];
     let arguments = [&["run", "handle_return", "-s", "order_id=1001", "--json"], context.as_slice()].concat();
-    baton(&place, &arguments).ends(0);
+    baton(&place, &arguments).expect_code(0);
     let users: Vec<Value> =
         service.with(|world| world.executed.iter().map(|(_, body)| body["user_id"].clone()).collect());
     assert_eq!(users, ["default:user:c7", "default:user:c7"]);
@@ -210,13 +210,13 @@ fn a_workflow_says_whose_account_its_apps_use() {
 
 #[test]
 fn an_expired_connection_is_on_the_desk_until_it_is_connected_again() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
-    baton(&place, &["tools", "connect", "shopify"]).ends(0);
+    baton(&place, &["tools", "connect", "shopify"]).expect_code(0);
     service.set("ca_1", "ACTIVE");
-    baton(&place, &["tools", "connections"]).ends(0).says("ACTIVE");
+    baton(&place, &["tools", "connections"]).expect_code(0).expect_stdout("ACTIVE");
     service.set("ca_1", "EXPIRED");
-    let failed = run(&place).ends(1);
+    let failed = run(&place).expect_code(1);
     assert!(failed.out.contains("CONNECTION_EXPIRED"), "{}", failed.out);
     let doctor = baton(&place, &["doctor", "--json"]).json();
     let says = |what: &str| {
@@ -226,51 +226,53 @@ fn an_expired_connection_is_on_the_desk_until_it_is_connected_again() {
     assert_eq!((&says("composio")["state"], &says("accounts")["state"]), (&json!("ok"), &json!("warn")));
     assert_eq!(says("desk")["hint"], "baton tools connect shopify  # makes it go away");
     service.set("ca_1", "ACTIVE");
-    let again = baton(&place, &["tools", "connections", "--json"]).ends(0).json();
+    let again = baton(&place, &["tools", "connections", "--json"]).expect_code(0).json();
     assert_eq!(again["connections"][0]["state"], "ACTIVE");
     let doctor = baton(&place, &["doctor", "--json"]).json();
     let desk = doctor["checks"].as_array().expect("checks").iter().find(|check| check["what"] == "desk").cloned();
     assert_eq!(desk.expect("is looked at")["state"], "ok");
-    baton(&place, &["tools", "disconnect", "shopify"]).ends(0).says("disconnected");
+    baton(&place, &["tools", "disconnect", "shopify"]).expect_code(0).expect_stdout("disconnected");
     assert!(service.with(|world| world.accounts.is_empty()));
-    baton(&place, &["tools", "disconnect", "shopify"]).ends(2);
+    baton(&place, &["tools", "disconnect", "shopify"]).expect_code(2);
 }
 
 #[test]
 fn what_composio_has_is_listed_searched_and_shown() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
-    baton(&place, &["tools", "refresh"]).ends(0).says("shopify: 2 actions, version 20251027_00");
-    baton(&place, &["tools", "list", "--category", "shopify"]).ends(0).says("shopify.get_order");
-    let found = baton(&place, &["tools", "search", "create", "return", "--json"]).ends(0).json();
+    baton(&place, &["tools", "refresh"]).expect_code(0).expect_stdout("shopify: 2 actions, version 20251027_00");
+    baton(&place, &["tools", "list", "--category", "shopify"]).expect_code(0).expect_stdout("shopify.get_order");
+    let found = baton(&place, &["tools", "search", "create", "return", "--json"]).expect_code(0).json();
     assert_eq!(found["tools"][0]["name"], "shopify.create_return");
-    let shown = baton(&place, &["tools", "show", "shopify.create_return", "--json"]).ends(0).json();
+    let shown = baton(&place, &["tools", "show", "shopify.create_return", "--json"]).expect_code(0).json();
     assert_eq!((&shown["tool"]["provider"], &shown["tool"]["facts"]["class"]), (&json!("composio"), &json!("once")));
     // Without a key what is kept is there all the same.
-    place.baton(&["tools", "show", "shopify.get_order"]).ends(0).says("composio");
+    place.baton(&["tools", "show", "shopify.get_order"]).expect_code(0).expect_stdout("composio");
 }
 
 #[test]
 fn a_wrong_key_is_said_and_never_shown() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
-    let wrong = Done::after(place.begin_with(&[("COMPOSIO_API_KEY", "ak_wrong")], &["tools", "refresh"])).ends(1);
+    let wrong = CommandOutput::wait_for(place.spawn_with(&[("COMPOSIO_API_KEY", "ak_wrong")], &["tools", "refresh"]))
+        .expect_code(1);
     assert!(wrong.err.contains("Invalid API key") && !wrong.err.contains("ak_wrong"), "{}", wrong.err);
-    let unset = place.baton(&["tools", "connect", "shopify"]).ends(1);
+    let unset = place.baton(&["tools", "connect", "shopify"]).expect_code(1);
     assert!(unset.err.contains("COMPOSIO_API_KEY"), "{}", unset.err);
-    let none = Place::with(&[("baton.toml", "")]);
-    none.baton(&["tools", "connections"]).ends(2).warns("[tools.composio]");
+    let none = TestFolder::with(&[("baton.toml", "")]);
+    none.baton(&["tools", "connections"]).expect_code(2).expect_stderr("[tools.composio]");
 }
 
 #[test]
 fn whoever_connected_an_account_comes_back_to_the_server_once() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
-    let server = Server::start_with(&place, &[("COMPOSIO_API_KEY", KEY)]);
+    let server = BatonServer::start_with(&place, &[("COMPOSIO_API_KEY", KEY)]);
     let base = format!("http://{}", server.address());
     let variables = [("COMPOSIO_API_KEY", KEY), ("BATON_TOOLS__COMPOSIO__CALLBACK_BASE", base.as_str())];
-    let connect = || Done::after(place.begin_with(&variables, &["tools", "connect", "shopify"])).ends(0);
-    connect().says("https://connect.example/ca_1");
+    let connect =
+        || CommandOutput::wait_for(place.spawn_with(&variables, &["tools", "connect", "shopify"])).expect_code(0);
+    connect().expect_stdout("https://connect.example/ca_1");
     // As Composio sends the browser back, with words of its own behind ours.
     let back = |callback: &str, status: &str| {
         let path = callback.strip_prefix(&base).expect("leads to us");
@@ -283,7 +285,7 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
     service.set("ca_1", "ACTIVE");
     let told = back(&callback, "success");
     assert!(told.starts_with("HTTP/1.1 200") && told.contains("The account is connected."), "{told}");
-    baton(&place, &["tools", "connections", "--kept"]).ends(0).says("ACTIVE");
+    baton(&place, &["tools", "connections", "--kept"]).expect_code(0).expect_stdout("ACTIVE");
     let again = back(&callback, "success");
     assert!(again.starts_with("HTTP/1.1 410") && again.contains("used before"), "{again}");
     // As a form or as JSON, at the seeds' address as well; and nobody who has no state.
@@ -298,7 +300,7 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
         ("/composio/callback", "", |_| String::new()),
     ];
     for (path, headers, body) in forms {
-        connect().says("https://connect.example/ca_");
+        connect().expect_stdout("https://connect.example/ca_");
         let state = state_of(&service.with(|world| world.callback.clone()));
         let body = body(&state);
         let path = if body.is_empty() { format!("{path}?state={state}") } else { path.to_owned() };
@@ -312,7 +314,7 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
     let large = post("/composio/callback", "", &"x".repeat(20 << 10));
     assert!(large.starts_with("HTTP/1.1 413"), "{large}");
     // A browser that only says so has connected nothing.
-    connect().says("https://connect.example/ca_");
+    connect().expect_stdout("https://connect.example/ca_");
     let callback = service.with(|world| world.callback.clone());
     service.set("ca_1", "EXPIRED");
     let told = back(&callback, "success");
@@ -321,25 +323,25 @@ fn whoever_connected_an_account_comes_back_to_the_server_once() {
 
 #[test]
 fn a_server_looks_after_the_accounts_of_every_tenant() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
-    baton(&place, &["tenants", "create", "acme"]).ends(0);
+    baton(&place, &["tenants", "create", "acme"]).expect_code(0);
     let of_acme = |arguments: &[&str]| {
-        Done::after(place.begin_with(&[("COMPOSIO_API_KEY", KEY), ("BATON_TENANT", "acme")], arguments))
+        CommandOutput::wait_for(place.spawn_with(&[("COMPOSIO_API_KEY", KEY), ("BATON_TENANT", "acme")], arguments))
     };
-    of_acme(&["tools", "connect", "shopify"]).ends(0);
-    baton(&place, &["tools", "connect", "shopify"]).ends(0);
+    of_acme(&["tools", "connect", "shopify"]).expect_code(0);
+    baton(&place, &["tools", "connect", "shopify"]).expect_code(0);
     for account in ["ca_1", "ca_2"] {
         service.set(account, "ACTIVE");
     }
-    of_acme(&["tools", "connections"]).ends(0).says("ACTIVE");
-    baton(&place, &["tools", "connections"]).ends(0).says("ACTIVE");
+    of_acme(&["tools", "connections"]).expect_code(0).expect_stdout("ACTIVE");
+    baton(&place, &["tools", "connections"]).expect_code(0).expect_stdout("ACTIVE");
     for account in ["ca_1", "ca_2"] {
         service.set(account, "EXPIRED");
     }
-    let server = Server::start_with(&place, &[("COMPOSIO_API_KEY", KEY)]);
-    for look in [&of_acme as &dyn Fn(&[&str]) -> Done, &|arguments: &[&str]| baton(&place, arguments)] {
-        until("the account is on the desk", || {
+    let server = BatonServer::start_with(&place, &[("COMPOSIO_API_KEY", KEY)]);
+    for look in [&of_acme as &dyn Fn(&[&str]) -> CommandOutput, &|arguments: &[&str]| baton(&place, arguments)] {
+        wait_for("the account is on the desk", || {
             look(&["desk", "list"]).out.contains("connection of `shopify`").then_some(())
         });
     }
@@ -348,11 +350,11 @@ fn a_server_looks_after_the_accounts_of_every_tenant() {
 
 #[test]
 fn what_was_used_is_told_by_app() {
-    let service = Service::start();
+    let service = ComposioMock::start();
     let place = service.place();
-    baton(&place, &["tools", "connect", "shopify"]).ends(0);
+    baton(&place, &["tools", "connect", "shopify"]).expect_code(0);
     service.set("ca_1", "ACTIVE");
-    run(&place).ends(0);
-    let used = baton(&place, &["tools", "usage", "--by", "app", "--json"]).ends(0).json();
+    run(&place).expect_code(0);
+    let used = baton(&place, &["tools", "usage", "--by", "app", "--json"]).expect_code(0).json();
     assert_eq!((&used[0]["app"], &used[0]["count"]), (&json!("shopify"), &json!(2)));
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{ApiAnswer, BatonServer};
+use crate::test_folder::TestFolder;
 
 const TOOLS: &str = "\
 tools:
@@ -29,10 +29,10 @@ nodes: [{id: echo, tool: echo, parameters: {text: '{{ input.message }}'}}]
 const WAIT: &str = "name: wait\nnodes: [{id: next, type: wait, signal: message}]\n";
 
 /// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
-fn place() -> Place {
-    Place::with(&[
+fn place() -> TestFolder {
+    TestFolder::with(&[
         ("baton.toml", ""),
         ("tools/tools.yaml", TOOLS),
         ("workflows/echo.yaml", ECHO),
@@ -42,32 +42,32 @@ fn place() -> Place {
 }
 
 /// A server with its admin key.
-struct Talks {
-    server: Server,
+struct ConversationsApi {
+    server: BatonServer,
     key: String,
 }
 
-impl Talks {
-    fn of(place: &Place) -> Self {
-        let server = Server::start(place);
+impl ConversationsApi {
+    fn of(place: &TestFolder) -> Self {
+        let server = BatonServer::start(place);
         let key = server.key().expect("a key").to_owned();
         Self { server, key }
     }
 
     fn get(&self, path: &str) -> Value {
-        self.server.ask(&format!("GET /api/v1{path}"), &self.key, "", &Value::Null).ends(200)
+        self.server.ask(&format!("GET /api/v1{path}"), &self.key, "", &Value::Null).expect_status(200)
     }
 
-    fn post(&self, path: &str, body: &Value) -> Answer {
+    fn post(&self, path: &str, body: &Value) -> ApiAnswer {
         self.server.ask(&format!("POST /api/v1{path}"), &self.key, "", body)
     }
 
     fn begin(&self, workflow: &str, message: Option<&str>) -> Value {
-        self.post("/conversations", &json!({ "workflow_id": workflow, "message": message })).ends(200)
+        self.post("/conversations", &json!({ "workflow_id": workflow, "message": message })).expect_status(200)
     }
 
     fn says(&self, id: &str, text: &str) -> Value {
-        self.post(&format!("/conversations/{id}/messages"), &json!({ "text": text })).ends(200)
+        self.post(&format!("/conversations/{id}/messages"), &json!({ "text": text })).expect_status(200)
     }
 
     /// `from: text` of each line.
@@ -88,13 +88,13 @@ fn id(conversation: &Value) -> String {
 
 #[test]
 fn a_message_is_answered_by_a_run_and_a_repeated_one_is_the_same_message() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let begun = talks.begin("echo", Some("hello"));
     assert_eq!((&begun["state"], &begun["status"]), (&json!("finished"), &json!("closed")), "{begun}");
     let id = id(&begun);
     let again = json!({ "text": "once", "message_id": "m1" });
     for _ in 0..3 {
-        talks.post(&format!("/conversations/{id}/messages"), &again).ends(200);
+        talks.post(&format!("/conversations/{id}/messages"), &again).expect_status(200);
     }
     assert_eq!(talks.lines(&id), ["customer: hello", "ai: you said hello", "customer: once", "ai: you said once"]);
     let page = talks.get(&format!("/conversations/{id}/messages?limit=1"));
@@ -105,7 +105,7 @@ fn a_message_is_answered_by_a_run_and_a_repeated_one_is_the_same_message() {
 
 #[test]
 fn a_conversation_whose_answer_nobody_waits_for_may_be_written_to_at_once() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     for _ in 0..20 {
         let body = json!({ "workflow_id": "echo", "message": "one" });
         let begun = talks.server.ask("POST /api/v1/conversations", &talks.key, "Prefer: respond-async\r\n", &body);
@@ -117,7 +117,7 @@ fn a_conversation_whose_answer_nobody_waits_for_may_be_written_to_at_once() {
 
 #[test]
 fn a_run_that_waits_for_the_customer_is_given_the_next_message() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let begun = talks.begin("wait", Some("one"));
     assert_eq!(begun["state"], "ai_processing");
     let waiting = begun["execution_id"].clone();
@@ -132,18 +132,18 @@ fn a_run_that_waits_for_the_customer_is_given_the_next_message() {
 
 #[test]
 fn a_run_that_its_conversation_let_go_is_not_retried_and_its_fork_is_a_run_of_its_own() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let begun = talks.begin("breaks", Some("hello"));
     let id = id(&begun);
     let (run, said) = (format!("{id}.1"), talks.lines(&id));
     assert_eq!(talks.get(&format!("/executions/{run}"))["status"], "failed");
     assert!(said.len() == 2 && said[1].starts_with("ai: Something went wrong"), "{said:?}");
-    let refused = talks.post(&format!("/executions/{run}/retry"), &json!({})).ends(409);
+    let refused = talks.post(&format!("/executions/{run}/retry"), &json!({})).expect_status(409);
     assert_eq!(refused["code"], "RUN-013");
     let why = refused["detail"].as_str().expect("why");
     assert!(why.contains(&id) && why.contains("fork it"), "{why}");
     assert_eq!(talks.get(&format!("/executions/{run}"))["status"], "failed", "nothing was changed");
-    let fork = talks.post(&format!("/executions/{run}/fork"), &json!({"node_id": "ask"})).ends(200);
+    let fork = talks.post(&format!("/executions/{run}/fork"), &json!({"node_id": "ask"})).expect_status(200);
     assert_eq!((&fork["status"], &fork["error"]["code"]), (&json!("failed"), &json!("NO")), "{fork}");
     assert_eq!(talks.lines(&id), said, "what it says is not the conversation's");
     // The next message begins another.
@@ -152,24 +152,24 @@ fn a_run_that_its_conversation_let_go_is_not_retried_and_its_fork_is_a_run_of_it
 
 #[test]
 fn people_take_over_speak_alone_and_give_back() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let id = id(&talks.begin("echo", Some("hello")));
     let on = |verb: &str, body: Value| talks.post(&format!("/conversations/{id}/{verb}"), &body);
     let waits = talks.says(&id, "I want to speak to a human");
     assert_eq!((&waits["state"], &waits["hil_reason"]), (&json!("pending_human"), &json!("explicit_request")));
     assert!(waits["handover_context"]["summary"].as_str().expect("a text").contains("hello"), "{waits}");
-    assert_eq!(on("posts", json!({ "text": "Hi", "number": 2 })).ends(409)["code"], "CONV-003");
-    let number = on("take-over", json!({})).ends(200)["number"].clone();
-    assert_eq!(on("posts", json!({ "text": "Hi", "number": 1 })).ends(409)["code"], "CONV-004");
-    on("posts", json!({ "text": "I am here", "number": number })).ends(200);
-    on("notes", json!({ "text": "they are nice" })).ends(200);
-    assert_eq!(on("rate", json!({ "score": 5 })).ends(409)["code"], "CONV-005");
-    assert_eq!(on("give-back", json!({ "note": "be kind" })).ends(200)["state"], "back_to_ai");
+    assert_eq!(on("posts", json!({ "text": "Hi", "number": 2 })).expect_status(409)["code"], "CONV-003");
+    let number = on("take-over", json!({})).expect_status(200)["number"].clone();
+    assert_eq!(on("posts", json!({ "text": "Hi", "number": 1 })).expect_status(409)["code"], "CONV-004");
+    on("posts", json!({ "text": "I am here", "number": number })).expect_status(200);
+    on("notes", json!({ "text": "they are nice" })).expect_status(200);
+    assert_eq!(on("rate", json!({ "score": 5 })).expect_status(409)["code"], "CONV-005");
+    assert_eq!(on("give-back", json!({ "note": "be kind" })).expect_status(200)["state"], "back_to_ai");
     assert_eq!(talks.says(&id, "bye")["state"], "finished");
-    on("take-over", json!({})).ends(200);
-    assert_eq!(on("resolve", json!({})).ends(200)["status"], "closed");
-    assert_eq!(on("rate", json!({ "score": 5, "comment": "thanks" })).ends(200)["rating"], 5);
-    assert_eq!(on("reopen", json!({})).ends(200)["state"], "pending_human");
+    on("take-over", json!({})).expect_status(200);
+    assert_eq!(on("resolve", json!({})).expect_status(200)["status"], "closed");
+    assert_eq!(on("rate", json!({ "score": 5, "comment": "thanks" })).expect_status(200)["rating"], 5);
+    assert_eq!(on("reopen", json!({})).expect_status(200)["state"], "pending_human");
     let expected = [
         "customer: hello",
         "ai: you said hello",
@@ -184,25 +184,25 @@ fn people_take_over_speak_alone_and_give_back() {
 
 #[test]
 fn what_is_asked_wrongly_is_told_so() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let begin = |body: Value| talks.post("/conversations", &body);
-    assert_eq!(begin(json!({ "workflow_id": "nobody" })).ends(404)["code"], "WORKFLOW_NOT_FOUND");
+    assert_eq!(begin(json!({ "workflow_id": "nobody" })).expect_status(404)["code"], "WORKFLOW_NOT_FOUND");
     let key = json!({ "workflow_id": "echo", "context": { "api_key": "sk-1" } });
-    assert_eq!(begin(key).ends(422)["code"], "BODY_INVALID");
+    assert_eq!(begin(key).expect_status(422)["code"], "BODY_INVALID");
     assert_eq!(
-        talks.post("/conversations/none/messages", &json!({ "text": "x" })).ends(404)["code"],
+        talks.post("/conversations/none/messages", &json!({ "text": "x" })).expect_status(404)["code"],
         "CONVERSATION_NOT_FOUND"
     );
     let id = id(&talks.begin("echo", None));
     let long = json!({ "text": "x".repeat((16 << 10) + 1) });
-    assert_eq!(talks.post(&format!("/conversations/{id}/messages"), &long).ends(422)["code"], "CONV-006");
+    assert_eq!(talks.post(&format!("/conversations/{id}/messages"), &long).expect_status(422)["code"], "CONV-006");
     let answer = talks.server.ask("GET /api/v1/conversations?state=odd", &talks.key, "", &Value::Null);
-    assert_eq!(answer.ends(400)["code"], "PARAMETER_INVALID");
+    assert_eq!(answer.expect_status(400)["code"], "PARAMETER_INVALID");
 }
 
 #[test]
 fn who_reads_along_is_told_what_is_said_and_comes_back_without_hearing_it_twice() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let id = id(&talks.begin("echo", Some("hello")));
     let path = format!("/api/v1/conversations/{id}/events");
     let mut listener = talks.server.listen(&path, &talks.key, "");
@@ -219,17 +219,17 @@ fn who_reads_along_is_told_what_is_said_and_comes_back_without_hearing_it_twice(
 #[test]
 fn the_conversation_of_the_seed_is_held_in_the_shop() {
     let shop = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/shop");
-    let place = Place::of(&shop);
-    let talks = Talks::of(&place);
+    let place = TestFolder::copy_of(&shop);
+    let talks = ConversationsApi::of(&place);
     let begin = json!({
         "workflow_id": "customer_support_advanced", "user_id": "cust_789", "channel": "web",
         "message": "I want to return order #12345",
     });
-    let begun = talks.post("/conversations", &begin).ends(200);
+    let begun = talks.post("/conversations", &begin).expect_status(200);
     let id = id(&begun);
     assert_eq!(begun["last_message"], "Hi! I've processed your return. The label is in your inbox.", "{begun}");
     assert_eq!(talks.says(&id, "Can I talk to a person about the refund?")["state"], "pending_human");
-    let on = |verb: &str, body: Value| talks.post(&format!("/conversations/{id}/{verb}"), &body).ends(200);
+    let on = |verb: &str, body: Value| talks.post(&format!("/conversations/{id}/{verb}"), &body).expect_status(200);
     let taken = on("take-over", json!({}));
     let tried = taken["handover_context"]["tried"].to_string();
     assert!(tried.contains("handle_return") && taken["state"] == "human_active", "{taken}");
@@ -243,15 +243,15 @@ fn the_conversation_of_the_seed_is_held_in_the_shop() {
 #[test]
 fn a_tenants_conversations_are_nobody_elses() {
     let place = place();
-    let talks = Talks::of(&place);
+    let talks = ConversationsApi::of(&place);
     let id = id(&talks.begin("echo", Some("hello")));
     talks.server.stop();
     place.write("baton.toml", "tenant = \"other\"\n");
-    let key = place.baton(&["keys", "create", "theirs", "--role", "admin", "--json"]).ends(0).json();
+    let key = place.baton(&["keys", "create", "theirs", "--role", "admin", "--json"]).expect_code(0).json();
     let key = key["key"].as_str().expect("a secret").to_owned();
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let ask = |request: &str, body: &Value| server.ask(request, &key, "", body);
-    let document = ask("GET /api/v1/openapi.json", &Value::Null).ends(200);
+    let document = ask("GET /api/v1/openapi.json", &Value::Null).expect_status(200);
     let mut walked = 0;
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for method in operations.as_object().expect("operations").keys().filter(|_| path.contains("{conversation_id}"))
@@ -269,12 +269,12 @@ fn a_tenants_conversations_are_nobody_elses() {
         }
     }
     assert!(walked >= 11, "{walked}");
-    assert_eq!(ask("GET /api/v1/conversations", &Value::Null).ends(200)["conversations"], json!([]));
+    assert_eq!(ask("GET /api/v1/conversations", &Value::Null).expect_status(200)["conversations"], json!([]));
 }
 
 #[test]
 fn what_is_answered_is_as_the_document_says() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let document = talks.get("/openapi.json");
     let begun = talks.begin("echo", Some("hello"));
     let id = id(&begun);
@@ -298,7 +298,7 @@ const EACH: u64 = 3;
 
 #[test]
 fn two_hundred_senders_are_each_heard_once_in_order_and_no_two_owners_speak() {
-    let talks = Talks::of(&place());
+    let talks = ConversationsApi::of(&place());
     let ids: Vec<String> = (0..CONVERSATIONS).map(|_| id(&talks.begin("echo", None))).collect();
     scope(|threads| {
         for sender in 0..SENDERS {
@@ -327,7 +327,7 @@ fn two_hundred_senders_are_each_heard_once_in_order_and_no_two_owners_speak() {
             });
         }
     });
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + WAIT_LIMIT;
     for id in &ids {
         let count = EACH * (SENDERS / CONVERSATIONS) as u64;
         loop {
@@ -344,7 +344,7 @@ fn two_hundred_senders_are_each_heard_once_in_order_and_no_two_owners_speak() {
 }
 
 /// One conversation's transcript, held to what was promised.
-fn check(talks: &Talks, id: &str) {
+fn check(talks: &ConversationsApi, id: &str) {
     let said = talks.get(&format!("/conversations/{id}/messages?limit=500"));
     let lines = said["messages"].as_array().expect("lines");
     let text = |line: &Value| line["text"].as_str().expect("a text").to_owned();

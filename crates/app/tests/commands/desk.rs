@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 const TOOLS: &str = "\
 tools:
@@ -29,49 +29,56 @@ edges: [{from: post, to: hold}, {from: hold, to: pay}]
 ";
 const DOUBT: &str = "name: doubt\nnodes: [{id: act, tool: doubtful, retry: {max_attempts: 1}}]\n";
 
-fn place() -> Place {
-    Place::with(&[("tools/tools.yaml", TOOLS), ("workflows/order.yaml", ORDER), ("workflows/doubt.yaml", DOUBT)])
+fn place() -> TestFolder {
+    TestFolder::with(&[("tools/tools.yaml", TOOLS), ("workflows/order.yaml", ORDER), ("workflows/doubt.yaml", DOUBT)])
 }
 
-fn kinds(place: &Place) -> Vec<Value> {
-    let listed = place.baton(&["desk", "list", "--json"]).ends(0).json();
+fn kinds(place: &TestFolder) -> Vec<Value> {
+    let listed = place.baton(&["desk", "list", "--json"]).expect_code(0).json();
     listed.as_array().expect("a list").iter().map(|item| item["kind"].clone()).collect()
 }
 
 #[test]
 fn what_could_not_be_undone_is_on_the_desk_until_somebody_undid_it() {
     let place = place();
-    place.baton(&["run", "order", "--id", "one"]).ends(1);
-    place.baton(&["desk", "list"]).ends(0).says("not_undone").says("`hold` could not be undone");
-    let told = place.baton(&["runs", "show", "one"]).ends(0).says("rolled back, newest first");
-    let told = told.says("reserve not undone: GONE: ");
-    told.says("letter irreversible: sent");
-    place.baton(&["desk", "show", "one"]).ends(0).says("GONE").says("baton desk resolve");
-    place.baton(&["desk", "resolve", "one"]).ends(2).warns("--undone").warns("--again");
+    place.baton(&["run", "order", "--id", "one"]).expect_code(1);
+    place
+        .baton(&["desk", "list"])
+        .expect_code(0)
+        .expect_stdout("not_undone")
+        .expect_stdout("`hold` could not be undone");
+    let told = place.baton(&["runs", "show", "one"]).expect_code(0).expect_stdout("rolled back, newest first");
+    let told = told.expect_stdout("reserve not undone: GONE: ");
+    told.expect_stdout("letter irreversible: sent");
+    place.baton(&["desk", "show", "one"]).expect_code(0).expect_stdout("GONE").expect_stdout("baton desk resolve");
+    place.baton(&["desk", "resolve", "one"]).expect_code(2).expect_stderr("--undone").expect_stderr("--again");
     place
         .baton(&["desk", "resolve", "one", "--undone", "--as", "olga"])
-        .ends(0)
-        .says("is settled by `olga`; the run stays failed");
+        .expect_code(0)
+        .expect_stdout("is settled by `olga`; the run stays failed");
     assert_eq!(kinds(&place), Vec::<Value>::new());
-    place.baton(&["runs", "show", "one"]).ends(0).says("reserve undone by hand: by olga");
-    let latest = place.baton(&["audit", "list", "--latest", "--tool", "reserve", "--json"]).ends(0).json();
+    place.baton(&["runs", "show", "one"]).expect_code(0).expect_stdout("reserve undone by hand: by olga");
+    let latest = place.baton(&["audit", "list", "--latest", "--tool", "reserve", "--json"]).expect_code(0).json();
     assert_eq!(latest["rows"][0]["status"], "compensated");
-    place.baton(&["desk", "resolve", "one", "--undone"]).ends(2).warns("no item");
+    place.baton(&["desk", "resolve", "one", "--undone"]).expect_code(2).expect_stderr("no item");
 }
 
 #[test]
 fn a_doubt_is_settled_from_the_desk() {
     let place = place();
-    place.baton(&["run", "doubt", "--id", "one"]).ends(3);
-    place.baton(&["run", "doubt", "--id", "two"]).ends(3);
+    place.baton(&["run", "doubt", "--id", "one"]).expect_code(3);
+    place.baton(&["run", "doubt", "--id", "two"]).expect_code(3);
     assert_eq!(kinds(&place), [json!("doubt"), json!("doubt")]);
-    place.baton(&["desk", "list", "--kind", "not_undone"]).ends(0).says("nothing waits");
-    place.baton(&["desk", "resolve", ""]).ends(2).warns("several");
-    place.baton(&["desk", "resolve", "one"]).ends(2).warns("--not-done");
-    place.baton(&["desk", "resolve", "one", "--undone"]).ends(2).warns("not settled this way");
-    place.baton(&["desk", "resolve", "one", "--done", r#"{"id": 7}"#, "--as", "olga"]).ends(0).says("\"id\": 7");
-    place.baton(&["desk", "resolve", "two", "--not-done"]).ends(1);
+    place.baton(&["desk", "list", "--kind", "not_undone"]).expect_code(0).expect_stdout("nothing waits");
+    place.baton(&["desk", "resolve", ""]).expect_code(2).expect_stderr("several");
+    place.baton(&["desk", "resolve", "one"]).expect_code(2).expect_stderr("--not-done");
+    place.baton(&["desk", "resolve", "one", "--undone"]).expect_code(2).expect_stderr("not settled this way");
+    place
+        .baton(&["desk", "resolve", "one", "--done", r#"{"id": 7}"#, "--as", "olga"])
+        .expect_code(0)
+        .expect_stdout("\"id\": 7");
+    place.baton(&["desk", "resolve", "two", "--not-done"]).expect_code(1);
     assert_eq!(kinds(&place), Vec::<Value>::new());
-    let latest = place.baton(&["audit", "list", "--latest", "--run", "one", "--json"]).ends(0).json();
+    let latest = place.baton(&["audit", "list", "--latest", "--run", "one", "--json"]).expect_code(0).json();
     assert_eq!(latest["rows"][0]["status"], "success", "what a person said is how it stands");
 }

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::Value;
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 fn state<'a>(found: &'a Value, what: &str) -> &'a str {
     let checks = found["checks"].as_array().expect("checks");
@@ -15,9 +15,9 @@ fn state<'a>(found: &'a Value, what: &str) -> &'a str {
 
 #[test]
 fn a_fresh_project_is_well_and_asking_leaves_no_trace() {
-    let place = Place::empty();
-    place.baton(&["init", "p"]).ends(0);
-    let found = place.baton(&["-C", "p", "doctor", "--json"]).ends(0).json();
+    let place = TestFolder::empty();
+    place.baton(&["init", "p"]).expect_code(0);
+    let found = place.baton(&["-C", "p", "doctor", "--json"]).expect_code(0).json();
     assert_eq!(found["ok"], true);
     for what in ["project", "workflows", "models", "mail", "sandbox", "clock", "database"] {
         assert_eq!(state(&found, what), "ok", "{what}");
@@ -27,17 +27,17 @@ fn a_fresh_project_is_well_and_asking_leaves_no_trace() {
 
 #[test]
 fn settings_that_cannot_be_read_fail_with_their_place() {
-    let place = Place::with(&[("baton.toml", "tenant = \n")]);
-    place.baton(&["doctor"]).ends(1).says("fail project").says("baton.toml");
+    let place = TestFolder::with(&[("baton.toml", "tenant = \n")]);
+    place.baton(&["doctor"]).expect_code(1).expect_stdout("fail project").expect_stdout("baton.toml");
 }
 
 #[test]
 fn a_workflow_that_cannot_run_and_a_model_that_is_not_there_fail() {
-    let place = Place::with(&[
+    let place = TestFolder::with(&[
         ("baton.toml", "[models]\nbase_url = \"http://127.0.0.1:1/v1\"\n"),
         ("workflows/a.yaml", "name: a\nnodes:\n  - {id: a, tool: nothing}\n"),
     ]);
-    let found = place.baton(&["doctor", "--json"]).ends(1).json();
+    let found = place.baton(&["doctor", "--json"]).expect_code(1).json();
     assert_eq!(found["ok"], false);
     assert_eq!(state(&found, "workflows"), "fail");
     assert_eq!(state(&found, "models"), "fail");
@@ -45,36 +45,42 @@ fn a_workflow_that_cannot_run_and_a_model_that_is_not_there_fail() {
 
 #[test]
 fn a_run_that_nobody_moves_is_said_with_the_command_that_does() {
-    let place = Place::with(&[("workflows/a.yaml", "name: a\nnodes:\n  - {id: a, type: transform, set: {x: 1}}\n")]);
-    place.baton(&["run", "a", "--id", "one", "--detach"]).ends(3).says("one");
-    place.baton(&["doctor"]).ends(0).says("1 run has something to do").says("baton runs work");
-    place.baton(&["runs", "work"]).ends(0).says("1 run moved");
-    place.baton(&["doctor"]).ends(0).says("1 completed").says("no run waits for somebody to move it");
+    let place =
+        TestFolder::with(&[("workflows/a.yaml", "name: a\nnodes:\n  - {id: a, type: transform, set: {x: 1}}\n")]);
+    place.baton(&["run", "a", "--id", "one", "--detach"]).expect_code(3).expect_stdout("one");
+    place.baton(&["doctor"]).expect_code(0).expect_stdout("1 run has something to do").expect_stdout("baton runs work");
+    place.baton(&["runs", "work"]).expect_code(0).expect_stdout("1 run moved");
+    place
+        .baton(&["doctor"])
+        .expect_code(0)
+        .expect_stdout("1 completed")
+        .expect_stdout("no run waits for somebody to move it");
 }
 
 #[test]
 fn a_database_that_is_none_fails() {
-    let place = Place::with(&[("baton.toml", ""), (".baton/baton.db", "this is no database, whatever its name says")]);
-    place.baton(&["doctor"]).ends(1).says("fail database");
+    let place =
+        TestFolder::with(&[("baton.toml", ""), (".baton/baton.db", "this is no database, whatever its name says")]);
+    place.baton(&["doctor"]).expect_code(1).expect_stdout("fail database");
 }
 
 #[test]
 fn a_sandbox_that_cannot_be_set_up_so_fails_with_its_setting() {
-    let place = Place::with(&[("baton.toml", "[sandbox]\nchildren = 0\n")]);
-    place.baton(&["doctor"]).ends(1).says("`children` is 0");
+    let place = TestFolder::with(&[("baton.toml", "[sandbox]\nchildren = 0\n")]);
+    place.baton(&["doctor"]).expect_code(1).expect_stdout("`children` is 0");
 }
 
 #[test]
 fn a_database_that_tools_may_ask_and_is_not_there_fails_with_its_path() {
-    let place = Place::with(&[("baton.toml", "[tools.databases.shop]\nurl = \"sqlite:data/shop.db\"\n")]);
+    let place = TestFolder::with(&[("baton.toml", "[tools.databases.shop]\nurl = \"sqlite:data/shop.db\"\n")]);
     place
         .baton(&["doctor"])
-        .ends(1)
-        .says("fail databases")
-        .says("shop: there is no file data/shop.db")
-        .says("`url` under `[tools.databases.shop]`");
+        .expect_code(1)
+        .expect_stdout("fail databases")
+        .expect_stdout("shop: there is no file data/shop.db")
+        .expect_stdout("`url` under `[tools.databases.shop]`");
     place.write("data/shop.db", "");
-    place.baton(&["doctor"]).says("ok   databases  shop: data/shop.db is there");
+    place.baton(&["doctor"]).expect_stdout("ok   databases  shop: data/shop.db is there");
 }
 
 const CALDAV: &str = "\
@@ -88,8 +94,8 @@ calendars = { main = \"/clinic/\" }
 
 #[test]
 fn a_caldav_password_that_is_not_set_is_asked_for_by_its_variable_and_not_in_the_file() {
-    let place = Place::with(&[("baton.toml", &CALDAV.replace("URL", "https://dav.example.com"))]);
-    let told = place.baton(&["doctor"]).ends(1).says("BATON_TOOLS__CALENDAR__CALDAV__PASSWORD");
+    let place = TestFolder::with(&[("baton.toml", &CALDAV.replace("URL", "https://dav.example.com"))]);
+    let told = place.baton(&["doctor"]).expect_code(1).expect_stdout("BATON_TOOLS__CALENDAR__CALDAV__PASSWORD");
     assert!(!told.out.contains("missing field"), "{}", told.out);
 }
 
@@ -100,9 +106,12 @@ fn a_server_that_speaks_no_caldav_is_said_to() {
     // Whoever asked may have gone away.
     std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| drop(knows_no_method(stream))));
     let settings = CALDAV.replace("URL", &url).replace("username", "password = \"s3cr3t\"\nusername");
-    let place = Place::with(&[("baton.toml", &settings)]);
-    let told = place.baton(&["doctor"]).ends(1);
-    told.says("fail calendar").says("501").says("there is no CalDAV at this path").says("[tools.calendar]");
+    let place = TestFolder::with(&[("baton.toml", &settings)]);
+    let told = place.baton(&["doctor"]).expect_code(1);
+    told.expect_stdout("fail calendar")
+        .expect_stdout("501")
+        .expect_stdout("there is no CalDAV at this path")
+        .expect_stdout("[tools.calendar]");
 }
 
 /// What a web server says that is no CalDAV server.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::place::{Done, Place};
-use crate::upstream::Upstream;
+use crate::test_folder::{CommandOutput, TestFolder};
+use crate::upstream::UpstreamModel;
 
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
@@ -19,11 +19,11 @@ fn examples() -> Vec<PathBuf> {
 
 #[test]
 fn every_example_is_valid_and_its_tests_pass() {
-    let place = Place::empty();
+    let place = TestFolder::empty();
     for example in examples() {
         let example = example.to_str().expect("a path");
-        place.baton(&["validate", example]).ends(0);
-        let tested = place.baton(&["-C", example, "test", "--json"]).ends(0).json();
+        place.baton(&["validate", example]).expect_code(0);
+        let tested = place.baton(&["-C", example, "test", "--json"]).expect_code(0).json();
         assert_eq!(tested["failed"], 0, "{example}");
         assert!(tested["passed"].as_u64().is_some_and(|passed| passed > 0), "{example} has no tests");
     }
@@ -64,11 +64,11 @@ fn an_example_runs_unchanged_on_a_real_providers_protocol() {
             (true, _) => says(json!({ "time": "10:00" })),
         }
     }
-    let model = Upstream::that_says(receptionist_or_reader);
-    let place = Place::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clinic"));
+    let model = UpstreamModel::that_says(receptionist_or_reader);
+    let place = TestFolder::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clinic"));
     let variables = [("OPENAI_API_KEY", "sk-test-1"), ("OPENAI_BASE_URL", model.url.as_str())];
     let run = ["run", "appointment", "--input", "@inputs/appointment.json", "--say", "10:00", "--id", "one", "--json"];
-    let done = Done::after(place.begin_with(&variables, &run)).ends(0).json();
+    let done = CommandOutput::wait_for(place.spawn_with(&variables, &run)).expect_code(0).json();
     assert_eq!(done["state"], "completed", "{done}");
     let asked = model.asked();
     assert_eq!(asked.len(), 3, "the reader once, the receptionist before and after the answer: {asked:?}");
@@ -78,6 +78,6 @@ fn an_example_runs_unchanged_on_a_real_providers_protocol() {
     let reader = &asked[0].body;
     assert_eq!(reader["response_format"]["type"], "json_object", "as far as its model can: {reader}");
     assert!(reader["messages"][0]["content"].to_string().contains("additionalProperties"), "else in words: {reader}");
-    let shown = place.baton(&["runs", "show", "one", "--json"]).ends(0).json();
+    let shown = place.baton(&["runs", "show", "one", "--json"]).expect_code(0).json();
     assert!(shown["nodes"][0]["cost_usd"].as_f64().is_some_and(|cost| cost > 0.0), "it is priced: {shown}");
 }

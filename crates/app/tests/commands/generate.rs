@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 /// A first draft that names a tool nobody has, and a second that is right.
 const MENDED: &str = r#"
@@ -38,59 +38,65 @@ parameters: {type: object, required: [location], properties: {location: {type: s
 results: [{output: {condition: rain}}]
 ";
 
-fn place() -> Place {
-    Place::with(&[("baton.toml", ""), ("replies/planner.yaml", MENDED), ("tools/weather.yaml", WEATHER)])
+fn place() -> TestFolder {
+    TestFolder::with(&[("baton.toml", ""), ("replies/planner.yaml", MENDED), ("tools/weather.yaml", WEATHER)])
 }
 
 #[test]
 fn a_draft_with_a_mistake_is_mended_written_and_runs() {
     let place = place();
-    let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).ends(0).json();
+    let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).expect_code(0).json();
     assert_eq!((&told["ok"], &told["replies"], &told["cost_usd"]), (&true.into(), &2.into(), &0.005.into()), "{told}");
     assert_eq!(told["file"], "workflows/rain_mail.yaml");
-    place.baton(&["validate"]).ends(0).says("1 workflow");
-    let ran = place.baton(&["run", "rain_mail", "--set", "recipient=ana@example.com", "--json"]).ends(0).json();
+    place.baton(&["validate"]).expect_code(0).expect_stdout("1 workflow");
+    let ran = place.baton(&["run", "rain_mail", "--set", "recipient=ana@example.com", "--json"]).expect_code(0).json();
     assert_eq!(ran["outputs"]["alert"]["to"], "ana@example.com", "{ran}");
 }
 
 #[test]
 fn what_is_said_to_be_next_works_once_it_is_filled_in() {
     let place = place();
-    let told = place.baton(&["generate", "Please mail me when it rains"]).ends(0).says("workflows/rain_mail.yaml");
+    let told = place
+        .baton(&["generate", "Please mail me when it rains"])
+        .expect_code(0)
+        .expect_stdout("workflows/rain_mail.yaml");
     let next = told.out.split_once("Next:").expect("says what is next").1;
     assert_eq!(next.trim(), "baton graph rain_mail\n  baton run rain_mail -s recipient=TEXT");
     for line in next.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        place.shell(&line.replace("TEXT", "ana@example.com")).ends(0);
+        place.shell(&line.replace("TEXT", "ana@example.com")).expect_code(0);
     }
 }
 
 #[test]
 fn a_model_that_does_not_mend_its_draft_is_given_up_with_what_was_found() {
     let place = place();
-    let done = place.baton(&["generate", "Do what cannot be done"]).ends(1);
-    done.warns("nobody_has_this").warns("no workflow after 4 replies");
+    let done = place.baton(&["generate", "Do what cannot be done"]).expect_code(1);
+    done.expect_stderr("nobody_has_this").expect_stderr("no workflow after 4 replies");
     assert!(!place.path().join("workflows").exists());
 }
 
 #[test]
 fn a_reply_that_is_no_workflow_is_said_to_be_none() {
-    place().baton(&["generate", "chat with me"]).ends(1).warns("the reply holds no complete JSON");
+    place().baton(&["generate", "chat with me"]).expect_code(1).expect_stderr("the reply holds no complete JSON");
 }
 
 #[test]
 fn a_workflow_that_is_there_is_not_written_over() {
     let place = place();
-    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail.yaml");
-    place.baton(&["generate", "mail me when it rains"]).ends(0).says("workflows/rain_mail_2.yaml");
-    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail"]).ends(2).warns("--name");
-    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail_3"]).ends(0);
-    place.baton(&["generate", "mail me when it rains", "--name", "other", "--print"]).ends(0).says("name: other\n");
+    place.baton(&["generate", "mail me when it rains"]).expect_code(0).expect_stdout("workflows/rain_mail.yaml");
+    place.baton(&["generate", "mail me when it rains"]).expect_code(0).expect_stdout("workflows/rain_mail_2.yaml");
+    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail"]).expect_code(2).expect_stderr("--name");
+    place.baton(&["generate", "mail me when it rains", "--name", "rain_mail_3"]).expect_code(0);
+    place
+        .baton(&["generate", "mail me when it rains", "--name", "other", "--print"])
+        .expect_code(0)
+        .expect_stdout("name: other\n");
     assert!(!place.path().join("workflows/other.yaml").exists());
 }
 
 #[test]
 fn a_goal_of_nothing_is_refused() {
-    place().baton(&["generate", "  "]).ends(2).warns("a goal has 1 to 4000 characters");
+    place().baton(&["generate", "  "]).expect_code(2).expect_stderr("a goal has 1 to 4000 characters");
 }
 
 #[test]
@@ -100,12 +106,12 @@ fn where_the_workflow_goes_is_looked_at_before_a_model_is_paid() {
     for (name, says) in
         [("other", "there already"), ("../other", "no name of a file"), (".hidden", "no name of a file")]
     {
-        place.baton(&["generate", "Please mail me when it rains", "--name", name]).ends(2).warns(says);
+        place.baton(&["generate", "Please mail me when it rains", "--name", name]).expect_code(2).expect_stderr(says);
     }
-    place.baton(&["models", "decisions"]).ends(0).says("no model was asked");
+    place.baton(&["models", "decisions"]).expect_code(0).expect_stdout("no model was asked");
     // A name the model chose is no reason to throw away what was paid for.
     place.write("workflows/rain_mail.yaml", "name: rain_mail\nnodes: [{id: a, type: transform, set: {x: 1}}]\n");
-    let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).ends(0).json();
+    let told = place.baton(&["generate", "Please mail me when it rains", "--json"]).expect_code(0).json();
     assert_eq!((&told["name"], &told["file"]), (&"rain_mail_2".into(), &"workflows/rain_mail_2.yaml".into()), "{told}");
 }
 
@@ -140,12 +146,15 @@ fn a_thousand_imported_tools_hide_neither_the_shipped_ones_nor_the_one_that_is_m
         "paths": paths
     });
     let definition = json!({"name": "aaa", "kind": "openapi", "document": "apis/many.json"}).to_string();
-    let place = Place::with(&[
+    let place = TestFolder::with(&[
         ("baton.toml", ""),
         ("replies/planner.yaml", SHOWN),
         ("apis/many.json", &document.to_string()),
         ("tools/many.json", &definition),
     ]);
-    place.baton(&["generate", "Please write a letter to somebody"]).ends(0).says("workflows/mail.yaml");
-    place.baton(&["generate", "What does the barometer say in Oslo?"]).ends(0).says("workflows/pressure.yaml");
+    place.baton(&["generate", "Please write a letter to somebody"]).expect_code(0).expect_stdout("workflows/mail.yaml");
+    place
+        .baton(&["generate", "What does the barometer say in Oslo?"])
+        .expect_code(0)
+        .expect_stdout("workflows/pressure.yaml");
 }

@@ -9,10 +9,10 @@ use baton_core::time::Time;
 use baton_engine::triggers::signature::{sign, sign_hex};
 use serde_json::{Value, json};
 
-use crate::deciding::MailServer;
-use crate::place::Place;
-use crate::port::Port;
-use crate::server::{Server, until};
+use crate::decision_links::MockMailServer;
+use crate::reserved_port::ReservedPort;
+use crate::server::{BatonServer, wait_for};
+use crate::test_folder::TestFolder;
 
 const ORDER: &str = "\
 name: order
@@ -33,8 +33,8 @@ const PAY: &str = "name: pay\nnodes: [{id: pay, tool: pay, parameters: {amount: 
 
 const TALK: &str = "name: talk\nnodes: [{id: say, type: transform, set: {text: 'a secret answer'}}]\n";
 
-fn place() -> Place {
-    Place::with(&[
+fn place() -> TestFolder {
+    TestFolder::with(&[
         ("workflows/talk.yaml", TALK),
         ("baton.toml", SETTINGS),
         ("tools/tools.yaml", TOOLS),
@@ -44,24 +44,24 @@ fn place() -> Place {
 }
 
 /// A server with its admin key.
-struct Api {
-    server: Server,
+struct HooksApi {
+    server: BatonServer,
     key: String,
 }
 
-impl Api {
-    fn of(place: &Place) -> Self {
-        let server = Server::start(place);
+impl HooksApi {
+    fn of(place: &TestFolder) -> Self {
+        let server = BatonServer::start(place);
         let key = server.key().expect("a key").to_owned();
         Self { server, key }
     }
 
-    fn again(self, place: &Place) -> Self {
+    fn again(self, place: &TestFolder) -> Self {
         self.server.kill();
-        Self { server: Server::start(place), key: self.key }
+        Self { server: BatonServer::start(place), key: self.key }
     }
 
-    fn ask(&self, request: &str, body: Value) -> crate::server::Answer {
+    fn ask(&self, request: &str, body: Value) -> crate::server::ApiAnswer {
         self.server.ask(request, &self.key, "", &body)
     }
 
@@ -69,7 +69,7 @@ impl Api {
         let mut hook =
             json!({ "name": "orders", "workflow_id": "order", "input_data": { "article": "{{ body.items[0].sku }}" } });
         hook.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
-        let made = self.ask("POST /api/v1/webhooks", hook).ends(201);
+        let made = self.ask("POST /api/v1/webhooks", hook).expect_status(201);
         assert_eq!(made["path"], "/hooks/default/orders");
         made["secret"].as_str().expect("a secret").to_owned()
     }
@@ -83,7 +83,7 @@ impl Api {
     }
 
     fn runs(&self) -> usize {
-        self.ask("GET /api/v1/executions", Value::Null).ends(200)["executions"].as_array().expect("runs").len()
+        self.ask("GET /api/v1/executions", Value::Null).expect_status(200)["executions"].as_array().expect("runs").len()
     }
 }
 
@@ -102,15 +102,15 @@ const BODY: &str = r#"{"items": [{"sku": "A-1"}]}"#;
 #[test]
 fn a_signed_delivery_is_one_run_however_often_it_comes_and_though_the_server_is_killed() {
     let place = place();
-    let api = Api::of(&place);
+    let api = HooksApi::of(&place);
     let secret = api.hook(json!({}));
     let headers = signed(&secret, "msg_1", now(), BODY);
     let (status, first) = api.deliver("/hooks/orders", &headers, BODY);
     assert_eq!(status, 202, "{first}");
     let run = first["execution_id"].as_str().expect("an id").to_owned();
-    let done = until("it ends", || {
+    let done = wait_for("it ends", || {
         let shown = api.ask(&format!("GET /api/v1/executions/{run}"), Value::Null);
-        Some(shown.ends(200)).filter(|run| run["status"] == "completed")
+        Some(shown.expect_status(200)).filter(|run| run["status"] == "completed")
     });
     assert_eq!(done["outputs"]["note"]["article"], "A-1");
     assert_eq!(api.deliver("/hooks/default/orders", &headers, BODY), (202, first.clone()), "by its whole address too");
@@ -123,7 +123,7 @@ fn a_signed_delivery_is_one_run_however_often_it_comes_and_though_the_server_is_
 
 #[test]
 fn nobody_learns_from_a_refusal_which_hooks_there_are() {
-    let api = Api::of(&place());
+    let api = HooksApi::of(&place());
     let secret = api.hook(json!({}));
     let good = signed(&secret, "m", now(), BODY);
     let unknown = api.deliver("/hooks/none", &good, BODY);
@@ -142,11 +142,11 @@ fn nobody_learns_from_a_refusal_which_hooks_there_are() {
     }
     let mut disabled = json!({ "workflow_id": "order", "input_data": { "article": "{{ body.x }}" } });
     disabled["enabled"] = json!(false);
-    api.ask("PUT /api/v1/webhooks/orders", disabled.clone()).ends(200);
+    api.ask("PUT /api/v1/webhooks/orders", disabled.clone()).expect_status(200);
     assert_eq!(api.deliver("/hooks/orders", &good, BODY), unknown, "it is not enabled");
     // Who signs is told what is wrong.
     disabled["enabled"] = json!(true);
-    api.ask("PUT /api/v1/webhooks/orders", disabled).ends(200);
+    api.ask("PUT /api/v1/webhooks/orders", disabled).expect_status(200);
     assert_eq!(api.deliver("/hooks/orders", &signed(&secret, "m", now(), "{"), "{").0, 400);
     assert_eq!(api.deliver("/hooks/orders", &signed(&secret, "m", now(), "[]"), "[]").0, 422);
     assert_eq!(api.runs(), 0);
@@ -154,21 +154,21 @@ fn nobody_learns_from_a_refusal_which_hooks_there_are() {
 
 #[test]
 fn old_and_new_secret_are_good_while_one_takes_the_others_place() {
-    let api = Api::of(&place());
+    let api = HooksApi::of(&place());
     let old = api.hook(json!({}));
-    let rotated = api.ask("POST /api/v1/webhooks/orders/rotate", json!({ "overlap_hours": 1 })).ends(200);
+    let rotated = api.ask("POST /api/v1/webhooks/orders/rotate", json!({ "overlap_hours": 1 })).expect_status(200);
     let new = rotated["secret"].as_str().expect("a secret").to_owned();
     assert_eq!(api.deliver("/hooks/orders", &signed(&old, "a", now(), BODY), BODY).0, 202);
     assert_eq!(api.deliver("/hooks/orders", &signed(&new, "b", now(), BODY), BODY).0, 202);
-    api.ask("POST /api/v1/webhooks/orders/rotate", json!({ "overlap_hours": 0 })).ends(200);
+    api.ask("POST /api/v1/webhooks/orders/rotate", json!({ "overlap_hours": 0 })).expect_status(200);
     assert_eq!(api.deliver("/hooks/orders", &signed(&new, "c", now(), BODY), BODY).0, 401);
-    let shown = api.ask("GET /api/v1/webhooks/orders", Value::Null).ends(200);
+    let shown = api.ask("GET /api/v1/webhooks/orders", Value::Null).expect_status(200);
     assert_eq!(shown["secret"], Value::Null, "{shown}");
 }
 
 #[test]
 fn github_signs_in_its_own_way_and_a_replay_under_another_id_is_the_same_run() {
-    let api = Api::of(&place());
+    let api = HooksApi::of(&place());
     let secret = "It's-a-Secret-to-Everybody";
     api.hook(json!({ "form": "github", "secret": secret }));
     let signature = sign_hex(secret, &[BODY.as_bytes()]);
@@ -181,31 +181,31 @@ fn github_signs_in_its_own_way_and_a_replay_under_another_id_is_the_same_run() {
 
 /// One request that was posted: its header lines, in lower case, and its body.
 #[derive(Clone, Debug)]
-struct Heard {
+struct PostedHook {
     head: String,
     body: String,
 }
 
-impl Heard {
+impl PostedHook {
     fn header(&self, name: &str) -> &str {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).expect("a header")
     }
 }
 
 /// Somebody who subscribed. Says these statuses, one after the other, and then 204; 0 is no answer at all.
-struct Receiver {
+struct HookReceiver {
     address: String,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<PostedHook>>>,
 }
 
-impl Receiver {
+impl HookReceiver {
     fn start(statuses: &'static [u16]) -> Self {
         Self::at(TcpListener::bind("127.0.0.1:0").expect("a port"), statuses)
     }
 
     fn at(listener: TcpListener, statuses: &'static [u16]) -> Self {
         let address = listener.local_addr().expect("an address").to_string();
-        let heard = Arc::<Mutex<Vec<Heard>>>::default();
+        let heard = Arc::<Mutex<Vec<PostedHook>>>::default();
         let all = heard.clone();
         std::thread::spawn(move || {
             let mut statuses = statuses.iter();
@@ -217,12 +217,14 @@ impl Receiver {
         Self { address, heard }
     }
 
-    fn heard(&self, at_least: usize) -> Vec<Heard> {
-        until("it is told", || Some(self.heard.lock().expect("whole").clone()).filter(|heard| heard.len() >= at_least))
+    fn heard(&self, at_least: usize) -> Vec<PostedHook> {
+        wait_for("it is told", || {
+            Some(self.heard.lock().expect("whole").clone()).filter(|heard| heard.len() >= at_least)
+        })
     }
 }
 
-fn hear(stream: TcpStream, all: &Mutex<Vec<Heard>>, status: u16) -> std::io::Result<()> {
+fn hear(stream: TcpStream, all: &Mutex<Vec<PostedHook>>, status: u16) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let (mut head, mut length) = (String::new(), 0);
     loop {
@@ -241,29 +243,29 @@ fn hear(stream: TcpStream, all: &Mutex<Vec<Heard>>, status: u16) -> std::io::Res
     let mut body = vec![0; length];
     reader.read_exact(&mut body)?;
     let body = String::from_utf8(body).expect("text");
-    all.lock().expect("whole").push(Heard { head, body });
+    all.lock().expect("whole").push(PostedHook { head, body });
     if status > 0 {
         write!(reader.get_mut(), "HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
     }
     Ok(())
 }
 
-fn subscribe(api: &Api, receiver: &str, events: &[&str]) -> String {
+fn subscribe(api: &HooksApi, receiver: &str, events: &[&str]) -> String {
     let subscription = json!({ "name": "shop", "url": format!("http://{receiver}/told"), "events": events });
-    let made = api.ask("POST /api/v1/subscriptions", subscription).ends(201);
+    let made = api.ask("POST /api/v1/subscriptions", subscription).expect_status(201);
     made["secret"].as_str().expect("a secret").to_owned()
 }
 
-fn order(api: &Api) -> String {
+fn order(api: &HooksApi) -> String {
     let order = json!({ "workflow_id": "order", "input_data": { "article": "A-1" } });
-    let run = api.ask("POST /api/v1/workflows/execute", order).ends(200);
+    let run = api.ask("POST /api/v1/workflows/execute", order).expect_status(200);
     run["execution_id"].as_str().expect("an id").to_owned()
 }
 
 #[test]
 fn who_subscribed_is_told_signed_and_again_until_it_is_taken() {
-    let api = Api::of(&place());
-    let receiver = Receiver::start(&[500, 0]);
+    let api = HooksApi::of(&place());
+    let receiver = HookReceiver::start(&[500, 0]);
     let secret = subscribe(&api, &receiver.address, &["execution.completed"]);
     let run = order(&api);
     let heard = receiver.heard(3);
@@ -275,8 +277,8 @@ fn who_subscribed_is_told_signed_and_again_until_it_is_taken() {
         let signature = sign(&secret, one.header("webhook-id"), Time::from_ms(at * 1_000), one.body.as_bytes());
         assert_eq!(one.header("webhook-signature"), signature);
     }
-    let sent = until("it is settled", || {
-        let sent = api.ask("GET /api/v1/subscriptions/shop/deliveries?state=sent", Value::Null).ends(200);
+    let sent = wait_for("it is settled", || {
+        let sent = api.ask("GET /api/v1/subscriptions/shop/deliveries?state=sent", Value::Null).expect_status(200);
         sent["deliveries"].as_array().expect("a list").first().cloned()
     });
     assert_eq!((&sent["attempts"], &sent["last"]), (&json!(3), &json!("answered 204")), "{sent}");
@@ -284,13 +286,14 @@ fn who_subscribed_is_told_signed_and_again_until_it_is_taken() {
 
 #[test]
 fn who_subscribed_to_conversations_is_told_what_becomes_of_them_and_not_what_is_said() {
-    let api = Api::of(&place());
-    let receiver = Receiver::start(&[]);
+    let api = HooksApi::of(&place());
+    let receiver = HookReceiver::start(&[]);
     subscribe(&api, &receiver.address, &["conversation.*"]);
     let begin = json!({ "workflow_id": "talk", "user_id": "cust_1", "channel": "web", "message": "a secret question" });
-    let begun = api.ask("POST /api/v1/conversations", begin).ends(200);
+    let begun = api.ask("POST /api/v1/conversations", begin).expect_status(200);
     let id = begun["conversation_id"].as_str().expect("an id");
-    let on = |verb: &str, body: Value| api.ask(&format!("POST /api/v1/conversations/{id}/{verb}"), body).ends(200);
+    let on =
+        |verb: &str, body: Value| api.ask(&format!("POST /api/v1/conversations/{id}/{verb}"), body).expect_status(200);
     on("messages", json!({ "text": "I want to speak to a human" }));
     on("take-over", json!({}));
     on("notes", json!({ "text": "a secret note" }));
@@ -333,60 +336,60 @@ fn who_subscribed_to_conversations_is_told_what_becomes_of_them_and_not_what_is_
 
 #[test]
 fn what_is_given_up_is_a_dead_letter_and_is_posted_again_where_asked() {
-    let api = Api::of(&place());
-    let receiver = Receiver::start(&[500, 500, 500]);
+    let api = HooksApi::of(&place());
+    let receiver = HookReceiver::start(&[500, 500, 500]);
     subscribe(&api, &receiver.address, &["*"]);
     order(&api);
-    let dead = until("it is given up", || {
-        let dead = api.ask("GET /api/v1/subscriptions/shop/deliveries", Value::Null).ends(200);
+    let dead = wait_for("it is given up", || {
+        let dead = api.ask("GET /api/v1/subscriptions/shop/deliveries", Value::Null).expect_status(200);
         dead["deliveries"].as_array().expect("a list").first().cloned()
     });
     assert_eq!((&dead["attempts"], &dead["last"]), (&json!(3), &json!("answered 500")), "{dead}");
     let id = dead["id"].as_str().expect("an id");
-    api.ask(&format!("POST /api/v1/subscriptions/shop/deliveries/{id}/replay"), Value::Null).ends(202);
+    api.ask(&format!("POST /api/v1/subscriptions/shop/deliveries/{id}/replay"), Value::Null).expect_status(202);
     assert_eq!(receiver.heard(4)[3].header("webhook-id"), id);
 }
 
 #[test]
 fn what_was_recorded_before_a_kill_is_told_after_it() {
     let place = place();
-    let api = Api::of(&place);
-    let port = Port::kept();
+    let api = HooksApi::of(&place);
+    let port = ReservedPort::reserve();
     subscribe(&api, &port.address().to_string(), &["execution.completed"]);
     let run = order(&api);
     api.server.kill();
-    let receiver = Receiver::at(port.listen(), &[]);
-    let _server = Server::start(&place);
+    let receiver = HookReceiver::at(port.listen(), &[]);
+    let _server = BatonServer::start(&place);
     let told: Value = serde_json::from_str(&receiver.heard(1)[0].body).expect("JSON");
     assert_eq!(told["data"]["execution_id"], run);
 }
 
 #[test]
 fn an_address_inside_is_not_subscribed() {
-    let api = Api::of(&place());
+    let api = HooksApi::of(&place());
     for url in ["http://127.0.0.2/", "http://169.254.169.254/latest", "http://10.0.0.1/", "file:///etc/passwd", "no"] {
         let subscription = json!({ "name": "x", "url": url, "events": ["*"] });
-        let refused = api.ask("POST /api/v1/subscriptions", subscription).ends(422);
+        let refused = api.ask("POST /api/v1/subscriptions", subscription).expect_status(422);
         assert!(refused["detail"].as_str().expect("why").contains("`url`"), "{refused}");
     }
     let wrong = json!({ "name": "x", "url": "https://example.com/", "events": ["execution.born"] });
-    api.ask("POST /api/v1/subscriptions", wrong).ends(422);
+    api.ask("POST /api/v1/subscriptions", wrong).expect_status(422);
 }
 
 /// A run that waits for leave, and the path of a link for olga, as her mail server has it.
-fn link(api: &Api, mail: &MailServer) -> (String, String) {
+fn link(api: &HooksApi, mail: &MockMailServer) -> (String, String) {
     let olga = json!({ "name": "Olga", "email": "olga@example.com" });
-    api.ask("PUT /api/v1/human-agents/olga", olga).ends(200);
-    let run = api.ask("POST /api/v1/workflows/execute", json!({ "workflow_id": "pay" })).ends(202);
+    api.ask("PUT /api/v1/human-agents/olga", olga).expect_status(200);
+    let run = api.ask("POST /api/v1/workflows/execute", json!({ "workflow_id": "pay" })).expect_status(202);
     let run = run["execution_id"].as_str().expect("an id").to_owned();
-    let waiting = api.ask("GET /api/v1/approvals", Value::Null).ends(200);
+    let waiting = api.ask("GET /api/v1/approvals", Value::Null).expect_status(200);
     let request = waiting["items"][0]["id"].as_str().expect("an id").replace('/', "%2F");
-    api.ask(&format!("POST /api/v1/approvals/{request}/links"), json!({ "person": "olga" })).ends(201);
+    api.ask(&format!("POST /api/v1/approvals/{request}/links"), json!({ "person": "olga" })).expect_status(201);
     (run, mail.link_to("olga@example.com"))
 }
 
 /// The same place, with a mail server.
-fn place_with(mail: &MailServer) -> Place {
+fn place_with(mail: &MockMailServer) -> TestFolder {
     let settings = format!("{SETTINGS}{}", mail.settings());
     let place = place();
     place.write("baton.toml", settings);
@@ -394,19 +397,19 @@ fn place_with(mail: &MailServer) -> Place {
 }
 
 /// Head and page.
-fn press(api: &Api, path: &str, form: &str) -> String {
+fn press(api: &HooksApi, path: &str, form: &str) -> String {
     api.server.send(&format!("POST {path}"), "Content-Type: application/x-www-form-urlencoded\r\n", form)
 }
 
-fn status(api: &Api, run: &str) -> Value {
-    api.ask(&format!("GET /api/v1/executions/{run}"), Value::Null).ends(200)["status"].clone()
+fn status(api: &HooksApi, run: &str) -> Value {
+    api.ask(&format!("GET /api/v1/executions/{run}"), Value::Null).expect_status(200)["status"].clone()
 }
 
 #[test]
 fn a_link_shows_what_is_asked_decides_in_its_persons_name_and_only_once() {
-    let mail = MailServer::start();
+    let mail = MockMailServer::start();
     let place = place_with(&mail);
-    let api = Api::of(&place);
+    let api = HooksApi::of(&place);
     let (run, path) = link(&api, &mail);
     for _ in 0..2 {
         let page = api.server.get(&path, None);
@@ -418,27 +421,27 @@ fn a_link_shows_what_is_asked_decides_in_its_persons_name_and_only_once() {
     assert!(press(&api, &path, "reason=x").starts_with("HTTP/1.1 422"));
     let page = press(&api, &path, "decision=approve&reason=it+is+fine%21");
     assert!(page.starts_with("HTTP/1.1 200") && page.contains("approval is recorded"), "{page}");
-    until("it goes on", || (status(&api, &run) == "completed").then_some(()));
+    wait_for("it goes on", || (status(&api, &run) == "completed").then_some(()));
     assert!(press(&api, &path, "decision=reject").starts_with("HTTP/1.1 410"));
     assert!(press(&api, &path, "decision=approve").starts_with("HTTP/1.1 200"), "whoever missed it is told again");
     assert!(api.server.get(&path, None).starts_with("HTTP/1.1 410"));
     drop(api);
-    let trail = place.baton(&["audit", "list", "--json"]).ends(0).json();
+    let trail = place.baton(&["audit", "list", "--json"]).expect_code(0).json();
     let decided = trail["rows"].as_array().expect("rows").iter().find(|row| row["sent"] == false).cloned();
     assert_eq!(decided.expect("a row")["user_id"], "olga");
 }
 
 #[test]
 fn a_link_is_good_for_nothing_else() {
-    let mail = MailServer::start();
-    let api = Api::of(&place_with(&mail));
+    let mail = MockMailServer::start();
+    let api = HooksApi::of(&place_with(&mail));
     let (run, path) = link(&api, &mail);
     let secret = path.rsplit_once('.').expect("a token").1;
     for other in [format!("/decide/other.{secret}"), "/decide/default.x".to_owned(), "/decide/x".to_owned()] {
         assert!(api.server.get(&other, None).starts_with("HTTP/1.1 404"), "{other}");
         assert!(press(&api, &other, "decision=approve").starts_with("HTTP/1.1 404"), "{other}");
     }
-    api.ask(&format!("POST /api/v1/executions/{run}/cancel"), json!({})).ends(200);
+    api.ask(&format!("POST /api/v1/executions/{run}/cancel"), json!({})).expect_status(200);
     assert!(press(&api, &path, "decision=approve").starts_with("HTTP/1.1 410"), "it waits no more");
     let spanish = api.server.send(&format!("GET {path}"), "Accept-Language: es-ES,es;q=0.9\r\n", "");
     assert!(spanish.contains("lang=\"es\"") && spanish.contains("ya no espera"), "{spanish}");

@@ -1,15 +1,15 @@
 //! Definitions and expressions made to harm: refused with exit 2 within 5 seconds of work and 512 MB.
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 /// CPU seconds and KiB of memory that one command may use; the system ends one that uses more.
 const LIMITS: &str = "ulimit -t 5; ulimit -v 524288";
 
 #[track_caller]
 fn refused(text: impl AsRef<[u8]>, says: &str) {
-    let place = Place::empty();
+    let place = TestFolder::empty();
     place.write("hostile.yaml", text);
-    place.shell(&format!("{LIMITS}; exec baton validate hostile.yaml")).ends(2).says(says);
+    place.shell(&format!("{LIMITS}; exec baton validate hostile.yaml")).expect_code(2).expect_stdout(says);
 }
 
 #[test]
@@ -61,26 +61,29 @@ fn workflows_that_run_each_other_in_a_circle_are_refused() {
     let workflow = |name: &str, other: &str| {
         format!("name: {name}\nnodes:\n  - {{id: go, type: subworkflow, workflow: {other}}}\n")
     };
-    let place = Place::empty();
+    let place = TestFolder::empty();
     place.write("workflows/a.yaml", workflow("a", "b"));
     place.write("workflows/b.yaml", workflow("b", "a"));
     place.write("workflows/self.yaml", workflow("self", "self"));
-    place.shell(&format!("{LIMITS}; exec baton validate")).ends(2).says("[DEF-03");
+    place.shell(&format!("{LIMITS}; exec baton validate")).expect_code(2).expect_stdout("[DEF-03");
 }
 
 #[test]
 fn a_device_is_no_file() {
-    let place = Place::empty();
-    place.shell(&format!("{LIMITS}; exec baton validate /dev/zero")).ends(2).warns("/dev/zero is no file");
+    let place = TestFolder::empty();
+    place
+        .shell(&format!("{LIMITS}; exec baton validate /dev/zero"))
+        .expect_code(2)
+        .expect_stderr("/dev/zero is no file");
 }
 
 #[track_caller]
 fn stopped(language: &str, expression: &str, input: &str) {
-    let place = Place::empty();
+    let place = TestFolder::empty();
     place.write("input.json", input);
     place.write("expression", expression);
     let line = format!("{LIMITS}; exec baton eval --type {language} \"$(cat expression)\" --input @input.json");
-    let done = place.shell(&line).ends(2);
+    let done = place.shell(&line).expect_code(2);
     assert!(done.err.contains("error"), "{}", done.err);
 }
 

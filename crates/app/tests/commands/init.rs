@@ -1,6 +1,6 @@
 //! `baton init`, and that what it prints works.
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 /// The commands printed under "Next:".
 fn next(out: &str) -> Vec<String> {
@@ -10,37 +10,37 @@ fn next(out: &str) -> Vec<String> {
 
 #[test]
 fn a_new_project_works_by_the_commands_it_prints() {
-    let place = Place::empty();
-    let made = place.baton(&["init", "my project"]).ends(0);
+    let place = TestFolder::empty();
+    let made = place.baton(&["init", "my project"]).expect_code(0);
     let commands = next(&made.out);
     assert_eq!(commands.len(), 2, "{commands:?}");
-    place.shell(&commands[0]).ends(0).says("✓ open_ticket").says("completed");
-    place.shell(&commands[1]).ends(0).says("3 passed, 0 failed");
-    place.baton(&["validate", "--strict", "my project"]).ends(0).says("1 workflow: nothing found");
-    place.baton(&["-C", "my project", "doctor"]).ends(0);
+    place.shell(&commands[0]).expect_code(0).expect_stdout("✓ open_ticket").expect_stdout("completed");
+    place.shell(&commands[1]).expect_code(0).expect_stdout("3 passed, 0 failed");
+    place.baton(&["validate", "--strict", "my project"]).expect_code(0).expect_stdout("1 workflow: nothing found");
+    place.baton(&["-C", "my project", "doctor"]).expect_code(0);
 }
 
 #[test]
 fn a_folder_in_use_is_left_alone() {
-    let place = Place::with(&[("used/mine.txt", "mine")]);
-    place.baton(&["init", "used"]).ends(2).warns("used is not empty");
-    place.baton(&["init", "used/mine.txt"]).ends(2).warns("is a file");
+    let place = TestFolder::with(&[("used/mine.txt", "mine")]);
+    place.baton(&["init", "used"]).expect_code(2).expect_stderr("used is not empty");
+    place.baton(&["init", "used/mine.txt"]).expect_code(2).expect_stderr("is a file");
     let files: Vec<_> = std::fs::read_dir(place.path().join("used")).expect("a folder").collect();
     assert_eq!(files.len(), 1);
     // What a command left there that was tried too early is nobody's work.
     place.write("tried/.baton/baton.db", "");
-    place.baton(&["init", "tried"]).ends(0);
+    place.baton(&["init", "tried"]).expect_code(0);
 }
 
 #[test]
 fn the_readmes_commands_are_those_of_this_binary() {
-    let place = Place::empty();
-    place.baton(&["init", "p"]).ends(0);
+    let place = TestFolder::empty();
+    place.baton(&["init", "p"]).expect_code(0);
     let readme = std::fs::read_to_string(place.path().join("p/README.md")).expect("a readme");
     let commands = readme.lines().filter(|line| line.starts_with("baton "));
     let commands: Vec<&str> = commands.map(|line| line.split(" #").next().unwrap_or(line).trim()).collect();
     assert!(commands.len() >= 5, "{commands:?}");
     for command in commands {
-        place.shell(&format!("cd p && {command}")).ends(0);
+        place.shell(&format!("cd p && {command}")).expect_code(0);
     }
 }

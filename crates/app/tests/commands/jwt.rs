@@ -13,8 +13,8 @@ use ring::rsa::{KeyPair, PublicKeyComponents};
 use ring::{hmac, signature};
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{ApiAnswer, BatonServer};
+use crate::test_folder::TestFolder;
 
 const ONE: &[u8] = include_bytes!("signing/one.pk8");
 const TWO: &[u8] = include_bytes!("signing/two.pk8");
@@ -66,13 +66,13 @@ fn set(keys: &[(&str, &[u8])]) -> String {
 }
 
 /// Hands out its keys, and counts how often.
-struct Provider {
+struct JwksProvider {
     url: String,
     keys: Arc<Mutex<String>>,
     asked: Arc<AtomicUsize>,
 }
 
-impl Provider {
+impl JwksProvider {
     fn start(keys: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/keys.json", listener.local_addr().expect("an address"));
@@ -97,20 +97,20 @@ impl Provider {
     }
 }
 
-fn place(more: &str) -> Place {
+fn place(more: &str) -> TestFolder {
     let settings = format!("[serve.jwt]\nissuer = \"https://id.example\"\naudience = \"baton\"\n{more}\n");
-    Place::with(&[("baton.toml", &settings)])
+    TestFolder::with(&[("baton.toml", &settings)])
 }
 
-fn me(server: &Server, token: &str) -> Answer {
+fn me(server: &BatonServer, token: &str) -> ApiAnswer {
     server.ask("GET /api/v1/me", token, "", &Value::Null)
 }
 
 #[test]
 fn a_provider_that_changes_its_keys_in_the_middle_locks_nobody_out() {
-    let provider = Provider::start(set(&[("one", ONE)]));
-    let server = Server::start(&place(&format!("jwks_url = \"{}\"\njwks_pause_seconds = 1", provider.url)));
-    let who = me(&server, &by_rsa(ONE, "one", &claims("ana"))).ends(200);
+    let provider = JwksProvider::start(set(&[("one", ONE)]));
+    let server = BatonServer::start(&place(&format!("jwks_url = \"{}\"\njwks_pause_seconds = 1", provider.url)));
+    let who = me(&server, &by_rsa(ONE, "one", &claims("ana"))).expect_status(200);
     assert_eq!((&who["name"], &who["role"], &who["tenant"]), (&json!("ana"), &json!("operator"), &json!("default")));
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
     provider.hand_out(set(&[("two", TWO)]));
@@ -123,32 +123,32 @@ fn a_provider_that_changes_its_keys_in_the_middle_locks_nobody_out() {
         tries += 1;
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert_eq!(me(&server, &new).ends(200)["name"], "ben");
+    assert_eq!(me(&server, &new).expect_status(200)["name"], "ben");
     // The old key went with the change, also for tokens that had not ended.
-    let old = me(&server, &by_rsa(ONE, "one", &claims("eve"))).ends(401);
+    let old = me(&server, &by_rsa(ONE, "one", &claims("eve"))).expect_status(401);
     assert!(old["detail"].as_str().expect("a detail").contains("kid"), "{old}");
 }
 
 #[test]
 fn keys_that_nobody_has_do_not_make_baton_ask_again_and_again() {
-    let provider = Provider::start(set(&[("one", ONE)]));
-    let server = Server::start(&place(&format!("jwks_url = \"{}\"\njwks_pause_seconds = 600", provider.url)));
+    let provider = JwksProvider::start(set(&[("one", ONE)]));
+    let server = BatonServer::start(&place(&format!("jwks_url = \"{}\"\njwks_pause_seconds = 600", provider.url)));
     for guess in 0..20 {
-        me(&server, &by_rsa(TWO, &format!("kid{guess}"), &claims("eve"))).ends(401);
+        me(&server, &by_rsa(TWO, &format!("kid{guess}"), &claims("eve"))).expect_status(401);
     }
     assert_eq!(provider.asked.load(Ordering::SeqCst), 1);
     // Signed with another key under a good id; and by HS256 with what everybody can read as the secret.
-    me(&server, &by_rsa(TWO, "one", &claims("eve"))).ends(401);
+    me(&server, &by_rsa(TWO, "one", &claims("eve"))).expect_status(401);
     let PublicKeyComponents { n, .. } = public(ONE);
-    let confused = me(&server, &by_secret(&n, &claims("eve"))).ends(401);
+    let confused = me(&server, &by_secret(&n, &claims("eve"))).expect_status(401);
     assert!(confused["detail"].as_str().expect("a detail").contains("algorithm"), "{confused}");
-    me(&server, &by_rsa(ONE, "one", &claims("ana"))).ends(200);
+    me(&server, &by_rsa(ONE, "one", &claims("ana"))).expect_status(200);
 }
 
 #[test]
 fn a_shared_secret_signs_too_and_a_role_may_what_it_may() {
     let place = place("requests_per_minute = 5");
-    let server = Server::start_with(&place, &[("BATON_SERVE__JWT__SECRET", SECRET)]);
+    let server = BatonServer::start_with(&place, &[("BATON_SERVE__JWT__SECRET", SECRET)]);
     let token = by_secret(SECRET.as_bytes(), &claims("ana"));
     let first = me(&server, &token);
     assert_eq!((first.status, first.header("ratelimit-limit")), (200, Some("5")));
@@ -160,49 +160,56 @@ fn a_shared_secret_signs_too_and_a_role_may_what_it_may() {
     human["role"] = json!("human_agent");
     let body = json!({ "workflow_id": "any", "input_data": {} });
     let run = server.ask("POST /api/v1/workflows/execute", &by_secret(SECRET.as_bytes(), &human), "", &body);
-    assert_eq!(run.ends(403)["code"], "FORBIDDEN");
+    assert_eq!(run.expect_status(403)["code"], "FORBIDDEN");
     let mut ended = claims("ana");
     ended["exp"] = json!(now() - 3_600);
     let refused = me(&server, &by_secret(SECRET.as_bytes(), &ended));
     assert_eq!(refused.header("www-authenticate"), Some("bearer"));
-    assert!(refused.ends(401)["detail"].as_str().expect("a detail").contains("expired"));
+    assert!(refused.expect_status(401)["detail"].as_str().expect("a detail").contains("expired"));
     // A tenant of its own sees nothing of this one's.
     let mut theirs = claims("zoe");
     theirs["tenant_id"] = json!("another");
-    assert_eq!(me(&server, &by_secret(SECRET.as_bytes(), &theirs)).ends(200)["tenant"], "another");
+    assert_eq!(me(&server, &by_secret(SECRET.as_bytes(), &theirs)).expect_status(200)["tenant"], "another");
 }
 
 #[test]
 fn a_token_may_only_what_its_scopes_and_its_role_both_let_it() {
-    let server = Server::start_with(&place(""), &[("BATON_SERVE__JWT__SECRET", SECRET)]);
+    let server = BatonServer::start_with(&place(""), &[("BATON_SERVE__JWT__SECRET", SECRET)]);
     let with = |claim: &str, scope: Value| {
         let mut claims = claims("ana");
         claims[claim] = scope;
         by_secret(SECRET.as_bytes(), &claims)
     };
     let reads = with("scope", json!("openid read"));
-    assert_eq!(me(&server, &reads).ends(200)["scopes"], json!(["read"]));
-    server.ask("GET /api/v1/executions", &reads, "", &Value::Null).ends(200);
+    assert_eq!(me(&server, &reads).expect_status(200)["scopes"], json!(["read"]));
+    server.ask("GET /api/v1/executions", &reads, "", &Value::Null).expect_status(200);
     let body = json!({ "workflow_id": "any", "input_data": {} });
     let run = |token: &str| server.ask("POST /api/v1/workflows/execute", token, "", &body);
-    assert_eq!(run(&reads).ends(403)["code"], "SCOPE_MISSING");
+    assert_eq!(run(&reads).expect_status(403)["code"], "SCOPE_MISSING");
     assert_eq!(
-        run(&with("scp", json!(["baton:run"]))).ends(404)["code"],
+        run(&with("scp", json!(["baton:run"]))).expect_status(404)["code"],
         "WORKFLOW_NOT_FOUND",
         "it may, and there is none"
     );
     let keys = |token: &str| server.ask("GET /api/v1/keys", token, "", &Value::Null);
-    assert_eq!(keys(&with("scope", json!("administer"))).ends(403)["code"], "FORBIDDEN", "an operator may not");
-    me(&server, &with("scope", json!(7))).ends(401);
+    assert_eq!(
+        keys(&with("scope", json!("administer"))).expect_status(403)["code"],
+        "FORBIDDEN",
+        "an operator may not"
+    );
+    me(&server, &with("scope", json!(7))).expect_status(401);
     drop(server);
-    let server = Server::start_with(&place("require_scopes = true"), &[("BATON_SERVE__JWT__SECRET", SECRET)]);
+    let server = BatonServer::start_with(&place("require_scopes = true"), &[("BATON_SERVE__JWT__SECRET", SECRET)]);
     let nothing = with("scope", json!("openid"));
-    assert_eq!(server.ask("GET /api/v1/executions", &nothing, "", &Value::Null).ends(403)["code"], "SCOPE_MISSING");
+    assert_eq!(
+        server.ask("GET /api/v1/executions", &nothing, "", &Value::Null).expect_status(403)["code"],
+        "SCOPE_MISSING"
+    );
 }
 
 #[test]
 fn settings_that_would_let_anybody_in_do_not_start() {
-    let place = Place::with(&[("baton.toml", &format!("[serve.jwt]\nsecret = \"{SECRET}\"\n"))]);
-    let done = place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(2).warns("serve.jwt.issuer");
+    let place = TestFolder::with(&[("baton.toml", &format!("[serve.jwt]\nsecret = \"{SECRET}\"\n"))]);
+    let done = place.baton(&["serve", "--listen", "127.0.0.1:0"]).expect_code(2).expect_stderr("serve.jwt.issuer");
     assert!(!done.err.contains(SECRET));
 }

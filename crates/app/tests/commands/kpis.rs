@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::Server;
+use crate::server::BatonServer;
+use crate::test_folder::TestFolder;
 
 const WELL: &str = "name: well\nnodes: [{id: say, type: transform, set: {said: hello}}]\n";
 const BADLY: &str = "name: badly\nnodes: [{id: sub, type: subworkflow, workflow: well}, {id: try, tool: broken}]\nedges: [{from: sub, to: try}]\n";
@@ -12,9 +12,12 @@ const TOOLS: &str =
 
 #[test]
 fn each_figure_says_what_it_is_what_it_should_be_and_whether_it_is() {
-    let place =
-        Place::with(&[("tools/tools.yaml", TOOLS), ("workflows/well.yaml", WELL), ("workflows/badly.yaml", BADLY)]);
-    let server = Server::start(&place);
+    let place = TestFolder::with(&[
+        ("tools/tools.yaml", TOOLS),
+        ("workflows/well.yaml", WELL),
+        ("workflows/badly.yaml", BADLY),
+    ]);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     let ask = |request: &str, body: &Value| server.ask(request, &key, "", body);
     let named = |shown: &Value, name: &str| {
@@ -22,16 +25,17 @@ fn each_figure_says_what_it_is_what_it_should_be_and_whether_it_is() {
         kpis.clone().find(|kpi| kpi["name"] == name).unwrap_or_else(|| panic!("no {name}: {shown}")).clone()
     };
 
-    let shown = ask("GET /api/v1/kpis", &Value::Null).ends(200);
+    let shown = ask("GET /api/v1/kpis", &Value::Null).expect_status(200);
     assert_eq!(shown["kpis"].as_array().expect("figures").len(), 10);
     assert!(shown["kpis"].as_array().expect("figures").iter().all(|kpi| kpi["verdict"] == "no_data"), "{shown}");
 
     for (workflow, count) in [("well", 3), ("badly", 1)] {
         for _ in 0..count {
-            ask("POST /api/v1/workflows/execute", &json!({ "workflow_id": workflow, "input_data": {} })).ends(200);
+            ask("POST /api/v1/workflows/execute", &json!({ "workflow_id": workflow, "input_data": {} }))
+                .expect_status(200);
         }
     }
-    let shown = ask("GET /api/v1/kpis?days=1", &Value::Null).ends(200);
+    let shown = ask("GET /api/v1/kpis?days=1", &Value::Null).expect_status(200);
     assert_eq!(shown["complete"], true);
     let success = named(&shown, "success_rate");
     assert_eq!((&success["value"], &success["of"]), (&json!(0.75), &json!(4)), "runs that others began do not count");
@@ -39,7 +43,7 @@ fn each_figure_says_what_it_is_what_it_should_be_and_whether_it_is() {
     assert_eq!(named(&shown, "error_rate")["value"], json!(0.25));
     assert_eq!(named(&shown, "csat")["verdict"], "no_data", "there were no conversations");
 
-    let document = ask("GET /api/v1/openapi.json", &Value::Null).ends(200);
+    let document = ask("GET /api/v1/openapi.json", &Value::Null).expect_status(200);
     let whole = json!({ "$ref": "#/components/schemas/Kpis", "components": document["components"] });
     let faults: Vec<String> = jsonschema::validator_for(&whole)
         .expect("a schema")
@@ -48,16 +52,16 @@ fn each_figure_says_what_it_is_what_it_should_be_and_whether_it_is() {
         .collect();
     assert!(faults.is_empty(), "{faults:?}\n{shown}");
 
-    let refused = ask("GET /api/v1/kpis?days=0", &Value::Null).ends(400);
+    let refused = ask("GET /api/v1/kpis?days=0", &Value::Null).expect_status(400);
     assert_eq!(refused["detail"], "`days`: it must be 1 to 366");
 }
 
 #[test]
 fn conversations_are_counted_as_they_end() {
-    let place = Place::with(&[("workflows/well.yaml", WELL)]);
-    let server = Server::start(&place);
+    let place = TestFolder::with(&[("workflows/well.yaml", WELL)]);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
-    let ask = |request: &str, body: Value| server.ask(request, &key, "", &body).ends(200);
+    let ask = |request: &str, body: Value| server.ask(request, &key, "", &body).expect_status(200);
     let begin = |message: &str| {
         let begun = ask("POST /api/v1/conversations", json!({ "workflow_id": "well", "message": message }));
         begun["conversation_id"].as_str().expect("an id").to_owned()
@@ -102,14 +106,15 @@ tools:
   - {name: look, kind: script, class: read, results: [{output: {found: 1}}]}
   - {name: act, kind: script, class: keyed, irreversible: done, results: [{output: {done: 1}}]}
 ";
-    let place = Place::with(&[("baton.toml", "[tools.tool.look]\ncache_seconds = 600\n"), ("tools/tools.yaml", tools)]);
-    let server = Server::start(&place);
+    let place =
+        TestFolder::with(&[("baton.toml", "[tools.tool.look]\ncache_seconds = 600\n"), ("tools/tools.yaml", tools)]);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     for tool in ["look", "look", "look", "look", "act", "act"] {
         let call = json!({ "arguments": {} });
-        server.ask(&format!("POST /api/v1/tools/{tool}/execute"), &key, "", &call).ends(200);
+        server.ask(&format!("POST /api/v1/tools/{tool}/execute"), &key, "", &call).expect_status(200);
     }
-    let shown = server.ask("GET /api/v1/kpis", &key, "", &Value::Null).ends(200);
+    let shown = server.ask("GET /api/v1/kpis", &key, "", &Value::Null).expect_status(200);
     let rate = shown["kpis"].as_array().expect("figures").iter().find(|kpi| kpi["name"] == "cache_hit_rate");
     let rate = rate.expect("a figure");
     assert_eq!((&rate["value"], &rate["of"], &rate["verdict"]), (&json!(0.75), &json!(4), &json!("met")), "{rate}");

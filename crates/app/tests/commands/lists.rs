@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Answer, Server, until};
+use crate::server::{ApiAnswer, BatonServer, wait_for};
+use crate::test_folder::TestFolder;
 
 const TOOLS: &str = "\
 tools:
@@ -11,26 +11,26 @@ tools:
   - {name: fail, kind: script, class: keyed, results: [{fault: {code: SLOT_GONE, message: the slot is gone}}]}
 ";
 
-struct Api {
-    server: Server,
+struct ListsApi {
+    server: BatonServer,
     key: String,
 }
 
-impl Api {
-    fn of(place: &Place) -> Self {
-        let server = Server::start(place);
+impl ListsApi {
+    fn of(place: &TestFolder) -> Self {
+        let server = BatonServer::start(place);
         let key = server.key().expect("a key").to_owned();
         Self { server, key }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    fn get(&self, path: &str) -> ApiAnswer {
         self.server.ask(&format!("GET {path}"), &self.key, "", &Value::Null)
     }
 
     fn execute(&self, workflow: &str, user: &str) -> String {
         let body = json!({ "workflow_id": workflow, "context": { "user_id": user } });
         let answer = self.server.ask("POST /api/v1/workflows/execute", &self.key, "", &body);
-        answer.ends(200)["execution_id"].as_str().expect("an id").to_owned()
+        answer.expect_status(200)["execution_id"].as_str().expect("an id").to_owned()
     }
 
     /// The executions of these filters, and of all pages.
@@ -38,7 +38,7 @@ impl Api {
         let mut found = Vec::new();
         let mut cursor = String::new();
         loop {
-            let page = self.get(&format!("/api/v1/executions?{filters}{cursor}")).ends(200);
+            let page = self.get(&format!("/api/v1/executions?{filters}{cursor}")).expect_status(200);
             let ids = page["executions"].as_array().expect("a list").iter().map(|head| head["execution_id"].clone());
             found.extend(ids.map(|id| id.as_str().expect("an id").to_owned()));
             match page["next_cursor"].as_str() {
@@ -49,8 +49,8 @@ impl Api {
     }
 }
 
-fn place() -> Place {
-    Place::with(&[
+fn place() -> TestFolder {
+    TestFolder::with(&[
         ("tools/tools.yaml", TOOLS),
         ("workflows/book.yaml", "name: book\nnodes: [{id: book, tool: book}]\n"),
         ("workflows/fails.yaml", "name: fails\nnodes: [{id: fail, tool: fail}]\n"),
@@ -59,10 +59,10 @@ fn place() -> Place {
 
 #[test]
 fn a_cursor_that_no_page_gave_is_refused_on_every_list() {
-    let api = Api::of(&place());
+    let api = ListsApi::of(&place());
     let run = api.execute("book", "ana");
     let mut looked_at = 0;
-    let document = api.get("/api/v1/openapi.json").ends(200);
+    let document = api.get("/api/v1/openapi.json").expect_status(200);
     for (path, item) in document["paths"].as_object().expect("paths") {
         let parameters = item["get"]["parameters"].as_array().cloned().unwrap_or_default();
         if !parameters.iter().any(|parameter| parameter["name"] == "cursor") {
@@ -70,18 +70,18 @@ fn a_cursor_that_no_page_gave_is_refused_on_every_list() {
         }
         looked_at += 1;
         for cursor in ["rubbish", &run] {
-            let refused = api.get(&format!("{path}?cursor={cursor}")).ends(400);
+            let refused = api.get(&format!("{path}?cursor={cursor}")).expect_status(400);
             assert_eq!(refused["code"], "PARAMETER_INVALID", "{path}: {refused}");
         }
     }
     assert!(looked_at >= 8, "{looked_at}");
     // One list's is not another's.
     let other = api.execute("book", "ben");
-    let page = api.get("/api/v1/executions?limit=1").ends(200);
+    let page = api.get("/api/v1/executions?limit=1").expect_status(200);
     assert_eq!(page["executions"][0]["execution_id"], other.as_str());
     let next = page["next_cursor"].as_str().expect("a next page");
     assert_eq!(
-        api.get(&format!("/api/v1/executions?cursor={next}")).ends(200)["executions"][0]["execution_id"],
+        api.get(&format!("/api/v1/executions?cursor={next}")).expect_status(200)["executions"][0]["execution_id"],
         run.as_str()
     );
     assert_eq!(api.get(&format!("/api/v1/tools?cursor={next}")).status, 400);
@@ -90,13 +90,13 @@ fn a_cursor_that_no_page_gave_is_refused_on_every_list() {
 #[test]
 fn executions_are_found_by_customer_time_states_error_version_and_words() {
     let place = place();
-    let api = Api::of(&place);
+    let api = ListsApi::of(&place);
     let ana = api.execute("book", "ana");
     let ben = api.execute("book", "ben");
     let failed = api.execute("fails", "ana");
     place.write("workflows/book.yaml", "name: book\nversion: v2\nnodes: [{id: again, tool: book}]\n");
-    until("the second version is active", || {
-        (api.get("/api/v1/workflows/book").ends(200)["revision"] == 2).then_some(())
+    wait_for("the second version is active", || {
+        (api.get("/api/v1/workflows/book").expect_status(200)["revision"] == 2).then_some(())
     });
     let second = api.execute("book", "ben");
     assert_eq!(api.found("limit=1"), [&*second, &failed, &ben, &ana]);
@@ -111,7 +111,7 @@ fn executions_are_found_by_customer_time_states_error_version_and_words() {
     assert_eq!(api.found(&format!("text={ana}")), [&*ana]);
     // Two of them may have begun in one millisecond.
     let created = |run: &String| {
-        let head = api.get(&format!("/api/v1/executions/{run}")).ends(200);
+        let head = api.get(&format!("/api/v1/executions/{run}")).expect_status(200);
         head["created_at"].as_str().expect("a time").to_owned()
     };
     let instant = |text: &str| text.parse::<jiff::Timestamp>().expect("an instant");
@@ -127,14 +127,14 @@ fn executions_are_found_by_customer_time_states_error_version_and_words() {
             assert_eq!(answer.status, 200);
             continue;
         }
-        assert_eq!(answer.ends(400)["code"], "PARAMETER_INVALID", "{wrong}");
+        assert_eq!(answer.expect_status(400)["code"], "PARAMETER_INVALID", "{wrong}");
     }
 }
 
 #[test]
 fn a_problem_leads_to_the_page_of_its_code() {
-    let api = Api::of(&place());
-    let problem = api.get("/api/v1/executions/none").ends(404);
+    let api = ListsApi::of(&place());
+    let problem = api.get("/api/v1/executions/none").expect_status(404);
     let page = problem["type"].as_str().expect("a type");
     assert_eq!(page, "/docs/errors/EXECUTION_NOT_FOUND");
     // Without a key: whoever was refused may read why.
@@ -144,34 +144,34 @@ fn a_problem_leads_to_the_page_of_its_code() {
     assert!(api.server.get("/docs/errors", None).contains("PARAMETER_INVALID"));
     let browser = api.server.send(&format!("GET {page}"), "Accept: text/html\r\n", "");
     assert!(browser.contains("text/plain"), "{browser}");
-    assert_eq!(api.get("/docs/errors/NO_SUCH").ends(404)["code"], "NOT_FOUND");
+    assert_eq!(api.get("/docs/errors/NO_SUCH").expect_status(404)["code"], "NOT_FOUND");
     // A code of a project's own has no page.
     let body = json!({ "model": "none" });
-    let openai = api.server.ask("POST /v1/embeddings", &api.key, "", &body).ends(400);
+    let openai = api.server.ask("POST /v1/embeddings", &api.key, "", &body).expect_status(400);
     assert_eq!(openai["error"]["type"], "invalid_request_error", "{openai}");
 }
 
 #[test]
 fn the_paths_of_the_seeds_answer_without_the_prefix_and_to_no_one_else() {
     let place = place();
-    let api = Api::of(&place);
+    let api = ListsApi::of(&place);
     let body = json!({ "workflow_id": "book" });
-    let done = api.server.ask("POST /workflows/execute", &api.key, "", &body).ends(200);
+    let done = api.server.ask("POST /workflows/execute", &api.key, "", &body).expect_status(200);
     assert_eq!(done["status"], "completed");
     let begun = json!({ "workflow_id": "book", "message": "Hi" });
-    let talk = api.server.ask("POST /api/v1/conversations", &api.key, "", &begun).ends(200);
+    let talk = api.server.ask("POST /api/v1/conversations", &api.key, "", &begun).expect_status(200);
     let talk = talk["conversation_id"].as_str().expect("an id");
-    let shown = api.get(&format!("/conversations/{talk}")).ends(200);
+    let shown = api.get(&format!("/conversations/{talk}")).expect_status(200);
     assert_eq!(shown["conversation_id"], talk);
-    assert_eq!(api.get("/composio/apps").ends(200)["apps"], json!([]));
-    assert_eq!(api.get("/composio/connections").ends(200)["connections"], json!([]));
+    assert_eq!(api.get("/composio/apps").expect_status(200)["apps"], json!([]));
+    assert_eq!(api.get("/composio/connections").expect_status(200)["connections"], json!([]));
     // Nothing is connected here, so nothing is known of it, as with the prefix.
     for path in ["/composio/connect/gmail", "/composio/refresh"] {
         let short = api.server.ask(&format!("POST {path}"), &api.key, "", &json!({}));
         let long = api.server.ask(&format!("POST /api/v1{path}"), &api.key, "", &json!({}));
         assert_eq!((short.status, &short.body["code"]), (long.status, &long.body["code"]), "{path}");
     }
-    let looks = place.baton(&["keys", "create", "person", "--role", "human_agent", "--json"]).ends(0).json();
+    let looks = place.baton(&["keys", "create", "person", "--role", "human_agent", "--json"]).expect_code(0).json();
     let looks = looks["key"].as_str().expect("a secret");
     for (request, allowed) in [
         ("POST /workflows/execute", false),
@@ -185,7 +185,7 @@ fn the_paths_of_the_seeds_answer_without_the_prefix_and_to_no_one_else() {
         ("POST /composio/refresh", false),
     ] {
         let refused = api.server.ask(request, "baton_wrong", "", &json!({}));
-        assert_eq!(refused.ends(401)["code"], "UNAUTHORIZED", "{request}");
+        assert_eq!(refused.expect_status(401)["code"], "UNAUTHORIZED", "{request}");
         let answer = api.server.ask(request, looks, "", &json!({}));
         assert_eq!(answer.status == 403, !allowed, "{request}: {} {}", answer.head, answer.body);
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::place::{Done, Place};
-use crate::server::{Server, chat, until};
-use crate::traces::Collector;
-use crate::upstream::{CUT, REFUSE, UNCOUNTED, Upstream};
+use crate::server::{BatonServer, chat, wait_for};
+use crate::test_folder::{CommandOutput, TestFolder};
+use crate::traces::OtlpCollector;
+use crate::upstream::{CUT, REFUSE, UNCOUNTED, UpstreamModel};
 
 const SECRET: &str = "sk-consumer-5d1c77a0e2";
 const WORKFLOW: &str =
@@ -17,13 +17,13 @@ const WORKFLOW: &str =
 const AGENT: &str = "name: greeter\ntype: simple\nmodel_profile: fast\nsystem_prompt: You greet.\nmax_tokens: 10\n";
 
 /// A project whose one model costs a tenth of a cent a token of its replies, so a reply of ten costs a cent.
-fn project(upstream: &Upstream, budgets: &str) -> Place {
+fn project(upstream: &UpstreamModel, budgets: &str) -> TestFolder {
     let settings = format!(
         "[models]\nbase_url = \"{}\"\napi_key = \"sk-tenant\"\n[models.models]\nfast = [\"mock\"]\n\
          [models.catalogue.mock]\ninput_usd_per_million = 0\noutput_usd_per_million = 1000\n[budgets]\n{budgets}\n",
         upstream.url
     );
-    Place::with(&[("baton.toml", &settings), ("workflows/ask.yaml", WORKFLOW), ("agents/greeter.yaml", AGENT)])
+    TestFolder::with(&[("baton.toml", &settings), ("workflows/ask.yaml", WORKFLOW), ("agents/greeter.yaml", AGENT)])
 }
 
 fn hello() -> Value {
@@ -54,9 +54,9 @@ fn crowd(address: &str, key: &str, size: usize, each: usize) -> (usize, Vec<Stri
 
 #[test]
 fn a_budget_worth_ten_calls_lets_ten_of_sixty_four_at_once_through_the_door() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "daily_usd = 0.1");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     let (answered, others) = crowd(server.address(), &key, 64, 1);
     assert_eq!((answered, upstream.asked().len(), others.len()), (10, 10, 54), "{others:?}");
@@ -75,21 +75,21 @@ fn a_budget_worth_ten_calls_lets_ten_of_sixty_four_at_once_through_the_door() {
     assert!((cost - 0.1).abs() < 1e-9, "{metrics}");
     assert_eq!(server.stop(), Some(0));
 
-    let costs = place.baton(&["costs", "--by", "model", "--json"]).ends(0).json();
+    let costs = place.baton(&["costs", "--by", "model", "--json"]).expect_code(0).json();
     assert_eq!((&costs[0]["model"], &costs[0]["total_calls"]), (&json!("mock"), &json!(10)));
-    let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+    let lines = place.baton(&["budgets", "--json"]).expect_code(0).json();
     let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").expect("a day");
     assert_eq!((&day["spent_usd"], &day["held_usd"], &day["left_usd"]), (&json!(0.1), &json!(0.0), &json!(0.0)));
 }
 
 #[test]
 fn what_agents_ask_models_is_counted_by_their_type() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "daily_usd = 1");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     let input = json!({ "workflow_id": "ask", "input_data": { "word": "hello" } });
-    server.ask("POST /api/v1/workflows/execute", &key, "", &input).ends(200);
+    server.ask("POST /api/v1/workflows/execute", &key, "", &input).expect_status(200);
     let metrics = server.get("/metrics", None);
     // `greeter` is its name.
     let series = "llm_tokens_total{model=\"mock\",agent_type=\"simple\",type=\"output\"} 10";
@@ -101,9 +101,9 @@ fn what_agents_ask_models_is_counted_by_their_type() {
 
 #[test]
 fn whoever_nears_a_budget_is_told_with_the_answer_on_the_log_and_by_the_setting_to_change() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "daily_usd = 0.1");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     for call in 1..=9 {
         let answer = chat(server.address(), &key, "", &hello()).expect("an answer");
@@ -117,18 +117,18 @@ fn whoever_nears_a_budget_is_told_with_the_answer_on_the_log_and_by_the_setting_
     assert!(said.contains("80 %"), "{said}");
     place
         .baton(&["budgets"])
-        .ends(0)
-        .says("by budgets.daily_usd")
-        .says("by default")
-        .says("under [budgets] in baton.toml");
-    let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+        .expect_code(0)
+        .expect_stdout("by budgets.daily_usd")
+        .expect_stdout("by default")
+        .expect_stdout("under [budgets] in baton.toml");
+    let lines = place.baton(&["budgets", "--json"]).expect_code(0).json();
     let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").expect("a day");
     assert_eq!(day["setting"], "budgets.daily_usd");
 }
 
 #[test]
 fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_was_killed() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let hooks = upstream.url.replace("/v1", "");
     let place = project(
         &upstream,
@@ -139,26 +139,26 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
              dead = {{ url = \"{hooks}/be%20gone/s3cr3t-path\" }}\n"
         ),
     );
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     // Not one more: what a killed server held counts as spent, and the budget would be used up.
     (0..8).for_each(|_| drop(chat(server.address(), &key, "", &hello())));
     let spent = || {
-        let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+        let lines = place.baton(&["budgets", "--json"]).expect_code(0).json();
         let day = lines.as_array().expect("lines").iter().find(|line| line["window"] == "day").cloned();
         day.and_then(|day| day["spent_usd"].as_f64()).unwrap_or_default()
     };
-    until("it is written down", || (spent() >= 0.08).then_some(()));
+    wait_for("it is written down", || (spent() >= 0.08).then_some(()));
     server.kill();
     let told =
         |path: &str| -> Vec<_> { upstream.asked().into_iter().filter(|asked| asked.path.starts_with(path)).collect() };
     assert!(told("/hooks").is_empty(), "it looks once a minute");
 
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     // A server that is stopped in the middle of a call asks again, under the same key.
     let once = |path: &str| told(path).into_iter().map(|asked| asked.idempotency_key).collect::<BTreeSet<_>>().len();
     let all = || [once("/hooks"), once("/services"), once("/be")];
-    until("each hook is told once", || (all() == [1, 1, 1]).then_some(()));
+    wait_for("each hook is told once", || (all() == [1, 1, 1]).then_some(()));
     let ops = &told("/hooks")[0];
     assert_eq!(ops.body["reached_percent"], 80, "{ops:?}");
     assert_eq!(
@@ -170,26 +170,26 @@ fn people_and_hooks_are_told_of_a_budget_once_even_where_the_server_that_saw_it_
     assert!(slack["text"].as_str().expect("a text").starts_with("80 % of the daily budget"), "{slack}");
     assert_eq!(slack.as_object().map(serde_json::Map::len), Some(1));
     let said = server.stop_and_read();
-    place.baton(&["runs", "work"]).ends(0);
+    place.baton(&["runs", "work"]).expect_code(0);
 
     // The next to serve tells nobody again, and says what could not be told.
-    let server = Server::start(&place);
-    let desk = || place.baton(&["desk", "list", "--json"]).ends(0).json().to_string();
+    let server = BatonServer::start(&place);
+    let desk = || place.baton(&["desk", "list", "--json"]).expect_code(0).json().to_string();
     assert!((0..400).any(|_| desk().contains("nobody could be told by hook `dead`")), "{}", desk());
     let said = said + &server.stop_and_read();
     assert_eq!(all(), [1, 1, 1]);
-    let runs = place.baton(&["runs", "list", "--json"]).ends(0).json();
+    let runs = place.baton(&["runs", "list", "--json"]).expect_code(0).json();
     assert_eq!(runs.as_array().map(Vec::len), Some(4), "{runs}");
     for run in runs.as_array().expect("runs") {
         let shown = place.baton(&["runs", "show", run["execution_id"].as_str().expect("an id"), "--json"]);
-        assert!(!shown.ends(0).json().to_string().contains("s3cr3t-path"));
+        assert!(!shown.expect_code(0).json().to_string().contains("s3cr3t-path"));
     }
     assert!(!said.contains("s3cr3t-path") && !said.contains("t0k3n") && !desk().contains("s3cr3t-path"), "{said}");
 }
 
 #[test]
 fn a_limit_of_a_run_bounds_the_runs_that_it_begins() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "");
     let asks =
         "{id: a, agent: greeter, task: one}, {id: b, agent: greeter, task: two}, {id: c, agent: greeter, task: three}";
@@ -202,24 +202,24 @@ fn a_limit_of_a_run_bounds_the_runs_that_it_begins() {
     let outer = "name: outer\nmax_cost_usd: 0.025\nnodes: [{id: inner, type: subworkflow, workflow: inner}]\n";
     place.write("workflows/outer.yaml", outer);
     // Each answer costs a cent: there is money for two, two runs further down.
-    place.baton(&["run", "outer", "--id", "one"]).ends(1).says("COST_LIMIT");
+    place.baton(&["run", "outer", "--id", "one"]).expect_code(1).expect_stdout("COST_LIMIT");
     assert_eq!(upstream.asked().len(), 2);
-    let run = place.baton(&["runs", "list", "--json"]).ends(0).json();
+    let run = place.baton(&["runs", "list", "--json"]).expect_code(0).json();
     let run = run.as_array().expect("runs").iter().find(|run| run["execution_id"] == "one").cloned();
     assert!(run.is_some_and(|run| run.to_string().contains("0.02")), "what its children cost is its own");
-    place.baton(&["run", "many"]).ends(0);
+    place.baton(&["run", "many"]).expect_code(0);
     assert_eq!(upstream.asked().len(), 5, "by itself it has no limit");
 }
 
 #[test]
 fn what_it_is_worth_comes_of_ones_own_numbers_and_what_was_recorded() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "");
     place
         .baton(&["costs", "roi", "--conversations", "1000", "--minutes", "5"])
-        .ends(2)
-        .warns("--handled, --minute-usd, --other-usd, --once-usd missing");
-    place.baton(&["run", "ask", "--set", "word=hello"]).ends(0);
+        .expect_code(2)
+        .expect_stderr("--handled, --minute-usd, --other-usd, --once-usd missing");
+    place.baton(&["run", "ask", "--set", "word=hello"]).expect_code(0);
     let told = [
         "--conversations=1000",
         "--handled=80",
@@ -229,7 +229,7 @@ fn what_it_is_worth_comes_of_ones_own_numbers_and_what_was_recorded() {
         "--once-usd=1000",
     ];
     let ask = |more: &[&str]| place.baton(&[&["costs", "roi"], &told[..], more].concat());
-    let found = ask(&["--json"]).ends(0).json();
+    let found = ask(&["--json"]).expect_code(0).json();
     let roi = &found["roi"];
     assert_eq!(
         (&found["recorded_calls"], &found["inputs"]["days"], &roi["models_usd"]),
@@ -237,18 +237,24 @@ fn what_it_is_worth_comes_of_ones_own_numbers_and_what_was_recorded() {
     );
     let near = |value: &Value, expect: f64| (value.as_f64().expect("a number") - expect).abs() < 1e-6;
     assert!(near(&roi["running_usd"], 10.0) && near(&roi["saved_usd"], 1_990.0), "{found}");
-    ask(&[]).ends(0).says("| Saved in the period | $1990.00 |").says("| Models, 1 calls | $0.01 |");
-    ask(&["--from=2025-01-01", "--to=2025-01-31"]).ends(0).says("No model call is recorded").says("| Days | 31 |");
-    ask(&["--from=2025-02-01", "--to=2025-01-31"]).ends(2).warns("--to is before --from");
-    ask(&["--from=2999-02-01"]).ends(2).warns("--from is after today");
+    ask(&[])
+        .expect_code(0)
+        .expect_stdout("| Saved in the period | $1990.00 |")
+        .expect_stdout("| Models, 1 calls | $0.01 |");
+    ask(&["--from=2025-01-01", "--to=2025-01-31"])
+        .expect_code(0)
+        .expect_stdout("No model call is recorded")
+        .expect_stdout("| Days | 31 |");
+    ask(&["--from=2025-02-01", "--to=2025-01-31"]).expect_code(2).expect_stderr("--to is before --from");
+    ask(&["--from=2999-02-01"]).expect_code(2).expect_stderr("--from is after today");
     let none = [&["costs", "roi", "--conversations=0", "--other-usd=899.99"], &told[1..4], &told[5..]].concat();
-    place.baton(&none).ends(0).says("| Saved in the period | -$900.00 |");
-    place.baton(&[&["costs", "roi"], &told[..], &["--handled=120"]].concat()).ends(2);
+    place.baton(&none).expect_code(0).expect_stdout("| Saved in the period | -$900.00 |");
+    place.baton(&[&["costs", "roi"], &told[..], &["--handled=120"]].concat()).expect_code(2);
 }
 
 #[test]
 fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_price() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let settings = |budget: &str, model: &str| {
         format!(
             "[memory]\nembedder = \"openai\"\nbase_url = \"{}\"\nmodel = \"{model}\"\ndimensions = 4\n\
@@ -257,91 +263,100 @@ fn vectors_are_paid_for_out_of_the_budget_and_not_asked_for_without_money_or_a_p
             upstream.url
         )
     };
-    let place = Place::with(&[("baton.toml", &settings("1", "vectors")), ("a.md", "# Refunds\n\nWithin a month.\n")]);
+    let place =
+        TestFolder::with(&[("baton.toml", &settings("1", "vectors")), ("a.md", "# Refunds\n\nWithin a month.\n")]);
     let embedded = || upstream.asked().iter().filter(|asked| asked.path.ends_with("/embeddings")).count();
     // It counts ten tokens, of a tenth of a cent each; a token a byte was reserved.
-    place.baton(&["knowledge", "add", "a.md"]).ends(0);
-    let costs = || place.baton(&["costs", "--by", "agent,model", "--json"]).ends(0).json();
+    place.baton(&["knowledge", "add", "a.md"]).expect_code(0);
+    let costs = || place.baton(&["costs", "--by", "agent,model", "--json"]).expect_code(0).json();
     let row = costs()[0].clone();
     assert_eq!(
         (&row["agent"], &row["model"], &row["total_cost_usd"]),
         (&json!("embeddings"), &json!("vectors"), &json!(0.01))
     );
-    let held = place.baton(&["budgets", "--json"]).ends(0).json();
+    let held = place.baton(&["budgets", "--json"]).expect_code(0).json();
     assert!(held.as_array().expect("lines").iter().all(|line| line["held_usd"] == json!(0.0)), "{held}");
     assert_eq!(embedded(), 1);
 
     // What it costs is said before and after.
-    let built = place.baton(&["knowledge", "reindex"]).ends(0);
+    let built = place.baton(&["knowledge", "reindex"]).expect_code(0);
     built
-        .warns("1 piece is embedded anew by `vectors`, some $0.2400")
-        .says("knowledge: 1 document in 1 piece")
-        .says("for $0.0100");
-    let built = place.baton(&["knowledge", "reindex", "--json"]).ends(0).json();
+        .expect_stderr("1 piece is embedded anew by `vectors`, some $0.2400")
+        .expect_stdout("knowledge: 1 document in 1 piece")
+        .expect_stdout("for $0.0100");
+    let built = place.baton(&["knowledge", "reindex", "--json"]).expect_code(0).json();
     assert_eq!((&built[0]["cost_usd"], &built[1]["cost_usd"]), (&json!(0.01), &json!(0.0)), "{built}");
 
     place.write("baton.toml", settings("0.031", "vectors"));
     place.write("b.md", "# Hours\n\nFrom nine to five.\n");
-    place.baton(&["knowledge", "add", "b.md"]).ends(1).warns("is not asked").warns("daily budget");
-    place.baton(&["knowledge", "reindex"]).ends(1).warns("daily budget");
+    place
+        .baton(&["knowledge", "add", "b.md"])
+        .expect_code(1)
+        .expect_stderr("is not asked")
+        .expect_stderr("daily budget");
+    place.baton(&["knowledge", "reindex"]).expect_code(1).expect_stderr("daily budget");
     assert_eq!(embedded(), 3, "nothing went out");
     // Who searches finds by words.
-    let found = place.baton(&["knowledge", "search", "refunds month", "--json"]).ends(0).json();
+    let found = place.baton(&["knowledge", "search", "refunds month", "--json"]).expect_code(0).json();
     assert!(found["degraded_reason"].as_str().is_some_and(|reason| reason.contains("daily budget")), "{found}");
     assert_eq!(found["results"].as_array().map(Vec::len), Some(1));
 
     place.write("baton.toml", settings("1", "nobodys"));
-    place.baton(&["knowledge", "reindex"]).ends(1).warns("states the price of `nobodys`").warns("models.yaml");
+    place
+        .baton(&["knowledge", "reindex"])
+        .expect_code(1)
+        .expect_stderr("states the price of `nobodys`")
+        .expect_stderr("models.yaml");
     place.write("baton.toml", "[budgets]\ndaily_usd = 0\n");
-    place.baton(&["knowledge", "reindex"]).ends(0);
+    place.baton(&["knowledge", "reindex"]).expect_code(0);
     assert_eq!((embedded(), costs()[0]["total_calls"].clone()), (3, json!(3)), "the built-in one costs nothing");
 }
 
 #[test]
 fn a_tier_says_how_often_its_tenants_may_ask_and_begin_runs() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "[agents]\ntier = \"free\"\ntiers.free = { per_minute = 0, per_hour = 3 }\n");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let ask = || chat(server.address(), server.key().expect("a key"), "", &hello()).expect("an answer");
     let first = ask();
     assert!(first.starts_with("HTTP/1.1 200") && first.contains("x-ratelimit-limit-requests: 3\r\n"), "{first}");
     assert!(ask().contains("x-ratelimit-remaining-requests: 1\r\n"));
     // A run counts too, whichever process begins it.
-    place.baton(&["run", "ask", "--set", "word=hello"]).ends(0);
+    place.baton(&["run", "ask", "--set", "word=hello"]).expect_code(0);
     let full = ask();
     assert!(full.starts_with("HTTP/1.1 429") && full.contains("rate_limit_exceeded"), "{full}");
     assert!(full.contains("retry-after: ") && full.contains("x-ratelimit-remaining-requests: 0\r\n"), "{full}");
     place
         .baton(&["run", "ask", "--set", "word=hello"])
-        .ends(1)
-        .warns("the tier `free` lets this tenant ask 3 times in one hour");
+        .expect_code(1)
+        .expect_stderr("the tier `free` lets this tenant ask 3 times in one hour");
     assert_eq!(upstream.asked().len(), 3);
 }
 
 #[test]
 fn a_run_that_is_stopped_by_hand_gives_back_what_it_held_of_budgets() {
     let reply = "agent: greeter\nreplies: [{content: Hola, latency_ms: 60000}]\n";
-    let place = Place::with(&[
+    let place = TestFolder::with(&[
         ("baton.toml", "[budgets]\ndaily_usd = 10\n"),
         ("workflows/ask.yaml", WORKFLOW),
         ("agents/greeter.yaml", AGENT),
         ("replies/a.yaml", reply),
     ]);
     let held = || -> f64 {
-        let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+        let lines = place.baton(&["budgets", "--json"]).expect_code(0).json();
         lines.as_array().expect("lines").iter().filter_map(|line| line["held_usd"].as_f64()).sum()
     };
-    let moving = place.begin(&["run", "ask", "--set", "word=hello"]);
+    let moving = place.spawn(&["run", "ask", "--set", "word=hello"]);
     assert!((0..1_000).any(|_| held() > 0.0), "nothing was asked");
-    place.shell(&format!("kill -INT {}", moving.id())).ends(0);
-    Done::after(moving).ends(130).warns("nothing is lost");
+    place.shell(&format!("kill -INT {}", moving.id())).expect_code(0);
+    CommandOutput::wait_for(moving).expect_code(130).expect_stderr("nothing is lost");
     assert_eq!(held(), 0.0);
 }
 
 #[test]
 fn a_request_there_is_no_money_for_counts_once_however_many_models_it_might_have_had() {
-    let upstream = Upstream::start();
-    let place = Place::with(&[(
+    let upstream = UpstreamModel::start();
+    let place = TestFolder::with(&[(
         "baton.toml",
         &format!(
             "[models]\nbase_url = \"{}\"\napi_key = \"sk\"\n[models.models]\nfast = [\"mock\", \"other\", \"third\"]\n\
@@ -351,7 +366,7 @@ fn a_request_there_is_no_money_for_counts_once_however_many_models_it_might_have
             upstream.url
         ),
     )]);
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let answer = chat(server.address(), server.key().expect("a key"), "", &hello()).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 429") && answer.contains("before it, "), "{answer}");
     let metrics = server.get("/metrics", None);
@@ -360,9 +375,9 @@ fn a_request_there_is_no_money_for_counts_once_however_many_models_it_might_have
 
 #[test]
 fn with_less_money_than_the_longest_reply_costs_the_reply_is_kept_shorter() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "daily_usd = 0.1");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     // By name: a profile has a limit of its own for one call.
     let long = json!({ "model": "mock", "max_tokens": 200, "messages": [{"role": "user", "content": "hello"}] });
     let answer = chat(server.address(), server.key().expect("a key"), "", &long).expect("an answer");
@@ -372,9 +387,9 @@ fn with_less_money_than_the_longest_reply_costs_the_reply_is_kept_shorter() {
 
 #[test]
 fn metrics_say_how_budgets_stand_at_the_scrape_also_what_other_processes_spent() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "daily_usd = 0.1");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let of = |name: &str| {
         let line = format!("budget_{name}_usd{{company_id=\"default\",window=\"day\"}} ");
         let metrics = server.get("/metrics", None);
@@ -382,15 +397,15 @@ fn metrics_say_how_budgets_stand_at_the_scrape_also_what_other_processes_spent()
         value.unwrap_or_else(|| panic!("no {line}in {metrics}")).parse::<f64>().expect("a number")
     };
     assert_eq!([of("limit"), of("spent"), of("reserved")], [0.1, 0.0, 0.0]);
-    place.baton(&["run", "ask", "--set", "word=hello"]).ends(0);
+    place.baton(&["run", "ask", "--set", "word=hello"]).expect_code(0);
     assert_eq!([of("limit"), of("spent"), of("reserved")], [0.1, 0.01, 0.0]);
 }
 
 #[test]
 fn a_model_whose_price_nobody_states_is_not_asked_and_the_way_out_is_said() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let strange = json!({ "model": "openai/strange", "messages": [{"role": "user", "content": "hello"}] });
     let answer = chat(server.address(), server.key().expect("a key"), "", &strange).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("PRICE_UNKNOWN"), "{answer}");
@@ -399,8 +414,8 @@ fn a_model_whose_price_nobody_states_is_not_asked_and_the_way_out_is_said() {
     assert_eq!(server.stop(), Some(0));
     let free = "models:\n  strange: {input_usd_per_million: 0, output_usd_per_million: 0}\n";
     std::fs::write(place.path().join("models.yaml"), free).expect("is written");
-    let server = Server::start(&place);
-    let key = place.baton(&["keys", "create", "again", "--json"]).ends(0).json();
+    let server = BatonServer::start(&place);
+    let key = place.baton(&["keys", "create", "again", "--json"]).expect_code(0).json();
     let strange = json!({ "model": "strange", "messages": [{"role": "user", "content": "hello"}] });
     let answer = chat(server.address(), key["key"].as_str().expect("a key"), "", &strange).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
@@ -408,9 +423,9 @@ fn a_model_whose_price_nobody_states_is_not_asked_and_the_way_out_is_said() {
 
 #[test]
 fn a_field_that_would_break_the_price_is_refused_at_the_door_by_its_name() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     for (field, value) in [("n", json!(2)), ("prediction", json!({})), ("web_search_options", json!({}))] {
         let mut body = hello();
         body[field] = value;
@@ -423,9 +438,9 @@ fn a_field_that_would_break_the_price_is_refused_at_the_door_by_its_name() {
 
 #[test]
 fn a_reply_that_is_cut_or_not_counted_costs_what_was_reserved() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "");
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     for (says, is_answered) in [(UNCOUNTED, true), (CUT, false)] {
         let mut body = hello();
@@ -434,7 +449,7 @@ fn a_reply_that_is_cut_or_not_counted_costs_what_was_reserved() {
         assert_eq!(answer.starts_with("HTTP/1.1 200"), is_answered, "{answer}");
     }
     assert_eq!(server.stop(), Some(0));
-    let costs = place.baton(&["costs", "--json"]).ends(0).json();
+    let costs = place.baton(&["costs", "--json"]).expect_code(0).json();
     let all = costs.as_array().expect("rows");
     let sum = |field: &str| -> f64 { all.iter().filter_map(|row| row[field].as_f64()).sum() };
     let calls = upstream.asked().len() as f64;
@@ -445,12 +460,12 @@ fn a_reply_that_is_cut_or_not_counted_costs_what_was_reserved() {
 
 #[test]
 fn whoever_is_killed_again_and_again_overruns_no_budget() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "hourly_usd = 0.6\ndaily_usd = 0.6");
     let mut key = None;
     let mut answered = 0;
     for kill in 1..=6_usize {
-        let server = Server::start(&place);
+        let server = BatonServer::start(&place);
         let key = key.get_or_insert_with(|| server.key().expect("a key").to_owned()).clone();
         let address = server.address().to_owned();
         let before = upstream.asked().len();
@@ -462,13 +477,13 @@ fn whoever_is_killed_again_and_again_overruns_no_budget() {
         server.kill();
         answered += crowd.join().expect("ends").0;
     }
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     answered += crowd(server.address(), &key.expect("a key"), 8, 20).0;
     assert_eq!(server.stop(), Some(0));
     let asked = upstream.asked().len();
     assert!(answered <= asked && asked <= 60, "{asked} calls of a cent went out, of 60 cents");
     assert!(asked > 20, "what the dead held is lost, and no more: {asked}");
-    let lines = place.baton(&["budgets", "--json"]).ends(0).json();
+    let lines = place.baton(&["budgets", "--json"]).expect_code(0).json();
     for line in lines.as_array().expect("lines").iter().filter(|line| line["window"] != "month") {
         let used = line["spent_usd"].as_f64().expect("spent") + line["held_usd"].as_f64().expect("held");
         assert!(used <= 0.6 + 1e-9, "{line}");
@@ -477,19 +492,20 @@ fn whoever_is_killed_again_and_again_overruns_no_budget() {
 
 #[test]
 fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let place = project(&upstream, "");
-    let (collector, mut said) = (Collector::start(), String::new());
+    let (collector, mut said) = (OtlpCollector::start(), String::new());
     let traced = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str());
     let variables = [("BATON_LOG", "trace"), traced, ("BATON_CONSUMER_KEY", SECRET)];
     for (word, code) in [("hello", 0), (REFUSE, 1)] {
         let word = format!("word={word}");
-        let done = Done::after(place.begin_with(&variables, &["run", "ask", "--set", &word])).ends(code);
+        let done =
+            CommandOutput::wait_for(place.spawn_with(&variables, &["run", "ask", "--set", &word])).expect_code(code);
         said.push_str(&(done.out + &done.err));
     }
     // What nobody reads yet must find room in a pipe: our own words alone.
     let ours = ("BATON_LOG", "baton=trace,baton_server=trace,baton_engine=trace,baton_models=trace,warn");
-    let server = Server::start_with(&place, &[ours, traced]);
+    let server = BatonServer::start_with(&place, &[ours, traced]);
     let key = server.key().expect("a key").to_owned();
     let own = format!("X-Provider-Key: {SECRET}\r\n");
     for (content, status) in [("hello", "200"), (REFUSE, "502")] {
@@ -514,7 +530,7 @@ fn a_consumers_key_reaches_the_provider_and_is_in_nothing_that_was_written() {
     assert!(spans.iter().any(|span| span.name == "llm.call"), "{spans:?}");
     said.push_str(&format!("{spans:?}"));
     for arguments in [&["runs", "list", "--json"][..], &["costs", "--json"], &["models", "decisions", "--json"]] {
-        let done = place.baton(arguments).ends(0);
+        let done = place.baton(arguments).expect_code(0);
         said.push_str(&(done.out + &done.err));
     }
 
@@ -542,10 +558,10 @@ fn search(folder: &Path, files: &mut usize) {
 }
 
 /// A project whose one reply is written beforehand, with its price.
-fn scripted(settings: &str, workflow: &str, price: &str) -> Place {
+fn scripted(settings: &str, workflow: &str, price: &str) -> TestFolder {
     let replies = format!("replies:\n  - {{agent: greeter, content: hello, cost_usd: {price}}}\n");
     let agent = "name: greeter\ntype: simple\n";
-    Place::with(&[
+    TestFolder::with(&[
         ("baton.toml", settings),
         ("workflows/ask.yaml", workflow),
         ("agents/greeter.yaml", agent),
@@ -557,32 +573,39 @@ fn scripted(settings: &str, workflow: &str, price: &str) -> Place {
 fn what_a_written_reply_costs_counts_before_it_is_given() {
     let limited = format!("max_cost_usd: 0.00001\n{WORKFLOW}");
     let place = scripted("", &limited, "0.5");
-    let refused = place.baton(&["run", "ask", "-s", "word=hi"]).ends(1);
-    refused.says("COST_LIMIT").says("the next $0.5000; its limit is $0.000010");
-    assert_eq!(place.baton(&["costs", "--json"]).ends(0).json(), json!([]));
+    let refused = place.baton(&["run", "ask", "-s", "word=hi"]).expect_code(1);
+    refused.expect_stdout("COST_LIMIT").expect_stdout("the next $0.5000; its limit is $0.000010");
+    assert_eq!(place.baton(&["costs", "--json"]).expect_code(0).json(), json!([]));
     let enough = scripted("", &format!("max_cost_usd: 0.5\n{WORKFLOW}"), "0.5");
-    enough.baton(&["run", "ask", "-s", "word=hi"]).ends(0).says("$0.5000");
+    enough.baton(&["run", "ask", "-s", "word=hi"]).expect_code(0).expect_stdout("$0.5000");
 }
 
 #[test]
 fn the_desk_says_of_which_moment_the_sums_of_a_budget_are_and_doctor_what_is_on_it() {
     let place = scripted("[budgets]\nmonthly_usd = 0.01\n", WORKFLOW, "0.0043");
     let ask = || place.baton(&["run", "ask", "-s", "word=hi"]);
-    ask().ends(0);
-    ask().ends(0).warns("80 % of the monthly budget of tenant `default` was reached at ");
-    ask().ends(1).says("BUDGET_EXCEEDED").says("$0.0086 of $0.0100 is spent").says("this call may cost $0.0043");
-    let desk = place.baton(&["desk", "list", "--json"]).ends(0).json();
+    ask().expect_code(0);
+    ask().expect_code(0).expect_stderr("80 % of the monthly budget of tenant `default` was reached at ");
+    ask()
+        .expect_code(1)
+        .expect_stdout("BUDGET_EXCEEDED")
+        .expect_stdout("$0.0086 of $0.0100 is spent")
+        .expect_stdout("this call may cost $0.0043");
+    let desk = place.baton(&["desk", "list", "--json"]).expect_code(0).json();
     let title = desk[0]["title"].as_str().expect("a title");
     assert!(title.starts_with("the monthly budget of tenant `default` is used up since 2"), "{title}");
     assert!(title.contains(" $0.0086 of $0.0100 was spent") && title.contains(" then; it begins anew at "), "{title}");
-    place.baton(&["doctor"]).says(title).says("baton budgets  # says how they stand now, and which setting to raise");
+    place
+        .baton(&["doctor"])
+        .expect_stdout(title)
+        .expect_stdout("baton budgets  # says how they stand now, and which setting to raise");
 }
 
 #[test]
 fn a_key_that_is_missing_names_the_ways_to_bring_it() {
     let place = scripted("[models]\nkeys = \"consumer\"\n", WORKFLOW, "0.1");
-    let refused = place.baton(&["run", "ask", "-s", "word=hi"]).ends(1).says("MISSING_API_KEY");
-    refused.warns("BATON_CONSUMER_KEY").warns("x-provider-key");
+    let refused = place.baton(&["run", "ask", "-s", "word=hi"]).expect_code(1).expect_stdout("MISSING_API_KEY");
+    refused.expect_stderr("BATON_CONSUMER_KEY").expect_stderr("x-provider-key");
 }
 
 #[test]
@@ -598,25 +621,25 @@ fn what_a_selection_left_out_is_summed_up_beside_what_was_spent() {
     let replies = "agent: chooser\nreplies:\n  \
                    - {match: {prompt: hours}, content: '{\"tools\": [], \"reasoning\": \"none is needed\"}'}\n  \
                    - {content: '{\"tools\": [{\"tool_name\": \"stock\", \"parameters\": {}}], \"reasoning\": \"stock\"}'}\n";
-    let place = Place::with(&[
+    let place = TestFolder::with(&[
         ("tools/tools.yaml", &tools),
         ("agents/chooser.yaml", "type: simple\ntools: [calendar, stock]\n"),
         ("workflows/choose.yaml", choose),
         ("replies/replies.yaml", replies),
     ]);
     for message in ["your hours?", "your hours, please?", "is it there?"] {
-        place.baton(&["run", "choose", "--set", &format!("message={message}")]).ends(0);
+        place.baton(&["run", "choose", "--set", &format!("message={message}")]).expect_code(0);
     }
     let row = |costs: &Value| costs[0].clone();
-    let costs = place.baton(&["costs", "--by", "agent", "--json"]).ends(0).json();
+    let costs = place.baton(&["costs", "--by", "agent", "--json"]).expect_code(0).json();
     let saved = row(&costs)["saved_cost_usd"].as_f64().expect("a number");
     assert!((saved - 0.034).abs() < 1e-9, "twice both, once the calendar: {costs}");
     assert_eq!((&row(&costs)["agent"], &row(&costs)["total_calls"]), (&json!("chooser"), &json!(3)), "{costs}");
     assert_eq!(costs.as_array().map(Vec::len), Some(1), "it is counted with what the choice cost: {costs}");
-    place.baton(&["costs", "--by", "agent"]).ends(0).says("saved)");
-    let server = Server::start(&place);
+    place.baton(&["costs", "--by", "agent"]).expect_code(0).expect_stdout("saved)");
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
-    let summary = server.ask("GET /api/v1/costs/summary", &key, "", &Value::Null).ends(200);
+    let summary = server.ask("GET /api/v1/costs/summary", &key, "", &Value::Null).expect_status(200);
     let saved = summary["summary"]["saved_cost_usd"].as_f64().expect("a number");
     assert!((saved - 0.034).abs() < 1e-9, "{summary}");
     assert_eq!(summary["summary"]["total_calls"], 3);

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{ApiAnswer, BatonServer};
+use crate::test_folder::TestFolder;
 
 const TALK: &str = "name: talk\nnodes: [{id: say, type: transform, set: {text: '\"Hello\"'}}]\n";
 /// Each with a part of the reason why it is none.
@@ -19,27 +19,27 @@ const UNFIT: [(&str, &str); 8] = [
 ];
 const OWN: [&str; 6] = ["deadline", "Deadline", "command line", "retention", "schedule daily", "webhook in"];
 
-struct World {
-    place: Place,
-    server: Server,
+struct NamesFixture {
+    place: TestFolder,
+    server: BatonServer,
     admin: String,
 }
 
-impl World {
+impl NamesFixture {
     fn new() -> Self {
-        let place = Place::with(&[("workflows/talk.yaml", TALK)]);
-        let server = Server::start(&place);
+        let place = TestFolder::with(&[("workflows/talk.yaml", TALK)]);
+        let server = BatonServer::start(&place);
         let admin = server.key().expect("a key").to_owned();
         Self { place, server, admin }
     }
 
-    fn ask(&self, request: &str, body: &Value) -> Answer {
+    fn ask(&self, request: &str, body: &Value) -> ApiAnswer {
         self.server.ask(request, &self.admin, "", body)
     }
 
     /// Refused with 422, for this field, with these words.
     fn refuses(&self, request: &str, body: &Value, field: &str, why: &str) {
-        let refused = self.ask(request, body).ends(422);
+        let refused = self.ask(request, body).expect_status(422);
         let detail = refused["detail"].as_str().expect("why");
         assert!(detail.contains(&format!("`{field}`")) && detail.contains(why), "{request} {body}: {refused}");
     }
@@ -47,13 +47,13 @@ impl World {
 
 #[test]
 fn a_key_a_person_and_a_tenant_have_names_that_people_tell_apart() {
-    let world = World::new();
+    let world = NamesFixture::new();
     for (name, why) in UNFIT {
         world.refuses("POST /api/v1/keys", &json!({ "name": name, "role": "service" }), "name", why);
         world.refuses("POST /api/v1/tenants", &json!({ "id": "acme", "name": name }), "name", why);
         let person = json!({ "name": name, "email": "ana@example.com" });
         world.refuses("PUT /api/v1/human-agents/ana", &person, "name", why);
-        world.place.baton(&["keys", "create", name]).ends(2).warns(why);
+        world.place.baton(&["keys", "create", name]).expect_code(2).expect_stderr(why);
     }
     world.refuses(
         "PUT /api/v1/human-agents/ana",
@@ -61,27 +61,27 @@ fn a_key_a_person_and_a_tenant_have_names_that_people_tell_apart() {
         "email",
         "U+0007",
     );
-    world.ask("POST /api/v1/keys", &json!({ "name": "Ana María", "role": "service" })).ends(201);
-    world.ask("POST /api/v1/tenants", &json!({ "id": "acme", "name": "Acme & Söhne" })).ends(201);
+    world.ask("POST /api/v1/keys", &json!({ "name": "Ana María", "role": "service" })).expect_status(201);
+    world.ask("POST /api/v1/tenants", &json!({ "id": "acme", "name": "Acme & Söhne" })).expect_status(201);
     world.refuses("PUT /api/v1/tenants/acme", &json!({ "name": "Acme " }), "name", "white space");
 }
 
 #[test]
 fn nobody_goes_by_a_name_under_which_the_house_itself_acts() {
-    let world = World::new();
+    let world = NamesFixture::new();
     for own in OWN {
         world.refuses("POST /api/v1/keys", &json!({ "name": own, "role": "operator" }), "name", "reserved");
-        world.place.baton(&["keys", "create", own]).ends(2).warns("reserved");
+        world.place.baton(&["keys", "create", own]).expect_code(2).expect_stderr("reserved");
     }
     let person = json!({ "name": "Ana", "email": "ana@example.com" });
     world.refuses("PUT /api/v1/human-agents/deadline", &person, "id", "reserved");
     let put = world.place.baton(&["people", "put", "deadline", "--email", "ana@example.com"]);
-    put.ends(2).warns("reserved");
+    put.expect_code(2).expect_stderr("reserved");
 }
 
 #[test]
 fn customers_are_told_apart_and_a_first_message_says_something() {
-    let world = World::new();
+    let world = NamesFixture::new();
     for (customer, why) in UNFIT {
         let talk = json!({ "workflow_id": "talk", "user_id": customer });
         world.refuses("POST /api/v1/conversations", &talk, "user_id", why);
@@ -96,15 +96,15 @@ fn customers_are_told_apart_and_a_first_message_says_something() {
         let talk = json!({ "workflow_id": "talk", "message": nothing });
         world.refuses("POST /api/v1/conversations", &talk, "message", "says nothing");
     }
-    world.ask("POST /api/v1/conversations", &json!({ "workflow_id": "talk", "user_id": "ana" })).ends(200);
+    world.ask("POST /api/v1/conversations", &json!({ "workflow_id": "talk", "user_id": "ana" })).expect_status(200);
     let run = json!({ "workflow_id": "talk", "context": { "user_id": "Ana María 7" } });
-    world.ask("POST /api/v1/workflows/execute", &run).ends(200);
+    world.ask("POST /api/v1/workflows/execute", &run).expect_status(200);
 }
 
 #[test]
 fn a_number_out_of_its_limits_is_told_them() {
-    let world = World::new();
-    let begun = world.ask("POST /api/v1/conversations", &json!({ "workflow_id": "talk" })).ends(200);
+    let world = NamesFixture::new();
+    let begun = world.ask("POST /api/v1/conversations", &json!({ "workflow_id": "talk" })).expect_status(200);
     let rate = format!("POST /api/v1/conversations/{}/rate", begun["conversation_id"].as_str().expect("an id"));
     for score in [json!(0), json!(6), json!(300), json!(-1), json!("5")] {
         world.refuses(&rate, &json!({ "score": score }), "score", "from 1 to 5");

@@ -2,16 +2,16 @@
 
 use serde_json::json;
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
-fn send(place: &Place, tool: &str, arguments: serde_json::Value) {
-    place.baton(&["tools", "call", tool, "--input", &arguments.to_string()]).ends(0).says("outbox");
+fn send(place: &TestFolder, tool: &str, arguments: serde_json::Value) {
+    place.baton(&["tools", "call", tool, "--input", &arguments.to_string()]).expect_code(0).expect_stdout("outbox");
 }
 
 #[test]
 fn what_was_not_sent_can_be_read() {
-    let place = Place::with(&[("baton.toml", "")]);
-    place.baton(&["outbox", "list"]).ends(0).says("no message was written down");
+    let place = TestFolder::with(&[("baton.toml", "")]);
+    place.baton(&["outbox", "list"]).expect_code(0).expect_stdout("no message was written down");
     assert!(!place.path().join(".baton").exists(), "looking makes no database");
     send(
         &place,
@@ -21,12 +21,12 @@ fn what_was_not_sent_can_be_read() {
     send(&place, "send_sms", json!({"to": "+34600000001", "message": "Tomorrow at 10:00."}));
     place
         .baton(&["outbox", "list"])
-        .ends(0)
-        .says("email")
-        .says("ana@example.com  Your booking")
-        .says("+34600000001  Tomorrow at 10:00.");
+        .expect_code(0)
+        .expect_stdout("email")
+        .expect_stdout("ana@example.com  Your booking")
+        .expect_stdout("+34600000001  Tomorrow at 10:00.");
     let listed = |more: &[&str]| {
-        let told = place.baton(&[&["outbox", "list", "--json"], more].concat()).ends(0).json();
+        let told = place.baton(&[&["outbox", "list", "--json"], more].concat()).expect_code(0).json();
         told["messages"].as_array().expect("a list").clone()
     };
     let all = listed(&[]);
@@ -43,12 +43,16 @@ fn what_was_not_sent_can_be_read() {
         assert_eq!(listed(more).len(), count, "{more:?}");
     }
     let id = all[0]["message_id"].as_str().expect("an id");
-    let shown = place.baton(&["outbox", "show", id, "--json"]).ends(0).json();
+    let shown = place.baton(&["outbox", "show", id, "--json"]).expect_code(0).json();
     assert_eq!(
         (&shown["message"]["to"], &shown["message"]["subject"]),
         (&json!(["ana@example.com"]), &json!("Your booking"))
     );
-    place.baton(&["outbox", "show", &id[..12]]).ends(0).says("Tomorrow at 10:00.").says(run);
-    place.baton(&["outbox", "show", "msg"]).ends(2).warns("the beginning of several");
-    place.baton(&["outbox", "show", "nobody"]).ends(2).warns("no message `nobody`").warns("baton outbox list");
+    place.baton(&["outbox", "show", &id[..12]]).expect_code(0).expect_stdout("Tomorrow at 10:00.").expect_stdout(run);
+    place.baton(&["outbox", "show", "msg"]).expect_code(2).expect_stderr("the beginning of several");
+    place
+        .baton(&["outbox", "show", "nobody"])
+        .expect_code(2)
+        .expect_stderr("no message `nobody`")
+        .expect_stderr("baton outbox list");
 }

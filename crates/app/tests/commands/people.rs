@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Answer, Event, Listener, Server, until};
+use crate::server::{ApiAnswer, BatonServer, EventListener, StreamedEvent, wait_for};
+use crate::test_folder::TestFolder;
 
 const TOOLS: &str = "\
 tools:
@@ -20,62 +20,63 @@ const PAY: &str = "name: pay\nnodes: [{id: pay, tool: pay, parameters: {amount: 
 const SETTINGS: &str = "[tools.tool.pay]\napproval = true\n";
 
 /// How long anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-struct Desk {
-    server: Server,
+struct PeopleApi {
+    server: BatonServer,
     admin: String,
     ana: String,
     bob: String,
 }
 
-impl Desk {
-    fn of(place: &Place) -> Self {
-        let server = Server::start(place);
+impl PeopleApi {
+    fn of(place: &TestFolder) -> Self {
+        let server = BatonServer::start(place);
         let admin = server.key().expect("a key").to_owned();
         let key = |name: &str| {
-            let made = place.baton(&["keys", "create", name, "--role", "human_agent", "--json"]).ends(0).json();
+            let made = place.baton(&["keys", "create", name, "--role", "human_agent", "--json"]).expect_code(0).json();
             made["key"].as_str().expect("a secret").to_owned()
         };
         let (ana, bob) = (key("ana"), key("bob"));
         Self { server, admin, ana, bob }
     }
 
-    fn ask(&self, request: &str, key: &str, body: &Value) -> Answer {
+    fn ask(&self, request: &str, key: &str, body: &Value) -> ApiAnswer {
         self.server.ask(request, key, "", body)
     }
 
-    fn puts(&self, id: &str, max_capacity: u32) -> Value {
+    fn put_person(&self, id: &str, max_capacity: u32) -> Value {
         let body = json!({ "name": id, "email": format!("{id}@example.com"), "max_capacity": max_capacity });
-        self.ask(&format!("PUT /api/v1/human-agents/{id}"), &self.admin, &body).ends(200)
+        self.ask(&format!("PUT /api/v1/human-agents/{id}"), &self.admin, &body).expect_status(200)
     }
 
-    fn is(&self, id: &str, key: &str, status: &str) -> Answer {
+    fn set_status(&self, id: &str, key: &str, status: &str) -> ApiAnswer {
         self.ask(&format!("PUT /api/v1/human-agents/{id}/presence"), key, &json!({ "status": status }))
     }
 
     fn handed_over(&self) -> String {
         let body = json!({ "workflow_id": "echo", "message": "I want to speak to a human" });
-        let begun = self.ask("POST /api/v1/conversations", &self.admin, &body).ends(200);
+        let begun = self.ask("POST /api/v1/conversations", &self.admin, &body).expect_status(200);
         begun["conversation_id"].as_str().expect("an id").to_owned()
     }
 
-    fn posts(&self, id: &str, key: &str, number: &Value) -> Answer {
+    fn post_message(&self, id: &str, key: &str, number: &Value) -> ApiAnswer {
         let body = json!({ "text": "Hello, how can I help?", "number": number });
         self.ask(&format!("POST /api/v1/conversations/{id}/posts"), key, &body)
     }
 
     /// The conversation, once it is this person's.
-    fn given_to(&self, id: &str, person: &str) -> Value {
-        until("it is theirs", || {
-            let shown = self.ask(&format!("GET /api/v1/conversations/{id}"), &self.admin, &Value::Null).ends(200);
+    fn wait_for_owner(&self, id: &str, person: &str) -> Value {
+        wait_for("it is theirs", || {
+            let shown =
+                self.ask(&format!("GET /api/v1/conversations/{id}"), &self.admin, &Value::Null).expect_status(200);
             (shown["assigned_agent_id"] == person).then_some(shown)
         })
     }
 }
 
-fn place() -> Place {
-    Place::with(&[
+fn place() -> TestFolder {
+    TestFolder::with(&[
         ("baton.toml", SETTINGS),
         ("tools/tools.yaml", TOOLS),
         ("workflows/echo.yaml", ECHO),
@@ -86,114 +87,117 @@ fn place() -> Place {
 #[test]
 fn a_conversation_goes_to_who_is_there_and_to_the_next_when_they_leave() {
     let place = place();
-    let desk = Desk::of(&place);
-    desk.puts("ana", 1);
-    desk.puts("bob", 1);
+    let desk = PeopleApi::of(&place);
+    desk.put_person("ana", 1);
+    desk.put_person("bob", 1);
     let id = desk.handed_over();
-    let queue = until("it waits", || {
-        let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).ends(200);
+    let queue = wait_for("it waits", || {
+        let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).expect_status(200);
         (queue["total"] == 1).then_some(queue)
     });
     let first = &queue["waiting"][0];
     assert_eq!((&first["conversation_id"], &first["place"]), (&json!(id), &json!(1)));
     assert_eq!(first["waits_for"], "nobody_is_online");
 
-    assert_eq!(desk.is("ana", &desk.ana, "online").ends(200)["status"], "online");
-    let anas = desk.given_to(&id, "ana")["number"].clone();
-    assert_eq!(desk.posts(&id, &desk.bob, &anas).ends(409)["code"], "CONV-003", "it is not his");
-    desk.posts(&id, &desk.ana, &anas).ends(200);
+    assert_eq!(desk.set_status("ana", &desk.ana, "online").expect_status(200)["status"], "online");
+    let anas = desk.wait_for_owner(&id, "ana")["number"].clone();
+    assert_eq!(desk.post_message(&id, &desk.bob, &anas).expect_status(409)["code"], "CONV-003", "it is not his");
+    desk.post_message(&id, &desk.ana, &anas).expect_status(200);
 
-    desk.is("bob", &desk.bob, "online").ends(200);
-    desk.is("ana", &desk.ana, "offline").ends(200);
-    let bobs = desk.given_to(&id, "bob")["number"].clone();
+    desk.set_status("bob", &desk.bob, "online").expect_status(200);
+    desk.set_status("ana", &desk.ana, "offline").expect_status(200);
+    let bobs = desk.wait_for_owner(&id, "bob")["number"].clone();
     assert!(bobs.as_u64() > anas.as_u64());
-    assert_eq!(desk.posts(&id, &desk.ana, &anas).ends(409)["code"], "CONV-003");
+    assert_eq!(desk.post_message(&id, &desk.ana, &anas).expect_status(409)["code"], "CONV-003");
     assert_eq!(
-        desk.posts(&id, &desk.ana, &bobs).ends(409)["code"],
+        desk.post_message(&id, &desk.ana, &bobs).expect_status(409)["code"],
         "CONV-003",
         "a number alone makes nobody the owner"
     );
-    assert_eq!(desk.posts(&id, &desk.bob, &anas).ends(409)["code"], "CONV-004");
-    desk.posts(&id, &desk.bob, &bobs).ends(200);
+    assert_eq!(desk.post_message(&id, &desk.bob, &anas).expect_status(409)["code"], "CONV-004");
+    desk.post_message(&id, &desk.bob, &bobs).expect_status(200);
 
     let pass = |key: &str, number: &Value| {
         let body = json!({ "number": number, "person": "ana" });
         desk.ask(&format!("POST /api/v1/conversations/{id}/transfer"), key, &body)
     };
-    assert_eq!(pass(&desk.ana, &bobs).ends(403)["code"], "FORBIDDEN");
-    assert_eq!(pass(&desk.bob, &bobs).ends(409)["code"], "DESK-008", "she is not there");
-    desk.is("ana", &desk.ana, "online").ends(200);
-    assert_eq!(pass(&desk.bob, &anas).ends(409)["code"], "DESK-007");
-    assert_eq!(pass(&desk.bob, &bobs).ends(200)["assigned_agent_id"], "ana");
-    desk.given_to(&id, "ana");
+    assert_eq!(pass(&desk.ana, &bobs).expect_status(403)["code"], "FORBIDDEN");
+    assert_eq!(pass(&desk.bob, &bobs).expect_status(409)["code"], "DESK-008", "she is not there");
+    desk.set_status("ana", &desk.ana, "online").expect_status(200);
+    assert_eq!(pass(&desk.bob, &anas).expect_status(409)["code"], "DESK-007");
+    assert_eq!(pass(&desk.bob, &bobs).expect_status(200)["assigned_agent_id"], "ana");
+    desk.wait_for_owner(&id, "ana");
 }
 
 #[test]
 fn an_admin_says_who_is_on_the_desk_and_each_says_who_is_there_of_themselves() {
     let place = place();
-    let desk = Desk::of(&place);
+    let desk = PeopleApi::of(&place);
     let body = json!({ "name": "Ana", "email": "ana@example.com", "skills": ["returns"] });
-    assert_eq!(desk.ask("PUT /api/v1/human-agents/ana", &desk.ana, &body).ends(403)["code"], "FORBIDDEN");
-    let put = desk.ask("PUT /api/v1/human-agents/ana", &desk.admin, &body).ends(200);
+    assert_eq!(desk.ask("PUT /api/v1/human-agents/ana", &desk.ana, &body).expect_status(403)["code"], "FORBIDDEN");
+    let put = desk.ask("PUT /api/v1/human-agents/ana", &desk.admin, &body).expect_status(200);
     assert_eq!(
         (&put["status"], &put["max_capacity"], &put["skills"]),
         (&json!("offline"), &json!(5), &json!(["returns"]))
     );
     let wrong = json!({ "name": "Bob", "email": "ANA@example.com" });
-    assert_eq!(desk.ask("PUT /api/v1/human-agents/bob", &desk.admin, &wrong).ends(409)["code"], "DESK-003");
+    assert_eq!(desk.ask("PUT /api/v1/human-agents/bob", &desk.admin, &wrong).expect_status(409)["code"], "DESK-003");
     let wrong = json!({ "name": "Bob", "email": "bob@example.com", "max_capacity": 0 });
-    assert_eq!(desk.ask("PUT /api/v1/human-agents/bob", &desk.admin, &wrong).ends(422)["code"], "DESK-001");
+    assert_eq!(desk.ask("PUT /api/v1/human-agents/bob", &desk.admin, &wrong).expect_status(422)["code"], "DESK-001");
 
-    assert_eq!(desk.is("ana", &desk.bob, "online").ends(403)["code"], "FORBIDDEN");
-    assert_eq!(desk.is("ana", &desk.ana, "here").ends(422)["code"], "BODY_INVALID");
-    assert_eq!(desk.is("bob", &desk.bob, "online").ends(404)["code"], "DESK-004");
-    desk.is("ana", &desk.ana, "away").ends(200);
-    let listed = desk.ask("GET /api/v1/human-agents", &desk.bob, &Value::Null).ends(200);
+    assert_eq!(desk.set_status("ana", &desk.bob, "online").expect_status(403)["code"], "FORBIDDEN");
+    assert_eq!(desk.set_status("ana", &desk.ana, "here").expect_status(422)["code"], "BODY_INVALID");
+    assert_eq!(desk.set_status("bob", &desk.bob, "online").expect_status(404)["code"], "DESK-004");
+    desk.set_status("ana", &desk.ana, "away").expect_status(200);
+    let listed = desk.ask("GET /api/v1/human-agents", &desk.bob, &Value::Null).expect_status(200);
     assert_eq!(listed["human_agents"][0]["status"], "away");
 
-    desk.ask("DELETE /api/v1/human-agents/ana", &desk.admin, &Value::Null).ends(204);
-    assert_eq!(desk.ask("GET /api/v1/human-agents/ana", &desk.admin, &Value::Null).ends(404)["code"], "DESK-004");
+    desk.ask("DELETE /api/v1/human-agents/ana", &desk.admin, &Value::Null).expect_status(204);
+    assert_eq!(
+        desk.ask("GET /api/v1/human-agents/ana", &desk.admin, &Value::Null).expect_status(404)["code"],
+        "DESK-004"
+    );
 }
 
 #[test]
 fn whatever_somebody_of_the_desk_does_is_a_sign_of_life() {
     let place = place();
-    let desk = Desk::of(&place);
+    let desk = PeopleApi::of(&place);
     // Signs of life are written down 8 s apart then.
-    desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 40_000 })).ends(200);
-    desk.puts("ana", 1);
-    desk.is("ana", &desk.ana, "online").ends(200);
+    desk.ask("PUT /api/v1/desk/settings", &desk.admin, &json!({ "unheard_after_ms": 40_000 })).expect_status(200);
+    desk.put_person("ana", 1);
+    desk.set_status("ana", &desk.ana, "online").expect_status(200);
     let id = desk.handed_over();
-    let anas = desk.given_to(&id, "ana")["number"].clone();
+    let anas = desk.wait_for_owner(&id, "ana")["number"].clone();
     let active = || {
-        let shown = desk.ask("GET /api/v1/human-agents/ana", &desk.admin, &Value::Null).ends(200);
+        let shown = desk.ask("GET /api/v1/human-agents/ana", &desk.admin, &Value::Null).expect_status(200);
         assert_eq!(shown["status"], "online", "she is heard of all the time: {shown}");
         shown["last_active"].as_str().expect("an instant").to_owned()
     };
     let note = json!({ "text": "a note" });
     for act in ["notes", "posts"] {
-        let (before, until) = (active(), Instant::now() + PATIENCE);
+        let (before, until) = (active(), Instant::now() + WAIT_LIMIT);
         while active() == before {
             assert!(Instant::now() < until, "`{act}` is no sign of life");
             match act {
-                "notes" => {
-                    drop(desk.ask(&format!("POST /api/v1/conversations/{id}/notes"), &desk.ana, &note).ends(200))
-                }
-                _ => drop(desk.posts(&id, &desk.ana, &anas).ends(200)),
+                "notes" => drop(
+                    desk.ask(&format!("POST /api/v1/conversations/{id}/notes"), &desk.ana, &note).expect_status(200),
+                ),
+                _ => drop(desk.post_message(&id, &desk.ana, &anas).expect_status(200)),
             }
             // Not so often that her key is told to wait.
             std::thread::sleep(Duration::from_millis(400));
         }
     }
     // What is refused is none, and who is not of the desk is nobody to be heard of.
-    desk.posts(&id, &desk.bob, &anas).ends(409);
-    desk.ask(&format!("POST /api/v1/conversations/{id}/notes"), &desk.bob, &note).ends(200);
-    let listed = desk.ask("GET /api/v1/human-agents", &desk.admin, &Value::Null).ends(200);
+    desk.post_message(&id, &desk.bob, &anas).expect_status(409);
+    desk.ask(&format!("POST /api/v1/conversations/{id}/notes"), &desk.bob, &note).expect_status(200);
+    let listed = desk.ask("GET /api/v1/human-agents", &desk.admin, &Value::Null).expect_status(200);
     assert_eq!(listed["human_agents"].as_array().expect("people").len(), 1);
 }
 
 /// The next event of this kind.
-fn next_of(listener: &mut Listener, kind: &str) -> Event {
+fn next_of(listener: &mut EventListener, kind: &str) -> StreamedEvent {
     loop {
         let event = listener.next().expect("an event");
         if event.kind == kind {
@@ -205,8 +209,8 @@ fn next_of(listener: &mut Listener, kind: &str) -> Event {
 #[test]
 fn who_follows_the_desk_is_told_what_happens_there_and_comes_back_without_hearing_it_twice() {
     let place = place();
-    let desk = Desk::of(&place);
-    desk.puts("ana", 1);
+    let desk = PeopleApi::of(&place);
+    desk.put_person("ana", 1);
     let mut listener = desk.server.listen("/api/v1/desk/events", &desk.ana, "");
     let state = listener.next().expect("an event");
     assert_eq!((state.kind.as_str(), &state.data["offline"], &state.data["waiting"]), ("state", &json!(1), &json!(0)));
@@ -215,7 +219,7 @@ fn who_follows_the_desk_is_told_what_happens_there_and_comes_back_without_hearin
     let id = desk.handed_over();
     let queued = next_of(&mut listener, "queued");
     assert_eq!((&queued.data["conversation_id"], &queued.data["priority"]), (&json!(id), &json!("normal")));
-    desk.is("ana", &desk.ana, "online").ends(200);
+    desk.set_status("ana", &desk.ana, "online").expect_status(200);
     let there = next_of(&mut listener, "presence");
     assert_eq!((&there.data["human_agent_id"], &there.data["status"]), (&json!("ana"), &json!("online")));
     let assigned = next_of(&mut listener, "assigned");
@@ -223,7 +227,7 @@ fn who_follows_the_desk_is_told_what_happens_there_and_comes_back_without_hearin
     assert_eq!(next_of(&mut listener, "state").data["with_people"], 1);
 
     let last = assigned.id.expect("a place");
-    desk.is("ana", &desk.ana, "offline").ends(200);
+    desk.set_status("ana", &desk.ana, "offline").expect_status(200);
     let gone = next_of(&mut listener, "requeued");
     assert_eq!((&gone.data["why"], &gone.data["assigned_agent_id"]), (&json!("offline"), &json!("ana")));
     let mut back = desk.server.listen("/api/v1/desk/events", &desk.ana, &format!("Last-Event-ID: {last}\r\n"));
@@ -232,22 +236,22 @@ fn who_follows_the_desk_is_told_what_happens_there_and_comes_back_without_hearin
     assert_eq!(back.next().expect("an event").id, gone.id);
 
     let run = json!({ "workflow_id": "pay", "input_data": {} });
-    desk.ask("POST /api/v1/workflows/execute", &desk.admin, &run).ends(202);
+    desk.ask("POST /api/v1/workflows/execute", &desk.admin, &run).expect_status(202);
     let opened = next_of(&mut listener, "item_opened").data;
     let item = opened["id"].as_str().expect("an id").to_owned();
     let decide = format!("POST /api/v1/approvals/{}/reject", item.replace('/', "%2F"));
-    desk.ask(&decide, &desk.ana, &json!({})).ends(200);
+    desk.ask(&decide, &desk.ana, &json!({})).expect_status(200);
     assert_eq!(next_of(&mut listener, "item_closed").data["id"], json!(item));
     let wrong = desk.server.ask("GET /api/v1/desk/events", &desk.ana, "Last-Event-ID: x\r\n", &Value::Null);
-    assert_eq!(wrong.ends(400)["code"], "PARAMETER_INVALID");
+    assert_eq!(wrong.expect_status(400)["code"], "PARAMETER_INVALID");
 }
 
 #[test]
 fn an_admin_sets_the_desks_deadlines_and_chains() {
     let place = place();
-    let desk = Desk::of(&place);
+    let desk = PeopleApi::of(&place);
     let put = |key: &str, body: &Value| desk.ask("PUT /api/v1/desk/settings", key, body);
-    let shown = || desk.ask("GET /api/v1/desk/settings", &desk.bob, &Value::Null).ends(200);
+    let shown = || desk.ask("GET /api/v1/desk/settings", &desk.bob, &Value::Null).expect_status(200);
     let usual = shown();
     assert_eq!(
         (&usual["first_response_ms"], &usual["late_response"][2]["act"]),
@@ -255,13 +259,13 @@ fn an_admin_sets_the_desks_deadlines_and_chains() {
     );
     let chain = json!([{ "after_ms": 600_000, "act": "tell" }, { "after_ms": 900_000, "act": "drop_skills" }]);
     let settings = json!({ "first_response_ms": 600_000, "nobody": chain });
-    assert_eq!(put(&desk.ana, &settings).ends(403)["code"], "FORBIDDEN");
-    let set = put(&desk.admin, &settings).ends(200);
+    assert_eq!(put(&desk.ana, &settings).expect_status(403)["code"], "FORBIDDEN");
+    let set = put(&desk.admin, &settings).expect_status(200);
     assert_eq!((&set["first_response_ms"], &set["nobody"]), (&json!(600_000), &chain));
     assert_eq!(shown(), set);
     let id = desk.handed_over();
-    let waiting = until("it waits", || {
-        let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).ends(200);
+    let waiting = wait_for("it waits", || {
+        let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).expect_status(200);
         (queue["total"] == 1).then(|| queue["waiting"][0].clone())
     });
     assert_eq!(waiting["conversation_id"], json!(id));
@@ -269,8 +273,8 @@ fn an_admin_sets_the_desks_deadlines_and_chains() {
     let within = at("first_response_by").duration_since(at("waiting_since"));
     assert!((600..1_200).contains(&within.as_secs()), "{waiting}");
     let endless = json!({ "nobody": [{ "after_ms": 0, "act": "tell" }] });
-    assert_eq!(put(&desk.admin, &endless).ends(422)["code"], "DESK-001");
-    assert_eq!(put(&desk.admin, &json!({ "first_respons_ms": 1 })).ends(422)["code"], "BODY_INVALID");
+    assert_eq!(put(&desk.admin, &endless).expect_status(422)["code"], "DESK-001");
+    assert_eq!(put(&desk.admin, &json!({ "first_respons_ms": 1 })).expect_status(422)["code"], "BODY_INVALID");
     assert_eq!(shown(), set, "what is refused changes nothing");
 }
 
@@ -283,11 +287,11 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
          - {id: over, type: sink, action: handover_to_human, config: {reason: angry, priority: high, \
          first_response_ms: 600000}}\nedges: [{from: echo, to: over}]\n",
     );
-    let desk = Desk::of(&place);
+    let desk = PeopleApi::of(&place);
     let begin = |body: Value| desk.ask("POST /api/v1/conversations", &desk.admin, &body);
     let waiting = |id: &str, is_so: &dyn Fn(&Value) -> bool| {
-        until("it stands in line", || {
-            let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).ends(200);
+        wait_for("it stands in line", || {
+            let queue = desk.ask("GET /api/v1/queue", &desk.ana, &Value::Null).expect_status(200);
             let all = queue["waiting"].as_array().expect("a list").clone();
             let place = all.iter().position(|one| one["conversation_id"] == id && is_so(one))?;
             Some((place, all[place].clone()))
@@ -299,7 +303,7 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
     };
     let wants = json!({ "workflow_id": "echo", "message": "I want to speak to a human", "priority": "urgent",
         "first_response_ms": 1_200_000 });
-    let urgent = begin(wants).ends(200);
+    let urgent = begin(wants).expect_status(200);
     let level = json!({ "priority": "urgent", "first_response_ms": 1_200_000, "resolution_ms": null });
     assert_eq!(urgent["service_level"], level);
     let urgent = urgent["conversation_id"].as_str().expect("an id").to_owned();
@@ -307,7 +311,7 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
     assert_eq!((&shown["priority"], seconds(&shown, "first_response_by")), (&json!("urgent"), 1_200), "{shown}");
 
     // What the workflow's sink says holds from then on.
-    let handed = begin(json!({ "workflow_id": "hand", "message": "x", "priority": "low" })).ends(200);
+    let handed = begin(json!({ "workflow_id": "hand", "message": "x", "priority": "low" })).expect_status(200);
     assert_eq!(handed["handover_context"]["service_level"]["priority"], "high", "{handed}");
     let handed = handed["conversation_id"].as_str().expect("an id").to_owned();
     let (place_of_handed, shown) = waiting(&handed, &|_| true);
@@ -317,7 +321,7 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
     let promise = |id: &str, key: &str, body: Value| {
         desk.ask(&format!("POST /api/v1/conversations/{id}/service-level"), key, &body)
     };
-    let told = promise(&urgent, &desk.ana, json!({ "priority": "low", "resolution_ms": 3_600_000 })).ends(200);
+    let told = promise(&urgent, &desk.ana, json!({ "priority": "low", "resolution_ms": 3_600_000 })).expect_status(200);
     let level = json!({ "priority": "low", "first_response_ms": 1_200_000, "resolution_ms": 3_600_000 });
     assert_eq!(told["service_level"], level);
     let (now_last, shown) = waiting(&urgent, &|one| one["priority"] == "low");
@@ -325,7 +329,7 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
 
     // A deadline that has passed by now is a breach.
     let mut listener = desk.server.listen("/api/v1/desk/events", &desk.ana, "");
-    promise(&handed, &desk.ana, json!({ "first_response_ms": 1_000 })).ends(200);
+    promise(&handed, &desk.ana, json!({ "first_response_ms": 1_000 })).expect_status(200);
     // On a slow machine it is said before that nobody was there for too long.
     let mut escalated = std::iter::repeat_with(|| next_of(&mut listener, "escalated").data);
     let escalated = escalated.find(|told| told["breach"] == "first_response").expect("an event");
@@ -334,11 +338,11 @@ fn a_conversation_brings_its_own_urgency_and_deadlines_and_people_change_them() 
     for wrong in
         [json!({}), json!({ "priority": "asap" }), json!({ "first_response_ms": 5 }), json!({ "resolution_ms": -1 })]
     {
-        assert_eq!(promise(&urgent, &desk.ana, wrong.clone()).ends(422)["code"], "BODY_INVALID", "{wrong}");
+        assert_eq!(promise(&urgent, &desk.ana, wrong.clone()).expect_status(422)["code"], "BODY_INVALID", "{wrong}");
     }
-    let wrong = begin(json!({ "workflow_id": "echo", "message": "x", "first_response_ms": 5 })).ends(422);
+    let wrong = begin(json!({ "workflow_id": "echo", "message": "x", "first_response_ms": 5 })).expect_status(422);
     assert!(wrong["detail"].as_str().expect("words").contains("1000 to 2592000000"), "{wrong}");
-    let clerk = place.baton(&["keys", "create", "shop", "--role", "service", "--json"]).ends(0).json();
+    let clerk = place.baton(&["keys", "create", "shop", "--role", "service", "--json"]).expect_code(0).json();
     let clerk = clerk["key"].as_str().expect("a key").to_owned();
-    promise(&urgent, &clerk, json!({ "priority": "low" })).ends(403);
+    promise(&urgent, &clerk, json!({ "priority": "low" })).expect_status(403);
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::definition;
-use baton_core::model::{Message, Reply, Request, ToolCall};
-use baton_models::{Config, Gateway, ScriptFile};
+use baton_core::model::{ModelMessage, ModelReply, ModelRequest, ModelToolCall};
+use baton_models::{ModelGateway, ModelsConfig, ScriptFile};
 use baton_ports::clock::SystemClock;
-use baton_ports::models::{Asker, Models as _};
+use baton_ports::models::{ModelCaller, ModelService as _};
 use serde_json::{Value, json};
 
-use crate::place::{Done, Place};
-use crate::upstream::Upstream;
+use crate::test_folder::{CommandOutput, TestFolder};
+use crate::upstream::UpstreamModel;
 
 /// How long a reply may take.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -40,18 +40,18 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Says the replies of an example's files to requests of the protocol.
-struct Speaker {
-    script: Gateway,
+struct ScriptedProvider {
+    script: ModelGateway,
     /// What the system prompts of each agent begin with.
     agents: Vec<(String, String)>,
 }
 
-impl Speaker {
-    fn of(place: &Place) -> Self {
+impl ScriptedProvider {
+    fn of(place: &TestFolder) -> Self {
         let files = files(&place.path().join("replies")).into_iter();
         let files = files.map(|file| ScriptFile { name: file.display().to_string(), document: yaml(&file) });
         let files: Vec<ScriptFile> = files.collect();
-        let script = Gateway::new(&Config::default(), &files, Arc::new(SystemClock)).expect("replies");
+        let script = ModelGateway::new(&ModelsConfig::default(), &files, Arc::new(SystemClock)).expect("replies");
         let mut agents: Vec<(String, String)> =
             OF_MEMORY.map(|(name, begins)| (name.to_owned(), begins.to_owned())).into();
         for name in files.iter().flat_map(|file| names(&file.document)).collect::<BTreeSet<_>>() {
@@ -72,15 +72,15 @@ impl Speaker {
     fn says(&self, body: &Value) -> Value {
         let request = self.request(body);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let asker = Asker::of("default".into(), "one/0");
+        let asker = ModelCaller::of("default".into(), "one/0");
         let reply = runtime.block_on(self.script.ask(&asker, &request, LIMIT, None));
         message(&reply.expect("a written reply"))
     }
 
-    fn request(&self, body: &Value) -> Request {
-        let messages: Vec<Message> = body["messages"].as_array().expect("messages").iter().map(heard).collect();
+    fn request(&self, body: &Value) -> ModelRequest {
+        let messages: Vec<ModelMessage> = body["messages"].as_array().expect("messages").iter().map(heard).collect();
         let system = messages.iter().find_map(|message| match message {
-            Message::System { content, .. } => Some(content.as_str()),
+            ModelMessage::System { content, .. } => Some(content.as_str()),
             _ => None,
         });
         let system = system.unwrap_or_default();
@@ -88,7 +88,7 @@ impl Speaker {
         let agent = self.agents.iter().filter(is_its).max_by_key(|(_, begins)| begins.len());
         assert!(agent.is_some(), "nobody asks in these words: {body}");
         let agent = agent.map(|(name, _)| name.clone()).unwrap_or_default();
-        Request { agent, messages, ..Request::default() }
+        ModelRequest { agent, messages, ..ModelRequest::default() }
     }
 }
 
@@ -111,32 +111,37 @@ fn prompts(agent: &Value) -> impl Iterator<Item = String> {
     })
 }
 
-fn heard(message: &Value) -> Message {
+fn heard(message: &Value) -> ModelMessage {
     let content = message["content"].as_str().unwrap_or_default().to_owned();
     match message["role"].as_str().expect("a role") {
-        "system" | "developer" => Message::system(content),
-        "user" => Message::user(content),
+        "system" | "developer" => ModelMessage::system(content),
+        "user" => ModelMessage::user(content),
         "tool" => {
             let tool_call_id = message["tool_call_id"].as_str().expect("an id").to_owned();
-            Message::Tool { tool_call_id, content }
+            ModelMessage::Tool { tool_call_id, content }
         }
         role => {
             assert_eq!(role, "assistant");
             let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
-            let call = |call: &Value| ToolCall {
+            let call = |call: &Value| ModelToolCall {
                 id: call["id"].as_str().expect("an id").to_owned(),
                 name: call["function"]["name"].as_str().expect("a name").to_owned(),
                 arguments: serde_json::from_str(call["function"]["arguments"].as_str().expect("a text")).expect("JSON"),
             };
-            Message::Assistant { content, tool_calls: calls.iter().map(call).collect(), thinking: None, name: None }
+            ModelMessage::Assistant {
+                content,
+                tool_calls: calls.iter().map(call).collect(),
+                thinking: None,
+                name: None,
+            }
         }
     }
 }
 
-fn message(reply: &Reply) -> Value {
+fn message(reply: &ModelReply) -> Value {
     let mut said = json!({ "role": "assistant", "content": reply.content });
     if !reply.tool_calls.is_empty() {
-        let call = |call: &ToolCall| {
+        let call = |call: &ModelToolCall| {
             let function = json!({ "name": call.name, "arguments": call.arguments.to_string() });
             json!({ "id": call.id, "type": "function", "function": function })
         };
@@ -146,7 +151,7 @@ fn message(reply: &Reply) -> Value {
 }
 
 /// A test of an example's that a run can stand for: nobody acts but the customer.
-struct Case {
+struct ExampleTest {
     workflow: String,
     arguments: Vec<String>,
     state: String,
@@ -155,7 +160,7 @@ struct Case {
     output: Option<Value>,
 }
 
-impl Case {
+impl ExampleTest {
     fn of(written: &Value) -> Option<Self> {
         let steps = written["script"].as_array().map(Vec::as_slice).unwrap_or_default();
         let says: Option<Vec<&str>> = steps.iter().map(|step| step["say"].as_str()).collect();
@@ -174,12 +179,12 @@ impl Case {
         Some(Self { workflow, arguments, state, output, is_of_a_day: written.get("now").is_some() })
     }
 
-    fn holds(&self, place: &Place, variables: &[(&str, &str)]) {
+    fn holds(&self, place: &TestFolder, variables: &[(&str, &str)]) {
         let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
-        let ran = Done::after(place.begin_with(variables, &arguments));
+        let ran = CommandOutput::wait_for(place.spawn_with(variables, &arguments));
         let told = (ran.out.clone(), ran.err.clone());
         let is_asked = self.is_of_a_day && ran.code == Some(3);
-        let ran = if is_asked { ran.json() } else { ran.ends(0).json() };
+        let ran = if is_asked { ran.json() } else { ran.expect_code(0).json() };
         // On another day another hour is free, and the customer is asked once more.
         let state = if is_asked { "waiting" } else { &self.state };
         assert_eq!(ran["state"], *state, "{arguments:?} {told:?}");
@@ -205,23 +210,23 @@ fn every_example_in_which_an_agent_thinks_runs_unchanged_with_a_key() {
     let examples = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples"));
     let mut ran: BTreeMap<String, usize> = BTreeMap::new();
     for example in examples.iter().filter(|example| example.join("baton.toml").is_file()) {
-        let speaker = Speaker::of(&Place::of(example));
-        let model = Upstream::that_says(move |body| speaker.says(body));
+        let speaker = ScriptedProvider::of(&TestFolder::copy_of(example));
+        let model = UpstreamModel::that_says(move |body| speaker.says(body));
         let variables = [("OPENAI_API_KEY", "sk-test-1"), ("OPENAI_BASE_URL", model.url.as_str())];
         let thinking = with_agents(example);
         let tests = files(&example.join("tests")).into_iter().map(|file| yaml(&file));
         let cases = tests.flat_map(|file| file["tests"].as_array().cloned().unwrap_or_default());
-        let cases: Vec<Case> = cases.filter_map(|case| Case::of(&case)).collect();
+        let cases: Vec<ExampleTest> = cases.filter_map(|case| ExampleTest::of(&case)).collect();
         for workflow in &thinking {
             let before = model.asked().len();
             // Two of each: the first tells the way, another one that it was not the only one.
-            let own: Vec<&Case> = cases.iter().filter(|case| case.workflow == *workflow).take(2).collect();
+            let own: Vec<&ExampleTest> = cases.iter().filter(|case| case.workflow == *workflow).take(2).collect();
             assert!(!own.is_empty(), "{}: {workflow} has no test that a run can stand for", example.display());
             for case in own {
                 // What one books is taken for the next.
-                let place = Place::of(example);
+                let place = TestFolder::copy_of(example);
                 if example.join("knowledge").is_dir() {
-                    place.baton(&["knowledge", "add"]).ends(0);
+                    place.baton(&["knowledge", "add"]).expect_code(0);
                 }
                 case.holds(&place, &variables);
             }

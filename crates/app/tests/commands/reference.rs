@@ -1,19 +1,19 @@
 //! The pages the binary writes about itself.
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 #[test]
 fn the_schema_is_one_and_describes_a_workflow() {
-    let schema = Place::empty().baton(&["reference", "workflow-schema"]).ends(0).json();
+    let schema = TestFolder::empty().baton(&["reference", "workflow-schema"]).expect_code(0).json();
     assert!(schema.get("$schema").is_some());
     assert!(schema.to_string().contains("compensation"));
 }
 
 #[test]
 fn the_command_line_page_has_every_command_the_help_has() {
-    let place = Place::empty();
-    let page = place.baton(&["reference", "cli"]).ends(0).out;
-    let help = place.baton(&["--help"]).ends(0).out;
+    let place = TestFolder::empty();
+    let page = place.baton(&["reference", "cli"]).expect_code(0).out;
+    let help = place.baton(&["--help"]).expect_code(0).out;
     let (_, commands) = help.split_once("Commands:\n").expect("commands");
     let commands = commands.lines().take_while(|line| !line.is_empty());
     let commands: Vec<&str> = commands
@@ -30,6 +30,6 @@ fn the_command_line_page_has_every_command_the_help_has() {
 #[test]
 fn completions_are_there_for_the_usual_shells() {
     for shell in ["bash", "zsh", "fish"] {
-        Place::empty().baton(&["completions", shell]).ends(0).says("validate");
+        TestFolder::empty().baton(&["completions", shell]).expect_code(0).expect_stdout("validate");
     }
 }

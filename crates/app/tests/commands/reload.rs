@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Server, until};
+use crate::server::{BatonServer, wait_for};
+use crate::test_folder::TestFolder;
 
 const TICK: &str = "name: tick\nnodes: [{id: say, type: transform, set: {text: tick}}]\n";
 
@@ -16,16 +16,16 @@ fn daily(cron: &str) -> String {
 }
 
 /// A server with its admin key.
-struct Api {
-    place: Place,
-    server: Server,
+struct ReloadApi {
+    place: TestFolder,
+    server: BatonServer,
     key: String,
 }
 
-impl Api {
+impl ReloadApi {
     fn of(files: &[(&str, &str)]) -> Self {
-        let place = Place::with(files);
-        let server = Server::start(&place);
+        let place = TestFolder::with(files);
+        let server = BatonServer::start(&place);
         let key = server.key().expect("a key").to_owned();
         Self { place, server, key }
     }
@@ -43,13 +43,13 @@ impl Api {
 
     /// Calls until it says so.
     fn comes_to_say(&self, tool: &str, words: &str) {
-        until(&format!("`{tool}` says {words}"), || (self.called(tool) == words).then_some(()));
+        wait_for(&format!("`{tool}` says {words}"), || (self.called(tool) == words).then_some(()));
     }
 }
 
 #[test]
 fn a_changed_tool_is_called_as_it_is_now_and_a_bad_file_changes_nothing() {
-    let mut api = Api::of(&[("tools/greet.yaml", &greets("Hello"))]);
+    let mut api = ReloadApi::of(&[("tools/greet.yaml", &greets("Hello"))]);
     assert_eq!(api.called("greet"), "Hello");
     api.place.write("tools/greet.yaml", greets("Hola"));
     api.comes_to_say("greet", "Hola");
@@ -65,13 +65,13 @@ fn a_changed_tool_is_called_as_it_is_now_and_a_bad_file_changes_nothing() {
     api.place.write("tools/greet.yaml", greets("Ciao"));
     api.comes_to_say("greet", "Ciao");
     std::fs::remove_file(api.place.path().join("tools/part.yaml")).expect("is there");
-    until("it is gone", || (api.ask("GET /api/v1/tools/part").0 == 404).then_some(()));
+    wait_for("it is gone", || (api.ask("GET /api/v1/tools/part").0 == 404).then_some(()));
 }
 
 #[test]
 fn a_tool_that_could_not_be_taken_in_is_tried_again_with_whatever_changes_next() {
     let mut api =
-        Api::of(&[("tools/greet.yaml", &greets("Hello")), ("agents/wise.yaml", "name: wise\ntype: simple\n")]);
+        ReloadApi::of(&[("tools/greet.yaml", &greets("Hello")), ("agents/wise.yaml", "name: wise\ntype: simple\n")]);
     api.place.write("agents/wise.yaml", "name: wise\ntype: owl\n");
     api.server.logs("are not taken in");
     api.place.write("tools/greet.yaml", greets("Hola"));
@@ -79,20 +79,20 @@ fn a_tool_that_could_not_be_taken_in_is_tried_again_with_whatever_changes_next()
     assert_eq!(api.called("greet"), "Hello", "the folder cannot be read as a whole");
     api.place.write("agents/wise.yaml", "name: wise\ntype: simple\ndescription: An owl\n");
     api.comes_to_say("greet", "Hola");
-    until("the agent is as it is now", || {
+    wait_for("the agent is as it is now", || {
         (api.ask("GET /api/v1/agents/wise").1["description"] == "An owl").then_some(())
     });
 }
 
 #[test]
 fn changed_triggers_hold_and_a_bad_file_or_a_broken_workflow_takes_none_out() {
-    let mut api = Api::of(&[("workflows/tick.yaml", TICK)]);
-    let cron = |api: &Api| api.ask("GET /api/v1/schedules/daily").1["cron"].clone();
+    let mut api = ReloadApi::of(&[("workflows/tick.yaml", TICK)]);
+    let cron = |api: &ReloadApi| api.ask("GET /api/v1/schedules/daily").1["cron"].clone();
     assert_eq!(api.ask("GET /api/v1/schedules/daily").0, 404);
     api.place.write("triggers/daily.yaml", daily("30 2 * * *"));
-    until("it is kept", || (cron(&api) == "30 2 * * *").then_some(()));
+    wait_for("it is kept", || (cron(&api) == "30 2 * * *").then_some(()));
     api.place.write("triggers/daily.yaml", daily("45 3 * * *"));
-    until("it is changed", || (cron(&api) == "45 3 * * *").then_some(()));
+    wait_for("it is changed", || (cron(&api) == "45 3 * * *").then_some(()));
     api.place.write("triggers/daily.yaml", "schedules: [{name: daily, workflow: tick, cron: at noon}]\n");
     api.server.logs("is not kept");
     assert_eq!(cron(&api), "45 3 * * *");
@@ -102,12 +102,12 @@ fn changed_triggers_hold_and_a_bad_file_or_a_broken_workflow_takes_none_out() {
     api.server.logs("what stood before stands");
     assert_eq!(cron(&api), "45 3 * * *", "as long as not all workflows can be read");
     api.place.write("workflows/tick.yaml", TICK);
-    until("it is taken out", || (api.ask("GET /api/v1/schedules/daily").0 == 404).then_some(()));
+    wait_for("it is taken out", || (api.ask("GET /api/v1/schedules/daily").0 == 404).then_some(()));
 }
 
 #[test]
 fn a_project_that_is_not_there_for_a_while_takes_nothing_out() {
-    let mut api = Api::of(&[("tools/greet.yaml", &greets("Hello")), ("workflows/tick.yaml", TICK)]);
+    let mut api = ReloadApi::of(&[("tools/greet.yaml", &greets("Hello")), ("workflows/tick.yaml", TICK)]);
     assert_eq!(api.called("greet"), "Hello");
     for folder in ["tools", "workflows"] {
         std::fs::remove_dir_all(api.place.path().join(folder)).expect("is there");

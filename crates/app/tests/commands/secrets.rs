@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex};
 use baton_engine::triggers::signature::sign_hex;
 use serde_json::{Value, json};
 
-use crate::place::{Done, Place};
-use crate::server::{Server, chat};
-use crate::upstream::Upstream;
+use crate::server::{BatonServer, chat};
+use crate::test_folder::{CommandOutput, TestFolder};
+use crate::upstream::UpstreamModel;
 
 const KEY: &str = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=";
 const NEXT: &str = "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=";
@@ -41,18 +41,18 @@ fn tools(url: &str) -> String {
     )
 }
 
-fn place(url: &str) -> Place {
-    Place::with(&[
+fn place(url: &str) -> TestFolder {
+    TestFolder::with(&[
         ("tools/tools.yaml", &tools(url)),
         ("workflows/look.yaml", "name: look\nnodes: [{id: look, tool: look}]\n"),
     ])
 }
 
-fn with_key(place: &Place, variables: &[(&str, &str)], arguments: &[&str], says: &str) -> Done {
-    let mut child = place.begin_saying(variables, arguments);
+fn with_key(place: &TestFolder, variables: &[(&str, &str)], arguments: &[&str], says: &str) -> CommandOutput {
+    let mut child = place.spawn_with_input(variables, arguments);
     // One that is refused at once hears nothing.
     let _ = child.stdin.take().expect("its input").write_all(says.as_bytes());
-    Done::after(child)
+    CommandOutput::wait_for(child)
 }
 
 fn everything(folder: &Path, into: &mut Vec<u8>) {
@@ -70,26 +70,28 @@ fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
     let (url, heard) = service();
     let place = place(&url);
     let now = [("BATON_SECRETS__KEY", KEY)];
-    with_key(&place, &[], &["secrets", "set", "crm"], "x").ends(2).warns("BATON_SECRETS__KEY");
-    with_key(&place, &now, &["secrets", "set", "Crm!"], "x").ends(2).warns("no name of a secret");
-    let set = with_key(&place, &now, &["secrets", "set", "crm"], "s3cr3t-0f-th3-crm\n").ends(0);
-    Done::after(place.begin_with(&now, &["validate"])).ends(0).says("nothing found");
-    let run = Done::after(place.begin_with(&now, &["run", "look", "--id", "one"])).ends(0);
+    with_key(&place, &[], &["secrets", "set", "crm"], "x").expect_code(2).expect_stderr("BATON_SECRETS__KEY");
+    with_key(&place, &now, &["secrets", "set", "Crm!"], "x").expect_code(2).expect_stderr("no name of a secret");
+    let set = with_key(&place, &now, &["secrets", "set", "crm"], "s3cr3t-0f-th3-crm\n").expect_code(0);
+    CommandOutput::wait_for(place.spawn_with(&now, &["validate"])).expect_code(0).expect_stdout("nothing found");
+    let run = CommandOutput::wait_for(place.spawn_with(&now, &["run", "look", "--id", "one"])).expect_code(0);
     assert!(heard.lock().expect("a lock").to_lowercase().contains("x-key: s3cr3t-0f-th3-crm"));
-    let listed = Done::after(place.begin_with(&now, &["secrets", "list", "--json"])).ends(0);
+    let listed = CommandOutput::wait_for(place.spawn_with(&now, &["secrets", "list", "--json"])).expect_code(0);
     let old_id = listed.json()[0]["key_id"].as_str().expect("an id").to_owned();
     assert_eq!((&listed.json()[0]["name"], &listed.json()[0]["opens"]), (&json!("crm"), &json!(true)));
     // Under another key alone it does not open; with the old one beside, it is sealed anew.
     let next = [("BATON_SECRETS__KEY", NEXT)];
-    Done::after(place.begin_with(&next, &["run", "look"])).ends(2).warns(&old_id);
-    let checked = Done::after(place.begin_with(&next, &["doctor"])).ends(1);
+    CommandOutput::wait_for(place.spawn_with(&next, &["run", "look"])).expect_code(2).expect_stderr(&old_id);
+    let checked = CommandOutput::wait_for(place.spawn_with(&next, &["doctor"])).expect_code(1);
     assert!(!checked.out.contains("no secret `crm`"), "it is there, though it does not open: {}", checked.out);
     let old_keys = format!("[\"{KEY}\"]");
     let both = [("BATON_SECRETS__KEY", NEXT), ("BATON_SECRETS__OLD_KEYS", old_keys.as_str())];
-    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("1 secret");
-    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("0 secrets");
-    let again = Done::after(place.begin_with(&next, &["run", "look", "--id", "two"])).ends(0);
-    Done::after(place.begin_with(&next, &["secrets", "delete", "cmr"])).ends(2).warns("did you mean `crm`?");
+    CommandOutput::wait_for(place.spawn_with(&both, &["secrets", "rotate"])).expect_code(0).expect_stdout("1 secret");
+    CommandOutput::wait_for(place.spawn_with(&both, &["secrets", "rotate"])).expect_code(0).expect_stdout("0 secrets");
+    let again = CommandOutput::wait_for(place.spawn_with(&next, &["run", "look", "--id", "two"])).expect_code(0);
+    CommandOutput::wait_for(place.spawn_with(&next, &["secrets", "delete", "cmr"]))
+        .expect_code(2)
+        .expect_stderr("did you mean `crm`?");
     let mut written = Vec::new();
     everything(place.path(), &mut written);
     for done in [set, run, listed, again] {
@@ -100,39 +102,46 @@ fn a_sealed_secret_is_used_rotated_and_forgotten_and_is_nowhere_in_the_clear() {
     for secret in ["s3cr3t", KEY, NEXT] {
         assert!(!written.contains(secret), "{secret}");
     }
-    Done::after(place.begin_with(&next, &["secrets", "delete", "crm"])).ends(0);
-    assert_eq!(Done::after(place.begin_with(&next, &["secrets", "list", "--json"])).ends(0).json(), json!([]));
+    CommandOutput::wait_for(place.spawn_with(&next, &["secrets", "delete", "crm"])).expect_code(0);
+    assert_eq!(
+        CommandOutput::wait_for(place.spawn_with(&next, &["secrets", "list", "--json"])).expect_code(0).json(),
+        json!([])
+    );
 }
 
 #[test]
 fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
-    let place = Place::with(&[("baton.toml", "")]);
+    let place = TestFolder::with(&[("baton.toml", "")]);
     let of = |tenant: &'static str, key: &'static str| [("BATON_SECRETS__KEY", key), ("BATON_TENANT", tenant)];
-    place.baton(&["tenants", "create", "acme"]).ends(0);
+    place.baton(&["tenants", "create", "acme"]).expect_code(0);
     // One needs no making.
     for tenant in ["default", "acme", "unmade"] {
-        with_key(&place, &of(tenant, KEY), &["secrets", "set", "crm"], tenant).ends(0);
+        with_key(&place, &of(tenant, KEY), &["secrets", "set", "crm"], tenant).expect_code(0);
     }
-    Done::after(place.begin_with(&of("default", KEY), &["tenants", "disable", "acme"])).ends(0);
+    CommandOutput::wait_for(place.spawn_with(&of("default", KEY), &["tenants", "disable", "acme"])).expect_code(0);
     let old_keys = format!("[\"{KEY}\"]");
     let both = [("BATON_SECRETS__KEY", NEXT), ("BATON_SECRETS__OLD_KEYS", old_keys.as_str())];
-    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("3 secrets");
+    CommandOutput::wait_for(place.spawn_with(&both, &["secrets", "rotate"])).expect_code(0).expect_stdout("3 secrets");
     for tenant in ["default", "acme", "unmade"] {
-        let listed = Done::after(place.begin_with(&of(tenant, NEXT), &["secrets", "list", "--json"])).ends(0).json();
+        let listed = CommandOutput::wait_for(place.spawn_with(&of(tenant, NEXT), &["secrets", "list", "--json"]))
+            .expect_code(0)
+            .json();
         assert_eq!(listed[0]["opens"], true, "{tenant}: {listed}");
     }
     // Those that do not open are told with whose they are, and keep no other from it, of the same tenant neither.
-    with_key(&place, &of("unmade", KEY), &["secrets", "set", "later"], "x").ends(0);
-    with_key(&place, &of("acme", LOST), &["secrets", "set", "a_lost"], "x").ends(0);
-    with_key(&place, &of("acme", LOST), &["secrets", "set", "b_lost"], "x").ends(0);
-    with_key(&place, &of("acme", KEY), &["secrets", "set", "c_kept"], "x").ends(0);
-    let told = Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(2);
-    told.says("2 secrets sealed anew")
-        .warns("of the tenant `acme`")
-        .warns("`a_lost`")
-        .warns("`b_lost`")
-        .warns("2 secrets could not");
-    let listed = Done::after(place.begin_with(&of("acme", NEXT), &["secrets", "list", "--json"])).ends(0).json();
+    with_key(&place, &of("unmade", KEY), &["secrets", "set", "later"], "x").expect_code(0);
+    with_key(&place, &of("acme", LOST), &["secrets", "set", "a_lost"], "x").expect_code(0);
+    with_key(&place, &of("acme", LOST), &["secrets", "set", "b_lost"], "x").expect_code(0);
+    with_key(&place, &of("acme", KEY), &["secrets", "set", "c_kept"], "x").expect_code(0);
+    let told = CommandOutput::wait_for(place.spawn_with(&both, &["secrets", "rotate"])).expect_code(2);
+    told.expect_stdout("2 secrets sealed anew")
+        .expect_stderr("of the tenant `acme`")
+        .expect_stderr("`a_lost`")
+        .expect_stderr("`b_lost`")
+        .expect_stderr("2 secrets could not");
+    let listed = CommandOutput::wait_for(place.spawn_with(&of("acme", NEXT), &["secrets", "list", "--json"]))
+        .expect_code(0)
+        .json();
     let opens: Vec<&Value> = listed.as_array().expect("a list").iter().filter(|one| one["opens"] == true).collect();
     assert_eq!(opens.len(), 2, "{listed}");
     assert!(opens.iter().all(|one| one["name"] == "c_kept" || one["name"] == "crm"), "{listed}");
@@ -140,7 +149,7 @@ fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
 
 #[test]
 fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let settings = format!(
         "[models]\nbase_url = \"{}\"\nkeys = \"either\"\n[models.models]\nfast = [\"mock\"]\n\
          [models.catalogue.mock]\ninput_usd_per_million = 0\noutput_usd_per_million = 0\n\
@@ -148,7 +157,7 @@ fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
         upstream.url
     );
     let ask = "name: ask\nnodes: [{id: say, agent: simple_agent, task: Say hello.}]\n";
-    let place = Place::with(&[("baton.toml", &settings), ("workflows/ask.yaml", ask)]);
+    let place = TestFolder::with(&[("baton.toml", &settings), ("workflows/ask.yaml", ask)]);
     let shared = "5ecret-of-tokens-that-is-shared-with-nobody";
     let variables = [
         ("BATON_LOG", "baton_server=trace,baton_models=debug,info"),
@@ -156,7 +165,7 @@ fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
         ("BATON_MODELS__API_KEY", "sk-5ecret-of-the-tenant"),
         ("BATON_SECRETS__KEY", KEY),
     ];
-    let server = Server::start_with(&place, &variables);
+    let server = BatonServer::start_with(&place, &variables);
     let key = server.key().expect("a key").to_owned();
     let mut told = String::new();
     let hello = json!({ "model": "fast", "messages": [{"role": "user", "content": "Hello"}] });
@@ -169,8 +178,10 @@ fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
     told += &format!("{}{}", answer.head, answer.body);
     let id = answer.body["execution_id"].as_str().expect("an id").to_owned();
     for path in ["", "/journal", "/timeline", "/summary"] {
-        told +=
-            &server.ask(&format!("GET /api/v1/executions/{id}{path}"), &key, "", &Value::Null).ends(200).to_string();
+        told += &server
+            .ask(&format!("GET /api/v1/executions/{id}{path}"), &key, "", &Value::Null)
+            .expect_status(200)
+            .to_string();
     }
     for path in ["/api/v1/me?key=1", "/v1/models", "/nothing"] {
         told += &server.get(path, Some(&key));
@@ -196,29 +207,29 @@ fn secrets_that_come_in_by_any_door_are_in_no_database_log_or_answer() {
 #[test]
 fn what_signs_webhooks_is_sealed_under_the_key_and_still_signs_when_the_key_is_changed() {
     const FLOW: &str = "name: order\nnodes: [{id: note, type: transform, set: {a: 1}}]\n";
-    let place = Place::with(&[("workflows/order.yaml", FLOW)]);
-    let made = |server: &Server, key: &str, name: &str| {
+    let place = TestFolder::with(&[("workflows/order.yaml", FLOW)]);
+    let made = |server: &BatonServer, key: &str, name: &str| {
         let body = json!({ "name": name, "workflow_id": "order", "form": "github", "secret": format!("s3cr3t-of-{name}-hook") });
-        server.ask("POST /api/v1/webhooks", key, "", &body).ends(201);
+        server.ask("POST /api/v1/webhooks", key, "", &body).expect_status(201);
     };
-    let deliver = |server: &Server, name: &str| {
+    let deliver = |server: &BatonServer, name: &str| {
         let body = format!("{{\"for\": \"{name}\"}}");
         let signed = sign_hex(&format!("s3cr3t-of-{name}-hook"), &[body.as_bytes()]);
         let headers = format!("X-GitHub-Delivery: {name}\r\nX-Hub-Signature-256: sha256={signed}\r\n");
         server.send(&format!("POST /hooks/{name}"), &headers, &body)
     };
     // Of before there was a key.
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     made(&server, &key, "open");
     assert_eq!(server.stop(), Some(0));
 
     let now = [("BATON_SECRETS__KEY", KEY)];
-    let server = Server::start_with(&place, &now);
+    let server = BatonServer::start_with(&place, &now);
     made(&server, &key, "sealed");
     let out =
         json!({ "name": "out", "url": "https://shop.example/x", "events": ["*"], "secret": "s3cr3t-of-subscription" });
-    server.ask("POST /api/v1/subscriptions", &key, "", &out).ends(201);
+    server.ask("POST /api/v1/subscriptions", &key, "", &out).expect_status(201);
     for name in ["open", "sealed"] {
         assert!(deliver(&server, name).starts_with("HTTP/1.1 202"), "{name}");
     }
@@ -231,15 +242,15 @@ fn what_signs_webhooks_is_sealed_under_the_key_and_still_signs_when_the_key_is_c
 
     let old_keys = format!("[\"{KEY}\"]");
     let both = [("BATON_SECRETS__KEY", NEXT), ("BATON_SECRETS__OLD_KEYS", old_keys.as_str())];
-    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("3 secrets");
-    Done::after(place.begin_with(&both, &["secrets", "rotate"])).ends(0).says("0 secrets");
-    let server = Server::start_with(&place, &[("BATON_SECRETS__KEY", NEXT)]);
+    CommandOutput::wait_for(place.spawn_with(&both, &["secrets", "rotate"])).expect_code(0).expect_stdout("3 secrets");
+    CommandOutput::wait_for(place.spawn_with(&both, &["secrets", "rotate"])).expect_code(0).expect_stdout("0 secrets");
+    let server = BatonServer::start_with(&place, &[("BATON_SECRETS__KEY", NEXT)]);
     for name in ["open", "sealed"] {
         assert!(deliver(&server, name).starts_with("HTTP/1.1 202"), "{name}");
     }
     assert_eq!(server.stop(), Some(0));
     // Without its key nothing is let in by it, and nothing is made up.
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     assert!(deliver(&server, "sealed").starts_with("HTTP/1.1 503"));
 }
 
@@ -256,21 +267,26 @@ fn keyed(url: &str, of_models: &str, of_memory: &str) -> String {
 
 #[test]
 fn providers_and_the_embedder_have_the_keys_that_are_sealed_for_their_tenant() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let ask = "name: ask\nnodes: [{id: say, agent: simple_agent, task: Say hello.}]\n";
     let settings = keyed(&upstream.url, "openai", "vectors");
-    let place = Place::with(&[("baton.toml", &settings), ("workflows/ask.yaml", ask), ("doc.md", "# Doc\n\nWords.\n")]);
+    let place =
+        TestFolder::with(&[("baton.toml", &settings), ("workflows/ask.yaml", ask), ("doc.md", "# Doc\n\nWords.\n")]);
     let now = [("BATON_SECRETS__KEY", KEY)];
-    let refused = Done::after(place.begin_with(&now, &["run", "ask"])).ends(2);
-    refused.warns("models.providers.openai.api_key: there is no secret `openai`").warns("baton secrets set openai");
-    Done::after(place.begin_with(&now, &["doctor"])).ends(1).says("there is no secret `openai`");
-    with_key(&place, &now, &["secrets", "set", "openai"], "sk-5ealed-of-models\n").ends(0);
-    let refused = Done::after(place.begin_with(&now, &["run", "ask"])).ends(2);
-    refused.warns("memory.api_key: there is no secret `vectors`");
-    with_key(&place, &now, &["secrets", "set", "vectors"], "sk-5ealed-of-vectors\n").ends(0);
-    Done::after(place.begin_with(&now, &["run", "ask"])).ends(0);
-    Done::after(place.begin_with(&now, &["knowledge", "add", "doc.md"])).ends(0);
-    let told = Done::after(place.begin_with(&now, &["models", "list"])).ends(0);
+    let refused = CommandOutput::wait_for(place.spawn_with(&now, &["run", "ask"])).expect_code(2);
+    refused
+        .expect_stderr("models.providers.openai.api_key: there is no secret `openai`")
+        .expect_stderr("baton secrets set openai");
+    CommandOutput::wait_for(place.spawn_with(&now, &["doctor"]))
+        .expect_code(1)
+        .expect_stdout("there is no secret `openai`");
+    with_key(&place, &now, &["secrets", "set", "openai"], "sk-5ealed-of-models\n").expect_code(0);
+    let refused = CommandOutput::wait_for(place.spawn_with(&now, &["run", "ask"])).expect_code(2);
+    refused.expect_stderr("memory.api_key: there is no secret `vectors`");
+    with_key(&place, &now, &["secrets", "set", "vectors"], "sk-5ealed-of-vectors\n").expect_code(0);
+    CommandOutput::wait_for(place.spawn_with(&now, &["run", "ask"])).expect_code(0);
+    CommandOutput::wait_for(place.spawn_with(&now, &["knowledge", "add", "doc.md"])).expect_code(0);
+    let told = CommandOutput::wait_for(place.spawn_with(&now, &["models", "list"])).expect_code(0);
     let asked = upstream.asked();
     let key = |path: &str| asked.iter().find(|one| one.path.ends_with(path)).map(|one| one.key.as_str());
     assert_eq!(key("/chat/completions"), Some("sk-5ealed-of-models"));
@@ -279,17 +295,17 @@ fn providers_and_the_embedder_have_the_keys_that_are_sealed_for_their_tenant() {
     everything(place.path(), &mut written);
     assert!(!String::from_utf8_lossy(&written).contains("5ealed"));
     // Without the key that it is sealed under, it is not sent as it is written.
-    Done::after(place.begin(&["run", "ask"])).ends(2).warns("sealed under the key");
+    CommandOutput::wait_for(place.spawn(&["run", "ask"])).expect_code(2).expect_stderr("sealed under the key");
 }
 
 #[test]
 fn a_key_goes_to_no_address_that_its_secret_is_not_bound_to() {
-    let upstream = Upstream::start();
+    let upstream = UpstreamModel::start();
     let bound = "\n[tools.secrets.shared]\nvalue = \"sk-1\"\norigins = [\"https://models.example.com\"]\n";
-    let place = Place::with(&[("baton.toml", &(keyed(&upstream.url, "shared", "shared") + bound))]);
-    let refused = place.baton(&["models", "list"]).ends(2);
+    let place = TestFolder::with(&[("baton.toml", &(keyed(&upstream.url, "shared", "shared") + bound))]);
+    let refused = place.baton(&["models", "list"]).expect_code(2);
     refused
-        .warns("models.providers.openai.api_key: the secret `shared` may not go to http://127.0.0.1")
-        .warns("origins");
+        .expect_stderr("models.providers.openai.api_key: the secret `shared` may not go to http://127.0.0.1")
+        .expect_stderr("origins");
     assert_eq!(upstream.asked().len(), 0);
 }

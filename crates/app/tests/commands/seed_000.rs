@@ -4,8 +4,8 @@
 use baton_core::time::Time;
 use serde_json::{Value, json};
 
-use super::place::Place;
-use super::server::Server;
+use super::server::BatonServer;
+use super::test_folder::TestFolder;
 
 const SETTINGS: &str = "\
 [tools]
@@ -42,28 +42,28 @@ tools:
     results: [{output: {text: '{{ arguments.greeting }}, {{ arguments.name }}'}}]
 ";
 
-fn place(workflow: &str) -> Place {
-    Place::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), ("workflows/w.yaml", workflow)])
+fn place(workflow: &str) -> TestFolder {
+    TestFolder::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), ("workflows/w.yaml", workflow)])
 }
 
 /// A workflow that calls one tool.
-fn calls(tool: &str) -> Place {
+fn calls(tool: &str) -> TestFolder {
     place(&format!("name: w\nnodes: [{{id: act, tool: {tool}, retry: {{max_attempts: 1}}}}]\n"))
 }
 
-fn show(place: &Place, run: &str) -> Value {
-    place.baton(&["runs", "show", run, "--json"]).ends(0).json()
+fn show(place: &TestFolder, run: &str) -> Value {
+    place.baton(&["runs", "show", run, "--json"]).expect_code(0).json()
 }
 
-fn rows(place: &Place) -> Vec<Value> {
-    let listed = place.baton(&["audit", "list", "--json"]).ends(0).json();
+fn rows(place: &TestFolder) -> Vec<Value> {
+    let listed = place.baton(&["audit", "list", "--json"]).expect_code(0).json();
     listed["rows"].as_array().expect("rows").clone()
 }
 
 #[test]
 fn bug_tl_002_a_tool_that_hangs_is_given_up_at_its_time_out() {
     let place = calls("hangs");
-    place.baton(&["run", "w", "--id", "one"]).ends(1).says("TIMEOUT");
+    place.baton(&["run", "w", "--id", "one"]).expect_code(1).expect_stdout("TIMEOUT");
     assert_eq!(rows(&place)[0]["error_code"], "TIMEOUT");
 }
 
@@ -71,7 +71,7 @@ fn bug_tl_002_a_tool_that_hangs_is_given_up_at_its_time_out() {
 fn rec_tl_003_each_tool_has_a_time_out_that_the_settings_may_change() {
     let place = calls("hangs");
     let time_out = |tool: &str| {
-        place.baton(&["tools", "show", tool, "--json"]).ends(0).json()["tool"]["facts"]["timeout_ms"].clone()
+        place.baton(&["tools", "show", tool, "--json"]).expect_code(0).json()["tool"]["facts"]["timeout_ms"].clone()
     };
     assert_eq!(
         (time_out("hangs"), time_out("google_calendar"), time_out("send_whatsapp")),
@@ -89,18 +89,18 @@ variables: {said: none}
 #[test]
 fn bug_tl_003_a_run_stays_on_the_version_it_began_with() {
     let place = place(ASKS);
-    place.baton(&["run", "w", "--id", "old"]).ends(3);
+    place.baton(&["run", "w", "--id", "old"]).expect_code(3);
     place.write("workflows/w.yaml", ASKS.replace("first", "second"));
-    place.baton(&["run", "w", "--id", "new"]).ends(3);
-    place.baton(&["runs", "answer", "old", "ask", "--approve"]).ends(0).says("first");
-    place.baton(&["runs", "answer", "new", "ask", "--approve"]).ends(0).says("second");
+    place.baton(&["run", "w", "--id", "new"]).expect_code(3);
+    place.baton(&["runs", "answer", "old", "ask", "--approve"]).expect_code(0).expect_stdout("first");
+    place.baton(&["runs", "answer", "new", "ask", "--approve"]).expect_code(0).expect_stdout("second");
 }
 
 #[test]
 fn rec_tl_004_every_save_is_a_version_of_its_own_and_what_is_unchanged_none() {
     let place = place(ASKS);
     let revision = |run: &str| {
-        place.baton(&["run", "w", "--id", run]).ends(3);
+        place.baton(&["run", "w", "--id", run]).expect_code(3);
         let version = show(&place, run)["version"].as_str().expect("a version").to_owned();
         version
             .split_once("revision ")
@@ -120,11 +120,11 @@ fn rec_tl_004_every_save_is_a_version_of_its_own_and_what_is_unchanged_none() {
 #[test]
 fn rec_tl_004_one_version_is_active_and_an_earlier_one_can_be_again() {
     let place = place(ASKS);
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
-    let ask = |request: &str, body: &Value| server.ask(request, &key, "", body).ends(200);
+    let ask = |request: &str, body: &Value| server.ask(request, &key, "", body).expect_status(200);
     let second = ASKS.replace("first", "second");
-    server.write("PUT /api/v1/workflows/w", &key, "", &second).ends(200);
+    server.write("PUT /api/v1/workflows/w", &key, "", &second).expect_status(200);
     let versions = || {
         let listed = ask("GET /api/v1/workflows/w/versions", &Value::Null);
         let of = |one: &Value| (one["revision"].as_u64().expect("a number"), one["active"] == true);
@@ -141,9 +141,10 @@ fn rec_tl_004_one_version_is_active_and_an_earlier_one_can_be_again() {
         assert_eq!(version["made_by"].as_str(), (version["revision"] == 2).then_some("first start"), "{version}");
     }
     let says = |said: &str| {
-        let run = server.ask("POST /api/v1/workflows/execute", &key, "", &json!({"workflow_id": "w"})).ends(202);
+        let run =
+            server.ask("POST /api/v1/workflows/execute", &key, "", &json!({"workflow_id": "w"})).expect_status(202);
         let run = run["execution_id"].as_str().expect("an id").to_owned();
-        place.baton(&["runs", "answer", &run, "ask", "--approve"]).ends(0).says(said);
+        place.baton(&["runs", "answer", &run, "ask", "--approve"]).expect_code(0).expect_stdout(said);
     };
     says("second");
     assert_eq!(ask("POST /api/v1/workflows/w/rollback", &json!({}))["revision"], 1);
@@ -163,12 +164,12 @@ input: {method: string}
 #[test]
 fn rec_tl_001_a_booking_whose_payment_fails_is_cancelled() {
     let place = place(BOOKS);
-    place.baton(&["run", "w", "--id", "one", "--set", "method=visa-0002"]).ends(1);
+    place.baton(&["run", "w", "--id", "one", "--set", "method=visa-0002"]).expect_code(1);
     let shown = show(&place, "one");
     assert_eq!((&shown["status"], &shown["compensated"]), (&json!("failed"), &json!(true)));
     let booked = |run: &str| place.baton(&["run", "w", "--id", run, "--set", "method=visa-0001"]);
-    booked("two").ends(0);
-    booked("three").ends(1).says("SLOT_TAKEN");
+    booked("two").expect_code(0);
+    booked("three").expect_code(1).expect_stdout("SLOT_TAKEN");
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn bug_tl_004_an_error_says_what_the_operator_can_do() {
     let place = place(BOOKS);
     // The words are the seed's; what is said to the operator names the case.
     let told = |tool: &str, arguments: &str| {
-        let told = place.baton(&["tools", "call", tool, "--input", arguments, "--json"]).ends(1).json();
+        let told = place.baton(&["tools", "call", tool, "--input", arguments, "--json"]).expect_code(1).json();
         assert_eq!(told["success"], false, "{told}");
         ["error_code", "error", "error_details", "suggested_action"]
             .map(|field| told[field].as_str().unwrap_or_else(|| panic!("no {field}: {told}")).to_owned())
@@ -204,7 +205,7 @@ fn rec_tl_005_the_customer_is_told_in_their_language() {
         "  - {id: sorry, tool: send_whatsapp, parameters: {to: '+34612345678', message: '{{ error.customer }}'}}\nedges:",
     );
     let place = place(&tells);
-    place.baton(&["run", "w", "--id", "one", "--set", "method=visa-0002"]).ends(1);
+    place.baton(&["run", "w", "--id", "one", "--set", "method=visa-0002"]).expect_code(1);
     let parameters = rows(&place)[0]["details"]["parameters"].clone();
     let said = parameters["message"].as_str().expect("a message").to_owned();
     assert!(said.contains("pago"), "Spanish, and no stack trace: {said}");
@@ -213,7 +214,7 @@ fn rec_tl_005_the_customer_is_told_in_their_language() {
 #[test]
 fn bug_tl_005_what_fails_for_a_moment_is_tried_three_times_and_no_more() {
     let place = place("name: w\nnodes: [{id: act, tool: busy}]\n");
-    place.baton(&["run", "w", "--id", "one"]).ends(1).says("SERVICE_UNAVAILABLE");
+    place.baton(&["run", "w", "--id", "one"]).expect_code(1).expect_stdout("SERVICE_UNAVAILABLE");
     assert_eq!(rows(&place).len(), 3);
 }
 
@@ -232,7 +233,7 @@ results:
 fn rec_tl_006_what_fails_for_a_moment_is_tried_again_after_growing_waits() {
     let place = place("name: w\nnodes: [{id: act, tool: recovers}]\n");
     place.write("tools/recovers.yaml", RECOVERS);
-    place.baton(&["run", "w", "--id", "one"]).ends(0).says("back");
+    place.baton(&["run", "w", "--id", "one"]).expect_code(0).expect_stdout("back");
     let mut rows = rows(&place);
     rows.reverse();
     let attempts = |field: &str| rows.iter().map(|row| row["details"][field].clone()).collect::<Vec<_>>();
@@ -243,7 +244,8 @@ fn rec_tl_006_what_fails_for_a_moment_is_tried_again_after_growing_waits() {
     assert!(at[1] - at[0] >= 40 && at[2] - at[1] >= 100, "40 ms, then three times as long, 100 ms at most: {at:?}");
     // The seed's own figures, of a tool that says nothing of it.
     let retry =
-        place.baton(&["tools", "show", "google_calendar", "--json"]).ends(0).json()["tool"]["facts"]["retry"].clone();
+        place.baton(&["tools", "show", "google_calendar", "--json"]).expect_code(0).json()["tool"]["facts"]["retry"]
+            .clone();
     let of = |field: &str| retry[field].as_f64();
     assert_eq!(
         [of("max_attempts"), of("initial_ms"), of("multiplier"), of("max_ms")],
@@ -254,14 +256,14 @@ fn rec_tl_006_what_fails_for_a_moment_is_tried_again_after_growing_waits() {
 #[test]
 fn rec_tl_006_what_fails_for_good_is_not_tried_again() {
     let place = place("name: w\nnodes: [{id: act, tool: late, retry: {max_attempts: 5}}]\n");
-    place.baton(&["run", "w", "--id", "one"]).ends(1).says("DECLINED");
+    place.baton(&["run", "w", "--id", "one"]).expect_code(1).expect_stdout("DECLINED");
     assert_eq!(rows(&place).len(), 1);
 }
 
 /// What the server counts once a run of this workflow, which it moves itself, has ended.
-fn counted(place: &Place) -> String {
-    let server = Server::start(place);
-    place.baton(&["run", "w", "--id", "one", "--detach"]).ends(3);
+fn counted(place: &TestFolder) -> String {
+    let server = BatonServer::start(place);
+    place.baton(&["run", "w", "--id", "one", "--detach"]).expect_code(3);
     let has_ended = || show(place, "one")["state"] != json!("pending") && rows(place).len() == 1;
     assert!((0..1_000).any(|_| has_ended()), "the server moves it");
     server.get("/metrics", None)
@@ -288,9 +290,9 @@ fn rec_tl_007_how_long_tools_take_is_counted() {
 #[test]
 fn bug_tl_007_usage_is_known_by_company_agent_and_user() {
     let place = calls("greet");
-    place.baton(&["run", "w", "--context", r#"{"user_id": "marta"}"#]).ends(0);
+    place.baton(&["run", "w", "--context", r#"{"user_id": "marta"}"#]).expect_code(0);
     for (by, said) in [("tenant", "default"), ("agent", ""), ("user", "marta")] {
-        let usage = place.baton(&["tools", "usage", "--by", by, "--json"]).ends(0).json();
+        let usage = place.baton(&["tools", "usage", "--by", by, "--json"]).expect_code(0).json();
         assert_eq!((&usage[0][by], &usage[0]["count"]), (&json!(said), &json!(1)));
     }
 }
@@ -298,8 +300,8 @@ fn bug_tl_007_usage_is_known_by_company_agent_and_user() {
 #[test]
 fn rec_tl_008_a_report_names_the_tools_that_are_hardly_used() {
     let place = calls("greet");
-    place.baton(&["run", "w"]).ends(0);
-    let report = place.baton(&["tools", "report", "--json"]).ends(0).json();
+    place.baton(&["run", "w"]).expect_code(0);
+    let report = place.baton(&["tools", "report", "--json"]).expect_code(0).json();
     assert!(report["underutilized_tools"].as_array().is_some_and(|tools| tools.contains(&json!("greet"))), "{report}");
     for field in ["total_executions", "tools", "by_agent", "cost_estimate"] {
         assert!(report.get(field).is_some(), "{field}");
@@ -309,7 +311,7 @@ fn rec_tl_008_a_report_names_the_tools_that_are_hardly_used() {
 #[test]
 fn bug_tl_008_a_company_has_parameters_of_its_own() {
     let place = calls("greet");
-    place.baton(&["run", "w"]).ends(0).says("Hola, Marta");
+    place.baton(&["run", "w"]).expect_code(0).expect_stdout("Hola, Marta");
 }
 
 #[test]
@@ -317,15 +319,15 @@ fn rec_tl_010_wrong_parameters_are_refused_before_anybody_is_asked() {
     let place = place(
         "name: w\ninput: {amount: number}\nnodes: [{id: pay, tool: charge_payment, parameters: {amount: '{{ amount }}'}}]\n",
     );
-    place.baton(&["run", "w", "--id", "one", "--set", "amount=-5"]).ends(1).says("INVALID_PARAMETERS");
+    place.baton(&["run", "w", "--id", "one", "--set", "amount=-5"]).expect_code(1).expect_stdout("INVALID_PARAMETERS");
     let row = rows(&place)[0].clone();
     assert_eq!((&row["error_code"], &row["sent"]), (&json!("INVALID_PARAMETERS"), &json!(false)));
 }
 
 #[test]
 fn rec_tl_009_every_tool_says_what_it_does() {
-    let place = Place::empty();
-    let tools = place.baton(&["tools", "list", "--json"]).ends(0).json();
+    let place = TestFolder::empty();
+    let tools = place.baton(&["tools", "list", "--json"]).expect_code(0).json();
     let tools = tools["tools"].as_array().expect("a list");
     assert!(tools.len() > 20, "the shipped tools");
     for tool in tools {
@@ -351,8 +353,9 @@ fn explains(name: &Value, facts: &Value) {
 /// Seed 000 §5: BUG-TL-001 and the facts of its table.
 #[test]
 fn bug_tl_001_the_rates_of_the_seed_hold_unless_the_settings_say_others() {
-    let place = Place::empty();
-    let rate = |tool: &str| place.baton(&["tools", "show", tool, "--json"]).ends(0).json()["tool"]["rate"].clone();
+    let place = TestFolder::empty();
+    let rate =
+        |tool: &str| place.baton(&["tools", "show", tool, "--json"]).expect_code(0).json()["tool"]["rate"].clone();
     for (tool, expect) in [
         ("google_calendar", "100/min"),
         ("send_whatsapp", "10/min"),
@@ -364,7 +367,7 @@ fn bug_tl_001_the_rates_of_the_seed_hold_unless_the_settings_say_others() {
     assert_eq!(rate("calculator"), Value::Null, "as often as one likes");
     place.write("baton.toml", "[tools.tool.knowledge_base]\nrate = \"7/h\"\ncache_seconds = 60\n");
     assert_eq!(rate("knowledge_base"), "7/h");
-    let listed = place.baton(&["tools", "list", "--search", "knowledge_base", "--json"]).ends(0).json();
+    let listed = place.baton(&["tools", "list", "--search", "knowledge_base", "--json"]).expect_code(0).json();
     assert_eq!((&listed["tools"][0]["rate"], &listed["tools"][0]["cache_seconds"]), (&json!("7/h"), &json!(60)));
 }
 
@@ -373,8 +376,8 @@ fn rec_tl_002_a_rate_holds_for_each_company_and_the_run_waits_for_its_turn() {
     let place =
         place("name: w\nnodes: [{id: one, tool: greet}, {id: two, tool: greet}]\nedges: [{from: one, to: two}]\n");
     place.write("baton.toml", SETTINGS.replace("[tools.tool.greet]\n", "[tools.tool.greet]\nrate = \"1/s\"\n"));
-    place.baton(&["run", "w", "--id", "one"]).ends(0);
-    place.baton(&["runs", "journal", "one"]).ends(0).says("rate_limit");
+    place.baton(&["run", "w", "--id", "one"]).expect_code(0);
+    place.baton(&["runs", "journal", "one"]).expect_code(0).expect_stdout("rate_limit");
     assert_eq!(rows(&place).len(), 2);
 }
 
@@ -384,38 +387,41 @@ fn rec_tl_011_a_version_goes_out_as_a_file_and_comes_in_as_the_same_version() {
     place.baton(&["run", "w", "--set", "method=visa-0001", "--id", "one"]);
     place.write("workflows/w.yaml", BOOKS.replace("10:00", "11:00"));
     place.baton(&["run", "w", "--set", "method=visa-0001", "--id", "two"]);
-    let hash = |place: &Place, revision: u64| {
-        let listed = place.baton(&["workflows", "versions", "w", "--json"]).ends(0).json();
+    let hash = |place: &TestFolder, revision: u64| {
+        let listed = place.baton(&["workflows", "versions", "w", "--json"]).expect_code(0).json();
         let versions = listed["versions"].as_array().expect("versions").clone();
         versions.iter().find(|one| one["revision"] == json!(revision)).expect("it is there")["bundle"].clone()
     };
     for format in ["yaml", "json"] {
         let file = format!("first.{format}");
-        place.baton(&["export", "w", "--revision", "1", "--out", &file]).ends(0).says(&file);
+        place.baton(&["export", "w", "--revision", "1", "--out", &file]).expect_code(0).expect_stdout(&file);
         let text = std::fs::read_to_string(place.path().join(&file)).expect("a file");
         assert!(text.contains("10:00") && text.starts_with('{') == (format == "json"), "{text}");
-        let other = Place::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), (&file, &text)]);
-        let taken = other.baton(&["import", &file, "--json"]).ends(0).json();
+        let other = TestFolder::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), (&file, &text)]);
+        let taken = other.baton(&["import", &file, "--json"]).expect_code(0).json();
         assert_eq!((&taken["version"]["revision"], &taken["version"]["bundle"]), (&json!(1), &hash(&place, 1)));
-        other.baton(&["import", &file]).ends(0).says("word for word");
+        other.baton(&["import", &file]).expect_code(0).expect_stdout("word for word");
     }
-    place.baton(&["export", "w", "--revision", "1", "--out", "first.yaml"]).ends(2).warns("already");
-    place.baton(&["import", "first.yaml"]).ends(2).warns("--replace");
-    place.baton(&["import", "first.yaml", "--replace"]).ends(0).says("revision 3");
+    place.baton(&["export", "w", "--revision", "1", "--out", "first.yaml"]).expect_code(2).expect_stderr("already");
+    place.baton(&["import", "first.yaml"]).expect_code(2).expect_stderr("--replace");
+    place.baton(&["import", "first.yaml", "--replace"]).expect_code(0).expect_stdout("revision 3");
     assert_eq!(hash(&place, 3), hash(&place, 1), "taken back in, it is what it was");
-    place.baton(&["import", "first.yaml", "--name", "copy"]).ends(0).says("`copy` taken in: revision 1");
-    place.baton(&["export", "copy"]).ends(0).says("name: copy");
+    place
+        .baton(&["import", "first.yaml", "--name", "copy"])
+        .expect_code(0)
+        .expect_stdout("`copy` taken in: revision 1");
+    place.baton(&["export", "copy"]).expect_code(0).expect_stdout("name: copy");
 }
 
 #[test]
 fn rec_tl_011_what_cannot_run_is_not_taken_in() {
     let place = place(BOOKS);
     place.write("bad.yaml", "name: bad\nnodes: [{id: a, tool: no_such_tool}]\n");
-    place.baton(&["import", "bad.yaml"]).ends(2).warns("no_such_tool");
+    place.baton(&["import", "bad.yaml"]).expect_code(2).expect_stderr("no_such_tool");
     place.write("dots.yaml", "name: ../out\nnodes: [{id: a, tool: greet}]\n");
-    place.baton(&["import", "dots.yaml"]).ends(2).warns("not a workflow's name");
-    place.baton(&["export", "nobody"]).ends(2).warns("no workflow `nobody`");
-    place.baton(&["export", "w", "--revision", "9"]).ends(2).warns("no revision 9");
-    place.baton(&["export", "w"]).ends(0).says("name: w");
+    place.baton(&["import", "dots.yaml"]).expect_code(2).expect_stderr("not a workflow's name");
+    place.baton(&["export", "nobody"]).expect_code(2).expect_stderr("no workflow `nobody`");
+    place.baton(&["export", "w", "--revision", "9"]).expect_code(2).expect_stderr("no revision 9");
+    place.baton(&["export", "w"]).expect_code(0).expect_stdout("name: w");
     assert!(!place.path().join("workflows/bad.yaml").exists());
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 const WORKFLOW: &str = "\
 name: sum
@@ -19,8 +19,8 @@ tools:
   - {name: give_back, kind: script, class: keyed, irreversible: given, results: [{output: {paid: false}}]}
 ";
 
-fn place() -> Place {
-    Place::with(&[("workflows/sum.yaml", WORKFLOW), ("tools/card.yaml", CARD)])
+fn place() -> TestFolder {
+    TestFolder::with(&[("workflows/sum.yaml", WORKFLOW), ("tools/card.yaml", CARD)])
 }
 
 #[track_caller]
@@ -32,7 +32,7 @@ fn has(value: &Value, names: &[&str]) {
 
 #[test]
 fn a_run_answers_programs_in_the_words_of_seed_004() {
-    let answer = place().baton(&["run", "sum", "--json"]).ends(0).json();
+    let answer = place().baton(&["run", "sum", "--json"]).expect_code(0).json();
     has(&answer, &["execution_id", "status", "outputs", "trace", "total_cost_usd", "duration_ms"]);
     has(&answer["trace"], &["workflow_id", "started_at", "completed_at", "nodes", "costs"]);
     has(&answer["trace"]["costs"], &["total_usd", "by_node"]);
@@ -44,27 +44,27 @@ fn a_run_answers_programs_in_the_words_of_seed_004() {
 fn a_status_is_said_as_seed_004_says_it() {
     let place = place();
     let status = |run: &str| {
-        let shown = place.baton(&["runs", "show", run, "--json"]).ends(0).json();
+        let shown = place.baton(&["runs", "show", run, "--json"]).expect_code(0).json();
         (shown["status"].clone(), shown["state"].clone(), shown["compensated"].clone())
     };
-    place.baton(&["run", "sum", "--id", "done"]).ends(0);
+    place.baton(&["run", "sum", "--id", "done"]).expect_code(0);
     assert_eq!(status("done"), (json!("completed"), json!("completed"), json!(false)));
-    place.baton(&["runs", "rollback", "done"]).ends(0);
+    place.baton(&["runs", "rollback", "done"]).expect_code(0);
     assert_eq!(status("done"), (json!("failed"), json!("compensated"), json!(true)));
     place.write("workflows/late.yaml", "name: late\ntimeout: 10ms\nnodes: [{id: wait, duration: 1h}]\n");
-    place.baton(&["run", "late", "--id", "late"]).ends(1);
+    place.baton(&["run", "late", "--id", "late"]).expect_code(1);
     assert_eq!(status("late"), (json!("timeout"), json!("timed_out"), json!(false)));
 }
 
 #[test]
 fn a_summary_and_a_timeline_have_the_names_of_seed_003() {
     let place = place();
-    place.baton(&["run", "sum", "--id", "one"]).ends(0);
-    let summary = place.baton(&["runs", "summary", "one", "--json"]).ends(0).json();
+    place.baton(&["run", "sum", "--id", "one"]).expect_code(0);
+    let summary = place.baton(&["runs", "summary", "one", "--json"]).expect_code(0).json();
     has(&summary, &["workflow_id", "total_steps", "successful", "failed", "in_progress"]);
     has(&summary, &["total_duration_ms", "avg_step_duration_ms", "is_active"]);
     assert_eq!((&summary["total_steps"], &summary["is_active"]), (&json!(2), &json!(false)));
-    let timeline = place.baton(&["runs", "timeline", "one", "--json"]).ends(0).json();
+    let timeline = place.baton(&["runs", "timeline", "one", "--json"]).expect_code(0).json();
     has(&timeline[0], &["step_id", "tool_name", "started_at", "completed_at", "duration_ms", "success", "error"]);
     assert_eq!((&timeline[1]["step_id"], &timeline[1]["tool_name"]), (&json!("pay"), &json!("card")));
 }
@@ -72,8 +72,11 @@ fn a_summary_and_a_timeline_have_the_names_of_seed_003() {
 #[test]
 fn a_run_may_be_given_its_id_and_only_once() {
     let place = place();
-    place.baton(&["run", "sum", "--id", "workflow-123"]).ends(0);
-    place.baton(&["run", "sum", "--id", "workflow-123"]).ends(2).warns("a run `workflow-123` exists already");
+    place.baton(&["run", "sum", "--id", "workflow-123"]).expect_code(0);
+    place
+        .baton(&["run", "sum", "--id", "workflow-123"])
+        .expect_code(2)
+        .expect_stderr("a run `workflow-123` exists already");
 }
 
 /// The rows of the page's tables, as cells.

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::place::{Done, Place};
-use crate::server::{Server, chat};
-use crate::upstream::Upstream;
+use crate::server::{BatonServer, chat};
+use crate::test_folder::{CommandOutput, TestFolder};
+use crate::upstream::UpstreamModel;
 
 #[test]
 fn the_first_start_makes_a_key_that_the_next_one_knows_and_does_not_show() {
-    let place = Place::empty();
-    let first = Server::start(&place);
+    let place = TestFolder::empty();
+    let first = BatonServer::start(&place);
     let key = first.key().expect("a key").to_owned();
     assert!(first.get("/v1/models", Some(&key)).starts_with("HTTP/1.1 200"));
     assert!(first.get("/v1/models", None).starts_with("HTTP/1.1 401"));
@@ -18,58 +18,60 @@ fn the_first_start_makes_a_key_that_the_next_one_knows_and_does_not_show() {
     assert!(first.get("/metrics", None).contains("vector_store_size_total{type=\"knowledge_base\"} 0"));
     assert!(first.get("/none", None).starts_with("HTTP/1.1 404"));
     assert_eq!(first.stop(), Some(0));
-    let second = Server::start(&place);
+    let second = BatonServer::start(&place);
     assert_eq!(second.key(), None);
     assert!(second.get("/v1/models", Some(&key)).starts_with("HTTP/1.1 200"));
 }
 
 #[test]
 fn a_folder_that_is_no_project_is_not_served_unless_one_is_to_be_made() {
-    let place = Place::empty();
-    let refused = place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(2);
-    refused.warns("is no project: it has neither baton.toml nor workflows/").warns("--init");
+    let place = TestFolder::empty();
+    let refused = place.baton(&["serve", "--listen", "127.0.0.1:0"]).expect_code(2);
+    refused.expect_stderr("is no project: it has neither baton.toml nor workflows/").expect_stderr("--init");
     assert!(!place.path().join(".baton").exists(), "nothing is left behind");
-    let elsewhere = place.baton(&["-C", "none", "serve", "--listen", "127.0.0.1:0"]).ends(2);
-    elsewhere.warns("is no folder");
-    let server = Server::of(&place, place.begin_with(&[], &["serve", "--init", "--listen", "127.0.0.1:0", "--json"]));
+    let elsewhere = place.baton(&["-C", "none", "serve", "--listen", "127.0.0.1:0"]).expect_code(2);
+    elsewhere.expect_stderr("is no folder");
+    let server =
+        BatonServer::of(&place, place.spawn_with(&[], &["serve", "--init", "--listen", "127.0.0.1:0", "--json"]));
     let key = server.key().expect("a key").to_owned();
     assert!(server.get("/api/v1/workflows", Some(&key)).contains("triage"));
     assert_eq!(server.stop(), Some(0));
     assert!(place.path().join("workflows/triage.yaml").is_file());
     // What is there is left as it is.
-    let again = Server::of(&place, place.begin_with(&[], &["serve", "--init", "--listen", "127.0.0.1:0", "--json"]));
+    let again =
+        BatonServer::of(&place, place.spawn_with(&[], &["serve", "--init", "--listen", "127.0.0.1:0", "--json"]));
     assert_eq!(again.key(), None);
     assert_eq!(again.stop(), Some(0));
 }
 
 #[test]
 fn variables_that_nobody_reads_are_named_without_their_values() {
-    let place = Place::with(&[("baton.toml", "")]);
+    let place = TestFolder::with(&[("baton.toml", "")]);
     let variables = [("DATABASE_URL", "postgres://ana:hunter2@db/x"), ("EXECUTION_MAX_ITERATIONS", "5")];
-    let server = Server::start_with(&place, &variables);
+    let server = BatonServer::start_with(&place, &variables);
     let said = server.stop_and_read();
     for (variable, _) in variables {
         assert!(said.contains(&format!("`{variable}` is set, and this version does not act on it")), "{said}");
     }
-    let done = Done::after(place.begin_with(&variables, &["doctor"]));
+    let done = CommandOutput::wait_for(place.spawn_with(&variables, &["doctor"]));
     assert!(!said.contains("hunter2") && !done.out.contains("hunter2"));
-    done.says("`DATABASE_URL` is set, and this version does not act on it; the SQLite file");
+    done.expect_stdout("`DATABASE_URL` is set, and this version does not act on it; the SQLite file");
 }
 
 #[test]
 fn an_address_that_cannot_be_used_is_refused_with_the_way_out() {
-    let place = Place::with(&[("baton.toml", "")]);
-    let server = Server::start(&place);
+    let place = TestFolder::with(&[("baton.toml", "")]);
+    let server = BatonServer::start(&place);
     let taken = server.address().to_owned();
     for (address, hint) in [("nowhere", "HOST:PORT"), (taken.as_str(), "--listen")] {
-        place.baton(&["serve", "--listen", address]).ends(2).warns(hint);
+        place.baton(&["serve", "--listen", address]).expect_code(2).expect_stderr(hint);
     }
 }
 
 #[test]
 fn a_model_that_nobody_has_is_a_404_in_openais_form_also_where_files_answer() {
-    let place = Place::with(&[("replies/a.yaml", "agent: gateway\nreplies: [{content: Hi}]\n")]);
-    let server = Server::start(&place);
+    let place = TestFolder::with(&[("replies/a.yaml", "agent: gateway\nreplies: [{content: Hi}]\n")]);
+    let server = BatonServer::start(&place);
     let ask = |model: &str| {
         let body = json!({ "model": model, "messages": [{"role": "user", "content": "Hello"}] });
         chat(server.address(), server.key().expect("a key"), "", &body).expect("an answer")
@@ -91,14 +93,14 @@ fn slow_to_learn(body: &Value) -> Value {
 
 #[test]
 fn a_model_without_structured_output_is_asked_again_and_both_calls_are_in_the_books() {
-    let upstream = Upstream::that_says(slow_to_learn);
+    let upstream = UpstreamModel::that_says(slow_to_learn);
     let settings = format!(
         "[models]\nbase_url = \"{}\"\napi_key = \"sk-tenant\"\n[models.models]\nfast = [\"mock\"]\n\
          [models.catalogue.mock]\nstructured = \"prompt\"\ninput_usd_per_million = 0\noutput_usd_per_million = 1000\n",
         upstream.url
     );
-    let place = Place::with(&[("baton.toml", &settings)]);
-    let server = Server::start(&place);
+    let place = TestFolder::with(&[("baton.toml", &settings)]);
+    let server = BatonServer::start(&place);
     for (stream, calls) in [(false, 2), (true, 4)] {
         let body = json!({
             "model": "fast", "stream": stream, "max_tokens": 10,
@@ -115,6 +117,6 @@ fn a_model_without_structured_output_is_asked_again_and_both_calls_are_in_the_bo
         assert_eq!((&asked[0].body["messages"][1]["name"], asked[0].body.get("stream")), (&json!("ana"), None));
     }
     assert_eq!(server.stop(), Some(0));
-    let costs = place.baton(&["costs", "--by", "model", "--json"]).ends(0).json();
+    let costs = place.baton(&["costs", "--by", "model", "--json"]).expect_code(0).json();
     assert_eq!((&costs[0]["total_calls"], &costs[0]["total_cost_usd"]), (&json!(4), &json!(0.04)), "{costs}");
 }

@@ -9,18 +9,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::place::Place;
+use crate::test_folder::TestFolder;
 
 /// An answer of the API's.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ApiAnswer {
     pub status: u16,
     /// In lower case.
     pub head: String,
     pub body: Value,
 }
 
-impl Answer {
+impl ApiAnswer {
     pub fn of(text: &str) -> Self {
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
@@ -28,7 +28,7 @@ impl Answer {
     }
 
     /// The body, where it ended so.
-    pub fn ends(self, status: u16) -> Value {
+    pub fn expect_status(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
         self.body
     }
@@ -41,7 +41,7 @@ impl Answer {
 
 /// Asks until it is so.
 #[track_caller]
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = ask() {
@@ -56,7 +56,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 const LINES_MAX: usize = 1 << 16;
 
 /// A server, and what it said when it started.
-pub struct Server {
+pub struct BatonServer {
     process: Child,
     stdout: BufReader<ChildStdout>,
     /// Line by line, as it is logged.
@@ -66,22 +66,22 @@ pub struct Server {
     _folder: Arc<tempfile::TempDir>,
 }
 
-impl Server {
-    pub fn start(place: &Place) -> Self {
+impl BatonServer {
+    pub fn start(place: &TestFolder) -> Self {
         Self::start_with(place, &[])
     }
 
     /// With these variables of the environment.
-    pub fn start_with(place: &Place, variables: &[(&str, &str)]) -> Self {
+    pub fn start_with(place: &TestFolder, variables: &[(&str, &str)]) -> Self {
         // A folder is only served where it is a project.
         if !place.path().join("baton.toml").exists() {
             place.write("baton.toml", "");
         }
-        Self::of(place, place.begin_with(variables, &["serve", "--listen", "127.0.0.1:0", "--json"]))
+        Self::of(place, place.spawn_with(variables, &["serve", "--listen", "127.0.0.1:0", "--json"]))
     }
 
     /// One that was begun so, and says where it is as JSON.
-    pub fn of(place: &Place, mut process: Child) -> Self {
+    pub fn of(place: &TestFolder, mut process: Child) -> Self {
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("its output"));
         let stderr = BufReader::new(process.stderr.take().expect("its errors"));
@@ -114,18 +114,18 @@ impl Server {
     }
 
     /// Sends a request to the API under a key, with further header lines and a body of YAML.
-    pub fn write(&self, request: &str, key: &str, headers: &str, body: &str) -> Answer {
+    pub fn write(&self, request: &str, key: &str, headers: &str, body: &str) -> ApiAnswer {
         let head =
             format!("{request} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/yaml\r\n{headers}");
-        Answer::of(&send(self.address(), &head, body).expect("is answered"))
+        ApiAnswer::of(&send(self.address(), &head, body).expect("is answered"))
     }
 
     /// Sends a request to the API under a key, with further header lines.
-    pub fn ask(&self, request: &str, key: &str, headers: &str, body: &Value) -> Answer {
+    pub fn ask(&self, request: &str, key: &str, headers: &str, body: &Value) -> ApiAnswer {
         let head =
             format!("{request} HTTP/1.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n{headers}");
         let body = if body.is_null() { String::new() } else { body.to_string() };
-        Answer::of(&send(self.address(), &head, &body).expect("is answered"))
+        ApiAnswer::of(&send(self.address(), &head, &body).expect("is answered"))
     }
 
     /// Sends a request without a key, with these header lines and this body. Head and body of the answer.
@@ -134,7 +134,7 @@ impl Server {
     }
 
     /// Listens to server-sent events.
-    pub fn listen(&self, path: &str, key: &str, headers: &str) -> Listener {
+    pub fn listen(&self, path: &str, key: &str, headers: &str) -> EventListener {
         let mut stream = TcpStream::connect(self.address()).expect("connects");
         let limit = Duration::from_secs(60);
         stream.set_read_timeout(Some(limit)).expect("a limit");
@@ -144,7 +144,7 @@ impl Server {
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n{headers}Connection: close\r\n\r\n"
         )
         .expect("is sent");
-        Listener { lines: BufReader::new(stream) }
+        EventListener { lines: BufReader::new(stream) }
     }
 
     /// Reads its log until a line of it says so.
@@ -212,7 +212,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for BatonServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -225,20 +225,20 @@ impl Drop for Server {
 
 /// One server-sent event.
 #[derive(Debug)]
-pub struct Event {
+pub struct StreamedEvent {
     pub id: Option<u64>,
     pub kind: String,
     pub data: Value,
 }
 
 /// Somebody who listens to server-sent events.
-pub struct Listener {
+pub struct EventListener {
     lines: BufReader<TcpStream>,
 }
 
-impl Listener {
+impl EventListener {
     /// The next event; nothing once the server has told all.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn next(&mut self) -> Option<StreamedEvent> {
         let (mut id, mut kind, mut data) = (None, String::new(), Value::Null);
         loop {
             let mut line = String::new();
@@ -249,7 +249,7 @@ impl Listener {
                 Some(("id", text)) => id = text.parse().ok(),
                 Some(("event", text)) => text.clone_into(&mut kind),
                 Some(("data", text)) => data = serde_json::from_str(text).expect("json"),
-                _ if line.trim_end().is_empty() && !kind.is_empty() => return Some(Event { id, kind, data }),
+                _ if line.trim_end().is_empty() && !kind.is_empty() => return Some(StreamedEvent { id, kind, data }),
                 // The sizes of chunks, and comments.
                 _ => {}
             }
@@ -257,7 +257,7 @@ impl Listener {
     }
 
     /// Those before the first of this kind.
-    pub fn until(&mut self, kind: &str) -> Vec<Event> {
+    pub fn events_until(&mut self, kind: &str) -> Vec<StreamedEvent> {
         let mut before = Vec::new();
         loop {
             let event = self.next().expect("more is told");

@@ -6,8 +6,8 @@ use std::process::Child;
 
 use serde_json::{Value, json};
 
-use crate::place::{Done, Place};
-use crate::server::{Server, until};
+use crate::server::{BatonServer, wait_for};
+use crate::test_folder::{CommandOutput, TestFolder};
 
 const TOOLS: &str = "\
 tools:
@@ -16,12 +16,12 @@ tools:
 const TEN_AN_HOUR: &str = "[tools.tool.look]\nrate = \"10/h\"\n";
 
 /// A call in a process of its own, under this id.
-fn call(place: &Place, id: &str) -> Child {
-    place.begin(&["tools", "call", "look", "--set", &format!("n={id}"), "--id", id, "--json"])
+fn call(place: &TestFolder, id: &str) -> Child {
+    place.spawn(&["tools", "call", "look", "--set", &format!("n={id}"), "--id", id, "--json"])
 }
 
-fn runs(place: &Place, state: &str) -> Vec<Value> {
-    let listed = place.baton(&["runs", "list", "--state", state, "--json"]).ends(0).json();
+fn runs(place: &TestFolder, state: &str) -> Vec<Value> {
+    let listed = place.baton(&["runs", "list", "--state", state, "--json"]).expect_code(0).json();
     listed["runs"].as_array().or(listed.as_array()).expect("runs").clone()
 }
 
@@ -35,29 +35,29 @@ fn end(waiting: Vec<Child>) {
 
 #[test]
 fn all_processes_together_call_a_tool_no_more_often_than_its_rate() {
-    let place = Place::with(&[("baton.toml", TEN_AN_HOUR), ("tools/tools.yaml", TOOLS)]);
-    let server = Server::start(&place);
+    let place = TestFolder::with(&[("baton.toml", TEN_AN_HOUR), ("tools/tools.yaml", TOOLS)]);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     let body = json!({ "arguments": { "n": "server" } });
     for _ in 0..3 {
-        server.ask("POST /api/v1/tools/look/execute", &key, "", &body).ends(200);
+        server.ask("POST /api/v1/tools/look/execute", &key, "", &body).expect_status(200);
     }
     let ids: Vec<String> = (0..11).map(|number| format!("c{number}")).collect();
     let processes: Vec<Child> = ids.iter().map(|id| call(&place, id)).collect();
     // Ten have had their turn, three of them the server's; the others wait, and say for what.
-    let waiting = until("those beyond the limit to wait", || {
+    let waiting = wait_for("those beyond the limit to wait", || {
         let (waiting, completed) = (runs(&place, "waiting"), runs(&place, "completed").len());
         assert!(completed <= 10, "ten of fourteen are let through: {completed}");
         // Some wait for a moment before they have their turn.
         (completed == 10 && waiting.len() == 4).then_some(waiting)
     });
     let id = waiting[0]["execution_id"].as_str().or(waiting[0]["run"].as_str()).expect("an id").to_owned();
-    let shown = place.baton(&["runs", "show", &id, "--json"]).ends(0).json();
+    let shown = place.baton(&["runs", "show", &id, "--json"]).expect_code(0).json();
     assert_eq!(shown["state"], "waiting", "{shown}");
     let waits = &shown["waits_for"][0];
     assert_eq!((&waits["kind"], &waits["tool"]), (&json!("rate"), &json!("look")), "{shown}");
-    place.baton(&["runs", "show", &id]).ends(0).says("waits for rate (look, until ");
-    let told = server.ask(&format!("GET /api/v1/executions/{id}"), &key, "", &Value::Null).ends(200);
+    place.baton(&["runs", "show", &id]).expect_code(0).expect_stdout("waits for rate (look, until ");
+    let told = server.ask(&format!("GET /api/v1/executions/{id}"), &key, "", &Value::Null).expect_status(200);
     assert_eq!((&told["status"], &told["waits_for"][0]["kind"]), (&json!("waiting"), &json!("rate")), "{told}");
     end(processes);
     assert_eq!(server.stop(), Some(0));
@@ -66,18 +66,18 @@ fn all_processes_together_call_a_tool_no_more_often_than_its_rate() {
 #[test]
 fn an_answer_that_one_process_was_given_holds_for_the_others() {
     let settings = "[tools.tool.look]\ncache_seconds = 600\n";
-    let place = Place::with(&[("baton.toml", settings), ("tools/tools.yaml", TOOLS)]);
+    let place = TestFolder::with(&[("baton.toml", settings), ("tools/tools.yaml", TOOLS)]);
     let ask = |id: &str| {
-        let told = place.baton(&["tools", "call", "look", "--set", "n=1", "--id", id, "--json"]).ends(0).json();
+        let told = place.baton(&["tools", "call", "look", "--set", "n=1", "--id", id, "--json"]).expect_code(0).json();
         (told["data"]["seen"].clone(), told["cached"].clone())
     };
     let (first, second) = (ask("a"), ask("b"));
     assert_eq!((&first.1, &second.1), (&json!(false), &json!(true)), "{first:?} {second:?}");
     assert_eq!(first.0, second.0);
-    let server = Server::start(&place);
+    let server = BatonServer::start(&place);
     let key = server.key().expect("a key").to_owned();
     let body = json!({ "arguments": { "n": "2" } });
-    let told = server.ask("POST /api/v1/tools/look/execute", &key, "", &body).ends(200);
+    let told = server.ask("POST /api/v1/tools/look/execute", &key, "", &body).expect_status(200);
     assert_eq!(told["cached"], false, "other arguments");
     // A tool that was defined anew is asked anew.
     let other = TOOLS.replace("seen: '{{ arguments.n }}'", "seen: nothing");
@@ -107,16 +107,16 @@ fn a_service_that_failed_for_one_process_is_left_alone_by_the_next() {
         "name: ask\nkind: http\nurl: http://{}/it\nmethod: GET\nclass: read\nretry: {{max_attempts: 1, initial_ms: 1}}\n",
         down_for_an_hour()
     );
-    let place = Place::with(&[("baton.toml", ""), ("tools/ask.yaml", &tool)]);
-    let fail = |id: &str| -> Done { place.baton(&["tools", "call", "ask", "--id", id, "--json"]) };
+    let place = TestFolder::with(&[("baton.toml", ""), ("tools/ask.yaml", &tool)]);
+    let fail = |id: &str| -> CommandOutput { place.baton(&["tools", "call", "ask", "--id", id, "--json"]) };
     for id in ["a", "b", "c", "d", "e"] {
-        assert_eq!(fail(id).ends(1).json()["error_code"], "SERVICE_UNAVAILABLE", "{id}");
+        assert_eq!(fail(id).expect_code(1).json()["error_code"], "SERVICE_UNAVAILABLE", "{id}");
     }
     // Five failures in a row, of five processes: the sixth does not ask.
-    let sixth = place.begin(&["tools", "call", "ask", "--id", "f", "--json"]);
-    let waiting = until("the sixth to wait", || runs(&place, "waiting").pop());
+    let sixth = place.spawn(&["tools", "call", "ask", "--id", "f", "--json"]);
+    let waiting = wait_for("the sixth to wait", || runs(&place, "waiting").pop());
     let id = waiting["execution_id"].as_str().or(waiting["run"].as_str()).expect("an id").to_owned();
-    let shown = place.baton(&["runs", "show", &id, "--json"]).ends(0).json();
+    let shown = place.baton(&["runs", "show", &id, "--json"]).expect_code(0).json();
     assert_eq!(shown["waits_for"][0]["kind"], "circuit", "{shown}");
     end(vec![sixth]);
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")
 }
 
 fn shipped() -> Vec<Value> {
-    let listed = Place::empty().baton(&["tools", "list", "--json"]).ends(0).json();
+    let listed = TestFolder::empty().baton(&["tools", "list", "--json"]).expect_code(0).json();
     listed["tools"].as_array().expect("a list").clone()
 }
 

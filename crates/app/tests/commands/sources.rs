@@ -6,16 +6,16 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use serde_json::json;
 
-use super::place::{Done, Place};
+use super::test_folder::{CommandOutput, TestFolder};
 
 /// Answers each request with this document until it is told to stop: then the port is closed.
-struct Documents {
+struct DocumentServer {
     url: String,
     stop: std::sync::mpsc::SyncSender<()>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Documents {
+impl DocumentServer {
     fn serve(document: &serde_json::Value) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -49,7 +49,7 @@ impl Documents {
 }
 
 /// As if what is kept there had been asked long ago.
-fn age(place: &Place, folder: &str) {
+fn age(place: &TestFolder, folder: &str) {
     for entry in std::fs::read_dir(place.path().join(folder)).expect("what is kept").flatten() {
         let file = std::fs::File::options().write(true).open(entry.path()).expect("a file");
         file.set_modified(UNIX_EPOCH).expect("an older time");
@@ -59,25 +59,28 @@ fn age(place: &Place, folder: &str) {
 #[test]
 fn a_document_at_an_address_stands_while_the_address_does_not_answer() {
     let operation = json!({"get": {"operationId": "getOrder", "summary": "One order"}});
-    let server = Documents::serve(&json!({
+    let server = DocumentServer::serve(&json!({
         "openapi": "3.0.3", "info": {"title": "Shop", "version": "1"}, "servers": [{"url": "https://api.shop.example"}],
         "paths": {"/order": operation},
     }));
     let definition = json!({"name": "shop", "kind": "openapi", "document": server.url}).to_string();
-    let place = Place::with(&[("tools/shop.json", &definition)]);
-    place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
+    let place = TestFolder::with(&[("tools/shop.json", &definition)]);
+    place.baton(&["tools", "list", "--search", "shop."]).expect_code(0).expect_stdout("shop.getOrder");
     server.end();
-    place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
+    place.baton(&["tools", "list", "--search", "shop."]).expect_code(0).expect_stdout("shop.getOrder");
     age(&place, ".baton/apis");
-    place.baton(&["tools", "list", "--search", "shop."]).ends(0).says("shop.getOrder");
+    place.baton(&["tools", "list", "--search", "shop."]).expect_code(0).expect_stdout("shop.getOrder");
     // Without a copy there is nothing to stand on: its tools are missing, and nothing else.
     let greet = "{name: greet, kind: script, class: read, results: [{output: {said: hello}}]}";
-    let bare = Place::with(&[("tools/shop.json", &definition), ("tools/greet.yaml", greet), ("baton.toml", "")]);
-    let listed = bare.baton(&["tools", "list"]).ends(0).says("greet");
+    let bare = TestFolder::with(&[("tools/shop.json", &definition), ("tools/greet.yaml", greet), ("baton.toml", "")]);
+    let listed = bare.baton(&["tools", "list"]).expect_code(0).expect_stdout("greet");
     assert!(!listed.out.contains("shop."), "{}", listed.out);
-    bare.baton(&["tools", "call", "greet"]).ends(0).says("hello");
+    bare.baton(&["tools", "call", "greet"]).expect_code(0).expect_stdout("hello");
     for told in [bare.baton(&["validate"]), bare.baton(&["doctor"])] {
-        told.says("tools/shop.json:1:").says(": document: ").says("cannot be read").says("`shop` has no tools");
+        told.expect_stdout("tools/shop.json:1:")
+            .expect_stdout(": document: ")
+            .expect_stdout("cannot be read")
+            .expect_stdout("`shop` has no tools");
     }
 }
 
@@ -94,9 +97,9 @@ while read -r line; do
 done
 "#;
 
-fn with_server() -> Place {
+fn with_server() -> TestFolder {
     let definition = json!({"name": "sh", "kind": "mcp", "trusted": true, "command": "sh", "args": ["server.sh"]});
-    Place::with(&[
+    TestFolder::with(&[
         ("server.sh", SERVER),
         ("tools/sh.json", &definition.to_string()),
         ("baton.toml", "[tools.tool.\"sh.greet\"]\ntimeout_ms = 5000\n"),
@@ -107,21 +110,21 @@ fn with_server() -> Place {
 #[test]
 fn a_workflow_calls_a_tool_of_an_mcp_server() {
     let place = with_server();
-    place.baton(&["validate"]).ends(0);
-    let answer = place.baton(&["run", "greet", "--json"]).ends(0).json();
+    place.baton(&["validate"]).expect_code(0);
+    let answer = place.baton(&["run", "greet", "--json"]).expect_code(0).json();
     assert_eq!(answer["outputs"]["greet"], json!({"text": "good day"}));
-    place.baton(&["doctor"]).ends(0).says("sh: 1 tool");
+    place.baton(&["doctor"]).expect_code(0).expect_stdout("sh: 1 tool");
 }
 
 #[test]
 fn an_mcp_server_is_started_in_the_projects_folder() {
     let definition = json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["server.sh"]});
-    let place = Place::with(&[
+    let place = TestFolder::with(&[
         ("shop/server.sh", SERVER),
         ("shop/tools/sh.json", &definition.to_string()),
         ("shop/workflows/greet.yaml", "name: greet\nnodes: [{id: greet, tool: sh.greet}]\n"),
     ]);
-    place.baton(&["-C", "shop", "run", "greet"]).ends(0);
+    place.baton(&["-C", "shop", "run", "greet"]).expect_code(0);
 }
 
 #[test]
@@ -132,12 +135,12 @@ fn what_a_definition_names_and_an_mcp_server_does_not_have_is_told() {
         "include": ["gret", "gr*"], "tools": {"bow": {"class": "read"}},
     });
     place.write("tools/sh.json", definition.to_string());
-    for told in [place.baton(&["validate"]).ends(0), place.baton(&["doctor"])] {
-        told.says("tools/sh.json:1:")
-            .says(": include.0: `gret` fits no tool of the server")
-            .says("did you mean `greet`?")
-            .says(": tools.bow: the server has no tool `bow`")
-            .says("it has `greet`");
+    for told in [place.baton(&["validate"]).expect_code(0), place.baton(&["doctor"])] {
+        told.expect_stdout("tools/sh.json:1:")
+            .expect_stdout(": include.0: `gret` fits no tool of the server")
+            .expect_stdout("did you mean `greet`?")
+            .expect_stdout(": tools.bow: the server has no tool `bow`")
+            .expect_stdout("it has `greet`");
     }
 }
 
@@ -154,8 +157,9 @@ fn how_far_an_mcp_server_is_with_a_call_is_in_the_log() {
     let server =
         SERVER.replace(r#"'"method":"tools/call"'*) "#, &format!(r#"'"method":"tools/call"'*) {token}{told}"#));
     place.write("server.sh", server);
-    let done = Done::after(place.begin_with(&[("BATON_LOG", "debug")], &["run", "greet", "--json"])).ends(0);
-    done.warns("a call of an MCP server makes progress").warns("3 of 10: packing");
+    let done = CommandOutput::wait_for(place.spawn_with(&[("BATON_LOG", "debug")], &["run", "greet", "--json"]))
+        .expect_code(0);
+    done.expect_stderr("a call of an MCP server makes progress").expect_stderr("3 of 10: packing");
 }
 
 /// Whether these processes are there; one that ended and was not waited for is not.
@@ -182,7 +186,7 @@ fn an_mcp_server_that_hears_nothing_ends_with_what_it_started_when_baton_is_kill
             call,
         ),
     );
-    let mut run = place.begin(&["run", "greet"]);
+    let mut run = place.spawn(&["run", "greet"]);
     let until = Instant::now() + Duration::from_secs(60);
     let patiently = |what: &str| {
         assert!(Instant::now() < until, "{what}");
@@ -206,15 +210,24 @@ fn an_mcp_server_that_hears_nothing_ends_with_what_it_started_when_baton_is_kill
 #[test]
 fn the_tools_of_an_mcp_server_stand_while_it_is_down() {
     let place = with_server();
-    place.baton(&["tools", "list", "--search", "sh."]).ends(0).says("sh.greet");
+    place.baton(&["tools", "list", "--search", "sh."]).expect_code(0).expect_stdout("sh.greet");
     place.write("server.sh", "echo no database >&2; exit 1\n");
     age(&place, ".baton/mcp");
-    place.baton(&["validate"]).ends(0).says("no database").says("what it last listed stands, 1 tool");
-    place.baton(&["doctor"]).ends(0).says("warn mcp").says("no database").says("what it last listed stands, 1 tool");
+    place
+        .baton(&["validate"])
+        .expect_code(0)
+        .expect_stdout("no database")
+        .expect_stdout("what it last listed stands, 1 tool");
+    place
+        .baton(&["doctor"])
+        .expect_code(0)
+        .expect_stdout("warn mcp")
+        .expect_stdout("no database")
+        .expect_stdout("what it last listed stands, 1 tool");
     // A server that was never reached has none, and that is said.
     std::fs::remove_dir_all(place.path().join(".baton")).expect("what was kept");
-    place.baton(&["doctor"]).ends(1).says("fail mcp").says("until it answers it has no tools");
-    let doubts = place.baton(&["validate", "--json"]).ends(2).json()["doubts"].clone();
+    place.baton(&["doctor"]).expect_code(1).expect_stdout("fail mcp").expect_stdout("until it answers it has no tools");
+    let doubts = place.baton(&["validate", "--json"]).expect_code(2).json()["doubts"].clone();
     let doubts = doubts.as_array().expect("a list").iter().filter(|doubt| doubt["place"] == "tools/sh.json:1:1");
     let told: Vec<&str> = doubts.filter_map(|doubt| doubt["message"].as_str()).collect();
     let [told] = told.as_slice() else { panic!("{told:?}") };
@@ -230,21 +243,21 @@ fn a_document_whose_server_every_call_will_be_refused_is_found_before_anything_i
     let tool = |more: &str| format!("name: shop\nkind: openapi\ndocument: shop.json\n{more}");
     for server in ["http://127.0.0.1:9/v1", "http://localhost:9", "http://10.1.2.3/", "http://[::1]/"] {
         let text = document(server).to_string();
-        let place = Place::with(&[("baton.toml", ""), ("tools/shop.yaml", &tool("")), ("shop.json", &text)]);
-        let found = place.baton(&["validate"]).ends(0);
+        let place = TestFolder::with(&[("baton.toml", ""), ("tools/shop.yaml", &tool("")), ("shop.json", &text)]);
+        let found = place.baton(&["validate"]).expect_code(0);
         found
-            .says("warning: tools/shop.yaml:3:11: calls of 1 tool of `shop` are refused (ADDRESS_NOT_ALLOWED)")
-            .says("server: URL");
-        place.baton(&["validate", "--strict"]).ends(2);
-        place.baton(&["doctor"]).says("ADDRESS_NOT_ALLOWED");
+            .expect_stdout("warning: tools/shop.yaml:3:11: calls of 1 tool of `shop` are refused (ADDRESS_NOT_ALLOWED)")
+            .expect_stdout("server: URL");
+        place.baton(&["validate", "--strict"]).expect_code(2);
+        place.baton(&["doctor"]).expect_stdout("ADDRESS_NOT_ALLOWED");
         // Who names the server means it.
         place.write("tools/shop.yaml", tool(&format!("server: \"{server}\"\n")));
-        assert!(!place.baton(&["validate"]).ends(0).out.contains("ADDRESS_NOT_ALLOWED"));
+        assert!(!place.baton(&["validate"]).expect_code(0).out.contains("ADDRESS_NOT_ALLOWED"));
         place.write("tools/shop.yaml", tool(""));
         place.write("baton.toml", "[tools.outbound]\nallow = [\"127.0.0.0/8\", \"10.0.0.0/8\", \"::1\"]\n");
-        assert!(!place.baton(&["validate"]).ends(0).out.contains("ADDRESS_NOT_ALLOWED"));
+        assert!(!place.baton(&["validate"]).expect_code(0).out.contains("ADDRESS_NOT_ALLOWED"));
     }
     let public = document("https://shop.example").to_string();
-    let place = Place::with(&[("baton.toml", ""), ("tools/shop.yaml", &tool("")), ("shop.json", &public)]);
-    assert!(!place.baton(&["validate"]).ends(0).out.contains("ADDRESS_NOT_ALLOWED"));
+    let place = TestFolder::with(&[("baton.toml", ""), ("tools/shop.yaml", &tool("")), ("shop.json", &public)]);
+    assert!(!place.baton(&["validate"]).expect_code(0).out.contains("ADDRESS_NOT_ALLOWED"));
 }

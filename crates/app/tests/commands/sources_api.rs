@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::heard::Heard;
-use crate::server::{Answer, Server, until};
-use crate::two_tenants::World;
+use crate::captured_request::CapturedRequest;
+use crate::server::{ApiAnswer, BatonServer, wait_for};
+use crate::two_tenants::TwoTenants;
 
 /// What it answers: nothing counts as down.
 #[derive(Default)]
-struct State {
+struct ShopState {
     /// Names of its operations and of its tools.
     operations: Vec<String>,
     is_down: bool,
@@ -23,16 +23,16 @@ struct State {
 }
 
 /// A service with an OpenAPI document at `/openapi.json`, a call of it at `/order`, and an MCP server at `/mcp`.
-struct Shop {
+struct ShopService {
     url: String,
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<ShopState>>,
 }
 
-impl Shop {
+impl ShopService {
     fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let state = State { operations: vec!["getOrder".to_owned()], ..State::default() };
+        let state = ShopState { operations: vec!["getOrder".to_owned()], ..ShopState::default() };
         let state = Arc::new(Mutex::new(state));
         let (all, at) = (state.clone(), url.clone());
         std::thread::spawn(move || {
@@ -80,8 +80,8 @@ fn document(url: &str, operations: &[String]) -> Value {
     })
 }
 
-fn answer(stream: TcpStream, state: &Mutex<State>, url: &str) -> std::io::Result<()> {
-    let heard = Heard::on(stream)?;
+fn answer(stream: TcpStream, state: &Mutex<ShopState>, url: &str) -> std::io::Result<()> {
+    let heard = CapturedRequest::read_from(stream)?;
     let key = heard.header("authorization").unwrap_or_default().to_owned();
     let mut state = state.lock().expect("a lock");
     let (status, reply) = match (heard.method.as_str(), heard.path.as_str()) {
@@ -126,12 +126,12 @@ fn spoken(message: &Value, tools: &[String], told: Option<String>) -> (&'static 
 /// It may ask services of this machine.
 const ALLOWS: &str = "[tools.outbound]\nallow = [\"127.0.0.1\"]\n";
 
-impl World {
+impl TwoTenants {
     fn get(&self, path: &str, key: &str) -> Value {
-        self.ask(&format!("GET {path}"), key, &Value::Null).ends(200)
+        self.ask(&format!("GET {path}"), key, &Value::Null).expect_status(200)
     }
 
-    fn calls(&self, tool: &str, key: &str) -> Answer {
+    fn calls(&self, tool: &str, key: &str) -> ApiAnswer {
         self.ask(&format!("POST /api/v1/tools/{tool}/execute"), key, &json!({}))
     }
 }
@@ -142,10 +142,10 @@ fn names(list: &Value) -> Vec<&str> {
 
 #[test]
 fn sources_of_the_files_are_listed_with_their_state_and_asked_anew() {
-    let shop = Shop::open();
+    let shop = ShopService::open();
     let at_address = json!({"name": "shop", "kind": "openapi", "document": shop.at("/openapi.json")}).to_string();
     let program = json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", "echo s3cr3t >&2; exit 1"]});
-    let world = World::with(&[
+    let world = TwoTenants::with(&[
         ("baton.toml", ALLOWS),
         ("tools/shop.json", &at_address),
         ("tools/sh.json", &program.to_string()),
@@ -163,7 +163,7 @@ fn sources_of_the_files_are_listed_with_their_state_and_asked_anew() {
     assert!(!theirs.contains("s3cr3t") && theirs.contains("did not answer"), "{theirs}");
     let address = &world.get("/api/v1/sources/shop", &world.theirs)["address"];
     assert_eq!(address, &Value::Null, "nor is where a document lies");
-    let refused = world.ask("POST /api/v1/sources/shop/refresh", &world.theirs, &Value::Null).ends(409);
+    let refused = world.ask("POST /api/v1/sources/shop/refresh", &world.theirs, &Value::Null).expect_status(409);
     assert_eq!(refused["code"], "SOURCE_OF_FILE");
 
     let shown = world.get("/api/v1/sources/shop", &world.own);
@@ -177,115 +177,119 @@ fn sources_of_the_files_are_listed_with_their_state_and_asked_anew() {
     ]);
     assert_eq!(shown["unsupported"], unsupported);
     shop.has(&["getOrder", "listOrders"]);
-    let asked = world.ask("POST /api/v1/sources/shop/refresh", &world.own, &Value::Null).ends(200);
+    let asked = world.ask("POST /api/v1/sources/shop/refresh", &world.own, &Value::Null).expect_status(200);
     assert_eq!(asked["tools"], json!(["shop.getOrder", "shop.listOrders"]));
-    world.calls("shop.listOrders", &world.theirs).ends(200);
+    world.calls("shop.listOrders", &world.theirs).expect_status(200);
     // Workflows may name it, too.
-    until("workflows may name the new tool", || {
+    wait_for("workflows may name the new tool", || {
         let workflow = "name: look\nnodes: [{id: look, tool: shop.listOrders}]\n";
-        let checked = world.server.write("POST /api/v1/workflows/validate", &world.own, "", workflow).ends(200);
+        let checked =
+            world.server.write("POST /api/v1/workflows/validate", &world.own, "", workflow).expect_status(200);
         (checked["ok"] == true).then_some(())
     });
     shop.is_down(true);
-    let silent = world.ask("POST /api/v1/sources/shop/refresh", &world.own, &Value::Null).ends(200);
+    let silent = world.ask("POST /api/v1/sources/shop/refresh", &world.own, &Value::Null).expect_status(200);
     assert_eq!((&silent["reachable"], &silent["tool_count"]), (&json!(false), &json!(2)));
     assert!(silent["last_error"].as_str().expect("why").contains("503"), "{silent}");
 
-    let changed = world.ask("DELETE /api/v1/sources/shop", &world.own, &Value::Null).ends(409);
+    let changed = world.ask("DELETE /api/v1/sources/shop", &world.own, &Value::Null).expect_status(409);
     assert_eq!(changed["code"], "SOURCE_OF_FILE");
     assert!(changed["hint"].as_str().expect("a hint").contains("tools/shop.json"), "{changed}");
-    let unknown = world.ask("GET /api/v1/sources/shopp", &world.own, &Value::Null).ends(404);
+    let unknown = world.ask("GET /api/v1/sources/shopp", &world.own, &Value::Null).expect_status(404);
     assert_eq!((&unknown["code"], &unknown["hint"]), (&json!("SOURCE_NOT_FOUND"), &json!("did you mean `shop`?")));
 }
 
 #[test]
 fn a_tenant_adds_a_document_for_itself_and_it_stands_after_a_restart() {
-    let shop = Shop::open();
-    let World { place, server, own, theirs } = World::with(&[("baton.toml", ALLOWS)]);
+    let shop = ShopService::open();
+    let TwoTenants { place, server, own, theirs } = TwoTenants::with(&[("baton.toml", ALLOWS)]);
     let new = json!({"name": "shop", "kind": "openapi", "document": shop.at("/openapi.json")});
     let made = server.ask("POST /api/v1/sources", &theirs, "Idempotency-Key: one\r\n", &new);
     let tag = made.header("etag").expect("a tag").to_owned();
-    let made = made.ends(201);
+    let made = made.expect_status(201);
     assert_eq!((&made["tools"], &made["file"]), (&json!(["shop.getOrder"]), &Value::Null));
     let again = server.ask("POST /api/v1/sources", &theirs, "Idempotency-Key: one\r\n", &new);
-    assert_eq!(again.ends(201)["name"], "shop", "it was made once");
-    assert_eq!(server.ask("POST /api/v1/sources", &theirs, "", &new).ends(409)["code"], "NAME_TAKEN");
+    assert_eq!(again.expect_status(201)["name"], "shop", "it was made once");
+    assert_eq!(server.ask("POST /api/v1/sources", &theirs, "", &new).expect_status(409)["code"], "NAME_TAKEN");
 
     let execute =
-        |server: &Server, key: &str| server.ask("POST /api/v1/tools/shop.getOrder/execute", key, "", &json!({}));
-    assert_eq!(execute(&server, &theirs).ends(200)["success"], true);
-    assert_eq!(execute(&server, &own).ends(404)["code"], "TOOL_NOT_FOUND", "it is nobody else's");
-    let tools =
-        |key: &str| server.ask("GET /api/v1/tools?search=shop.", key, "", &Value::Null).ends(200)["tools"].clone();
+        |server: &BatonServer, key: &str| server.ask("POST /api/v1/tools/shop.getOrder/execute", key, "", &json!({}));
+    assert_eq!(execute(&server, &theirs).expect_status(200)["success"], true);
+    assert_eq!(execute(&server, &own).expect_status(404)["code"], "TOOL_NOT_FOUND", "it is nobody else's");
+    let tools = |key: &str| {
+        server.ask("GET /api/v1/tools?search=shop.", key, "", &Value::Null).expect_status(200)["tools"].clone()
+    };
     assert_eq!((names(&tools(&theirs)), names(&tools(&own))), (vec!["shop.getOrder"], vec![]));
     assert_eq!(server.ask("GET /api/v1/tools/shop.getOrder", &own, "", &Value::Null).status, 404);
-    let found = |key: &str| server.ask("GET /api/v1/tools/search?query=getOrder", key, "", &Value::Null).ends(200);
+    let found =
+        |key: &str| server.ask("GET /api/v1/tools/search?query=getOrder", key, "", &Value::Null).expect_status(200);
     assert!(found(&theirs).to_string().contains("shop.getOrder") && !found(&own).to_string().contains("shop.getOrder"));
     // A workflow that names it is one for the tenant, and for no other.
     let workflow = "name: look\nnodes: [{id: look, tool: shop.getOrder}]\n";
     let save = |key: &str| server.write("POST /api/v1/workflows?activate=true", key, "", workflow);
     assert_eq!((save(&own).status, save(&theirs).status), (422, 201));
-    assert_eq!(server.ask("GET /api/v1/sources", &own, "", &Value::Null).ends(200)["sources"], json!([]));
+    assert_eq!(server.ask("GET /api/v1/sources", &own, "", &Value::Null).expect_status(200)["sources"], json!([]));
     assert_eq!(server.ask("GET /api/v1/sources/shop", &own, "", &Value::Null).status, 404);
-    let rows = server.ask("GET /api/v1/audit?limit=50", &theirs, "", &Value::Null).ends(200).to_string();
+    let rows = server.ask("GET /api/v1/audit?limit=50", &theirs, "", &Value::Null).expect_status(200).to_string();
     assert!(rows.contains("sources.create"), "{rows}");
 
     // It stands while the service is down, in another process too.
     shop.is_down(true);
     assert_eq!(server.stop(), Some(0));
-    let server = Server::start(&place);
-    let shown = server.ask("GET /api/v1/sources/shop", &theirs, "", &Value::Null).ends(200);
+    let server = BatonServer::start(&place);
+    let shown = server.ask("GET /api/v1/sources/shop", &theirs, "", &Value::Null).expect_status(200);
     assert_eq!(shown["tools"], json!(["shop.getOrder"]));
     assert_eq!(shown["definition"], json!({"kind": "openapi", "document": shop.at("/openapi.json")}));
     shop.is_down(false);
     let run = json!({"workflow_id": "look"});
-    let run = server.ask("POST /api/v1/workflows/execute", &theirs, "Prefer: wait=20\r\n", &run).ends(200);
+    let run = server.ask("POST /api/v1/workflows/execute", &theirs, "Prefer: wait=20\r\n", &run).expect_status(200);
     assert_eq!(run["status"], "completed", "{run}");
 
     // A change goes by what was read.
     let with = |tag: &str| format!("If-Match: {tag}\r\n");
     let less = json!({"kind": "openapi", "document": shop.at("/openapi.json"), "exclude": ["getOrder"]});
     assert_eq!(
-        server.ask("PUT /api/v1/sources/shop", &theirs, &with("\"77\""), &less).ends(412)["code"],
+        server.ask("PUT /api/v1/sources/shop", &theirs, &with("\"77\""), &less).expect_status(412)["code"],
         "CHANGED_MEANWHILE"
     );
     let put = server.ask("PUT /api/v1/sources/shop", &theirs, &with(&tag), &less);
     let newer = put.header("etag").expect("a tag").to_owned();
-    assert_eq!(put.ends(200)["tools"], json!([]));
+    assert_eq!(put.expect_status(200)["tools"], json!([]));
     assert_eq!(execute(&server, &theirs).status, 404, "the tool is gone");
     assert_eq!(server.ask("DELETE /api/v1/sources/shop", &theirs, &with(&tag), &Value::Null).status, 412);
     assert_eq!(server.ask("DELETE /api/v1/sources/shop", &theirs, &with(&newer), &Value::Null).status, 204);
     assert_eq!(server.ask("GET /api/v1/sources/shop", &theirs, "", &Value::Null).status, 404);
     // What was read before it was removed is not what is there since.
-    server.ask("POST /api/v1/sources", &theirs, "", &new).ends(201);
+    server.ask("POST /api/v1/sources", &theirs, "", &new).expect_status(201);
     assert_eq!(server.ask("PUT /api/v1/sources/shop", &theirs, &with(&tag), &less).status, 412);
 }
 
 #[test]
 fn a_document_that_is_sent_is_checked_and_an_mcp_server_is_asked() {
-    let shop = Shop::open();
-    let world = World::with(&[("baton.toml", ALLOWS)]);
+    let shop = ShopService::open();
+    let world = TwoTenants::with(&[("baton.toml", ALLOWS)]);
     let add = |source: &Value| world.ask("POST /api/v1/sources", &world.theirs, source);
-    let sent = add(&json!({"name": "sent", "kind": "openapi", "document": shop.document()})).ends(201);
+    let sent = add(&json!({"name": "sent", "kind": "openapi", "document": shop.document()})).expect_status(201);
     assert_eq!((&sent["tools"], &sent["reachable"]), (&json!(["sent.getOrder"]), &Value::Null));
     assert_eq!(sent["definition"], json!({"kind": "openapi"}), "what was sent is not repeated");
-    let nobody = world.ask("POST /api/v1/sources/sent/refresh", &world.theirs, &Value::Null).ends(422);
+    let nobody = world.ask("POST /api/v1/sources/sent/refresh", &world.theirs, &Value::Null).expect_status(422);
     assert!(nobody["detail"].as_str().expect("why").contains("nobody to ask"), "{nobody}");
-    assert_eq!(world.calls("sent.getOrder", &world.theirs).ends(200)["success"], true);
+    assert_eq!(world.calls("sent.getOrder", &world.theirs).expect_status(200)["success"], true);
 
     let mcp =
         add(&json!({"name": "far", "kind": "mcp", "url": shop.at("/mcp"), "tools": {"getOrder": {"class": "read"}}}));
-    assert_eq!(mcp.ends(201)["tools"], json!(["far.getOrder"]));
-    let called = world.calls("far.getOrder", &world.theirs).ends(200);
+    assert_eq!(mcp.expect_status(201)["tools"], json!(["far.getOrder"]));
+    let called = world.calls("far.getOrder", &world.theirs).expect_status(200);
     assert_eq!((&called["success"], &called["data"]["text"]), (&json!(true), &json!("good day")), "{called}");
     assert_eq!(world.calls("far.getOrder", &world.own).status, 404);
     shop.has(&["getOrder", "pay"]);
-    let asked = world.ask("POST /api/v1/sources/far/refresh", &world.theirs, &Value::Null).ends(200);
+    let asked = world.ask("POST /api/v1/sources/far/refresh", &world.theirs, &Value::Null).expect_status(200);
     assert_eq!(asked["tools"], json!(["far.getOrder", "far.pay"]));
     shop.is_down(true);
-    let silent = world.ask("POST /api/v1/sources/far/refresh", &world.theirs, &Value::Null).ends(200);
+    let silent = world.ask("POST /api/v1/sources/far/refresh", &world.theirs, &Value::Null).expect_status(200);
     assert_eq!((&silent["reachable"], &silent["tool_count"]), (&json!(false), &json!(2)), "{silent}");
-    let gone = add(&json!({"name": "gone", "kind": "openapi", "document": shop.at("/openapi.json")})).ends(502);
+    let gone =
+        add(&json!({"name": "gone", "kind": "openapi", "document": shop.at("/openapi.json")})).expect_status(502);
     assert_eq!(gone["code"], "SOURCE_UNAVAILABLE");
     assert_eq!(names(&world.get("/api/v1/sources", &world.theirs)["sources"]), ["far", "sent"], "nothing was kept");
 }
@@ -293,7 +297,7 @@ fn a_document_that_is_sent_is_checked_and_an_mcp_server_is_asked() {
 #[test]
 fn what_a_source_may_not_be_is_refused_with_the_way_out() {
     let place = "https://api.example.com/openapi.json";
-    let world = World::with(&[("baton.toml", "[tools.secrets]\nfree = \"s3cr3t\"\n")]);
+    let world = TwoTenants::with(&[("baton.toml", "[tools.secrets]\nfree = \"s3cr3t\"\n")]);
     for (source, why) in [
         (json!({"name": "a", "kind": "mcp", "command": "sh"}), "no program is started"),
         (json!({"name": "a", "kind": "mcp", "url": "https://x.example.com/mcp", "env": {}}), "no program is started"),
@@ -327,58 +331,59 @@ fn what_a_source_may_not_be_is_refused_with_the_way_out() {
         assert_eq!(refused.status, 422, "{source}: {}", refused.body);
         assert!(refused.body["detail"].as_str().expect("why").contains(why), "{source}: {}", refused.body);
     }
-    let builder = world.ask("POST /api/v1/keys", &world.own, &json!({"name": "b", "role": "builder"})).ends(201);
+    let builder =
+        world.ask("POST /api/v1/keys", &world.own, &json!({"name": "b", "role": "builder"})).expect_status(201);
     let builder = builder["key"].as_str().expect("a key");
-    assert_eq!(world.ask("GET /api/v1/sources", builder, &Value::Null).ends(403)["code"], "FORBIDDEN");
+    assert_eq!(world.ask("GET /api/v1/sources", builder, &Value::Null).expect_status(403)["code"], "FORBIDDEN");
     assert_eq!(world.get("/api/v1/sources", &world.own)["sources"], json!([]));
 }
 
 #[test]
 fn a_secret_goes_to_a_source_of_the_servers_own_tenant_where_it_is_bound_to_its_address() {
-    let shop = Shop::open();
+    let shop = ShopService::open();
     let settings = format!("{ALLOWS}[tools.secrets.shop]\nvalue = \"s3cr3t\"\norigins = [\"{}\"]\n", shop.url);
-    let world = World::with(&[("baton.toml", &settings)]);
+    let world = TwoTenants::with(&[("baton.toml", &settings)]);
     let source = json!({
         "name": "shop", "kind": "openapi", "document": shop.document(), "auth": {"key": "{{ secrets.shop }}"},
     });
-    world.ask("POST /api/v1/sources", &world.own, &source).ends(201);
-    assert_eq!(world.calls("shop.getOrder", &world.own).ends(200)["success"], true);
+    world.ask("POST /api/v1/sources", &world.own, &source).expect_status(201);
+    assert_eq!(world.calls("shop.getOrder", &world.own).expect_status(200)["success"], true);
     assert_eq!(shop.keys(), ["Bearer s3cr3t"]);
-    let refused = world.ask("POST /api/v1/sources", &world.theirs, &source).ends(422);
+    let refused = world.ask("POST /api/v1/sources", &world.theirs, &source).expect_status(422);
     assert!(
         refused["detail"].as_str().expect("why").contains("no secret `shop`"),
         "another tenant has none: {refused}"
     );
     // The command line has it, too.
-    let listed = world.place.baton(&["tools", "list", "--search", "shop."]).ends(0);
+    let listed = world.place.baton(&["tools", "list", "--search", "shop."]).expect_code(0);
     assert!(listed.out.contains("shop.getOrder"), "{}", listed.out);
 }
 
 #[test]
 fn a_key_that_a_server_repeats_is_told_to_nobody() {
-    let shop = Shop::open();
+    let shop = ShopService::open();
     let settings = format!("{ALLOWS}[tools.secrets.shop]\nvalue = \"s3cr3t\"\norigins = [\"{}\"]\n", shop.url);
-    let world = World::with(&[("baton.toml", &settings)]);
+    let world = TwoTenants::with(&[("baton.toml", &settings)]);
     let source = json!({
         "name": "far", "kind": "mcp", "url": shop.at("/mcp"), "headers": {"Authorization": "Bearer {{ secrets.shop }}"},
     });
-    world.ask("POST /api/v1/sources", &world.own, &source).ends(201);
+    world.ask("POST /api/v1/sources", &world.own, &source).expect_status(201);
     shop.state.lock().expect("a lock").repeats = true;
-    let asked = world.ask("POST /api/v1/sources/far/refresh", &world.own, &Value::Null).ends(200);
+    let asked = world.ask("POST /api/v1/sources/far/refresh", &world.own, &Value::Null).expect_status(200);
     let told = asked["last_error"].as_str().expect("why");
     assert!(shop.keys().iter().any(|key| key == "Bearer s3cr3t") && told.contains("not for"), "{told}");
     assert!(!world.get("/api/v1/sources/far", &world.own).to_string().contains("s3cr3t"), "{told}");
     let other = json!({
         "name": "other", "kind": "mcp", "url": shop.at("/mcp"), "headers": {"Authorization": "Bearer {{ secrets.shop }}"},
     });
-    let refused = world.ask("POST /api/v1/sources", &world.own, &other).ends(502).to_string();
+    let refused = world.ask("POST /api/v1/sources", &world.own, &other).expect_status(502).to_string();
     assert!(refused.contains("not for") && !refused.contains("s3cr3t"), "{refused}");
 }
 
 #[test]
 fn of_two_that_are_added_at_once_under_one_name_one_is_and_there_are_fifty_at_most() {
-    let shop = Shop::open();
-    let world = World::with(&[("baton.toml", ALLOWS)]);
+    let shop = ShopService::open();
+    let world = TwoTenants::with(&[("baton.toml", ALLOWS)]);
     let add = |name: &str| {
         let source = json!({"name": name, "kind": "openapi", "document": shop.document()});
         world.ask("POST /api/v1/sources", &world.theirs, &source)
@@ -392,7 +397,7 @@ fn of_two_that_are_added_at_once_under_one_name_one_is_and_there_are_fifty_at_mo
     assert_eq!(at_once, [201, 409]);
     // All but one of the rest, then two at once for the last place.
     for number in 2..50 {
-        add(&format!("s{number}")).ends(201);
+        add(&format!("s{number}")).expect_status(201);
     }
     let mut last: Vec<u16> = std::thread::scope(|scope| {
         let both = ["one", "other"].map(|name| scope.spawn(move || add(name).status));
@@ -400,14 +405,14 @@ fn of_two_that_are_added_at_once_under_one_name_one_is_and_there_are_fifty_at_mo
     });
     last.sort_unstable();
     assert_eq!(last, [201, 409]);
-    assert_eq!(add("more").ends(409)["code"], "LIMIT_REACHED");
+    assert_eq!(add("more").expect_status(409)["code"], "LIMIT_REACHED");
     assert_eq!(names(&world.get("/api/v1/sources", &world.theirs)["sources"]).len(), 50);
 }
 
 #[test]
 fn the_tools_of_all_sources_that_a_tenant_adds_have_one_limit() {
-    let shop = Shop::open();
-    let world = World::with(&[("baton.toml", ALLOWS)]);
+    let shop = ShopService::open();
+    let world = TwoTenants::with(&[("baton.toml", ALLOWS)]);
     let of = |name: &str, many: usize| {
         let operations: Vec<String> = (0..many).map(|number| format!("op{number}")).collect();
         json!({"name": name, "kind": "openapi", "document": document(&shop.url, &operations)})
@@ -418,31 +423,31 @@ fn the_tools_of_all_sources_that_a_tenant_adds_have_one_limit() {
         world.ask(&format!("PUT /api/v1/sources/{name}"), &world.theirs, &source)
     };
     let add = |name: &str, many: usize| world.ask("POST /api/v1/sources", &world.theirs, &of(name, many));
-    add("one", 2_500).ends(201);
-    assert_eq!(add("two", 2_500).ends(201)["tool_count"], 2_500);
-    let refused = add("three", 1).ends(409);
+    add("one", 2_500).expect_status(201);
+    assert_eq!(add("two", 2_500).expect_status(201)["tool_count"], 2_500);
+    let refused = add("three", 1).expect_status(409);
     assert_eq!(refused["code"], "LIMIT_REACHED");
     assert!(refused["detail"].as_str().expect("why").contains("at most 5000 in all"), "{refused}");
     assert!(refused["hint"].as_str().expect("a hint").contains("`include`"), "{refused}");
     // What takes another's place counts instead of it.
-    put("two", 2_499).ends(200);
-    add("three", 1).ends(201);
-    assert_eq!(put("three", 2).ends(409)["code"], "LIMIT_REACHED");
+    put("two", 2_499).expect_status(200);
+    add("three", 1).expect_status(201);
+    assert_eq!(put("three", 2).expect_status(409)["code"], "LIMIT_REACHED");
     assert_eq!(world.get("/api/v1/sources/three", &world.theirs)["tools"], json!(["three.op0"]), "it is as it was");
-    world.ask("POST /api/v1/sources", &world.own, &of("three", 2)).ends(201);
+    world.ask("POST /api/v1/sources", &world.own, &of("three", 2)).expect_status(201);
 }
 
 #[test]
 fn a_tool_that_everybodys_tool_of_that_name_stands_before_is_among_those_left_out() {
-    let shop = Shop::open();
+    let shop = ShopService::open();
     let everybodys = "name: shop.getOrder\nkind: script\nclass: read\nresults: [{output: {from: everybody}}]\n";
-    let world = World::with(&[("baton.toml", ALLOWS), ("tools/order.yaml", everybodys)]);
+    let world = TwoTenants::with(&[("baton.toml", ALLOWS), ("tools/order.yaml", everybodys)]);
     shop.has(&["getOrder", "listOrders"]);
     let source = json!({"name": "shop", "kind": "openapi", "document": shop.document()});
-    let added = world.ask("POST /api/v1/sources", &world.theirs, &source).ends(201);
+    let added = world.ask("POST /api/v1/sources", &world.theirs, &source).expect_status(201);
     assert_eq!((&added["tools"], &added["tool_count"]), (&json!(["shop.listOrders"]), &json!(1)), "{added}");
     let left = added["unsupported"].as_array().expect("a list").iter().find(|part| part["place"] == "shop.getOrder");
     let reason = left.and_then(|part| part["reason"].as_str()).expect("why");
     assert!(reason.contains("everybody's") && reason.contains("another name"), "{reason}");
-    assert_eq!(world.calls("shop.getOrder", &world.theirs).ends(200)["data"]["from"], "everybody");
+    assert_eq!(world.calls("shop.getOrder", &world.theirs).expect_status(200)["data"]["from"], "everybody");
 }

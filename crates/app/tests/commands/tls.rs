@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Certificate, Client, Version};
 
-use crate::place::Place;
-use crate::server::Server;
+use crate::server::BatonServer;
+use crate::test_folder::TestFolder;
 
 const FIRST: [&str; 2] = [include_str!("signing/first.pem"), include_str!("signing/first.key")];
 const SECOND: [&str; 2] = [include_str!("signing/second.pem"), include_str!("signing/second.key")];
 const SETTINGS: &str = "[serve.tls]\ncert = \"tls/cert.pem\"\nkey = \"tls/key.pem\"\n";
 
-fn show(place: &Place, [cert, key]: [&str; 2]) {
+fn show(place: &TestFolder, [cert, key]: [&str; 2]) {
     place.write("tls/cert.pem", cert);
     place.write("tls/key.pem", key);
 }
@@ -27,9 +27,9 @@ fn trusting([cert, _]: [&str; 2], only_http1: bool) -> Client {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_certificate_is_shown_http2_is_spoken_and_a_renewed_one_needs_no_restart() {
-    let place = Place::with(&[("baton.toml", SETTINGS)]);
+    let place = TestFolder::with(&[("baton.toml", SETTINGS)]);
     show(&place, FIRST);
-    let mut server = Server::start(&place);
+    let mut server = BatonServer::start(&place);
     let url = format!("https://{}/health", server.address());
     for (only_http1, version) in [(false, Version::HTTP_2), (true, Version::HTTP_11)] {
         let answer = trusting(FIRST, only_http1).get(&url).send().await.expect("an answer");
@@ -58,11 +58,11 @@ async fn a_certificate_is_shown_http2_is_spoken_and_a_renewed_one_needs_no_resta
 
 #[test]
 fn a_certificate_that_cannot_be_shown_does_not_start() {
-    let place = Place::with(&[("baton.toml", SETTINGS)]);
-    let start = || place.baton(&["serve", "--listen", "127.0.0.1:0"]).ends(2);
-    start().warns("serve.tls.cert").warns("cert.pem");
+    let place = TestFolder::with(&[("baton.toml", SETTINGS)]);
+    let start = || place.baton(&["serve", "--listen", "127.0.0.1:0"]).expect_code(2);
+    start().expect_stderr("serve.tls.cert").expect_stderr("cert.pem");
     show(&place, [FIRST[0], "no key"]);
-    start().warns("serve.tls.key");
+    start().expect_stderr("serve.tls.key");
     show(&place, [FIRST[0], SECOND[1]]);
-    start().warns("serve.tls.key");
+    start().expect_stderr("serve.tls.key");
 }

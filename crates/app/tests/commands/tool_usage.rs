@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 const SETTINGS: &str = "[tools.tool.reserve]\ncost_usd = 0.01\n";
 const TOOLS: &str = "\
@@ -16,24 +16,24 @@ nodes: [{id: hold, tool: reserve}, {id: pay, tool: decline, on_error: continue, 
 edges: [{from: hold, to: pay}]
 ";
 
-fn place() -> Place {
-    Place::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), ("workflows/order.yaml", ORDER)])
+fn place() -> TestFolder {
+    TestFolder::with(&[("baton.toml", SETTINGS), ("tools/tools.yaml", TOOLS), ("workflows/order.yaml", ORDER)])
 }
 
 /// Two runs, one for `marta`.
-fn used() -> Place {
+fn used() -> TestFolder {
     let place = place();
-    place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).ends(0);
-    place.baton(&["run", "order", "--id", "two"]).ends(0);
+    place.baton(&["run", "order", "--id", "one", "--context", r#"{"user_id": "marta"}"#]).expect_code(0);
+    place.baton(&["run", "order", "--id", "two"]).expect_code(0);
     place
 }
 
-fn usage(place: &Place, arguments: &[&str]) -> Value {
-    place.baton(&[&["tools", "usage", "--json"], arguments].concat()).ends(0).json()
+fn usage(place: &TestFolder, arguments: &[&str]) -> Value {
+    place.baton(&[&["tools", "usage", "--json"], arguments].concat()).expect_code(0).json()
 }
 
 /// This week, as ISO writes it: that of a row that was written a moment ago.
-fn this_week(place: &Place) -> String {
+fn this_week(place: &TestFolder) -> String {
     let day = usage(place, &["--by", "day"])[0]["day"].as_str().expect("a day").to_owned();
     let week = day.parse::<jiff::civil::Date>().expect("a day").iso_week_date();
     format!("{}-W{:02}", week.year(), week.week())
@@ -57,24 +57,28 @@ fn uses_are_counted_by_whatever_is_asked() {
     assert_eq!(usage(&place, &["--by", "tenant", "--all-tenants"])[0]["count"], 4);
     assert_eq!(usage(&place, &["--by", "month"])[0]["month"].as_str().map(str::len), Some(7));
     assert_eq!(usage(&place, &["--to", "2020-01-01"]), json!([]));
-    place.baton(&["tools", "usage"]).ends(0).says("DECLINED ×2").says("100.0%");
+    place.baton(&["tools", "usage"]).expect_code(0).expect_stdout("DECLINED ×2").expect_stdout("100.0%");
 }
 
 #[test]
 fn a_weeks_report_is_markdown_html_or_json() {
     let place = used();
     let week = this_week(&place);
-    let report = |more: &[&str]| place.baton(&[&["tools", "report", "--week", &week], more].concat()).ends(0);
+    let report = |more: &[&str]| place.baton(&[&["tools", "report", "--week", &week], more].concat()).expect_code(0);
     let told = report(&["--json"]).json();
     assert_eq!((&told["total_executions"], &told["cost_estimate"]), (&json!(4), &json!(0.02)));
     assert_eq!(told["tools"]["reserve"]["count"], 2);
     let under_used = told["underutilized_tools"].as_array().expect("a list");
     assert!(under_used.contains(&json!("calculator")) && under_used.contains(&json!("reserve")), "{told}");
-    report(&[]).says(&format!("# Tool usage report, {week}")).says("| reserve | 2 | 100.0 % |").says("DECLINED ×2");
-    report(&["--html"]).says("<!doctype html>").says("<td>reserve</td><td>2</td>");
-    place.baton(&["tools", "report", "--week", "47"]).ends(2).warns("2026-W47");
-    let nothing = |more: &[&str]| place.baton(&[&["tools", "report", "--week", "2020-W01"], more].concat()).ends(0);
-    let page = nothing(&[]).says("No tool was used.").says("no calls").out;
+    report(&[])
+        .expect_stdout(&format!("# Tool usage report, {week}"))
+        .expect_stdout("| reserve | 2 | 100.0 % |")
+        .expect_stdout("DECLINED ×2");
+    report(&["--html"]).expect_stdout("<!doctype html>").expect_stdout("<td>reserve</td><td>2</td>");
+    place.baton(&["tools", "report", "--week", "47"]).expect_code(2).expect_stderr("2026-W47");
+    let nothing =
+        |more: &[&str]| place.baton(&[&["tools", "report", "--week", "2020-W01"], more].concat()).expect_code(0);
+    let page = nothing(&[]).expect_stdout("No tool was used.").expect_stdout("no calls").out;
     assert!(!page.contains("100.0 %"), "{page}");
     assert_eq!(nothing(&["--json"]).json()["success_rate"], Value::Null);
 }
@@ -84,11 +88,12 @@ fn a_weeks_report_has_the_days_of_the_tenants_zone() {
     let place = used();
     // Half a day ahead of everybody, so that it is another day there for most of the time.
     let settings = |zone: &str| format!("{zone}\n{SETTINGS}");
-    let report = |more: &[&str]| place.baton(&[&["tools", "report", "--week", "2026-W47"], more].concat()).ends(0);
+    let report =
+        |more: &[&str]| place.baton(&[&["tools", "report", "--week", "2026-W47"], more].concat()).expect_code(0);
     place.write("baton.toml", settings("[tools]\nzone = \"Pacific/Kiritimati\""));
     let told = report(&["--json"]).json();
     assert_eq!((&told["from"], &told["to"]), (&json!("2026-11-15T10:00:00.000Z"), &json!("2026-11-22T10:00:00.000Z")));
-    report(&[]).says("2026-11-16 to 2026-11-22, by the clocks of Pacific/Kiritimati");
+    report(&[]).expect_stdout("2026-11-16 to 2026-11-22, by the clocks of Pacific/Kiritimati");
     // A tenant's own counts before everybody's.
     place.write(
         "baton.toml",
@@ -105,14 +110,14 @@ fn a_tool_that_is_used_ten_times_in_thirty_days_is_not_under_used() {
     let place = place();
     place.write("workflows/nine.yaml", nine);
     place.write("workflows/one.yaml", one);
-    place.baton(&["run", "nine"]).ends(0);
+    place.baton(&["run", "nine"]).expect_code(0);
     let week = this_week(&place);
     let is_under_used = || {
-        let told = place.baton(&["tools", "report", "--week", &week, "--json"]).ends(0).json();
+        let told = place.baton(&["tools", "report", "--week", &week, "--json"]).expect_code(0).json();
         told["underutilized_tools"].as_array().expect("a list").contains(&json!("reserve"))
     };
     assert!(is_under_used(), "nine are fewer than ten");
-    place.baton(&["run", "one"]).ends(0);
+    place.baton(&["run", "one"]).expect_code(0);
     assert!(!is_under_used());
 }
 
@@ -125,7 +130,7 @@ fn other_names_and_presets_of_a_tool_count_as_the_tool() {
     let nodes = [pay("one", "make_payment"), pay("two", "process_payment"), pay("three", "charge_payment")].join(", ");
     let book = "{id: four, tool: check_availability, parameters: {date: '2030-01-08'}}";
     place.write("workflows/pay.yaml", format!("name: pay\nnodes: [{nodes}, {book}]\n"));
-    place.baton(&["run", "pay"]).ends(0);
+    place.baton(&["run", "pay"]).expect_code(0);
     let counts = |more: &[&str]| -> Vec<(Value, Value)> {
         let rows = usage(&place, more);
         rows.as_array().expect("rows").iter().map(|row| (row["tool"].clone(), row["count"].clone())).collect()
@@ -135,7 +140,7 @@ fn other_names_and_presets_of_a_tool_count_as_the_tool() {
     assert_eq!(counts(&["--tool", "check_availability"]), [(json!("google_calendar"), json!(1))]);
     assert_eq!(usage(&place, &["--by", "tenant", "--tool", "process_payment"])[0]["count"], 3);
     let week = this_week(&place);
-    let told = place.baton(&["tools", "report", "--week", &week, "--json"]).ends(0).json();
+    let told = place.baton(&["tools", "report", "--week", &week, "--json"]).expect_code(0).json();
     assert_eq!(told["tools"]["charge_payment"]["count"], 3);
     let under_used = told["underutilized_tools"].as_array().expect("a list");
     for (tool, is_listed) in [
@@ -153,7 +158,7 @@ fn other_names_and_presets_of_a_tool_count_as_the_tool() {
 #[test]
 fn looking_at_usage_makes_no_database() {
     let place = place();
-    place.baton(&["tools", "usage"]).ends(0).says("no tool was used");
-    place.baton(&["tools", "report"]).ends(0).says("No tool was used.");
+    place.baton(&["tools", "usage"]).expect_code(0).expect_stdout("no tool was used");
+    place.baton(&["tools", "report"]).expect_code(0).expect_stdout("No tool was used.");
     assert!(!place.path().join(".baton").exists());
 }

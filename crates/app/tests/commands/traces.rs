@@ -12,30 +12,30 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value as Json, json};
 
-use crate::place::{Done, Place};
-use crate::server::{Server, until};
-use crate::upstream::Upstream;
+use crate::server::{BatonServer, wait_for};
+use crate::test_folder::{CommandOutput, TestFolder};
+use crate::upstream::UpstreamModel;
 
 /// Where no collector listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
 /// A collector that keeps what it is told.
-pub struct Collector {
+pub struct OtlpCollector {
     pub url: String,
-    told: Arc<Mutex<Vec<Told>>>,
+    told: Arc<Mutex<Vec<OtlpExport>>>,
 }
 
-struct Told {
+struct OtlpExport {
     path: String,
     head: String,
     request: ExportTraceServiceRequest,
 }
 
-impl Collector {
+impl OtlpCollector {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let told = Arc::<Mutex<Vec<Told>>>::default();
+        let told = Arc::<Mutex<Vec<OtlpExport>>>::default();
         let kept = told.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -54,7 +54,7 @@ impl Collector {
     }
 }
 
-fn take(stream: TcpStream) -> std::io::Result<Told> {
+fn take(stream: TcpStream) -> std::io::Result<OtlpExport> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let (mut head, mut length) = (String::new(), 0);
     while !head.ends_with("\r\n\r\n") {
@@ -71,11 +71,15 @@ fn take(stream: TcpStream) -> std::io::Result<Told> {
     let mut stream = stream;
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
     let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    Ok(Told { path, head: head.to_lowercase(), request: ExportTraceServiceRequest::decode(&*body).expect("protobuf") })
+    Ok(OtlpExport {
+        path,
+        head: head.to_lowercase(),
+        request: ExportTraceServiceRequest::decode(&*body).expect("protobuf"),
+    })
 }
 
-fn clinic() -> Place {
-    Place::of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clinic"))
+fn clinic() -> TestFolder {
+    TestFolder::copy_of(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/clinic"))
 }
 
 const RUN: [&str; 9] = [
@@ -97,13 +101,13 @@ fn said(span: &Span) -> BTreeMap<String, Value> {
 
 #[test]
 fn a_run_is_told_to_a_collector_as_a_tree() {
-    let (place, collector) = (clinic(), Collector::start());
+    let (place, collector) = (clinic(), OtlpCollector::start());
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str()),
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-team=front"),
         ("OTEL_SERVICE_NAME", "clinic"),
     ];
-    let done = Done::after(place.begin_with(&variables, &RUN)).ends(0);
+    let done = CommandOutput::wait_for(place.spawn_with(&variables, &RUN)).expect_code(0);
     let run: Json = serde_json::from_str(&done.out).expect("JSON");
     let spans = collector.spans();
     let by_id: BTreeMap<&[u8], &Span> = spans.iter().map(|span| (&*span.span_id, span)).collect();
@@ -144,7 +148,7 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn a_run_is_part_of_its_callers_trace_and_whoever_it_calls_is_told_so() {
-    let (collector, upstream) = (Collector::start(), Upstream::start());
+    let (collector, upstream) = (OtlpCollector::start(), UpstreamModel::start());
     let settings = format!(
         "[models]\nbase_url = \"{}\"\napi_key = \"k\"\n[models.models]\nfast = [\"mock\"]\n\
          [models.catalogue.mock]\ninput_usd_per_million = 0\noutput_usd_per_million = 1\n",
@@ -152,7 +156,7 @@ fn a_run_is_part_of_its_callers_trace_and_whoever_it_calls_is_told_so() {
     );
     let tool =
         format!("name: look\nkind: http\nclass: read\nmethod: POST\nurl: {}/look\nbody: {{a: 1}}\n", upstream.url);
-    let place = Place::with(&[
+    let place = TestFolder::with(&[
         ("baton.toml", settings.as_str()),
         ("tools/look.yaml", tool.as_str()),
         ("agents/greeter.yaml", "name: greeter\ntype: simple\nmodel_profile: fast\n"),
@@ -163,17 +167,17 @@ fn a_run_is_part_of_its_callers_trace_and_whoever_it_calls_is_told_so() {
              edges: [{from: look, to: sub}]\n",
         ),
     ]);
-    let server = Server::start_with(&place, &[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str())]);
+    let server = BatonServer::start_with(&place, &[("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str())]);
     let key = server.key().expect("a key").to_owned();
     let run = |traceparent: &str| {
         let body = json!({ "workflow_id": "outer" });
         let headers = format!("traceparent: {traceparent}\r\n");
-        let told = server.ask("POST /api/v1/workflows/execute", &key, &headers, &body).ends(200);
+        let told = server.ask("POST /api/v1/workflows/execute", &key, &headers, &body).expect_status(200);
         assert_eq!(told["status"], "completed", "{told}");
         told["execution_id"].as_str().expect("an id").to_owned()
     };
     let spans_of = |run: &str| {
-        until("the run and the one it runs are told whole", || {
+        wait_for("the run and the one it runs are told whole", || {
             let of = |span: &Span| matches!(&said(span).get("baton.run.id"), Some(Value::StringValue(id)) if id.starts_with(run));
             let spans: Vec<Span> = collector.spans().into_iter().filter(of).collect();
             spans.iter().any(|span| span.name == "outer").then_some(spans)
@@ -202,21 +206,21 @@ fn a_run_is_part_of_its_callers_trace_and_whoever_it_calls_is_told_so() {
 #[test]
 fn a_collector_that_is_not_there_stops_no_run() {
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", NOBODY), ("BATON_LOG", "warn")];
-    let done = Done::after(clinic().begin_with(&variables, &RUN)).ends(0);
+    let done = CommandOutput::wait_for(clinic().spawn_with(&variables, &RUN)).expect_code(0);
     assert_eq!(done.err.matches("the collector does not take spans").count(), 1, "{}", done.err);
 }
 
 #[test]
 fn what_is_no_address_of_a_collector_is_said_before_anything_is_run() {
     let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "not an address")];
-    Done::after(clinic().begin_with(&variables, &RUN)).ends(2).warns("OTEL_EXPORTER_OTLP");
+    CommandOutput::wait_for(clinic().spawn_with(&variables, &RUN)).expect_code(2).expect_stderr("OTEL_EXPORTER_OTLP");
 }
 
 #[test]
 fn logs_are_an_object_a_line_where_programs_read_them() {
     let variables =
         [("OTEL_EXPORTER_OTLP_ENDPOINT", NOBODY), ("BATON_LOG", "baton=warn"), ("BATON_LOG_FORMAT", "json")];
-    let done = Done::after(clinic().begin_with(&variables, &RUN)).ends(0);
+    let done = CommandOutput::wait_for(clinic().spawn_with(&variables, &RUN)).expect_code(0);
     let logged: Vec<Json> = done
         .err
         .lines()
@@ -229,5 +233,7 @@ fn logs_are_an_object_a_line_where_programs_read_them() {
         assert_eq!(line["level"], "WARN");
         assert!(line["message"].as_str().is_some_and(|said| said.contains("collector")), "{line}");
     }
-    Done::after(clinic().begin_with(&[("BATON_LOG_FORMAT", "xml")], &RUN)).ends(2).warns("neither `text` nor `json`");
+    CommandOutput::wait_for(clinic().spawn_with(&[("BATON_LOG_FORMAT", "xml")], &RUN))
+        .expect_code(2)
+        .expect_stderr("neither `text` nor `json`");
 }

@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use crate::place::Place;
-use crate::server::{Answer, Server};
+use crate::server::{ApiAnswer, BatonServer};
+use crate::test_folder::TestFolder;
 
 /// A server, its own admin's key, and the admin's key of another tenant.
-pub struct World {
-    pub place: Place,
-    pub server: Server,
+pub struct TwoTenants {
+    pub place: TestFolder,
+    pub server: BatonServer,
     pub own: String,
     pub theirs: String,
 }
 
-impl World {
+impl TwoTenants {
     pub fn with(files: &[(&str, &str)]) -> Self {
-        let place = Place::with(files);
-        let server = Server::start(&place);
+        let place = TestFolder::with(files);
+        let server = BatonServer::start(&place);
         let own = server.key().expect("a key").to_owned();
-        let made = server.ask("POST /api/v1/tenants", &own, "", &json!({ "id": "acme" })).ends(201);
+        let made = server.ask("POST /api/v1/tenants", &own, "", &json!({ "id": "acme" })).expect_status(201);
         let theirs = made["key"].as_str().expect("a key").to_owned();
         Self { place, server, own, theirs }
     }
 
-    pub fn ask(&self, request: &str, key: &str, body: &Value) -> Answer {
+    pub fn ask(&self, request: &str, key: &str, body: &Value) -> ApiAnswer {
         self.server.ask(request, key, "", body)
     }
 }

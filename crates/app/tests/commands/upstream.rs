@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::heard::Heard;
+use crate::captured_request::CapturedRequest;
 
 /// How long it takes to answer, so that calls overlap.
 const TAKES: Duration = Duration::from_millis(20);
@@ -22,7 +22,7 @@ const GONE: &str = "/be%20gone/";
 
 /// One request: its path, its key, its idempotency key, the span it is told of, and its body.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct UpstreamRequest {
     pub path: String,
     pub key: String,
     pub idempotency_key: Option<String>,
@@ -31,25 +31,25 @@ pub struct Asked {
 }
 
 /// The message that a request is answered with.
-pub type Says = dyn Fn(&Value) -> Value + Send + Sync;
+pub type UpstreamReplyFn = dyn Fn(&Value) -> Value + Send + Sync;
 
 /// Answers until the test ends.
-pub struct Upstream {
+pub struct UpstreamModel {
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<UpstreamRequest>>>,
 }
 
-impl Upstream {
+impl UpstreamModel {
     /// Greets whoever asks.
     pub fn start() -> Self {
         Self::that_says(|_| json!({ "role": "assistant", "content": "Hola" }))
     }
 
     pub fn that_says(says: impl Fn(&Value) -> Value + Send + Sync + 'static) -> Self {
-        let says: Arc<Says> = Arc::new(says);
+        let says: Arc<UpstreamReplyFn> = Arc::new(says);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
-        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let asked = Arc::<Mutex<Vec<UpstreamRequest>>>::default();
         let all = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -61,20 +61,20 @@ impl Upstream {
         Self { url, asked }
     }
 
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<UpstreamRequest> {
         self.asked.lock().expect("a lock").clone()
     }
 }
 
-fn answer(stream: TcpStream, asked: &Mutex<Vec<Asked>>, says: &Says) -> std::io::Result<()> {
-    let heard = Heard::on(stream)?;
+fn answer(stream: TcpStream, asked: &Mutex<Vec<UpstreamRequest>>, says: &UpstreamReplyFn) -> std::io::Result<()> {
+    let heard = CapturedRequest::read_from(stream)?;
     let own = |name: &str| heard.header(name).map(str::to_owned);
     let (path, idempotency_key, traceparent) = (heard.path.clone(), own("idempotency-key"), own("traceparent"));
     let key = own("authorization").unwrap_or_default().trim_start_matches("Bearer ").to_owned();
     let body: Value = serde_json::from_slice(&heard.body)?;
     let is_gone = path.starts_with(GONE);
     let embeds = path.ends_with("/embeddings");
-    let one = Asked { path, key: key.clone(), idempotency_key, traceparent, body: body.clone() };
+    let one = UpstreamRequest { path, key: key.clone(), idempotency_key, traceparent, body: body.clone() };
     asked.lock().expect("a lock").push(one);
     std::thread::sleep(TAKES);
     let (status, reply) = if body.to_string().contains(REFUSE) {

@@ -1,10 +1,10 @@
 //! Wrong usage: exit 2, and a way out.
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 #[track_caller]
 fn check(arguments: &[&str], hint: &str) {
-    Place::empty().baton(arguments).ends(2).warns(hint);
+    TestFolder::empty().baton(arguments).expect_code(2).expect_stderr(hint);
 }
 
 #[test]
@@ -36,15 +36,15 @@ fn a_state_that_is_none_is_refused_with_the_nearest() {
 
 #[test]
 fn an_unknown_setting_is_refused_by_name() {
-    let place = Place::with(&[("baton.toml", "tennant = \"a\"\n")]);
+    let place = TestFolder::with(&[("baton.toml", "tennant = \"a\"\n")]);
     for arguments in [&["validate"][..], &["runs", "list"], &["run", "x"]] {
-        place.baton(arguments).ends(2).warns("tennant");
+        place.baton(arguments).expect_code(2).expect_stderr("tennant");
     }
 }
 
 #[test]
 fn a_setting_that_is_wrong_has_its_place_and_the_nearest_that_is_known() {
-    let place = Place::with(&[("baton.toml", "# mine\ndatabse = \"a\"\n")]);
+    let place = TestFolder::with(&[("baton.toml", "# mine\ndatabse = \"a\"\n")]);
     let shown = "\
  --> baton.toml:2:1
   |
@@ -52,13 +52,17 @@ fn a_setting_that_is_wrong_has_its_place_and_the_nearest_that_is_known() {
   | ^^^^^^^
   hint: did you mean `database`?
 ";
-    place.baton(&["validate"]).ends(2).warns("error: unknown field `databse`, expected one of").warns(shown);
-    let place = Place::with(&[("baton.toml", "tenant = \n")]);
-    place.baton(&["validate"]).ends(2).warns(" --> baton.toml:1:10\n");
-    Place::empty()
+    place
+        .baton(&["validate"])
+        .expect_code(2)
+        .expect_stderr("error: unknown field `databse`, expected one of")
+        .expect_stderr(shown);
+    let place = TestFolder::with(&[("baton.toml", "tenant = \n")]);
+    place.baton(&["validate"]).expect_code(2).expect_stderr(" --> baton.toml:1:10\n");
+    TestFolder::empty()
         .shell("BATON_DATABSE=a baton runs list")
-        .ends(2)
-        .warns("error: BATON_DATABSE: unknown field `databse`");
+        .expect_code(2)
+        .expect_stderr("error: BATON_DATABSE: unknown field `databse`");
 }
 
 #[test]
@@ -75,17 +79,17 @@ fn a_file_that_is_not_what_it_should_be_has_its_place_and_the_nearest_word() {
         ),
         ("agents/a.yaml", "type: [\n", "error[DEF-002]: "),
     ] {
-        Place::with(&[("baton.toml", ""), (file, text)]).baton(&["validate"]).ends(2).warns(says);
+        TestFolder::with(&[("baton.toml", ""), (file, text)]).baton(&["validate"]).expect_code(2).expect_stderr(says);
     }
 }
 
 #[test]
 fn a_folder_that_is_not_there_is_said_to_be_none() {
     for arguments in [&["validate"][..], &["runs", "list"], &["run", "x"], &["test"], &["graph", "x"]] {
-        let place = Place::empty();
+        let place = TestFolder::empty();
         let mut all = vec!["-C", "nowhere"];
         all.extend(arguments);
-        place.baton(&all).ends(2).warns("nowhere is no folder");
+        place.baton(&all).expect_code(2).expect_stderr("nowhere is no folder");
         assert!(!place.path().join("nowhere").exists());
     }
 }
@@ -93,22 +97,25 @@ fn a_folder_that_is_not_there_is_said_to_be_none() {
 #[test]
 fn what_only_a_project_has_is_not_looked_for_elsewhere() {
     for arguments in [&["validate"][..], &["run", "x"], &["test"], &["graph", "x"]] {
-        let place = Place::empty();
-        place.baton(arguments).ends(2).warns("is no project").warns("baton init FOLDER");
+        let place = TestFolder::empty();
+        place.baton(arguments).expect_code(2).expect_stderr("is no project").expect_stderr("baton init FOLDER");
         assert!(std::fs::read_dir(place.path()).expect("a folder").next().is_none(), "{arguments:?} left something");
     }
 }
 
 #[test]
 fn a_variable_that_is_no_text_is_nobodys_setting() {
-    let place = Place::empty();
-    place.shell("BATON_ODD=$(printf '\\377') ODD=$(printf '\\377') baton runs list").ends(0).says("no runs");
+    let place = TestFolder::empty();
+    place
+        .shell("BATON_ODD=$(printf '\\377') ODD=$(printf '\\377') baton runs list")
+        .expect_code(0)
+        .expect_stdout("no runs");
 }
 
 #[test]
 fn looking_at_runs_makes_no_database() {
-    let place = Place::empty();
-    place.baton(&["runs", "list"]).ends(0).says("no runs");
-    place.baton(&["runs", "show", "r1"]).ends(2).warns("nothing has run here");
+    let place = TestFolder::empty();
+    place.baton(&["runs", "list"]).expect_code(0).expect_stdout("no runs");
+    place.baton(&["runs", "show", "r1"]).expect_code(2).expect_stderr("nothing has run here");
     assert!(!place.path().join(".baton").exists());
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::place::Place;
+use super::test_folder::TestFolder;
 
 const WORKFLOW: &str = "\
 name: order
@@ -32,8 +32,8 @@ tools:
   - {name: ship_item, kind: script, class: keyed, irreversible: shipped, results: [{output: {shipped: true}}]}
 ";
 
-fn place(tests: &str) -> Place {
-    Place::with(&[("workflows/order.yaml", WORKFLOW), ("tools/tools.yaml", TOOLS), ("tests/order.yaml", tests)])
+fn place(tests: &str) -> TestFolder {
+    TestFolder::with(&[("workflows/order.yaml", WORKFLOW), ("tools/tools.yaml", TOOLS), ("tests/order.yaml", tests)])
 }
 
 #[test]
@@ -87,7 +87,7 @@ tests:
     expect: {state: completed, error: null, outputs: {ship: {shipped: true}}}
 ",
     );
-    place.baton(&["test"]).ends(0).says("✓ nobody agrees in time").says("6 passed, 0 failed");
+    place.baton(&["test"]).expect_code(0).expect_stdout("✓ nobody agrees in time").expect_stdout("6 passed, 0 failed");
     assert!(!place.path().join(".baton").exists(), "tests keep nothing");
 }
 
@@ -115,14 +115,14 @@ tests:
     expect: {state: waiting}
 ",
     );
-    let told = place.baton(&["test"]).ends(1);
-    let told = told.says("✗ too hopeful").says("0 passed, 3 failed");
-    let told = told.says("state\n      expected completed\n      found    waiting\n");
-    let told = told.says("path\n      expected [\"reserve\",\"ship\"]\n      found    [\"reserve\"]\n");
-    let told = told.says("outputs.reserve.item\n      expected coat\n      found    hat\n");
-    let told = told.says("`approve: agree` is left over: the run has ended");
-    told.says("`approve: shipp` was refused: RUN-005");
-    let found = place.baton(&["test", "--json", "--filter", "hopeful"]).ends(1).json();
+    let told = place.baton(&["test"]).expect_code(1);
+    let told = told.expect_stdout("✗ too hopeful").expect_stdout("0 passed, 3 failed");
+    let told = told.expect_stdout("state\n      expected completed\n      found    waiting\n");
+    let told = told.expect_stdout("path\n      expected [\"reserve\",\"ship\"]\n      found    [\"reserve\"]\n");
+    let told = told.expect_stdout("outputs.reserve.item\n      expected coat\n      found    hat\n");
+    let told = told.expect_stdout("`approve: agree` is left over: the run has ended");
+    told.expect_stdout("`approve: shipp` was refused: RUN-005");
+    let found = place.baton(&["test", "--json", "--filter", "hopeful"]).expect_code(1).json();
     assert_eq!((&found["passed"], &found["failed"]), (&json!(0), &json!(1)));
     assert_eq!(
         found["tests"][0]["differences"][0],
@@ -139,13 +139,13 @@ tests:
   - {name: with, workflow: order, input: {item: hat}, expect: {state: waiting}}
 ",
     );
-    let told = place.baton(&["test"]).ends(1).says("1 passed, 1 failed");
-    told.says("the run was refused: the input does not fit: `item` is missing");
+    let told = place.baton(&["test"]).expect_code(1).expect_stdout("1 passed, 1 failed");
+    told.expect_stdout("the run was refused: the input does not fit: `item` is missing");
 }
 
 #[track_caller]
 fn invalid(test: &str, says: &str) {
-    place(&format!("tests:\n  - {test}\n")).baton(&["test"]).ends(2).warns(says);
+    place(&format!("tests:\n  - {test}\n")).baton(&["test"]).expect_code(2).expect_stderr(says);
 }
 
 #[test]
@@ -175,15 +175,15 @@ fn what_is_no_test_is_refused_with_its_line_and_name() {
 #[test]
 fn two_tests_of_one_name_and_no_tests_at_all_are_refused() {
     let twice = "tests:\n  - &a {name: a, workflow: order, expect: {state: waiting}}\n  - *a\n";
-    place(twice).baton(&["test"]).ends(2).warns("a test named `a` is in");
-    Place::with(&[("workflows/order.yaml", "name: a\nnodes: []\n")])
+    place(twice).baton(&["test"]).expect_code(2).expect_stderr("a test named `a` is in");
+    TestFolder::with(&[("workflows/order.yaml", "name: a\nnodes: []\n")])
         .baton(&["test"])
-        .ends(2)
-        .warns("there are no tests");
+        .expect_code(2)
+        .expect_stderr("there are no tests");
     place("tests:\n  - {name: one, workflow: order, expect: {state: waiting}}\n")
         .baton(&["test", "--filter", "two"])
-        .ends(2)
-        .warns("no test's name contains `two`");
+        .expect_code(2)
+        .expect_stderr("no test's name contains `two`");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn the_same_test_gives_the_same_result_each_time() {
         "tests:\n  - {name: a, workflow: order, now: '2026-01-01T00:00:00Z', input: {item: hat}, expect: {output: {x: 1}}}\n",
     );
     let result = || {
-        let mut found = place.baton(&["test", "--json"]).ends(1).json();
+        let mut found = place.baton(&["test", "--json"]).expect_code(1).json();
         found["tests"][0]["duration_ms"].take();
         found
     };

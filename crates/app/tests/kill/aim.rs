@@ -3,16 +3,16 @@
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use crate::ledger::Ledger;
+use crate::ledger::ServiceLedger;
 use crate::project::PATIENCE;
 
 #[derive(Clone, Debug)]
-pub enum Kill {
+pub enum KillPoint {
     At { service: &'static str, phase: &'static str },
     After(Duration),
 }
 
-impl Kill {
+impl KillPoint {
     /// The instant of one of `kills`: the first half at a service's trigger, the second half anywhere in a run that
     /// usually takes so long.
     pub fn of(place: usize, kills: usize, services: &[&'static str], usual: Duration) -> Self {
@@ -29,16 +29,16 @@ impl Kill {
 
 const PHASES: [&str; 3] = ["received", "acted", "replied"];
 
-pub fn kill(ledger: &Ledger, mut child: Child, began: Instant, kill: &Kill) {
+pub fn kill(ledger: &ServiceLedger, mut child: Child, began: Instant, kill: &KillPoint) {
     match kill {
-        Kill::At { service, phase } => {
+        KillPoint::At { service, phase } => {
             ledger.aim(service, phase, child);
             while !ledger.is_gone() {
                 assert!(began.elapsed() < PATIENCE, "`{service}` never reached `{phase}`");
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
-        Kill::After(instant) => {
+        KillPoint::After(instant) => {
             std::thread::sleep(instant.saturating_sub(began.elapsed()));
             child.kill().expect("a child can be killed");
             child.wait().expect("a child can be waited for");

@@ -1,9 +1,9 @@
 //! One clinic: a project whose tools call the ledger's services.
 
-use crate::aim::{self, Kill};
-use crate::ledger::Ledger;
-use crate::project::Project;
-use crate::trial::{self, Report};
+use crate::aim::{self, KillPoint};
+use crate::ledger::ServiceLedger;
+use crate::project::KillProject;
+use crate::trial::{self, KillReport};
 
 const WORKFLOW: &str = r#"
 name: booking
@@ -44,16 +44,16 @@ replies:
     latency_ms: 20
 "#;
 
-pub struct Clinic {
-    pub project: Project,
-    pub ledger: Ledger,
+pub struct ClinicProject {
+    pub project: KillProject,
+    pub ledger: ServiceLedger,
 }
 
-impl Clinic {
+impl ClinicProject {
     pub fn open() -> Self {
-        let ledger = Ledger::default();
+        let ledger = ServiceLedger::default();
         let port = ledger.serve();
-        let project = Project::new("booking");
+        let project = KillProject::new("booking");
         project.write("baton.toml", "[models]\nprovider = \"script\"\n[tools.outbound]\nallow = [\"127.0.0.1\"]\n");
         project.write("workflows/booking.yaml", WORKFLOW);
         project.write("agents/reader.yaml", AGENT);
@@ -62,7 +62,7 @@ impl Clinic {
         Self { project, ledger }
     }
 
-    pub fn killed(&self, run: &str, kill: Kill) -> Report {
+    pub fn killed(&self, run: &str, kill: KillPoint) -> KillReport {
         let (child, began) = self.project.begin(run);
         aim::kill(&self.ledger, child, began, &kill);
         trial::judge(self, run, &kill)

@@ -20,10 +20,10 @@ const MODEL_PATH: &str = "v1/chat/completions";
 pub const MODEL: &str = "model";
 
 /// What a model says to a request.
-pub type Model = fn(&Value) -> Value;
+pub type LedgerModel = fn(&Value) -> Value;
 
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct LedgerRequest {
     pub service: String,
     /// A service's idempotency key. A model has none: every byte that it was asked.
     pub key: String,
@@ -31,22 +31,22 @@ pub struct Request {
 }
 
 #[derive(Default)]
-struct State {
-    requests: Vec<Request>,
+struct ServiceLedgerState {
+    requests: Vec<LedgerRequest>,
     /// Acts by service and key, every one of them.
     acts: Vec<(String, String)>,
     /// What keyed services answer to a key they have seen.
     answers: BTreeMap<String, Value>,
     victim: Option<(String, String, Child)>,
-    model: Option<Model>,
+    model: Option<LedgerModel>,
 }
 
 /// Everything the services saw.
 #[derive(Clone, Default)]
-pub struct Ledger(Arc<Mutex<State>>);
+pub struct ServiceLedger(Arc<Mutex<ServiceLedgerState>>);
 
-impl Ledger {
-    pub fn with_model(model: Model) -> Self {
+impl ServiceLedger {
+    pub fn with_model(model: LedgerModel) -> Self {
         let ledger = Self::default();
         ledger.0.lock().expect("not poisoned").model = Some(model);
         ledger
@@ -67,7 +67,7 @@ impl Ledger {
         port
     }
 
-    pub fn requests_of(&self, run: &str) -> Vec<Request> {
+    pub fn requests_of(&self, run: &str) -> Vec<LedgerRequest> {
         let state = self.0.lock().expect("not poisoned");
         state.requests.iter().filter(|request| request.run == run).cloned().collect()
     }
@@ -139,7 +139,7 @@ impl Ledger {
         let model = self.0.lock().expect("not poisoned").model;
         let known = {
             let mut state = self.0.lock().expect("not poisoned");
-            state.requests.push(Request { service: service.to_owned(), key: key.clone(), run });
+            state.requests.push(LedgerRequest { service: service.to_owned(), key: key.clone(), run });
             state.answers.get(&format!("{service} {key}")).cloned()
         };
         self.reached(service, "received");

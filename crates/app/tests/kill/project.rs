@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 /// The longest one process may take.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Project {
+pub struct KillProject {
     folder: tempfile::TempDir,
     workflow: &'static str,
 }
 
-impl Project {
+impl KillProject {
     /// An empty folder, whose workflow of this name will be run.
     pub fn new(workflow: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix(&format!("{workflow}-")).tempdir().expect("a folder");
@@ -38,7 +38,7 @@ impl Project {
     }
 
     /// How long the run takes when nobody disturbs it.
-    pub fn undisturbed(&self, run: &str) -> Duration {
+    pub fn run_undisturbed(&self, run: &str) -> Duration {
         let (mut child, began) = self.begin(run);
         let status = child.wait().expect("it ends");
         assert!(status.success(), "the undisturbed run {run} failed; see {:?}", self.keep());

@@ -3,37 +3,37 @@
 use std::collections::BTreeSet;
 
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::{Entry, Event, State};
-use baton_ports::journal::DeskItem;
-use baton_ports::read::Read as _;
-use baton_store::sqlite::{Options, Store};
+use baton_core::run::{RunEntry, RunEvent, RunState};
+use baton_ports::journal::TaskItem;
+use baton_ports::read::ReadModel as _;
+use baton_store::sqlite::{SqliteStore, StoreOptions};
 
-use crate::project::Project;
+use crate::project::KillProject;
 
 /// What is recorded of a run.
-pub struct Recorded {
-    entries: Vec<Entry>,
-    pub state: Option<State>,
-    pub desk: Vec<DeskItem>,
+pub struct RunRecording {
+    entries: Vec<RunEntry>,
+    pub state: Option<RunState>,
+    pub desk: Vec<TaskItem>,
 }
 
-impl Recorded {
-    pub fn of(project: &Project, run: &str) -> Self {
+impl RunRecording {
+    pub fn of(project: &KillProject, run: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let store = Store::open(project.database(), Options::default()).expect("it opens");
+            let store = SqliteStore::open(project.database(), StoreOptions::default()).expect("it opens");
             let (tenant, run) = (TenantId::from("default"), RunId::from(run));
             let entries = store.entries(&tenant, &run, 0, 10_000).await.expect("readable");
             let head = store.run(&tenant, &run).await.expect("readable");
             Self {
                 entries: entries.iter().map(|entry| serde_json::from_slice(entry).expect("an entry")).collect(),
                 state: head.map(|head| head.state),
-                desk: store.desk(&tenant, Some(&run)).await.expect("readable"),
+                desk: store.open_tasks(&tenant, Some(&run)).await.expect("readable"),
             }
         })
     }
 
-    pub fn events(&self) -> impl Iterator<Item = &Event> {
+    pub fn events(&self) -> impl Iterator<Item = &RunEvent> {
         self.entries.iter().flat_map(|entry| &entry.events)
     }
 
@@ -41,7 +41,7 @@ impl Recorded {
     pub fn done(&self, run: &str) -> BTreeSet<String> {
         let run = RunId::from(run);
         let done = self.events().filter_map(|event| match event {
-            Event::Done(done) => Some(done.effect.key(&run)),
+            RunEvent::Done(done) => Some(done.effect.key(&run)),
             _ => None,
         });
         done.collect()

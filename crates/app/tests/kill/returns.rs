@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::aim::{self, Kill};
-use crate::ledger::Ledger;
-use crate::project::Project;
-use crate::thoughts::{self, Report};
+use crate::aim::{self, KillPoint};
+use crate::ledger::ServiceLedger;
+use crate::project::KillProject;
+use crate::thoughts::{self, AgentKillReport};
 
 const WORKFLOW: &str = r#"
 name: returns
@@ -42,16 +42,16 @@ receipt = refund(count=len(labels))
 pub const ASKED: [(&str, usize); 7] =
     [("model", 5), ("order", 2), ("stock", 1), ("reserve", 1), ("label", 2), ("refund", 1), ("mail", 1)];
 
-pub struct Returns {
-    pub project: Project,
-    pub ledger: Ledger,
+pub struct ReturnsProject {
+    pub project: KillProject,
+    pub ledger: ServiceLedger,
 }
 
-impl Returns {
+impl ReturnsProject {
     pub fn open() -> Self {
-        let ledger = Ledger::with_model(reply);
+        let ledger = ServiceLedger::with_model(reply);
         let port = ledger.serve();
-        let project = Project::new("returns");
+        let project = KillProject::new("returns");
         let models = format!("[models]\nprovider = \"openai\"\nbase_url = \"http://127.0.0.1:{port}/v1\"\n");
         // What each killed process held of a budget stays spent for its window: for all of them, more than the usual hour.
         let budgets = "[budgets]\nhourly_usd = \"unlimited\"\ndaily_usd = \"unlimited\"\nmonthly_usd = \"unlimited\"\n";
@@ -62,7 +62,7 @@ impl Returns {
         Self { project, ledger }
     }
 
-    pub fn killed(&self, run: &str, kill: Kill) -> Report {
+    pub fn killed(&self, run: &str, kill: KillPoint) -> AgentKillReport {
         let (child, began) = self.project.begin(run);
         aim::kill(&self.ledger, child, began, &kill);
         thoughts::judge(self, run, &kill)

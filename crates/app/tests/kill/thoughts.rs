@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::agent::Program;
+use baton_core::agent::SandboxProgram;
 use baton_core::money::Usd;
-use baton_core::run::{Answer, Event, Request as Wanted, State};
+use baton_core::run::{CallOutput, EffectRequest as Wanted, RunEvent, RunState};
 
-use crate::aim::Kill;
-use crate::ledger::{MODEL, Request};
-use crate::recorded::Recorded;
-use crate::returns::{ASKED, Returns};
+use crate::aim::KillPoint;
+use crate::ledger::{LedgerRequest, MODEL};
+use crate::recorded::RunRecording;
+use crate::returns::{ASKED, ReturnsProject};
 
 /// What one kill found.
-pub struct Report {
+pub struct AgentKillReport {
     /// The run had begun and had not ended.
     pub hit_live: bool,
     /// A model call was in flight, and went out again.
@@ -22,17 +22,17 @@ pub struct Report {
 }
 
 /// Brings the run to rest in another process, and holds what its model and its tools saw against what was promised.
-pub fn judge(returns: &Returns, run: &str, kill: &Kill) -> Report {
-    let before = Recorded::of(&returns.project, run);
+pub fn judge(returns: &ReturnsProject, run: &str, kill: &KillPoint) -> AgentKillReport {
+    let before = RunRecording::of(&returns.project, run);
     let seen_before = returns.ledger.requests_of(run);
     returns.project.recover();
-    let after = Recorded::of(&returns.project, run);
+    let after = RunRecording::of(&returns.project, run);
     let requests = returns.ledger.requests_of(run);
     let told = |what: &str| {
         let kept = returns.project.keep();
         format!("{what}; {run}, killed {kill:?}, is {:?}: {requests:?}; see {kept:?}", after.state)
     };
-    assert_eq!(after.state, Some(State::Completed), "{}", told("the run ends as if undisturbed"));
+    assert_eq!(after.state, Some(RunState::Completed), "{}", told("the run ends as if undisturbed"));
 
     // Agents think one thought at a time, so the model's first requests are those whose replies are recorded.
     let known = distinct(&seen_before);
@@ -48,7 +48,7 @@ pub fn judge(returns: &Returns, run: &str, kill: &Kill) -> Report {
         };
         assert!(!is_recorded, "{}", told(&format!("what is recorded was asked for again: {request:?}")));
     }
-    let again: Vec<&Request> = later.iter().filter(|request| known.contains(&request.key.as_str())).collect();
+    let again: Vec<&LedgerRequest> = later.iter().filter(|request| known.contains(&request.key.as_str())).collect();
     assert!(again.len() <= 1, "{}", told("more than one model call was asked again"));
 
     // One that differed by a byte would be one more.
@@ -65,11 +65,11 @@ pub fn judge(returns: &Returns, run: &str, kill: &Kill) -> Report {
     assert!(lost.len() <= 1 && lost.iter().all(|cost| *cost > Usd::ZERO), "{}", told(&format!("paid for {lost:?}")));
     assert!(again.len() <= lost.len(), "{}", told("what was asked again is paid for twice"));
     assert_eq!(started(&after), 1, "{}", told("the program began once"));
-    Report { hit_live: before.is_live(), asked_again: !again.is_empty(), program_paused: is_paused(&before) }
+    AgentKillReport { hit_live: before.is_live(), asked_again: !again.is_empty(), program_paused: is_paused(&before) }
 }
 
 /// What a model was asked, in order, each once.
-fn distinct(requests: &[Request]) -> Vec<&str> {
+fn distinct(requests: &[LedgerRequest]) -> Vec<&str> {
     let mut found = Vec::new();
     for request in requests.iter().filter(|request| request.service == MODEL) {
         if !found.contains(&request.key.as_str()) {
@@ -79,31 +79,31 @@ fn distinct(requests: &[Request]) -> Vec<&str> {
     found
 }
 
-fn replies(recorded: &Recorded) -> impl Iterator<Item = &baton_core::run::Done> {
+fn replies(recorded: &RunRecording) -> impl Iterator<Item = &baton_core::run::CallCompleted> {
     recorded.events().filter_map(|event| match event {
-        Event::Done(done) if matches!(done.output, Answer::Model(_)) => Some(&**done),
+        RunEvent::Done(done) if matches!(done.output, CallOutput::Model(_)) => Some(&**done),
         _ => None,
     })
 }
 
-fn replies_costs(recorded: &Recorded) -> Vec<Usd> {
+fn replies_costs(recorded: &RunRecording) -> Vec<Usd> {
     replies(recorded).map(|done| done.cost).collect()
 }
 
 /// What was paid for answers that were lost.
-fn lost(recorded: &Recorded) -> Vec<Usd> {
+fn lost(recorded: &RunRecording) -> Vec<Usd> {
     let paid = recorded.events().filter_map(|event| match event {
-        Event::HoldLost { cost, .. } => Some(*cost),
+        RunEvent::HoldLost { cost, .. } => Some(*cost),
         _ => None,
     });
     paid.collect()
 }
 
 /// How many programs began.
-fn started(recorded: &Recorded) -> usize {
+fn started(recorded: &RunRecording) -> usize {
     let programs = recorded.events().filter(|event| match event {
-        Event::Scheduled(scheduled) => match &scheduled.request {
-            Wanted::Code { program, .. } => matches!(**program, Program::Start { .. }),
+        RunEvent::Scheduled(scheduled) => match &scheduled.request {
+            Wanted::Code { program, .. } => matches!(**program, SandboxProgram::Start { .. }),
             Wanted::Tool { .. } | Wanted::Model(_) | Wanted::Step { .. } => false,
         },
         _ => false,
@@ -112,11 +112,11 @@ fn started(recorded: &Recorded) -> usize {
 }
 
 /// Whether the last word of a program was that it waits for a call.
-fn is_paused(recorded: &Recorded) -> bool {
+fn is_paused(recorded: &RunRecording) -> bool {
     let ran = recorded.events().filter_map(|event| match event {
-        Event::Done(done) => match &done.output {
-            Answer::Code(ran) => Some(matches!(**ran, baton_core::agent::Ran::Calls { .. })),
-            Answer::Tool(_) | Answer::Model(_) | Answer::Step(_) => None,
+        RunEvent::Done(done) => match &done.output {
+            CallOutput::Code(ran) => Some(matches!(**ran, baton_core::agent::ProgramOutcome::Calls { .. })),
+            CallOutput::Tool(_) | CallOutput::Model(_) | CallOutput::Step(_) => None,
         },
         _ => None,
     });

@@ -2,27 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::run::{Event, Role, State};
-use baton_ports::journal::DeskKind;
+use baton_core::run::{CallRole, RunEvent, RunState};
+use baton_ports::journal::TaskItemKind;
 
-use crate::aim::Kill;
-use crate::clinic::Clinic;
-use crate::ledger::Request;
-use crate::recorded::Recorded;
+use crate::aim::KillPoint;
+use crate::clinic::ClinicProject;
+use crate::ledger::LedgerRequest;
+use crate::recorded::RunRecording;
 
 /// What one kill found.
-pub struct Report {
+pub struct KillReport {
     /// The run had begun and had not ended.
     pub hit_live: bool,
     pub once_in_flight: bool,
 }
 
 /// Brings the run to rest in another process, and holds what the services saw against what was promised.
-pub fn judge(clinic: &Clinic, run: &str, kill: &Kill) -> Report {
-    let before = Recorded::of(&clinic.project, run);
+pub fn judge(clinic: &ClinicProject, run: &str, kill: &KillPoint) -> KillReport {
+    let before = RunRecording::of(&clinic.project, run);
     let seen_before = clinic.ledger.requests_of(run).len();
     clinic.project.recover();
-    let after = Recorded::of(&clinic.project, run);
+    let after = RunRecording::of(&clinic.project, run);
     let requests = clinic.ledger.requests_of(run);
     let told = |what: &str| {
         let kept = clinic.project.keep();
@@ -33,7 +33,8 @@ pub fn judge(clinic: &Clinic, run: &str, kill: &Kill) -> Report {
     };
 
     let done = before.done(run);
-    let again: Vec<&Request> = requests[seen_before..].iter().filter(|request| done.contains(&request.key)).collect();
+    let again: Vec<&LedgerRequest> =
+        requests[seen_before..].iter().filter(|request| done.contains(&request.key)).collect();
     assert!(again.is_empty(), "{}", told(&format!("recorded results were asked for again: {again:?}")));
 
     for request in &requests {
@@ -48,30 +49,30 @@ pub fn judge(clinic: &Clinic, run: &str, kill: &Kill) -> Report {
 
     let once_in_flight = once_in_flight(&before);
     if once_in_flight {
-        assert_eq!(after.state, Some(State::Waiting), "{}", told("an unknown `once` waits for a person"));
-        let doubts = after.desk.iter().filter(|item| item.kind == DeskKind::Doubt).count();
+        assert_eq!(after.state, Some(RunState::Waiting), "{}", told("an unknown `once` waits for a person"));
+        let doubts = after.desk.iter().filter(|item| item.kind == TaskItemKind::Doubt).count();
         assert_eq!(doubts, 1, "{}", told("a person is told of it"));
     } else {
-        assert_eq!(after.state, Some(State::Completed), "{}", told("the run ends as if undisturbed"));
+        assert_eq!(after.state, Some(RunState::Completed), "{}", told("the run ends as if undisturbed"));
         assert!(after.desk.is_empty(), "{}", told("nobody is asked"));
         for service in ["booking", "payment", "whatsapp", "email"] {
             assert_eq!(clinic.ledger.acts(run, service), 1, "{}", told(&format!("`{service}` acted once")));
         }
     }
-    Report { hit_live: before.is_live(), once_in_flight }
+    KillReport { hit_live: before.is_live(), once_in_flight }
 }
 
 /// Whether the marker of a `once` call stands without its result.
-fn once_in_flight(recorded: &Recorded) -> bool {
+fn once_in_flight(recorded: &RunRecording) -> bool {
     let marked = recorded.events().filter_map(|event| match event {
-        Event::Sending { effect, .. } if effect.call.node.node.as_str() == "whatsapp" => Some(effect.clone()),
+        RunEvent::Sending { effect, .. } if effect.call.node.node.as_str() == "whatsapp" => Some(effect.clone()),
         _ => None,
     });
     let marked: BTreeSet<_> = marked.collect();
     let done: BTreeSet<_> = recorded
         .events()
         .filter_map(|event| match event {
-            Event::Done(done) if done.effect.call.role == Role::Act => Some(done.effect.clone()),
+            RunEvent::Done(done) if done.effect.call.role == CallRole::Act => Some(done.effect.clone()),
             _ => None,
         })
         .collect();

@@ -5,16 +5,16 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{Limits, Pool, failed, finished, pool, run, start, within};
+use super::{SandboxLimits, SandboxPool, failed, finished, pool, run, start, within};
 
 /// A program, the code it must fail with, and what the message must say.
-type Attempt = (&'static str, &'static str, &'static str);
+type EscapeAttempt = (&'static str, &'static str, &'static str);
 
 /// Two tools are granted to each: `find` and `shop.pay`.
 const TOOLS: [&str; 2] = ["find", "shop.pay"];
 
 /// What is not there at all.
-const NOT_THERE: &[Attempt] = &[
+const NOT_THERE: &[EscapeAttempt] = &[
     ("import socket", "CODE_RAISED", "No module named 'socket'"),
     ("import subprocess", "CODE_RAISED", "No module named 'subprocess'"),
     ("import ctypes", "CODE_RAISED", "No module named 'ctypes'"),
@@ -51,7 +51,7 @@ const NOT_THERE: &[Attempt] = &[
 ];
 
 /// Walks from what is there to what should not be.
-const WALKS: &[Attempt] = &[
+const WALKS: &[EscapeAttempt] = &[
     ("().__class__.__bases__[0].__subclasses__()", "CODE_RAISED", "no attribute '__class__'"),
     ("''.__class__.__mro__", "CODE_RAISED", "no attribute '__class__'"),
     ("getattr([], '__cl' + 'ass__')", "CODE_RAISED", "no attribute '__class__'"),
@@ -73,7 +73,7 @@ const WALKS: &[Attempt] = &[
 ];
 
 /// Files, the environment, the clock.
-const HOST: &[Attempt] = &[
+const HOST: &[EscapeAttempt] = &[
     ("open('/etc/passwd').read()", "CODE_DENIED", "`open` is out of reach"),
     ("open('/tmp/x', 'w')", "CODE_DENIED", "`open` is out of reach"),
     ("open('/proc/self/mem', 'rb')", "CODE_DENIED", "`open` is out of reach"),
@@ -93,7 +93,7 @@ const HOST: &[Attempt] = &[
 ];
 
 /// Tools that were not granted, or by other means than a call.
-const TOOLS_NOT_GRANTED: &[Attempt] = &[
+const TOOLS_NOT_GRANTED: &[EscapeAttempt] = &[
     ("send_email(to='x')", "CODE_RAISED", "name 'send_email' is not defined; it may call find, shop_pay"),
     ("pay()", "CODE_RAISED", "name 'pay' is not defined"),
     ("shop.pay(amount=1)", "CODE_RAISED", "name 'shop' is not defined"),
@@ -113,7 +113,7 @@ const TOOLS_NOT_GRANTED: &[Attempt] = &[
 ];
 
 /// More memory than there is. Each under 64 MB and plenty of time.
-const MEMORY: &[Attempt] = &[
+const MEMORY: &[EscapeAttempt] = &[
     ("x = []\nwhile True:\n    x.append(0)", "CODE_MEMORY", "64 MB"),
     ("x = []\nwhile True:\n    x.append('a' * 1000 + str(len(x)))", "CODE_MEMORY", "64 MB"),
     ("x = {}\nwhile True:\n    x[len(x)] = None", "CODE_MEMORY", "64 MB"),
@@ -142,7 +142,7 @@ const MEMORY: &[Attempt] = &[
 ];
 
 /// More time than there is. Each under one second.
-const TIME: &[Attempt] = &[
+const TIME: &[EscapeAttempt] = &[
     ("while True:\n    pass", "CODE_TIMEOUT", "longer than 1 s"),
     (
         "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass",
@@ -163,7 +163,7 @@ const TIME: &[Attempt] = &[
 ];
 
 /// Deeper, longer and louder than allowed.
-const EXTENT: &[Attempt] = &[
+const EXTENT: &[EscapeAttempt] = &[
     ("def f(n):\n    return f(n + 1)\nf(0)", "CODE_RECURSION", "deeper than 1000"),
     ("f = lambda: f()\nf()", "CODE_RECURSION", "deeper than 1000"),
     ("def f(n):\n    return max([n], key=lambda x: f(n - 1))\nf(100)", "CODE_RECURSION", "maximum recursion depth"),
@@ -196,12 +196,12 @@ const EXTENT: &[Attempt] = &[
     ("import re\nre.match('(a|a|aa)+$(?<!b)', 'a' * 40 + 'c')", "CODE_RAISED", "backtracking"),
 ];
 
-fn limits(pool: &Pool) -> Limits {
-    Limits { memory_bytes: 64 << 20, time: Duration::from_secs(60), output_bytes: 10_000, ..pool.limits() }
+fn limits(pool: &SandboxPool) -> SandboxLimits {
+    SandboxLimits { memory_bytes: 64 << 20, time: Duration::from_secs(60), output_bytes: 10_000, ..pool.limits() }
 }
 
 /// Everything at once, as many side by side as there are children; and after each, another program is served.
-async fn try_all(attempts: &[Attempt], change: impl Fn(Limits) -> Limits) {
+async fn try_all(attempts: &[EscapeAttempt], change: impl Fn(SandboxLimits) -> SandboxLimits) {
     let pool = pool(json!({"children": 4, "wait_ms": 600_000}));
     let limits = change(limits(&pool));
     let tried = attempts.iter().map(async |(source, code, says)| {
@@ -229,7 +229,7 @@ async fn files_environment_and_clock_are_out_of_reach() {
 
 #[tokio::test]
 async fn only_granted_tools_can_be_called() {
-    try_all(TOOLS_NOT_GRANTED, |limits| Limits { calls: 1, ..limits }).await;
+    try_all(TOOLS_NOT_GRANTED, |limits| SandboxLimits { calls: 1, ..limits }).await;
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn memory_is_bounded_however_it_is_taken() {
 
 #[tokio::test]
 async fn time_is_bounded_however_it_is_spent() {
-    try_all(TIME, |limits| Limits { memory_bytes: 512 << 20, time: Duration::from_secs(1), ..limits }).await;
+    try_all(TIME, |limits| SandboxLimits { memory_bytes: 512 << 20, time: Duration::from_secs(1), ..limits }).await;
 }
 
 #[tokio::test]

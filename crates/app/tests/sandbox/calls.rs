@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use baton_core::agent::{Program, Ran};
-use baton_ports::sandbox::Limits;
+use baton_core::agent::{ProgramOutcome, SandboxProgram};
+use baton_ports::sandbox::SandboxLimits;
 use serde_json::json;
 
 use super::{asked, calls, done, failed, finished, not_done, pool, resume, run, start, within};
@@ -100,9 +100,9 @@ async fn calls_prints_and_time_are_counted_over_all_pauses() {
     let pool = pool(json!({}));
     let source = "for i in range(3):\n    print('x' * 30)\n    find(i=i)";
     let program = start(source, &["find"]);
-    let few = Limits { calls: 2, ..pool.limits() };
-    let quiet = Limits { output_bytes: 70, ..pool.limits() };
-    let brief = Limits { time: Duration::from_millis(1), ..pool.limits() };
+    let few = SandboxLimits { calls: 2, ..pool.limits() };
+    let quiet = SandboxLimits { output_bytes: 70, ..pool.limits() };
+    let brief = SandboxLimits { time: Duration::from_millis(1), ..pool.limits() };
     for (limits, code) in [(few, "CODE_CALLS"), (quiet, "CODE_OUTPUT")] {
         let (_, snapshot, _) = calls(within(&pool, &program, &limits).await);
         let (_, snapshot, _) = calls(within(&pool, &resume(snapshot, vec![done("find", json!(1))]), &limits).await);
@@ -123,12 +123,12 @@ async fn a_program_is_replayed_over_its_recorded_calls() {
         "print('one')\na = await find(i=1)\nprint('two')\nb = await find(i=a)\nprint('three')\nawait find(i=b)",
     ] {
         let program = start(source, &["find"]);
-        let Program::Start { source, inputs, tools } = program.clone() else { unreachable!() };
+        let SandboxProgram::Start { source, inputs, tools } = program.clone() else { unreachable!() };
         let (first, snapshot, _) = calls(run(&pool, &program).await);
         let (second, snapshot, _) = calls(run(&pool, &resume(snapshot, vec![done("find", json!(2))])).await);
         let (third, _, printed) = calls(run(&pool, &resume(snapshot, vec![done("find", json!(3))])).await);
         let recorded = vec![(first[0].clone(), done("find", json!(2))), (second[0].clone(), done("find", json!(3)))];
-        let again = Program::Replay { source, inputs, tools, calls: recorded };
+        let again = SandboxProgram::Replay { source, inputs, tools, calls: recorded };
         let (replayed, snapshot, reprinted) = calls(run(&pool, &again).await);
         assert_eq!((&replayed, reprinted), (&third, printed));
         assert_eq!(finished(run(&pool, &resume(snapshot, vec![done("find", json!(4))])).await).0, json!(4));
@@ -146,7 +146,7 @@ async fn a_replay_that_does_something_else_is_stopped() {
         ("await find(i=2)", "its call 1, of `find`"),
         ("1", "it ended without its recorded call of `find`"),
     ] {
-        let again = Program::Replay {
+        let again = SandboxProgram::Replay {
             source: source.to_owned(),
             inputs: [].into(),
             tools: vec!["find".to_owned(), "pay".to_owned()],
@@ -162,7 +162,7 @@ async fn a_replay_that_does_something_else_is_stopped() {
 async fn inputs_are_variables_and_their_numbers_are_exact() {
     let pool = pool(json!({}));
     let inputs = json!({"a": {"deep": [1, 0.1, u64::MAX, i64::MIN]}, "print_": null});
-    let program = Program::Start {
+    let program = SandboxProgram::Start {
         source: "a['deep'].append(print_)\na".to_owned(),
         inputs: serde_json::from_value(inputs).unwrap(),
         tools: Vec::new(),
@@ -191,6 +191,9 @@ async fn nothing_of_a_program_is_left_for_the_next_in_the_same_child() {
     assert_eq!(finished(run(&pool, &start("secret = 'x'\nimport json\nsecret", &[])).await).0, json!("x"));
     for source in ["secret", "json"] {
         let ran = run(&pool, &start(source, &[])).await;
-        assert!(matches!(&ran, Ran::Failed { fault, .. } if fault.message.contains("is not defined")), "{ran:?}");
+        assert!(
+            matches!(&ran, ProgramOutcome::Failed { fault, .. } if fault.message.contains("is not defined")),
+            "{ran:?}"
+        );
     }
 }

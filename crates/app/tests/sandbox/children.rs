@@ -5,11 +5,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use baton_ports::sandbox::Sandbox as _;
-use baton_tools::Launch;
+use baton_tools::LaunchCommand;
 use futures::future::{join, join_all};
 use serde_json::json;
 
-use super::{Limits, Pool, config, failed, finished, launch, pool, run, start};
+use super::{SandboxLimits, SandboxPool, config, failed, finished, launch, pool, run, start};
 
 /// Children of this process that run programs, and that are still alive. Each test has a process of its own under
 /// `cargo nextest` and shares one under `cargo test`, so a test looks only for what it put into its own children's
@@ -152,12 +152,12 @@ async fn a_child_whose_program_broke_a_limit_is_replaced() {
 async fn a_program_has_the_memory_it_is_granted_and_no_more() {
     let pool = pool(json!({"memory_mb": 512, "idle": 0, "children": 1, "programs_per_child": 100}));
     let program = start("x = ['a' * 1000 + str(i) for i in range(150000)]\nlen(x)", &[]);
-    let narrow = Limits { memory_bytes: 64 << 20, ..pool.limits() };
+    let narrow = SandboxLimits { memory_bytes: 64 << 20, ..pool.limits() };
     assert_eq!(finished(run(&pool, &program).await).0, json!(150_000));
     assert_eq!(failed(super::within(&pool, &program, &narrow).await).0, "CODE_MEMORY");
     assert_eq!(finished(run(&pool, &program).await).0, json!(150_000));
     // What is asked for beyond the settings is not granted.
-    let wide = Limits { memory_bytes: 8 << 30, time: Duration::from_secs(10_000), ..pool.limits() };
+    let wide = SandboxLimits { memory_bytes: 8 << 30, time: Duration::from_secs(10_000), ..pool.limits() };
     let greedy = start("x = []\nwhile True:\n    x.append('a' * 1000 + str(len(x)))", &[]);
     let (code, message) = failed(super::within(&pool, &greedy, &wide).await);
     assert_eq!(code, "CODE_MEMORY");
@@ -167,7 +167,7 @@ async fn a_program_has_the_memory_it_is_granted_and_no_more() {
 #[tokio::test]
 async fn a_program_too_many_is_refused_and_may_come_again() {
     let pool = pool(json!({"memory_mb": 108, "children": 1, "waiting": 0, "idle": 0}));
-    let limits = Limits { time: Duration::from_secs(1), ..pool.limits() };
+    let limits = SandboxLimits { time: Duration::from_secs(1), ..pool.limits() };
     let endless = start("while True:\n    pass", &[]);
     let refused = async {
         until(|| children(108).len() == 1).await;
@@ -182,7 +182,7 @@ async fn a_program_too_many_is_refused_and_may_come_again() {
 #[tokio::test]
 async fn a_pool_that_cannot_start_children_says_so() {
     for (program, says) in [("/nowhere", "cannot be started"), ("/bin/false", "it ended at once"), ("/bin/echo", "")] {
-        let pool = Pool::new(config(json!({})), Launch { program: program.into(), ..launch() }).unwrap();
+        let pool = SandboxPool::new(config(json!({})), LaunchCommand { program: program.into(), ..launch() }).unwrap();
         let fault = pool.run(&start("1", &[]), &pool.limits()).await.unwrap_err();
         assert_eq!(fault.code, "SANDBOX_UNAVAILABLE");
         assert!(fault.message.contains(says), "{fault}");

@@ -11,32 +11,32 @@ mod tool;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use baton_core::agent::{Program, Ran, Snapshot, ToolRequest};
-use baton_core::tool::Envelope;
-use baton_ports::sandbox::{Limits, Sandbox as _};
-use baton_tools::Launch;
-use baton_tools::sandbox::{Config, Pool};
+use baton_core::agent::{ProgramOutcome, ProgramSnapshot, SandboxProgram, ToolRequest};
+use baton_core::tool::ToolEnvelope;
+use baton_ports::sandbox::{Sandbox as _, SandboxLimits};
+use baton_tools::LaunchCommand;
+use baton_tools::sandbox::{SandboxConfig, SandboxPool};
 use serde_json::{Value, json};
 
 /// Children are started by the binary under test.
-fn launch() -> Launch {
-    Launch {
+fn launch() -> LaunchCommand {
+    LaunchCommand {
         program: PathBuf::from(env!("CARGO_BIN_EXE_baton")),
         arguments: vec!["sandbox-child".into()],
         folder: None,
     }
 }
 
-fn config(settings: Value) -> Config {
+fn config(settings: Value) -> SandboxConfig {
     serde_json::from_value(settings).unwrap()
 }
 
-fn pool(settings: Value) -> Pool {
-    Pool::new(config(settings), launch()).unwrap()
+fn pool(settings: Value) -> SandboxPool {
+    SandboxPool::new(config(settings), launch()).unwrap()
 }
 
-fn start(source: &str, tools: &[&str]) -> Program {
-    Program::Start {
+fn start(source: &str, tools: &[&str]) -> SandboxProgram {
+    SandboxProgram::Start {
         source: source.to_owned(),
         inputs: BTreeMap::new(),
         tools: tools.iter().map(|tool| (*tool).to_owned()).collect(),
@@ -44,36 +44,36 @@ fn start(source: &str, tools: &[&str]) -> Program {
 }
 
 /// What a program comes to, under the pool's own limits.
-async fn run(pool: &Pool, program: &Program) -> Ran {
+async fn run(pool: &SandboxPool, program: &SandboxProgram) -> ProgramOutcome {
     within(pool, program, &pool.limits()).await
 }
 
-async fn within(pool: &Pool, program: &Program, limits: &Limits) -> Ran {
+async fn within(pool: &SandboxPool, program: &SandboxProgram, limits: &SandboxLimits) -> ProgramOutcome {
     pool.run(program, limits).await.unwrap()
 }
 
 /// The result and what was printed.
 #[track_caller]
-fn finished(ran: Ran) -> (Value, String) {
+fn finished(ran: ProgramOutcome) -> (Value, String) {
     match ran {
-        Ran::Finished { output, printed } => (output, printed),
+        ProgramOutcome::Finished { output, printed } => (output, printed),
         other => panic!("expected its end: {other:?}"),
     }
 }
 
 #[track_caller]
-fn calls(ran: Ran) -> (Vec<ToolRequest>, Snapshot, String) {
+fn calls(ran: ProgramOutcome) -> (Vec<ToolRequest>, ProgramSnapshot, String) {
     match ran {
-        Ran::Calls { calls, snapshot, printed } => (calls, snapshot, printed),
+        ProgramOutcome::Calls { calls, snapshot, printed } => (calls, snapshot, printed),
         other => panic!("expected calls: {other:?}"),
     }
 }
 
 /// Code and message.
 #[track_caller]
-fn failed(ran: Ran) -> (String, String) {
+fn failed(ran: ProgramOutcome) -> (String, String) {
     match ran {
-        Ran::Failed { fault, .. } => (fault.code.into_owned(), fault.message),
+        ProgramOutcome::Failed { fault, .. } => (fault.code.into_owned(), fault.message),
         other => panic!("expected it to fail: {other:?}"),
     }
 }
@@ -82,8 +82,8 @@ fn asked(calls: &[ToolRequest]) -> Vec<(&str, &str, &Value)> {
     calls.iter().map(|call| (call.id.as_str(), call.tool.as_str(), &call.arguments)).collect()
 }
 
-fn done(tool: &str, data: Value) -> Envelope {
-    Envelope {
+fn done(tool: &str, data: Value) -> ToolEnvelope {
+    ToolEnvelope {
         success: true,
         tool: tool.to_owned(),
         data,
@@ -99,8 +99,8 @@ fn done(tool: &str, data: Value) -> Envelope {
     }
 }
 
-fn not_done(tool: &str, code: &str, details: &str) -> Envelope {
-    Envelope {
+fn not_done(tool: &str, code: &str, details: &str) -> ToolEnvelope {
+    ToolEnvelope {
         success: false,
         error_code: Some(code.to_owned()),
         error_details: Some(details.to_owned()),
@@ -108,6 +108,6 @@ fn not_done(tool: &str, code: &str, details: &str) -> Envelope {
     }
 }
 
-fn resume(snapshot: Snapshot, results: Vec<Envelope>) -> Program {
-    Program::Resume { snapshot, results }
+fn resume(snapshot: ProgramSnapshot, results: Vec<ToolEnvelope>) -> SandboxProgram {
+    SandboxProgram::Resume { snapshot, results }
 }

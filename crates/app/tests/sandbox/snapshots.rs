@@ -2,14 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use baton_core::agent::{Program, Ran, Snapshot};
+use baton_core::agent::{ProgramOutcome, ProgramSnapshot, SandboxProgram};
 use serde_json::json;
 
 use super::{calls, done, failed, finished, pool, resume, run, start};
 
 const SOURCE: &str = "x = 41\nx + find(i=1)";
 
-async fn paused(settings: serde_json::Value) -> Snapshot {
+async fn paused(settings: serde_json::Value) -> ProgramSnapshot {
     calls(run(&pool(settings), &start(SOURCE, &["find"])).await).1
 }
 
@@ -20,7 +20,7 @@ async fn an_altered_snapshot_is_refused_before_a_child_sees_it() {
     // No child could be started: whoever is refused here was refused before.
     let mut unable = super::launch();
     unable.program = "/nowhere".into();
-    let pool = super::Pool::new(super::config(settings), unable).unwrap();
+    let pool = super::SandboxPool::new(super::config(settings), unable).unwrap();
     let bytes = BASE64.decode(&snapshot.bytes).unwrap();
     let grant = String::from_utf8_lossy(&bytes).find("\"find\"").unwrap();
     let mut granted_other = bytes.clone();
@@ -32,10 +32,10 @@ async fn an_altered_snapshot_is_refused_before_a_child_sees_it() {
     let mut grant_length = bytes.clone();
     grant_length[40] ^= 1;
     for altered in [granted_other, state_changed, longer, grant_length, bytes[..bytes.len() - 1].to_vec(), vec![0; 8]] {
-        let altered = Snapshot { bytes: BASE64.encode(altered), ..snapshot.clone() };
+        let altered = ProgramSnapshot { bytes: BASE64.encode(altered), ..snapshot.clone() };
         match run(&pool, &resume(altered, vec![done("find", json!(1))])).await {
-            Ran::Failed { fault, .. } => assert_eq!(fault.code, "SNAPSHOT_REFUSED", "{}", fault.message),
-            other => assert_eq!(other, Ran::Stale),
+            ProgramOutcome::Failed { fault, .. } => assert_eq!(fault.code, "SNAPSHOT_REFUSED", "{}", fault.message),
+            other => assert_eq!(other, ProgramOutcome::Stale),
         }
     }
 }
@@ -55,12 +55,12 @@ async fn another_key_or_version_is_stale_and_the_program_can_be_replayed() {
     let snapshot = paused(json!({"snapshot_key": "k".repeat(32)})).await;
     let other = pool(json!({"snapshot_key": "l".repeat(32)}));
     let results = vec![done("find", json!(1))];
-    assert_eq!(run(&other, &resume(snapshot.clone(), results.clone())).await, Ran::Stale);
-    let older = Snapshot { version: "monty-0.0.1.1-baton-1".to_owned(), ..snapshot };
-    assert_eq!(run(&other, &resume(older, results)).await, Ran::Stale);
+    assert_eq!(run(&other, &resume(snapshot.clone(), results.clone())).await, ProgramOutcome::Stale);
+    let older = ProgramSnapshot { version: "monty-0.0.1.1-baton-1".to_owned(), ..snapshot };
+    assert_eq!(run(&other, &resume(older, results)).await, ProgramOutcome::Stale);
 
     let (asked, _, _) = calls(run(&other, &start(SOURCE, &["find"])).await);
-    let again = Program::Replay {
+    let again = SandboxProgram::Replay {
         source: SOURCE.to_owned(),
         inputs: [].into(),
         tools: vec!["find".to_owned()],

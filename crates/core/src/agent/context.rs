@@ -3,13 +3,13 @@
 
 use serde_json::Value;
 
-use super::Agent;
+use super::AgentDefinition;
 
 /// The fields of a node, which become metadata of the agent that works on it.
-pub const SOURCES: &str = "context_sources";
-pub const STRATEGY: &str = "context_strategy";
+pub const CONTEXT_SOURCES: &str = "context_sources";
+pub const CONTEXT_STRATEGY: &str = "context_strategy";
 /// Metadata: the tools that an agent has for its context alone.
-pub const LENT: &str = "context_tools";
+pub const CONTEXT_TOOLS: &str = "context_tools";
 
 /// Recent messages, documents and conversations, within a number of tokens.
 pub const GET_CONTEXT: &str = "get_context";
@@ -18,14 +18,14 @@ pub const SIMILAR_EXECUTIONS: &str = "similar_executions";
 
 /// A source that a node may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum ContextSource {
     ConversationHistory,
     KnowledgeBase,
     SimilarConversations,
     SimilarExecutions,
 }
 
-impl Source {
+impl ContextSource {
     pub const ALL: [Self; 4] =
         [Self::ConversationHistory, Self::KnowledgeBase, Self::SimilarConversations, Self::SimilarExecutions];
 
@@ -48,20 +48,21 @@ impl Source {
 }
 
 /// Whether an agent's context is made of this.
-pub fn has(agent: &Agent, source: Source) -> bool {
-    let named = agent.metadata.get(SOURCES).and_then(Value::as_array);
+pub fn uses_source(agent: &AgentDefinition, source: ContextSource) -> bool {
+    let named = agent.metadata.get(CONTEXT_SOURCES).and_then(Value::as_array);
     named.is_some_and(|named| named.iter().any(|word| word == source.word()))
 }
 
 /// The tools an agent's context is asked of, each once.
-pub fn tools(agent: &Agent) -> Vec<&'static str> {
-    let mut tools: Vec<&str> = Source::ALL.into_iter().filter(|one| has(agent, *one)).map(Source::tool).collect();
+pub fn context_tools(agent: &AgentDefinition) -> Vec<&'static str> {
+    let mut tools: Vec<&str> =
+        ContextSource::ALL.into_iter().filter(|one| uses_source(agent, *one)).map(ContextSource::tool).collect();
     tools.dedup();
     tools
 }
 
 /// Whether an agent has a tool for its context alone: its model is not offered it.
-pub fn is_lent(agent: &Agent, tool: &str) -> bool {
-    let lent = agent.metadata.get(LENT).and_then(Value::as_array);
+pub fn is_context_only(agent: &AgentDefinition, tool: &str) -> bool {
+    let lent = agent.metadata.get(CONTEXT_TOOLS).and_then(Value::as_array);
     lent.is_some_and(|lent| lent.iter().any(|name| name == tool))
 }

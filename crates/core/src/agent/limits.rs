@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Agent, ITERATIONS_DEFAULT, ITERATIONS_MAX, Kind};
+use super::{AgentDefinition, AgentKind, ITERATIONS_DEFAULT, ITERATIONS_MAX};
 use crate::fault::{Fault, code};
 use crate::model::ToolOffer;
 
 /// What is done with what is above a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Above {
+#[schemars(rename = "Above")]
+pub enum OverLimitPolicy {
     /// It is lowered to the limit; a type of agent that is not allowed is refused all the same.
     #[default]
     Clamp,
@@ -23,9 +24,10 @@ pub enum Above {
 /// What each agent of a tenant may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Limits {
+#[schemars(rename = "Limits")]
+pub struct AgentLimits {
     /// Types of agents that may run.
-    pub types: BTreeSet<Kind>,
+    pub types: BTreeSet<AgentKind>,
     /// Tools one agent may be offered.
     pub tools: usize,
     /// Replies of the model one agent may take.
@@ -35,31 +37,31 @@ pub struct Limits {
     /// Models, programs and steps that the tenant's agents may wait for at once; what is more waits for its turn.
     pub concurrency: usize,
     #[serde(default)]
-    pub above: Above,
+    pub above: OverLimitPolicy,
 }
 
 /// A tenant's limits, under the name of its tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tier {
+pub struct TenantTier {
     pub name: String,
-    pub limits: Limits,
+    pub limits: AgentLimits,
 }
 
 /// What is known of a tenant's agents now, when one is about to begin. Nothing of it is recorded but what follows from it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Advice {
+pub struct AgentConstraints {
     /// Without one nothing is limited.
-    pub tier: Option<Arc<Tier>>,
+    pub tier: Option<Arc<TenantTier>>,
     /// Agents that fail too often: another stands in for one where there is another.
-    pub unwell: BTreeSet<String>,
+    pub failing: BTreeSet<String>,
 }
 
-impl Tier {
+impl TenantTier {
     /// Makes an agent keep to the limits.
     ///
     /// # Errors
     /// It may not run: its type is not among the tenant's, or it asks for more where that is refused.
-    pub fn admit(&self, agent: &mut Agent, tools: &mut Vec<ToolOffer>) -> Result<(), Fault> {
+    pub fn enforce(&self, agent: &mut AgentDefinition, tools: &mut Vec<ToolOffer>) -> Result<(), Fault> {
         let limits = &self.limits;
         if !limits.types.contains(&agent.kind) {
             let types: Vec<&str> = limits.types.iter().map(|kind| kind.word()).collect();
@@ -71,22 +73,22 @@ impl Tier {
             ("iterations", u64::from(agent.max_iterations.unwrap_or(0)), u64::from(limits.iterations)),
             ("seconds", agent.max_execution_time.unwrap_or(0), limits.seconds),
         ];
-        if limits.above == Above::Refuse
+        if limits.above == OverLimitPolicy::Refuse
             && let Some((what, asked, limit)) = asked.into_iter().find(|(_, asked, limit)| asked > limit)
         {
             return Err(self.fault(agent, &format!("asks for {asked} {what}, the limit is {limit}")));
         }
         tools.truncate(limits.tools);
         let own = match agent.kind {
-            Kind::Simple | Kind::Reasoning => ITERATIONS_DEFAULT,
-            Kind::Code | Kind::Custom => ITERATIONS_MAX,
+            AgentKind::Simple | AgentKind::Reasoning => ITERATIONS_DEFAULT,
+            AgentKind::Code | AgentKind::Custom => ITERATIONS_MAX,
         };
         agent.max_iterations = Some(agent.max_iterations.unwrap_or(own).min(limits.iterations));
         agent.max_execution_time = Some(agent.max_execution_time.unwrap_or(limits.seconds).min(limits.seconds));
         Ok(())
     }
 
-    fn fault(&self, agent: &Agent, what: &str) -> Fault {
+    fn fault(&self, agent: &AgentDefinition, what: &str) -> Fault {
         let message = format!("agent `{}` {what} in the tier `{}`", agent.name, self.name);
         Fault::new(code::TIER_LIMIT, message)
     }
@@ -98,16 +100,16 @@ mod tests {
 
     use super::*;
 
-    fn tier(above: Above) -> Tier {
-        let limits = Limits {
-            types: BTreeSet::from([Kind::Simple, Kind::Reasoning]),
+    fn tier(above: OverLimitPolicy) -> TenantTier {
+        let limits = AgentLimits {
+            types: BTreeSet::from([AgentKind::Simple, AgentKind::Reasoning]),
             tools: 2,
             iterations: 5,
             seconds: 60,
             concurrency: 2,
             above,
         };
-        Tier { name: "free".to_owned(), limits }
+        TenantTier { name: "free".to_owned(), limits }
     }
 
     fn offers(count: usize) -> Vec<ToolOffer> {
@@ -118,32 +120,32 @@ mod tests {
 
     #[test]
     fn what_is_above_the_limit_is_lowered_and_what_is_left_out_is_at_most_the_limit() {
-        let mut agent = Agent { max_iterations: Some(50), ..Agent::new("a", Kind::Reasoning) };
+        let mut agent = AgentDefinition { max_iterations: Some(50), ..AgentDefinition::new("a", AgentKind::Reasoning) };
         let mut tools = offers(3);
-        tier(Above::Clamp).admit(&mut agent, &mut tools).unwrap();
+        tier(OverLimitPolicy::Clamp).enforce(&mut agent, &mut tools).unwrap();
         assert_eq!((agent.max_iterations, agent.max_execution_time, tools.len()), (Some(5), Some(60), 2));
-        let mut modest = Agent { max_iterations: Some(3), max_execution_time: Some(9), ..agent };
-        tier(Above::Clamp).admit(&mut modest, &mut tools).unwrap();
+        let mut modest = AgentDefinition { max_iterations: Some(3), max_execution_time: Some(9), ..agent };
+        tier(OverLimitPolicy::Clamp).enforce(&mut modest, &mut tools).unwrap();
         assert_eq!((modest.max_iterations, modest.max_execution_time), (Some(3), Some(9)));
     }
 
     #[test]
     fn where_more_is_refused_only_what_was_asked_for_counts() {
-        let tier = tier(Above::Refuse);
-        let mut agent = Agent::new("a", Kind::Reasoning);
-        tier.admit(&mut agent.clone(), &mut offers(2)).unwrap();
+        let tier = tier(OverLimitPolicy::Refuse);
+        let mut agent = AgentDefinition::new("a", AgentKind::Reasoning);
+        tier.enforce(&mut agent.clone(), &mut offers(2)).unwrap();
         assert!(
-            tier.admit(&mut agent.clone(), &mut offers(3)).unwrap_err().message.contains("3 tools, the limit is 2")
+            tier.enforce(&mut agent.clone(), &mut offers(3)).unwrap_err().message.contains("3 tools, the limit is 2")
         );
         agent.max_execution_time = Some(61);
-        let fault = tier.admit(&mut agent, &mut offers(0)).unwrap_err();
+        let fault = tier.enforce(&mut agent, &mut offers(0)).unwrap_err();
         assert_eq!(fault.message, "agent `a` asks for 61 seconds, the limit is 60 in the tier `free`");
     }
 
     #[test]
     fn a_type_that_is_not_among_the_tenants_never_runs() {
-        let mut agent = Agent::new("a", Kind::Code);
-        let fault = tier(Above::Clamp).admit(&mut agent, &mut offers(0)).unwrap_err();
+        let mut agent = AgentDefinition::new("a", AgentKind::Code);
+        let fault = tier(OverLimitPolicy::Clamp).enforce(&mut agent, &mut offers(0)).unwrap_err();
         assert_eq!(fault.code, code::TIER_LIMIT);
         assert!(fault.message.contains("`code`") && fault.message.contains("simple, reasoning"), "{}", fault.message);
     }

@@ -1,7 +1,7 @@
 //! Which tools an agent of a type may have: the lists, under every name that workflows use for a tool.
 
-use super::Kind;
-use crate::tool::Class;
+use super::AgentKind;
+use crate::tool::EffectClass;
 
 /// Tools that change nothing. Anybody may be offered them, as far as they only read.
 const SAFE: [&str; 11] = [
@@ -31,7 +31,7 @@ const DANGEROUS: [&str; 7] = [
 
 /// How an agent came by a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
+pub enum ToolGrant {
     /// Its `tools` name it.
     ByName,
     /// Its `tools` name all of an app: `shopify.*`.
@@ -44,20 +44,24 @@ pub enum Grant {
 ///
 /// # Errors
 /// A clause that says why not.
-pub fn may(kind: Kind, tool: &str, grant: Grant, class: Class) -> Result<(), String> {
-    let is_safe = !class.acts() && (SAFE.contains(&tool) || class == Class::Pure);
-    let is_dangerous = DANGEROUS.contains(&bare(tool));
+pub fn check_grant(kind: AgentKind, tool: &str, grant: ToolGrant, class: EffectClass) -> Result<(), String> {
+    let is_safe = !class.has_side_effects() && (SAFE.contains(&tool) || class == EffectClass::Pure);
+    let is_dangerous = DANGEROUS.contains(&base_name(tool));
     match (kind, grant) {
-        (Kind::Simple, _) if !is_safe => Err(format!("`{tool}` may change something, and simple agents only read")),
-        (_, Grant::WithItsApp) if is_dangerous => Err(format!("`{tool}` is granted by its own name only")),
-        (Kind::Code | Kind::Custom, Grant::None) => Err(format!("`{tool}` is not among this agent's tools")),
-        (Kind::Reasoning, Grant::None) if !is_safe => Err(format!("`{tool}` is not among this agent's tools")),
+        (AgentKind::Simple, _) if !is_safe => {
+            Err(format!("`{tool}` may change something, and simple agents only read"))
+        }
+        (_, ToolGrant::WithItsApp) if is_dangerous => Err(format!("`{tool}` is granted by its own name only")),
+        (AgentKind::Code | AgentKind::Custom, ToolGrant::None) => {
+            Err(format!("`{tool}` is not among this agent's tools"))
+        }
+        (AgentKind::Reasoning, ToolGrant::None) if !is_safe => Err(format!("`{tool}` is not among this agent's tools")),
         _ => Ok(()),
     }
 }
 
 /// A tool's name without its app: `gmail.send_email` is as dangerous as `send_email`.
-fn bare(tool: &str) -> &str {
+fn base_name(tool: &str) -> &str {
     tool.rsplit('.').next().unwrap_or(tool)
 }
 
@@ -65,37 +69,40 @@ fn bare(tool: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn is_refused(kind: Kind, tool: &str, grant: Grant, class: Class) -> bool {
-        may(kind, tool, grant, class).is_err()
+    fn is_refused(kind: AgentKind, tool: &str, grant: ToolGrant, class: EffectClass) -> bool {
+        check_grant(kind, tool, grant, class).is_err()
     }
 
     #[test]
     fn simple_agents_only_read() {
-        assert!(!is_refused(Kind::Simple, "search_kb", Grant::ByName, Class::Read));
-        assert!(!is_refused(Kind::Simple, "calculator", Grant::ByName, Class::Pure));
-        assert!(is_refused(Kind::Simple, "google_calendar", Grant::ByName, Class::Read));
-        assert!(is_refused(Kind::Simple, "http_request", Grant::ByName, Class::Once), "a POST is no reading");
+        assert!(!is_refused(AgentKind::Simple, "search_kb", ToolGrant::ByName, EffectClass::Read));
+        assert!(!is_refused(AgentKind::Simple, "calculator", ToolGrant::ByName, EffectClass::Pure));
+        assert!(is_refused(AgentKind::Simple, "google_calendar", ToolGrant::ByName, EffectClass::Read));
+        assert!(
+            is_refused(AgentKind::Simple, "http_request", ToolGrant::ByName, EffectClass::Once),
+            "a POST is no reading"
+        );
     }
 
     #[test]
     fn reasoning_agents_may_have_what_is_safe_and_what_they_are_granted() {
-        assert!(!is_refused(Kind::Reasoning, "search_kb", Grant::None, Class::Read));
-        assert!(is_refused(Kind::Reasoning, "create_ticket", Grant::None, Class::Keyed));
-        assert!(!is_refused(Kind::Reasoning, "create_ticket", Grant::ByName, Class::Keyed));
+        assert!(!is_refused(AgentKind::Reasoning, "search_kb", ToolGrant::None, EffectClass::Read));
+        assert!(is_refused(AgentKind::Reasoning, "create_ticket", ToolGrant::None, EffectClass::Keyed));
+        assert!(!is_refused(AgentKind::Reasoning, "create_ticket", ToolGrant::ByName, EffectClass::Keyed));
     }
 
     #[test]
     fn code_agents_have_only_what_they_are_granted() {
-        assert!(is_refused(Kind::Code, "search_kb", Grant::None, Class::Read));
-        assert!(!is_refused(Kind::Code, "search_kb", Grant::ByName, Class::Read));
-        assert!(!is_refused(Kind::Code, "shopify.get_order", Grant::WithItsApp, Class::Read));
+        assert!(is_refused(AgentKind::Code, "search_kb", ToolGrant::None, EffectClass::Read));
+        assert!(!is_refused(AgentKind::Code, "search_kb", ToolGrant::ByName, EffectClass::Read));
+        assert!(!is_refused(AgentKind::Code, "shopify.get_order", ToolGrant::WithItsApp, EffectClass::Read));
     }
 
     #[test]
     fn what_is_dangerous_comes_by_its_own_name_only() {
         for tool in ["execute_code", "gmail.send_email", "stripe.charge_payment", "make_payment"] {
-            assert!(is_refused(Kind::Code, tool, Grant::WithItsApp, Class::Once), "{tool}");
-            assert!(!is_refused(Kind::Code, tool, Grant::ByName, Class::Once), "{tool}");
+            assert!(is_refused(AgentKind::Code, tool, ToolGrant::WithItsApp, EffectClass::Once), "{tool}");
+            assert!(!is_refused(AgentKind::Code, tool, ToolGrant::ByName, EffectClass::Once), "{tool}");
         }
     }
 }

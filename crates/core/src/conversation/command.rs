@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::handover::Tried;
-use super::hil::Hil;
+use super::handover::AttemptedStep;
+use super::handover_policy::HandoverPolicy;
 use crate::bundle;
-use crate::desk::ServiceLevel;
 use crate::fault::Fault;
 use crate::id::{RunId, TenantId};
 use crate::money::Usd;
+use crate::routing::ServiceLevel;
 use crate::run;
 use crate::time::Time;
 use crate::tool::Caller;
@@ -17,10 +17,10 @@ use crate::tool::Caller;
 /// The payload of an item in a conversation's inbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Command {
-    Begin(Box<Begun>),
+pub enum ConversationCommand {
+    Begin(Box<NewConversation>),
     /// From the customer.
-    Message(Arrived),
+    Message(InboundMessage),
     /// A person speaks to the customer, quoting the number they own the conversation under.
     Post {
         by: String,
@@ -55,8 +55,8 @@ pub enum Command {
         comment: String,
     },
     /// From a run: it says something to the customer, or waits for them.
-    RunAsked(Heard),
-    RunEnded(Box<Over>),
+    RunAsked(RunUpdate),
+    RunEnded(Box<RunResult>),
     /// From a run that has ended: it takes no more, and never took this.
     RunReturned {
         run: RunId,
@@ -89,7 +89,7 @@ pub enum Command {
     Wake,
 }
 
-impl Command {
+impl ConversationCommand {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Begin(_) => "begin",
@@ -115,7 +115,7 @@ impl Command {
 
 /// A conversation to begin.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Begun {
+pub struct NewConversation {
     pub conversation: RunId,
     pub tenant: TenantId,
     /// Who the customer is, where that is known.
@@ -132,21 +132,21 @@ pub struct Begun {
     /// What is promised of it, should it wait for a person.
     #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
     pub service: ServiceLevel,
-    pub version: Version,
+    pub version: PinnedVersion,
 }
 
 /// What a conversation's next run runs on: the version that was active when the customer last wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Version {
+pub struct PinnedVersion {
     pub workflow: String,
-    pub bundle: bundle::Hash,
+    pub bundle: bundle::ContentHash,
     #[serde(default)]
-    pub hil: Hil,
+    pub hil: HandoverPolicy,
 }
 
 /// A message of the customer's, as it comes in. It is told from others by its item's `command_id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Arrived {
+pub struct InboundMessage {
     pub message_id: String,
     /// Who sent it; orders `sequence`.
     #[serde(default)]
@@ -154,12 +154,12 @@ pub struct Arrived {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<u64>,
     pub text: String,
-    pub version: Version,
+    pub version: PinnedVersion,
 }
 
 /// What a run tells its conversation while it goes on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Heard {
+pub struct RunUpdate {
     pub run: RunId,
     /// What it says to the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -176,9 +176,9 @@ pub struct Heard {
 
 /// What a run tells its conversation as it ends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Over {
-    pub heard: Heard,
-    pub state: run::State,
+pub struct RunResult {
+    pub heard: RunUpdate,
+    pub state: run::RunState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     /// What it says to the customer.
@@ -199,7 +199,7 @@ pub struct Over {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub not_undone: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tried: Vec<Tried>,
+    pub tried: Vec<AttemptedStep>,
     /// It had ended before, and was rolled back on request.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rolled_back: bool,
@@ -208,12 +208,12 @@ pub struct Over {
 /// What a conversation tells the desk.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ToDesk {
+pub enum RoutingRequest {
     /// It waits for a person.
     Enqueue {
         conversation: RunId,
         number: u64,
-        wants: Wants,
+        wants: HandoverRequirements,
         waiting_since: Time,
         #[serde(default, skip_serializing_if = "ServiceLevel::is_usual")]
         service: ServiceLevel,
@@ -228,7 +228,7 @@ pub enum ToDesk {
 
 /// What whoever takes it over must bring.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Wants {
+pub struct HandoverRequirements {
     pub skills: Vec<String>,
     /// A code (`es`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -236,15 +236,15 @@ pub struct Wants {
 }
 
 /// Keys of an output that hold words for the customer, the first that is there counts.
-const WORDS: [&str; 8] = ["text", "reply", "answer", "message", "response", "customer", "output", "summary"];
+const REPLY_KEYS: [&str; 8] = ["text", "reply", "answer", "message", "response", "customer", "output", "summary"];
 
 /// What a run's output says to the customer: its text, or the words under a key that holds such.
-pub fn reply_of(output: &Value) -> Option<String> {
+pub fn reply_text(output: &Value) -> Option<String> {
     let text = match output {
         Value::String(text) => Some(text.clone()),
         Value::Object(fields) => {
-            let of_sink = fields.get("config").filter(|_| fields.contains_key("action")).and_then(reply_of);
-            of_sink.or_else(|| WORDS.iter().find_map(|key| reply_of(fields.get(*key)?)))
+            let of_sink = fields.get("config").filter(|_| fields.contains_key("action")).and_then(reply_text);
+            of_sink.or_else(|| REPLY_KEYS.iter().find_map(|key| reply_text(fields.get(*key)?)))
         }
         _ => None,
     };

@@ -4,30 +4,30 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::command::{Arrived, Command, Heard, Over, Version};
-use super::event::{Author, Event, Line};
-use super::handover::{Handover, Trigger};
-use super::refusal::Refusal;
-use super::state::{Conversation, Owner, State};
-use super::{ASKS_AGAIN_AFTER, IDLE, QUEUE_MAX, SENDERS_MAX, TEXT_BYTES_MAX};
-use crate::desk::{SKILLS_MAX, ServiceLevel};
+use super::command::{ConversationCommand, InboundMessage, PinnedVersion, RunResult, RunUpdate};
+use super::event::{ConversationEvent, ConversationLine, LineAuthor};
+use super::handover::{Handover, HandoverTrigger};
+use super::refusal::ConversationRefusal;
+use super::state::{Conversation, ConversationOwner, ConversationState};
+use super::{ENQUEUE_RETRY_INTERVAL, IDLE_TIMEOUT, QUEUE_MAX, SENDERS_MAX, TEXT_BYTES_MAX};
 use crate::fault::Fault;
 use crate::id::RunId;
 use crate::mutant::{Mutant, planted};
-use crate::run::{Arrival, MESSAGE, Signal, State as RunState};
+use crate::routing::{SKILLS_MAX, ServiceLevel};
+use crate::run::{MESSAGE, RunState, Signal, SignalArrival};
 use crate::time::Time;
 
 /// Faults that say that money ran out.
-const OUT_OF_MONEY: [&str; 2] = ["BUDGET_EXCEEDED", crate::fault::code::COST_LIMIT];
+const BUDGET_CODES: [&str; 2] = ["BUDGET_EXCEEDED", crate::fault::code::COST_LIMIT];
 /// What a customer is told when a run fails and has no words for it.
-const SORRY: [(&str, &str); 2] = [
+const APOLOGIES: [(&str, &str); 2] = [
     ("en", "Something went wrong on our side. Please say that again, or ask for a person."),
     ("es", "Algo salió mal de nuestro lado. Dígalo otra vez, por favor, o pida hablar con una persona."),
 ];
 /// Characters of a run's words that are not posted whole.
-const CUT: &str = "…";
+const ELLIPSIS: &str = "…";
 
-impl Arrived {
+impl InboundMessage {
     /// As the sender's order knows it.
     pub(super) fn signal(&self) -> Signal {
         Signal {
@@ -41,178 +41,187 @@ impl Arrived {
 }
 
 /// A decision under way.
-struct Draft<'c> {
+struct ConversationDraft<'c> {
     it: &'c mut Conversation,
     now: Time,
-    events: Vec<Event>,
+    events: Vec<ConversationEvent>,
 }
 
 impl Conversation {
     /// Decides, and leaves the conversation as if the events had just been applied. `now` never goes back.
-    pub fn decide(&mut self, command: Command, now: Time) -> Result<Vec<Event>, Refusal> {
+    pub fn decide(
+        &mut self,
+        command: ConversationCommand,
+        now: Time,
+    ) -> Result<Vec<ConversationEvent>, ConversationRefusal> {
         let now = now.max(self.now);
-        let mut draft = Draft { it: self, now, events: Vec::new() };
+        let mut draft = ConversationDraft { it: self, now, events: Vec::new() };
         draft.take(command)?;
-        draft.go_on();
+        draft.dispatch_queue();
         Ok(draft.events)
     }
 
     /// When it must be looked at if nothing happens before.
     pub fn wake_at(&self) -> Option<Time> {
-        let gap = self.signals.waits_until();
-        let again = self.asks_again_at.filter(|_| self.state == State::PendingHuman);
-        let is_idle = self.owner == Owner::Ai
-            && matches!(self.state, State::New | State::AiProcessing | State::BackToAi)
-            && self.rests();
-        let idle = (self.begun.is_some() && is_idle).then(|| self.now + IDLE);
+        let gap = self.signals.gap_deadline();
+        let again = self.asks_again_at.filter(|_| self.state == ConversationState::PendingHuman);
+        let is_idle = self.owner == ConversationOwner::Ai
+            && matches!(
+                self.state,
+                ConversationState::New | ConversationState::AiProcessing | ConversationState::BackToAi
+            )
+            && self.is_idle();
+        let idle = (self.begun.is_some() && is_idle).then(|| self.now + IDLE_TIMEOUT);
         gap.into_iter().chain(again).chain(idle).min()
     }
 
-    fn hil(&self) -> Option<&super::Hil> {
+    fn hil(&self) -> Option<&super::HandoverPolicy> {
         self.version.as_deref().map(|version| &version.hil)
     }
 }
 
-impl Draft<'_> {
-    fn emit(&mut self, event: Event) {
+impl ConversationDraft<'_> {
+    fn emit(&mut self, event: ConversationEvent) {
         self.it.apply(self.now, &event);
         self.events.push(event);
     }
 
-    fn take(&mut self, command: Command) -> Result<(), Refusal> {
-        if self.it.begun.is_none() && !matches!(command, Command::Begin(_) | Command::Wake) {
-            return Err(Refusal::NotBegun);
+    fn take(&mut self, command: ConversationCommand) -> Result<(), ConversationRefusal> {
+        if self.it.begun.is_none() && !matches!(command, ConversationCommand::Begin(_) | ConversationCommand::Wake) {
+            return Err(ConversationRefusal::NotBegun);
         }
         match command {
-            Command::Begin(_) if self.it.begun.is_some() => return Err(Refusal::Begun),
-            Command::Begin(begun) => {
-                fits_the_desk(begun.service)?;
-                self.emit(Event::Begun(begun));
+            ConversationCommand::Begin(_) if self.it.begun.is_some() => return Err(ConversationRefusal::Begun),
+            ConversationCommand::Begin(begun) => {
+                check_service_level(begun.service)?;
+                self.emit(ConversationEvent::Begun(begun));
             }
-            Command::Message(message) => self.message(message)?,
-            Command::Post { by, number, text } => self.post(by, number, text)?,
-            Command::Note { by, text } => {
-                fits("a note", text.len(), TEXT_BYTES_MAX)?;
-                self.say(Author::Note { name: by }, text, None);
+            ConversationCommand::Message(message) => self.message(message)?,
+            ConversationCommand::Post { by, number, text } => self.post(by, number, text)?,
+            ConversationCommand::Note { by, text } => {
+                check_size("a note", text.len(), TEXT_BYTES_MAX)?;
+                self.say(LineAuthor::Note { name: by }, text, None);
             }
-            Command::TakeOver { by } => self.take_over(by)?,
-            Command::GiveBack { by, note } => {
-                fits("a note", note.len(), TEXT_BYTES_MAX)?;
+            ConversationCommand::TakeOver { by } => self.take_over(by)?,
+            ConversationCommand::GiveBack { by, note } => {
+                check_size("a note", note.len(), TEXT_BYTES_MAX)?;
                 self.must_own(&by)?;
                 let (number, left) = (self.it.number + 1, self.it.at_desk);
-                self.emit(Event::GivenBack { number, by, note, left });
+                self.emit(ConversationEvent::GivenBack { number, by, note, left });
             }
-            Command::Resolve { by } => {
+            ConversationCommand::Resolve { by } => {
                 match self.it.state {
-                    State::PendingHuman => {}
-                    State::HumanActive => self.must_own(&by)?,
-                    _ => return Err(self.wrong("resolved; only a person who owns it resolves it")),
+                    ConversationState::PendingHuman => {}
+                    ConversationState::HumanActive => self.must_own(&by)?,
+                    _ => return Err(self.wrong_state("resolved; only a person who owns it resolves it")),
                 }
                 let (number, left) = (self.it.number + 1, self.it.at_desk);
-                self.emit(Event::Resolved { number, by, left });
+                self.emit(ConversationEvent::Resolved { number, by, left });
             }
-            Command::Reopen { by } => {
-                if !matches!(self.it.state, State::Resolved | State::Finished) {
-                    return Err(self.wrong("opened again: it is open"));
+            ConversationCommand::Reopen { by } => {
+                if !matches!(self.it.state, ConversationState::Resolved | ConversationState::Finished) {
+                    return Err(self.wrong_state("opened again: it is open"));
                 }
                 let number = self.it.number + 1;
-                self.emit(Event::Reopened { number, by: Some(by.clone()) });
-                self.hand_over(Trigger::Person, format!("{by} opened it again"), Default::default(), None);
+                self.emit(ConversationEvent::Reopened { number, by: Some(by.clone()) });
+                self.hand_over(HandoverTrigger::Person, format!("{by} opened it again"), Default::default(), None);
             }
-            Command::ServiceLevel { by, service } => {
-                if matches!(self.it.state, State::Resolved | State::Finished) {
-                    return Err(self.wrong("promised anything: it is over"));
+            ConversationCommand::ServiceLevel { by, service } => {
+                if matches!(self.it.state, ConversationState::Resolved | ConversationState::Finished) {
+                    return Err(self.wrong_state("promised anything: it is over"));
                 }
-                fits_the_desk(service)?;
+                check_service_level(service)?;
                 let service = service.or(self.it.service);
                 if service != self.it.service {
-                    self.emit(Event::ServiceLevelSet { by, service, change: self.it.service_changes + 1 });
+                    self.emit(ConversationEvent::ServiceLevelSet { by, service, change: self.it.service_changes + 1 });
                 }
             }
-            Command::Rate { score, comment } => self.rate(score, comment)?,
-            Command::RunAsked(heard) => self.heard(heard),
-            Command::RunEnded(over) => self.over(*over),
-            Command::RunReturned { run, sequence } => {
-                let is_awaited = |one: &super::state::Returning| one.run == run && one.sequence == sequence;
+            ConversationCommand::Rate { score, comment } => self.rate(score, comment)?,
+            ConversationCommand::RunAsked(heard) => self.run_update(heard),
+            ConversationCommand::RunEnded(over) => self.run_result(*over),
+            ConversationCommand::RunReturned { run, sequence } => {
+                let is_awaited = |one: &super::state::ReturnedMessage| one.run == run && one.sequence == sequence;
                 if !self.it.returning.iter().any(is_awaited) {
-                    return Err(Refusal::Impossible { reason: format!("nothing of `{run}` is to come back") });
+                    return Err(ConversationRefusal::Impossible {
+                        reason: format!("nothing of `{run}` is to come back"),
+                    });
                 }
-                self.emit(Event::Returned { run, sequence });
+                self.emit(ConversationEvent::Returned { run, sequence });
             }
-            Command::NotQueued { stay, reason } => {
-                self.is_of_the_desk(State::PendingHuman, stay, stay + 1)?;
-                let again_at = self.now + ASKS_AGAIN_AFTER;
-                self.emit(Event::NotQueued { number: stay, reason, again_at });
+            ConversationCommand::NotQueued { stay, reason } => {
+                self.check_queue_ticket(ConversationState::PendingHuman, stay, stay + 1)?;
+                let again_at = self.now + ENQUEUE_RETRY_INTERVAL;
+                self.emit(ConversationEvent::NotQueued { number: stay, reason, again_at });
             }
-            Command::Assigned { stay, number, person } => {
-                self.is_of_the_desk(State::PendingHuman, stay, number)?;
-                self.emit(Event::Assigned { number, person });
+            ConversationCommand::Assigned { stay, number, person } => {
+                self.check_queue_ticket(ConversationState::PendingHuman, stay, number)?;
+                self.emit(ConversationEvent::Assigned { number, person });
             }
-            Command::Requeued { stay, number } => {
-                self.is_of_the_desk(State::HumanActive, stay, number)?;
-                self.emit(Event::Requeued { number });
+            ConversationCommand::Requeued { stay, number } => {
+                self.check_queue_ticket(ConversationState::HumanActive, stay, number)?;
+                self.emit(ConversationEvent::Requeued { number });
             }
-            Command::Wake => self.wake(),
+            ConversationCommand::Wake => self.wake(),
         }
         Ok(())
     }
 
-    fn wrong(&self, what: &'static str) -> Refusal {
-        Refusal::WrongState { state: self.it.state, what }
+    fn wrong_state(&self, what: &'static str) -> ConversationRefusal {
+        ConversationRefusal::WrongState { state: self.it.state, what }
     }
 
-    fn must_own(&self, by: &str) -> Result<(), Refusal> {
+    fn must_own(&self, by: &str) -> Result<(), ConversationRefusal> {
         match &self.it.owner {
-            Owner::Person(owner) if owner == by => Ok(()),
-            owner => Err(Refusal::Owned { owner: owner.to_string(), number: self.it.number }),
+            ConversationOwner::Person(owner) if owner == by => Ok(()),
+            owner => Err(ConversationRefusal::Owned { owner: owner.to_string(), number: self.it.number }),
         }
     }
 
     /// The customer's message: kept in its sender's order.
-    fn message(&mut self, message: Arrived) -> Result<(), Refusal> {
-        fits("a message", message.text.len(), TEXT_BYTES_MAX)?;
-        fits("the messages that wait", self.it.queue.len() + self.it.early.len() + 1, QUEUE_MAX)?;
-        if message.sequence.is_some() && !self.it.signals.knows(&message.source) {
-            fits("the senders with numbers of their own", self.it.signals.senders() + 1, SENDERS_MAX)?;
+    fn message(&mut self, message: InboundMessage) -> Result<(), ConversationRefusal> {
+        check_size("a message", message.text.len(), TEXT_BYTES_MAX)?;
+        check_size("the messages that wait", self.it.queue.len() + self.it.early.len() + 1, QUEUE_MAX)?;
+        if message.sequence.is_some() && !self.it.signals.has_sender(&message.source) {
+            check_size("the senders with numbers of their own", self.it.signals.sender_count() + 1, SENDERS_MAX)?;
         }
         let arrival = self.it.signals.arrival(message.signal(), self.now);
-        if let (Arrival::Seen, Some(number)) = (&arrival, message.sequence) {
-            return Err(Refusal::Seen { source_name: message.source, number });
+        if let (SignalArrival::Seen, Some(number)) = (&arrival, message.sequence) {
+            return Err(ConversationRefusal::Seen { source_name: message.source, number });
         }
         if self.it.version.as_deref() != Some(&message.version) {
-            self.emit(Event::Versioned(Box::new(message.version.clone())));
+            self.emit(ConversationEvent::Versioned(Box::new(message.version.clone())));
         }
         match arrival {
-            Arrival::Early { .. } if planted(Mutant::EarlyDropped) => {}
-            Arrival::Early { .. } if planted(Mutant::GapIgnored) => self.receive(message, true),
-            Arrival::Early { until } => self.emit(Event::Held { message, until }),
-            Arrival::InOrder(signals) => {
+            SignalArrival::Early { .. } if planted(Mutant::EarlyDropped) => {}
+            SignalArrival::Early { .. } if planted(Mutant::GapIgnored) => self.receive(message, true),
+            SignalArrival::Early { until } => self.emit(ConversationEvent::Held { message, until }),
+            SignalArrival::InOrder(signals) => {
                 let mut first = Some(message);
                 for signal in signals {
-                    let message = first.take().or_else(|| self.early(&signal));
+                    let message = first.take().or_else(|| self.early_message(&signal));
                     if let Some(message) = message {
                         self.receive(message, signal.after_gap);
                     }
                 }
             }
-            Arrival::Seen => {}
+            SignalArrival::Seen => {}
         }
         Ok(())
     }
 
-    fn early(&self, signal: &Signal) -> Option<Arrived> {
-        let is_it = |held: &&Arrived| held.source == signal.source && held.sequence == signal.sequence;
+    fn early_message(&self, signal: &Signal) -> Option<InboundMessage> {
+        let is_it = |held: &&InboundMessage| held.source == signal.source && held.sequence == signal.sequence;
         self.it.early.iter().find(is_it).cloned()
     }
 
     /// A message whose turn has come.
-    fn receive(&mut self, message: Arrived, after_gap: bool) {
-        let Arrived { message_id, source, sequence, text, version: _ } = message;
-        let asks = self.it.hil().and_then(|hil| hil.asks_for_a_person(&text)).map(str::to_owned);
-        let line = Line {
+    fn receive(&mut self, message: InboundMessage, after_gap: bool) {
+        let InboundMessage { message_id, source, sequence, text, version: _ } = message;
+        let asks = self.it.hil().and_then(|hil| hil.matching_phrase(&text)).map(str::to_owned);
+        let line = ConversationLine {
             number: self.it.lines + 1,
             at: self.now,
-            from: Author::Customer,
+            from: LineAuthor::Customer,
             text,
             owned: None,
             message_id: Some(message_id),
@@ -220,114 +229,120 @@ impl Draft<'_> {
             sequence,
             after_gap,
         };
-        self.emit(Event::Said { line });
-        if self.it.state == State::Resolved {
-            self.emit(Event::Reopened { number: self.it.number + 1, by: None });
+        self.emit(ConversationEvent::Said { line });
+        if self.it.state == ConversationState::Resolved {
+            self.emit(ConversationEvent::Reopened { number: self.it.number + 1, by: None });
         }
-        if let Some(phrase) = asks.filter(|_| self.it.owner == Owner::Ai) {
-            self.hand_over(Trigger::ExplicitRequest, format!("the customer said “{phrase}”"), Default::default(), None);
+        if let Some(phrase) = asks.filter(|_| self.it.owner == ConversationOwner::Ai) {
+            self.hand_over(
+                HandoverTrigger::ExplicitRequest,
+                format!("the customer said “{phrase}”"),
+                Default::default(),
+                None,
+            );
         }
     }
 
-    fn post(&mut self, by: String, number: u64, text: String) -> Result<(), Refusal> {
-        fits("a post", text.len(), TEXT_BYTES_MAX)?;
+    fn post(&mut self, by: String, number: u64, text: String) -> Result<(), ConversationRefusal> {
+        check_size("a post", text.len(), TEXT_BYTES_MAX)?;
         self.must_own(&by)?;
         if number != self.it.number && !planted(Mutant::StalePosted) {
-            return Err(Refusal::Stale { quoted: number, number: self.it.number });
+            return Err(ConversationRefusal::Stale { quoted: number, number: self.it.number });
         }
-        self.say(Author::Person { name: by }, text, Some(number));
+        self.say(LineAuthor::Person { name: by }, text, Some(number));
         Ok(())
     }
 
-    fn take_over(&mut self, by: String) -> Result<(), Refusal> {
+    fn take_over(&mut self, by: String) -> Result<(), ConversationRefusal> {
         match (&self.it.state, &self.it.owner) {
-            (State::Resolved, _) => return Err(self.wrong("taken over: open it again first")),
-            (_, Owner::Person(owner)) if *owner == by => return Ok(()),
-            (_, Owner::Person(_)) => self.must_own(&by)?,
+            (ConversationState::Resolved, _) => return Err(self.wrong_state("taken over: open it again first")),
+            (_, ConversationOwner::Person(owner)) if *owner == by => return Ok(()),
+            (_, ConversationOwner::Person(_)) => self.must_own(&by)?,
             _ => {}
         }
-        let was_the_ais = self.it.owner == Owner::Ai;
+        let was_the_ais = self.it.owner == ConversationOwner::Ai;
         let why = || format!("{by} took it over");
-        let context = was_the_ais.then(|| Handover::of(self.it, Trigger::Person, why(), Default::default(), None));
+        let context =
+            was_the_ais.then(|| Handover::of(self.it, HandoverTrigger::Person, why(), Default::default(), None));
         let (number, left) = (self.it.number + 1, self.it.at_desk);
-        self.emit(Event::TakenOver { number, by, left, handover: context.map(Box::new) });
+        self.emit(ConversationEvent::TakenOver { number, by, left, handover: context.map(Box::new) });
         Ok(())
     }
 
-    fn rate(&mut self, score: u8, comment: String) -> Result<(), Refusal> {
-        fits("a comment", comment.len(), TEXT_BYTES_MAX)?;
+    fn rate(&mut self, score: u8, comment: String) -> Result<(), ConversationRefusal> {
+        check_size("a comment", comment.len(), TEXT_BYTES_MAX)?;
         if !(1..=5).contains(&score) {
-            return Err(Refusal::Impossible { reason: format!("a score is 1 to 5, not {score}") });
+            return Err(ConversationRefusal::Impossible { reason: format!("a score is 1 to 5, not {score}") });
         }
-        if !matches!(self.it.state, State::Resolved | State::Finished) {
-            return Err(self.wrong("rated before it is over"));
+        if !matches!(self.it.state, ConversationState::Resolved | ConversationState::Finished) {
+            return Err(self.wrong_state("rated before it is over"));
         }
         if self.it.rating.is_some() {
-            return Err(self.wrong("rated twice"));
+            return Err(self.wrong_state("rated twice"));
         }
-        self.emit(Event::Rated { score, comment });
+        self.emit(ConversationEvent::Rated { score, comment });
         Ok(())
     }
 
     /// Whether the desk speaks of what is so still: of an earlier stay, or of an owner before, it is heard no more.
-    fn is_of_the_desk(&self, state: State, stay: u64, number: u64) -> Result<(), Refusal> {
+    fn check_queue_ticket(&self, state: ConversationState, stay: u64, number: u64) -> Result<(), ConversationRefusal> {
         let is_so = self.it.state == state && self.it.at_desk == Some(stay) && number > self.it.number;
         if is_so || planted(Mutant::EarlierStayHeard) {
             Ok(())
         } else {
-            Err(Refusal::Stale { quoted: number, number: self.it.number })
+            Err(ConversationRefusal::Stale { quoted: number, number: self.it.number })
         }
     }
 
     fn wake(&mut self) {
         let due = self.it.wake_at().is_some_and(|at| at <= self.now);
-        let sources: Vec<String> = self.it.signals.late(self.now);
+        let sources: Vec<String> = self.it.signals.overdue_senders(self.now);
         let has_gap = !sources.is_empty();
         for source in sources {
             for signal in self.it.signals.overdue(&source, self.now) {
-                if let Some(message) = self.early(&signal) {
+                if let Some(message) = self.early_message(&signal) {
                     self.receive(message, signal.after_gap);
                 }
             }
         }
-        if let Some(again) = self.it.asks_again_at.filter(|_| self.it.state == State::PendingHuman) {
+        if let Some(again) = self.it.asks_again_at.filter(|_| self.it.state == ConversationState::PendingHuman) {
             if again <= self.now {
                 let (number, attempt) = (self.it.number, self.it.asked_again + 1);
-                self.emit(Event::AskedAgain { number, attempt });
+                self.emit(ConversationEvent::AskedAgain { number, attempt });
             }
             return;
         }
-        if due && !has_gap && self.it.rests() {
+        if due && !has_gap && self.it.is_idle() {
             let run = self.it.active.as_ref().map(|active| active.run.clone());
-            self.emit(Event::Closed { run });
+            self.emit(ConversationEvent::Closed { run });
         }
     }
 
-    fn heard(&mut self, heard: Heard) {
-        let Heard { run, question, waits, arrived, kept, cost: _ } = heard;
-        self.emit(Event::RunHeard { run: run.clone(), waits, arrived, kept });
+    fn run_update(&mut self, heard: RunUpdate) {
+        let RunUpdate { run, question, waits, arrived, kept, cost: _ } = heard;
+        self.emit(ConversationEvent::RunHeard { run: run.clone(), waits, arrived, kept });
         if let Some(question) = question {
-            self.run_says(&run, question);
+            self.post_run_text(&run, question);
         }
     }
 
     /// The words of a run: the AI's where it still speaks for it, else a note for people.
-    fn run_says(&mut self, run: &RunId, text: String) {
+    fn post_run_text(&mut self, run: &RunId, text: String) {
         let run = run.clone();
-        match self.may_speak(&run) {
-            Some(number) => self.say(Author::Ai { run }, text, Some(number)),
-            None => self.say(Author::Suggestion { run }, text, None),
+        match self.speaking_number(&run) {
+            Some(number) => self.say(LineAuthor::Ai { run }, text, Some(number)),
+            None => self.say(LineAuthor::Suggestion { run }, text, None),
         }
     }
 
-    fn may_speak(&self, run: &RunId) -> Option<u64> {
+    fn speaking_number(&self, run: &RunId) -> Option<u64> {
         let active = self.it.active.as_ref().filter(|active| active.run == *run)?;
-        let is_its = self.it.owner == Owner::Ai && active.number == self.it.number;
+        let is_its = self.it.owner == ConversationOwner::Ai && active.number == self.it.number;
         (is_its || planted(Mutant::SpeaksUnowned)).then_some(active.number)
     }
 
-    fn over(&mut self, over: Over) {
-        let Over {
+    fn run_result(&mut self, over: RunResult) {
+        let RunResult {
             heard,
             state,
             fault,
@@ -341,13 +356,13 @@ impl Draft<'_> {
             rolled_back,
         } = over;
         let run = heard.run;
-        let speaks = self.may_speak(&run);
+        let speaks = self.speaking_number(&run);
         let muted = self.it.active.as_ref().filter(|active| active.run == run).and_then(|active| active.muted);
         let failed = matches!(state, RunState::Failed | RunState::TimedOut | RunState::Compensated);
         if rolled_back {
             return;
         }
-        let ended = Event::RunOver {
+        let ended = ConversationEvent::RunOver {
             run: run.clone(),
             state,
             arrived: heard.arrived,
@@ -360,67 +375,68 @@ impl Draft<'_> {
         self.emit(ended);
         let Some(number) = speaks else {
             if let Some(text) = reply {
-                self.say(Author::Suggestion { run }, text, None);
+                self.say(LineAuthor::Suggestion { run }, text, None);
             }
             return;
         };
-        let why = self.why(handover, not_undone, fault.as_ref(), confidence, failed);
+        let why = self.handover_trigger(handover, not_undone, fault.as_ref(), confidence, failed);
         if let Some((trigger, reason)) = why.filter(|(trigger, _)| muted != Some(*trigger)) {
             // An agent that asks for a person says so in its own words; an answer nobody trusts is kept for the person.
-            let keeps = trigger != Trigger::AgentDecision;
+            let keeps = trigger != HandoverTrigger::AgentDecision;
             if let Some(text) = reply.take_if(|_| !keeps) {
-                self.say(Author::Ai { run: run.clone() }, text, Some(number));
+                self.say(LineAuthor::Ai { run: run.clone() }, text, Some(number));
             }
             if let Some(text) = &reply {
-                self.say(Author::Suggestion { run }, text.clone(), None);
+                self.say(LineAuthor::Suggestion { run }, text.clone(), None);
             }
             return self.hand_over(trigger, reason, (skills, service), reply);
         }
-        let words = reply.or_else(|| self.sorry(fault.as_ref(), failed));
+        let words = reply.or_else(|| self.apology(fault.as_ref(), failed));
         if let Some(text) = words {
-            self.say(Author::Ai { run }, text, Some(number));
+            self.say(LineAuthor::Ai { run }, text, Some(number));
         }
         if self.it.queue.is_empty() && self.it.returning.is_empty() {
-            self.emit(Event::Finished);
+            self.emit(ConversationEvent::Finished);
         }
     }
 
     /// What hands it over now, if anything does.
-    fn why(
+    fn handover_trigger(
         &self,
         handover: Option<String>,
         not_undone: bool,
         fault: Option<&Fault>,
         confidence: Option<f64>,
         failed: bool,
-    ) -> Option<(Trigger, String)> {
+    ) -> Option<(HandoverTrigger, String)> {
         let hil = self.it.hil()?;
         let lack = confidence.zip(hil.confidence).filter(|(confidence, least)| confidence < least && !failed);
-        let broke = fault.filter(|fault| OUT_OF_MONEY.contains(&fault.code.as_ref()));
+        let broke = fault.filter(|fault| BUDGET_CODES.contains(&fault.code.as_ref()));
         let errors = hil.consecutive_errors.filter(|most| self.it.errors >= *most);
         let all = [
-            handover.map(|reason| (Trigger::AgentDecision, reason)),
-            not_undone.then(|| (Trigger::FailedCompensation, "something could not be undone".to_owned())),
-            broke.map(|fault| (Trigger::Budget, fault.to_string())),
+            handover.map(|reason| (HandoverTrigger::AgentDecision, reason)),
+            not_undone.then(|| (HandoverTrigger::FailedCompensation, "something could not be undone".to_owned())),
+            broke.map(|fault| (HandoverTrigger::Budget, fault.to_string())),
             lack.map(|(confidence, least)| {
-                (Trigger::ConfidenceThreshold, format!("a confidence of {confidence:.2}, below {least:.2}"))
+                (HandoverTrigger::ConfidenceThreshold, format!("a confidence of {confidence:.2}, below {least:.2}"))
             }),
-            errors.map(|_| (Trigger::ErrorThreshold, format!("{} errors in a row", self.it.errors))),
+            errors.map(|_| (HandoverTrigger::ErrorThreshold, format!("{} errors in a row", self.it.errors))),
         ];
-        all.into_iter().flatten().find(|(trigger, _)| hil.has(*trigger))
+        all.into_iter().flatten().find(|(trigger, _)| hil.is_enabled(*trigger))
     }
 
     /// Words for a run that had none and owes the customer some.
-    fn sorry(&self, fault: Option<&Fault>, failed: bool) -> Option<String> {
+    fn apology(&self, fault: Option<&Fault>, failed: bool) -> Option<String> {
         let of_fault = fault.and_then(|fault| fault.customer.as_deref().map(str::to_owned));
         let language = self.it.begun.as_ref().and_then(|begun| begun.caller.language.as_deref()).unwrap_or("en");
-        let usual = || SORRY.iter().find(|(tag, _)| language.split('-').next() == Some(*tag)).unwrap_or(&SORRY[0]).1;
+        let usual =
+            || APOLOGIES.iter().find(|(tag, _)| language.split('-').next() == Some(*tag)).unwrap_or(&APOLOGIES[0]).1;
         of_fault.or_else(|| failed.then(|| usual().to_owned()))
     }
 
     fn hand_over(
         &mut self,
-        trigger: Trigger,
+        trigger: HandoverTrigger,
         reason: String,
         (mut skills, service): (Vec<String>, ServiceLevel),
         suggested: Option<String>,
@@ -428,31 +444,31 @@ impl Draft<'_> {
         skills.truncate(SKILLS_MAX);
         let handover = Handover::of(self.it, trigger, reason, (skills.clone(), service), suggested);
         let number = self.it.number + 1;
-        self.emit(Event::HandedOver { handover: Box::new(handover), number });
-        self.emit(Event::Enqueued { number, skills });
+        self.emit(ConversationEvent::HandedOver { handover: Box::new(handover), number });
+        self.emit(ConversationEvent::Enqueued { number, skills });
     }
 
-    fn say(&mut self, from: Author, text: String, owned: Option<u64>) {
-        let line = Line {
+    fn say(&mut self, from: LineAuthor, text: String, owned: Option<u64>) {
+        let line = ConversationLine {
             number: self.it.lines + 1,
             at: self.now,
             from,
-            text: within(text),
+            text: truncate_line(text),
             owned,
             message_id: None,
             source: String::new(),
             sequence: None,
             after_gap: false,
         };
-        self.emit(Event::Said { line });
+        self.emit(ConversationEvent::Said { line });
     }
 
     /// What waits goes to whoever handles it now: the AI's run, one by one, or people, all of it.
-    fn go_on(&mut self) {
-        if self.it.owner != Owner::Ai {
+    fn dispatch_queue(&mut self) {
+        if self.it.owner != ConversationOwner::Ai {
             let messages: Vec<u64> = self.it.queue.keys().copied().collect();
             if !messages.is_empty() {
-                self.emit(Event::ToPeople { messages });
+                self.emit(ConversationEvent::ToPeople { messages });
             }
             return;
         }
@@ -463,7 +479,7 @@ impl Draft<'_> {
         match &self.it.active {
             Some(active) if active.waits => {
                 let (run, sequence) = (active.run.clone(), active.handed + 1);
-                self.emit(Event::Given { run, sequence, message, note });
+                self.emit(ConversationEvent::Given { run, sequence, message, note });
             }
             Some(_) => {}
             // What comes back is older than what is here.
@@ -471,27 +487,27 @@ impl Draft<'_> {
             None => {
                 let (Some(begun), Some(version)) = (&self.it.begun, &self.it.version) else { return };
                 let run = RunId::new(format!("{}.{}", begun.conversation, self.it.runs + 1));
-                let version: Box<Version> = version.clone();
-                self.emit(Event::RunBegun { run, message, version, note });
+                let version: Box<PinnedVersion> = version.clone();
+                self.emit(ConversationEvent::RunBegun { run, message, version, note });
             }
         }
     }
 }
 
-fn fits(what: &'static str, size: usize, limit: usize) -> Result<(), Refusal> {
-    if size > limit { Err(Refusal::TooMuch { what, size, limit }) } else { Ok(()) }
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), ConversationRefusal> {
+    if size > limit { Err(ConversationRefusal::TooMuch { what, size, limit }) } else { Ok(()) }
 }
 
 /// What the desk would refuse is promised to nobody.
-fn fits_the_desk(service: ServiceLevel) -> Result<(), Refusal> {
-    service.check().map_err(|refusal| Refusal::Impossible { reason: refusal.to_string() })
+fn check_service_level(service: ServiceLevel) -> Result<(), ConversationRefusal> {
+    service.check().map_err(|refusal| ConversationRefusal::Impossible { reason: refusal.to_string() })
 }
 
 /// As much of a run's words as one line takes.
-fn within(mut text: String) -> String {
+fn truncate_line(mut text: String) -> String {
     if text.len() > TEXT_BYTES_MAX {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX - CUT.len()));
-        text.push_str(CUT);
+        text.truncate(text.floor_char_boundary(TEXT_BYTES_MAX - ELLIPSIS.len()));
+        text.push_str(ELLIPSIS);
     }
     text
 }

@@ -2,35 +2,35 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{Arrived, Begun, Version};
-use super::handover::{Handover, Tried};
-use crate::desk::ServiceLevel;
+use super::command::{InboundMessage, NewConversation, PinnedVersion};
+use super::handover::{AttemptedStep, Handover};
 use crate::id::RunId;
 use crate::money::Usd;
-use crate::run::State as RunState;
+use crate::routing::ServiceLevel;
+use crate::run::RunState;
 use crate::time::Time;
 
 /// What one append records.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ConversationEntry {
     pub at: Time,
-    pub events: Vec<Event>,
+    pub events: Vec<ConversationEvent>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Event {
-    Begun(Box<Begun>),
+pub enum ConversationEvent {
+    Begun(Box<NewConversation>),
     /// What the next run runs on is another version.
-    Versioned(Box<Version>),
+    Versioned(Box<PinnedVersion>),
     /// A sender's message came before those that its number leaves room for.
     Held {
-        message: Arrived,
+        message: InboundMessage,
         until: Time,
     },
     /// Somebody said something. A customer's words wait to be handled.
     Said {
-        line: Line,
+        line: ConversationLine,
     },
     /// People handle these messages: they read them.
     ToPeople {
@@ -39,7 +39,7 @@ pub enum Event {
     RunBegun {
         run: RunId,
         message: u64,
-        version: Box<Version>,
+        version: Box<PinnedVersion>,
         /// What a person left for it to know.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
@@ -69,7 +69,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         confidence: Option<f64>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        tried: Vec<Tried>,
+        tried: Vec<AttemptedStep>,
         failed: bool,
     },
     /// What a run that has ended was handed comes back.
@@ -156,7 +156,7 @@ pub enum Event {
 /// Who said a line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Author {
+pub enum LineAuthor {
     Customer,
     Ai {
         run: RunId,
@@ -174,7 +174,7 @@ pub enum Author {
     },
 }
 
-impl Author {
+impl LineAuthor {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -193,11 +193,11 @@ impl Author {
 
 /// One line of the transcript.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Line {
+pub struct ConversationLine {
     /// Rises by one with each line of a conversation, from 1.
     pub number: u64,
     pub at: Time,
-    pub from: Author,
+    pub from: LineAuthor,
     pub text: String,
     /// The number its author owned the conversation under.
     #[serde(default, skip_serializing_if = "Option::is_none")]

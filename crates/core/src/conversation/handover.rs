@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Author, Line};
+use super::event::{ConversationLine, LineAuthor};
 use super::state::Conversation;
-use crate::desk::ServiceLevel;
 use crate::money::Usd;
+use crate::routing::ServiceLevel;
 
 /// Characters of a customer's words that a summary repeats.
 const QUOTED_MAX: usize = 300;
@@ -13,7 +13,7 @@ const QUOTED_MAX: usize = 300;
 /// What hands a conversation over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Trigger {
+pub enum HandoverTrigger {
     ConfidenceThreshold,
     ExplicitRequest,
     AgentDecision,
@@ -24,7 +24,7 @@ pub enum Trigger {
     Person,
 }
 
-impl Trigger {
+impl HandoverTrigger {
     pub fn word(self) -> &'static str {
         match self {
             Self::ConfidenceThreshold => "confidence_threshold",
@@ -40,7 +40,7 @@ impl Trigger {
 
 /// What a run did before: a node of it, and how that ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Tried {
+pub struct AttemptedStep {
     pub what: String,
     /// The kind of node.
     pub kind: String,
@@ -53,7 +53,7 @@ pub struct Tried {
 /// What goes along to whoever takes over: `handover_context` of seed 004.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Handover {
-    pub trigger: Trigger,
+    pub trigger: HandoverTrigger,
     pub reason: String,
     pub summary: String,
     #[serde(default)]
@@ -64,7 +64,7 @@ pub struct Handover {
     /// Lines of the transcript there are by now.
     pub lines: u64,
     #[serde(default)]
-    pub tried: Vec<Tried>,
+    pub tried: Vec<AttemptedStep>,
     /// What waits for a person's yes or no in the run that goes on.
     #[serde(default)]
     pub pending_approvals: Vec<String>,
@@ -79,12 +79,12 @@ pub struct Handover {
 impl Handover {
     pub(super) fn of(
         conversation: &Conversation,
-        trigger: Trigger,
+        trigger: HandoverTrigger,
         reason: String,
         (skills, service): (Vec<String>, ServiceLevel),
         suggested: Option<String>,
     ) -> Self {
-        let waits = |tried: &&Tried| tried.outcome == "waiting" && tried.kind == "human";
+        let waits = |tried: &&AttemptedStep| tried.outcome == "waiting" && tried.kind == "human";
         Self {
             trigger,
             reason,
@@ -108,13 +108,15 @@ impl Conversation {
         if let Some(first) = &self.first_words {
             parts.push(format!("The customer began: “{}”", quoted(first)));
         }
-        let last = |wanted: fn(&Author) -> bool| self.recent.iter().rev().find(|line: &&Line| wanted(&line.from));
+        let last = |wanted: fn(&LineAuthor) -> bool| {
+            self.recent.iter().rev().find(|line: &&ConversationLine| wanted(&line.from))
+        };
         if let Some(line) =
-            last(|from| *from == Author::Customer).filter(|line| Some(&line.text) != self.first_words.as_ref())
+            last(|from| *from == LineAuthor::Customer).filter(|line| Some(&line.text) != self.first_words.as_ref())
         {
             parts.push(format!("Last they said: “{}”", quoted(&line.text)));
         }
-        if let Some(line) = last(|from| matches!(from, Author::Ai { .. } | Author::Person { .. })) {
+        if let Some(line) = last(|from| matches!(from, LineAuthor::Ai { .. } | LineAuthor::Person { .. })) {
             parts.push(format!("Last they were told: “{}”", quoted(&line.text)));
         }
         parts.join(" ")

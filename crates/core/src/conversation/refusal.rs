@@ -1,9 +1,9 @@
 //! A command said no to, and why. Nothing changed.
 
-use super::State;
+use super::ConversationState;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum ConversationRefusal {
     #[error("the conversation has begun already")]
     Begun,
     #[error("no such conversation has begun")]
@@ -13,7 +13,7 @@ pub enum Refusal {
     #[error("you own the conversation under number {number}, not under {quoted}: look at what was said meanwhile")]
     Stale { quoted: u64, number: u64 },
     #[error("the conversation is {state}, so it cannot be {what}")]
-    WrongState { state: State, what: &'static str },
+    WrongState { state: ConversationState, what: &'static str },
     #[error("{what} has {size} bytes or items, over the limit of {limit}")]
     TooMuch { what: &'static str, size: usize, limit: usize },
     #[error("number {number} of `{source_name}` was delivered already")]
@@ -22,7 +22,7 @@ pub enum Refusal {
     Impossible { reason: String },
 }
 
-impl Refusal {
+impl ConversationRefusal {
     /// Every code in a few words, in order.
     pub const CODES: [(&'static str, &'static str); 8] = [
         ("CONV-001", "the conversation has begun already"),

@@ -5,19 +5,19 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::command::{Arrived, Begun, Version};
-use super::event::Line;
-use super::handover::{Handover, Tried, Trigger};
-use crate::desk::ServiceLevel;
+use super::command::{InboundMessage, NewConversation, PinnedVersion};
+use super::event::ConversationLine;
+use super::handover::{AttemptedStep, Handover, HandoverTrigger};
 use crate::id::RunId;
 use crate::money::Usd;
-use crate::run::Signals;
+use crate::routing::ServiceLevel;
+use crate::run::SignalBuffer;
 use crate::time::Time;
 
 /// Seed 004's states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
+pub enum ConversationState {
     #[default]
     New,
     AiProcessing,
@@ -30,7 +30,7 @@ pub enum State {
     BackToAi,
 }
 
-impl State {
+impl ConversationState {
     pub const ALL: [Self; 8] = [
         Self::New,
         Self::AiProcessing,
@@ -64,16 +64,16 @@ impl State {
         matches!(self, Self::Handover | Self::PendingHuman | Self::HumanActive)
     }
 
-    pub fn status(self) -> Status {
+    pub fn status(self) -> ConversationStatus {
         match self {
-            Self::New | Self::AiProcessing | Self::BackToAi => Status::Active,
-            Self::Handover | Self::PendingHuman | Self::HumanActive => Status::Escalated,
-            Self::Finished | Self::Resolved => Status::Closed,
+            Self::New | Self::AiProcessing | Self::BackToAi => ConversationStatus::Active,
+            Self::Handover | Self::PendingHuman | Self::HumanActive => ConversationStatus::Escalated,
+            Self::Finished | Self::Resolved => ConversationStatus::Closed,
         }
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ConversationState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
@@ -82,13 +82,13 @@ impl fmt::Display for State {
 /// `conversations.status` of the seeds, derived from the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum ConversationStatus {
     Active,
     Closed,
     Escalated,
 }
 
-impl Status {
+impl ConversationStatus {
     pub const ALL: [Self; 3] = [Self::Active, Self::Closed, Self::Escalated];
 
     pub fn word(self) -> &'static str {
@@ -107,7 +107,7 @@ impl Status {
 /// Who may speak.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Owner {
+pub enum ConversationOwner {
     #[default]
     Ai,
     /// It waits for a person, or is over.
@@ -115,7 +115,7 @@ pub enum Owner {
     Person(String),
 }
 
-impl fmt::Display for Owner {
+impl fmt::Display for ConversationOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ai => f.write_str("the AI"),
@@ -127,7 +127,7 @@ impl fmt::Display for Owner {
 
 /// The run that thinks about it now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Active {
+pub(super) struct ActiveRun {
     pub run: RunId,
     /// The number of the ownership it speaks under.
     pub number: u64,
@@ -141,12 +141,12 @@ pub(super) struct Active {
     /// What it was handed and has not said to have taken: by sequence, the message's line.
     pub given: BTreeMap<u64, u64>,
     /// It began with the trigger switched off that had handed over before.
-    pub muted: Option<Trigger>,
+    pub muted: Option<HandoverTrigger>,
 }
 
 /// What an ended run was handed and never took, and has not said so yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Returning {
+pub(super) struct ReturnedMessage {
     pub run: RunId,
     pub sequence: u64,
     pub message: u64,
@@ -155,30 +155,30 @@ pub(super) struct Returning {
 /// One conversation. Bounded, however long it lasts: the journal has the rest.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Conversation {
-    pub(super) begun: Option<Box<Begun>>,
+    pub(super) begun: Option<Box<NewConversation>>,
     pub(super) begun_at: Time,
     /// Never goes back.
     pub(super) now: Time,
-    pub(super) state: State,
-    pub(super) owner: Owner,
+    pub(super) state: ConversationState,
+    pub(super) owner: ConversationOwner,
     pub(super) number: u64,
-    pub(super) version: Option<Box<Version>>,
-    pub(super) signals: Signals,
+    pub(super) version: Option<Box<PinnedVersion>>,
+    pub(super) signals: SignalBuffer,
     /// What came too early, by sender and number.
-    pub(super) early: Vec<Arrived>,
+    pub(super) early: Vec<InboundMessage>,
     /// Lines of the customer's that nobody has handled yet.
-    pub(super) queue: BTreeMap<u64, Line>,
-    pub(super) active: Option<Active>,
-    pub(super) returning: Vec<Returning>,
+    pub(super) queue: BTreeMap<u64, ConversationLine>,
+    pub(super) active: Option<ActiveRun>,
+    pub(super) returning: Vec<ReturnedMessage>,
     /// Lines that were given to a run and may come back, by number.
-    pub(super) lent: BTreeMap<u64, Line>,
+    pub(super) lent: BTreeMap<u64, ConversationLine>,
     pub(super) runs: u64,
     pub(super) lines: u64,
     pub(super) messages: u64,
-    pub(super) recent: VecDeque<Line>,
+    pub(super) recent: VecDeque<ConversationLine>,
     pub(super) first_words: Option<String>,
     pub(super) errors: u32,
-    pub(super) muted: Option<Trigger>,
+    pub(super) muted: Option<HandoverTrigger>,
     pub(super) note: Option<String>,
     pub(super) handover: Option<Box<Handover>>,
     pub(super) handovers: u64,
@@ -192,7 +192,7 @@ pub struct Conversation {
     pub(super) waiting_since: Option<Time>,
     pub(super) first_response_at: Option<Time>,
     pub(super) suggested: Option<String>,
-    pub(super) tried: VecDeque<Tried>,
+    pub(super) tried: VecDeque<AttemptedStep>,
     pub(super) confidence: Option<f64>,
     pub(super) cost: Usd,
     pub(super) reopened: u64,
@@ -211,7 +211,7 @@ impl Conversation {
         Self::default()
     }
 
-    pub fn begun(&self) -> Option<&Begun> {
+    pub fn begun(&self) -> Option<&NewConversation> {
         self.begun.as_deref()
     }
 
@@ -224,35 +224,35 @@ impl Conversation {
         self.now
     }
 
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> ConversationState {
         self.state
     }
 
-    pub fn owner(&self) -> &Owner {
+    pub fn owner(&self) -> &ConversationOwner {
         &self.owner
     }
 
     /// The number its owner owns it under; whoever posts quotes it.
-    pub fn number(&self) -> u64 {
+    pub fn ownership_number(&self) -> u64 {
         self.number
     }
 
     /// The workflow its next run is one of.
-    pub fn version(&self) -> Option<&Version> {
+    pub fn version(&self) -> Option<&PinnedVersion> {
         self.version.as_deref()
     }
 
     /// Lines of its transcript.
-    pub fn lines(&self) -> u64 {
+    pub fn line_count(&self) -> u64 {
         self.lines
     }
 
     /// The customer's messages.
-    pub fn messages(&self) -> u64 {
+    pub fn message_count(&self) -> u64 {
         self.messages
     }
 
-    pub fn runs(&self) -> u64 {
+    pub fn run_count(&self) -> u64 {
         self.runs
     }
 
@@ -270,7 +270,7 @@ impl Conversation {
     }
 
     /// How often it was.
-    pub fn handovers(&self) -> u64 {
+    pub fn handover_count(&self) -> u64 {
         self.handovers
     }
 
@@ -279,26 +279,26 @@ impl Conversation {
     }
 
     /// What is promised of it; what is left out is as the desk's settings say.
-    pub fn service(&self) -> ServiceLevel {
+    pub fn service_level(&self) -> ServiceLevel {
         self.service
     }
 
     /// A line that a run was given, as long as it may come back.
-    pub fn lent(&self, message: u64) -> Option<&Line> {
+    pub fn outstanding_line(&self, message: u64) -> Option<&ConversationLine> {
         self.lent.get(&message)
     }
 
     /// The last lines, oldest first.
-    pub fn recent(&self) -> impl Iterator<Item = &Line> {
+    pub fn recent(&self) -> impl Iterator<Item = &ConversationLine> {
         self.recent.iter()
     }
 
     /// The number it was enqueued under at the desk, while it is the desk's.
-    pub fn stay(&self) -> Option<u64> {
+    pub fn queue_ticket(&self) -> Option<u64> {
         self.at_desk
     }
 
-    pub fn last(&self) -> Option<&Line> {
+    pub fn last_public_line(&self) -> Option<&ConversationLine> {
         self.recent.iter().rev().find(|line| line.from.is_public())
     }
 
@@ -310,7 +310,7 @@ impl Conversation {
         self.waiting_since
     }
 
-    pub fn reopened(&self) -> u64 {
+    pub fn reopen_count(&self) -> u64 {
         self.reopened
     }
 
@@ -324,8 +324,9 @@ impl Conversation {
     }
 
     /// Whether nothing happens unless somebody says something: no run is at work, and nothing waits to be handled.
-    pub fn rests(&self) -> bool {
-        let is_at_work = self.active.as_ref().is_some_and(|active| !active.waits && self.owner == Owner::Ai);
+    pub fn is_idle(&self) -> bool {
+        let is_at_work =
+            self.active.as_ref().is_some_and(|active| !active.waits && self.owner == ConversationOwner::Ai);
         !is_at_work && self.queue.is_empty() && self.returning.is_empty()
     }
 }

@@ -3,33 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::agent::Agent;
-use crate::bundle::{Bundle, Hash};
-use crate::tool::Facts;
+use crate::agent::AgentDefinition;
+use crate::bundle::{Bundle, ContentHash};
+use crate::tool::ToolContract;
 
 /// What there is. All of it may be empty: then everything a definition names is unknown, and it is a draft.
 #[derive(Clone, Debug, Default)]
-pub struct Catalog {
-    pub agents: BTreeMap<String, Agent>,
-    pub tools: BTreeMap<String, Arc<Facts>>,
-    pub workflows: BTreeMap<String, Known>,
+pub struct DefinitionCatalog {
+    pub agents: BTreeMap<String, AgentDefinition>,
+    pub tools: BTreeMap<String, Arc<ToolContract>>,
+    pub workflows: BTreeMap<String, PinnedWorkflow>,
 }
 
 /// Another workflow, sealed.
 #[derive(Clone, Debug)]
-pub struct Known {
-    pub hash: Hash,
+pub struct PinnedWorkflow {
+    pub hash: ContentHash,
     /// The workflows it runs itself.
     pub runs: BTreeSet<String>,
 }
 
 /// Workflows that are there and not ready, with the workflows they run.
-pub(crate) type Unready = BTreeMap<String, BTreeSet<String>>;
+pub(crate) type UnreadyWorkflows = BTreeMap<String, BTreeSet<String>>;
 
-impl Catalog {
+impl DefinitionCatalog {
     /// What a bundle pins, and nothing else.
     pub fn of(bundle: &Bundle) -> Self {
-        let known = |hash: &Hash| Known { hash: hash.clone(), runs: BTreeSet::new() };
+        let known = |hash: &ContentHash| PinnedWorkflow { hash: hash.clone(), runs: BTreeSet::new() };
         Self {
             agents: bundle.agents.clone(),
             tools: bundle.tools.iter().map(|(name, facts)| (name.clone(), Arc::new(facts.clone()))).collect(),
@@ -38,7 +38,7 @@ impl Catalog {
     }
 
     /// The tools a name stands for: itself, or all of an app where it ends in `.*`.
-    pub fn resolve<'c>(&'c self, name: &str) -> Vec<(&'c str, &'c Facts)> {
+    pub fn resolve<'c>(&'c self, name: &str) -> Vec<(&'c str, &'c ToolContract)> {
         match name.strip_suffix('*') {
             Some(app) if app.ends_with('.') => self
                 .tools
@@ -51,7 +51,12 @@ impl Catalog {
     }
 
     /// The way from one workflow back to `name`, by way of what each runs: `a`, …, `name`.
-    pub(crate) fn way_back<'c>(&'c self, unready: &'c Unready, from: &'c str, name: &str) -> Option<Vec<String>> {
+    pub(crate) fn cycle_path<'c>(
+        &'c self,
+        unready: &'c UnreadyWorkflows,
+        from: &'c str,
+        name: &str,
+    ) -> Option<Vec<String>> {
         let mut before: BTreeMap<&str, &str> = BTreeMap::new();
         let mut open = vec![from];
         while let Some(here) = open.pop() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::source::Span;
+use super::source::SourceSpan;
 
 /// Diagnostics kept of one definition; the rest is only counted.
 pub const DIAGNOSTICS_MAX: usize = 200;
@@ -17,13 +17,13 @@ const LINE_CHARS_MAX: usize = 160;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Diagnostic {
     pub severity: Severity,
-    pub code: Code,
+    pub code: DiagnosticCode,
     /// A sentence without a full stop.
     pub message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     #[serde(flatten)]
-    pub span: Span,
+    pub span: SourceSpan,
 }
 
 /// How bad it is. The order is from worst to mildest.
@@ -44,11 +44,11 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $title:literal;)*) => {
         /// What kind of thing is wrong: stable, and documented by its text code.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Code {
+        pub enum DiagnosticCode {
             $($(#[$doc])* $name,)*
         }
 
-        impl Code {
+        impl DiagnosticCode {
             /// Every code there is, in order.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
@@ -111,19 +111,19 @@ codes! {
 }
 
 impl Diagnostic {
-    pub fn new(severity: Severity, code: Code, span: Span, message: impl Into<String>) -> Self {
+    pub fn new(severity: Severity, code: DiagnosticCode, span: SourceSpan, message: impl Into<String>) -> Self {
         Self { severity, code, message: message.into(), hint: None, span }
     }
 
-    pub fn error(code: Code, span: Span, message: impl Into<String>) -> Self {
+    pub fn error(code: DiagnosticCode, span: SourceSpan, message: impl Into<String>) -> Self {
         Self::new(Severity::Error, code, span, message)
     }
 
-    pub fn draft(code: Code, span: Span, message: impl Into<String>) -> Self {
+    pub fn draft(code: DiagnosticCode, span: SourceSpan, message: impl Into<String>) -> Self {
         Self::new(Severity::Draft, code, span, message)
     }
 
-    pub fn warning(code: Code, span: Span, message: impl Into<String>) -> Self {
+    pub fn warning(code: DiagnosticCode, span: SourceSpan, message: impl Into<String>) -> Self {
         Self::new(Severity::Warning, code, span, message)
     }
 
@@ -141,15 +141,15 @@ impl Diagnostic {
         match crate::expr::nearest(wrong, known.iter().copied()) {
             Some(name) => self.hint(format!("did you mean `{name}`?")),
             None if known.is_empty() || known.len() > LISTED_MAX || self.hint.is_some() => self,
-            None if known.len() == 1 => self.hint(format!("there is only {}", list(&known))),
-            None => self.hint(format!("there are {}", list(&known))),
+            None if known.len() == 1 => self.hint(format!("there is only {}", join_names(&known))),
+            None => self.hint(format!("there are {}", join_names(&known))),
         }
     }
 }
 
 /// Names for a sentence: `a`, `b` and `c`.
-pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", shown(name.as_ref()))).collect();
+pub(crate) fn join_names(names: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{}`", clip_word(name.as_ref()))).collect();
     match quoted.as_slice() {
         [] => String::new(),
         [one] => one.clone(),
@@ -158,7 +158,7 @@ pub(crate) fn list(names: &[impl AsRef<str>]) -> String {
 }
 
 /// A word of the file as a message repeats it.
-pub(crate) fn shown(text: &str) -> String {
+pub(crate) fn clip_word(text: &str) -> String {
     const CHARS_MAX: usize = 60;
     let mut shown: String = text.chars().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if shown.chars().count() < text.chars().count() {
@@ -169,12 +169,12 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// Collects findings, up to [`DIAGNOSTICS_MAX`].
 #[derive(Debug, Default)]
-pub(crate) struct Findings {
+pub(crate) struct DiagnosticList {
     list: Vec<Diagnostic>,
     more: usize,
 }
 
-impl Findings {
+impl DiagnosticList {
     /// One mistake is one finding, however often it is come across.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
         let said = |kept: &Diagnostic| {
@@ -198,18 +198,18 @@ impl Findings {
     }
 
     /// Whether so few were found that suggestions still help.
-    pub(crate) fn are_read(&self) -> bool {
+    pub(crate) fn accepts_suggestions(&self) -> bool {
         self.list.len() < SUGGESTIONS_MAX
     }
 
     /// Adds a finding with "did you mean", for as long as people read on: looking through many names costs time.
-    pub(crate) fn push_near<'n>(
+    pub(crate) fn push_with_suggestion<'n>(
         &mut self,
         diagnostic: Diagnostic,
         wrong: &str,
         known: impl IntoIterator<Item = &'n str>,
     ) {
-        self.push(if self.are_read() { diagnostic.did_you_mean(wrong, known) } else { diagnostic });
+        self.push(if self.accepts_suggestions() { diagnostic.did_you_mean(wrong, known) } else { diagnostic });
     }
 
     pub(crate) fn has_errors(&self) -> bool {
@@ -222,7 +222,7 @@ impl Findings {
         if self.more > 0 {
             let last = self.list.last().map(|d| d.span).unwrap_or_default();
             let message = format!("{} more findings are not shown", self.more);
-            self.list.push(Diagnostic::new(Severity::Hint, Code::TooLarge, last, message));
+            self.list.push(Diagnostic::new(Severity::Hint, DiagnosticCode::TooLarge, last, message));
         }
         self.list
     }
@@ -232,23 +232,23 @@ impl Findings {
 /// ending in a line break. `file` is what the reader calls it; an empty source shows no line.
 pub fn render(diagnostic: &Diagnostic, file: &str, source: &str) -> String {
     let Diagnostic { severity, code, message, hint, span } = diagnostic;
-    let hint = hint.as_ref().map(|hint| format!("{:gutter$} = hint: {hint}\n", "", gutter = gutter(*span)));
+    let hint = hint.as_ref().map(|hint| format!("{:gutter$} = hint: {hint}\n", "", gutter = line_number_width(*span)));
     format!("{severity}[{code}]: {message}\n{}{}", excerpt(*span, file, source), hint.unwrap_or_default())
 }
 
 /// A place for people: the file with line and column, and the line of the source with a caret below. Nothing where
 /// there is no place.
-pub fn excerpt(span: Span, file: &str, source: &str) -> String {
+pub fn excerpt(span: SourceSpan, file: &str, source: &str) -> String {
     use fmt::Write as _;
-    let Span { line, column, len } = span;
+    let SourceSpan { line, column, len } = span;
     let mut out = String::new();
     let text = source.lines().nth((line as usize).wrapping_sub(1)).unwrap_or_default();
-    let gutter = gutter(span);
+    let gutter = line_number_width(span);
     if line > 0 {
         let _ = writeln!(out, "{:gutter$}--> {file}:{line}:{column}", "");
     }
     if line > 0 && !text.trim().is_empty() {
-        let (shown, skipped) = window(text, column);
+        let (shown, skipped) = line_window(text, column);
         let at = (column as usize).saturating_sub(1 + skipped);
         let room = shown.chars().count().saturating_sub(at).max(1);
         let carets = "^".repeat((len as usize).clamp(1, room));
@@ -259,12 +259,12 @@ pub fn excerpt(span: Span, file: &str, source: &str) -> String {
 }
 
 /// The width of a line's number.
-fn gutter(span: Span) -> usize {
+fn line_number_width(span: SourceSpan) -> usize {
     span.line.to_string().len()
 }
 
 /// The part of a long line around a column, and how many characters it leaves out before.
-fn window(line: &str, column: u32) -> (String, usize) {
+fn line_window(line: &str, column: u32) -> (String, usize) {
     let at = (column as usize).saturating_sub(1);
     let skipped = if at + 1 < LINE_CHARS_MAX { 0 } else { at.saturating_sub(LINE_CHARS_MAX / 2) };
     let clean = |c: char| if c.is_control() && c != '\t' { ' ' } else { c };
@@ -284,13 +284,13 @@ impl fmt::Display for Severity {
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for DiagnosticCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl Serialize for Code {
+impl Serialize for DiagnosticCode {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(self.as_str())
     }

@@ -11,10 +11,10 @@ pub const DIFFERENCES_MAX: usize = 500;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Difference {
+pub struct DefinitionChange {
     /// Where, such as `nodes[book].parameters.day`.
     pub path: String,
-    pub how: How,
+    pub how: DefinitionChangeKind,
     /// What stood there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Value>,
@@ -25,26 +25,26 @@ pub struct Difference {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum DefinitionChangeKind {
     Added,
     Removed,
     Changed,
 }
 
 /// What the second says otherwise than the first, in the order of its keys; and how many differences there are in all.
-pub fn diff(from: &Value, to: &Value) -> (Vec<Difference>, usize) {
-    let mut found = Found::default();
+pub fn diff(from: &Value, to: &Value) -> (Vec<DefinitionChange>, usize) {
+    let mut found = ChangeCollector::default();
     found.compare("", Some(from), Some(to));
-    (found.told, found.count)
+    (found.changes, found.count)
 }
 
 #[derive(Default)]
-struct Found {
-    told: Vec<Difference>,
+struct ChangeCollector {
+    changes: Vec<DefinitionChange>,
     count: usize,
 }
 
-impl Found {
+impl ChangeCollector {
     fn compare(&mut self, path: &str, from: Option<&Value>, to: Option<&Value>) {
         match (from, to) {
             (Some(from), Some(to)) if from == to => {}
@@ -55,43 +55,45 @@ impl Found {
                     self.compare(&inner, from.get(name), to.get(name));
                 }
             }
-            (Some(Value::Array(before)), Some(Value::Array(after))) => match (named(before), named(after)) {
-                (Some(old), Some(new)) => {
-                    let others = new.iter().filter(|(name, _)| !old.iter().any(|(known, _)| known == name));
-                    for (name, _) in old.iter().chain(others) {
-                        self.compare(&format!("{path}[{name}]"), in_list(&old, name), in_list(&new, name));
+            (Some(Value::Array(before)), Some(Value::Array(after))) => {
+                match (items_by_name(before), items_by_name(after)) {
+                    (Some(old), Some(new)) => {
+                        let others = new.iter().filter(|(name, _)| !old.iter().any(|(known, _)| known == name));
+                        for (name, _) in old.iter().chain(others) {
+                            self.compare(&format!("{path}[{name}]"), find_item(&old, name), find_item(&new, name));
+                        }
                     }
+                    _ => self.push(path, from, to),
                 }
-                _ => self.tell(path, from, to),
-            },
+            }
             (None, None) => {}
-            _ => self.tell(path, from, to),
+            _ => self.push(path, from, to),
         }
     }
 
-    fn tell(&mut self, path: &str, from: Option<&Value>, to: Option<&Value>) {
+    fn push(&mut self, path: &str, from: Option<&Value>, to: Option<&Value>) {
         self.count += 1;
-        if self.told.len() >= DIFFERENCES_MAX {
+        if self.changes.len() >= DIFFERENCES_MAX {
             return;
         }
         let how = match (from, to) {
-            (None, _) => How::Added,
-            (_, None) => How::Removed,
-            (Some(_), Some(_)) => How::Changed,
+            (None, _) => DefinitionChangeKind::Added,
+            (_, None) => DefinitionChangeKind::Removed,
+            (Some(_), Some(_)) => DefinitionChangeKind::Changed,
         };
-        self.told.push(Difference { path: path.to_owned(), how, from: from.cloned(), to: to.cloned() });
+        self.changes.push(DefinitionChange { path: path.to_owned(), how, from: from.cloned(), to: to.cloned() });
     }
 }
 
-type Named<'v> = Vec<(String, &'v Value)>;
+type NamedItems<'v> = Vec<(String, &'v Value)>;
 
-fn in_list<'v>(list: &Named<'v>, name: &str) -> Option<&'v Value> {
+fn find_item<'v>(list: &NamedItems<'v>, name: &str) -> Option<&'v Value> {
     list.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
 }
 
 /// The items by their names, where each has one of its own: its `id` or `name`, or for edges where they lead.
-fn named(items: &[Value]) -> Option<Named<'_>> {
-    let named: Named<'_> = items.iter().map(|item| Some((name_of(item)?, item))).collect::<Option<_>>()?;
+fn items_by_name(items: &[Value]) -> Option<NamedItems<'_>> {
+    let named: NamedItems<'_> = items.iter().map(|item| Some((name_of(item)?, item))).collect::<Option<_>>()?;
     let names: BTreeSet<&String> = named.iter().map(|(name, _)| name).collect();
     (names.len() == named.len()).then_some(named)
 }
@@ -120,11 +122,11 @@ mod tests {
         let (told, count) = diff(&from, &to);
         let told: Vec<_> = told.iter().map(|one| (one.path.as_str(), one.how)).collect();
         let expect = [
-            ("edges[a->b].when", How::Added),
-            ("edges[b->c]", How::Added),
-            ("nodes[b].tool", How::Changed),
-            ("nodes[c]", How::Added),
-            ("tags", How::Changed),
+            ("edges[a->b].when", DefinitionChangeKind::Added),
+            ("edges[b->c]", DefinitionChangeKind::Added),
+            ("nodes[b].tool", DefinitionChangeKind::Changed),
+            ("nodes[c]", DefinitionChangeKind::Added),
+            ("tags", DefinitionChangeKind::Changed),
         ];
         assert_eq!((told.as_slice(), count), (expect.as_slice(), 5));
         assert_eq!(diff(&from, &from), (vec![], 0));

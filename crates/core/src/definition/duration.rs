@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
         let unit = UNITS.iter().find(|(unit, _)| *unit == &rest[..letters]);
         let (_, factor) =
-            unit.ok_or_else(|| format!("`{}` is no unit of time", super::diagnostic::shown(&rest[..letters])))?;
+            unit.ok_or_else(|| format!("`{}` is no unit of time", super::diagnostic::clip_word(&rest[..letters])))?;
         #[expect(clippy::cast_precision_loss, reason = "the factors are small")]
         let factor = *factor as f64;
         ms += number * factor;

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::diagnostic::{Code, Diagnostic, Findings, list, shown};
-use super::source::{Key, Located, Map, Node, Span, Value};
+use super::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word, join_names};
+use super::source::{SourceSpan, SpannedValue, YamlKey, YamlMapping, YamlNode, YamlValue};
 
 /// One key a mapping may have.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Field {
+pub(crate) struct FieldSchema {
     pub name: &'static str,
-    pub shape: Shape,
+    pub shape: FieldShape,
     /// For the JSON Schema and the editor: one sentence.
     pub doc: &'static str,
     pub required: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Field {
 
 /// What a field's value looks like, as far as a JSON Schema needs to know.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Shape {
+pub(crate) enum FieldShape {
     Any,
     Text,
     Template,
@@ -36,12 +36,12 @@ pub(crate) enum Shape {
     MapOf(&'static str),
 }
 
-pub(crate) const fn field(name: &'static str, shape: Shape, doc: &'static str) -> Field {
-    Field { name, shape, doc, required: false }
+pub(crate) const fn field(name: &'static str, shape: FieldShape, doc: &'static str) -> FieldSchema {
+    FieldSchema { name, shape, doc, required: false }
 }
 
-pub(crate) const fn required(name: &'static str, shape: Shape, doc: &'static str) -> Field {
-    Field { name, shape, doc, required: true }
+pub(crate) const fn required(name: &'static str, shape: FieldShape, doc: &'static str) -> FieldSchema {
+    FieldSchema { name, shape, doc, required: true }
 }
 
 /// Words people bring from other tools, and ours.
@@ -81,17 +81,17 @@ const SYNONYMS: &[(&str, &str)] = &[
 ];
 
 /// A mapping being read: what is taken is known, what is left at the end is not.
-pub(crate) struct Fields<'t> {
+pub(crate) struct MappingReader<'t> {
     /// What it is, for messages: `a tool node`.
     what: &'static str,
-    span: Span,
-    maps: Vec<&'t Map>,
+    span: SourceSpan,
+    maps: Vec<&'t YamlMapping>,
     taken: BTreeSet<&'static str>,
 }
 
-impl<'t> Fields<'t> {
+impl<'t> MappingReader<'t> {
     /// Reads `node`, which must be a mapping; says so where it is not.
-    pub(crate) fn of(node: &'t Node, what: &'static str, findings: &mut Findings) -> Option<Self> {
+    pub(crate) fn of(node: &'t YamlNode, what: &'static str, findings: &mut DiagnosticList) -> Option<Self> {
         let Some(map) = node.as_map() else {
             findings.push(wrong_shape(what, "a mapping", node));
             return None;
@@ -100,15 +100,15 @@ impl<'t> Fields<'t> {
     }
 
     /// A second mapping whose keys count as this one's: a node's `config`.
-    pub(crate) fn and(&mut self, map: &'t Map) {
+    pub(crate) fn add_mapping(&mut self, map: &'t YamlMapping) {
         self.maps.push(map);
     }
 
-    pub(crate) fn rename(&mut self, what: &'static str) {
+    pub(crate) fn set_label(&mut self, what: &'static str) {
         self.what = what;
     }
 
-    pub(crate) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> SourceSpan {
         self.span
     }
 
@@ -117,29 +117,37 @@ impl<'t> Fields<'t> {
     }
 
     /// The value of a key; `null` counts as not written.
-    pub(crate) fn take(&mut self, name: &'static str, findings: &mut Findings) -> Option<&'t Node> {
+    pub(crate) fn take(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<&'t YamlNode> {
         self.entry(name, findings).map(|(_, node)| node)
     }
 
-    pub(crate) fn entry(&mut self, name: &'static str, findings: &mut Findings) -> Option<(&'t Key, &'t Node)> {
+    pub(crate) fn entry(
+        &mut self,
+        name: &'static str,
+        findings: &mut DiagnosticList,
+    ) -> Option<(&'t YamlKey, &'t YamlNode)> {
         self.taken.insert(name);
         let mut found = self.maps.iter().filter_map(|map| map.get(name)).filter(|(_, value)| !value.is_null());
         let first = found.next();
         if let (Some(_), Some((again, _))) = (first, found.next()) {
             let message = format!("`{name}` is written here and one level further out");
-            findings.push(again.span.error(Code::Conflict, message).hint("keep one of the two"));
+            findings.push(again.span.error(DiagnosticCode::Conflict, message).hint("keep one of the two"));
         }
         first
     }
 
     /// The value of the one key that is written of several that mean the same.
-    pub(crate) fn one_of(&mut self, names: &[&'static str], findings: &mut Findings) -> Option<(&'t Key, &'t Node)> {
-        let mut first: Option<(&'t Key, &'t Node)> = None;
+    pub(crate) fn one_of(
+        &mut self,
+        names: &[&'static str],
+        findings: &mut DiagnosticList,
+    ) -> Option<(&'t YamlKey, &'t YamlNode)> {
+        let mut first: Option<(&'t YamlKey, &'t YamlNode)> = None;
         for name in names {
             let Some(entry) = self.entry(name, findings) else { continue };
             if let Some((earlier, _)) = first {
                 let message = format!("`{}` and `{name}` mean the same", earlier.name);
-                findings.push(entry.0.span.error(Code::Conflict, message).hint("keep one of the two"));
+                findings.push(entry.0.span.error(DiagnosticCode::Conflict, message).hint("keep one of the two"));
             } else {
                 first = Some(entry);
             }
@@ -147,14 +155,14 @@ impl<'t> Fields<'t> {
         first
     }
 
-    pub(crate) fn text(&mut self, name: &'static str, findings: &mut Findings) -> Option<Located<String>> {
-        text(name, self.take(name, findings)?, findings)
+    pub(crate) fn text(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<SpannedValue<String>> {
+        read_text(name, self.take(name, findings)?, findings)
     }
 
-    pub(crate) fn bool(&mut self, name: &'static str, findings: &mut Findings) -> Option<bool> {
+    pub(crate) fn bool(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<bool> {
         let node = self.take(name, findings)?;
         match node.value {
-            Value::Bool(is) => Some(is),
+            YamlValue::Bool(is) => Some(is),
             _ => {
                 findings.push(wrong_shape(&format!("`{name}`"), "true or false", node));
                 None
@@ -163,60 +171,76 @@ impl<'t> Fields<'t> {
     }
 
     /// A whole number from `min` to `max`.
-    pub(crate) fn count(&mut self, name: &'static str, min: u32, max: u32, findings: &mut Findings) -> Option<u32> {
+    pub(crate) fn count(
+        &mut self,
+        name: &'static str,
+        min: u32,
+        max: u32,
+        findings: &mut DiagnosticList,
+    ) -> Option<u32> {
         let node = self.take(name, findings)?;
         let count = match &node.value {
-            Value::Number { number, .. } => number.as_u64().and_then(|n| u32::try_from(n).ok()),
+            YamlValue::Number { number, .. } => number.as_u64().and_then(|n| u32::try_from(n).ok()),
             _ => None,
         };
         if count.is_none_or(|count| count < min || count > max) {
-            let message = format!("`{name}` must be a whole number from {min} to {max}, found {}", found(node));
-            findings.push(node.span.error(Code::BadValue, message));
+            let message = format!("`{name}` must be a whole number from {min} to {max}, found {}", describe_node(node));
+            findings.push(node.span.error(DiagnosticCode::BadValue, message));
             return None;
         }
         count
     }
 
     /// A number from `min` to `max`.
-    pub(crate) fn number(&mut self, name: &'static str, min: f64, max: f64, findings: &mut Findings) -> Option<f64> {
+    pub(crate) fn number(
+        &mut self,
+        name: &'static str,
+        min: f64,
+        max: f64,
+        findings: &mut DiagnosticList,
+    ) -> Option<f64> {
         let node = self.take(name, findings)?;
         let number = match &node.value {
-            Value::Number { number, .. } => number.as_f64(),
+            YamlValue::Number { number, .. } => number.as_f64(),
             _ => None,
         };
         if number.is_none_or(|number| number < min || number > max) {
-            let message = format!("`{name}` must be a number from {min} to {max}, found {}", found(node));
-            findings.push(node.span.error(Code::BadValue, message));
+            let message = format!("`{name}` must be a number from {min} to {max}, found {}", describe_node(node));
+            findings.push(node.span.error(DiagnosticCode::BadValue, message));
             return None;
         }
         number
     }
 
     /// One of a few words.
-    pub(crate) fn word<T: Copy>(
+    pub(crate) fn keyword<T: Copy>(
         &mut self,
         name: &'static str,
         words: &[(&'static str, T)],
-        findings: &mut Findings,
+        findings: &mut DiagnosticList,
     ) -> Option<T> {
         let node = self.take(name, findings)?;
-        word(name, node, words, findings)
+        read_keyword(name, node, words, findings)
     }
 
     /// Names in a list; one name alone is a list of one.
-    pub(crate) fn names(&mut self, name: &'static str, findings: &mut Findings) -> Option<Vec<Located<String>>> {
+    pub(crate) fn names(
+        &mut self,
+        name: &'static str,
+        findings: &mut DiagnosticList,
+    ) -> Option<Vec<SpannedValue<String>>> {
         let node = self.take(name, findings)?;
         Some(match &node.value {
-            Value::List(items) => items.iter().filter_map(|item| text(name, item, findings)).collect(),
-            _ => text(name, node, findings).into_iter().collect(),
+            YamlValue::List(items) => items.iter().filter_map(|item| read_text(name, item, findings)).collect(),
+            _ => read_text(name, node, findings).into_iter().collect(),
         })
     }
 
-    pub(crate) fn json(&mut self, name: &'static str, findings: &mut Findings) -> Option<Json> {
-        self.take(name, findings).map(Node::to_json)
+    pub(crate) fn json(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<Json> {
+        self.take(name, findings).map(YamlNode::to_json)
     }
 
-    pub(crate) fn map(&mut self, name: &'static str, findings: &mut Findings) -> Option<&'t Map> {
+    pub(crate) fn map(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<&'t YamlMapping> {
         let node = self.take(name, findings)?;
         let map = node.as_map();
         if map.is_none() {
@@ -225,10 +249,10 @@ impl<'t> Fields<'t> {
         map
     }
 
-    pub(crate) fn list(&mut self, name: &'static str, findings: &mut Findings) -> Option<&'t [Node]> {
+    pub(crate) fn list(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<&'t [YamlNode]> {
         let node = self.take(name, findings)?;
         match &node.value {
-            Value::List(items) => Some(items),
+            YamlValue::List(items) => Some(items),
             _ => {
                 findings.push(wrong_shape(&format!("`{name}`"), "a list", node));
                 None
@@ -236,14 +260,14 @@ impl<'t> Fields<'t> {
         }
     }
 
-    pub(crate) fn missing(&self, name: &str, hint: &str, findings: &mut Findings) {
+    pub(crate) fn report_missing(&self, name: &str, hint: &str, findings: &mut DiagnosticList) {
         let message = format!("{} needs `{name}`", self.what);
-        findings.push(self.span.error(Code::MissingKey, message).hint(hint));
+        findings.push(self.span.error(DiagnosticCode::MissingKey, message).hint(hint));
     }
 
     /// Says of every key that nobody took that it means nothing here. `elsewhere` are keys with a meaning on other
     /// things of the same sort.
-    pub(crate) fn finish(self, tables: &[&[Field]], elsewhere: &[&[Field]], findings: &mut Findings) {
+    pub(crate) fn finish(self, tables: &[&[FieldSchema]], elsewhere: &[&[FieldSchema]], findings: &mut DiagnosticList) {
         let known: Vec<&str> = tables.iter().flat_map(|table| table.iter().map(|field| field.name)).collect();
         debug_assert!(
             self.taken.iter().all(|name| known.contains(name)),
@@ -256,15 +280,15 @@ impl<'t> Fields<'t> {
             if self.taken.contains(key.name.as_str()) {
                 continue;
             }
-            let message = format!("`{}` means nothing on {}", shown(&key.name), self.what);
-            let unknown = key.span.error(Code::UnknownKey, message);
-            if !findings.are_read() {
+            let message = format!("`{}` means nothing on {}", clip_word(&key.name), self.what);
+            let unknown = key.span.error(DiagnosticCode::UnknownKey, message);
+            if !findings.accepts_suggestions() {
                 findings.push(unknown);
                 continue;
             }
             findings.push(match synonym(&key.name, &known) {
                 Some(ours) => unknown.hint(format!("did you mean `{ours}`?")),
-                None if of_others(&key.name) => unknown.hint(format!("it may have {}", list(&known))),
+                None if of_others(&key.name) => unknown.hint(format!("it may have {}", join_names(&known))),
                 None => unknown.did_you_mean(&key.name, known.iter().copied()),
             });
         }
@@ -277,45 +301,45 @@ fn synonym(name: &str, known: &[&str]) -> Option<&'static str> {
 }
 
 /// A string; anything else is said to be wrong.
-pub(crate) fn text(name: &str, node: &Node, findings: &mut Findings) -> Option<Located<String>> {
+pub(crate) fn read_text(name: &str, node: &YamlNode, findings: &mut DiagnosticList) -> Option<SpannedValue<String>> {
     if let Some(text) = node.as_str() {
-        return Some(Located::new(text.to_owned(), node.span));
+        return Some(SpannedValue::new(text.to_owned(), node.span));
     }
     let wrong = wrong_shape(&format!("`{name}`"), "a string", node);
     findings.push(match node.value {
-        Value::Number { .. } | Value::Bool(_) => wrong.hint("put it in quotes"),
+        YamlValue::Number { .. } | YamlValue::Bool(_) => wrong.hint("put it in quotes"),
         _ => wrong,
     });
     None
 }
 
 /// One of a few words.
-pub(crate) fn word<T: Copy>(
+pub(crate) fn read_keyword<T: Copy>(
     name: &str,
-    node: &Node,
+    node: &YamlNode,
     words: &[(&'static str, T)],
-    findings: &mut Findings,
+    findings: &mut DiagnosticList,
 ) -> Option<T> {
-    let written = text(name, node, findings)?;
+    let written = read_text(name, node, findings)?;
     let known = words.iter().find(|(word, _)| *word == written.value).map(|(_, meaning)| *meaning);
     if known.is_none() {
-        let message = format!("`{name}` cannot be `{}`", shown(&written.value));
-        let unknown = node.span.error(Code::BadValue, message);
+        let message = format!("`{name}` cannot be `{}`", clip_word(&written.value));
+        let unknown = node.span.error(DiagnosticCode::BadValue, message);
         findings.push(unknown.did_you_mean(&written.value, words.iter().map(|(word, _)| *word)));
     }
     known
 }
 
-pub(crate) fn wrong_shape(what: &str, wanted: &str, node: &Node) -> Diagnostic {
-    node.span.error(Code::WrongShape, format!("{what} must be {wanted}, found {}", found(node)))
+pub(crate) fn wrong_shape(what: &str, wanted: &str, node: &YamlNode) -> Diagnostic {
+    node.span.error(DiagnosticCode::WrongShape, format!("{what} must be {wanted}, found {}", describe_node(node)))
 }
 
 /// What stands there, for messages.
-pub(crate) fn found(node: &Node) -> String {
+pub(crate) fn describe_node(node: &YamlNode) -> String {
     match &node.value {
-        Value::Number { text, .. } => shown(text),
-        Value::Bool(is) => is.to_string(),
-        Value::String(text) => format!("`{}`", shown(&text.text)),
-        Value::Null | Value::List(_) | Value::Map(_) => node.word().to_owned(),
+        YamlValue::Number { text, .. } => clip_word(text),
+        YamlValue::Bool(is) => is.to_string(),
+        YamlValue::String(text) => format!("`{}`", clip_word(&text.text)),
+        YamlValue::Null | YamlValue::List(_) | YamlValue::Map(_) => node.type_description().to_owned(),
     }
 }

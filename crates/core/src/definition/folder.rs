@@ -2,38 +2,41 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::catalog::{Catalog, Known, Unready};
-use super::diagnostic::{Code, Diagnostic};
-use super::document::{Body, Part};
-use super::reader::Reader;
-use super::source::{self, Located, Node as Tree};
-use super::{Checked, check_named, root};
+use super::catalog::{DefinitionCatalog, PinnedWorkflow, UnreadyWorkflows};
+use super::diagnostic::{Diagnostic, DiagnosticCode};
+use super::reader::DefinitionReader;
+use super::source::{self, SpannedValue, YamlNode as Tree};
+use super::spec::{BodySpec, NodeKindSpec};
+use super::{CheckedDefinition, check_named, root};
 
 /// Checks definitions that may run each other, each once. Answers in the order they were given, and adds those that
 /// are ready to the catalogue. One that runs a workflow which is not ready is a draft, too.
-pub fn check_all<'s>(sources: impl IntoIterator<Item = &'s [u8]>, catalog: &mut Catalog) -> Vec<Checked> {
-    let files: Vec<File> = sources.into_iter().map(File::read).collect();
+pub fn check_all<'s>(
+    sources: impl IntoIterator<Item = &'s [u8]>,
+    catalog: &mut DefinitionCatalog,
+) -> Vec<CheckedDefinition> {
+    let files: Vec<DefinitionFile> = sources.into_iter().map(DefinitionFile::read).collect();
     let mut first: BTreeMap<&str, usize> = BTreeMap::new();
     for (place, name) in files.iter().enumerate().filter_map(|(place, file)| Some((place, file.name.as_ref()?))) {
         first.entry(&name.value).or_insert(place);
     }
-    let (order, circular) = order(&files, &first);
-    let mut unready: Unready = circular.iter().filter_map(|place| files[*place].key()).collect();
-    let mut checked: BTreeMap<usize, Checked> = BTreeMap::new();
+    let (order, circular) = dependency_order(&files, &first);
+    let mut unready: UnreadyWorkflows = circular.iter().filter_map(|place| files[*place].key()).collect();
+    let mut checked: BTreeMap<usize, CheckedDefinition> = BTreeMap::new();
     for place in order.into_iter().chain(circular) {
         let file = &files[place];
         let mut one = match &file.tree {
             Ok(tree) => check_named(tree, catalog, &unready),
-            Err(diagnostics) => Checked { diagnostics: diagnostics.clone(), workflow: None, bundle: None },
+            Err(diagnostics) => CheckedDefinition { diagnostics: diagnostics.clone(), workflow: None, bundle: None },
         };
         if let Some(name) = file.name.as_ref().filter(|name| first.get(name.value.as_str()) != Some(&place)) {
             let message = format!("another file holds a workflow called `{}`", name.value);
-            one.diagnostics.push(Diagnostic::error(Code::DuplicateName, name.span, message));
+            one.diagnostics.push(Diagnostic::error(DiagnosticCode::DuplicateName, name.span, message));
             (one.workflow, one.bundle) = (None, None);
         } else if let Some((name, runs)) = file.key() {
-            match one.ready().and_then(|(_, bundle)| bundle.seal().ok()) {
+            match one.runnable().and_then(|(_, bundle)| bundle.seal().ok()) {
                 Some((_, hash)) => {
-                    catalog.workflows.insert(name, Known { hash, runs });
+                    catalog.workflows.insert(name, PinnedWorkflow { hash, runs });
                 }
                 None => {
                     unready.insert(name, runs);
@@ -46,19 +49,19 @@ pub fn check_all<'s>(sources: impl IntoIterator<Item = &'s [u8]>, catalog: &mut 
 }
 
 /// A file, its name, and the workflows it runs.
-struct File {
+struct DefinitionFile {
     tree: Result<Tree, Vec<Diagnostic>>,
-    name: Option<Located<String>>,
+    name: Option<SpannedValue<String>>,
     runs: BTreeSet<String>,
 }
 
-impl File {
+impl DefinitionFile {
     fn read(source: &[u8]) -> Self {
         let tree = source::read(source);
         let mut runs = BTreeSet::new();
-        let document = tree.as_ref().ok().and_then(|tree| root::read(tree, &mut Reader::default()));
+        let document = tree.as_ref().ok().and_then(|tree| root::read(tree, &mut DefinitionReader::default()));
         let name = document.and_then(|document| {
-            collect(&document.body, &mut runs);
+            collect_subworkflows(&document.body, &mut runs);
             document.name
         });
         Self { tree, name, runs }
@@ -69,21 +72,21 @@ impl File {
     }
 }
 
-fn collect(body: &Body<'_>, runs: &mut BTreeSet<String>) {
+fn collect_subworkflows(body: &BodySpec<'_>, runs: &mut BTreeSet<String>) {
     for node in &body.nodes {
         match &node.part {
-            Part::Subworkflow(child) => {
+            NodeKindSpec::Subworkflow(child) => {
                 runs.insert(child.workflow.value.clone());
             }
-            Part::Loop(each) => collect(&each.body, runs),
-            Part::Parallel(branches) => branches.values().for_each(|body| collect(body, runs)),
-            Part::Whole(_) | Part::Agent(_) | Part::Tool(_) => {}
+            NodeKindSpec::Loop(each) => collect_subworkflows(&each.body, runs),
+            NodeKindSpec::Parallel(branches) => branches.values().for_each(|body| collect_subworkflows(body, runs)),
+            NodeKindSpec::Complete(_) | NodeKindSpec::Agent(_) | NodeKindSpec::Tool(_) => {}
         }
     }
 }
 
 /// Files in an order in which each comes after those it runs, and the files for which there is none.
-fn order(files: &[File], first: &BTreeMap<&str, usize>) -> (Vec<usize>, Vec<usize>) {
+fn dependency_order(files: &[DefinitionFile], first: &BTreeMap<&str, usize>) -> (Vec<usize>, Vec<usize>) {
     let runs = |place: usize| files[place].runs.iter().filter_map(|name| first.get(name.as_str()).copied());
     let mut waits: Vec<usize> = (0..files.len()).map(|place| runs(place).count()).collect();
     let mut run_by: BTreeMap<usize, Vec<usize>> = BTreeMap::new();

@@ -3,10 +3,10 @@
 use jsonschema::Validator;
 use serde_json::Value as Json;
 
-use super::diagnostic::{Code, shown};
-use super::fields::{Fields, wrong_shape};
-use super::reader::Reader;
-use super::source::Node;
+use super::diagnostic::{DiagnosticCode, clip_word};
+use super::fields::{MappingReader, wrong_shape};
+use super::reader::DefinitionReader;
+use super::source::YamlNode;
 
 /// The largest schema anyone may write, as JSON bytes.
 pub const SCHEMA_BYTES_MAX: usize = 64 * 1024;
@@ -16,7 +16,7 @@ pub const PATTERNS_MAX: usize = 500;
 const TYPES: &str = "`array`, `boolean`, `integer`, `null`, `number`, `object` or `string`";
 
 /// The schema under a key, checked to be one.
-pub(crate) fn read(name: &'static str, fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Json> {
+pub(crate) fn read(name: &'static str, fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<Json> {
     let node = fields.take(name, &mut reader.findings)?;
     if node.as_map().is_none() {
         reader.findings.push(wrong_shape(&format!("`{name}`"), "a JSON Schema", node));
@@ -26,16 +26,16 @@ pub(crate) fn read(name: &'static str, fields: &mut Fields<'_>, reader: &mut Rea
 }
 
 /// A mapping as a schema, checked to be one.
-fn check(name: &str, node: &Node, reader: &mut Reader) -> Option<Json> {
+fn check(name: &str, node: &YamlNode, reader: &mut DefinitionReader) -> Option<Json> {
     compile(name, node, reader).map(|(schema, _)| schema)
 }
 
 /// A mapping as a schema, and what holds values to it.
-pub(crate) fn compile(name: &str, node: &Node, reader: &mut Reader) -> Option<(Json, Validator)> {
+pub(crate) fn compile(name: &str, node: &YamlNode, reader: &mut DefinitionReader) -> Option<(Json, Validator)> {
     let schema = node.to_json();
     if schema.to_string().len() > SCHEMA_BYTES_MAX {
-        let message = format!("`{}` is larger than {SCHEMA_BYTES_MAX} bytes", shown(name));
-        reader.findings.push(node.span.error(Code::TooLarge, message));
+        let message = format!("`{}` is larger than {SCHEMA_BYTES_MAX} bytes", clip_word(name));
+        reader.findings.push(node.span.error(DiagnosticCode::TooLarge, message));
         return None;
     }
     let before = reader.patterns;
@@ -43,7 +43,7 @@ pub(crate) fn compile(name: &str, node: &Node, reader: &mut Reader) -> Option<(J
     if reader.patterns > PATTERNS_MAX {
         if before <= PATTERNS_MAX {
             let message = format!("the schemas of this definition hold more than {PATTERNS_MAX} patterns");
-            reader.findings.push(node.span.error(Code::TooLarge, message));
+            reader.findings.push(node.span.error(DiagnosticCode::TooLarge, message));
         }
         return None;
     }
@@ -51,15 +51,15 @@ pub(crate) fn compile(name: &str, node: &Node, reader: &mut Reader) -> Option<(J
         Ok(validator) => Some((schema, validator)),
         Err(error) => {
             let path = error.instance_path().to_string();
-            let at = node.nearest(path.split('/').skip(1)).span;
+            let at = node.deepest_at(path.split('/').skip(1)).span;
             let why = match path.rsplit('/').collect::<Vec<_>>()[..] {
                 ["type", parent, ..] if parent != "properties" && error.instance().is_string() => {
-                    format!("`type` is {TYPES}, not {}", shown(&error.instance().to_string()))
+                    format!("`type` is {TYPES}, not {}", clip_word(&error.instance().to_string()))
                 }
-                _ => shown(&error.to_string()),
+                _ => clip_word(&error.to_string()),
             };
-            let message = format!("`{}` is not a JSON Schema: {why}", shown(name));
-            reader.findings.push(at.error(Code::BadSchema, message));
+            let message = format!("`{}` is not a JSON Schema: {why}", clip_word(name));
+            reader.findings.push(at.error(DiagnosticCode::BadSchema, message));
             None
         }
     }

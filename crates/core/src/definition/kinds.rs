@@ -15,24 +15,24 @@ pub(crate) mod transform;
 pub(crate) mod trigger;
 pub(crate) mod wait;
 
-use super::document::Part;
-use super::fields::{Field, Fields};
-use super::reader::Reader;
+use super::fields::{FieldSchema, MappingReader};
+use super::reader::DefinitionReader;
+use super::spec::NodeKindSpec;
 
 /// One kind of node.
-pub(crate) struct Kind {
+pub(crate) struct KindDescriptor {
     pub word: &'static str,
     /// For messages: `a tool node`.
-    pub what: &'static str,
+    pub label: &'static str,
     pub doc: &'static str,
-    pub fields: &'static [Field],
+    pub fields: &'static [FieldSchema],
     /// Keys that tell the kind where `type` is not written.
-    pub tells: &'static [&'static str],
-    pub read: for<'t> fn(&mut Fields<'t>, &mut Reader) -> Option<Part<'t>>,
+    pub inferring_keys: &'static [&'static str],
+    pub read: for<'t> fn(&mut MappingReader<'t>, &mut DefinitionReader) -> Option<NodeKindSpec<'t>>,
 }
 
 /// All kinds, in the order in which a node without `type` is tried.
-pub(crate) const ALL: &[Kind] = &[
+pub(crate) const ALL: &[KindDescriptor] = &[
     agent::KIND,
     tool::KIND,
     subworkflow::KIND,
@@ -50,11 +50,11 @@ pub(crate) const ALL: &[Kind] = &[
 ];
 
 /// The kind of this word.
-pub(crate) fn named(word: &str) -> Option<&'static Kind> {
+pub(crate) fn find(word: &str) -> Option<&'static KindDescriptor> {
     ALL.iter().find(|kind| kind.word == word)
 }
 
 /// The first kind that a key of the node tells.
-pub(crate) fn told_by(has: impl Fn(&str) -> bool) -> Option<&'static Kind> {
-    ALL.iter().find(|kind| kind.tells.iter().any(|key| has(key)))
+pub(crate) fn infer(has: impl Fn(&str) -> bool) -> Option<&'static KindDescriptor> {
+    ALL.iter().find(|kind| kind.inferring_keys.iter().any(|key| has(key)))
 }

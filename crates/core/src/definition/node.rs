@@ -1,34 +1,34 @@
 //! One node or step, as it is written.
 
-use super::diagnostic::{Code, shown};
-use super::document::{Form, Node, Part};
-use super::fields::{Field, Fields, Shape, field, text};
-use super::kinds::{self, Kind};
+use super::diagnostic::{DiagnosticCode, clip_word};
+use super::fields::{FieldSchema, FieldShape, MappingReader, field, read_text};
+use super::kinds::{self, KindDescriptor};
 use super::policy;
-use super::reader::Reader;
-use super::source::{Located, Node as Tree, Span};
-use crate::expr::Params;
-use crate::graph::{Join, NODES_MAX};
+use super::reader::DefinitionReader;
+use super::source::{SourceSpan, SpannedValue, YamlNode as Tree};
+use super::spec::{DefinitionForm, NodeKindSpec, NodeSpec};
+use crate::expr::ParamsTemplate;
+use crate::graph::{JoinRule, NODES_MAX};
 
 /// Keys that every node may have, beside those of [`policy`].
-pub(crate) const FIELDS: &[Field] = &[
-    field("id", Shape::Text, "How others name it: letters, digits, `_` and `-`."),
-    field("name", Shape::Text, "For people; the id where left out."),
-    field("description", Shape::Text, "For people."),
-    field("type", Shape::Of("kind"), "The kind of node; may be left out where another key tells it."),
-    field("kind", Shape::Of("kind"), "The same as `type`."),
-    field("condition", Shape::Of("condition"), "Skips the node where it does not hold."),
-    field("depends_on", Shape::Names, "Nodes that come before, where the file has no `edges`."),
+pub(crate) const FIELDS: &[FieldSchema] = &[
+    field("id", FieldShape::Text, "How others name it: letters, digits, `_` and `-`."),
+    field("name", FieldShape::Text, "For people; the id where left out."),
+    field("description", FieldShape::Text, "For people."),
+    field("type", FieldShape::Of("kind"), "The kind of node; may be left out where another key tells it."),
+    field("kind", FieldShape::Of("kind"), "The same as `type`."),
+    field("condition", FieldShape::Of("condition"), "Skips the node where it does not hold."),
+    field("depends_on", FieldShape::Names, "Nodes that come before, where the file has no `edges`."),
     field(
         "join",
-        Shape::Word(&["any_taken", "all_settled"]),
+        FieldShape::Word(&["any_taken", "all_settled"]),
         "When the node may run: once one way to it was taken, or whatever became of them.",
     ),
-    field("set", Shape::Object, "Variables set when the node completes; sees `output`."),
-    field("output_key", Shape::Text, "Publishes the output under this variable, too."),
-    field("config", Shape::Object, "Keys of the kind may stand here instead."),
-    field("position", Shape::Any, "Where an editor draws it."),
-    field("metadata", Shape::Any, "Anything you want to keep with it."),
+    field("set", FieldShape::Object, "Variables set when the node completes; sees `output`."),
+    field("output_key", FieldShape::Text, "Publishes the output under this variable, too."),
+    field("config", FieldShape::Object, "Keys of the kind may stand here instead."),
+    field("position", FieldShape::Any, "Where an editor draws it."),
+    field("metadata", FieldShape::Any, "Anything you want to keep with it."),
 ];
 
 /// Names that belong to the run or to the expression languages.
@@ -58,49 +58,54 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Reads one node. `place` counts from 0 within the list.
-pub(crate) fn read<'t>(node: &'t Tree, place: usize, form: Form, reader: &mut Reader) -> Option<Node<'t>> {
-    let what = if form == Form::Steps { "a step" } else { "a node" };
+pub(crate) fn read<'t>(
+    node: &'t Tree,
+    place: usize,
+    form: DefinitionForm,
+    reader: &mut DefinitionReader,
+) -> Option<NodeSpec<'t>> {
+    let what = if form == DefinitionForm::Steps { "a step" } else { "a node" };
     reader.nodes += 1;
     if reader.nodes == NODES_MAX + 1 {
         let message = format!("the workflow has more than {NODES_MAX} nodes");
-        reader.findings.push(node.span.error(Code::TooLarge, message).hint("use a loop, or a subworkflow"));
+        reader.findings.push(node.span.error(DiagnosticCode::TooLarge, message).hint("use a loop, or a subworkflow"));
     }
     if reader.nodes > NODES_MAX {
         return None;
     }
-    let mut fields = Fields::of(node, what, &mut reader.findings)?;
+    let mut fields = MappingReader::of(node, what, &mut reader.findings)?;
     let kind = kind(&mut fields, reader);
-    reader.take_mentions();
+    reader.take_references();
     let kind_name = kind.map_or("", |kind| kind.word);
     if kind_name != "sink"
         && let Some(config) = fields.map("config", &mut reader.findings)
     {
-        fields.and(config);
+        fields.add_mapping(config);
     }
     let id = id(&mut fields, place, form, reader);
-    let read = common(&mut fields, kind_name, reader);
+    let read = read_common_keys(&mut fields, kind_name, reader);
     let part = kind.and_then(|kind| {
-        fields.rename(kind.what);
+        fields.set_label(kind.label);
         (kind.read)(&mut fields, reader)
     });
-    let others: Vec<&[Field]> = kinds::ALL.iter().map(|kind| kind.fields).collect();
+    let others: Vec<&[FieldSchema]> = kinds::ALL.iter().map(|kind| kind.fields).collect();
     if let Some(kind) = kind {
         fields.finish(&[FIELDS, policy::FIELDS, kind.fields], &others, &mut reader.findings);
     }
-    let mentions = reader.take_mentions();
-    Some(Node { id: id?, part: part?, mentions, ..read })
+    let mentions = reader.take_references();
+    Some(NodeSpec { id: id?, part: part?, references: mentions, ..read })
 }
 
 /// The keys every node may have.
-fn common<'t>(fields: &mut Fields<'t>, kind: &str, reader: &mut Reader) -> Node<'t> {
+fn read_common_keys<'t>(fields: &mut MappingReader<'t>, kind: &str, reader: &mut DefinitionReader) -> NodeSpec<'t> {
     let policy = policy::read(fields, reader);
     let findings = &mut reader.findings;
     let name = fields.text("name", findings).map(|name| name.value);
     fields.text("description", findings);
     let _ = (fields.take("position", findings), fields.take("metadata", findings));
     let depends_on = fields.names("depends_on", findings).unwrap_or_default();
-    let joins = [("any_taken", Join::AnyTaken), ("all_settled", Join::AllSettled)];
-    let join = fields.word("join", &joins, findings);
+    let joins = [("any_taken", JoinRule::AnyTaken), ("all_settled", JoinRule::AllSettled)];
+    let join = fields.keyword("join", &joins, findings);
     let output_key = fields.text("output_key", findings);
     // A condition node's question is read with its kind; a transform's variables too.
     let condition = match kind {
@@ -109,28 +114,32 @@ fn common<'t>(fields: &mut Fields<'t>, kind: &str, reader: &mut Reader) -> Node<
     };
     let sets = if kind == "transform" { Vec::new() } else { sets(fields, reader, &["output"]) };
     if let Some(key) = &output_key {
-        reader.name("a variable", key);
+        reader.check_name("a variable", key);
     }
-    Node {
-        id: Located::new(String::new(), Span::default()),
+    NodeSpec {
+        id: SpannedValue::new(String::new(), SourceSpan::default()),
         name,
-        part: Part::Parallel(Default::default()),
+        part: NodeKindSpec::Parallel(Default::default()),
         condition,
         depends_on,
         join,
         policy,
         output_key,
         sets,
-        mentions: Vec::new(),
+        references: Vec::new(),
     }
 }
 
 /// Variables and the values they are set to, by name: the order they are written in means nothing.
-pub(crate) fn sets(fields: &mut Fields<'_>, reader: &mut Reader, local: &[&str]) -> Vec<(Located<String>, Params)> {
+pub(crate) fn sets(
+    fields: &mut MappingReader<'_>,
+    reader: &mut DefinitionReader,
+    local: &[&str],
+) -> Vec<(SpannedValue<String>, ParamsTemplate)> {
     let mut sets = Vec::new();
     for (key, value) in fields.map("set", &mut reader.findings).into_iter().flat_map(|map| map.iter()) {
-        let name = Located::new(key.name.clone(), key.span);
-        let fits = reader.name("a variable", &name);
+        let name = SpannedValue::new(key.name.clone(), key.span);
+        let fits = reader.check_name("a variable", &name);
         if let Some(params) = reader.params(value, local).filter(|_| fits) {
             sets.push((name, params));
         }
@@ -140,58 +149,65 @@ pub(crate) fn sets(fields: &mut Fields<'_>, reader: &mut Reader, local: &[&str])
 }
 
 /// The kind that is written, or that another key tells.
-fn kind(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<&'static Kind> {
+fn kind(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<&'static KindDescriptor> {
     if let Some((key, node)) = fields.one_of(&["type", "kind"], &mut reader.findings) {
-        let word = text(&key.name, node, &mut reader.findings)?;
-        let kind = kinds::named(&word.value);
+        let word = read_text(&key.name, node, &mut reader.findings)?;
+        let kind = kinds::find(&word.value);
         if kind.is_none() {
-            let message = format!("there is no node type `{}`", shown(&word.value));
-            let unknown = node.span.error(Code::UnknownKind, message);
+            let message = format!("there is no node type `{}`", clip_word(&word.value));
+            let unknown = node.span.error(DiagnosticCode::UnknownKind, message);
             let known: Vec<&str> = kinds::ALL.iter().map(|kind| kind.word).collect();
             reader.findings.push(match crate::expr::nearest(&word.value, known.iter().copied()) {
                 Some(near) => unknown.hint(format!("did you mean `{near}`?")),
-                None => unknown.hint(format!("the types are {}", super::diagnostic::list(&known))),
+                None => unknown.hint(format!("the types are {}", super::diagnostic::join_names(&known))),
             });
         }
         return kind;
     }
     let config = fields.map("config", &mut reader.findings);
     let in_config = |key: &str| config.is_some_and(|map| map.get(key).is_some());
-    let kind = kinds::told_by(|key| fields.has(key) || in_config(key));
+    let kind = kinds::infer(|key| fields.has(key) || in_config(key));
     if kind.is_none() {
         let message = "the type of this node cannot be told";
         let hint = "write `type:`, or `agent:` or `tool:` to name what it runs";
-        reader.findings.push(fields.span().error(Code::UnknownKind, message).hint(hint));
+        reader.findings.push(fields.span().error(DiagnosticCode::UnknownKind, message).hint(hint));
     }
     kind
 }
 
 /// A link of a chain may have no id: it is then called by its `output_key`, or by its place.
-fn id(fields: &mut Fields<'_>, place: usize, form: Form, reader: &mut Reader) -> Option<Located<String>> {
+fn id(
+    fields: &mut MappingReader<'_>,
+    place: usize,
+    form: DefinitionForm,
+    reader: &mut DefinitionReader,
+) -> Option<SpannedValue<String>> {
     let written = fields.entry("id", &mut reader.findings);
     let id = match (written, form) {
-        (Some((_, node)), _) => text("id", node, &mut reader.findings)?,
-        (None, Form::Nodes) => {
-            fields.missing("id", "others name it by its id", &mut reader.findings);
+        (Some((_, node)), _) => read_text("id", node, &mut reader.findings)?,
+        (None, DefinitionForm::Nodes) => {
+            fields.report_missing("id", "others name it by its id", &mut reader.findings);
             return None;
         }
-        (None, Form::Steps) => {
+        (None, DefinitionForm::Steps) => {
             let key = fields.text("output_key", &mut reader.findings);
-            key.unwrap_or_else(|| Located::new(format!("step_{place}"), fields.span()))
+            key.unwrap_or_else(|| SpannedValue::new(format!("step_{place}"), fields.span()))
         }
     };
-    if !reader.name("a node's id", &id) {
+    if !reader.check_name("a node's id", &id) {
         return None;
     }
     if RESERVED.contains(&id.value.as_str()) {
         let message = format!("a node cannot be called `{}`: expressions use that name otherwise", id.value);
-        reader.findings.push(id.span.error(Code::BadName, message).hint(format!("call it `{}_node`", id.value)));
+        reader
+            .findings
+            .push(id.span.error(DiagnosticCode::BadName, message).hint(format!("call it `{}_node`", id.value)));
         return None;
     }
     Some(id)
 }
 
 /// Whether a step brings no id of its own, and so follows the step before it.
-pub(crate) fn is_link(node: &Tree) -> bool {
+pub(crate) fn is_chained_step(node: &Tree) -> bool {
     node.as_map().is_some_and(|map| map.get("id").is_none_or(|(_, id)| id.is_null()))
 }

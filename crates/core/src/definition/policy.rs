@@ -2,11 +2,11 @@
 
 use serde_json::Value as Json;
 
-use super::diagnostic::{Code, shown};
-use super::document::{Compensation, OnError, Policy, Retry};
-use super::fields::{Field, Fields, Shape, field, found, required, text};
-use super::reader::Reader;
-use super::source::{Key, Located, Node, Value};
+use super::diagnostic::{DiagnosticCode, clip_word};
+use super::fields::{FieldSchema, FieldShape, MappingReader, describe_node, field, read_text, required};
+use super::reader::DefinitionReader;
+use super::source::{SpannedValue, YamlKey, YamlNode, YamlValue};
+use super::spec::{CompensationSpec, OnErrorSpec, PolicySpec, RetrySpec};
 use crate::money::Usd;
 
 /// The most attempts anyone may ask for.
@@ -16,53 +16,53 @@ const MULTIPLIER_MAX: f64 = 100.0;
 /// The largest cost limit, in US dollars.
 const COST_MAX_USD: f64 = 1_000_000.0;
 
-pub(crate) const FIELDS: &[Field] = &[
-    field("timeout", Shape::Duration, "How long one attempt may take; from the tool where nothing is written."),
-    field("retry", Shape::Of("retry"), "How failed attempts are repeated; what is left out comes from the tool."),
-    field("max_retries", Shape::Count, "Attempts in all: `max_retries: 3` means three attempts."),
-    field("on_error", Shape::Of("on_error"), "`fail`, `continue`, `compensate`, or `goto NODE`."),
+pub(crate) const FIELDS: &[FieldSchema] = &[
+    field("timeout", FieldShape::Duration, "How long one attempt may take; from the tool where nothing is written."),
+    field("retry", FieldShape::Of("retry"), "How failed attempts are repeated; what is left out comes from the tool."),
+    field("max_retries", FieldShape::Count, "Attempts in all: `max_retries: 3` means three attempts."),
+    field("on_error", FieldShape::Of("on_error"), "`fail`, `continue`, `compensate`, or `goto NODE`."),
     field(
         "compensation",
-        Shape::Of("compensation"),
+        FieldShape::Of("compensation"),
         "How the effect is undone: a tool and its parameters, or `none` where it is meant to stay.",
     ),
-    field("max_cost_usd", Shape::Number, "The most this node may cost."),
+    field("max_cost_usd", FieldShape::Number, "The most this node may cost."),
 ];
 
-pub(crate) const RETRY: &[Field] = &[
-    field("max_attempts", Shape::Count, "Attempts in all, the first included."),
-    field("initial", Shape::Duration, "The wait before the second attempt."),
-    field("multiplier", Shape::Number, "By how much each wait is longer than the one before."),
-    field("max", Shape::Duration, "The longest wait."),
-    field("jitter", Shape::Number, "The share of each wait that is spread, 0 to 1."),
-    field("retry_on", Shape::Names, "Error codes to repeat on; without it, whatever the tool calls transient."),
+pub(crate) const RETRY: &[FieldSchema] = &[
+    field("max_attempts", FieldShape::Count, "Attempts in all, the first included."),
+    field("initial", FieldShape::Duration, "The wait before the second attempt."),
+    field("multiplier", FieldShape::Number, "By how much each wait is longer than the one before."),
+    field("max", FieldShape::Duration, "The longest wait."),
+    field("jitter", FieldShape::Number, "The share of each wait that is spread, 0 to 1."),
+    field("retry_on", FieldShape::Names, "Error codes to repeat on; without it, whatever the tool calls transient."),
 ];
 
-pub(crate) const COMPENSATION: &[Field] = &[
-    field("tool_name", Shape::Text, "The tool that undoes the effect."),
-    field("tool", Shape::Text, "The same as `tool_name`."),
+pub(crate) const COMPENSATION: &[FieldSchema] = &[
+    field("tool_name", FieldShape::Text, "The tool that undoes the effect."),
+    field("tool", FieldShape::Text, "The same as `tool_name`."),
     field(
         "parameters",
-        Shape::Object,
+        FieldShape::Object,
         "Its parameters; they see `output` and `arguments` of the effect beside all names.",
     ),
 ];
 
-pub(crate) const GOTO: &[Field] = &[required("goto", Shape::Text, "The node the error leads to.")];
+pub(crate) const GOTO: &[FieldSchema] = &[required("goto", FieldShape::Text, "The node the error leads to.")];
 
-pub(crate) fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Policy<'t> {
+pub(crate) fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> PolicySpec<'t> {
     let mut retry = fields.take("retry", &mut reader.findings).and_then(|node| retry(node, reader));
     if let Some((key, _)) = fields.entry("max_retries", &mut reader.findings) {
         let attempts = fields.count("max_retries", 1, ATTEMPTS_MAX, &mut reader.findings);
         let retry = retry.get_or_insert_default();
         if retry.max_attempts.is_some() {
             let message = "`max_retries` and `retry.max_attempts` mean the same";
-            reader.findings.push(key.span.error(Code::Conflict, message).hint("keep one of the two"));
+            reader.findings.push(key.span.error(DiagnosticCode::Conflict, message).hint("keep one of the two"));
         }
         retry.max_attempts = retry.max_attempts.or(attempts);
     }
-    Policy {
-        timeout: reader.positive("timeout", fields),
+    PolicySpec {
+        timeout: reader.positive_duration("timeout", fields),
         retry,
         on_error: fields.entry("on_error", &mut reader.findings).and_then(|(_, node)| on_error(node, reader)),
         compensation: fields.entry("compensation", &mut reader.findings).and_then(|entry| compensation(entry, reader)),
@@ -71,13 +71,13 @@ pub(crate) fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Policy<'
 }
 
 /// An amount of US dollars.
-pub(crate) fn cost(name: &'static str, fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Usd> {
+pub(crate) fn cost(name: &'static str, fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<Usd> {
     fields.number(name, 0.0, COST_MAX_USD, &mut reader.findings).map(Usd::from_f64)
 }
 
-fn retry(node: &Node, reader: &mut Reader) -> Option<Retry> {
-    let mut fields = Fields::of(node, "`retry`", &mut reader.findings)?;
-    let retry = Retry {
+fn retry(node: &YamlNode, reader: &mut DefinitionReader) -> Option<RetrySpec> {
+    let mut fields = MappingReader::of(node, "`retry`", &mut reader.findings)?;
+    let retry = RetrySpec {
         max_attempts: fields.count("max_attempts", 1, ATTEMPTS_MAX, &mut reader.findings),
         initial: reader.duration("initial", &mut fields),
         multiplier: fields.number("multiplier", 1.0, MULTIPLIER_MAX, &mut reader.findings),
@@ -91,64 +91,70 @@ fn retry(node: &Node, reader: &mut Reader) -> Option<Retry> {
     Some(retry)
 }
 
-fn on_error(node: &Node, reader: &mut Reader) -> Option<Located<OnError>> {
+fn on_error(node: &YamlNode, reader: &mut DefinitionReader) -> Option<SpannedValue<OnErrorSpec>> {
     let span = node.span;
     if node.as_map().is_some() {
-        let mut fields = Fields::of(node, "`on_error`", &mut reader.findings)?;
+        let mut fields = MappingReader::of(node, "`on_error`", &mut reader.findings)?;
         let target = fields.text("goto", &mut reader.findings);
         if target.is_none() {
-            fields.missing("goto", "write `on_error: goto NODE`", &mut reader.findings);
+            fields.report_missing("goto", "write `on_error: goto NODE`", &mut reader.findings);
         }
         fields.finish(&[GOTO], &[], &mut reader.findings);
-        return target.map(|target| target.map(OnError::Goto));
+        return target.map(|target| target.map(OnErrorSpec::Goto));
     }
-    let written = text("on_error", node, &mut reader.findings)?;
-    let words = [("fail", OnError::Fail), ("continue", OnError::Continue), ("compensate", OnError::Compensate)];
+    let written = read_text("on_error", node, &mut reader.findings)?;
+    let words =
+        [("fail", OnErrorSpec::Fail), ("continue", OnErrorSpec::Continue), ("compensate", OnErrorSpec::Compensate)];
     if let Some(target) = written.value.strip_prefix("goto ") {
-        return Some(Located::new(OnError::Goto(target.trim().to_owned()), span));
+        return Some(SpannedValue::new(OnErrorSpec::Goto(target.trim().to_owned()), span));
     }
     let known = ["fail", "continue", "compensate", "goto NODE"];
     match words.into_iter().find(|(word, _)| *word == written.value) {
-        Some((_, meaning)) => Some(Located::new(meaning, span)),
+        Some((_, meaning)) => Some(SpannedValue::new(meaning, span)),
         None => {
-            let message = format!("`on_error` cannot be `{}`", shown(&written.value));
-            reader.findings.push(span.error(Code::BadValue, message).did_you_mean(&written.value, known));
+            let message = format!("`on_error` cannot be `{}`", clip_word(&written.value));
+            reader.findings.push(span.error(DiagnosticCode::BadValue, message).did_you_mean(&written.value, known));
             None
         }
     }
 }
 
-fn compensation<'t>((_, node): (&Key, &'t Node), reader: &mut Reader) -> Option<Located<Compensation<'t>>> {
+fn compensation<'t>(
+    (_, node): (&YamlKey, &'t YamlNode),
+    reader: &mut DefinitionReader,
+) -> Option<SpannedValue<CompensationSpec<'t>>> {
     match &node.value {
-        Value::String(text) if text.text == "none" => return Some(Located::new(Compensation::None, node.span)),
-        Value::Map(_) => {}
+        YamlValue::String(text) if text.text == "none" => {
+            return Some(SpannedValue::new(CompensationSpec::None, node.span));
+        }
+        YamlValue::Map(_) => {}
         _ => {
-            let message = format!("`compensation` cannot be {}", found(node));
+            let message = format!("`compensation` cannot be {}", describe_node(node));
             let hint = "write `{tool: NAME, parameters: {…}}`, or `none` where the effect is meant to stay";
-            reader.findings.push(node.span.error(Code::BadValue, message).hint(hint));
+            reader.findings.push(node.span.error(DiagnosticCode::BadValue, message).hint(hint));
             return None;
         }
     }
-    let mut fields = Fields::of(node, "`compensation`", &mut reader.findings)?;
+    let mut fields = MappingReader::of(node, "`compensation`", &mut reader.findings)?;
     let tool = fields.one_of(&["tool_name", "tool"], &mut reader.findings);
     let tree = fields.take("parameters", &mut reader.findings);
     if tool.is_none() {
-        fields.missing("tool_name", "name the tool that undoes the effect", &mut reader.findings);
+        fields.report_missing("tool_name", "name the tool that undoes the effect", &mut reader.findings);
     }
     fields.finish(&[COMPENSATION], &[], &mut reader.findings);
-    let tool = tool.and_then(|(_, node)| text("tool_name", node, &mut reader.findings))?;
+    let tool = tool.and_then(|(_, node)| read_text("tool_name", node, &mut reader.findings))?;
     let parameters = match tree {
         Some(tree) => reader.params(tree, &["output", "arguments"])?,
-        None => reader.no_params()?,
+        None => reader.empty_params()?,
     };
-    Some(Located::new(Compensation::Undo { tool, parameters, tree }, node.span))
+    Some(SpannedValue::new(CompensationSpec::Undo { tool, parameters, tree }, node.span))
 }
 
-impl Retry {
+impl RetrySpec {
     /// What is written, over what the tool brings.
-    pub(crate) fn over(&self, base: &crate::tool::Retry) -> crate::tool::Retry {
+    pub(crate) fn with_defaults_from(&self, base: &crate::tool::RetryPolicy) -> crate::tool::RetryPolicy {
         let initial = self.initial.unwrap_or(base.initial);
-        crate::tool::Retry {
+        crate::tool::RetryPolicy {
             max_attempts: self.max_attempts.unwrap_or(base.max_attempts),
             initial,
             multiplier: self.multiplier.unwrap_or(base.multiplier),
@@ -160,41 +166,53 @@ impl Retry {
 }
 
 /// A deadline for people, and what happens at it. `approval` allows `approve` and `reject`, anything else an output.
-pub(crate) fn deadline(fields: &mut Fields<'_>, reader: &mut Reader, approval: bool) -> crate::graph::node::Deadline {
-    let after = reader.positive("deadline", fields);
+pub(crate) fn deadline(
+    fields: &mut MappingReader<'_>,
+    reader: &mut DefinitionReader,
+    approval: bool,
+) -> crate::graph::node::WaitDeadline {
+    let after = reader.positive_duration("deadline", fields);
     let entry = fields.entry("on_deadline", &mut reader.findings);
     if let Some((key, _)) = entry
         && !fields.has("deadline")
     {
         let message = "`on_deadline` needs a `deadline`";
-        reader.findings.push(key.span.error(Code::MissingKey, message).hint("write `deadline: 24h`"));
+        reader.findings.push(key.span.error(DiagnosticCode::MissingKey, message).hint("write `deadline: 24h`"));
     }
     let then = entry.and_then(|(_, node)| at_deadline(node, reader, approval)).unwrap_or_default();
-    crate::graph::node::Deadline { after, then }
+    crate::graph::node::WaitDeadline { after, on_expiry: then }
 }
 
-fn at_deadline(node: &Node, reader: &mut Reader, approval: bool) -> Option<crate::graph::node::AtDeadline> {
-    use crate::graph::node::AtDeadline;
+fn at_deadline(
+    node: &YamlNode,
+    reader: &mut DefinitionReader,
+    approval: bool,
+) -> Option<crate::graph::node::OnDeadline> {
+    use crate::graph::node::OnDeadline;
     if node.as_map().is_some() {
-        let mut fields = Fields::of(node, "`on_deadline`", &mut reader.findings)?;
+        let mut fields = MappingReader::of(node, "`on_deadline`", &mut reader.findings)?;
         let default: Option<Json> = fields.json("default", &mut reader.findings);
         fields.finish(&[super::reader::AT_DEADLINE], &[], &mut reader.findings);
         if approval {
             let message = "an approval cannot end with a default output";
-            reader.findings.push(node.span.error(Code::BadValue, message).hint("write `approve`, `reject` or `fail`"));
+            reader
+                .findings
+                .push(node.span.error(DiagnosticCode::BadValue, message).hint("write `approve`, `reject` or `fail`"));
             return None;
         }
-        return Some(AtDeadline::Default(default.unwrap_or_default()));
+        return Some(OnDeadline::Default(default.unwrap_or_default()));
     }
-    let written = text("on_deadline", node, &mut reader.findings)?;
+    let written = read_text("on_deadline", node, &mut reader.findings)?;
     match (written.value.as_str(), approval) {
-        ("fail", _) => Some(AtDeadline::Fail),
-        ("approve", true) => Some(AtDeadline::Approve),
-        ("reject", true) => Some(AtDeadline::Reject),
+        ("fail", _) => Some(OnDeadline::Fail),
+        ("approve", true) => Some(OnDeadline::Approve),
+        ("reject", true) => Some(OnDeadline::Reject),
         (other, _) => {
-            let message = format!("`on_deadline` cannot be `{}` here", shown(other));
+            let message = format!("`on_deadline` cannot be `{}` here", clip_word(other));
             let words: &[&str] = if approval { &["fail", "approve", "reject"] } else { &["fail", "{default: VALUE}"] };
-            reader.findings.push(node.span.error(Code::BadValue, message).did_you_mean(other, words.iter().copied()));
+            reader
+                .findings
+                .push(node.span.error(DiagnosticCode::BadValue, message).did_you_mean(other, words.iter().copied()));
             None
         }
     }

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::fields::{Field, Shape};
+use super::fields::{FieldSchema, FieldShape};
 use super::{body, kinds, node, policy, reader, root};
 
 /// JSON Schema (2020-12) of a workflow file, as committed in `docs/reference/workflow.schema.json`.
@@ -17,7 +17,7 @@ pub fn schema() -> Json {
 }
 
 fn definitions() -> Map<String, Json> {
-    let tables: [(&str, &[&[Field]]); 12] = [
+    let tables: [(&str, &[&[FieldSchema]]); 12] = [
         ("workflow", &[root::WORKFLOW, body::FIELDS, root::FIELDS]),
         ("body", &[body::FIELDS]),
         ("edge", &[body::EDGE]),
@@ -84,7 +84,7 @@ fn any_kind(needs_id: bool) -> Json {
 }
 
 /// One kind: told by its `type`, or by a key that tells it. Its own keys may stand under `config`.
-fn kind_node(kind: &kinds::Kind) -> Map<String, Json> {
+fn kind_node(kind: &kinds::KindDescriptor) -> Map<String, Json> {
     let mut schema = object(&[node::FIELDS, policy::FIELDS, kind.fields]);
     // What is required may stand under `config`, so it is not asked for here.
     schema.remove("required");
@@ -93,7 +93,7 @@ fn kind_node(kind: &kinds::Kind) -> Map<String, Json> {
         .into_iter()
         .map(|key| json!({ "required": [key], "properties": { key: { "const": kind.word } } }))
         .collect();
-    for key in kind.tells {
+    for key in kind.inferring_keys {
         told.push(json!({ "required": [key] }));
         told.push(json!({ "required": ["config"], "properties": { "config": { "required": [key] } } }));
     }
@@ -113,7 +113,7 @@ fn kind_node(kind: &kinds::Kind) -> Map<String, Json> {
 }
 
 /// A mapping with these keys and no others. `null` counts as not written.
-fn object(tables: &[&[Field]]) -> Map<String, Json> {
+fn object(tables: &[&[FieldSchema]]) -> Map<String, Json> {
     let all = || tables.iter().flat_map(|table| table.iter());
     let properties: Map<String, Json> = all().map(|field| (field.name.to_owned(), property(field))).collect();
     let required: Vec<&str> = all().filter(|field| field.required).map(|field| field.name).collect();
@@ -127,21 +127,21 @@ fn object(tables: &[&[Field]]) -> Map<String, Json> {
     object
 }
 
-fn property(field: &Field) -> Json {
+fn property(field: &FieldSchema) -> Json {
     let shape = match field.shape {
-        Shape::Any => return json!({ "description": field.doc }),
-        Shape::Text => json!({ "type": "string" }),
-        Shape::Template => json!({ "type": ["string", "number"] }),
-        Shape::Bool => json!({ "type": "boolean" }),
-        Shape::Count => json!({ "type": "integer", "minimum": 1 }),
-        Shape::Number => json!({ "type": "number", "minimum": 0 }),
-        Shape::Duration => reference("duration"),
-        Shape::Object => json!({ "type": "object" }),
-        Shape::Word(words) => json!({ "enum": words }),
-        Shape::Names => reference("names"),
-        Shape::Of(name) => reference(name),
-        Shape::ListOf(name) => json!({ "type": "array", "items": reference(name) }),
-        Shape::MapOf(name) => json!({ "type": "object", "additionalProperties": reference(name) }),
+        FieldShape::Any => return json!({ "description": field.doc }),
+        FieldShape::Text => json!({ "type": "string" }),
+        FieldShape::Template => json!({ "type": ["string", "number"] }),
+        FieldShape::Bool => json!({ "type": "boolean" }),
+        FieldShape::Count => json!({ "type": "integer", "minimum": 1 }),
+        FieldShape::Number => json!({ "type": "number", "minimum": 0 }),
+        FieldShape::Duration => reference("duration"),
+        FieldShape::Object => json!({ "type": "object" }),
+        FieldShape::Word(words) => json!({ "enum": words }),
+        FieldShape::Names => reference("names"),
+        FieldShape::Of(name) => reference(name),
+        FieldShape::ListOf(name) => json!({ "type": "array", "items": reference(name) }),
+        FieldShape::MapOf(name) => json!({ "type": "object", "additionalProperties": reference(name) }),
     };
     if field.required {
         let mut required = shape;

@@ -10,7 +10,7 @@ mod text;
 
 use serde_json::{Map as Object, Number, Value as Json};
 
-use super::diagnostic::{Code, Diagnostic};
+use super::diagnostic::{Diagnostic, DiagnosticCode};
 
 /// The largest definition, in bytes.
 pub const SOURCE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -24,7 +24,7 @@ pub const TEXT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Where something stands in a file. Lines and columns count from 1, columns and lengths in characters.
 /// A definition that was read from a bundle has no places: all zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Span {
+pub struct SourceSpan {
     pub line: u32,
     pub column: u32,
     pub len: u32,
@@ -32,13 +32,13 @@ pub struct Span {
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    pub span: Span,
-    pub value: Value,
+pub struct YamlNode {
+    pub span: SourceSpan,
+    pub value: YamlValue,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Value {
+pub enum YamlValue {
     Null,
     Bool(bool),
     /// `text` is as written, so that a version `1.10` stays what it was.
@@ -46,35 +46,35 @@ pub enum Value {
         number: Number,
         text: String,
     },
-    String(Text),
-    List(Vec<Node>),
-    Map(Map),
+    String(YamlString),
+    List(Vec<YamlNode>),
+    Map(YamlMapping),
 }
 
 /// A string; `verbatim` when its characters stand in the file one for one, from the span's column on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Text {
+pub struct YamlString {
     pub text: String,
     pub verbatim: bool,
 }
 
 /// A mapping in the order it was written; no key twice.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Map {
-    entries: Vec<(Key, Node)>,
+pub struct YamlMapping {
+    entries: Vec<(YamlKey, YamlNode)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Key {
+pub struct YamlKey {
     pub name: String,
-    pub span: Span,
+    pub span: SourceSpan,
 }
 
 /// A value with the place it was read from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Located<T> {
+pub struct SpannedValue<T> {
     pub value: T,
-    pub span: Span,
+    pub span: SourceSpan,
 }
 
 /// Reads one document.
@@ -82,7 +82,7 @@ pub struct Located<T> {
 /// # Errors
 /// What makes the text no definition at all, as one diagnostic (two for a key that is written twice): too large,
 /// not UTF-8 text, not YAML, over a limit, more than one document.
-pub fn read(source: &[u8]) -> Result<Node, Vec<Diagnostic>> {
+pub fn read(source: &[u8]) -> Result<YamlNode, Vec<Diagnostic>> {
     let text = text::check(source).map_err(|diagnostic| vec![diagnostic])?;
     match text::join_surrogates(text) {
         Some(joined) => build::tree(&joined),
@@ -90,19 +90,19 @@ pub fn read(source: &[u8]) -> Result<Node, Vec<Diagnostic>> {
     }
 }
 
-impl<T> Located<T> {
-    pub(crate) fn new(value: T, span: Span) -> Self {
+impl<T> SpannedValue<T> {
+    pub(crate) fn new(value: T, span: SourceSpan) -> Self {
         Self { value, span }
     }
 
-    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Located<U> {
-        Located { value: change(self.value), span: self.span }
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> SpannedValue<U> {
+        SpannedValue { value: change(self.value), span: self.span }
     }
 }
 
-impl Span {
+impl SourceSpan {
     /// The place `offset` bytes into a verbatim text that starts here.
-    pub(crate) fn within(self, text: &Text, offset: usize) -> Self {
+    pub(crate) fn within(self, text: &YamlString, offset: usize) -> Self {
         let before = text.text.get(..offset).map(|before| before.chars().count());
         match before.and_then(|chars| u32::try_from(chars).ok()) {
             Some(chars) if text.verbatim => Self { column: self.column.saturating_add(chars), len: 1, ..self },
@@ -110,39 +110,39 @@ impl Span {
         }
     }
 
-    pub(crate) fn error(self, code: Code, message: impl Into<String>) -> Diagnostic {
+    pub(crate) fn error(self, code: DiagnosticCode, message: impl Into<String>) -> Diagnostic {
         Diagnostic::error(code, self, message)
     }
 }
 
-impl Node {
+impl YamlNode {
     /// A tree without places, from a bundle.
     pub fn from_json(value: &Json) -> Self {
         let value = match value {
-            Json::Null => Value::Null,
-            Json::Bool(is) => Value::Bool(*is),
-            Json::Number(number) => Value::Number { number: number.clone(), text: number.to_string() },
-            Json::String(text) => Value::String(Text { text: text.clone(), verbatim: false }),
-            Json::Array(items) => Value::List(items.iter().map(Self::from_json).collect()),
+            Json::Null => YamlValue::Null,
+            Json::Bool(is) => YamlValue::Bool(*is),
+            Json::Number(number) => YamlValue::Number { number: number.clone(), text: number.to_string() },
+            Json::String(text) => YamlValue::String(YamlString { text: text.clone(), verbatim: false }),
+            Json::Array(items) => YamlValue::List(items.iter().map(Self::from_json).collect()),
             Json::Object(fields) => {
                 let entry = |(name, value): (&String, &Json)| {
-                    (Key { name: name.clone(), span: Span::default() }, Self::from_json(value))
+                    (YamlKey { name: name.clone(), span: SourceSpan::default() }, Self::from_json(value))
                 };
-                Value::Map(Map { entries: fields.iter().map(entry).collect() })
+                YamlValue::Map(YamlMapping { entries: fields.iter().map(entry).collect() })
             }
         };
-        Self { span: Span::default(), value }
+        Self { span: SourceSpan::default(), value }
     }
 
     /// The same as JSON, keys sorted.
     pub fn to_json(&self) -> Json {
         match &self.value {
-            Value::Null => Json::Null,
-            Value::Bool(is) => Json::Bool(*is),
-            Value::Number { number, .. } => Json::Number(number.clone()),
-            Value::String(text) => Json::String(text.text.clone()),
-            Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
-            Value::Map(map) => Json::Object(
+            YamlValue::Null => Json::Null,
+            YamlValue::Bool(is) => Json::Bool(*is),
+            YamlValue::Number { number, .. } => Json::Number(number.clone()),
+            YamlValue::String(text) => Json::String(text.text.clone()),
+            YamlValue::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
+            YamlValue::Map(map) => Json::Object(
                 map.entries.iter().map(|(key, value)| (key.name.clone(), value.to_json())).collect::<Object<_, _>>(),
             ),
         }
@@ -150,23 +150,23 @@ impl Node {
 
     pub(crate) fn as_str(&self) -> Option<&str> {
         match &self.value {
-            Value::String(text) => Some(&text.text),
+            YamlValue::String(text) => Some(&text.text),
             _ => None,
         }
     }
 
     /// Where a word first stands in a string; the whole string where that cannot be told.
-    pub(crate) fn span_of_word(&self, word: &str) -> Span {
+    pub(crate) fn span_of_word(&self, word: &str) -> SourceSpan {
         self.span_where(word, |before| !before.ends_with('.'))
     }
 
     /// Where a field stands that is read of something, the first time; else the whole text.
-    pub(crate) fn span_of_field(&self, field: &str) -> Span {
+    pub(crate) fn span_of_field(&self, field: &str) -> SourceSpan {
         self.span_where(field, |before| before.ends_with(['.', '[', '"', '\'']))
     }
 
-    fn span_where(&self, word: &str, may_follow: impl Fn(&str) -> bool) -> Span {
-        let Value::String(text) = &self.value else { return self.span };
+    fn span_where(&self, word: &str, may_follow: impl Fn(&str) -> bool) -> SourceSpan {
+        let YamlValue::String(text) = &self.value else { return self.span };
         let is_part = |c: char| c.is_alphanumeric() || c == '_';
         let stands = |at: &usize| {
             let (before, after) = (&text.text[..*at], &text.text[*at + word.len()..]);
@@ -174,52 +174,54 @@ impl Node {
         };
         let found = text.text.match_indices(word).map(|(at, _)| at).find(stands);
         match found.filter(|_| text.verbatim) {
-            Some(at) => Span { len: u32::try_from(word.chars().count()).unwrap_or(1), ..self.span.within(text, at) },
+            Some(at) => {
+                SourceSpan { len: u32::try_from(word.chars().count()).unwrap_or(1), ..self.span.within(text, at) }
+            }
             None => self.span,
         }
     }
 
     /// Every string in it.
-    pub(crate) fn leaves(&self) -> Vec<(&Self, &Text)> {
+    pub(crate) fn string_leaves(&self) -> Vec<(&Self, &YamlString)> {
         match &self.value {
-            Value::String(text) => vec![(self, text)],
-            Value::List(items) => items.iter().flat_map(Self::leaves).collect(),
-            Value::Map(map) => map.entries.iter().flat_map(|(_, value)| value.leaves()).collect(),
-            Value::Null | Value::Bool(_) | Value::Number { .. } => Vec::new(),
+            YamlValue::String(text) => vec![(self, text)],
+            YamlValue::List(items) => items.iter().flat_map(Self::string_leaves).collect(),
+            YamlValue::Map(map) => map.entries.iter().flat_map(|(_, value)| value.string_leaves()).collect(),
+            YamlValue::Null | YamlValue::Bool(_) | YamlValue::Number { .. } => Vec::new(),
         }
     }
 
-    pub(crate) fn as_map(&self) -> Option<&Map> {
+    pub(crate) fn as_map(&self) -> Option<&YamlMapping> {
         match &self.value {
-            Value::Map(map) => Some(map),
+            YamlValue::Map(map) => Some(map),
             _ => None,
         }
     }
 
     pub(crate) fn is_null(&self) -> bool {
-        self.value == Value::Null
+        self.value == YamlValue::Null
     }
 
     /// What it is, for messages.
-    pub(crate) fn word(&self) -> &'static str {
+    pub(crate) fn type_description(&self) -> &'static str {
         match &self.value {
-            Value::Null => "nothing",
-            Value::Bool(_) => "true or false",
-            Value::Number { .. } => "a number",
-            Value::String(_) => "a string",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
+            YamlValue::Null => "nothing",
+            YamlValue::Bool(_) => "true or false",
+            YamlValue::Number { .. } => "a number",
+            YamlValue::String(_) => "a string",
+            YamlValue::List(_) => "a list",
+            YamlValue::Map(_) => "a mapping",
         }
     }
 
     /// The value at the end of a path of keys and list positions, or as far along it as there is one.
-    pub(crate) fn nearest<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> &Self {
+    pub(crate) fn deepest_at<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> &Self {
         let mut here = self;
         for step in path {
             let next = match &here.value {
-                Value::Map(map) => map.get(step).map(|(_, value)| value),
-                Value::List(items) => step.parse::<usize>().ok().and_then(|place| items.get(place)),
-                Value::Null | Value::Bool(_) | Value::Number { .. } | Value::String(_) => None,
+                YamlValue::Map(map) => map.get(step).map(|(_, value)| value),
+                YamlValue::List(items) => step.parse::<usize>().ok().and_then(|place| items.get(place)),
+                YamlValue::Null | YamlValue::Bool(_) | YamlValue::Number { .. } | YamlValue::String(_) => None,
             };
             match next {
                 Some(next) => here = next,
@@ -230,12 +232,12 @@ impl Node {
     }
 }
 
-impl Map {
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Node)> {
+impl YamlMapping {
+    pub fn iter(&self) -> impl Iterator<Item = (&YamlKey, &YamlNode)> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
-    pub fn get(&self, name: &str) -> Option<(&Key, &Node)> {
+    pub fn get(&self, name: &str) -> Option<(&YamlKey, &YamlNode)> {
         self.iter().find(|(key, _)| key.name == name)
     }
 

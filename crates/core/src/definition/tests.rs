@@ -1,9 +1,9 @@
 mod broken;
 mod compiled;
+mod diagnostic_pages;
+mod fixture_catalog;
 mod folder;
 mod hostile;
 mod mutations;
-mod pages;
 mod reference;
 mod seeds;
-mod shelf;

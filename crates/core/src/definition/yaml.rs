@@ -5,22 +5,22 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// Keys that say what something is, in the order people write them; the others come behind, by the alphabet.
-const FIRST: [&str; 5] = ["name", "id", "description", "type", "input"];
+const LEADING_KEYS: [&str; 5] = ["name", "id", "description", "type", "input"];
 /// Words that YAML readers take for something else than text.
-const WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+const AMBIGUOUS_WORDS: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
-pub fn written(value: &Value) -> String {
+pub fn to_yaml(value: &Value) -> String {
     let mut text = String::new();
     match value {
         Value::Object(fields) if !fields.is_empty() => block(&mut text, value, 0),
         Value::Array(items) if !items.is_empty() => block(&mut text, value, 0),
-        _ => line(&mut text, value),
+        _ => write_inline(&mut text, value),
     }
     text
 }
 
 /// Gives a definition another name: it stands at the top, or below `workflow`. `false` where it is no mapping of keys.
-pub fn rename(definition: &mut Value, name: &str) -> bool {
+pub fn rename_workflow(definition: &mut Value, name: &str) -> bool {
     let below = definition.get("workflow").is_some_and(Value::is_object);
     let within = if below { definition.get_mut("workflow") } else { Some(definition) };
     let fields = within.and_then(Value::as_object_mut);
@@ -34,12 +34,14 @@ fn block(text: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| FIRST.iter().position(|first| first == name).unwrap_or(FIRST.len()));
+            fields.sort_by_key(|(name, _)| {
+                LEADING_KEYS.iter().position(|first| first == name).unwrap_or(LEADING_KEYS.len())
+            });
             for (name, value) in fields {
                 text.push_str(margin);
                 text.push_str(&scalar(name));
                 text.push(':');
-                below(text, value, depth);
+                write_value(text, value, depth);
                 margin = &indent;
             }
         }
@@ -49,24 +51,24 @@ fn block(text: &mut String, value: &Value, depth: usize) {
                 text.push_str("- ");
                 match is_block(item) {
                     true => block(text, item, depth + 2),
-                    false => line(text, item),
+                    false => write_inline(text, item),
                 }
                 margin = &indent;
             }
         }
-        _ => line(text, value),
+        _ => write_inline(text, value),
     }
 }
 
 /// What stands behind a name.
-fn below(text: &mut String, value: &Value, depth: usize) {
+fn write_value(text: &mut String, value: &Value, depth: usize) {
     if is_block(value) {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{}", " ".repeat(depth + 2));
         block(text, value, depth + 2);
     } else {
         text.push(' ');
-        line(text, value);
+        write_inline(text, value);
     }
 }
 
@@ -78,7 +80,7 @@ fn is_block(value: &Value) -> bool {
     }
 }
 
-fn line(text: &mut String, value: &Value) {
+fn write_inline(text: &mut String, value: &Value) {
     match value {
         Value::String(word) => text.push_str(&scalar(word)),
         other => text.push_str(&other.to_string()),
@@ -90,7 +92,7 @@ fn line(text: &mut String, value: &Value) {
 fn scalar(word: &str) -> String {
     let begins = word.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');
-    let is_word = WORDS.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let is_word = AMBIGUOUS_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word));
     // `.inf`, `1e5` and dates do not begin with a letter; `e5` is text.
     if begins && word.chars().all(is_plain) && !word.ends_with(' ') && !is_word {
         return word.to_owned();
@@ -126,7 +128,7 @@ mod tests {
             "odd: key": true, "": false, "~": "~", "date": "2025-01-01", "time": "10:00", "true": "True", "tab": "a\tb",
         });
         for value in [hard, json!([]), json!("x"), json!([{"a": 1, "b": [1]}, [3]])] {
-            let text = written(&value);
+            let text = to_yaml(&value);
             let read = source::read(text.as_bytes()).unwrap_or_else(|found| panic!("{found:?}\n{text}"));
             assert_eq!(read.to_json(), value, "\n{text}");
         }
@@ -135,6 +137,6 @@ mod tests {
     #[test]
     fn it_is_written_as_people_write_it() {
         let value = json!({"edges": [{"from": "a", "to": "b"}], "name": "w", "nodes": [{"id": "a", "tool": "find"}]});
-        assert_eq!(written(&value), "name: w\nedges:\n  - from: a\n    to: b\nnodes:\n  - id: a\n    tool: find\n");
+        assert_eq!(to_yaml(&value), "name: w\nedges:\n  - from: a\n    to: b\nnodes:\n  - id: a\n    tool: find\n");
     }
 }

@@ -5,15 +5,15 @@ use std::cmp::Ordering;
 use serde_json::{Number, Value};
 
 use super::error::EvalError;
-use super::meter::Meter;
+use super::meter::EvalMeter;
 
 /// Whether two values are equal. Numbers are equal by value (`1` is `1.0`), objects whatever their order.
-pub(crate) fn equal(a: &Value, b: &Value, meter: &mut Meter) -> Result<bool, EvalError> {
-    meter.steps(1)?;
+pub(crate) fn equal(a: &Value, b: &Value, meter: &mut EvalMeter) -> Result<bool, EvalError> {
+    meter.charge_steps(1)?;
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => Ok(order_numbers(a, b) == Some(Ordering::Equal)),
         (Value::String(a), Value::String(b)) => {
-            meter.read(a.len().min(b.len()))?;
+            meter.charge_read(a.len().min(b.len()))?;
             Ok(a == b)
         }
         (Value::Array(a), Value::Array(b)) => {

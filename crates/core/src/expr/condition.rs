@@ -7,19 +7,19 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::compare::truthy;
+use super::context::EvalContext;
 use super::error::{EvalError, ParseError};
+use super::field_read::FieldRead;
 use super::jinja;
 use super::jmespath;
-use super::meter::{Extent, Meter};
-use super::names::Names;
-use super::path::Path;
-use super::reads::FieldRead;
-use super::structured::Operator;
+use super::meter::{EvalMeter, ValueExtent};
+use super::path::ReferencePath;
+use super::structured::ConditionOperator;
 use super::suggest::nearest;
 
 /// The languages a condition may be written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Language {
+pub enum ConditionLanguage {
     /// JMESPath, as published, with bare `true`, `false` and `null` read as literals where no such field exists.
     JmesPath,
     /// Jinja's expressions with Python's spelling; also called `python`.
@@ -28,14 +28,14 @@ pub enum Language {
     Field,
 }
 
-const LANGUAGES: &[(&str, Language)] = &[
-    ("jmespath", Language::JmesPath),
-    ("expr", Language::Expr),
-    ("python", Language::Expr),
-    ("field", Language::Field),
+const LANGUAGES: &[(&str, ConditionLanguage)] = &[
+    ("jmespath", ConditionLanguage::JmesPath),
+    ("expr", ConditionLanguage::Expr),
+    ("python", ConditionLanguage::Expr),
+    ("field", ConditionLanguage::Field),
 ];
 
-impl FromStr for Language {
+impl FromStr for ConditionLanguage {
     type Err = ParseError;
 
     fn from_str(name: &str) -> Result<Self, ParseError> {
@@ -64,17 +64,17 @@ pub struct BareLiteral {
 /// A question about a run, compiled. Cheap to ask, safe to share between threads.
 #[derive(Debug, Clone)]
 pub struct Condition {
-    body: Body,
+    body: ConditionBody,
     roots: BTreeSet<String>,
     bare: Vec<BareLiteral>,
 }
 
 #[derive(Debug, Clone)]
-enum Body {
-    JmesPath(jmespath::Expression),
-    Expr(jinja::Compiled),
-    Field(Path),
-    Structured(Path, Operator, Value),
+enum ConditionBody {
+    JmesPath(jmespath::JmesPathExpression),
+    Expr(jinja::CompiledJinja),
+    Field(ReferencePath),
+    Structured(ReferencePath, ConditionOperator, Value),
 }
 
 impl Condition {
@@ -82,11 +82,11 @@ impl Condition {
     ///
     /// # Errors
     /// A source that is too long, nests too deep, is not of the language, or calls a function there is not.
-    pub fn parse(language: Language, source: &str) -> Result<Self, ParseError> {
+    pub fn parse(language: ConditionLanguage, source: &str) -> Result<Self, ParseError> {
         match language {
-            Language::JmesPath => Self::jmespath(source),
-            Language::Expr => Self::expr(source),
-            Language::Field => Self::field(source),
+            ConditionLanguage::JmesPath => Self::jmespath(source),
+            ConditionLanguage::Expr => Self::expr(source),
+            ConditionLanguage::Field => Self::field(source),
         }
     }
 
@@ -97,47 +97,49 @@ impl Condition {
     /// # Errors
     /// A field that is not a reference, or an operator there is not.
     pub fn structured(field: &str, operator: &str, value: Value) -> Result<Self, ParseError> {
-        let path = Path::parse(field)?;
+        let path = ReferencePath::parse(field)?;
         let operator = operator.parse()?;
         Ok(Self {
             roots: BTreeSet::from([path.root().to_owned()]),
-            body: Body::Structured(path, operator, value),
+            body: ConditionBody::Structured(path, operator, value),
             bare: Vec::new(),
         })
     }
 
     fn jmespath(source: &str) -> Result<Self, ParseError> {
-        refuse_braces(source)?;
-        let mut expression = jmespath::Expression::parse(source, jmespath::Dialect::Condition)?;
+        reject_braces(source)?;
+        let mut expression = jmespath::JmesPathExpression::parse(source, jmespath::JmesPathDialect::Condition)?;
         Ok(Self {
             roots: std::mem::take(&mut expression.roots),
             bare: std::mem::take(&mut expression.bare),
-            body: Body::JmesPath(expression),
+            body: ConditionBody::JmesPath(expression),
         })
     }
 
     fn expr(source: &str) -> Result<Self, ParseError> {
-        refuse_braces(source)?;
-        let expression = jinja::Compiled::expression(source)?;
-        Ok(Self { roots: expression.roots().clone(), body: Body::Expr(expression), bare: Vec::new() })
+        reject_braces(source)?;
+        let expression = jinja::CompiledJinja::expression(source)?;
+        Ok(Self { roots: expression.roots().clone(), body: ConditionBody::Expr(expression), bare: Vec::new() })
     }
 
     fn field(source: &str) -> Result<Self, ParseError> {
-        let path = Path::parse(source.trim())?;
-        Ok(Self { roots: BTreeSet::from([path.root().to_owned()]), body: Body::Field(path), bare: Vec::new() })
+        let path = ReferencePath::parse(source.trim())?;
+        Ok(Self { roots: BTreeSet::from([path.root().to_owned()]), body: ConditionBody::Field(path), bare: Vec::new() })
     }
 
     /// Whether the condition holds: the truth of its value, as its language sees truth.
     ///
     /// # Errors
     /// See [`Condition::value`].
-    pub fn holds(&self, names: &dyn Names) -> Result<bool, EvalError> {
-        let mut meter = Meter::new();
+    pub fn holds(&self, names: &dyn EvalContext) -> Result<bool, EvalError> {
+        let mut meter = EvalMeter::new();
         match &self.body {
-            Body::JmesPath(expression) => expression.holds(names),
-            Body::Expr(expression) => expression.holds(names, &mut meter),
-            Body::Field(path) => Ok(truthy(path.value(names)?.as_ref())),
-            Body::Structured(path, operator, value) => operator.holds(path.value(names)?.as_ref(), value, &mut meter),
+            ConditionBody::JmesPath(expression) => expression.holds(names),
+            ConditionBody::Expr(expression) => expression.holds(names, &mut meter),
+            ConditionBody::Field(path) => Ok(truthy(path.value(names)?.as_ref())),
+            ConditionBody::Structured(path, operator, value) => {
+                operator.holds(path.value(names)?.as_ref(), value, &mut meter)
+            }
         }
     }
 
@@ -146,18 +148,18 @@ impl Condition {
     /// # Errors
     /// An unknown root name; an operation without meaning for the values it met; a limit reached; in `expr`
     /// also a missing field that is not defaulted.
-    pub fn value(&self, names: &dyn Names) -> Result<Value, EvalError> {
-        let mut meter = Meter::new();
+    pub fn value(&self, names: &dyn EvalContext) -> Result<Value, EvalError> {
+        let mut meter = EvalMeter::new();
         let value = match &self.body {
-            Body::JmesPath(expression) => return expression.over(names),
-            Body::Expr(expression) => expression.value(names, &mut meter)?,
-            Body::Field(path) => match path.value(names)? {
+            ConditionBody::JmesPath(expression) => return expression.evaluate(names),
+            ConditionBody::Expr(expression) => expression.value(names, &mut meter)?,
+            ConditionBody::Field(path) => match path.value(names)? {
                 Cow::Borrowed(value) => meter.copy(value)?,
                 Cow::Owned(value) => value,
             },
-            Body::Structured(..) => Value::Bool(self.holds(names)?),
+            ConditionBody::Structured(..) => Value::Bool(self.holds(names)?),
         };
-        Extent::of(&value).check()?;
+        ValueExtent::of(&value).check()?;
         Ok(value)
     }
 
@@ -169,9 +171,9 @@ impl Condition {
     /// The fields of root names that the condition reads.
     pub fn fields(&self) -> Vec<FieldRead> {
         match &self.body {
-            Body::JmesPath(expression) => expression.fields(),
-            Body::Expr(expression) => expression.fields(),
-            Body::Field(path) | Body::Structured(path, ..) => path.read().into_iter().collect(),
+            ConditionBody::JmesPath(expression) => expression.fields(),
+            ConditionBody::Expr(expression) => expression.fields(),
+            ConditionBody::Field(path) | ConditionBody::Structured(path, ..) => path.read().into_iter().collect(),
         }
     }
 
@@ -182,7 +184,7 @@ impl Condition {
 }
 
 /// A condition is an expression already; the braces of a template around it are a slip, not an object.
-fn refuse_braces(source: &str) -> Result<(), ParseError> {
+fn reject_braces(source: &str) -> Result<(), ParseError> {
     if source.trim_start().starts_with("{{") {
         return Err(ParseError::new("a condition is written without `{{ }}`").at(0));
     }

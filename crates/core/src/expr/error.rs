@@ -53,22 +53,22 @@ pub struct EvalError {
     /// The way out, when there is one to suggest.
     pub hint: Option<String>,
     /// The stable code of this kind of failure.
-    pub code: Code,
+    pub code: EvalErrorCode,
     /// The way to the field that an object does not have, such as `secrets.shop`, where that is what went wrong.
     pub absent: Option<String>,
 }
 
 impl EvalError {
-    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: EvalErrorCode, message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code, absent: None }
     }
 
     pub(crate) fn wrong_type(message: impl Into<String>) -> Self {
-        Self::new(Code::WrongType, message)
+        Self::new(EvalErrorCode::WrongType, message)
     }
 
     pub(crate) fn bad_value(message: impl Into<String>) -> Self {
-        Self::new(Code::BadValue, message)
+        Self::new(EvalErrorCode::BadValue, message)
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -93,7 +93,7 @@ fn place_message(place: &str, message: &str) -> String {
 
 /// The kinds of failure a caller may want to tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Code {
+pub enum EvalErrorCode {
     /// A name the run does not know.
     UnknownName,
     /// A field that is not there, where the language wants it to be.
@@ -106,34 +106,34 @@ pub enum Code {
     Limit,
 }
 
-impl Code {
+impl EvalErrorCode {
     /// Every code there is, in order.
     pub const ALL: [Self; 5] = [Self::UnknownName, Self::MissingField, Self::WrongType, Self::BadValue, Self::Limit];
 
     /// The code in a few words.
     pub fn title(self) -> &'static str {
         match self {
-            Code::UnknownName => "a name that is not known",
-            Code::MissingField => "a field that is not there",
-            Code::WrongType => "a value of a type the operation has no meaning for",
-            Code::BadValue => "a value that cannot be used",
-            Code::Limit => "a limit was reached",
+            EvalErrorCode::UnknownName => "a name that is not known",
+            EvalErrorCode::MissingField => "a field that is not there",
+            EvalErrorCode::WrongType => "a value of a type the operation has no meaning for",
+            EvalErrorCode::BadValue => "a value that cannot be used",
+            EvalErrorCode::Limit => "a limit was reached",
         }
     }
 
     /// The code as it is written in messages and in the documentation.
     pub fn as_str(self) -> &'static str {
         match self {
-            Code::UnknownName => "EXPR-001",
-            Code::MissingField => "EXPR-002",
-            Code::WrongType => "EXPR-003",
-            Code::BadValue => "EXPR-004",
-            Code::Limit => "EXPR-005",
+            EvalErrorCode::UnknownName => "EXPR-001",
+            EvalErrorCode::MissingField => "EXPR-002",
+            EvalErrorCode::WrongType => "EXPR-003",
+            EvalErrorCode::BadValue => "EXPR-004",
+            EvalErrorCode::Limit => "EXPR-005",
         }
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for EvalErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }

@@ -9,24 +9,24 @@
 //! written `none`, lists and objects are written as JSON, and text is never escaped.
 
 mod apply;
+mod arguments;
 mod arithmetic;
 mod check;
 mod convert;
 mod cursor;
+mod date_or_time;
+mod evaluator;
 mod expression;
 mod fields;
 mod function;
-mod given;
-mod mentioned;
-mod missing;
-mod moment;
+mod missing_value;
 mod money;
 mod node;
 mod operation;
 mod order;
 mod parse;
+mod references;
 mod render;
-mod run;
 mod sequence;
 mod text;
 mod token;
@@ -38,33 +38,33 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::node::{Expr, Program, Statement};
-use self::run::{Roots, Run};
+use self::evaluator::{JinjaEvaluator, RootCache};
+use self::node::{JinjaExpr, JinjaProgram, JinjaStatement};
+use super::context::EvalContext;
 use super::error::{EvalError, ParseError};
-use super::meter::{Limit, Meter, check_source};
-use super::names::Names;
-use super::reads::FieldRead;
+use super::field_read::FieldRead;
+use super::meter::{EvalMeter, ExprLimits, check_source};
 
 /// A compiled template or expression. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Compiled {
-    program: Arc<Program>,
+pub(super) struct CompiledJinja {
+    program: Arc<JinjaProgram>,
     roots: BTreeSet<String>,
 }
 
-impl Compiled {
+impl CompiledJinja {
     pub(super) fn template(source: &str) -> Result<Self, ParseError> {
-        check_source("template", source, Limit::TEMPLATE_BYTES_MAX)?;
+        check_source("template", source, ExprLimits::TEMPLATE_BYTES_MAX)?;
         Ok(Self::new(parse::template(source)?))
     }
 
     pub(super) fn expression(source: &str) -> Result<Self, ParseError> {
-        check_source("expression", source, Limit::EXPRESSION_BYTES_MAX)?;
+        check_source("expression", source, ExprLimits::EXPRESSION_BYTES_MAX)?;
         Ok(Self::new(parse::expression(source)?))
     }
 
-    fn new(program: Program) -> Self {
-        Self { roots: mentioned::roots(&program), program: Arc::new(program) }
+    fn new(program: JinjaProgram) -> Self {
+        Self { roots: references::roots(&program), program: Arc::new(program) }
     }
 
     /// The root names it mentions.
@@ -74,7 +74,7 @@ impl Compiled {
 
     /// The fields of them that it reads.
     pub(super) fn fields(&self) -> Vec<FieldRead> {
-        mentioned::fields(&self.program)
+        references::fields(&self.program)
     }
 
     /// Whether it is one expression and nothing around it, whose value can keep its JSON type.
@@ -82,17 +82,17 @@ impl Compiled {
         self.only_expression().is_some()
     }
 
-    fn only_expression(&self) -> Option<&Expr> {
+    fn only_expression(&self) -> Option<&JinjaExpr> {
         match self.program.body.as_slice() {
-            [Statement::Output(expression)] => Some(expression),
+            [JinjaStatement::Output(expression)] => Some(expression),
             _ => None,
         }
     }
 
     /// What it writes, paid for with `meter`.
-    pub(super) fn text(&self, names: &dyn Names, meter: &mut Meter) -> Result<String, EvalError> {
-        let roots = Roots::new(&self.program, names);
-        let mut run = Run::new(&self.program, &roots, *meter);
+    pub(super) fn text(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<String, EvalError> {
+        let roots = RootCache::new(&self.program, names);
+        let mut run = JinjaEvaluator::new(&self.program, &roots, *meter);
         let mut text = String::new();
         run.render(&self.program.body, &mut text)?;
         *meter = run.meter;
@@ -100,12 +100,12 @@ impl Compiled {
     }
 
     /// The value of its one expression, else what it writes, paid for with `meter`.
-    pub(super) fn value(&self, names: &dyn Names, meter: &mut Meter) -> Result<Value, EvalError> {
+    pub(super) fn value(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         let Some(expression) = self.only_expression() else {
             return self.text(names, meter).map(Value::String);
         };
-        let roots = Roots::new(&self.program, names);
-        let mut run = Run::new(&self.program, &roots, *meter);
+        let roots = RootCache::new(&self.program, names);
+        let mut run = JinjaEvaluator::new(&self.program, &roots, *meter);
         let value = run.eval(expression)?;
         let value = value.into_json(&mut run.meter)?;
         *meter = run.meter;
@@ -113,12 +113,12 @@ impl Compiled {
     }
 
     /// Whether its one expression counts as true.
-    pub(super) fn holds(&self, names: &dyn Names, meter: &mut Meter) -> Result<bool, EvalError> {
+    pub(super) fn holds(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<bool, EvalError> {
         let Some(expression) = self.only_expression() else {
             return Ok(!self.text(names, meter)?.is_empty());
         };
-        let roots = Roots::new(&self.program, names);
-        Run::new(&self.program, &roots, *meter).truth(expression)
+        let roots = RootCache::new(&self.program, names);
+        JinjaEvaluator::new(&self.program, &roots, *meter).truth(expression)
     }
 }
 

@@ -15,13 +15,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use self::node::Node;
-use self::search::{Scope, Search};
+use self::node::JmesPathNode;
+use self::search::{JmesPathEvaluator, JmesPathScope};
 use super::condition::BareLiteral;
+use super::context::EvalContext;
 use super::error::{EvalError, ParseError};
-use super::meter::{Extent, Limit, check_source};
-use super::names::Names;
-use super::reads::FieldRead;
+use super::field_read::FieldRead;
+use super::meter::{ExprLimits, ValueExtent, check_source};
 
 /// Why a search gave no value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -39,8 +39,8 @@ pub enum SearchError {
 /// # Errors
 /// A source that does not parse, a function that refuses its arguments, or a limit reached.
 pub fn search(source: &str, document: &Value) -> Result<Value, SearchError> {
-    let expression = Expression::parse(source, Dialect::Published)?;
-    Ok(expression.value(Scope::Json(document))?)
+    let expression = JmesPathExpression::parse(source, JmesPathDialect::Published)?;
+    Ok(expression.value(JmesPathScope::Json(document))?)
 }
 
 /// Searches a JSON document as a condition of a workflow does: bare `true`, `false` and `null` are literals where the
@@ -49,28 +49,28 @@ pub fn search(source: &str, document: &Value) -> Result<Value, SearchError> {
 /// # Errors
 /// As [`search`].
 pub fn search_as_condition(source: &str, document: &Value) -> Result<Value, SearchError> {
-    let expression = Expression::parse(source, Dialect::Condition)?;
-    Ok(expression.value(Scope::Json(document))?)
+    let expression = JmesPathExpression::parse(source, JmesPathDialect::Condition)?;
+    Ok(expression.value(JmesPathScope::Json(document))?)
 }
 
 /// Whether bare `true`, `false` and `null` may be literals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum JmesPathDialect {
     Published,
     Condition,
 }
 
 /// A compiled JMESPath expression.
 #[derive(Debug, Clone)]
-pub(super) struct Expression {
-    node: Node,
+pub(super) struct JmesPathExpression {
+    node: JmesPathNode,
     pub(super) roots: BTreeSet<String>,
     pub(super) bare: Vec<BareLiteral>,
 }
 
-impl Expression {
-    pub(super) fn parse(source: &str, dialect: Dialect) -> Result<Self, ParseError> {
-        check_source("expression", source, Limit::EXPRESSION_BYTES_MAX)?;
+impl JmesPathExpression {
+    pub(super) fn parse(source: &str, dialect: JmesPathDialect) -> Result<Self, ParseError> {
+        check_source("expression", source, ExprLimits::EXPRESSION_BYTES_MAX)?;
         let (node, bare) = parse::parse(source, dialect)?;
         let mut roots = BTreeSet::new();
         node.roots(&mut roots);
@@ -85,21 +85,21 @@ impl Expression {
     }
 
     /// The value over a run's names, where an unknown root is an error.
-    pub(super) fn over(&self, names: &dyn Names) -> Result<Value, EvalError> {
-        self.value(Scope::Names(names))
+    pub(super) fn evaluate(&self, names: &dyn EvalContext) -> Result<Value, EvalError> {
+        self.value(JmesPathScope::Names(names))
     }
 
     /// Whether the value counts as true, as JMESPath sees it: only false, null and what is empty is not.
-    pub(super) fn holds(&self, names: &dyn Names) -> Result<bool, EvalError> {
-        let value = Search::new().eval(&self.node, Scope::Names(names))?;
+    pub(super) fn holds(&self, names: &dyn EvalContext) -> Result<bool, EvalError> {
+        let value = JmesPathEvaluator::new().eval(&self.node, JmesPathScope::Names(names))?;
         Ok(search::truthy(&value))
     }
 
-    fn value(&self, scope: Scope<'_>) -> Result<Value, EvalError> {
-        let mut search = Search::new();
+    fn value(&self, scope: JmesPathScope<'_>) -> Result<Value, EvalError> {
+        let mut search = JmesPathEvaluator::new();
         let value = search.eval(&self.node, scope)?;
-        Extent::of(&value).check()?;
-        search.own(value)
+        ValueExtent::of(&value).check()?;
+        search.into_owned(value)
     }
 }
 

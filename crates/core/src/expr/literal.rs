@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::error::ParseError;
-use super::meter::{Limit, check_source};
+use super::meter::{ExprLimits, check_source};
 
 /// Reads a list written as JSON or as Python would print it.
 ///
@@ -11,11 +11,11 @@ use super::meter::{Limit, check_source};
 /// lists and objects of these. A comma after the last item is allowed. Surrounding white space is ignored.
 ///
 /// # Errors
-/// Anything else, with the byte where it stops being a list; a text over [`Limit::OUTPUT_BYTES_MAX`] or nested
-/// deeper than [`Limit::NESTING_MAX`].
+/// Anything else, with the byte where it stops being a list; a text over [`ExprLimits::OUTPUT_BYTES_MAX`] or nested
+/// deeper than [`ExprLimits::NESTING_MAX`].
 pub fn literal_list(source: &str) -> Result<Value, ParseError> {
-    check_source("list", source, Limit::OUTPUT_BYTES_MAX)?;
-    let mut reader = Reader { source, at: 0, depth: 0 };
+    check_source("list", source, ExprLimits::OUTPUT_BYTES_MAX)?;
+    let mut reader = LiteralParser { source, at: 0, depth: 0 };
     reader.skip_space();
     if !reader.eat('[') {
         return Err(reader.expected("a list, such as ['returns', 'billing']"));
@@ -28,13 +28,13 @@ pub fn literal_list(source: &str) -> Result<Value, ParseError> {
     Ok(list)
 }
 
-struct Reader<'s> {
+struct LiteralParser<'s> {
     source: &'s str,
     at: usize,
     depth: usize,
 }
 
-impl Reader<'_> {
+impl LiteralParser<'_> {
     fn value(&mut self) -> Result<Value, ParseError> {
         self.skip_space();
         match self.peek() {
@@ -176,10 +176,9 @@ impl Reader<'_> {
 
     fn enter(&mut self) -> Result<(), ParseError> {
         self.depth += 1;
-        if self.depth > Limit::NESTING_MAX {
-            return Err(
-                ParseError::new(format!("the list nests more than {} levels deep", Limit::NESTING_MAX)).at(self.at)
-            );
+        if self.depth > ExprLimits::NESTING_MAX {
+            return Err(ParseError::new(format!("the list nests more than {} levels deep", ExprLimits::NESTING_MAX))
+                .at(self.at));
         }
         Ok(())
     }
@@ -222,7 +221,7 @@ mod tests {
     use serde_json::json;
 
     use super::literal_list;
-    use crate::expr::Limit;
+    use crate::expr::ExprLimits;
 
     #[test]
     fn lists_are_read_as_json_and_as_python_print_them() {
@@ -262,6 +261,6 @@ mod tests {
     #[test]
     fn lists_that_are_too_long_or_nest_too_deep_are_refused() {
         assert!(literal_list(&"[".repeat(100_000)).is_err());
-        assert!(literal_list(&format!("['{}']", "a".repeat(Limit::OUTPUT_BYTES_MAX))).is_err());
+        assert!(literal_list(&format!("['{}']", "a".repeat(ExprLimits::OUTPUT_BYTES_MAX))).is_err());
     }
 }

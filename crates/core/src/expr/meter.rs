@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::error::{Code, EvalError, ParseError};
+use super::error::{EvalError, EvalErrorCode, ParseError};
 
 /// The bounds every expression lives in, whatever is written and whatever data it meets.
 ///
 /// They hold together to keep one evaluation under about 100 ms and 16 MB on a slow core.
 #[derive(Debug)]
-pub struct Limit;
+pub struct ExprLimits;
 
-impl Limit {
+impl ExprLimits {
     /// The longest condition or expression, in bytes of source.
     pub const EXPRESSION_BYTES_MAX: usize = 16 * 1024;
     /// The longest template, in bytes of source. Prompts are templates, so this is the larger one.
@@ -47,7 +47,7 @@ pub(crate) fn check_source(what: &str, source: &str, max: usize) -> Result<(), P
 
 /// Counts what one evaluation spends, and ends it when it has spent what it may.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Meter {
+pub(crate) struct EvalMeter {
     steps_left: u32,
     bytes_left: usize,
     depth: usize,
@@ -56,14 +56,14 @@ pub(crate) struct Meter {
 /// One step of the meter pays for this many bytes read or written.
 const BYTES_PER_STEP: usize = 64;
 
-impl Meter {
+impl EvalMeter {
     pub(crate) fn new() -> Self {
-        Self { steps_left: Limit::STEPS_MAX, bytes_left: Limit::GROWTH_BYTES_MAX, depth: 0 }
+        Self { steps_left: ExprLimits::STEPS_MAX, bytes_left: ExprLimits::GROWTH_BYTES_MAX, depth: 0 }
     }
 
     /// Pays for `count` steps.
     #[inline]
-    pub(crate) fn steps(&mut self, count: usize) -> Result<(), EvalError> {
+    pub(crate) fn charge_steps(&mut self, count: usize) -> Result<(), EvalError> {
         match u32::try_from(count).ok().and_then(|n| self.steps_left.checked_sub(n)) {
             Some(left) => {
                 self.steps_left = left;
@@ -75,28 +75,28 @@ impl Meter {
 
     /// Pays for reading `bytes` bytes.
     #[inline]
-    pub(crate) fn read(&mut self, bytes: usize) -> Result<(), EvalError> {
-        self.steps(1 + bytes / BYTES_PER_STEP)
+    pub(crate) fn charge_read(&mut self, bytes: usize) -> Result<(), EvalError> {
+        self.charge_steps(1 + bytes / BYTES_PER_STEP)
     }
 
     /// Pays for making `bytes` bytes, before they are made.
     #[inline]
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), EvalError> {
+    pub(crate) fn charge_growth(&mut self, bytes: usize) -> Result<(), EvalError> {
         match self.bytes_left.checked_sub(bytes) {
             Some(left) => self.bytes_left = left,
             None => return Err(out_of_memory()),
         }
-        self.read(bytes)
+        self.charge_read(bytes)
     }
 
-    /// Goes one level deeper; [`Meter::leave`] comes back.
+    /// Goes one level deeper; [`EvalMeter::leave`] comes back.
     #[inline]
     pub(crate) fn enter(&mut self) -> Result<(), EvalError> {
         self.depth += 1;
-        if self.depth > Limit::DEPTH_MAX {
+        if self.depth > ExprLimits::DEPTH_MAX {
             return Err(too_deep());
         }
-        self.steps(1)
+        self.charge_steps(1)
     }
 
     #[inline]
@@ -106,24 +106,24 @@ impl Meter {
 
     /// Copies a value, having paid for it.
     pub(crate) fn copy(&mut self, value: &Value) -> Result<Value, EvalError> {
-        self.pay_for_copy(value)?;
+        self.charge_copy(value)?;
         Ok(value.clone())
     }
 
-    fn pay_for_copy(&mut self, value: &Value) -> Result<(), EvalError> {
+    fn charge_copy(&mut self, value: &Value) -> Result<(), EvalError> {
         const VALUE_BYTES: usize = size_of::<Value>();
         match value {
-            Value::Null | Value::Bool(_) | Value::Number(_) => self.grow(VALUE_BYTES),
-            Value::String(text) => self.grow(VALUE_BYTES + text.len()),
+            Value::Null | Value::Bool(_) | Value::Number(_) => self.charge_growth(VALUE_BYTES),
+            Value::String(text) => self.charge_growth(VALUE_BYTES + text.len()),
             Value::Array(items) => {
-                self.grow(VALUE_BYTES)?;
-                items.iter().try_for_each(|item| self.pay_for_copy(item))
+                self.charge_growth(VALUE_BYTES)?;
+                items.iter().try_for_each(|item| self.charge_copy(item))
             }
             Value::Object(fields) => {
-                self.grow(VALUE_BYTES)?;
+                self.charge_growth(VALUE_BYTES)?;
                 fields.iter().try_for_each(|(key, value)| {
-                    self.grow(VALUE_BYTES + key.len())?;
-                    self.pay_for_copy(value)
+                    self.charge_growth(VALUE_BYTES + key.len())?;
+                    self.charge_copy(value)
                 })
             }
         }
@@ -132,33 +132,39 @@ impl Meter {
 
 #[cold]
 fn out_of_steps() -> EvalError {
-    EvalError::new(Code::Limit, format!("the expression did not finish within {} steps", Limit::STEPS_MAX))
-        .hint("loop over fewer items, or do the work in a tool")
+    EvalError::new(
+        EvalErrorCode::Limit,
+        format!("the expression did not finish within {} steps", ExprLimits::STEPS_MAX),
+    )
+    .hint("loop over fewer items, or do the work in a tool")
 }
 
 #[cold]
 fn out_of_memory() -> EvalError {
     EvalError::new(
-        Code::Limit,
-        format!("the expression made more than {} MB of values", Limit::GROWTH_BYTES_MAX / (1024 * 1024)),
+        EvalErrorCode::Limit,
+        format!("the expression made more than {} MB of values", ExprLimits::GROWTH_BYTES_MAX / (1024 * 1024)),
     )
     .hint("name only the fields you need, or do the work in a tool")
 }
 
 #[cold]
 fn too_deep() -> EvalError {
-    EvalError::new(Code::Limit, format!("the expression nests more than {} levels deep", Limit::DEPTH_MAX))
-        .hint("a macro that calls itself has to end sooner")
+    EvalError::new(
+        EvalErrorCode::Limit,
+        format!("the expression nests more than {} levels deep", ExprLimits::DEPTH_MAX),
+    )
+    .hint("a macro that calls itself has to end sooner")
 }
 
 /// How large a value is once written: bytes of compact JSON (escapes not counted) and levels of nesting.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub(crate) struct ValueExtent {
     pub(crate) bytes: usize,
     pub(crate) depth: usize,
 }
 
-impl Extent {
+impl ValueExtent {
     pub(crate) fn of(value: &Value) -> Self {
         match value {
             Value::Null | Value::Bool(_) => Self { bytes: 4, depth: 0 },
@@ -166,32 +172,36 @@ impl Extent {
             Value::String(text) => Self { bytes: text.len() + 2, depth: 0 },
             Value::Array(items) => {
                 let mut whole = Self { bytes: 2, depth: 0 };
-                items.iter().for_each(|item| whole.hold(Self::of(item), 1));
+                items.iter().for_each(|item| whole.add(Self::of(item), 1));
                 Self { depth: whole.depth + 1, ..whole }
             }
             Value::Object(fields) => {
                 let mut whole = Self { bytes: 2, depth: 0 };
-                fields.iter().for_each(|(key, value)| whole.hold(Self::of(value), key.len() + 4));
+                fields.iter().for_each(|(key, value)| whole.add(Self::of(value), key.len() + 4));
                 Self { depth: whole.depth + 1, ..whole }
             }
         }
     }
 
     /// Adds a part, and the `around` bytes that separate it from the others.
-    pub(crate) fn hold(&mut self, part: Self, around: usize) {
+    pub(crate) fn add(&mut self, part: Self, around: usize) {
         self.bytes += part.bytes + around;
         self.depth = self.depth.max(part.depth);
     }
 
     /// Refuses a result nobody could store or read back.
     pub(crate) fn check(self) -> Result<(), EvalError> {
-        if self.bytes > Limit::OUTPUT_BYTES_MAX {
+        if self.bytes > ExprLimits::OUTPUT_BYTES_MAX {
             return Err(too_much_output());
         }
-        if self.depth > Limit::OUTPUT_DEPTH_MAX {
+        if self.depth > ExprLimits::OUTPUT_DEPTH_MAX {
             return Err(EvalError::new(
-                Code::Limit,
-                format!("the result nests {} levels deep and may nest at most {}", self.depth, Limit::OUTPUT_DEPTH_MAX),
+                EvalErrorCode::Limit,
+                format!(
+                    "the result nests {} levels deep and may nest at most {}",
+                    self.depth,
+                    ExprLimits::OUTPUT_DEPTH_MAX
+                ),
             )
             .hint("name the inner field you need instead of the whole value"));
         }
@@ -202,6 +212,9 @@ impl Extent {
 /// The refusal of a result that is too large.
 #[cold]
 pub(crate) fn too_much_output() -> EvalError {
-    EvalError::new(Code::Limit, format!("the result is larger than {} KB", Limit::OUTPUT_BYTES_MAX / 1024))
-        .hint("name only the fields you need")
+    EvalError::new(
+        EvalErrorCode::Limit,
+        format!("the result is larger than {} KB", ExprLimits::OUTPUT_BYTES_MAX / 1024),
+    )
+    .hint("name only the fields you need")
 }

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
+use super::context::{self, EvalContext};
 use super::error::{EvalError, ParseError};
-use super::meter::{Limit, check_source};
-use super::names::{self, Names};
-use super::reads::FieldRead;
+use super::field_read::FieldRead;
+use super::meter::{ExprLimits, check_source};
 
 /// The field that means the whole of a step.
 pub(crate) const STEP_OUTPUT: &str = "output";
@@ -16,15 +16,15 @@ static NULL: Value = Value::Null;
 
 /// A root name and the fields below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Path {
+pub(crate) struct ReferencePath {
     root: String,
     fields: Vec<String>,
 }
 
-impl Path {
+impl ReferencePath {
     /// Reads `root.field[other].0`. Brackets and dots mean the same; quotes inside brackets are allowed.
     pub(crate) fn parse(source: &str) -> Result<Self, ParseError> {
-        check_source("reference", source, Limit::EXPRESSION_BYTES_MAX)?;
+        check_source("reference", source, ExprLimits::EXPRESSION_BYTES_MAX)?;
         let mut rest = source;
         let root = take_name(&mut rest).ok_or_else(|| ParseError::new("a reference begins with a name").at(0))?;
         let mut fields = Vec::new();
@@ -36,10 +36,10 @@ impl Path {
                     .hint("write it as `name.field`, `name[field]` or `name[0]`")
             })?;
             fields.push(field.to_owned());
-            if fields.len() > Limit::OUTPUT_DEPTH_MAX {
+            if fields.len() > ExprLimits::OUTPUT_DEPTH_MAX {
                 return Err(ParseError::new(format!(
                     "the reference goes more than {} fields deep",
-                    Limit::OUTPUT_DEPTH_MAX
+                    ExprLimits::OUTPUT_DEPTH_MAX
                 ))
                 .at(at));
             }
@@ -70,9 +70,9 @@ impl Path {
     }
 
     /// What the path names now: null where a known root has no such field, an error where the root is unknown.
-    pub(crate) fn value<'n>(&self, names: &'n dyn Names) -> Result<Cow<'n, Value>, EvalError> {
+    pub(crate) fn value<'n>(&self, names: &'n dyn EvalContext) -> Result<Cow<'n, Value>, EvalError> {
         let fields = self.fields.as_slice();
-        Ok(match names::root(names, &self.root)? {
+        Ok(match context::lookup_root(names, &self.root)? {
             Cow::Borrowed(value) => {
                 let fields = self.below_step(fields, value, names);
                 Cow::Borrowed(fields.iter().try_fold(value, |value, field| get(value, field)).unwrap_or(&NULL))
@@ -90,16 +90,16 @@ impl Path {
         })
     }
 
-    fn below_step<'f>(&self, fields: &'f [String], value: &Value, names: &dyn Names) -> &'f [String] {
+    fn below_step<'f>(&self, fields: &'f [String], value: &Value, names: &dyn EvalContext) -> &'f [String] {
         match fields {
-            [first, rest @ ..] if means_whole_step(names, &self.root, first, value) => rest,
+            [first, rest @ ..] if is_whole_step_output(names, &self.root, first, value) => rest,
             _ => fields,
         }
     }
 }
 
 /// Whether `root.field` is the whole of a step's output, rather than a field of it.
-pub(crate) fn means_whole_step(names: &dyn Names, root: &str, field: &str, value: &Value) -> bool {
+pub(crate) fn is_whole_step_output(names: &dyn EvalContext, root: &str, field: &str, value: &Value) -> bool {
     field == STEP_OUTPUT && get(value, STEP_OUTPUT).is_none() && names.is_step(root)
 }
 

@@ -2,13 +2,13 @@
 
 /// `[start:stop:step]`; the step is not 0.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Slice {
+pub(crate) struct ListSlice {
     pub(crate) start: Option<i64>,
     pub(crate) stop: Option<i64>,
     pub(crate) step: i64,
 }
 
-impl Slice {
+impl ListSlice {
     /// The places it takes from a list of `len` items, in order.
     pub(crate) fn places(self, len: usize) -> impl Iterator<Item = usize> {
         let len = i64::try_from(len).unwrap_or(i64::MAX);

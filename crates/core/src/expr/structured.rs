@@ -6,14 +6,14 @@ use std::str::FromStr;
 use serde_json::Value;
 
 use super::compare::{equal, order_numbers};
+use super::context::type_description;
 use super::error::{EvalError, ParseError};
-use super::meter::Meter;
-use super::names::kind;
+use super::meter::EvalMeter;
 use super::suggest::nearest;
 
 /// How a structured condition compares its field with its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
+pub enum ConditionOperator {
     /// `==`: numbers by value, lists and objects by content.
     Equals,
     /// `!=`
@@ -45,39 +45,39 @@ pub enum Operator {
 }
 
 /// Every spelling that is understood; the first of each operator is the one we write.
-const SPELLINGS: &[(&str, Operator)] = &[
-    ("==", Operator::Equals),
-    ("equals", Operator::Equals),
-    ("eq", Operator::Equals),
-    ("!=", Operator::NotEquals),
-    ("not_equals", Operator::NotEquals),
-    ("ne", Operator::NotEquals),
-    (">", Operator::GreaterThan),
-    ("greater_than", Operator::GreaterThan),
-    ("gt", Operator::GreaterThan),
-    ("<", Operator::LessThan),
-    ("less_than", Operator::LessThan),
-    ("lt", Operator::LessThan),
-    (">=", Operator::AtLeast),
-    ("greater_or_equal", Operator::AtLeast),
-    ("gte", Operator::AtLeast),
-    ("<=", Operator::AtMost),
-    ("less_or_equal", Operator::AtMost),
-    ("lte", Operator::AtMost),
-    ("contains", Operator::Contains),
-    ("not_contains", Operator::NotContains),
-    ("in", Operator::In),
-    ("not_in", Operator::NotIn),
-    ("starts_with", Operator::StartsWith),
-    ("ends_with", Operator::EndsWith),
-    ("is_none", Operator::IsNone),
-    ("is_null", Operator::IsNone),
-    ("not_none", Operator::NotNone),
-    ("is_not_none", Operator::NotNone),
-    ("not_null", Operator::NotNone),
+const SPELLINGS: &[(&str, ConditionOperator)] = &[
+    ("==", ConditionOperator::Equals),
+    ("equals", ConditionOperator::Equals),
+    ("eq", ConditionOperator::Equals),
+    ("!=", ConditionOperator::NotEquals),
+    ("not_equals", ConditionOperator::NotEquals),
+    ("ne", ConditionOperator::NotEquals),
+    (">", ConditionOperator::GreaterThan),
+    ("greater_than", ConditionOperator::GreaterThan),
+    ("gt", ConditionOperator::GreaterThan),
+    ("<", ConditionOperator::LessThan),
+    ("less_than", ConditionOperator::LessThan),
+    ("lt", ConditionOperator::LessThan),
+    (">=", ConditionOperator::AtLeast),
+    ("greater_or_equal", ConditionOperator::AtLeast),
+    ("gte", ConditionOperator::AtLeast),
+    ("<=", ConditionOperator::AtMost),
+    ("less_or_equal", ConditionOperator::AtMost),
+    ("lte", ConditionOperator::AtMost),
+    ("contains", ConditionOperator::Contains),
+    ("not_contains", ConditionOperator::NotContains),
+    ("in", ConditionOperator::In),
+    ("not_in", ConditionOperator::NotIn),
+    ("starts_with", ConditionOperator::StartsWith),
+    ("ends_with", ConditionOperator::EndsWith),
+    ("is_none", ConditionOperator::IsNone),
+    ("is_null", ConditionOperator::IsNone),
+    ("not_none", ConditionOperator::NotNone),
+    ("is_not_none", ConditionOperator::NotNone),
+    ("not_null", ConditionOperator::NotNone),
 ];
 
-impl Operator {
+impl ConditionOperator {
     /// The spelling we write.
     pub fn as_str(self) -> &'static str {
         SPELLINGS.iter().find(|(_, operator)| *operator == self).map_or("==", |(spelling, _)| spelling)
@@ -85,25 +85,25 @@ impl Operator {
 
     /// Whether the operator compares with a value at all.
     pub fn takes_value(self) -> bool {
-        !matches!(self, Operator::IsNone | Operator::NotNone)
+        !matches!(self, ConditionOperator::IsNone | ConditionOperator::NotNone)
     }
 
-    pub(crate) fn holds(self, field: &Value, value: &Value, meter: &mut Meter) -> Result<bool, EvalError> {
+    pub(crate) fn holds(self, field: &Value, value: &Value, meter: &mut EvalMeter) -> Result<bool, EvalError> {
         match self {
-            Operator::Equals => equal(field, value, meter),
-            Operator::NotEquals => Ok(!equal(field, value, meter)?),
-            Operator::GreaterThan => self.ordered(field, value, Ordering::is_gt),
-            Operator::LessThan => self.ordered(field, value, Ordering::is_lt),
-            Operator::AtLeast => self.ordered(field, value, Ordering::is_ge),
-            Operator::AtMost => self.ordered(field, value, Ordering::is_le),
-            Operator::Contains => self.held_in(value, field, meter),
-            Operator::NotContains => Ok(!self.held_in(value, field, meter)?),
-            Operator::In => self.held_in(field, value, meter),
-            Operator::NotIn => Ok(!self.held_in(field, value, meter)?),
-            Operator::StartsWith => Ok(texts(field, value).is_some_and(|(f, v)| f.starts_with(v))),
-            Operator::EndsWith => Ok(texts(field, value).is_some_and(|(f, v)| f.ends_with(v))),
-            Operator::IsNone => Ok(field.is_null()),
-            Operator::NotNone => Ok(!field.is_null()),
+            ConditionOperator::Equals => equal(field, value, meter),
+            ConditionOperator::NotEquals => Ok(!equal(field, value, meter)?),
+            ConditionOperator::GreaterThan => self.ordered(field, value, Ordering::is_gt),
+            ConditionOperator::LessThan => self.ordered(field, value, Ordering::is_lt),
+            ConditionOperator::AtLeast => self.ordered(field, value, Ordering::is_ge),
+            ConditionOperator::AtMost => self.ordered(field, value, Ordering::is_le),
+            ConditionOperator::Contains => self.is_contained_in(value, field, meter),
+            ConditionOperator::NotContains => Ok(!self.is_contained_in(value, field, meter)?),
+            ConditionOperator::In => self.is_contained_in(field, value, meter),
+            ConditionOperator::NotIn => Ok(!self.is_contained_in(field, value, meter)?),
+            ConditionOperator::StartsWith => Ok(texts(field, value).is_some_and(|(f, v)| f.starts_with(v))),
+            ConditionOperator::EndsWith => Ok(texts(field, value).is_some_and(|(f, v)| f.ends_with(v))),
+            ConditionOperator::IsNone => Ok(field.is_null()),
+            ConditionOperator::NotNone => Ok(!field.is_null()),
         }
     }
 
@@ -112,11 +112,11 @@ impl Operator {
             (Value::Null, _) | (_, Value::Null) => Ok(false),
             (Value::Number(a), Value::Number(b)) => Ok(order_numbers(a, b).is_some_and(wanted)),
             (Value::String(a), Value::String(b)) => Ok(wanted(a.cmp(b))),
-            (a, b) => Err(self.senseless(a, b)),
+            (a, b) => Err(self.unsupported_operands(a, b)),
         }
     }
 
-    fn held_in(self, part: &Value, whole: &Value, meter: &mut Meter) -> Result<bool, EvalError> {
+    fn is_contained_in(self, part: &Value, whole: &Value, meter: &mut EvalMeter) -> Result<bool, EvalError> {
         match (whole, part) {
             (Value::Null, _) => Ok(false),
             (Value::Array(items), part) => {
@@ -128,17 +128,22 @@ impl Operator {
                 Ok(false)
             }
             (Value::String(whole), Value::String(part)) => {
-                meter.read(whole.len())?;
+                meter.charge_read(whole.len())?;
                 Ok(whole.contains(part.as_str()))
             }
             (Value::Object(fields), Value::String(key)) => Ok(fields.contains_key(key)),
             (Value::String(_) | Value::Object(_), Value::Null) => Ok(false),
-            (whole, part) => Err(self.senseless(whole, part)),
+            (whole, part) => Err(self.unsupported_operands(whole, part)),
         }
     }
 
-    fn senseless(self, a: &Value, b: &Value) -> EvalError {
-        EvalError::wrong_type(format!("`{}` has no meaning between {} and {}", self.as_str(), kind(a), kind(b)))
+    fn unsupported_operands(self, a: &Value, b: &Value) -> EvalError {
+        EvalError::wrong_type(format!(
+            "`{}` has no meaning between {} and {}",
+            self.as_str(),
+            type_description(a),
+            type_description(b)
+        ))
     }
 }
 
@@ -146,7 +151,7 @@ fn texts<'v>(field: &'v Value, value: &'v Value) -> Option<(&'v str, &'v str)> {
     Some((field.as_str()?, value.as_str()?))
 }
 
-impl FromStr for Operator {
+impl FromStr for ConditionOperator {
     type Err = ParseError;
 
     /// Reads a spelling in any case; the error suggests the nearest.

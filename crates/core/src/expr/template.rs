@@ -4,26 +4,26 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::context::EvalContext;
 use super::error::{EvalError, ParseError};
-use super::jinja::Compiled;
-use super::meter::{Extent, Meter};
-use super::names::Names;
-use super::reads::FieldRead;
+use super::field_read::FieldRead;
+use super::jinja::CompiledJinja;
+use super::meter::{EvalMeter, ValueExtent};
 
 /// A Jinja template, compiled. Cheap to clone, safe to share between threads.
 #[derive(Debug, Clone)]
-pub struct Template {
-    compiled: Compiled,
+pub struct JinjaTemplate {
+    compiled: CompiledJinja,
 }
 
-impl Template {
+impl JinjaTemplate {
     /// Compiles a template.
     ///
     /// # Errors
     /// A source that is too long, nests too deep, is not a template, or names a filter, test, function or
     /// method there is not.
     pub fn parse(source: &str) -> Result<Self, ParseError> {
-        Ok(Self { compiled: Compiled::template(source)? })
+        Ok(Self { compiled: CompiledJinja::template(source)? })
     }
 
     /// The text, with every hole filled.
@@ -31,26 +31,26 @@ impl Template {
     /// # Errors
     /// An unknown name or a missing field that is not defaulted; an operation without meaning for the values
     /// it met; a limit reached.
-    pub fn render(&self, names: &dyn Names) -> Result<String, EvalError> {
-        self.compiled.text(names, &mut Meter::new())
+    pub fn render(&self, names: &dyn EvalContext) -> Result<String, EvalError> {
+        self.compiled.text(names, &mut EvalMeter::new())
     }
 
     /// The value of a template that is exactly one `{{ expression }}`, with its JSON type; else the text.
     ///
     /// # Errors
-    /// As for [`Template::render`].
-    pub fn value(&self, names: &dyn Names) -> Result<Value, EvalError> {
-        let value = self.evaluate(names, &mut Meter::new())?;
-        Extent::of(&value).check()?;
+    /// As for [`JinjaTemplate::render`].
+    pub fn value(&self, names: &dyn EvalContext) -> Result<Value, EvalError> {
+        let value = self.evaluate(names, &mut EvalMeter::new())?;
+        ValueExtent::of(&value).check()?;
         Ok(value)
     }
 
     /// The value, as one of several that `meter` pays for; how large it is remains to be checked.
-    pub(super) fn evaluate(&self, names: &dyn Names, meter: &mut Meter) -> Result<Value, EvalError> {
+    pub(super) fn evaluate(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         self.compiled.value(names, meter)
     }
 
-    /// Whether the template is exactly one `{{ expression }}`, so that [`Template::value`] keeps its JSON type.
+    /// Whether the template is exactly one `{{ expression }}`, so that [`JinjaTemplate::value`] keeps its JSON type.
     pub fn is_expression(&self) -> bool {
         self.compiled.is_expression()
     }

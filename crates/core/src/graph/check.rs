@@ -1,74 +1,89 @@
 //! Static checks: what can be known to go wrong before anything runs. Error edges count as edges in all of them.
 
-mod answers;
+mod checked_graph;
 mod compensation;
-mod contested;
 mod cycle;
 mod endpoint;
 mod flow;
-mod layer;
+mod inert_references;
 mod names;
+mod output_fields;
 mod parameters;
 mod paths;
 mod saga;
-mod texts;
+mod write_conflicts;
 
-use super::compile::Lowered;
-use crate::definition::catalog::Catalog;
-use crate::definition::diagnostic::{Code, Findings};
-use crate::definition::document::{Body, Document, Part, Tool};
-use layer::Layer;
-use names::Names;
-use parameters::{Call, Parameters};
+use super::compile::LoweredGraph;
+use crate::definition::catalog::DefinitionCatalog;
+use crate::definition::diagnostic::{DiagnosticCode, DiagnosticList};
+use crate::definition::spec::{BodySpec, NodeKindSpec, ToolNodeSpec, WorkflowSpec};
+use checked_graph::CheckedGraph;
+use names::NameChecker;
+use parameters::{ParameterChecker, ToolCallSite};
 
 /// Checks a whole definition.
-pub(crate) fn run(document: &Document<'_>, lowered: &Lowered, catalog: &Catalog, findings: &mut Findings) {
+pub(crate) fn run(
+    document: &WorkflowSpec<'_>,
+    lowered: &LoweredGraph,
+    catalog: &DefinitionCatalog,
+    findings: &mut DiagnosticList,
+) {
     if lowered.graph.nodes.is_empty() && !findings.has_errors() {
         let message = "the workflow has no nodes";
         let hint = "write at least one under `nodes:` or `steps:`";
-        findings.push(document.body.span.error(Code::NoNodes, message).hint(hint));
+        findings.push(document.body.span.error(DiagnosticCode::NoNodes, message).hint(hint));
     }
     cycles(lowered, findings);
-    calls(&document.body, catalog, &mut Parameters::default(), findings);
-    let Some(layer) = Layer::of(&document.body, lowered) else { return };
-    Names::of(document, lowered).check(&layer, None, &[], findings);
+    calls(&document.body, catalog, &mut ParameterChecker::default(), findings);
+    let Some(layer) = CheckedGraph::of(&document.body, lowered) else { return };
+    NameChecker::of(document, lowered).check(&layer, None, &[], findings);
     layer.each(&mut |layer| {
         flow::check(layer, findings);
-        contested::check(document, layer, findings);
+        write_conflicts::check(document, layer, findings);
         endpoint::check(document, layer, findings);
     });
     saga::check(&layer, findings);
 }
 
-fn cycles(lowered: &Lowered, findings: &mut Findings) {
+fn cycles(lowered: &LoweredGraph, findings: &mut DiagnosticList) {
     cycle::check(lowered, findings);
     lowered.bodies.values().for_each(|body| cycles(body, findings));
 }
 
 /// What each tool node asks, and how it is undone.
-fn calls(body: &Body<'_>, catalog: &Catalog, parameters: &mut Parameters, findings: &mut Findings) {
+fn calls(
+    body: &BodySpec<'_>,
+    catalog: &DefinitionCatalog,
+    parameters: &mut ParameterChecker,
+    findings: &mut DiagnosticList,
+) {
     let dialect = body.form.dialect();
     for node in &body.nodes {
         match &node.part {
-            Part::Tool(written) => match &**written {
-                Tool::Written { tool, tree, .. } => {
-                    let call = catalog.tools.get(&tool.value).map(|facts| Call { tool, facts, tree: *tree, dialect });
+            NodeKindSpec::Tool(written) => match &**written {
+                ToolNodeSpec::Fixed { tool, tree, .. } => {
+                    let call =
+                        catalog.tools.get(&tool.value).map(|facts| ToolCallSite { tool, facts, tree: *tree, dialect });
                     if let Some(call) = &call {
                         parameters.check(call, findings);
                     }
                     compensation::check(node, call.as_ref(), dialect, catalog, parameters, findings);
                 }
-                Tool::Requests { .. } => compensation::check(node, None, dialect, catalog, parameters, findings),
+                ToolNodeSpec::AgentRequests { .. } => {
+                    compensation::check(node, None, dialect, catalog, parameters, findings)
+                }
             },
-            Part::Loop(each) => {
-                compensation::refuse(node, findings);
+            NodeKindSpec::Loop(each) => {
+                compensation::reject_non_tool_compensation(node, findings);
                 calls(&each.body, catalog, parameters, findings);
             }
-            Part::Parallel(branches) => {
-                compensation::refuse(node, findings);
+            NodeKindSpec::Parallel(branches) => {
+                compensation::reject_non_tool_compensation(node, findings);
                 branches.values().for_each(|body| calls(body, catalog, parameters, findings));
             }
-            Part::Whole(_) | Part::Agent(_) | Part::Subworkflow(_) => compensation::refuse(node, findings),
+            NodeKindSpec::Complete(_) | NodeKindSpec::Agent(_) | NodeKindSpec::Subworkflow(_) => {
+                compensation::reject_non_tool_compensation(node, findings)
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::node::{Ask, Kind, ToolSource};
-use super::{Edge, Graph, Node, NodeIx, When, Workflow};
+use super::node::{HumanTaskKind, NodeKind, ToolSource};
+use super::{EdgeTrigger, Graph, GraphEdge, GraphNode, NodeIndex, Workflow};
 
 /// Characters of one label.
 const LABEL_CHARS_MAX: usize = 80;
@@ -32,7 +32,7 @@ const MERMAID_WORDS: &[&str] = &[
 /// `graph TD`: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
 pub fn mermaid(workflow: &Workflow) -> String {
     let mut out = String::from("graph TD\n");
-    Mermaid { names: Names::default(), out: &mut out }.graph(&workflow.graph, "", 1);
+    MermaidWriter { names: MermaidNames::default(), out: &mut out }.graph(&workflow.graph, "", 1);
     out.truncate(out.trim_end().len());
     out.push('\n');
     out
@@ -41,14 +41,14 @@ pub fn mermaid(workflow: &Workflow) -> String {
 /// A Graphviz `digraph`; bodies of loops and branches as clusters.
 pub fn dot(workflow: &Workflow) -> String {
     let mut out = format!("digraph {} {{\n    rankdir=TB;\n    node [shape=box];\n", quoted(&workflow.name));
-    Dot { out: &mut out }.graph(&workflow.graph, "", 1);
+    DotWriter { out: &mut out }.graph(&workflow.graph, "", 1);
     out.push_str("}\n");
     out
 }
 
 /// A graph for programs that draw it themselves.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Drawing {
+pub struct GraphDrawing {
     pub nodes: Vec<DrawnNode>,
     pub edges: Vec<DrawnEdge>,
 }
@@ -74,7 +74,7 @@ pub struct DrawnNode {
 pub struct DrawnBody {
     pub branch: String,
     #[serde(flatten)]
-    pub drawing: Drawing,
+    pub drawing: GraphDrawing,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -86,10 +86,10 @@ pub struct DrawnEdge {
     pub on_error: bool,
 }
 
-impl Drawing {
+impl GraphDrawing {
     pub fn of(graph: &Graph) -> Self {
-        let id = |place: NodeIx| graph.node(place).id.to_string();
-        let node = |node: &Node| DrawnNode {
+        let id = |place: NodeIndex| graph.node(place).id.to_string();
+        let node = |node: &GraphNode| DrawnNode {
             id: node.id.to_string(),
             kind: node.kind.word(),
             label: label(node),
@@ -100,40 +100,40 @@ impl Drawing {
                 .map(|(branch, body)| DrawnBody { branch: branch.to_owned(), drawing: Self::of(body) })
                 .collect(),
         };
-        let edge = |edge: &Edge| DrawnEdge {
+        let edge = |edge: &GraphEdge| DrawnEdge {
             from: id(edge.from),
             to: id(edge.to),
             label: edge_label(edge),
-            on_error: edge.when == When::Failed,
+            on_error: edge.when == EdgeTrigger::Failed,
         };
         Self { nodes: graph.nodes.iter().map(node).collect(), edges: graph.edges.iter().map(edge).collect() }
     }
 }
 
-struct Mermaid<'o> {
-    names: Names,
+struct MermaidWriter<'o> {
+    names: MermaidNames,
     out: &'o mut String,
 }
 
-impl Mermaid<'_> {
+impl MermaidWriter<'_> {
     fn graph(&mut self, graph: &Graph, scope: &str, depth: usize) {
         let pad = "    ".repeat(depth);
         let names: Vec<String> = graph.nodes.iter().map(|node| self.names.of(scope, node.id.as_str())).collect();
-        for (place, node) in graph.places().zip(&graph.nodes) {
+        for (place, node) in graph.node_indices().zip(&graph.nodes) {
             let (open, close) = brackets(&node.kind);
-            let _ = writeln!(self.out, "{pad}{}{open}{}{close}", names[place.at()], mermaid_label(&label(node)));
+            let _ = writeln!(self.out, "{pad}{}{open}{}{close}", names[place.as_usize()], mermaid_label(&label(node)));
             for (branch, body) in bodies(&node.kind) {
                 let inner = format!("{scope}{}/{branch}/", node.id);
                 let name = self.names.of(&inner, "body");
                 let title = if branch.is_empty() { node.id.to_string() } else { format!("{}: {branch}", node.id) };
                 let _ = writeln!(self.out, "{pad}subgraph {name}[{}]", mermaid_label(&title));
                 self.graph(body, &inner, depth + 1);
-                let _ = writeln!(self.out, "{pad}end\n{pad}{} -.- {name}", names[place.at()]);
+                let _ = writeln!(self.out, "{pad}end\n{pad}{} -.- {name}", names[place.as_usize()]);
             }
         }
         for edge in &graph.edges {
-            let (from, to) = (&names[edge.from.at()], &names[edge.to.at()]);
-            let arrow = if edge.when == When::Failed { "-.->" } else { "-->" };
+            let (from, to) = (&names[edge.from.as_usize()], &names[edge.to.as_usize()]);
+            let arrow = if edge.when == EdgeTrigger::Failed { "-.->" } else { "-->" };
             let _ = match edge_label(edge) {
                 Some(label) => writeln!(self.out, "{pad}{from} {arrow}|{}| {to}", mermaid_text(&label)),
                 None => writeln!(self.out, "{pad}{from} {arrow} {to}"),
@@ -144,11 +144,11 @@ impl Mermaid<'_> {
 
 /// Names that Mermaid takes as they are, each used once.
 #[derive(Default)]
-struct Names {
+struct MermaidNames {
     taken: BTreeSet<String>,
 }
 
-impl Names {
+impl MermaidNames {
     fn of(&mut self, scope: &str, id: &str) -> String {
         let plain: String =
             format!("{scope}{id}").chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
@@ -163,15 +163,15 @@ impl Names {
     }
 }
 
-struct Dot<'o> {
+struct DotWriter<'o> {
     out: &'o mut String,
 }
 
-impl Dot<'_> {
+impl DotWriter<'_> {
     fn graph(&mut self, graph: &Graph, scope: &str, depth: usize) {
         let pad = "    ".repeat(depth);
-        let name = |place: NodeIx| quoted(&format!("{scope}{}", graph.node(place).id));
-        for (place, node) in graph.places().zip(&graph.nodes) {
+        let name = |place: NodeIndex| quoted(&format!("{scope}{}", graph.node(place).id));
+        for (place, node) in graph.node_indices().zip(&graph.nodes) {
             let _ = writeln!(
                 self.out,
                 "{pad}{} [label={}, shape={}];",
@@ -195,7 +195,7 @@ impl Dot<'_> {
         for edge in &graph.edges {
             let mut attributes = Vec::new();
             attributes.extend(edge_label(edge).map(|label| format!("label={}", quoted_label(&label))));
-            attributes.extend((edge.when == When::Failed).then(|| "style=dashed".to_owned()));
+            attributes.extend((edge.when == EdgeTrigger::Failed).then(|| "style=dashed".to_owned()));
             let attributes =
                 if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
             let _ = writeln!(self.out, "{pad}{} -> {}{attributes};", name(edge.from), name(edge.to));
@@ -204,98 +204,98 @@ impl Dot<'_> {
 }
 
 /// What a node shows: its name where it has one, else what it runs.
-fn label(node: &Node) -> String {
+fn label(node: &GraphNode) -> String {
     if node.name != node.id.as_str() {
         return node.name.clone();
     }
     match &node.kind {
-        Kind::Tool(tool) => match &tool.from {
-            ToolSource::Written { tool, .. } => tool.clone(),
-            ToolSource::Requests => "tool_requests".to_owned(),
+        NodeKind::Tool(tool) => match &tool.from {
+            ToolSource::Fixed { tool, .. } => tool.clone(),
+            ToolSource::AgentRequests => "tool_requests".to_owned(),
         },
-        Kind::Agent(_)
-        | Kind::Condition(_)
-        | Kind::Switch(_)
-        | Kind::Loop(_)
-        | Kind::Parallel(_)
-        | Kind::Merge(_)
-        | Kind::Human(_)
-        | Kind::Wait(_)
-        | Kind::Subworkflow(_)
-        | Kind::Transform(_)
-        | Kind::Trigger
-        | Kind::End(_)
-        | Kind::Sink(_) => node.id.to_string(),
+        NodeKind::Agent(_)
+        | NodeKind::Condition(_)
+        | NodeKind::Switch(_)
+        | NodeKind::Loop(_)
+        | NodeKind::Parallel(_)
+        | NodeKind::Merge(_)
+        | NodeKind::Human(_)
+        | NodeKind::Wait(_)
+        | NodeKind::Subworkflow(_)
+        | NodeKind::Transform(_)
+        | NodeKind::Trigger
+        | NodeKind::End(_)
+        | NodeKind::Sink(_) => node.id.to_string(),
     }
 }
 
 /// What a node runs, where its definition names it.
-fn calls(kind: &Kind) -> Option<String> {
+fn calls(kind: &NodeKind) -> Option<String> {
     match kind {
-        Kind::Tool(tool) => match &tool.from {
-            ToolSource::Written { tool, .. } => Some(tool.clone()),
-            ToolSource::Requests => None,
+        NodeKind::Tool(tool) => match &tool.from {
+            ToolSource::Fixed { tool, .. } => Some(tool.clone()),
+            ToolSource::AgentRequests => None,
         },
-        Kind::Agent(node) => Some(node.agent.name.clone()),
-        Kind::Subworkflow(child) => Some(child.workflow.clone()),
-        Kind::Condition(_)
-        | Kind::Switch(_)
-        | Kind::Loop(_)
-        | Kind::Parallel(_)
-        | Kind::Merge(_)
-        | Kind::Human(_)
-        | Kind::Wait(_)
-        | Kind::Transform(_)
-        | Kind::Trigger
-        | Kind::End(_)
-        | Kind::Sink(_) => None,
+        NodeKind::Agent(node) => Some(node.agent.name.clone()),
+        NodeKind::Subworkflow(child) => Some(child.workflow.clone()),
+        NodeKind::Condition(_)
+        | NodeKind::Switch(_)
+        | NodeKind::Loop(_)
+        | NodeKind::Parallel(_)
+        | NodeKind::Merge(_)
+        | NodeKind::Human(_)
+        | NodeKind::Wait(_)
+        | NodeKind::Transform(_)
+        | NodeKind::Trigger
+        | NodeKind::End(_)
+        | NodeKind::Sink(_) => None,
     }
 }
 
-fn edge_label(edge: &Edge) -> Option<String> {
+fn edge_label(edge: &GraphEdge) -> Option<String> {
     match (&edge.when, &edge.condition) {
-        (When::Completed, None) => None,
-        (When::Completed, Some(_)) => Some("if".to_owned()),
-        (When::Branch(branch), None) => Some(branch.clone()),
-        (When::Branch(branch), Some(_)) => Some(format!("{branch}, if")),
-        (When::Failed, _) => Some("error".to_owned()),
+        (EdgeTrigger::Completed, None) => None,
+        (EdgeTrigger::Completed, Some(_)) => Some("if".to_owned()),
+        (EdgeTrigger::Branch(branch), None) => Some(branch.clone()),
+        (EdgeTrigger::Branch(branch), Some(_)) => Some(format!("{branch}, if")),
+        (EdgeTrigger::Failed, _) => Some("error".to_owned()),
     }
 }
 
 /// The bodies inside a node, by branch; a loop's has no name.
-fn bodies(kind: &Kind) -> Vec<(&str, &Graph)> {
+fn bodies(kind: &NodeKind) -> Vec<(&str, &Graph)> {
     match kind {
-        Kind::Loop(each) => vec![("", &*each.body)],
-        Kind::Parallel(fork) => fork.branches.iter().map(|(name, body)| (name.as_str(), &**body)).collect(),
+        NodeKind::Loop(each) => vec![("", &*each.body)],
+        NodeKind::Parallel(fork) => fork.branches.iter().map(|(name, body)| (name.as_str(), &**body)).collect(),
         _ => Vec::new(),
     }
 }
 
-fn brackets(kind: &Kind) -> (&'static str, &'static str) {
+fn brackets(kind: &NodeKind) -> (&'static str, &'static str) {
     match kind {
-        Kind::Tool(_) => ("[", "]"),
-        Kind::Agent(_) => ("(", ")"),
-        Kind::Condition(_) | Kind::Switch(_) => ("{", "}"),
-        Kind::Human(human) if matches!(human.ask, Ask::Approval { .. }) => ("{{", "}}"),
-        Kind::Human(_) => ("[/", "/]"),
-        Kind::Loop(_) | Kind::Parallel(_) | Kind::Subworkflow(_) => ("[[", "]]"),
-        Kind::Merge(_) => ("((", "))"),
-        Kind::Wait(_) => (">", "]"),
-        Kind::Trigger | Kind::End(_) | Kind::Sink(_) => ("([", "])"),
-        Kind::Transform(_) => ("[\\", "\\]"),
+        NodeKind::Tool(_) => ("[", "]"),
+        NodeKind::Agent(_) => ("(", ")"),
+        NodeKind::Condition(_) | NodeKind::Switch(_) => ("{", "}"),
+        NodeKind::Human(human) if matches!(human.task, HumanTaskKind::Approval { .. }) => ("{{", "}}"),
+        NodeKind::Human(_) => ("[/", "/]"),
+        NodeKind::Loop(_) | NodeKind::Parallel(_) | NodeKind::Subworkflow(_) => ("[[", "]]"),
+        NodeKind::Merge(_) => ("((", "))"),
+        NodeKind::Wait(_) => (">", "]"),
+        NodeKind::Trigger | NodeKind::End(_) | NodeKind::Sink(_) => ("([", "])"),
+        NodeKind::Transform(_) => ("[\\", "\\]"),
     }
 }
 
-fn shape(kind: &Kind) -> &'static str {
+fn shape(kind: &NodeKind) -> &'static str {
     match kind {
-        Kind::Tool(_) | Kind::Transform(_) => "box",
-        Kind::Agent(_) => "ellipse",
-        Kind::Condition(_) | Kind::Switch(_) => "diamond",
-        Kind::Human(_) => "hexagon",
-        Kind::Loop(_) | Kind::Parallel(_) | Kind::Subworkflow(_) => "box3d",
-        Kind::Merge(_) => "invtriangle",
-        Kind::Wait(_) => "cds",
-        Kind::Trigger | Kind::End(_) | Kind::Sink(_) => "oval",
+        NodeKind::Tool(_) | NodeKind::Transform(_) => "box",
+        NodeKind::Agent(_) => "ellipse",
+        NodeKind::Condition(_) | NodeKind::Switch(_) => "diamond",
+        NodeKind::Human(_) => "hexagon",
+        NodeKind::Loop(_) | NodeKind::Parallel(_) | NodeKind::Subworkflow(_) => "box3d",
+        NodeKind::Merge(_) => "invtriangle",
+        NodeKind::Wait(_) => "cds",
+        NodeKind::Trigger | NodeKind::End(_) | NodeKind::Sink(_) => "oval",
     }
 }
 
@@ -304,13 +304,13 @@ fn mermaid_label(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
         && !MERMAID_WORDS.contains(&text.to_ascii_lowercase().as_str());
-    if is_plain { cut(text) } else { format!("\"{}\"", mermaid_text(text)) }
+    if is_plain { truncate_label(text) } else { format!("\"{}\"", mermaid_text(text)) }
 }
 
 /// Text that cannot leave its quotes, start markup or be read as HTML.
 fn mermaid_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in cut(text).chars() {
+    for c in truncate_label(text).chars() {
         match c {
             c if c.is_alphanumeric() || matches!(c, ' ' | '_' | '.' | ',' | ':' | '?' | '!' | '-' | '+' | '/') => {
                 escaped.push(c);
@@ -325,7 +325,7 @@ fn mermaid_text(text: &str) -> String {
 
 /// A label of DOT.
 fn quoted_label(text: &str) -> String {
-    quoted(&cut(text))
+    quoted(&truncate_label(text))
 }
 
 /// A quoted string of DOT.
@@ -343,7 +343,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// One line of bounded length.
-fn cut(text: &str) -> String {
+fn truncate_label(text: &str) -> String {
     let mut cut: String = text.chars().take(LABEL_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LABEL_CHARS_MAX).is_some() {
         cut.push('…');

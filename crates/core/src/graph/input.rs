@@ -14,34 +14,34 @@ use serde_json::{Map, Value, json};
 use crate::expr::nearest;
 
 /// Mistakes that are named in one refusal; the rest are counted.
-const MISTAKES_SHOWN_MAX: usize = 5;
+const PROBLEMS_SHOWN_MAX: usize = 5;
 /// Bytes of one mistake's description.
-const MISTAKE_BYTES_MAX: usize = 300;
+const PROBLEM_BYTES_MAX: usize = 300;
 
 /// The declared keys; `None` where a workflow declares nothing and takes anything.
 #[derive(Clone, Debug, Default)]
-pub struct Input(pub Option<BTreeMap<String, Key>>);
+pub struct InputDeclaration(pub Option<BTreeMap<String, InputKey>>);
 
 /// What is said of one key.
 #[derive(Clone, Debug)]
-pub enum Key {
+pub enum InputKey {
     /// Nothing but that it may be there.
     Any,
-    Typed(Type),
+    Typed(InputType),
     /// Boxed, since few keys have one; shared, since a workflow is cloned.
-    Schema(Arc<Schema>),
+    Schema(Arc<InputSchema>),
 }
 
 /// A JSON Schema that was compiled when its definition was read.
 #[derive(Debug)]
-pub struct Schema {
+pub struct InputSchema {
     pub document: Value,
     pub validator: Validator,
 }
 
 /// The types a key may be declared with by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Type {
+pub enum InputType {
     String,
     Number,
     Integer,
@@ -53,35 +53,35 @@ pub enum Type {
 
 /// An input that does not fit, with what is wrong; the values are left out, which may be a customer's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfit {
-    pub mistakes: Vec<String>,
+pub struct InputError {
+    pub problems: Vec<String>,
 }
 
-impl Input {
+impl InputDeclaration {
     /// Checks an input against what is declared. `Ok(None)`: it holds as it was given. `Ok(Some)`: with the defaults of
     /// keys that were left out.
     ///
     /// # Errors
     /// Every mistake, where it does not fit.
-    pub fn complete(&self, given: &Value) -> Result<Option<Value>, Unfit> {
+    pub fn validate(&self, given: &Value) -> Result<Option<Value>, InputError> {
         let Some(declared) = &self.0 else { return Ok(None) };
         let Some(object) = given.as_object() else {
             let mistake = format!("it must be an object, found {}", word(given));
-            return Err(Unfit { mistakes: vec![mistake] });
+            return Err(InputError { problems: vec![mistake] });
         };
         let mut mistakes = Vec::new();
         let mut defaults = Map::new();
         for (name, key) in declared {
             match (object.get(name), key.default()) {
-                (Some(value), _) => mistakes.extend(key.mistake(name, value)),
+                (Some(value), _) => mistakes.extend(key.violation(name, value)),
                 (None, Some(default)) => {
                     defaults.insert(name.clone(), default.clone());
                 }
-                (None, None) => mistakes.extend(key.is_wanted().then(|| self.missing(name, object))),
+                (None, None) => mistakes.extend(key.is_required().then(|| self.missing(name, object))),
             }
         }
         if !mistakes.is_empty() {
-            return Err(Unfit { mistakes });
+            return Err(InputError { problems: mistakes });
         }
         Ok((!defaults.is_empty()).then(|| {
             defaults.extend(object.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -90,31 +90,31 @@ impl Input {
     }
 
     /// The keys that a run must bring, each with the word of its type where it has one.
-    pub fn wanted(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+    pub fn required_keys(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let declared = self.0.iter().flatten();
-        let wanted = declared.filter(|(_, key)| key.is_wanted() && key.default().is_none());
+        let wanted = declared.filter(|(_, key)| key.is_required() && key.default().is_none());
         wanted.map(|(name, key)| (name.as_str(), key.word()))
     }
 
     /// What a run must bring, as a JSON Schema; nothing where a workflow takes anything.
     pub fn schema(&self) -> Option<Value> {
         let declared = self.0.as_ref()?;
-        let property = |key: &Key| match key {
-            Key::Any => json!({}),
-            Key::Typed(_) => json!({ "type": key.word() }),
-            Key::Schema(schema) => schema.document.clone(),
+        let property = |key: &InputKey| match key {
+            InputKey::Any => json!({}),
+            InputKey::Typed(_) => json!({ "type": key.word() }),
+            InputKey::Schema(schema) => schema.document.clone(),
         };
         let properties: Map<String, Value> = declared.iter().map(|(name, key)| (name.clone(), property(key))).collect();
-        let required: Vec<&str> = self.wanted().map(|(name, _)| name).collect();
+        let required: Vec<&str> = self.required_keys().map(|(name, _)| name).collect();
         Some(json!({ "type": "object", "properties": properties, "required": required }))
     }
 
     /// Whether every value of this key is text: then a caller who only has text need not say so.
-    pub fn takes_text(&self, name: &str) -> bool {
+    pub fn accepts_only_text(&self, name: &str) -> bool {
         match self.0.as_ref().and_then(|declared| declared.get(name)) {
-            Some(Key::Typed(of)) => *of == Type::String,
-            Some(Key::Schema(schema)) => is_text(&schema.document),
-            Some(Key::Any) | None => false,
+            Some(InputKey::Typed(of)) => *of == InputType::String,
+            Some(InputKey::Schema(schema)) => is_text(&schema.document),
+            Some(InputKey::Any) | None => false,
         }
     }
 
@@ -146,7 +146,7 @@ pub fn is_text(schema: &Value) -> bool {
     }
 }
 
-impl Key {
+impl InputKey {
     fn default(&self) -> Option<&Value> {
         match self {
             Self::Schema(schema) => schema.document.get("default"),
@@ -157,38 +157,38 @@ impl Key {
     fn word(&self) -> Option<&str> {
         match self {
             Self::Any => None,
-            Self::Typed(of) => Type::WORDS.into_iter().find(|(_, known)| known == of).map(|(word, _)| word),
+            Self::Typed(of) => InputType::WORDS.into_iter().find(|(_, known)| known == of).map(|(word, _)| word),
             Self::Schema(schema) => schema.document.get("type").and_then(Value::as_str),
         }
     }
 
-    fn is_wanted(&self) -> bool {
+    fn is_required(&self) -> bool {
         !matches!(self, Self::Any)
     }
 
-    fn mistake(&self, name: &str, value: &Value) -> Option<String> {
+    fn violation(&self, name: &str, value: &Value) -> Option<String> {
         match self {
             Self::Any => None,
             Self::Typed(of) => {
-                (!of.is_of(value)).then(|| format!("`{name}` must be {}, found {}", of.with_article(), word(value)))
+                (!of.matches(value)).then(|| format!("`{name}` must be {}, found {}", of.with_article(), word(value)))
             }
-            Self::Schema(schema) => schema.mistake(name, value),
+            Self::Schema(schema) => schema.violation(name, value),
         }
     }
 }
 
-impl Schema {
+impl InputSchema {
     /// What is wrong with a value, without showing it.
-    pub fn mistake(&self, name: &str, value: &Value) -> Option<String> {
+    pub fn violation(&self, name: &str, value: &Value) -> Option<String> {
         let error = self.validator.validate(value).err()?;
         let place = format!("{name}{}", error.instance_path().as_str().replace('/', "."));
         let mut what = error.masked_with("the value").to_string();
-        what.truncate(what.floor_char_boundary(MISTAKE_BYTES_MAX));
+        what.truncate(what.floor_char_boundary(PROBLEM_BYTES_MAX));
         Some(format!("`{place}`: {what}"))
     }
 }
 
-impl Type {
+impl InputType {
     /// By the words a definition uses.
     pub const WORDS: [(&'static str, Self); 7] = [
         ("string", Self::String),
@@ -201,7 +201,7 @@ impl Type {
     ];
 
     /// As JSON Schema counts: `2.0` is an integer, too.
-    fn is_of(self, value: &Value) -> bool {
+    fn matches(self, value: &Value) -> bool {
         match self {
             Self::String => value.is_string(),
             Self::Number => value.is_number(),
@@ -231,28 +231,28 @@ impl Type {
 /// What a value is, in a word.
 fn word(value: &Value) -> &'static str {
     match value {
-        Value::Null => Type::Null,
-        Value::Bool(_) => Type::Boolean,
-        Value::Number(_) => Type::Number,
-        Value::String(_) => Type::String,
-        Value::Array(_) => Type::Array,
-        Value::Object(_) => Type::Object,
+        Value::Null => InputType::Null,
+        Value::Bool(_) => InputType::Boolean,
+        Value::Number(_) => InputType::Number,
+        Value::String(_) => InputType::String,
+        Value::Array(_) => InputType::Array,
+        Value::Object(_) => InputType::Object,
     }
     .with_article()
 }
 
-impl fmt::Display for Unfit {
+impl fmt::Display for InputError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = &self.mistakes[..self.mistakes.len().min(MISTAKES_SHOWN_MAX)];
+        let shown = &self.problems[..self.problems.len().min(PROBLEMS_SHOWN_MAX)];
         write!(f, "the input does not fit: {}", shown.join("; "))?;
-        match self.mistakes.len() - shown.len() {
+        match self.problems.len() - shown.len() {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }
     }
 }
 
-impl std::error::Error for Unfit {}
+impl std::error::Error for InputError {}
 
 #[cfg(test)]
 mod tests;

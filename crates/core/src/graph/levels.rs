@@ -1,20 +1,20 @@
 //! The batches in which the nodes of a graph can run side by side.
 
-use super::{Graph, NodeIx};
+use super::{Graph, NodeIndex};
 
 /// Batches in order: a node stands in the first one that comes after all it waits for.
 /// Within a batch nodes keep the order of the file. Nodes on a circle, and what comes after, are left out; a workflow
 /// that passed its checks has none.
-pub fn levels(graph: &Graph) -> Vec<Vec<NodeIx>> {
-    let mut waits: Vec<usize> = graph.places().map(|place| graph.incoming(place).len()).collect();
-    let mut batch: Vec<NodeIx> = graph.places().filter(|place| waits[place.at()] == 0).collect();
+pub fn levels(graph: &Graph) -> Vec<Vec<NodeIndex>> {
+    let mut waits: Vec<usize> = graph.node_indices().map(|place| graph.incoming(place).len()).collect();
+    let mut batch: Vec<NodeIndex> = graph.node_indices().filter(|place| waits[place.as_usize()] == 0).collect();
     let mut batches = Vec::new();
     while !batch.is_empty() {
         let mut next = Vec::new();
         for edge in batch.iter().flat_map(|place| graph.outgoing(*place)) {
             let to = graph.edge(*edge).to;
-            waits[to.at()] -= 1;
-            if waits[to.at()] == 0 {
+            waits[to.as_usize()] -= 1;
+            if waits[to.as_usize()] == 0 {
                 next.push(to);
             }
         }

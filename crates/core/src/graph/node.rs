@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{EdgeIx, Graph, Join, NodeIx};
-use crate::agent::Agent;
-use crate::expr::{Condition, Params, Template};
+use super::{EdgeIndex, Graph, JoinRule, NodeIndex};
+use crate::agent::AgentDefinition;
+use crate::expr::{Condition, JinjaTemplate, ParamsTemplate};
 use crate::id::NodeId;
 use crate::money::Usd;
-use crate::tool::{Facts, Retry};
+use crate::tool::{RetryPolicy, ToolContract};
 
 /// Items one for-each may run over.
 pub const ITEMS_MAX: usize = 100_000;
@@ -21,71 +21,71 @@ pub const ITERATIONS_DEFAULT: u32 = 1_000;
 pub const CONCURRENCY_MAX: u32 = 256;
 
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct GraphNode {
     pub id: NodeId,
     /// For people; the id where none was written.
     pub name: String,
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// False skips the node and kills its out-edges. Sees node ids.
     pub condition: Option<Condition>,
-    pub join: Join,
-    pub policy: Policy,
+    pub join: JoinRule,
+    pub policy: NodePolicy,
     /// The output is also published under this variable: the `output_key` of a step.
     pub output_key: Option<String>,
     /// Variables set when the node completes; sees `output` beside all names.
-    pub sets: Vec<(String, Params)>,
+    pub sets: Vec<(String, ParamsTemplate)>,
 }
 
 /// What holds for any node; what is not written comes from the tool or agent.
 #[derive(Clone, Debug, Default)]
-pub struct Policy {
+pub struct NodePolicy {
     pub timeout: Option<Duration>,
-    pub retry: Option<Retry>,
-    pub on_error: Option<OnError>,
+    pub retry: Option<RetryPolicy>,
+    pub on_error: Option<OnNodeError>,
     /// How this node's effect is undone, in place of the tool's own way.
-    pub compensation: Option<Undo>,
+    pub compensation: Option<NodeCompensation>,
     pub max_cost: Option<Usd>,
 }
 
 /// A compensation, compiled.
 #[derive(Clone, Debug)]
-pub struct Undo {
+pub struct NodeCompensation {
     pub tool: String,
     /// Sees `output`, `arguments` and all names; rendered when the effect completes.
-    pub parameters: Params,
+    pub parameters: ParamsTemplate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnError {
+pub enum OnNodeError {
     Fail,
     Continue,
     /// The error edge to follow; the target is its end.
-    Goto(EdgeIx),
+    Goto(EdgeIndex),
     Compensate,
 }
 
 #[derive(Clone, Debug)]
-pub enum Kind {
+pub enum NodeKind {
     /// Where a run begins; its output is the run's input.
     Trigger,
     Agent(Box<AgentNode>),
     Tool(Box<ToolNode>),
     /// Chooses the branch `true` or `false`; output `{result}`.
     Condition(Condition),
-    Switch(Switch),
-    Loop(Box<Loop>),
-    Parallel(Parallel),
-    Merge(Merge),
-    Human(Box<Human>),
-    Wait(Wait),
-    Subworkflow(Box<Subworkflow>),
+    Switch(SwitchNode),
+    Loop(Box<LoopNode>),
+    Parallel(ParallelNode),
+    Merge(MergeNode),
+    Human(Box<HumanNode>),
+    Wait(WaitNode),
+    Subworkflow(Box<SubworkflowNode>),
     /// Sets variables; output is what it set.
-    Transform(Vec<(String, Params)>),
-    End(End),
-    Sink(Sink),
+    Transform(Vec<(String, ParamsTemplate)>),
+    End(EndNode),
+    Sink(SinkNode),
 }
 
-impl Kind {
+impl NodeKind {
     /// The word for it in definitions, journals and messages.
     pub fn word(&self) -> &'static str {
         match self {
@@ -110,19 +110,19 @@ impl Kind {
 #[derive(Clone, Debug)]
 pub struct AgentNode {
     /// The definition it runs, the node's overrides applied.
-    pub agent: Agent,
+    pub agent: AgentDefinition,
     /// `prompt_template` or `task`, else the agent's own prompt.
-    pub prompt: Template,
-    pub system: Template,
+    pub prompt: JinjaTemplate,
+    pub system: JinjaTemplate,
     /// In place of it, by the customer's language.
-    pub spoken: BTreeMap<String, Template>,
+    pub system_by_language: BTreeMap<String, JinjaTemplate>,
     /// Facts of every tool it may ask for, and of their compensations, by name.
-    pub tools: BTreeMap<String, Arc<Facts>>,
+    pub tools: BTreeMap<String, Arc<ToolContract>>,
     /// Those it may ask for.
     pub offered: BTreeSet<String>,
     /// It only chooses tools (`mode: select`): its requests go to `shared_context.tool_requests`.
-    pub selects: bool,
-    pub asks: Deadline,
+    pub only_selects_tools: bool,
+    pub question_deadline: WaitDeadline,
     /// Who stands in for it, in this order. What of the node does not depend on who it is, is the node's own.
     pub fallbacks: Vec<AgentNode>,
 }
@@ -137,19 +137,19 @@ impl AgentNode {
 pub struct ToolNode {
     pub from: ToolSource,
     /// Facts of every tool it may call, and of their compensations, by name.
-    pub facts: BTreeMap<String, Arc<Facts>>,
+    pub facts: BTreeMap<String, Arc<ToolContract>>,
 }
 
 #[derive(Clone, Debug)]
 pub enum ToolSource {
     /// One call of one tool.
-    Written { tool: String, parameters: Params },
+    Fixed { tool: String, parameters: ParamsTemplate },
     /// Each of `shared_context.tool_requests`; results go to `shared_context.tool_results`.
-    Requests,
+    AgentRequests,
 }
 
 #[derive(Clone, Debug)]
-pub struct Switch {
+pub struct SwitchNode {
     /// First case that holds, by name.
     pub cases: Vec<(String, Condition)>,
     /// Followed where none holds; without one the node fails no one: all its labelled edges die.
@@ -157,17 +157,17 @@ pub struct Switch {
 }
 
 #[derive(Clone, Debug)]
-pub struct Loop {
-    pub over: Over,
+pub struct LoopNode {
+    pub over: LoopMode,
     pub body: Arc<Graph>,
     pub max_iterations: u32,
     pub on_item_error: OnItemError,
 }
 
 #[derive(Clone, Debug)]
-pub enum Over {
+pub enum LoopMode {
     /// One body per item of a list; sees `item` and `index`.
-    Each { items: Params, concurrency: u32 },
+    Each { items: ParamsTemplate, concurrency: u32 },
     /// Checked before each iteration; sees `index` and `last`.
     While(Condition),
     /// Checked after each iteration; sees `index` and `last`.
@@ -183,18 +183,18 @@ pub enum OnItemError {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Parallel {
+pub struct ParallelNode {
     /// Bodies by name; empty is a plain fan-out over the out-edges.
     pub branches: BTreeMap<String, Arc<Graph>>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Merge {
+pub struct MergeNode {
     pub mode: MergeMode,
-    pub rest: Rest,
+    pub rest: RemainingWork,
     /// The nodes of each in-edge's branch: those before it whose every path leads here. A node before several stands in
     /// each; one before all, in none. Used by `rest: cancel`.
-    pub branches: BTreeMap<EdgeIx, Vec<NodeIx>>,
+    pub branches: BTreeMap<EdgeIndex, Vec<NodeIndex>>,
     pub undo_losers: bool,
 }
 
@@ -207,24 +207,24 @@ pub enum MergeMode {
 
 /// What becomes of work that is no longer needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
+pub enum RemainingWork {
     Cancel,
     Wait,
 }
 
 #[derive(Clone, Debug)]
-pub struct Human {
-    pub ask: Ask,
+pub struct HumanNode {
+    pub task: HumanTaskKind,
     /// What the person reads.
-    pub title: Template,
-    pub details: Params,
+    pub title: JinjaTemplate,
+    pub details: ParamsTemplate,
     /// Who may answer, as written: see [`crate::run::Assignees`].
     pub assignees: Value,
-    pub deadline: Deadline,
+    pub deadline: WaitDeadline,
 }
 
 #[derive(Clone, Debug)]
-pub enum Ask {
+pub enum HumanTaskKind {
     /// Chooses the branch `approved` or `rejected`. `needed` people must approve; one rejection rejects.
     Approval { needed: u32 },
     /// A form by JSON Schema; output is what was filled in.
@@ -232,13 +232,13 @@ pub enum Ask {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Deadline {
+pub struct WaitDeadline {
     pub after: Option<Duration>,
-    pub then: AtDeadline,
+    pub on_expiry: OnDeadline,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum AtDeadline {
+pub enum OnDeadline {
     /// The node fails with `DEADLINE_PASSED`.
     #[default]
     Fail,
@@ -249,35 +249,35 @@ pub enum AtDeadline {
 }
 
 #[derive(Clone, Debug)]
-pub enum Wait {
+pub enum WaitNode {
     For(Duration),
     /// An RFC 3339 instant, or milliseconds since the epoch.
-    Until(Params),
+    Until(ParamsTemplate),
     /// The first signal of this name; output is its payload.
     Signal {
         name: String,
-        deadline: Deadline,
+        deadline: WaitDeadline,
     },
 }
 
 #[derive(Clone, Debug)]
-pub struct Subworkflow {
+pub struct SubworkflowNode {
     pub workflow: String,
     /// The bundle the child runs, pinned with the parent's.
-    pub bundle: crate::bundle::Hash,
-    pub input: Params,
+    pub bundle: crate::bundle::ContentHash,
+    pub input: ParamsTemplate,
 }
 
 #[derive(Clone, Debug)]
-pub struct End {
-    pub output: Option<Params>,
-    pub rest: Rest,
+pub struct EndNode {
+    pub output: Option<ParamsTemplate>,
+    pub rest: RemainingWork,
 }
 
 #[derive(Clone, Debug)]
-pub struct Sink {
+pub struct SinkNode {
     pub action: SinkAction,
-    pub config: Params,
+    pub config: ParamsTemplate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ pub fn fold(text: &str) -> String {
     let folded: String = if text.is_ascii() {
         text.to_ascii_lowercase()
     } else {
-        let shown = text.nfkc().filter(|c| !is_unseen(*c));
+        let shown = text.nfkc().filter(|c| !is_invisible(*c));
         // By way of the capitals: `ß` and `ς` have ones that others share.
         shown.flat_map(char::to_uppercase).flat_map(char::to_lowercase).nfkc().collect()
     };
@@ -18,7 +18,7 @@ pub fn fold(text: &str) -> String {
 }
 
 /// Marks of direction, joiners and soft hyphens, as they come with what is pasted from an address book.
-fn is_unseen(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 

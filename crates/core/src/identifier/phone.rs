@@ -29,14 +29,14 @@ const UNITS: &[&str] = &[
 ];
 
 #[derive(Clone, Debug)]
-pub(super) struct Phone {
+pub(super) struct PhoneNumber {
     /// With the country's, where it is told.
     digits: String,
     /// How many of them are the country's.
     country: Option<usize>,
 }
 
-impl Phone {
+impl PhoneNumber {
     /// What consists of digits and of what is written between those of a phone number, and reads as nothing else.
     pub(super) fn of(text: &str) -> Option<Self> {
         if !text.chars().all(|c| is_digit(c) || sets_apart(c)) {
@@ -76,7 +76,7 @@ impl Phone {
     }
 
     /// Whether running text has it.
-    pub(super) fn is_in(&self, text: &str) -> bool {
+    pub(super) fn occurs_in(&self, text: &str) -> bool {
         let national = self.national();
         let is_told_apart = self.country.is_none() || national.len() >= NATIONAL_DIGITS_MIN;
         self.is_written(text, &self.digits, false) || is_told_apart && self.is_written(text, national, true)
@@ -89,7 +89,7 @@ impl Phone {
             self.may_begin(&text[..at], is_national)
                 && may_end(behind)
                 && !is_priced(&text[..at], behind)
-                && stands_alone(&text[..at], behind, digits.len(), is_national)
+                && is_standalone(&text[..at], behind, digits.len(), is_national)
                 && !reads_otherwise(text, number)
         })
     }
@@ -161,7 +161,7 @@ fn may_end(behind: &str) -> bool {
 
 /// Whether a number is no part of a longer one that is written in groups: a short one has no group of digits beside it, and
 /// behind a `+` come no more groups than the country's and a zero.
-fn stands_alone(before: &str, behind: &str, digits: usize, is_national: bool) -> bool {
+fn is_standalone(before: &str, behind: &str, digits: usize, is_national: bool) -> bool {
     let is_of_numbers = |c: char| is_digit(c) || sets_apart(c);
     let near = tail(before);
     let near = &near[near.trim_end_matches(is_of_numbers).len()..];
@@ -296,12 +296,12 @@ mod tests {
     use super::*;
     use crate::identifier::fold;
 
-    fn of(text: &str) -> Option<Phone> {
-        Phone::of(&fold(text))
+    fn of(text: &str) -> Option<PhoneNumber> {
+        PhoneNumber::of(&fold(text))
     }
 
     #[track_caller]
-    fn phone(text: &str) -> Phone {
+    fn phone(text: &str) -> PhoneNumber {
         of(text).expect("a phone number")
     }
 
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn it_is_found_in_running_text_and_never_in_dates_amounts_fractions_or_other_numbers() {
-        let is_in = |known: &str, text: &str| phone(known).is_in(&fold(text));
+        let is_in = |known: &str, text: &str| phone(known).occurs_in(&fold(text));
         for text in [
             "room 22 612 345 678",
             "612 345 678 2 nights",

@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 fn mentions(details: &str, known: &str) -> bool {
-    Whom::of("nobody", [known]).is_named_in_text(details)
+    PersonMatcher::of("nobody", [known]).is_named_in_json_text(details)
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn a_value_that_is_nothing_but_a_number_is_compared_as_a_whole() {
 #[test]
 fn a_bare_number_is_theirs_only_as_the_whole_value_of_a_field_that_names_a_customer() {
     for id in ["1500", "2026", "20261125", "612345678"] {
-        let whom = Whom::of(id, []);
+        let whom = PersonMatcher::of(id, []);
         let number: u64 = id.parse().expect("a number");
         for theirs in [
             json!({ "customer_id": id }),
@@ -103,7 +103,7 @@ fn a_bare_number_is_theirs_only_as_the_whole_value_of_a_field_that_names_a_custo
             json!({ "customers": [{ "customer_id": id }] }),
             json!({ "body": json!({ "data": { "user_id": id } }).to_string() }),
         ] {
-            assert!(whom.is_named_in(&theirs), "{theirs}");
+            assert!(whom.is_named_in_json(&theirs), "{theirs}");
         }
         for anothers in [
             json!({ "amount": number, "total": id }),
@@ -114,30 +114,30 @@ fn a_bare_number_is_theirs_only_as_the_whole_value_of_a_field_that_names_a_custo
             json!({ id: 1 }),
             json!([number, id]),
         ] {
-            assert!(!whom.is_named_in(&anothers), "{id} {anothers}");
+            assert!(!whom.is_named_in_json(&anothers), "{id} {anothers}");
         }
-        assert!(whom.is_called(id) && !whom.is_named_by(id));
+        assert!(whom.matches_name(id) && !whom.matches_identifier(id));
     }
 }
 
 #[test]
 fn an_id_of_letters_and_digits_is_a_word_in_running_text() {
-    let whom = Whom::of("cust_789", []);
+    let whom = PersonMatcher::of("cust_789", []);
     for theirs in
         [json!({ "note": "Ask CUST_789 again." }), json!({ "customer": "cust_789" }), json!({ "cust_789": 1 })]
     {
-        assert!(whom.is_named_in(&theirs), "{theirs}");
+        assert!(whom.is_named_in_json(&theirs), "{theirs}");
     }
     for anothers in [json!({ "note": "cust_7890" }), json!({ "customer": "cust_789_2" })] {
-        assert!(!whom.is_named_in(&anothers), "{anothers}");
+        assert!(!whom.is_named_in_json(&anothers), "{anothers}");
     }
-    let plain = Whom::of("ana", []);
-    assert!(plain.is_named_in(&json!({ "user": "ana" })) && !plain.is_named_in(&json!({ "subject": "ana" })));
+    let plain = PersonMatcher::of("ana", []);
+    assert!(plain.is_named_in_json(&json!({ "user": "ana" })) && !plain.is_named_in_json(&json!({ "subject": "ana" })));
 }
 
 #[test]
 fn what_is_written_in_another_way_is_the_same() {
-    let whom = Whom::of("c-77", ["José Pérez", "+34 (612) 345-678", "Ana.Diaz@Example.com"]);
+    let whom = PersonMatcher::of("c-77", ["José Pérez", "+34 (612) 345-678", "Ana.Diaz@Example.com"]);
     for text in [
         "JOSÉ PÉREZ",
         "jose\u{301}  pe\u{301}rez",
@@ -146,10 +146,10 @@ fn what_is_written_in_another_way_is_the_same() {
         "0034612345678",
         "ANA.DIAZ@EXAMPLE.COM",
     ] {
-        assert!(whom.is_known_by(text) && whom.is_called(text) && whom.is_said_in(text), "{text}");
+        assert!(whom.matches_alias(text) && whom.matches_name(text) && whom.is_mentioned_in(text), "{text}");
     }
     for text in ["Jose Perez Gil", "c-77", "+35 612 345 678"] {
-        assert!(!whom.is_known_by(text), "{text}");
+        assert!(!whom.matches_alias(text), "{text}");
     }
 }
 
@@ -165,7 +165,7 @@ fn what_others_are_called_too_is_no_identifier() {
 
 #[test]
 fn words_are_said_as_whole_words_whatever_they_are() {
-    assert!(says_words(&json!({ "subject": "A Reminder" }).to_string(), "reminder"));
-    assert!(says_words(&json!({ "amount": 1500 }).to_string(), "1500"));
-    assert!(!says_words(&json!({ "subject": "reminders" }).to_string(), "reminder") && !says_words("{}", ""));
+    assert!(contains_words(&json!({ "subject": "A Reminder" }).to_string(), "reminder"));
+    assert!(contains_words(&json!({ "amount": 1500 }).to_string(), "1500"));
+    assert!(!contains_words(&json!({ "subject": "reminders" }).to_string(), "reminder") && !contains_words("{}", ""));
 }

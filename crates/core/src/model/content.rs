@@ -9,42 +9,42 @@ use serde::{Deserialize, Deserializer};
 
 /// Read as it stands: an untagged enum would first copy all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Content<P> {
+pub enum MessageContent<P> {
     Text(String),
     Parts(Vec<P>),
     #[default]
     Nothing,
 }
 
-impl<'de, P: Deserialize<'de>> Deserialize<'de> for Content<P> {
+impl<'de, P: Deserialize<'de>> Deserialize<'de> for MessageContent<P> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reading(PhantomData))
+        deserializer.deserialize_any(ContentVisitor(PhantomData))
     }
 }
 
-struct Reading<P>(PhantomData<P>);
+struct ContentVisitor<P>(PhantomData<P>);
 
-impl<'de, P: Deserialize<'de>> Visitor<'de> for Reading<P> {
-    type Value = Content<P>;
+impl<'de, P: Deserialize<'de>> Visitor<'de> for ContentVisitor<P> {
+    type Value = MessageContent<P>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a text, a list of parts, or null")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Content<P>, E> {
-        Ok(Content::Text(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<MessageContent<P>, E> {
+        Ok(MessageContent::Text(text.to_owned()))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Content<P>, E> {
-        Ok(Content::Text(text))
+    fn visit_string<E>(self, text: String) -> Result<MessageContent<P>, E> {
+        Ok(MessageContent::Text(text))
     }
 
-    fn visit_unit<E>(self) -> Result<Content<P>, E> {
-        Ok(Content::Nothing)
+    fn visit_unit<E>(self) -> Result<MessageContent<P>, E> {
+        Ok(MessageContent::Nothing)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<Content<P>, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(parts)).map(Content::Parts)
+    fn visit_seq<A: SeqAccess<'de>>(self, parts: A) -> Result<MessageContent<P>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(parts)).map(MessageContent::Parts)
     }
 }
 
@@ -56,11 +56,14 @@ mod tests {
 
     #[test]
     fn a_text_a_list_and_nothing_are_read_and_the_rest_is_said_to_be_none() {
-        let read = |value: serde_json::Value| serde_json::from_value::<Content<u8>>(value);
-        assert_eq!(read(json!("hi")).unwrap(), Content::Text("hi".to_owned()));
-        assert_eq!(serde_json::from_str::<Content<u8>>(r#""a\"b""#).unwrap(), Content::Text("a\"b".to_owned()));
-        assert_eq!(read(json!([1, 2])).unwrap(), Content::Parts(vec![1, 2]));
-        assert_eq!(read(json!(null)).unwrap(), Content::Nothing);
+        let read = |value: serde_json::Value| serde_json::from_value::<MessageContent<u8>>(value);
+        assert_eq!(read(json!("hi")).unwrap(), MessageContent::Text("hi".to_owned()));
+        assert_eq!(
+            serde_json::from_str::<MessageContent<u8>>(r#""a\"b""#).unwrap(),
+            MessageContent::Text("a\"b".to_owned())
+        );
+        assert_eq!(read(json!([1, 2])).unwrap(), MessageContent::Parts(vec![1, 2]));
+        assert_eq!(read(json!(null)).unwrap(), MessageContent::Nothing);
         assert!(read(json!({})).unwrap_err().to_string().contains("a text, a list of parts, or null"));
         assert!(read(json!(["x"])).is_err());
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// Fields that are sent on where the provider knows them. None of them changes what a token costs or how many replies
 /// there are, and `max_tokens` bounds whatever they make the model write.
-pub const SENT: [&str; 17] = [
+pub const FORWARDED_FIELDS: [&str; 17] = [
     "cache_control",
     "frequency_penalty",
     "logit_bias",
@@ -28,10 +28,10 @@ pub const SENT: [&str; 17] = [
 
 /// A field that is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unsent {
+pub struct ModelFieldError {
     pub field: String,
     /// What to do instead.
-    pub way_out: String,
+    pub remedy: String,
 }
 
 /// Of the fields of a request that nobody has read yet, those that are sent on. A field without a value is as good as
@@ -39,20 +39,20 @@ pub struct Unsent {
 ///
 /// # Errors
 /// The first field that is not taken.
-pub fn sent(more: Map<String, Value>) -> Result<Map<String, Value>, Unsent> {
+pub fn forwarded_fields(more: Map<String, Value>) -> Result<Map<String, Value>, ModelFieldError> {
     let mut kept = Map::new();
     for (name, value) in more {
-        if SENT.contains(&name.as_str()) && !value.is_null() {
+        if FORWARDED_FIELDS.contains(&name.as_str()) && !value.is_null() {
             kept.insert(name, value);
-        } else if !value.is_null() && !is_usual(&name, &value) {
-            return Err(Unsent { way_out: way_out(&name).to_owned(), field: name });
+        } else if !value.is_null() && !is_default(&name, &value) {
+            return Err(ModelFieldError { remedy: remedy_for(&name).to_owned(), field: name });
         }
     }
     Ok(kept)
 }
 
 /// Whether a field asks for what there is anyway: then it is taken and left out.
-fn is_usual(name: &str, value: &Value) -> bool {
+fn is_default(name: &str, value: &Value) -> bool {
     match name {
         "n" | "best_of" => *value == json!(1),
         "logprobs" | "store" => *value == json!(false),
@@ -63,7 +63,7 @@ fn is_usual(name: &str, value: &Value) -> bool {
     }
 }
 
-fn way_out(name: &str) -> &'static str {
+fn remedy_for(name: &str) -> &'static str {
     match name {
         "n" | "best_of" => "only one choice can be asked for: leave it out, or write 1",
         "logprobs" | "top_logprobs" => "probabilities are not told here: leave it out",
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_field_that_is_known_is_sent_as_it_is() {
         let known = fields(&json!({"top_p": 0.5, "seed": 7, "stop": ["END"], "reasoning_effort": "low"}));
-        assert_eq!(sent(known.clone()), Ok(known));
+        assert_eq!(forwarded_fields(known.clone()), Ok(known));
     }
 
     #[test]
@@ -103,7 +103,7 @@ mod tests {
             "n": 1, "best_of": 1, "logprobs": false, "store": false, "service_tier": "auto", "modalities": ["text"],
             "prediction": null, "audio": null, "top_p": null,
         }));
-        assert_eq!(sent(usual), Ok(Map::new()));
+        assert_eq!(forwarded_fields(usual), Ok(Map::new()));
     }
 
     #[test]
@@ -123,9 +123,9 @@ mod tests {
             ("use_beam_search", json!(true)),
             ("something_new", json!(0)),
         ] {
-            let refused = sent(fields(&json!({ name: value }))).expect_err(name);
+            let refused = forwarded_fields(fields(&json!({ name: value }))).expect_err(name);
             assert_eq!(refused.field, name);
-            assert!(refused.way_out.contains("leave it out"), "{refused:?}");
+            assert!(refused.remedy.contains("leave it out"), "{refused:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::Usd;
 
 /// The price of a call that nobody has answered yet, between two bounds. The default is a call that costs nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quote {
+pub struct PriceQuote {
     /// With the longest reply it may have: it cannot cost more.
     pub most: Usd,
     /// With a reply of a usual length.
@@ -15,7 +15,7 @@ pub struct Quote {
     pub least: Usd,
 }
 
-impl Quote {
+impl PriceQuote {
     /// A price that is known beforehand.
     pub const fn exactly(price: Usd) -> Self {
         Self { most: price, usual: price, least: price }
@@ -28,7 +28,7 @@ impl Quote {
     }
 
     /// The same call where no more than `left` may be spent on it; nothing where that is too little to ask at all.
-    pub fn within(self, left: Usd) -> Option<Self> {
+    pub fn capped(self, left: Usd) -> Option<Self> {
         (left >= self.least).then(|| Self { most: self.most.min(left), usual: self.usual.min(left), ..self })
     }
 
@@ -37,7 +37,7 @@ impl Quote {
     /// little is left.
     pub fn hold(self, left: Usd) -> Option<Usd> {
         let half = Usd::from_nanos(left.as_nanos() / 2);
-        self.within(self.most.min(half.max(self.usual)).min(left)).map(|within| within.most)
+        self.capped(self.most.min(half.max(self.usual)).min(left)).map(|within| within.most)
     }
 }
 
@@ -45,9 +45,10 @@ impl Quote {
 mod tests {
     use super::*;
 
-    const WIDE: Quote = Quote { most: Usd::from_nanos(100), usual: Usd::from_nanos(20), least: Usd::from_nanos(5) };
+    const WIDE: PriceQuote =
+        PriceQuote { most: Usd::from_nanos(100), usual: Usd::from_nanos(20), least: Usd::from_nanos(5) };
 
-    fn hold(quote: Quote, left: i64) -> Option<i64> {
+    fn hold(quote: PriceQuote, left: i64) -> Option<i64> {
         quote.hold(Usd::from_nanos(left)).map(Usd::as_nanos)
     }
 
@@ -63,9 +64,9 @@ mod tests {
 
     #[test]
     fn a_known_price_is_held_whole_or_the_call_is_not_made() {
-        let known = Quote::exactly(Usd::from_nanos(10));
+        let known = PriceQuote::exactly(Usd::from_nanos(10));
         assert_eq!([hold(known, 100), hold(known, 10), hold(known, 9)], [Some(10), Some(10), None]);
-        assert_eq!([hold(Quote::default(), 10), hold(Quote::default(), 0)], [Some(0), Some(0)]);
+        assert_eq!([hold(PriceQuote::default(), 10), hold(PriceQuote::default(), 0)], [Some(0), Some(0)]);
     }
 
     #[test]

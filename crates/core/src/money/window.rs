@@ -10,13 +10,14 @@ const DAY_MS: i64 = 24 * HOUR_MS;
 /// How long a budget lasts before it begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Window {
+#[schemars(rename = "Window")]
+pub enum BudgetWindow {
     Hour,
     Day,
     Month,
 }
 
-impl Window {
+impl BudgetWindow {
     pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
 
     /// The word for it in settings, tables and messages.
@@ -50,7 +51,7 @@ impl Window {
             Self::Month => {
                 let day = ms.div_euclid(DAY_MS);
                 if !COMMON_DAYS.contains(&day) {
-                    return of_date(date_of(at).first_of_month());
+                    return start_of_date(date_of(at).first_of_month());
                 }
                 Time::from_ms((day - day_of_month(day)) * DAY_MS)
             }
@@ -65,7 +66,7 @@ impl Window {
             Self::Day => Time::from_ms(begin.as_ms().saturating_add(DAY_MS)),
             Self::Month => {
                 let last = date_of(begin).last_of_month();
-                Time::from_ms(of_date(last).as_ms().saturating_add(DAY_MS))
+                Time::from_ms(start_of_date(last).as_ms().saturating_add(DAY_MS))
             }
         }
     }
@@ -96,7 +97,7 @@ fn date_of(at: Time) -> jiff::civil::Date {
     jiff::tz::Offset::UTC.to_datetime(at.to_timestamp()).date()
 }
 
-fn of_date(date: jiff::civil::Date) -> Time {
+fn start_of_date(date: jiff::civil::Date) -> Time {
     let midnight = date.to_datetime(jiff::civil::Time::midnight());
     let at_the_edge = |_| if date.year() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     jiff::tz::Offset::UTC.to_timestamp(midnight).unwrap_or_else(at_the_edge).into()
@@ -106,7 +107,7 @@ fn of_date(date: jiff::civil::Date) -> Time {
 mod tests {
     use super::*;
 
-    fn window(window: Window, at: &str) -> (String, String) {
+    fn window(window: BudgetWindow, at: &str) -> (String, String) {
         let at: Time = at.parse().unwrap();
         (window.begin(at).to_string(), window.end(at).to_string())
     }
@@ -114,24 +115,33 @@ mod tests {
     #[test]
     fn a_window_begins_and_ends_by_utc() {
         let at = "2028-02-29T23:59:59.999Z";
-        assert_eq!(window(Window::Hour, at), ("2028-02-29T23:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into()));
-        assert_eq!(window(Window::Day, at), ("2028-02-29T00:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into()));
-        assert_eq!(window(Window::Month, at), ("2028-02-01T00:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into()));
+        assert_eq!(
+            window(BudgetWindow::Hour, at),
+            ("2028-02-29T23:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into())
+        );
+        assert_eq!(
+            window(BudgetWindow::Day, at),
+            ("2028-02-29T00:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into())
+        );
+        assert_eq!(
+            window(BudgetWindow::Month, at),
+            ("2028-02-01T00:00:00.000Z".into(), "2028-03-01T00:00:00.000Z".into())
+        );
         let new_year = "2026-12-31T00:00:00Z";
-        assert_eq!(window(Window::Month, new_year).1, "2027-01-01T00:00:00.000Z");
+        assert_eq!(window(BudgetWindow::Month, new_year).1, "2027-01-01T00:00:00.000Z");
     }
 
     #[test]
     fn every_day_of_some_centuries_has_the_month_of_its_calendar() {
         for day in (0..200_000).chain(2_599_000..2_601_000) {
             let at = Time::from_ms(day * DAY_MS + 7);
-            assert_eq!(Window::Month.begin(at), of_date(date_of(at).first_of_month()), "day {day}");
+            assert_eq!(BudgetWindow::Month.begin(at), start_of_date(date_of(at).first_of_month()), "day {day}");
         }
     }
 
     #[test]
     fn a_window_holds_its_begin_and_not_its_end() {
-        for window in Window::ALL {
+        for window in BudgetWindow::ALL {
             let at: Time = "2026-11-30T12:34:56.789Z".parse().unwrap();
             let (begin, end) = (window.begin(at), window.end(at));
             assert_eq!(window.begin(begin), begin, "{}", window.word());
@@ -143,7 +153,7 @@ mod tests {
     #[test]
     fn instants_without_a_calendar_have_windows_all_the_same() {
         for at in [Time::from_ms(i64::MIN), Time::from_ms(i64::MAX), Time::EPOCH] {
-            for window in Window::ALL {
+            for window in BudgetWindow::ALL {
                 assert!(window.begin(at) <= window.end(at), "{}", window.word());
             }
         }

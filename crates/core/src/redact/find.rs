@@ -27,14 +27,14 @@ const PHONE_DIGITS_MAX: usize = 15;
 /// Runs of digits looked at together.
 const GROUPS_MAX: usize = 8;
 
-pub(super) struct Found {
+pub(super) struct RedactionMatch {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) label: &'static str,
 }
 
 /// The first of all behind what is `done`.
-pub(super) fn next(text: &str, done: usize) -> Option<Found> {
+pub(super) fn next(text: &str, done: usize) -> Option<RedactionMatch> {
     let bytes = text.as_bytes();
     let mut from = done;
     while let Some(skipped) = scan::first(bytes.get(from..)?, is_candidate) {
@@ -42,7 +42,7 @@ pub(super) fn next(text: &str, done: usize) -> Option<Found> {
         if found.is_some() {
             return found;
         }
-        from = behind(bytes, from + skipped);
+        from = next_candidate(bytes, from + skipped);
     }
     None
 }
@@ -54,13 +54,13 @@ pub(super) fn is_candidate(byte: u8) -> bool {
 }
 
 /// What shows all that begins before `end`: an IBAN shows by its first digit, two letters behind where it begins.
-pub(super) fn seen_before(bytes: &[u8], end: usize) -> &[u8] {
+pub(super) fn triggers_before(bytes: &[u8], end: usize) -> &[u8] {
     &bytes[..bytes.len().min(end + IBAN_LETTERS)]
 }
 
 /// What shows at byte `at` and begins before `end`. An e-mail address is found at its `@` and an IBAN at its first digit:
 /// they reach back, never before `done`.
-pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<Found> {
+pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<RedactionMatch> {
     let bytes = text.as_bytes();
     match bytes[at] {
         b'@' if at < end => email(text, done, at),
@@ -75,15 +75,15 @@ pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<Found
 
 /// Where to look on, behind a byte at which nothing was found. Nothing begins within a run of digits: a number begins a
 /// word, and an IBAN has its first digit behind a letter.
-pub(super) fn behind(bytes: &[u8], at: usize) -> usize {
+pub(super) fn next_candidate(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count().max(1)
 }
 
-fn word_at(bytes: &[u8], at: usize, end: usize) -> Option<Found> {
+fn word_at(bytes: &[u8], at: usize, end: usize) -> Option<RedactionMatch> {
     (at < end && begins_word(bytes, at)).then(|| number(bytes, at)).flatten()
 }
 
-fn iban_at(bytes: &[u8], at: usize) -> Option<Found> {
+fn iban_at(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     (bytes[at].is_ascii_alphabetic() && begins_word(bytes, at)).then(|| iban(bytes, at)).flatten()
 }
 
@@ -138,7 +138,7 @@ fn ends_word(bytes: &[u8], at: usize) -> bool {
     bytes.get(at).is_none_or(|byte| !is_word(*byte))
 }
 
-fn email(text: &str, done: usize, at: usize) -> Option<Found> {
+fn email(text: &str, done: usize, at: usize) -> Option<RedactionMatch> {
     let bytes = text.as_bytes();
     let first = done.max(at.saturating_sub(EMAIL_LOCAL_BYTES_MAX));
     let local = bytes[first..at].iter().rev().take_while(|byte| is_of(**byte, LOCAL)).count();
@@ -152,7 +152,7 @@ fn email(text: &str, done: usize, at: usize) -> Option<Found> {
     while let Some(dot) = domain.iter().rposition(|byte| *byte == b'.') {
         let begins_char = |byte: &&u8| !matches!(byte, 0x80..=0xbf);
         if dot > 0 && domain[dot + 1..].iter().filter(begins_char).nth(1).is_some() {
-            return Some(Found { from, to: at + 1 + domain.len(), label: EMAIL });
+            return Some(RedactionMatch { from, to: at + 1 + domain.len(), label: EMAIL });
         }
         domain = without_end(&domain[..dot]);
     }
@@ -166,16 +166,16 @@ fn without_end(domain: &[u8]) -> &[u8] {
 }
 
 /// Digits in groups: `+34 612 345 678`, `4111-1111-1111-1111`.
-struct Digits {
+struct DigitGroups {
     digits: [u8; CARD_DIGITS_MAX],
     /// How many digits there are up to the end of each group, and where in the text that end is.
     groups: [(usize, usize); GROUPS_MAX],
     count: usize,
-    /// The separators seen, one bit each: see [`Digits::SPACE`].
+    /// The separators seen, one bit each: see [`DigitGroups::SPACE`].
     separators: [u8; GROUPS_MAX],
 }
 
-impl Digits {
+impl DigitGroups {
     const SPACE: u8 = 1;
     const HYPHEN: u8 = 2;
     const POINT: u8 = 4;
@@ -237,10 +237,10 @@ fn separators(bytes: &[u8]) -> (usize, u8) {
     let mut kinds = 0;
     for (skipped, byte) in bytes.iter().take(3).enumerate() {
         kinds |= match byte {
-            b' ' => Digits::SPACE,
-            b'-' => Digits::HYPHEN,
-            b'.' => Digits::POINT,
-            b'(' | b')' => Digits::BRACKET,
+            b' ' => DigitGroups::SPACE,
+            b'-' => DigitGroups::HYPHEN,
+            b'.' => DigitGroups::POINT,
+            b'(' | b')' => DigitGroups::BRACKET,
             b'0'..=b'9' => return (skipped, kinds),
             _ => return (0, 0),
         };
@@ -248,21 +248,21 @@ fn separators(bytes: &[u8]) -> (usize, u8) {
     (0, 0)
 }
 
-fn number(bytes: &[u8], at: usize) -> Option<Found> {
+fn number(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     let opened = matches!(bytes[at], b'+' | b'(');
     let first = if bytes[at..].starts_with(b"+(") { at + 2 } else { at + usize::from(opened) };
     if !has_digits(&bytes[first..], PHONE_DIGITS_MIN) {
         return None;
     }
-    let digits = Digits::read(bytes, first);
+    let digits = DigitGroups::read(bytes, first);
     if digits.count == 0 {
         return None;
     }
-    let found = |groups: usize, label| Some(Found { from: at, to: digits.groups[groups - 1].1, label });
+    let found = |groups: usize, label| Some(RedactionMatch { from: at, to: digits.groups[groups - 1].1, label });
     if bytes[at] == b'+' {
         return international(&digits, 0).and_then(|groups| found(groups, PHONE));
     }
-    if digits.has_sizes(&[3, 2, 4]) && digits.are_apart_by(3, Digits::HYPHEN) && digits.ends_after(3) {
+    if digits.has_sizes(&[3, 2, 4]) && digits.are_apart_by(3, DigitGroups::HYPHEN) && digits.ends_after(3) {
         return found(3, SSN);
     }
     if let Some(groups) = card(&digits) {
@@ -292,7 +292,7 @@ fn has_digits(bytes: &[u8], count: usize) -> bool {
 }
 
 /// The most groups that make a number with its country, behind a prefix of `prefix` digits.
-fn international(digits: &Digits, prefix: usize) -> Option<usize> {
+fn international(digits: &DigitGroups, prefix: usize) -> Option<usize> {
     (1..=digits.count).rev().find(|count| {
         let total = digits.groups[count - 1].0.saturating_sub(prefix);
         (PHONE_DIGITS_MIN..=PHONE_DIGITS_MAX).contains(&total) && digits.ends_after(*count)
@@ -300,7 +300,7 @@ fn international(digits: &Digits, prefix: usize) -> Option<usize> {
 }
 
 /// Ways to write a number without its country: North America's ten digits, and nine as in Spain.
-fn national(digits: &Digits) -> Option<usize> {
+fn national(digits: &DigitGroups) -> Option<usize> {
     const TEN: &[&[usize]] = &[&[10], &[3, 3, 4], &[3, 7], &[6, 4]];
     const NINE: &[&[usize]] = &[&[9], &[3, 3, 3], &[3, 2, 2, 2], &[3, 6]];
     let first = digits.digits[0];
@@ -315,10 +315,10 @@ fn national(digits: &Digits) -> Option<usize> {
 }
 
 /// The most groups that make a card number.
-fn card(digits: &Digits) -> Option<usize> {
+fn card(digits: &DigitGroups) -> Option<usize> {
     (1..=digits.count).rev().find(|count| {
         let total = digits.groups[count - 1].0;
-        digits.are_apart_by(*count, Digits::SPACE | Digits::HYPHEN) && is_card(&digits.digits[..total])
+        digits.are_apart_by(*count, DigitGroups::SPACE | DigitGroups::HYPHEN) && is_card(&digits.digits[..total])
     })
 }
 
@@ -342,7 +342,7 @@ fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-fn iban(bytes: &[u8], at: usize) -> Option<Found> {
+fn iban(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     let begins = bytes.get(at + 1)?.is_ascii_alphabetic()
         && bytes.get(at + 2)?.is_ascii_digit()
         && bytes.get(at + 3)?.is_ascii_digit();
@@ -368,7 +368,7 @@ fn iban(bytes: &[u8], at: usize) -> Option<Found> {
             _ => break,
         }
     }
-    end.map(|to| Found { from: at, to, label: IBAN })
+    end.map(|to| RedactionMatch { from: at, to, label: IBAN })
 }
 
 /// ISO 7064: a digit counts one place, a letter is 10 to 35 and counts two.

@@ -119,16 +119,16 @@ fn a_value_keeps_its_field_names_and_loses_what_is_private() {
         "to": ["[REDACTED_EMAIL]"], "password": "[REDACTED]", "token": null, "card": "[REDACTED_CREDIT_CARD]",
         "amount": 120, "nested": {"api_key": "[REDACTED]", "note": "call [REDACTED_PHONE]"}, "[REDACTED_EMAIL]": 1
     });
-    assert_eq!(value(&given, Bounds::AUDIT), expect);
+    assert_eq!(value(&given, RedactionBounds::AUDIT), expect);
 }
 
 #[test]
 fn what_is_too_much_is_cut_and_says_so() {
-    let bounds = Bounds { bytes: 400, string_bytes: 10, items: 2, depth: 2 };
+    let bounds = RedactionBounds { bytes: 400, string_bytes: 10, items: 2, depth: 2 };
     let given = json!({"a": "0123456789x", "b": [1, 2, 3], "c": 1});
     assert_eq!(value(&given, bounds), json!({"a": "0123456789… (11 bytes)", "b": [1, 2, "… 1 more"], "…": "1 more"}));
     assert_eq!(value(&json!([[[1]]]), bounds), json!([["… 1 items"]]));
-    let wide = Bounds { items: 1_000, ..bounds };
+    let wide = RedactionBounds { items: 1_000, ..bounds };
     let kept = value(&json!(vec!["12345678"; 200]), wide).to_string().len();
     assert!(kept < 800, "{kept}");
 }
@@ -137,12 +137,12 @@ fn what_is_too_much_is_cut_and_says_so() {
 fn fields_whose_names_are_taken_out_stay_apart() {
     let given = json!({"ana@x.org": 1, "bob@x.org": {"a": "\"quoted\"\n"}, "c": 1.0});
     let expect = json!({"[REDACTED_EMAIL]": 1, "[REDACTED_EMAIL] 2": {"a": "\"quoted\"\n"}, "c": 1.0});
-    assert_eq!(value(&given, Bounds::AUDIT), expect);
+    assert_eq!(value(&given, RedactionBounds::AUDIT), expect);
 }
 
 #[test]
 fn an_address_that_is_cut_in_two_is_still_taken_out() {
-    let bounds = Bounds { string_bytes: 12, ..Bounds::AUDIT };
+    let bounds = RedactionBounds { string_bytes: 12, ..RedactionBounds::AUDIT };
     let cut = value(&json!("to 612345678 or 698765432"), bounds);
     assert_eq!(cut, json!("to [REDACTED_PHONE]… (25 bytes)"));
     let long = format!("{}ana@clinic.example", "x ".repeat(5));
@@ -160,7 +160,7 @@ fn an_address_is_found_in_any_text() {
             given.push_str(parts[(state >> 33) as usize % parts.len()]);
         }
         assert!(!text(&given).contains("x@y.zz"), "given {given:?}");
-        let _ = value(&json!(given), Bounds { string_bytes: 9, ..Bounds::AUDIT });
+        let _ = value(&json!(given), RedactionBounds { string_bytes: 9, ..RedactionBounds::AUDIT });
     }
 }
 
@@ -176,7 +176,7 @@ fn what_is_written_escaped_is_found_and_reads_back() {
         ("é\\4111 1111 1111 1111\r", "é\\[REDACTED_CREDIT_CARD]\r"),
         ("3\"@4\\", "3\"@4\\"),
     ] {
-        assert_eq!(value(&json!({given: given}), Bounds::AUDIT), json!({expect: expect}), "given {given:?}");
+        assert_eq!(value(&json!({given: given}), RedactionBounds::AUDIT), json!({expect: expect}), "given {given:?}");
     }
 }
 
@@ -192,6 +192,6 @@ fn a_text_is_cleaned_as_a_value_is() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             given.push_str(parts[(state >> 33) as usize % parts.len()]);
         }
-        assert_eq!(value(&json!(given), Bounds::AUDIT), json!(text(&given)), "given {given:?}");
+        assert_eq!(value(&json!(given), RedactionBounds::AUDIT), json!(text(&given)), "given {given:?}");
     }
 }

@@ -12,9 +12,9 @@ use crate::id::{NodeId, RunId};
 /// A scope's path: empty for the outer graph, `loop[3]/fork.left` for the branch `left` inside the fourth iteration.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Path(Arc<str>);
+pub struct ScopePath(Arc<str>);
 
-impl Path {
+impl ScopePath {
     pub fn root() -> Self {
         Self(Arc::from(""))
     }
@@ -34,22 +34,22 @@ impl Path {
 
     /// The body of a loop's iteration, counted from 0.
     pub fn iteration(&self, node: &NodeId, index: u32) -> Self {
-        self.under(&format!("{node}[{index}]"))
+        self.child_path(&format!("{node}[{index}]"))
     }
 
     /// The body of a parallel node's branch.
     pub fn branch(&self, node: &NodeId, name: &str) -> Self {
-        self.under(&format!("{node}.{name}"))
+        self.child_path(&format!("{node}.{name}"))
     }
 
     /// The graph that this scope walks.
-    pub fn graph_in(&self, workflow: &Workflow) -> Option<Arc<Graph>> {
+    pub fn graph_of(&self, workflow: &Workflow) -> Option<Arc<Graph>> {
         let Some((outer, node, rest)) = self.parent() else { return Some(workflow.graph.clone()) };
-        let outer = outer.graph_in(workflow)?;
+        let outer = outer.graph_of(workflow)?;
         outer.body(outer.find(node.as_str())?, rest).cloned()
     }
 
-    fn under(&self, step: &str) -> Self {
+    fn child_path(&self, step: &str) -> Self {
         Self(if self.is_root() { step.into() } else { format!("{}/{step}", self.0).into() })
     }
 
@@ -68,18 +68,18 @@ impl Path {
     }
 
     /// What the paths of a node's bodies begin with: `[` follows a loop's id, `.` a fork's.
-    pub(super) fn inside(node: &Address, mark: char) -> Self {
+    pub(super) fn body_prefix(node: &NodeAddress, mark: char) -> Self {
         Self(format!("{node}{mark}").into())
     }
 }
 
-impl fmt::Display for Path {
+impl fmt::Display for ScopePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for Path {
+impl fmt::Debug for ScopePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", &*self.0)
     }
@@ -87,23 +87,23 @@ impl fmt::Debug for Path {
 
 /// A node of a scope; written `scope/node`, and just `node` in the outer graph.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Address {
-    pub scope: Path,
+pub struct NodeAddress {
+    pub scope: ScopePath,
     pub node: NodeId,
 }
 
-impl Address {
-    pub fn new(scope: Path, node: NodeId) -> Self {
+impl NodeAddress {
+    pub fn new(scope: ScopePath, node: NodeId) -> Self {
         Self { scope, node }
     }
 
     /// A node of the outer graph.
     pub fn outer(node: impl Into<NodeId>) -> Self {
-        Self { scope: Path::root(), node: node.into() }
+        Self { scope: ScopePath::root(), node: node.into() }
     }
 
     /// The node of `scope` that this address is of, or in a body of.
-    pub(super) fn within(&self, scope: &Path) -> Option<&str> {
+    pub(super) fn node_in_scope(&self, scope: &ScopePath) -> Option<&str> {
         if self.scope == *scope {
             return Some(self.node.as_str());
         }
@@ -117,31 +117,31 @@ impl Address {
     /// The address that [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Self {
         match text.rsplit_once('/') {
-            Some((scope, node)) => Self { scope: Path(scope.into()), node: node.into() },
+            Some((scope, node)) => Self { scope: ScopePath(scope.into()), node: node.into() },
             None => Self::outer(text),
         }
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.scope.is_root() { write!(f, "{}", self.node) } else { write!(f, "{}/{}", self.scope, self.node) }
     }
 }
 
-impl fmt::Debug for Address {
+impl fmt::Debug for NodeAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
     }
 }
 
-impl Serialize for Address {
+impl Serialize for NodeAddress {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         if self.scope.is_root() { s.serialize_str(self.node.as_str()) } else { s.collect_str(self) }
     }
 }
 
-impl<'de> Deserialize<'de> for Address {
+impl<'de> Deserialize<'de> for NodeAddress {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(d)?;
         let address = Self::parse(&text);
@@ -155,12 +155,12 @@ impl<'de> Deserialize<'de> for Address {
 /// What an effect is for: the node's own act, or undoing it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum CallRole {
     Act,
     Undo,
 }
 
-impl Role {
+impl CallRole {
     fn suffix(self) -> &'static str {
         match self {
             Self::Act => "",
@@ -172,12 +172,12 @@ impl Role {
 /// One call of one node, whatever its generation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct CallId {
-    pub node: Address,
+    pub node: NodeAddress,
     /// Counts the calls of one node: an agent makes many, a tool node one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub call: u32,
     #[serde(default = "act", skip_serializing_if = "is_act")]
-    pub role: Role,
+    pub role: CallRole,
 }
 
 impl CallId {
@@ -192,13 +192,13 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
-fn act() -> Role {
-    Role::Act
+fn act() -> CallRole {
+    CallRole::Act
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_act(role: &Role) -> bool {
-    *role == Role::Act
+fn is_act(role: &CallRole) -> bool {
+    *role == CallRole::Act
 }
 
 /// One generation of a call: what an idempotency key is made of. The generation stays while the outcome is unknown
@@ -215,12 +215,12 @@ impl EffectId {
     /// Reads what [`Self`] is shown as: `node#call.generation`, with `/undo` behind a compensation's.
     pub fn parse(text: &str) -> Option<Self> {
         let (text, role) = match text.strip_suffix("/undo") {
-            Some(text) => (text, Role::Undo),
-            None => (text, Role::Act),
+            Some(text) => (text, CallRole::Undo),
+            None => (text, CallRole::Act),
         };
         let (node, numbers) = text.rsplit_once('#')?;
         let (call, generation) = numbers.split_once('.')?;
-        let call = CallId { node: Address::parse(node), call: call.parse().ok()?, role };
+        let call = CallId { node: NodeAddress::parse(node), call: call.parse().ok()?, role };
         (!node.is_empty()).then_some(Self { call, generation: generation.parse().ok()? })
     }
 
@@ -233,7 +233,7 @@ impl EffectId {
 
 impl fmt::Display for EffectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let undo = if self.call.role == Role::Undo { "/undo" } else { "" };
+        let undo = if self.call.role == CallRole::Undo { "/undo" } else { "" };
         write!(f, "{}#{}.{}{undo}", self.call.node, self.call.call, self.generation)
     }
 }
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_path_knows_its_parent() {
-        let inner = Path::root().iteration(&"each".into(), 3).branch(&"fork".into(), "left");
+        let inner = ScopePath::root().iteration(&"each".into(), 3).branch(&"fork".into(), "left");
         assert_eq!(inner.as_str(), "each[3]/fork.left");
         let (scope, node, rest) = inner.parent().expect("it has one");
         assert_eq!((scope.as_str(), node.as_str(), rest), ("each[3]", "fork", "left"));
@@ -252,30 +252,30 @@ mod tests {
             scope.parent().map(|(s, n, r)| (s.is_root(), n, r.to_owned())),
             Some((true, "each".into(), "3".into()))
         );
-        assert!(Path::root().parent().is_none());
+        assert!(ScopePath::root().parent().is_none());
     }
 
     #[test]
     fn an_address_is_within_the_node_whose_body_it_is_in() {
-        let each = Path::root().iteration(&"each".into(), 12);
-        let deep = Address::new(each.branch(&"fork".into(), "left"), "send".into());
-        assert_eq!(deep.within(&Path::root()), Some("each"));
-        assert_eq!(deep.within(&each), Some("fork"));
-        assert_eq!(deep.within(&deep.scope), Some("send"));
-        assert_eq!(deep.within(&Path::root().iteration(&"each".into(), 1)), None);
+        let each = ScopePath::root().iteration(&"each".into(), 12);
+        let deep = NodeAddress::new(each.branch(&"fork".into(), "left"), "send".into());
+        assert_eq!(deep.node_in_scope(&ScopePath::root()), Some("each"));
+        assert_eq!(deep.node_in_scope(&each), Some("fork"));
+        assert_eq!(deep.node_in_scope(&deep.scope), Some("send"));
+        assert_eq!(deep.node_in_scope(&ScopePath::root().iteration(&"each".into(), 1)), None);
     }
 
     #[test]
     fn an_address_without_a_node_is_refused() {
         for text in ["\"\"", "\"/\"", "\"each[3]/\""] {
-            assert!(serde_json::from_str::<Address>(text).is_err(), "{text}");
+            assert!(serde_json::from_str::<NodeAddress>(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn an_effect_is_written_short_and_read_back() {
         let effect = EffectId {
-            call: CallId { node: Address::parse("each[3]/charge"), call: 0, role: Role::Undo },
+            call: CallId { node: NodeAddress::parse("each[3]/charge"), call: 0, role: CallRole::Undo },
             generation: 2,
         };
         let text = serde_json::to_string(&effect).expect("writes");

@@ -4,37 +4,37 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::address::{Address, Path};
-use super::decide::Draft;
-use super::event::{Ended, Event, Finished, Held, How, Winding};
-use super::names::View;
+use super::address::{NodeAddress, ScopePath};
+use super::decide::RunDraft;
+use super::event::{DrainReason, HeldResult, NodeEnded, NodeOutcome, RunEvent, RunFinished};
 use super::nodes;
-use super::state::{Phase, State, Status, Why};
+use super::scope_view::ScopeView;
+use super::state::{CompensationReason, NodeStatus, RunPhase, RunState};
 use crate::expr::EvalError;
 use crate::fault::{Fault, code};
-use crate::graph::node::{Kind, OnError};
-use crate::graph::{Edge, Graph, Join, NodeIx, When};
+use crate::graph::node::{NodeKind, OnNodeError};
+use crate::graph::{EdgeTrigger, Graph, GraphEdge, JoinRule, NodeIndex};
 use crate::mutant::{Mutant, planted};
 
 /// Events of one decision, after which the rest waits for the next: an append stays small.
 const EVENTS_PER_DECISION_MAX: usize = 2_000;
 
-impl Draft<'_> {
+impl RunDraft<'_> {
     pub fn advance(&mut self) {
         loop {
             if let Some(node) = self.touched.pop_front() {
-                nodes::look(self, &node);
+                nodes::advance_node(self, &node);
             } else if let Some(path) = self.scopes.pop_first() {
                 self.settle_scope(&path);
-            } else if self.out.len() < EVENTS_PER_DECISION_MAX && self.may_begin() && !self.run.ready.is_empty() {
-                self.begin_next();
-            } else if !self.roll_back_on() && !self.end_winding() {
+            } else if self.out.len() < EVENTS_PER_DECISION_MAX && self.can_start_work() && !self.run.ready.is_empty() {
+                self.start_next_node();
+            } else if !self.continue_rollback() && !self.finish_run_drain() {
                 return;
             }
         }
     }
 
-    fn begin_next(&mut self) {
+    fn start_next_node(&mut self) {
         let Some(at) = self.run.ready.front().cloned() else { return };
         let Some((graph, place)) = self.node(&at) else {
             self.run.ready.pop_front();
@@ -42,12 +42,12 @@ impl Draft<'_> {
         };
         let node = graph.node(place);
         if !self.is_joined(&graph, place, &at) {
-            return self.end(&at, How::Skipped, Vec::new());
+            return self.end(&at, NodeOutcome::Skipped, Vec::new());
         }
         if let Some(condition) = &node.condition {
             match condition.holds(&self.view(&at.scope)) {
                 Ok(true) => {}
-                Ok(false) => return self.end(&at, How::Skipped, Vec::new()),
+                Ok(false) => return self.end(&at, NodeOutcome::Skipped, Vec::new()),
                 Err(error) => return self.fail(&at, expression_fault("condition", &error)),
             }
         }
@@ -55,63 +55,64 @@ impl Draft<'_> {
     }
 
     /// Whether a node whose in-edges are settled runs, rather than being skipped.
-    fn is_joined(&self, graph: &Graph, place: NodeIx, at: &Address) -> bool {
+    fn is_joined(&self, graph: &Graph, place: NodeIndex, at: &NodeAddress) -> bool {
         let incoming = graph.incoming(place);
         let taken = self.run.node_state(at).map_or(0, |state| state.taken_in);
         let runs = match graph.node(place).join {
-            Join::AnyTaken => incoming.is_empty() || taken > 0 || planted(Mutant::SkippedRuns),
+            JoinRule::AnyTaken => incoming.is_empty() || taken > 0 || planted(Mutant::SkippedRuns),
             // Error edges of the `steps` form are followed only when taken; dependencies need only be settled.
-            Join::AllSettled => {
-                let only_errors = !incoming.is_empty() && incoming.iter().all(|e| graph.edge(*e).when == When::Failed);
+            JoinRule::AllSettled => {
+                let only_errors =
+                    !incoming.is_empty() && incoming.iter().all(|e| graph.edge(*e).when == EdgeTrigger::Failed);
                 !only_errors || taken > 0
             }
         };
         runs || self.is_first_after_rollback(at, place)
     }
 
-    fn is_first_after_rollback(&self, at: &Address, place: NodeIx) -> bool {
+    fn is_first_after_rollback(&self, at: &NodeAddress, place: NodeIndex) -> bool {
         let first = self.run.workflow.as_ref().and_then(|workflow| workflow.on_compensated);
-        matches!(self.run.phase, Phase::Aftermath { .. }) && at.scope.is_root() && first == Some(place)
+        matches!(self.run.phase, RunPhase::Aftermath { .. }) && at.scope.is_root() && first == Some(place)
     }
 
-    pub fn end(&mut self, at: &Address, how: How, taken: Vec<u32>) {
+    pub fn end(&mut self, at: &NodeAddress, how: NodeOutcome, taken: Vec<u32>) {
         self.end_with(at, how, taken, None);
     }
 
-    fn end_with(&mut self, at: &Address, how: How, taken: Vec<u32>, held: Option<Box<Held>>) {
-        let by = self.run.worked(at, self.now).map(Box::new);
-        self.emit(Event::Ended(Box::new(Ended { node: at.clone(), how, taken, held, by })));
+    fn end_with(&mut self, at: &NodeAddress, how: NodeOutcome, taken: Vec<u32>, held: Option<Box<HeldResult>>) {
+        let by = self.run.agent_work(at, self.now).map(Box::new);
+        self.emit(RunEvent::Ended(Box::new(NodeEnded { node: at.clone(), how, taken, held, by })));
     }
 
     /// Completes a node: its variables are set, its out-edges chosen. `branch` is the one it chose, where it chooses.
-    pub fn complete(&mut self, at: &Address, output: Arc<Value>, branch: Option<&str>) {
-        self.complete_as(at, How::Completed { output: output.clone() }, &output, branch);
+    pub fn complete(&mut self, at: &NodeAddress, output: Arc<Value>, branch: Option<&str>) {
+        self.complete_as(at, NodeOutcome::Completed { output: output.clone() }, &output, branch);
     }
 
     /// As [`Self::complete`], where the output is the answer just recorded.
-    pub fn complete_answered(&mut self, at: &Address, output: &Arc<Value>) {
-        self.complete_as(at, How::Answered, output, None);
+    pub fn complete_answered(&mut self, at: &NodeAddress, output: &Arc<Value>) {
+        self.complete_as(at, NodeOutcome::Answered, output, None);
     }
 
     /// Completes a node with the result it had when an expression of its own failed.
-    pub fn complete_held(&mut self, at: &Address, held: Held) {
-        let how = How::Completed { output: held.output.clone() };
+    pub fn complete_with_held_result(&mut self, at: &NodeAddress, held: HeldResult) {
+        let how = NodeOutcome::Completed { output: held.output.clone() };
         self.complete_from(at, how, held);
     }
 
-    fn complete_as(&mut self, at: &Address, how: How, output: &Arc<Value>, branch: Option<&str>) {
-        let held = Held { output: output.clone(), branch: branch.map(str::to_owned), sets: 0 };
+    fn complete_as(&mut self, at: &NodeAddress, how: NodeOutcome, output: &Arc<Value>, branch: Option<&str>) {
+        let held = HeldResult { output: output.clone(), branch: branch.map(str::to_owned), sets: 0 };
         self.complete_from(at, how, held);
     }
 
-    fn complete_from(&mut self, at: &Address, how: How, mut held: Held) {
+    fn complete_from(&mut self, at: &NodeAddress, how: NodeOutcome, mut held: HeldResult) {
         if self.is_cut(at) {
-            return self.end(at, How::Cancelled, Vec::new());
+            return self.end(at, NodeOutcome::Cancelled, Vec::new());
         }
         let own_fault = self.run.node_state(at).and_then(|state| state.winding.clone());
         let taken = match own_fault {
             Some(fault) => Err(fault),
-            None => self.settle_result(at, &mut held),
+            None => self.set_variables_and_choose_edges(at, &mut held),
         };
         match taken {
             Ok(taken) => self.end(at, how, taken),
@@ -124,7 +125,7 @@ impl Draft<'_> {
     }
 
     /// Sets what a node sets, and chooses its out-edges.
-    fn settle_result(&mut self, at: &Address, held: &mut Held) -> Result<Vec<u32>, Fault> {
+    fn set_variables_and_choose_edges(&mut self, at: &NodeAddress, held: &mut HeldResult) -> Result<Vec<u32>, Fault> {
         let Some((graph, place)) = self.node(at) else { return Ok(Vec::new()) };
         let node = graph.node(place);
         let output = held.output.clone();
@@ -142,61 +143,61 @@ impl Draft<'_> {
         choose_edges(&view, &graph, place, held.branch.as_deref())
     }
 
-    pub fn set_variable(&mut self, at: &Address, key: &str, value: Value) -> Result<(), Fault> {
+    pub fn set_variable(&mut self, at: &NodeAddress, key: &str, value: Value) -> Result<(), Fault> {
         let declared = self.run.workflow.as_ref().and_then(|workflow| workflow.variables.get(key));
-        let is_once = declared.is_some_and(|variable| variable.combine == crate::graph::Combine::Once);
+        let is_once = declared.is_some_and(|variable| variable.combine == crate::graph::CombineMode::Once);
         if is_once && self.run.variables.get(key).is_some_and(|value| !value.is_null()) {
             return Err(Fault::new(
                 code::VARIABLE_SET_TWICE,
                 format!("variable `{key}` may be set once, and it is set"),
             ));
         }
-        self.emit(Event::VariableSet { key: key.to_owned(), value: Arc::new(value), node: at.clone() });
+        self.emit(RunEvent::VariableSet { key: key.to_owned(), value: Arc::new(value), node: at.clone() });
         Ok(())
     }
 
     /// A node fails: caught by its policy, or its scope winds down.
-    pub fn fail(&mut self, at: &Address, fault: Fault) {
+    pub fn fail(&mut self, at: &NodeAddress, fault: Fault) {
         self.fail_with(at, fault, None);
     }
 
-    fn fail_with(&mut self, at: &Address, fault: Fault, held: Option<Box<Held>>) {
-        if self.leads_nowhere(at) {
-            return self.end_with(at, How::Cancelled, Vec::new(), held);
+    fn fail_with(&mut self, at: &NodeAddress, fault: Fault, held: Option<Box<HeldResult>>) {
+        if self.is_detached(at) {
+            return self.end_with(at, NodeOutcome::Cancelled, Vec::new(), held);
         }
         let Some((graph, place)) = self.node(at) else { return };
         let node = graph.node(place);
         match node.policy.on_error {
-            Some(OnError::Goto(edge)) => self.end(at, How::Caught { fault }, vec![edge.0]),
-            Some(OnError::Continue) => {
+            Some(OnNodeError::Goto(edge)) => self.end(at, NodeOutcome::Caught { fault }, vec![edge.0]),
+            Some(OnNodeError::Continue) => {
                 let view = self.view(&at.scope).with_caught(&node.id, &fault);
                 match choose_edges(&view, &graph, place, None) {
-                    Ok(taken) => self.end(at, How::Caught { fault }, taken),
+                    Ok(taken) => self.end(at, NodeOutcome::Caught { fault }, taken),
                     Err(second) => self.fail_uncaught(at, second, held),
                 }
             }
-            Some(OnError::Fail | OnError::Compensate) | None => self.fail_uncaught(at, fault, held),
+            Some(OnNodeError::Fail | OnNodeError::Compensate) | None => self.fail_uncaught(at, fault, held),
         }
     }
 
-    fn fail_uncaught(&mut self, at: &Address, fault: Fault, held: Option<Box<Held>>) {
+    fn fail_uncaught(&mut self, at: &NodeAddress, fault: Fault, held: Option<Box<HeldResult>>) {
         let policy = self.with_node(at, |node| node.policy.on_error).flatten();
-        let how = How::Failed { fault: fault.clone() };
+        let how = NodeOutcome::Failed { fault: fault.clone() };
         self.end_with(at, how, Vec::new(), held);
-        let why = Winding::Failed { fault, node: at.clone() };
+        let why = DrainReason::Failed { fault, node: at.clone() };
         if at.scope.is_root() {
-            self.wind_run(why, policy != Some(OnError::Fail));
+            self.drain_run(why, policy != Some(OnNodeError::Fail));
         } else {
-            self.wind_scope(&at.scope, why);
+            self.drain_scope(&at.scope, why);
         }
     }
 
-    fn settle_scope(&mut self, path: &Path) {
+    fn settle_scope(&mut self, path: &ScopePath) {
         let Some(scope) = self.run.scope(path) else { return };
         if scope.closed {
             return;
         }
-        let is_aftermath = path.is_root() && matches!(self.run.phase, Phase::Aftermath { .. });
+        let is_aftermath = path.is_root() && matches!(self.run.phase, RunPhase::Aftermath { .. });
         let over = if is_aftermath {
             // The nodes that a failure left undone stay so.
             scope.active.is_empty() && self.run.ready.is_empty()
@@ -213,39 +214,43 @@ impl Draft<'_> {
             return self.complete_run();
         }
         let (output, fault) = match &scope.winding {
-            None | Some(Winding::EndReached) => (output_of(scope), None),
-            Some(Winding::Failed { fault, .. }) => (Arc::default(), Some(fault.clone())),
-            Some(Winding::Cancelled { .. } | Winding::TimedOut | Winding::CutOff) => {
+            None | Some(DrainReason::EndReached) => (output_of(scope), None),
+            Some(DrainReason::Failed { fault, .. }) => (Arc::default(), Some(fault.clone())),
+            Some(DrainReason::Cancelled { .. } | DrainReason::TimedOut | DrainReason::CutOff) => {
                 (Arc::default(), Some(Fault::new(code::CANCELLED, "cut off with its surroundings")))
             }
         };
-        self.emit(Event::ScopeClosed { path: path.clone(), output, fault });
+        self.emit(RunEvent::ScopeClosed { path: path.clone(), output, fault });
     }
 
     fn complete_run(&mut self) {
         match self.run.phase {
             // Losers of a merge that are still being undone hold the end up.
-            Phase::Running if self.run.saga.is_settled() && self.run.calls.is_empty() => {
-                let output = self.run.scope(&Path::root()).map(output_of).unwrap_or_default();
-                self.finish(State::Completed, output);
+            RunPhase::Running if self.run.saga.is_settled() && self.run.calls.is_empty() => {
+                let output = self.run.scope(&ScopePath::root()).map(output_of).unwrap_or_default();
+                self.finish(RunState::Completed, output);
             }
             // Something arrived late while the customer was told of the rollback.
-            Phase::Aftermath { .. } if self.run.saga.has_due() => self.emit(Event::Compensating),
-            Phase::Aftermath { why } => self.finish_after(why),
-            Phase::New | Phase::Running | Phase::Winding { .. } | Phase::Compensating { .. } | Phase::Ended(_) => {}
+            RunPhase::Aftermath { .. } if self.run.saga.has_due() => self.emit(RunEvent::Compensating),
+            RunPhase::Aftermath { why } => self.finish_after_rollback(why),
+            RunPhase::New
+            | RunPhase::Running
+            | RunPhase::Winding { .. }
+            | RunPhase::Compensating { .. }
+            | RunPhase::Ended(_) => {}
         }
     }
 
     /// Ends a run whose rollback is over.
-    pub fn finish_after(&mut self, why: Why) {
+    pub fn finish_after_rollback(&mut self, why: CompensationReason) {
         let state = match why {
-            _ if self.run.saga.has_failed() => State::Failed,
-            Why::Failed | Why::Rollback => State::Compensated,
-            Why::Cancelled => State::Cancelled,
-            Why::TimedOut => State::TimedOut,
+            _ if self.run.saga.has_failed() => RunState::Failed,
+            CompensationReason::Failed | CompensationReason::Rollback => RunState::Compensated,
+            CompensationReason::Cancelled => RunState::Cancelled,
+            CompensationReason::TimedOut => RunState::TimedOut,
         };
         let after = self.run.aftermath.as_deref().unwrap_or_default();
-        let output = self.run.scope(&Path::root()).map(|outer| match &outer.result {
+        let output = self.run.scope(&ScopePath::root()).map(|outer| match &outer.result {
             Some(result) if !after.is_empty() => result.clone(),
             _ => output_among(outer, |place| after.contains(&place.0)),
         });
@@ -253,20 +258,21 @@ impl Draft<'_> {
         self.finish(state, output);
     }
 
-    pub fn finish(&mut self, state: State, output: Arc<Value>) {
+    pub fn finish(&mut self, state: RunState, output: Arc<Value>) {
         let fault = match state {
-            State::Completed => None,
-            State::TimedOut => Some(Fault::new(code::TIMEOUT, "the run's time was over")),
-            State::Failed => self.run.fault.clone().or_else(|| Some(not_undone())),
+            RunState::Completed => None,
+            RunState::TimedOut => Some(Fault::new(code::TIMEOUT, "the run's time was over")),
+            RunState::Failed => self.run.fault.clone().or_else(|| Some(not_undone())),
             // What could not be undone at first was in the end.
             _ => self.run.fault.clone().filter(|fault| *fault != not_undone()),
         };
         let rolled_back = matches!(
             self.run.phase,
-            Phase::Compensating { why: Why::Rollback } | Phase::Aftermath { why: Why::Rollback }
+            RunPhase::Compensating { why: CompensationReason::Rollback }
+                | RunPhase::Aftermath { why: CompensationReason::Rollback }
         );
         let undone = self.run.saga.is_rolling_back().then(|| self.run.saga.report());
-        self.emit(Event::Finished(Box::new(Finished { state, output, fault, rolled_back, undone })));
+        self.emit(RunEvent::Finished(Box::new(RunFinished { state, output, fault, rolled_back, undone })));
     }
 }
 
@@ -276,66 +282,72 @@ fn not_undone() -> Fault {
 }
 
 /// Which out-edges a completed node takes; `view` has its output.
-fn choose_edges(view: &View<'_>, graph: &Graph, place: NodeIx, branch: Option<&str>) -> Result<Vec<u32>, Fault> {
+fn choose_edges(
+    view: &ScopeView<'_>,
+    graph: &Graph,
+    place: NodeIndex,
+    branch: Option<&str>,
+) -> Result<Vec<u32>, Fault> {
     let mut taken = Vec::new();
     for index in graph.outgoing(place) {
         let edge = graph.edge(*index);
         let may = match &edge.when {
-            When::Completed => branch.is_none_or(|branch| is_first_branch(&graph.node(place).kind, branch)),
-            When::Branch(label) => branch == Some(label),
-            When::Failed => false,
+            EdgeTrigger::Completed => branch.is_none_or(|branch| is_first_branch(&graph.node(place).kind, branch)),
+            EdgeTrigger::Branch(label) => branch == Some(label),
+            EdgeTrigger::Failed => false,
         };
-        if may && holds(view, graph, edge)? {
+        if may && edge_condition_holds(view, graph, edge)? {
             taken.push(index.0);
         }
     }
     Ok(taken)
 }
 
-fn holds(view: &View<'_>, graph: &Graph, edge: &Edge) -> Result<bool, Fault> {
+fn edge_condition_holds(view: &ScopeView<'_>, graph: &Graph, edge: &GraphEdge) -> Result<bool, Fault> {
     let Some(condition) = &edge.condition else { return Ok(true) };
     let to = &graph.node(edge.to).id;
     condition.holds(view).map_err(|error| expression_fault(&format!("condition of the edge to `{to}`"), &error))
 }
 
 /// Whether an out-edge without a label follows this branch.
-fn is_first_branch(kind: &Kind, branch: &str) -> bool {
+fn is_first_branch(kind: &NodeKind, branch: &str) -> bool {
     match kind {
-        Kind::Condition(_) => branch == "true",
-        Kind::Human(_) => branch == "approved" || branch == "form",
-        Kind::Switch(switch) => switch.default.as_deref() == Some(branch),
-        Kind::Trigger
-        | Kind::Agent(_)
-        | Kind::Tool(_)
-        | Kind::Loop(_)
-        | Kind::Parallel(_)
-        | Kind::Merge(_)
-        | Kind::Wait(_)
-        | Kind::Subworkflow(_)
-        | Kind::Transform(_)
-        | Kind::End(_)
-        | Kind::Sink(_) => true,
+        NodeKind::Condition(_) => branch == "true",
+        NodeKind::Human(_) => branch == "approved" || branch == "form",
+        NodeKind::Switch(switch) => switch.default.as_deref() == Some(branch),
+        NodeKind::Trigger
+        | NodeKind::Agent(_)
+        | NodeKind::Tool(_)
+        | NodeKind::Loop(_)
+        | NodeKind::Parallel(_)
+        | NodeKind::Merge(_)
+        | NodeKind::Wait(_)
+        | NodeKind::Subworkflow(_)
+        | NodeKind::Transform(_)
+        | NodeKind::End(_)
+        | NodeKind::Sink(_) => true,
     }
 }
 
 /// What a settled scope comes to: what its `end` gave, the output of its one last node, or those of its last nodes by
 /// id.
-fn output_of(scope: &super::state::Scope) -> Arc<Value> {
+fn output_of(scope: &super::state::ScopeState) -> Arc<Value> {
     scope.result.clone().unwrap_or_else(|| output_among(scope, |_| true))
 }
 
-fn output_among(scope: &super::state::Scope, counts: impl Fn(&NodeIx) -> bool) -> Arc<Value> {
+fn output_among(scope: &super::state::ScopeState, counts: impl Fn(&NodeIndex) -> bool) -> Arc<Value> {
     let graph = &scope.graph;
-    let is_last = |place: &NodeIx| {
-        scope.nodes[place.at()].status == Status::Completed && scope.nodes[place.at()].taken.is_empty()
+    let is_last = |place: &NodeIndex| {
+        scope.nodes[place.as_usize()].status == NodeStatus::Completed && scope.nodes[place.as_usize()].taken.is_empty()
     };
-    let last: Vec<NodeIx> = graph.places().filter(|place| counts(place) && is_last(place)).collect();
+    let last: Vec<NodeIndex> = graph.node_indices().filter(|place| counts(place) && is_last(place)).collect();
     match last.as_slice() {
         [] => Arc::default(),
-        [one] => scope.nodes[one.at()].output.clone(),
+        [one] => scope.nodes[one.as_usize()].output.clone(),
         many => {
-            let outputs =
-                many.iter().map(|place| (graph.node(*place).id.to_string(), (*scope.nodes[place.at()].output).clone()));
+            let outputs = many
+                .iter()
+                .map(|place| (graph.node(*place).id.to_string(), (*scope.nodes[place.as_usize()].output).clone()));
             Arc::new(Value::Object(outputs.collect::<Map<_, _>>()))
         }
     }

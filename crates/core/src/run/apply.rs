@@ -10,132 +10,134 @@ mod variables;
 
 use std::sync::Arc;
 
-use super::address::{Address, Path};
-use super::event::{Event, Reopened, Started, Winding};
-use super::saga::Undone;
-use super::state::{Activity, Phase, Progress, Run, Scope, Status, Timer, Work};
+use super::address::{NodeAddress, ScopePath};
+use super::event::{DrainReason, RunEvent, RunReopened, RunStarted};
+use super::saga::UndoProgress;
+use super::state::{CallProgress, NodeActivity, NodeStatus, Run, RunPhase, RunTimer, ScopeState, WorkClock};
 use crate::time::Time;
 
 pub(super) use nodes::is_ready;
 
 impl Run {
     /// Folds one event that happened at `at`.
-    pub fn apply(&mut self, at: Time, event: &Event) {
+    pub fn apply(&mut self, at: Time, event: &RunEvent) {
         self.now = self.now.max(at);
         self.events += 1;
         match event {
-            Event::Started(started) => self.start(started),
-            Event::Scheduled(scheduled) => self.schedule(scheduled),
-            Event::Sending { effect, epoch, deadline } => self.mark(effect, *epoch, *deadline),
-            Event::Unsent { effect } => self.progress(&effect.call, Progress::Ready),
-            Event::TakenOver { epoch, went_back } => self.take_over(*epoch, *went_back),
-            Event::Done(done) => self.done(done),
-            Event::NotDone { effect, fault, again_at, cost } => {
-                self.pay(&effect.call, *cost);
+            RunEvent::Started(started) => self.start(started),
+            RunEvent::Scheduled(scheduled) => self.schedule(scheduled),
+            RunEvent::Sending { effect, epoch, deadline } => self.mark_sending(effect, *epoch, *deadline),
+            RunEvent::Unsent { effect } => self.set_call_progress(&effect.call, CallProgress::Ready),
+            RunEvent::TakenOver { epoch, went_back } => self.take_over(*epoch, *went_back),
+            RunEvent::Done(done) => self.done(done),
+            RunEvent::NotDone { effect, fault, again_at, cost } => {
+                self.charge(&effect.call, *cost);
                 self.not_done(effect, fault, *again_at);
             }
-            Event::Degraded { effect, fault, attempted, detour } => self.degrade(effect, fault, *attempted, detour),
-            Event::HoldLost { effect, cost } => self.pay(&effect.call, *cost),
-            Event::Doubted { effect, next, .. } => self.doubt(effect, next),
-            Event::Resolved { effect, resolution, .. } => self.resolve(effect, resolution),
-            Event::Blocked { effect, by } => self.block(effect, by),
-            Event::Unblocked { effect, .. } => self.unblock(effect),
-            Event::Approved { effect, by, .. } => self.allow(effect, by),
-            Event::Replied { effect, said, same_key, .. } => self.reply(effect, said, *same_key),
-            Event::ArrivedLate(done) => self.arrived_late(done),
-            Event::Abandoned { call } => drop(self.close_call(call)),
-            Event::Began { node, wait } => self.begin(node, wait),
-            Event::Ended(ended) => self.end(ended),
-            Event::Stepped { node, step } => self.stepped(node, step),
-            Event::AgentReplaced { node, task, .. } => self.replace_agent(node, task),
-            Event::RequestRefused { node, id, tool, fault } => self.refuse_request(node, id, tool, fault),
-            Event::CustomerAsked { node, deadline, .. } => self.ask_customer(node, *deadline),
-            Event::VariableSet { key, value, .. } => self.set_variable(key, value),
-            Event::ScopeOpened { path, item } => self.open_scope(path, item.clone()),
-            Event::ScopeWinding { path, why } => self.wind_scope(path, why),
-            Event::ScopeClosed { path, output, fault } => self.close_scope(path, output, fault.as_ref()),
-            Event::BranchesCut { scope, nodes, undo } => self.cut(scope, nodes, *undo),
-            Event::SignalKept { signal } => self.keep_signal(signal),
-            Event::SignalTaken { node, name } => self.take_signal(node, name),
-            Event::SignalHeld { signal, until } => self.hold_signal(signal, *until),
-            Event::Answered { node, by, decision } => {
-                if let Some(Activity::Human { answers, .. }) = self.activity_mut(node) {
+            RunEvent::Degraded { effect, fault, attempted, detour } => self.degrade(effect, fault, *attempted, detour),
+            RunEvent::HoldLost { effect, cost } => self.charge(&effect.call, *cost),
+            RunEvent::Doubted { effect, next, .. } => self.mark_in_doubt(effect, next),
+            RunEvent::Resolved { effect, resolution, .. } => self.resolve(effect, resolution),
+            RunEvent::Blocked { effect, by } => self.block(effect, by),
+            RunEvent::Unblocked { effect, .. } => self.unblock(effect),
+            RunEvent::Approved { effect, by, .. } => self.record_approval(effect, by),
+            RunEvent::Replied { effect, said, same_key, .. } => self.reply(effect, said, *same_key),
+            RunEvent::ArrivedLate(done) => self.arrived_late(done),
+            RunEvent::Abandoned { call } => drop(self.close_call(call)),
+            RunEvent::Began { node, wait } => self.begin(node, wait),
+            RunEvent::Ended(ended) => self.end(ended),
+            RunEvent::Stepped { node, step } => self.stepped(node, step),
+            RunEvent::AgentReplaced { node, task, .. } => self.replace_agent(node, task),
+            RunEvent::RequestRefused { node, id, tool, fault } => self.refuse_request(node, id, tool, fault),
+            RunEvent::CustomerAsked { node, deadline, .. } => self.ask_customer(node, *deadline),
+            RunEvent::VariableSet { key, value, .. } => self.set_variable(key, value),
+            RunEvent::ScopeOpened { path, item } => self.open_scope(path, item.clone()),
+            RunEvent::ScopeWinding { path, why } => self.drain_scope(path, why),
+            RunEvent::ScopeClosed { path, output, fault } => self.close_scope(path, output, fault.as_ref()),
+            RunEvent::BranchesCut { scope, nodes, undo } => self.cut_branches(scope, nodes, *undo),
+            RunEvent::SignalKept { signal } => self.keep_signal(signal),
+            RunEvent::SignalTaken { node, name } => self.take_signal(node, name),
+            RunEvent::SignalHeld { signal, until } => self.hold_signal(signal, *until),
+            RunEvent::Answered { node, by, decision } => {
+                if let Some(NodeActivity::Human { answers, .. }) = self.activity_mut(node) {
                     answers.push((by.clone(), decision.clone()));
                 }
             }
-            Event::Paused { .. } => self.pause(),
-            Event::Resumed { .. } => self.resume(),
-            Event::NodeWinding { node, fault } => self.wind_node(node, fault),
-            Event::ChildCancelling { node, .. } => {
-                if let Some(Activity::Child { cancelling, .. }) = self.activity_mut(node) {
+            RunEvent::Paused { .. } => self.pause(),
+            RunEvent::Resumed { .. } => self.resume(),
+            RunEvent::NodeWinding { node, fault } => self.drain_node(node, fault),
+            RunEvent::ChildCancelling { node, .. } => {
+                if let Some(NodeActivity::Child { cancelling, .. }) = self.activity_mut(node) {
                     *cancelling = true;
                 }
             }
-            Event::Winding { why, compensate } => {
+            RunEvent::Winding { why, compensate } => {
                 // Its children undo what they did whether or not it does.
-                if let Winding::Cancelled { by, asked_by } = why {
-                    self.also_ask(asked_by.iter().chain([by]));
+                if let DrainReason::Cancelled { by, asked_by } = why {
+                    self.add_requesters(asked_by.iter().chain([by]));
                 }
-                self.wind(why, *compensate);
+                self.drain(why, *compensate);
             }
-            Event::Compensating => self.compensate(),
-            Event::NotUndone { effect, fault } => {
+            RunEvent::Compensating => self.compensate(),
+            RunEvent::NotUndone { effect, fault } => {
                 self.close_call(&effect.call);
                 self.saga.fail(effect, fault.clone());
             }
-            Event::UndoAgain { effect, .. } => self.undo_again(&effect.call),
-            Event::UndoneByHand { effect, by } => self.saga.mark(&effect.call, Undone::ByHand(by.clone())),
-            Event::ChildUndoing { effect, .. } => self.saga.mark(&effect.call, Undone::Underway),
-            Event::ChildUndone { effect, fault: None } => self.saga.mark(&effect.call, Undone::Yes),
-            Event::ChildUndone { effect, fault: Some(fault) } => self.saga.fail(effect, fault.clone()),
-            Event::Aftermath => self.begin_aftermath(),
-            Event::Finished(finished) => self.finish(finished),
-            Event::Reopened(reopened) => match &**reopened {
-                Reopened::Retry { bundle, .. } => self.reopen_for_retry(bundle),
-                Reopened::Rollback { by, asked_by } => {
-                    self.also_ask(asked_by.iter().chain([by]));
+            RunEvent::UndoAgain { effect, .. } => self.resume_undo(&effect.call),
+            RunEvent::UndoneByHand { effect, by } => {
+                self.saga.set_progress(&effect.call, UndoProgress::ByHand(by.clone()))
+            }
+            RunEvent::ChildUndoing { effect, .. } => self.saga.set_progress(&effect.call, UndoProgress::Underway),
+            RunEvent::ChildUndone { effect, fault: None } => self.saga.set_progress(&effect.call, UndoProgress::Yes),
+            RunEvent::ChildUndone { effect, fault: Some(fault) } => self.saga.fail(effect, fault.clone()),
+            RunEvent::Aftermath => self.begin_aftermath(),
+            RunEvent::Finished(finished) => self.finish(finished),
+            RunEvent::Reopened(reopened) => match &**reopened {
+                RunReopened::Retry { bundle, .. } => self.reopen_for_retry(bundle),
+                RunReopened::Rollback { by, asked_by } => {
+                    self.add_requesters(asked_by.iter().chain([by]));
                     self.reopen_for_rollback();
                 }
             },
-            Event::Forked(forked) => self.fork(forked),
-            Event::JournalFilling { .. } => {}
+            RunEvent::Forked(forked) => self.fork(forked),
+            RunEvent::JournalFilling { .. } => {}
         }
     }
 
-    fn start(&mut self, started: &Started) {
+    fn start(&mut self, started: &RunStarted) {
         self.started_at = self.now;
         self.bundle = Some(started.bundle.clone());
         self.started = Some(Box::new(started.clone()));
-        self.phase = Phase::Running;
+        self.phase = RunPhase::Running;
         // Without its version a run cannot move, and says so when it is asked to; folding goes on.
         let Some(workflow) = self.versions.get(&started.bundle).cloned() else { return };
         self.declare(&workflow);
         if let Some(limit) = workflow.timeout {
-            self.timers.insert((self.now + limit, Timer::Run));
+            self.timers.insert((self.now + limit, RunTimer::Run));
         }
-        let mut outer = Scope::open(workflow.graph.clone(), None, 0, Arc::default());
-        outer.reserve(&workflow.reserved());
+        let mut outer = ScopeState::open(workflow.graph.clone(), None, 0, Arc::default());
+        outer.reserve(&workflow.post_rollback_nodes());
         self.workflow = Some(workflow);
-        self.admit(Path::root(), outer);
+        self.enter_scope(ScopePath::root(), outer);
     }
 
     fn pause(&mut self) {
         self.paused = true;
         let now = self.now;
-        self.working(|work, _| work.stop(now));
+        self.adjust_agent_clocks(|work, _| work.stop(now));
     }
 
     fn resume(&mut self) {
         self.paused = false;
-        self.working(Work::start);
+        self.adjust_agent_clocks(WorkClock::start);
     }
 
     /// Takes a scope in and lines up the nodes that may begin.
-    fn admit(&mut self, path: Path, scope: Scope) {
-        for place in scope.graph.places() {
-            let state = &scope.nodes[place.at()];
-            if state.status == Status::Idle && is_ready(&scope.graph, place, state.settled_in, state.taken_in) {
-                self.ready.push_back(Address::new(path.clone(), scope.graph.node(place).id.clone()));
+    fn enter_scope(&mut self, path: ScopePath, scope: ScopeState) {
+        for place in scope.graph.node_indices() {
+            let state = &scope.nodes[place.as_usize()];
+            if state.status == NodeStatus::Idle && is_ready(&scope.graph, place, state.settled_in, state.taken_in) {
+                self.ready.push_back(NodeAddress::new(path.clone(), scope.graph.node(place).id.clone()));
             }
         }
         self.scopes.insert(path, scope);

@@ -5,51 +5,51 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address::{Address, EffectId};
-use super::decider::Decider;
-use super::event::{Block, Started};
-use super::refusal::Refusal;
+use super::address::{EffectId, NodeAddress};
+use super::decision_maker::DecisionMaker;
+use super::event::{BlockReason, RunStarted};
+use super::refusal::RunRefusal;
 use crate::agent;
 use crate::bundle;
 use crate::fault::Fault;
 use crate::graph::Workflow;
 use crate::id::RunId;
 use crate::model;
-use crate::money::{Quote, Usd};
+use crate::money::{PriceQuote, Usd};
 use crate::tool;
 
 /// How a run's owner came to let go of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Departure {
+pub enum OwnerDeparture {
     /// It gave the run back with nothing out, since nothing was to be done.
-    InOrder,
+    Released,
     /// It stopped, or began afresh: what acts may be out.
     Dropped,
     /// It died over it: its model calls may have been asked, too, and their answers be lost.
-    Died,
+    Crashed,
 }
 
-impl Departure {
+impl OwnerDeparture {
     /// `is_dead`: another process owned the run, and is gone. `released`: whoever owned it gave it back.
     pub fn of(is_dead: bool, released: bool) -> Self {
         match (is_dead, released) {
-            (true, _) => Self::Died,
-            (false, true) => Self::InOrder,
+            (true, _) => Self::Crashed,
+            (false, true) => Self::Released,
             (false, false) => Self::Dropped,
         }
     }
 }
 
 #[derive(Clone, Debug)]
-pub enum Command {
+pub enum RunCommand {
     Start {
-        started: Box<Started>,
+        started: Box<RunStarted>,
         workflow: Arc<Workflow>,
     },
     /// An attempt came back. `epoch` is that of the process that sent it.
     Outcome {
         effect: EffectId,
-        outcome: Outcome,
+        outcome: CallOutcome,
     },
     /// About to send a call that must be marked first.
     Sending {
@@ -61,26 +61,26 @@ pub enum Command {
     /// it did, so that nobody knows what time it was for that owner in the end.
     TakenOver {
         epoch: u64,
-        left: Departure,
+        departure: OwnerDeparture,
         went_back: bool,
     },
     /// A timer may be due.
     Wake,
     /// `quote`: what the model call it asks for may cost.
     Stepped {
-        node: Address,
-        step: agent::Step,
-        quote: Quote,
+        node: NodeAddress,
+        step: agent::AgentStep,
+        quote: PriceQuote,
     },
     Signal(Signal),
     Answer {
-        node: Address,
-        by: Decider,
-        decision: Decision,
+        node: NodeAddress,
+        by: DecisionMaker,
+        decision: HumanDecision,
     },
     Approve {
         effect: EffectId,
-        by: Decider,
+        by: DecisionMaker,
         approved: bool,
         /// Why.
         note: String,
@@ -94,15 +94,15 @@ pub enum Command {
     Resolve {
         effect: EffectId,
         by: String,
-        resolution: Resolution,
+        resolution: DoubtResolution,
     },
     /// The process has the consumer's key now: calls that waited for it may go out.
     KeyGiven {
         by: String,
     },
     ChildEnded {
-        node: Address,
-        ended: ChildEnd,
+        node: NodeAddress,
+        ended: ChildResult,
     },
     ChildUndone {
         run: RunId,
@@ -122,7 +122,7 @@ pub enum Command {
     },
     Retry {
         by: String,
-        bundle: bundle::Hash,
+        bundle: bundle::ContentHash,
         workflow: Arc<Workflow>,
     },
     Rollback {
@@ -131,11 +131,11 @@ pub enum Command {
         asked_by: Vec<String>,
     },
     Fork {
-        forked: Box<super::event::Forked>,
+        forked: Box<super::event::RunForked>,
     },
 }
 
-impl Command {
+impl RunCommand {
     /// The word for it in tables and messages.
     pub fn word(&self) -> &'static str {
         match self {
@@ -165,16 +165,16 @@ impl Command {
 
 /// What an attempt came to.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    Tool(tool::Outcome),
-    Model(Result<model::Reply, ModelFault>),
+pub enum CallOutcome {
+    Tool(tool::ToolOutcome),
+    Model(Result<model::ModelReply, ModelCallError>),
     /// What a program came to; a fault where the sandbox itself could not run it.
-    Code(Result<agent::Ran, Fault>),
+    Code(Result<agent::ProgramOutcome, Fault>),
     /// What whoever thinks for an agent of type `custom` says it wants next.
-    Step(Result<agent::Step, ModelFault>),
+    Step(Result<agent::AgentStep, ModelCallError>),
     /// The call was not let out; `cost` is what earlier attempts at it cost, which brought no answer.
     Blocked {
-        by: Block,
+        by: BlockReason,
         cost: Usd,
     },
     /// The service is known to be failing, and is left alone until then; the fault says so to whoever must be told.
@@ -198,7 +198,7 @@ pub enum Outcome {
 
 /// A model call that failed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ModelFault {
+pub struct ModelCallError {
     pub fault: Fault,
     pub retryable: bool,
     /// Milliseconds the provider asked us to wait.
@@ -206,17 +206,17 @@ pub struct ModelFault {
     /// What the attempt cost all the same: what was sent and never answered counts as its hold.
     pub cost: Usd,
     /// The call need not fail: it may wait for this.
-    pub block: Option<Block>,
+    pub block: Option<BlockReason>,
 }
 
-impl ModelFault {
+impl ModelCallError {
     /// A fault that another attempt may not have.
     pub fn transient(fault: Fault) -> Self {
         Self { fault, retryable: true, retry_after: None, cost: Usd::ZERO, block: None }
     }
 
     /// A fault that every attempt would have.
-    pub fn lasting(fault: Fault) -> Self {
+    pub fn permanent(fault: Fault) -> Self {
         Self { retryable: false, ..Self::transient(fault) }
     }
 }
@@ -243,7 +243,7 @@ pub const MESSAGE: &str = "message";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Decision {
+pub enum HumanDecision {
     Approve {
         #[serde(default)]
         note: String,
@@ -260,7 +260,7 @@ pub enum Decision {
 /// What a person says about a call whose outcome nobody knows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Resolution {
+pub enum DoubtResolution {
     /// It acted, with this output.
     Done { output: Value },
     /// It did not act: the node fails, or is tried again where attempts are left.
@@ -271,9 +271,9 @@ pub enum Resolution {
 
 /// How a child run ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChildEnd {
+pub struct ChildResult {
     pub run: RunId,
-    pub state: super::State,
+    pub state: super::RunState,
     pub output: Arc<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
@@ -287,7 +287,7 @@ pub struct ChildEnd {
 /// Where a run came from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub enum RunOrigin {
     #[default]
     Caller,
     /// A conversation, which is told what the run asks its customer and how it ends.
@@ -295,7 +295,7 @@ pub enum Origin {
     /// A subworkflow node of another run.
     Parent {
         run: RunId,
-        node: Address,
+        node: NodeAddress,
         depth: u32,
         /// What it leaves this run to spend.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -303,7 +303,7 @@ pub enum Origin {
     },
 }
 
-impl Origin {
+impl RunOrigin {
     /// What the run that began this one leaves it to spend, where that is limited.
     pub fn max_cost(&self) -> Option<Usd> {
         match self {
@@ -313,52 +313,52 @@ impl Origin {
     }
 }
 
-impl Incoming {
+impl IncomingCommand {
     /// The command it is; `version` gives the workflow of a hash. A fork's past is the caller's to fold first.
     pub fn into_command(
         self,
-        version: impl FnOnce(&bundle::Hash) -> Result<Arc<Workflow>, Refusal>,
-    ) -> Result<Command, Refusal> {
+        version: impl FnOnce(&bundle::ContentHash) -> Result<Arc<Workflow>, RunRefusal>,
+    ) -> Result<RunCommand, RunRefusal> {
         Ok(match self {
             Self::Start(started) => {
                 let workflow = version(&started.bundle)?;
-                Command::Start { started, workflow }
+                RunCommand::Start { started, workflow }
             }
             Self::Retry { by, bundle } => {
                 let workflow = version(&bundle)?;
-                Command::Retry { by, bundle, workflow }
+                RunCommand::Retry { by, bundle, workflow }
             }
-            Self::Fork { past: _, forked } => Command::Fork { forked },
-            Self::Signal(signal) => Command::Signal(signal),
-            Self::Answer { node, by, decision } => Command::Answer { node, by, decision },
-            Self::Approve { effect, by, approved, note } => Command::Approve { effect, by, approved, note },
-            Self::Fill { effect, by, form } => Command::Fill { effect, by, form },
-            Self::Resolve { effect, by, resolution } => Command::Resolve { effect, by, resolution },
-            Self::ChildEnded { node, ended } => Command::ChildEnded { node, ended },
-            Self::ChildUndone { run, fault } => Command::ChildUndone { run, fault },
-            Self::Pause { by } => Command::Pause { by },
-            Self::Resume { by } => Command::Resume { by },
-            Self::Cancel { by, compensate, asked_by } => Command::Cancel { by, compensate, asked_by },
-            Self::Rollback { by, asked_by } => Command::Rollback { by, asked_by },
+            Self::Fork { past: _, forked } => RunCommand::Fork { forked },
+            Self::Signal(signal) => RunCommand::Signal(signal),
+            Self::Answer { node, by, decision } => RunCommand::Answer { node, by, decision },
+            Self::Approve { effect, by, approved, note } => RunCommand::Approve { effect, by, approved, note },
+            Self::Fill { effect, by, form } => RunCommand::Fill { effect, by, form },
+            Self::Resolve { effect, by, resolution } => RunCommand::Resolve { effect, by, resolution },
+            Self::ChildEnded { node, ended } => RunCommand::ChildEnded { node, ended },
+            Self::ChildUndone { run, fault } => RunCommand::ChildUndone { run, fault },
+            Self::Pause { by } => RunCommand::Pause { by },
+            Self::Resume { by } => RunCommand::Resume { by },
+            Self::Cancel { by, compensate, asked_by } => RunCommand::Cancel { by, compensate, asked_by },
+            Self::Rollback { by, asked_by } => RunCommand::Rollback { by, asked_by },
         })
     }
 }
 
 /// What may come in from outside this process: the payload of an inbox item. The engine adds what only it knows
-/// (workflows, sequence numbers) and makes a [`Command`] of it.
+/// (workflows, sequence numbers) and makes a [`RunCommand`] of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Incoming {
-    Start(Box<Started>),
+pub enum IncomingCommand {
+    Start(Box<RunStarted>),
     Signal(Signal),
     Answer {
-        node: Address,
-        by: Decider,
-        decision: Decision,
+        node: NodeAddress,
+        by: DecisionMaker,
+        decision: HumanDecision,
     },
     Approve {
         effect: EffectId,
-        by: Decider,
+        by: DecisionMaker,
         approved: bool,
         #[serde(default, skip_serializing_if = "String::is_empty")]
         note: String,
@@ -371,11 +371,11 @@ pub enum Incoming {
     Resolve {
         effect: EffectId,
         by: String,
-        resolution: Resolution,
+        resolution: DoubtResolution,
     },
     ChildEnded {
-        node: Address,
-        ended: ChildEnd,
+        node: NodeAddress,
+        ended: ChildResult,
     },
     ChildUndone {
         run: RunId,
@@ -397,7 +397,7 @@ pub enum Incoming {
     },
     Retry {
         by: String,
-        bundle: bundle::Hash,
+        bundle: bundle::ContentHash,
     },
     Rollback {
         by: String,
@@ -407,7 +407,7 @@ pub enum Incoming {
     },
     /// The first item of a forked run: the recorded past it inherits, and what is different.
     Fork {
-        past: Vec<super::event::Entry>,
-        forked: Box<super::event::Forked>,
+        past: Vec<super::event::RunEntry>,
+        forked: Box<super::event::RunForked>,
     },
 }

@@ -3,17 +3,17 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::address::{Address, EffectId, Path, Role};
-use super::command::{Command, Decision, Signal};
-use super::decider::Decider;
-use super::event::{Detour, Event, Forked, How, Started, Winding};
-use super::names::View;
-use super::refusal::Refusal;
-use super::signals::Arrival;
-use super::state::{Activity, AgentWait, Phase, Run, State, Status, Timer};
+use super::address::{CallRole, EffectId, NodeAddress, ScopePath};
+use super::command::{HumanDecision, RunCommand, Signal};
+use super::decision_maker::DecisionMaker;
+use super::event::{DrainReason, NodeOutcome, OutageAction, RunEvent, RunForked, RunStarted};
+use super::refusal::RunRefusal;
+use super::scope_view::ScopeView;
+use super::signals::SignalArrival;
+use super::state::{AgentWait, NodeActivity, NodeStatus, Run, RunPhase, RunState, RunTimer};
 use super::{EVENTS_MAX, nodes};
 use crate::fault::{Fault, code};
-use crate::graph::{Graph, Node, NodeIx, Workflow};
+use crate::graph::{Graph, GraphNode, NodeIndex, Workflow};
 use crate::time::Time;
 
 impl Run {
@@ -22,65 +22,65 @@ impl Run {
     /// Time does not go back: a `now` before [`Self::now`] counts as that, and what is recorded is recorded at
     /// [`Self::now`]. Deadlines that have passed are looked at after the command, whatever it was: an answer that is
     /// taken in first is in time, and no deadline is missed because something else happened at its instant.
-    pub fn decide(&mut self, command: Command, now: Time) -> Result<Vec<Event>, Refusal> {
+    pub fn decide(&mut self, command: RunCommand, now: Time) -> Result<Vec<RunEvent>, RunRefusal> {
         let now = now.max(self.now);
-        let mut draft = Draft { run: self, out: Vec::new(), now, touched: VecDeque::new(), scopes: BTreeSet::new() };
+        let mut draft = RunDraft { run: self, out: Vec::new(), now, touched: VecDeque::new(), scopes: BTreeSet::new() };
         draft.take(command)?;
         draft.advance();
         draft.wake();
-        draft.watch_journal();
+        draft.check_journal_limit();
         Ok(draft.out)
     }
 }
 
 /// One step of the way to a node, in definition order.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
+enum NodeRank {
     Place(u32),
     Iteration(u32),
     Branch(String),
 }
 
 /// A decision being made: events so far, already folded.
-pub(super) struct Draft<'run> {
+pub(super) struct RunDraft<'run> {
     pub run: &'run mut Run,
-    pub out: Vec<Event>,
+    pub out: Vec<RunEvent>,
     pub now: Time,
     /// Active nodes that something happened to.
-    pub touched: VecDeque<Address>,
+    pub touched: VecDeque<NodeAddress>,
     /// Scopes in which a node was settled.
-    pub scopes: BTreeSet<Path>,
+    pub scopes: BTreeSet<ScopePath>,
 }
 
-impl Draft<'_> {
+impl RunDraft<'_> {
     /// Folds an event and notes what it may set in motion.
-    pub fn emit(&mut self, event: Event) {
+    pub fn emit(&mut self, event: RunEvent) {
         match &event {
-            Event::Done(done) if done.effect.call.role == Role::Act => self.touch(&done.effect.call.node),
-            Event::NotDone { effect, again_at: None, .. } if effect.call.role == Role::Act => {
-                self.touch(&effect.call.node);
+            RunEvent::Done(done) if done.effect.call.role == CallRole::Act => self.mark_changed(&done.effect.call.node),
+            RunEvent::NotDone { effect, again_at: None, .. } if effect.call.role == CallRole::Act => {
+                self.mark_changed(&effect.call.node);
             }
-            Event::Degraded { effect, detour: Detour::Answered { .. } | Detour::Refused, .. } => {
-                self.touch(&effect.call.node);
+            RunEvent::Degraded { effect, detour: OutageAction::Answered { .. } | OutageAction::Refused, .. } => {
+                self.mark_changed(&effect.call.node);
             }
-            Event::Abandoned { call } => self.touch(&call.node),
-            Event::AgentReplaced { node, .. }
-            | Event::Began { node, .. }
-            | Event::SignalTaken { node, .. }
-            | Event::NodeWinding { node, .. } => {
-                self.touch(node);
+            RunEvent::Abandoned { call } => self.mark_changed(&call.node),
+            RunEvent::AgentReplaced { node, .. }
+            | RunEvent::Began { node, .. }
+            | RunEvent::SignalTaken { node, .. }
+            | RunEvent::NodeWinding { node, .. } => {
+                self.mark_changed(node);
             }
-            Event::ScopeClosed { path, .. } => {
+            RunEvent::ScopeClosed { path, .. } => {
                 if let Some((scope, node, _)) = path.parent() {
-                    self.touch(&Address::new(scope, node));
+                    self.mark_changed(&NodeAddress::new(scope, node));
                 }
             }
-            Event::Ended(ended) => {
+            RunEvent::Ended(ended) => {
                 self.scopes.insert(ended.node.scope.clone());
             }
-            Event::ScopeOpened { path, .. }
-            | Event::ScopeWinding { path, .. }
-            | Event::BranchesCut { scope: path, .. } => {
+            RunEvent::ScopeOpened { path, .. }
+            | RunEvent::ScopeWinding { path, .. }
+            | RunEvent::BranchesCut { scope: path, .. } => {
                 self.scopes.insert(path.clone());
             }
             _ => {}
@@ -89,70 +89,70 @@ impl Draft<'_> {
         self.out.push(event);
     }
 
-    fn touch(&mut self, node: &Address) {
+    fn mark_changed(&mut self, node: &NodeAddress) {
         if self.touched.back() != Some(node) {
             self.touched.push_back(node.clone());
         }
     }
 
-    pub fn view<'a>(&'a self, path: &'a Path) -> View<'a> {
-        View::of(self.run, path, self.now)
+    pub fn view<'a>(&'a self, path: &'a ScopePath) -> ScopeView<'a> {
+        ScopeView::of(self.run, path, self.now)
     }
 
     /// A node's compiled form. Graphs are shared, so this borrows nothing of the run.
-    pub fn node(&self, at: &Address) -> Option<(Arc<Graph>, NodeIx)> {
+    pub fn node(&self, at: &NodeAddress) -> Option<(Arc<Graph>, NodeIndex)> {
         self.run.compiled(at)
     }
 
-    pub fn with_node<T>(&self, at: &Address, read: impl FnOnce(&Node) -> T) -> Option<T> {
+    pub fn with_node<T>(&self, at: &NodeAddress, read: impl FnOnce(&GraphNode) -> T) -> Option<T> {
         let (scope, place) = self.run.place(at)?;
         Some(read(scope.graph.node(place)))
     }
 
-    fn take(&mut self, command: Command) -> Result<(), Refusal> {
+    fn take(&mut self, command: RunCommand) -> Result<(), RunRefusal> {
         let word = command.word();
         match (&self.run.phase, &command) {
-            (Phase::New, Command::Start { .. }) => {}
-            (Phase::New, _) => return Err(Refusal::NotStarted),
-            (_, Command::Start { .. }) => return Err(Refusal::AlreadyStarted { state: self.run.state() }),
+            (RunPhase::New, RunCommand::Start { .. }) => {}
+            (RunPhase::New, _) => return Err(RunRefusal::NotStarted),
+            (_, RunCommand::Start { .. }) => return Err(RunRefusal::AlreadyStarted { state: self.run.state() }),
             (
-                Phase::Ended(_),
-                Command::Outcome { .. }
-                | Command::Resolve { .. }
-                | Command::Retry { .. }
-                | Command::Rollback { .. }
-                | Command::Fork { .. }
-                | Command::TakenOver { .. }
-                | Command::Wake,
+                RunPhase::Ended(_),
+                RunCommand::Outcome { .. }
+                | RunCommand::Resolve { .. }
+                | RunCommand::Retry { .. }
+                | RunCommand::Rollback { .. }
+                | RunCommand::Fork { .. }
+                | RunCommand::TakenOver { .. }
+                | RunCommand::Wake,
             ) => {}
-            (Phase::Ended(state), _) => return Err(Refusal::Ended { state: *state, command: word }),
+            (RunPhase::Ended(state), _) => return Err(RunRefusal::Ended { state: *state, command: word }),
             _ => {}
         }
         match command {
-            Command::Start { started, workflow } => self.start(started, workflow),
-            Command::Outcome { effect, outcome } => self.outcome(&effect, outcome),
-            Command::Sending { effect, epoch, deadline } => self.sending(effect, epoch, deadline),
-            Command::TakenOver { epoch, left, went_back } => {
-                self.taken_over(epoch, left, went_back);
+            RunCommand::Start { started, workflow } => self.start(started, workflow),
+            RunCommand::Outcome { effect, outcome } => self.outcome(&effect, outcome),
+            RunCommand::Sending { effect, epoch, deadline } => self.sending(effect, epoch, deadline),
+            RunCommand::TakenOver { epoch, departure: left, went_back } => {
+                self.take_over(epoch, left, went_back);
                 Ok(())
             }
             // What is due is looked at after any command.
-            Command::Wake => Ok(()),
-            Command::Stepped { node, step, quote } => nodes::agent::stepped(self, &node, step, quote),
-            Command::Signal(signal) => self.signal(signal),
-            Command::Answer { node, by, decision } => self.answer(&node, by, decision),
-            Command::Approve { effect, by, approved, note } => self.approve(effect, by, approved, note),
-            Command::Fill { effect, by, form } => self.fill(effect, by, form),
-            Command::Resolve { effect, by, resolution } => self.resolve(&effect, by, resolution),
-            Command::KeyGiven { by } => self.key_given(&by),
-            Command::ChildEnded { node, ended } => nodes::subworkflow::ended(self, &node, ended),
-            Command::ChildUndone { run, fault } => self.child_undone(&run, fault),
-            Command::Pause { by } => self.pause(by),
-            Command::Resume { by } => self.resume(by),
-            Command::Cancel { by, compensate, asked_by } => self.cancel(by, compensate, asked_by),
-            Command::Retry { by, bundle, workflow } => self.retry(by, bundle, workflow),
-            Command::Rollback { by, asked_by } => self.roll_back(by, asked_by),
-            Command::Fork { forked } => {
+            RunCommand::Wake => Ok(()),
+            RunCommand::Stepped { node, step, quote } => nodes::agent::stepped(self, &node, step, quote),
+            RunCommand::Signal(signal) => self.signal(signal),
+            RunCommand::Answer { node, by, decision } => self.answer(&node, by, decision),
+            RunCommand::Approve { effect, by, approved, note } => self.approve(effect, by, approved, note),
+            RunCommand::Fill { effect, by, form } => self.answer_question(effect, by, form),
+            RunCommand::Resolve { effect, by, resolution } => self.resolve(&effect, by, resolution),
+            RunCommand::KeyGiven { by } => self.provide_key(&by),
+            RunCommand::ChildEnded { node, ended } => nodes::subworkflow::child_ended(self, &node, ended),
+            RunCommand::ChildUndone { run, fault } => self.child_undone(&run, fault),
+            RunCommand::Pause { by } => self.pause(by),
+            RunCommand::Resume { by } => self.resume(by),
+            RunCommand::Cancel { by, compensate, asked_by } => self.cancel(by, compensate, asked_by),
+            RunCommand::Retry { by, bundle, workflow } => self.retry(by, bundle, workflow),
+            RunCommand::Rollback { by, asked_by } => self.roll_back(by, asked_by),
+            RunCommand::Fork { forked } => {
                 self.fork(forked);
                 Ok(())
             }
@@ -161,9 +161,9 @@ impl Draft<'_> {
 
     /// Begins, with the defaults of what the input leaves out. Who starts a run checks its input before it is accepted;
     /// one that does not fit all the same, such as what a parent hands to its subworkflow, fails the run before any node.
-    fn start(&mut self, mut started: Box<Started>, workflow: Arc<Workflow>) -> Result<(), Refusal> {
-        let fits = workflow.input.complete(&started.input);
-        self.run.know(started.bundle.clone(), workflow);
+    fn start(&mut self, mut started: Box<RunStarted>, workflow: Arc<Workflow>) -> Result<(), RunRefusal> {
+        let fits = workflow.input.validate(&started.input);
+        self.run.add_version(started.bundle.clone(), workflow);
         let unfit = match fits {
             Ok(completed) => {
                 started.input = completed.map_or(started.input, Arc::new);
@@ -171,75 +171,76 @@ impl Draft<'_> {
             }
             Err(unfit) => Some(unfit),
         };
-        self.emit(Event::Started(started));
-        self.scopes.insert(Path::root());
+        self.emit(RunEvent::Started(started));
+        self.scopes.insert(ScopePath::root());
         if let Some(unfit) = unfit {
             let fault = Fault::new(code::INPUT_INVALID, unfit.to_string());
-            self.wind_run(Winding::Failed { fault, node: Address::outer("input") }, false);
+            self.drain_run(DrainReason::Failed { fault, node: NodeAddress::outer("input") }, false);
         }
         Ok(())
     }
 
     /// Whatever is due: run and node deadlines, waits, gaps. Retries need no event: their calls go out by the clock.
     fn wake(&mut self) {
-        let due: Vec<(Time, Timer)> = self.run.timers.iter().take_while(|(at, _)| *at <= self.now).cloned().collect();
+        let due: Vec<(Time, RunTimer)> =
+            self.run.timers.iter().take_while(|(at, _)| *at <= self.now).cloned().collect();
         for timer in due {
             // What came before may have settled what this one was for.
             if !self.run.timers.contains(&timer) {
                 continue;
             }
             match timer.1 {
-                Timer::Run => self.time_is_over(),
-                Timer::Node(node) => nodes::due(self, &node),
-                Timer::Held(source) => {
+                RunTimer::Run => self.time_out_run(),
+                RunTimer::Node(node) => nodes::handle_deadline(self, &node),
+                RunTimer::Held(source) => {
                     for signal in self.run.signals.overdue(&source, self.now) {
-                        self.emit(Event::SignalKept { signal });
+                        self.emit(RunEvent::SignalKept { signal });
                     }
-                    self.hand_out_signals();
+                    self.deliver_signals();
                 }
             }
             self.advance();
         }
-        self.leaves_are_over();
+        self.expire_approvals();
     }
 
-    fn time_is_over(&mut self) {
-        if matches!(self.run.phase, Phase::Running) {
-            self.wind_run(Winding::TimedOut, true);
+    fn time_out_run(&mut self) {
+        if matches!(self.run.phase, RunPhase::Running) {
+            self.drain_run(DrainReason::TimedOut, true);
         }
     }
 
-    fn signal(&mut self, signal: Signal) -> Result<(), Refusal> {
+    fn signal(&mut self, signal: Signal) -> Result<(), RunRefusal> {
         if self.run.signals.is_full() {
-            return Err(Refusal::TooManySignals { limit: super::SIGNALS_MAX });
+            return Err(RunRefusal::TooManySignals { limit: super::SIGNALS_MAX });
         }
         match self.run.signals.arrival(signal.clone(), self.now) {
-            Arrival::Seen => {
+            SignalArrival::Seen => {
                 let number = signal.sequence.unwrap_or_default();
-                return Err(Refusal::SignalSeen { from: signal.source, number });
+                return Err(RunRefusal::SignalSeen { from: signal.source, number });
             }
-            Arrival::Early { until } => self.emit(Event::SignalHeld { signal, until }),
-            Arrival::InOrder(signals) => {
+            SignalArrival::Early { until } => self.emit(RunEvent::SignalHeld { signal, until }),
+            SignalArrival::InOrder(signals) => {
                 for signal in signals {
-                    self.emit(Event::SignalKept { signal });
+                    self.emit(RunEvent::SignalKept { signal });
                 }
-                self.hand_out_signals();
+                self.deliver_signals();
             }
         }
         Ok(())
     }
 
     /// Gives kept signals to the waits that want them, in definition order.
-    fn hand_out_signals(&mut self) {
-        let mut waits: Vec<(Vec<Rank>, Address, String)> = Vec::new();
+    fn deliver_signals(&mut self) {
+        let mut waits: Vec<(Vec<NodeRank>, NodeAddress, String)> = Vec::new();
         for node in self.active_nodes() {
             let wanted = match self.run.activity(&node) {
-                Some(Activity::Signal { name, .. }) => name.as_str(),
-                Some(Activity::Agent { waits: AgentWait::Customer { .. }, .. }) => super::MESSAGE,
+                Some(NodeActivity::Signal { name, .. }) => name.as_str(),
+                Some(NodeActivity::Agent { waits: AgentWait::Customer { .. }, .. }) => super::MESSAGE,
                 _ => continue,
             };
             if self.run.signals.first(wanted).is_some() {
-                waits.push((self.rank(&node), node.clone(), wanted.to_owned()));
+                waits.push((self.node_rank(&node), node.clone(), wanted.to_owned()));
             }
         }
         waits.sort();
@@ -250,111 +251,111 @@ impl Draft<'_> {
 
     /// Where a node stands in the definition: its place behind those of the nodes whose bodies it is in, each with
     /// the iteration or branch.
-    fn rank(&self, at: &Address) -> Vec<Rank> {
+    fn node_rank(&self, at: &NodeAddress) -> Vec<NodeRank> {
         let mut rank = match at.scope.parent() {
             Some((scope, node, rest)) => {
-                let mut outer = self.rank(&Address::new(scope, node));
-                outer.push(rest.parse().map_or_else(|_| Rank::Branch(rest.to_owned()), Rank::Iteration));
+                let mut outer = self.node_rank(&NodeAddress::new(scope, node));
+                outer.push(rest.parse().map_or_else(|_| NodeRank::Branch(rest.to_owned()), NodeRank::Iteration));
                 outer
             }
             None => Vec::new(),
         };
-        rank.extend(self.run.place(at).map(|(_, place)| Rank::Place(place.0)));
+        rank.extend(self.run.place(at).map(|(_, place)| NodeRank::Place(place.0)));
         rank
     }
 
     /// The fork has no children to wait for: those it still wants it starts itself, the others are as good as ended.
-    fn fork(&mut self, forked: Box<Forked>) {
-        self.emit(Event::Forked(forked));
+    fn fork(&mut self, forked: Box<RunForked>) {
+        self.emit(RunEvent::Forked(forked));
         for node in self.active_nodes() {
-            if let Some(Activity::Child { .. }) = self.run.activity(&node) {
-                self.end(&node, How::Cancelled, Vec::new());
+            if let Some(NodeActivity::Child { .. }) = self.run.activity(&node) {
+                self.end(&node, NodeOutcome::Cancelled, Vec::new());
             }
         }
     }
 
     /// Active nodes of all scopes, in definition order within each.
-    pub fn active_nodes(&self) -> Vec<Address> {
-        let of_scope = |(path, scope): (&Path, &super::state::Scope)| {
+    pub fn active_nodes(&self) -> Vec<NodeAddress> {
+        let of_scope = |(path, scope): (&ScopePath, &super::state::ScopeState)| {
             let nodes = scope.active.iter().filter_map(|place| scope.graph.nodes.get(*place as usize));
-            nodes.map(|node| Address::new(path.clone(), node.id.clone())).collect::<Vec<_>>()
+            nodes.map(|node| NodeAddress::new(path.clone(), node.id.clone())).collect::<Vec<_>>()
         };
         self.run.scopes.iter().flat_map(of_scope).collect()
     }
 
-    fn answer(&mut self, node: &Address, by: Decider, decision: Decision) -> Result<(), Refusal> {
-        if let Some(Activity::Human { .. }) = self.run.activity(node) {
+    fn answer(&mut self, node: &NodeAddress, by: DecisionMaker, decision: HumanDecision) -> Result<(), RunRefusal> {
+        if let Some(NodeActivity::Human { .. }) = self.run.activity(node) {
             return nodes::human::answered(self, node, by, decision);
         }
         match self.run.node_state(node) {
             Some(state) if state.status.is_settled() => {
-                Err(Refusal::Lost { node: node.to_string(), winner: nodes::human::winner(state) })
+                Err(RunRefusal::Lost { node: node.to_string(), winner: nodes::human::settled_by(state) })
             }
-            _ => Err(Refusal::NothingWaits { node: node.to_string() }),
+            _ => Err(RunRefusal::NothingWaits { node: node.to_string() }),
         }
     }
 
-    fn pause(&mut self, by: String) -> Result<(), Refusal> {
+    fn pause(&mut self, by: String) -> Result<(), RunRefusal> {
         if self.run.paused {
-            return Err(Refusal::WrongState { state: State::Paused, command: "pause" });
+            return Err(RunRefusal::WrongState { state: RunState::Paused, command: "pause" });
         }
-        self.emit(Event::Paused { by });
+        self.emit(RunEvent::Paused { by });
         Ok(())
     }
 
-    fn resume(&mut self, by: String) -> Result<(), Refusal> {
+    fn resume(&mut self, by: String) -> Result<(), RunRefusal> {
         if !self.run.paused {
-            return Err(Refusal::WrongState { state: self.run.state(), command: "resume" });
+            return Err(RunRefusal::WrongState { state: self.run.state(), command: "resume" });
         }
-        self.emit(Event::Resumed { by });
+        self.emit(RunEvent::Resumed { by });
         Ok(())
     }
 
-    fn cancel(&mut self, by: String, compensate: bool, asked_by: Vec<String>) -> Result<(), Refusal> {
-        if let Phase::Winding { .. } = self.run.phase {
-            return Err(Refusal::Impossible { reason: "the run is ending already".to_owned() });
+    fn cancel(&mut self, by: String, compensate: bool, asked_by: Vec<String>) -> Result<(), RunRefusal> {
+        if let RunPhase::Winding { .. } = self.run.phase {
+            return Err(RunRefusal::Impossible { reason: "the run is ending already".to_owned() });
         }
-        if !matches!(self.run.phase, Phase::Running) {
-            return Err(Refusal::WrongState { state: self.run.state(), command: "cancel" });
+        if !matches!(self.run.phase, RunPhase::Running) {
+            return Err(RunRefusal::WrongState { state: self.run.state(), command: "cancel" });
         }
-        self.wind_run(Winding::Cancelled { by, asked_by }, compensate);
+        self.drain_run(DrainReason::Cancelled { by, asked_by }, compensate);
         Ok(())
     }
 
-    fn sending(&mut self, effect: EffectId, epoch: u64, deadline: Time) -> Result<(), Refusal> {
+    fn sending(&mut self, effect: EffectId, epoch: u64, deadline: Time) -> Result<(), RunRefusal> {
         if self.run.paused {
-            return Err(Refusal::WrongState { state: State::Paused, command: "send" });
+            return Err(RunRefusal::WrongState { state: RunState::Paused, command: "send" });
         }
         let call = self.run.calls.get(&effect.call);
         if call.is_none_or(|call| call.generation != effect.generation || !call.is_sendable(self.now)) {
-            return Err(Refusal::NoSuchCall { effect: effect.to_string() });
+            return Err(RunRefusal::NoSuchCall { effect: effect.to_string() });
         }
-        self.emit(Event::Sending { effect, epoch, deadline });
+        self.emit(RunEvent::Sending { effect, epoch, deadline });
         Ok(())
     }
 
     /// Says so at 80 % of the journal limit, and stops the run at 100 %.
-    fn watch_journal(&mut self) {
+    fn check_journal_limit(&mut self) {
         let before = self.run.events - self.out.len() as u64;
         let warn_at = EVENTS_MAX / 5 * 4;
         if before < warn_at && self.run.events >= warn_at {
-            self.emit(Event::JournalFilling { events: self.run.events, limit: EVENTS_MAX });
+            self.emit(RunEvent::JournalFilling { events: self.run.events, limit: EVENTS_MAX });
         }
-        if before < EVENTS_MAX && self.run.events >= EVENTS_MAX && matches!(self.run.phase, Phase::Running) {
+        if before < EVENTS_MAX && self.run.events >= EVENTS_MAX && matches!(self.run.phase, RunPhase::Running) {
             let message = format!("the run has {} events, the limit is {EVENTS_MAX}", self.run.events);
             let fault = Fault::new(code::JOURNAL_LIMIT, message);
-            let node = self.active_nodes().into_iter().next().unwrap_or_else(|| Address::outer("run"));
-            self.wind_run(Winding::Failed { fault, node }, true);
+            let node = self.active_nodes().into_iter().next().unwrap_or_else(|| NodeAddress::outer("run"));
+            self.drain_run(DrainReason::Failed { fault, node }, true);
             self.advance();
         }
     }
 
     /// Whether new work may begin.
-    pub fn may_begin(&self) -> bool {
-        !self.run.paused && matches!(self.run.phase, Phase::Running | Phase::Aftermath { .. })
+    pub fn can_start_work(&self) -> bool {
+        !self.run.paused && matches!(self.run.phase, RunPhase::Running | RunPhase::Aftermath { .. })
     }
 
-    pub fn is_active(&self, node: &Address) -> bool {
-        self.run.node_state(node).is_some_and(|state| state.status == Status::Active)
+    pub fn is_active(&self, node: &NodeAddress) -> bool {
+        self.run.node_state(node).is_some_and(|state| state.status == NodeStatus::Active)
     }
 }

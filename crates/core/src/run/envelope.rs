@@ -6,14 +6,15 @@ use serde_json::Value;
 use super::address::CallId;
 use super::state::{CallEnd, Run};
 use crate::money::Usd;
-use crate::tool::Envelope;
+use crate::tool::ToolEnvelope;
 
 /// What customers are told where nobody has words for what went wrong: the operator's are not for them.
-const WORDLESS: [(&str, &str); 2] = [("en", "That could not be done."), ("es", "No se ha podido hacer.")];
+const DEFAULT_CUSTOMER_MESSAGES: [(&str, &str); 2] =
+    [("en", "That could not be done."), ("es", "No se ha podido hacer.")];
 
 /// What a settled call took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Settled {
+pub(super) struct CallMetrics {
     pub cost: Usd,
     pub cached: bool,
     /// From when it was scheduled, waits between attempts included.
@@ -23,7 +24,7 @@ pub(super) struct Settled {
     pub degraded: bool,
 }
 
-impl Settled {
+impl CallMetrics {
     pub(super) fn is_free(&self) -> bool {
         *self == Self::default()
     }
@@ -31,13 +32,19 @@ impl Settled {
 
 impl Run {
     /// `call` is nothing where the request was refused before it became one.
-    pub(super) fn envelope(&self, call: Option<&CallId>, tool: &str, end: &CallEnd, settled: Settled) -> Envelope {
+    pub(super) fn envelope(
+        &self,
+        call: Option<&CallId>,
+        tool: &str,
+        end: &CallEnd,
+        settled: CallMetrics,
+    ) -> ToolEnvelope {
         let (data, fault) = match end {
             CallEnd::Done(output) => ((**output).clone(), None),
             CallEnd::Failed(fault) => (Value::Null, Some(fault)),
         };
-        let wordless = || self.wordless().to_owned();
-        Envelope {
+        let wordless = || self.default_customer_message().to_owned();
+        ToolEnvelope {
             success: fault.is_none(),
             tool: tool.to_owned(),
             data,
@@ -54,9 +61,9 @@ impl Run {
         }
     }
 
-    fn wordless(&self) -> &'static str {
+    fn default_customer_message(&self) -> &'static str {
         let language = self.started().and_then(|started| started.caller.language.as_deref()).unwrap_or("en");
-        let found = WORDLESS.iter().find(|(tag, _)| language.split('-').next() == Some(*tag));
-        found.unwrap_or(&WORDLESS[0]).1
+        let found = DEFAULT_CUSTOMER_MESSAGES.iter().find(|(tag, _)| language.split('-').next() == Some(*tag));
+        found.unwrap_or(&DEFAULT_CUSTOMER_MESSAGES[0]).1
     }
 }

@@ -9,19 +9,21 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
-use super::address::{Address, CallId, EffectId, Path};
-use super::command::{Decision, Origin, Resolution, Signal};
+use super::address::{CallId, EffectId, NodeAddress, ScopePath};
+use super::command::{DoubtResolution, HumanDecision, RunOrigin, Signal};
 use crate::agent;
 use crate::bundle;
 use crate::fault::Fault;
 use crate::id::{RunId, TenantId};
 use crate::money::Usd;
 use crate::time::Time;
-use crate::tool::{Caller, Said};
+use crate::tool::{Caller, QuestionOutcome};
 
 use call::is_free;
-pub use call::{Answer, Block, Detour, Done, InDoubt, Request, Scheduled, Undo};
-pub use wait::{Asked, Began};
+pub use call::{
+    BlockReason, CallCompleted, CallOutput, CallScheduled, DoubtFollowUp, EffectRequest, OutageAction, UndoAction,
+};
+pub use wait::{HumanPrompt, NodeWait};
 
 /// A value that is there, be it `null`: an item of a list, the output of an `end`.
 pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Arc<Value>>, D::Error> {
@@ -30,17 +32,17 @@ pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Arc<Valu
 
 /// One append: everything decided at one instant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct RunEntry {
     pub at: Time,
-    pub events: Vec<Event>,
+    pub events: Vec<RunEvent>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Event {
-    Started(Box<Started>),
+pub enum RunEvent {
+    Started(Box<RunStarted>),
     /// A call must go out.
-    Scheduled(Box<Scheduled>),
+    Scheduled(Box<CallScheduled>),
     /// The marker before a `once` or `verify` call is sent. `deadline` is when the sender gives up.
     Sending {
         effect: EffectId,
@@ -58,7 +60,7 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         went_back: bool,
     },
-    Done(Box<Done>),
+    Done(Box<CallCompleted>),
     /// The call certainly did not act. With `again_at` it goes out again under the next generation.
     NotDone {
         effect: EffectId,
@@ -75,7 +77,7 @@ pub enum Event {
         effect: EffectId,
         fault: Fault,
         attempted: bool,
-        detour: Detour,
+        detour: OutageAction,
     },
     /// What a model was asked is paid for though no answer is recorded: its answer was lost with the process that asked,
     /// and is paid for at its hold; or attempts failed before nothing more was let out; or nobody waited for it any more,
@@ -88,18 +90,18 @@ pub enum Event {
     Doubted {
         effect: EffectId,
         fault: Fault,
-        next: InDoubt,
+        next: DoubtFollowUp,
     },
     /// A person said what became of a doubted call.
     Resolved {
         effect: EffectId,
         by: String,
-        resolution: Resolution,
+        resolution: DoubtResolution,
     },
     /// The call was not let out: it waits for this.
     Blocked {
         effect: EffectId,
-        by: Block,
+        by: BlockReason,
     },
     /// What blocked the call is gone: an approval was given.
     Unblocked {
@@ -120,45 +122,45 @@ pub enum Event {
     Replied {
         effect: EffectId,
         by: String,
-        said: Said,
+        said: QuestionOutcome,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         same_key: bool,
     },
     /// An answer to a call that nobody waits for any more.
-    ArrivedLate(Box<Done>),
+    ArrivedLate(Box<CallCompleted>),
     /// The call's answer is not wanted any more, and it cannot have changed the world.
     Abandoned {
         call: CallId,
     },
     /// A node waits for something that is not a call.
     Began {
-        node: Address,
+        node: NodeAddress,
         #[serde(flatten)]
-        wait: Box<Began>,
+        wait: Box<NodeWait>,
     },
     /// A node is settled; `taken` are the places of the out-edges taken.
-    Ended(Box<Ended>),
+    Ended(Box<NodeEnded>),
     Stepped {
-        node: Address,
-        step: Box<agent::Step>,
+        node: NodeAddress,
+        step: Box<agent::AgentStep>,
     },
     /// An agent gave up before it changed anything: another begins in its place.
     AgentReplaced {
-        node: Address,
-        gave_up: Worked,
-        task: Box<agent::Task>,
+        node: NodeAddress,
+        gave_up: AgentWork,
+        task: Box<agent::AgentTask>,
         fault: Fault,
     },
     /// A tool an agent may not have: it is told so.
     RequestRefused {
-        node: Address,
+        node: NodeAddress,
         id: String,
         tool: String,
         fault: Fault,
     },
     /// An agent's question to the customer; the next message answers it.
     CustomerAsked {
-        node: Address,
+        node: NodeAddress,
         question: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Time>,
@@ -166,21 +168,21 @@ pub enum Event {
     VariableSet {
         key: String,
         value: Arc<Value>,
-        node: Address,
+        node: NodeAddress,
     },
     ScopeOpened {
-        path: Path,
+        path: ScopePath,
         #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
         item: Option<Arc<Value>>,
     },
     /// Nothing new starts here; what is in flight is settled first.
     ScopeWinding {
-        path: Path,
-        why: Winding,
+        path: ScopePath,
+        why: DrainReason,
     },
     /// Folded to its output, or to why it has none.
     ScopeClosed {
-        path: Path,
+        path: ScopePath,
         #[serde(default)]
         output: Arc<Value>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -188,7 +190,7 @@ pub enum Event {
     },
     /// A merge has enough: what is left of its branches winds down.
     BranchesCut {
-        scope: Path,
+        scope: ScopePath,
         nodes: Vec<crate::id::NodeId>,
         undo: bool,
     },
@@ -196,7 +198,7 @@ pub enum Event {
         signal: Signal,
     },
     SignalTaken {
-        node: Address,
+        node: NodeAddress,
         name: String,
     },
     SignalHeld {
@@ -204,9 +206,9 @@ pub enum Event {
         until: Time,
     },
     Answered {
-        node: Address,
+        node: NodeAddress,
         by: String,
-        decision: Decision,
+        decision: HumanDecision,
     },
     Paused {
         by: String,
@@ -216,17 +218,17 @@ pub enum Event {
     },
     /// A node winds down by itself: its time is over.
     NodeWinding {
-        node: Address,
+        node: NodeAddress,
         fault: Fault,
     },
     /// The child of a node that winds down is asked to stop.
     ChildCancelling {
-        node: Address,
+        node: NodeAddress,
         run: RunId,
     },
     /// The run winds down: nothing new starts, what is in flight is settled. `compensate`: then what can be undone is.
     Winding {
-        why: Winding,
+        why: DrainReason,
         compensate: bool,
     },
     Compensating,
@@ -258,10 +260,10 @@ pub enum Event {
     },
     /// The rollback is over: the `on_compensated` node runs.
     Aftermath,
-    Finished(Box<Finished>),
+    Finished(Box<RunFinished>),
     /// A failed run goes on, or a finished one is rolled back.
-    Reopened(Box<Reopened>),
-    Forked(Box<Forked>),
+    Reopened(Box<RunReopened>),
+    Forked(Box<RunForked>),
     /// 80 % of the journal limit is used.
     JournalFilling {
         events: u64,
@@ -270,37 +272,37 @@ pub enum Event {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Started {
+pub struct RunStarted {
     pub run: RunId,
     pub tenant: TenantId,
-    pub bundle: bundle::Hash,
+    pub bundle: bundle::ContentHash,
     pub input: Arc<Value>,
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub context: Value,
     #[serde(default)]
     pub caller: Caller,
     #[serde(default)]
-    pub origin: Origin,
+    pub origin: RunOrigin,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ended {
-    pub node: Address,
-    pub how: How,
+pub struct NodeEnded {
+    pub node: NodeAddress,
+    pub how: NodeOutcome,
     /// Places of the taken out-edges in the node's graph.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<u32>,
     /// Where it failed with its result at hand: that result, so that a retry need not ask for it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Box<Held>>,
+    pub held: Option<Box<HeldResult>>,
     /// Of an agent's node: who worked on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<Box<Worked>>,
+    pub by: Option<Box<AgentWork>>,
 }
 
 /// An agent's work on one node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Worked {
+pub struct AgentWork {
     pub agent: String,
     /// Waiting for people not counted.
     pub work_ms: u64,
@@ -310,7 +312,7 @@ pub struct Worked {
 
 /// What a node had come to when one of its own expressions failed: a variable it sets, the condition of an edge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct HeldResult {
     pub output: Arc<Value>,
     /// The branch it chose, where it chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -327,7 +329,7 @@ fn is_zero(n: &u32) -> bool {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum NodeOutcome {
     /// Its output is the answer of its one tool call, which was just recorded.
     Answered,
     Completed {
@@ -349,10 +351,10 @@ pub enum How {
 /// Why a scope or a run winds down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Winding {
+pub enum DrainReason {
     Failed {
         fault: Fault,
-        node: Address,
+        node: NodeAddress,
     },
     Cancelled {
         by: String,
@@ -368,8 +370,8 @@ pub enum Winding {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Finished {
-    pub state: super::State,
+pub struct RunFinished {
+    pub state: super::RunState,
     #[serde(default)]
     pub output: Arc<Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -384,9 +386,9 @@ pub struct Finished {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reopened {
+pub enum RunReopened {
     /// Goes on from its failure, on this version.
-    Retry { by: String, bundle: bundle::Hash },
+    Retry { by: String, bundle: bundle::ContentHash },
     /// Everything it did is undone, which is the request of whoever says so.
     Rollback {
         by: String,
@@ -397,7 +399,7 @@ pub enum Reopened {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Forked {
+pub struct RunForked {
     pub run: RunId,
     pub from: RunId,
     pub by: String,

@@ -3,20 +3,20 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::address::{Address, Role};
-use super::command::Origin;
-use super::event::{Entry, Event, Forked, How};
-use super::state::{Activity, NodeState, Progress, Run, Timer};
+use super::address::{CallRole, NodeAddress};
+use super::command::RunOrigin;
+use super::event::{NodeOutcome, RunEntry, RunEvent, RunForked};
+use super::state::{CallProgress, NodeActivity, NodeState, Run, RunTimer};
 
 /// What was recorded before the first event of this node, the last entry cut where it begins; nothing where it was never
 /// begun.
-pub fn past_before(entries: &[Entry], node: &Address) -> Option<Vec<Entry>> {
+pub fn entries_before(entries: &[RunEntry], node: &NodeAddress) -> Option<Vec<RunEntry>> {
     let mut past = Vec::new();
     for entry in entries {
-        match entry.events.iter().position(|event| is_about(event, node)) {
+        match entry.events.iter().position(|event| concerns(event, node)) {
             None => past.push(entry.clone()),
             Some(cut) => {
-                past.push(Entry { at: entry.at, events: entry.events[..cut].to_vec() });
+                past.push(RunEntry { at: entry.at, events: entry.events[..cut].to_vec() });
                 return Some(past);
             }
         }
@@ -24,11 +24,11 @@ pub fn past_before(entries: &[Entry], node: &Address) -> Option<Vec<Entry>> {
     None
 }
 
-fn is_about(event: &Event, node: &Address) -> bool {
+fn concerns(event: &RunEvent, node: &NodeAddress) -> bool {
     match event {
-        Event::Scheduled(scheduled) => scheduled.effect.call.node == *node,
-        Event::Began { node: began, .. } | Event::VariableSet { node: began, .. } => began == node,
-        Event::Ended(ended) => ended.node == *node && ended.how != How::Skipped,
+        RunEvent::Scheduled(scheduled) => scheduled.effect.call.node == *node,
+        RunEvent::Began { node: began, .. } | RunEvent::VariableSet { node: began, .. } => began == node,
+        RunEvent::Ended(ended) => ended.node == *node && ended.how != NodeOutcome::Skipped,
         _ => false,
     }
 }
@@ -43,12 +43,12 @@ impl Run {
 
     /// Makes this run the fork of what it was: recorded results are inherited; what was open is asked for anew, under
     /// the fork's keys and with its own deadlines.
-    pub(super) fn fork(&mut self, forked: &Forked) {
+    pub(super) fn fork(&mut self, forked: &RunForked) {
         if let Some(started) = &mut self.started {
             started.run = forked.run.clone();
-            started.origin = Origin::Caller;
+            started.origin = RunOrigin::Caller;
         }
-        self.also_ask([&forked.by]);
+        self.add_requesters([&forked.by]);
         self.started_at = self.now;
         self.paused = false;
         self.forgotten.clear();
@@ -56,19 +56,19 @@ impl Run {
             self.variables.insert(key.clone(), Arc::new(value.clone()));
         }
         if !forked.owns_undo {
-            self.saga.inherit();
-            self.calls.retain(|id, _| id.role == Role::Act);
+            self.saga.mark_inherited();
+            self.calls.retain(|id, _| id.role == CallRole::Act);
         }
-        self.send_anew();
-        self.ask_children_anew();
+        self.resend_open_calls();
+        self.restart_children();
         self.renew_deadlines();
     }
 
     /// What was in flight belongs to the original, and so does every leave it was given.
-    fn send_anew(&mut self) {
+    fn resend_open_calls(&mut self) {
         self.backoffs.clear();
         for call in self.calls.values_mut() {
-            call.progress = Progress::Ready;
+            call.progress = CallProgress::Ready;
             call.attempts = 0;
             call.unknown = false;
             call.approved = None;
@@ -77,7 +77,7 @@ impl Run {
     }
 
     /// The children of the original report to it: the fork starts its own, but for those that are not wanted any more.
-    fn ask_children_anew(&mut self) {
+    fn restart_children(&mut self) {
         let mut waiting = Vec::new();
         for (path, scope) in &mut self.scopes {
             if scope.winding.is_some() {
@@ -89,12 +89,12 @@ impl Run {
                 else {
                     continue;
                 };
-                if let (Some(Activity::Child { .. }), None) = (state.activity.as_deref(), state.cut) {
+                if let (Some(NodeActivity::Child { .. }), None) = (state.activity.as_deref(), state.cut) {
                     let NodeState { settled_in, taken_in, next_call, .. } = *state;
                     *state = NodeState { settled_in, taken_in, next_call, ..NodeState::default() };
                     scope.active.remove(&place);
-                    self.handed_down.remove(&Address::new(path.clone(), node.id.clone()));
-                    waiting.push(Address::new(path.clone(), node.id.clone()));
+                    self.handed_down.remove(&NodeAddress::new(path.clone(), node.id.clone()));
+                    waiting.push(NodeAddress::new(path.clone(), node.id.clone()));
                 }
             }
         }
@@ -102,10 +102,10 @@ impl Run {
     }
 
     fn renew_deadlines(&mut self) {
-        let had_limit = self.timers.iter().any(|(_, timer)| *timer == Timer::Run);
-        self.timers.retain(|(_, timer)| matches!(timer, Timer::Held(_)));
+        let had_limit = self.timers.iter().any(|(_, timer)| *timer == RunTimer::Run);
+        self.timers.retain(|(_, timer)| matches!(timer, RunTimer::Held(_)));
         if let Some(limit) = self.workflow.as_ref().and_then(|workflow| workflow.timeout).filter(|_| had_limit) {
-            self.timers.insert((self.now + limit, Timer::Run));
+            self.timers.insert((self.now + limit, RunTimer::Run));
         }
         let now = self.now;
         for scope in self.scopes.values_mut() {
@@ -118,6 +118,6 @@ impl Run {
                 }
             }
         }
-        self.wind_up_clocks();
+        self.restore_timers();
     }
 }

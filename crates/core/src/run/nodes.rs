@@ -18,89 +18,94 @@ pub(super) mod wait;
 
 use std::time::Duration;
 
-use super::address::Address;
-use super::decide::Draft;
-use super::state::{Activity, AgentWait};
+use super::address::NodeAddress;
+use super::decide::RunDraft;
+use super::state::{AgentWait, NodeActivity};
 use crate::fault::{Fault, code};
-use crate::graph::Node;
-use crate::graph::node::{AtDeadline, Kind};
+use crate::graph::GraphNode;
+use crate::graph::node::{NodeKind, OnDeadline};
 use crate::time::Time;
 
 /// A node whose in-edges and condition let it run.
-pub(super) fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node) {
+pub(super) fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode) {
     match &node.kind {
-        Kind::Trigger => trigger::begin(draft, at),
-        Kind::Agent(agent) => agent::begin(draft, at, node, agent),
-        Kind::Tool(tool) => tool::begin(draft, at, node, tool),
-        Kind::Condition(condition) => condition::begin(draft, at, condition),
-        Kind::Switch(switch) => switch::begin(draft, at, switch),
-        Kind::Loop(each) => loops::begin(draft, at, node, each),
-        Kind::Parallel(fork) => parallel::begin(draft, at, node, fork),
-        Kind::Merge(merge) => merge::begin(draft, at, merge),
-        Kind::Human(human) => human::begin(draft, at, human),
-        Kind::Wait(wait) => wait::begin(draft, at, wait),
-        Kind::Subworkflow(child) => subworkflow::begin(draft, at, node, child),
-        Kind::Transform(sets) => transform::begin(draft, at, sets),
-        Kind::End(end) => end::begin(draft, at, end),
-        Kind::Sink(sink) => sink::begin(draft, at, sink),
+        NodeKind::Trigger => trigger::begin(draft, at),
+        NodeKind::Agent(agent) => agent::begin(draft, at, node, agent),
+        NodeKind::Tool(tool) => tool::begin(draft, at, node, tool),
+        NodeKind::Condition(condition) => condition::begin(draft, at, condition),
+        NodeKind::Switch(switch) => switch::begin(draft, at, switch),
+        NodeKind::Loop(each) => loops::begin(draft, at, node, each),
+        NodeKind::Parallel(fork) => parallel::begin(draft, at, node, fork),
+        NodeKind::Merge(merge) => merge::begin(draft, at, merge),
+        NodeKind::Human(human) => human::begin(draft, at, human),
+        NodeKind::Wait(wait) => wait::begin(draft, at, wait),
+        NodeKind::Subworkflow(child) => subworkflow::begin(draft, at, node, child),
+        NodeKind::Transform(sets) => transform::begin(draft, at, sets),
+        NodeKind::End(end) => end::begin(draft, at, end),
+        NodeKind::Sink(sink) => sink::begin(draft, at, sink),
     }
 }
 
 /// Something happened to an active node: a call was answered, a body folded, a signal came.
-pub(super) fn look(draft: &mut Draft<'_>, at: &Address) {
+pub(super) fn advance_node(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some(activity) = draft.run.activity(at) else { return };
     match activity {
-        Activity::Calls { .. } => tool::look(draft, at),
-        Activity::Agent { .. } => agent::look(draft, at),
-        Activity::Each { .. } => loops::look_each(draft, at),
-        Activity::Repeat { .. } => loops::look_repeat(draft, at),
-        Activity::Branches { .. } => parallel::look(draft, at),
-        Activity::Signal { name, .. } => {
+        NodeActivity::Calls { .. } => tool::advance(draft, at),
+        NodeActivity::Agent { .. } => agent::advance(draft, at),
+        NodeActivity::Each { .. } => loops::advance_each(draft, at),
+        NodeActivity::Repeat { .. } => loops::advance_repeat(draft, at),
+        NodeActivity::Branches { .. } => parallel::advance(draft, at),
+        NodeActivity::Signal { name, .. } => {
             let name = name.clone();
             wait::take_signal(draft, at, &name);
         }
-        Activity::Held(held) => {
+        NodeActivity::Held(held) => {
             let held = held.clone();
-            draft.complete_held(at, held);
+            draft.complete_with_held_result(at, held);
         }
-        Activity::Timer { .. } | Activity::Human { .. } | Activity::Child { .. } => {}
+        NodeActivity::Timer { .. } | NodeActivity::Human { .. } | NodeActivity::Child { .. } => {}
     }
-    if draft.is_active(at) && draft.is_winding(at) {
-        draft.end_wound(at);
+    if draft.is_active(at) && draft.is_draining(at) {
+        draft.finish_drain(at);
     }
 }
 
 /// A node's time is over.
-pub(super) fn due(draft: &mut Draft<'_>, at: &Address) {
+pub(super) fn handle_deadline(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some(activity) = draft.run.activity(at) else { return };
     match activity {
-        Activity::Timer { .. } => wait::time_came(draft, at),
-        Activity::Signal { .. } => wait::deadline(draft, at),
-        Activity::Human { .. } => human::deadline(draft, at),
-        Activity::Agent { waits: AgentWait::Customer { deadline: Some(deadline) }, .. } if *deadline <= draft.now => {
+        NodeActivity::Timer { .. } => wait::timer_fired(draft, at),
+        NodeActivity::Signal { .. } => wait::deadline(draft, at),
+        NodeActivity::Human { .. } => human::deadline(draft, at),
+        NodeActivity::Agent { waits: AgentWait::Customer { deadline: Some(deadline) }, .. }
+            if *deadline <= draft.now =>
+        {
             agent::customer_deadline(draft, at);
         }
-        Activity::Calls { .. }
-        | Activity::Agent { .. }
-        | Activity::Child { .. }
-        | Activity::Each { .. }
-        | Activity::Repeat { .. }
-        | Activity::Branches { .. }
-        | Activity::Held(_) => {
-            draft.wind_with(at, Fault::new(code::TIMEOUT, format!("`{}` took longer than its time-out", at.node)));
+        NodeActivity::Calls { .. }
+        | NodeActivity::Agent { .. }
+        | NodeActivity::Child { .. }
+        | NodeActivity::Each { .. }
+        | NodeActivity::Repeat { .. }
+        | NodeActivity::Branches { .. }
+        | NodeActivity::Held(_) => {
+            draft.drain_with_fault(
+                at,
+                Fault::new(code::TIMEOUT, format!("`{}` took longer than its time-out", at.node)),
+            );
         }
     }
 }
 
-fn deadline_of(draft: &Draft<'_>, own: Option<Duration>) -> Option<Time> {
+fn deadline_of(draft: &RunDraft<'_>, own: Option<Duration>) -> Option<Time> {
     own.map(|after| draft.now + after)
 }
 
 /// What a deadline that passed does to a node that waits for somebody.
-fn at_deadline(draft: &mut Draft<'_>, at: &Address, then: &AtDeadline) {
+fn apply_deadline(draft: &mut RunDraft<'_>, at: &NodeAddress, then: &OnDeadline) {
     match then {
-        AtDeadline::Default(output) => draft.complete(at, std::sync::Arc::new(output.clone()), None),
-        AtDeadline::Fail | AtDeadline::Approve | AtDeadline::Reject => {
+        OnDeadline::Default(output) => draft.complete(at, std::sync::Arc::new(output.clone()), None),
+        OnDeadline::Fail | OnDeadline::Approve | OnDeadline::Reject => {
             draft.fail(at, Fault::new(code::DEADLINE, format!("nobody answered `{}` in time", at.node)));
         }
     }

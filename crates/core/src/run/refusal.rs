@@ -1,17 +1,17 @@
 //! A command said no to, and why. Nothing changed.
 
-use super::State;
+use super::RunState;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum RunRefusal {
     #[error("the run has not started")]
     NotStarted,
     #[error("a run with this id is {state} already")]
-    AlreadyStarted { state: State },
+    AlreadyStarted { state: RunState },
     #[error("the run is {state}: it takes no {command}")]
-    Ended { state: State, command: &'static str },
+    Ended { state: RunState, command: &'static str },
     #[error("{}", wrong_state(*state, command))]
-    WrongState { state: State, command: &'static str },
+    WrongState { state: RunState, command: &'static str },
     #[error("nothing waits at `{node}`")]
     NothingWaits { node: String },
     #[error("`{node}` was settled first: {winner}")]
@@ -38,7 +38,7 @@ pub enum Refusal {
     UnfitForm { place: String, reason: String },
 }
 
-impl Refusal {
+impl RunRefusal {
     /// Every code in a few words, in order.
     pub const CODES: [(&'static str, &'static str); 16] = [
         ("RUN-001", "the run has not started"),
@@ -82,7 +82,7 @@ impl Refusal {
     }
 }
 
-fn wrong_state(state: State, command: &str) -> String {
+fn wrong_state(state: RunState, command: &str) -> String {
     match command {
         "roll back" if !state.is_end() => format!("the run is {state}: only one that has ended is rolled back"),
         command => format!("the run is {state}, so there is nothing to {command}"),
@@ -96,25 +96,25 @@ mod tests {
     use super::*;
 
     /// One of each.
-    fn all() -> Vec<Refusal> {
-        let (node, effect, state) = (String::new, String::new, State::Running);
+    fn all() -> Vec<RunRefusal> {
+        let (node, effect, state) = (String::new, String::new, RunState::Running);
         vec![
-            Refusal::NotStarted,
-            Refusal::AlreadyStarted { state },
-            Refusal::Ended { state, command: "pause" },
-            Refusal::WrongState { state, command: "retry" },
-            Refusal::NothingWaits { node: node() },
-            Refusal::Lost { node: node(), winner: String::new() },
-            Refusal::AnsweredTwice { node: node(), by: String::new() },
-            Refusal::WrongAnswer { node: node(), expected: "a form" },
-            Refusal::NoSuchCall { effect: effect() },
-            Refusal::NotInDoubt { effect: effect() },
-            Refusal::Duplicate { effect: effect() },
-            Refusal::TooManySignals { limit: 1 },
-            Refusal::Impossible { reason: String::new() },
-            Refusal::SignalSeen { from: String::new(), number: 1 },
-            Refusal::NotAllowed { what: node(), by: String::new(), reason: "others are asked" },
-            Refusal::UnfitForm { place: String::new(), reason: String::new() },
+            RunRefusal::NotStarted,
+            RunRefusal::AlreadyStarted { state },
+            RunRefusal::Ended { state, command: "pause" },
+            RunRefusal::WrongState { state, command: "retry" },
+            RunRefusal::NothingWaits { node: node() },
+            RunRefusal::Lost { node: node(), winner: String::new() },
+            RunRefusal::AnsweredTwice { node: node(), by: String::new() },
+            RunRefusal::WrongAnswer { node: node(), expected: "a form" },
+            RunRefusal::NoSuchCall { effect: effect() },
+            RunRefusal::NotInDoubt { effect: effect() },
+            RunRefusal::Duplicate { effect: effect() },
+            RunRefusal::TooManySignals { limit: 1 },
+            RunRefusal::Impossible { reason: String::new() },
+            RunRefusal::SignalSeen { from: String::new(), number: 1 },
+            RunRefusal::NotAllowed { what: node(), by: String::new(), reason: "others are asked" },
+            RunRefusal::UnfitForm { place: String::new(), reason: String::new() },
         ]
     }
 
@@ -124,7 +124,7 @@ mod tests {
         let codes: BTreeSet<String> = all().iter().map(|refusal| refusal.code().to_owned()).collect();
         assert_eq!(codes.len(), all().len(), "two refusals share a code");
         assert!(
-            codes.iter().map(String::as_str).eq(Refusal::CODES.map(|(code, _)| code)),
+            codes.iter().map(String::as_str).eq(RunRefusal::CODES.map(|(code, _)| code)),
             "the list of codes is another"
         );
         for code in &codes {

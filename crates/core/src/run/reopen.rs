@@ -6,41 +6,48 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::address::{Address, Path};
+use super::address::{NodeAddress, ScopePath};
 use super::apply::is_ready;
-use super::command::Origin;
-use super::decide::Draft;
-use super::event::{Event, Reopened};
-use super::refusal::Refusal;
-use super::state::{Activity, AgentWait, CallEnd, NodeState, Phase, Run, Scope, State, Status, Timer, graph_at};
-use crate::agent::Seen;
+use super::command::RunOrigin;
+use super::decide::RunDraft;
+use super::event::{RunEvent, RunReopened};
+use super::refusal::RunRefusal;
+use super::state::{
+    AgentWait, CallEnd, NodeActivity, NodeState, NodeStatus, Run, RunPhase, RunState, RunTimer, ScopeState, graph_at,
+};
+use crate::agent::AgentObservation;
 use crate::bundle;
-use crate::graph::{EdgeIx, Graph, Kind, NodeIx, When, Workflow};
+use crate::graph::{EdgeIndex, EdgeTrigger, Graph, NodeIndex, NodeKind, Workflow};
 use crate::time::Time;
 
-impl Draft<'_> {
-    pub fn retry(&mut self, by: String, bundle: bundle::Hash, workflow: Arc<Workflow>) -> Result<(), Refusal> {
+impl RunDraft<'_> {
+    pub fn retry(
+        &mut self,
+        by: String,
+        bundle: bundle::ContentHash,
+        workflow: Arc<Workflow>,
+    ) -> Result<(), RunRefusal> {
         let state = self.run.state();
-        if state != State::Failed && state != State::TimedOut {
-            return Err(Refusal::WrongState { state, command: "retry" });
+        if state != RunState::Failed && state != RunState::TimedOut {
+            return Err(RunRefusal::WrongState { state, command: "retry" });
         }
         if self.run.saga.is_rolling_back() {
-            return Err(Refusal::Impossible { reason: "the run was rolled back: start it anew".to_owned() });
+            return Err(RunRefusal::Impossible { reason: "the run was rolled back: start it anew".to_owned() });
         }
         // Its conversation let it go when it ended, and may have begun another since: what it asked the customer now, nobody
         // would ever answer. A fork inherits as much, and belongs to whoever makes it.
-        if let Some(Origin::Conversation { conversation }) = self.run.started().map(|started| &started.origin) {
+        if let Some(RunOrigin::Conversation { conversation }) = self.run.started().map(|started| &started.origin) {
             let reason = format!(
                 "the conversation `{conversation}` went on without this run when it ended: fork it at a node that ran, and it \
                  goes on from there; or the customer's next message begins another"
             );
-            return Err(Refusal::Impossible { reason });
+            return Err(RunRefusal::Impossible { reason });
         }
-        if let Some(reason) = self.run.started().and_then(|started| unfit(&workflow, &started.input)) {
-            return Err(Refusal::Impossible { reason });
+        if let Some(reason) = self.run.started().and_then(|started| incompatible_input(&workflow, &started.input)) {
+            return Err(RunRefusal::Impossible { reason });
         }
-        self.run.know(bundle.clone(), workflow);
-        self.emit(Event::Reopened(Box::new(Reopened::Retry { by, bundle })));
+        self.run.add_version(bundle.clone(), workflow);
+        self.emit(RunEvent::Reopened(Box::new(RunReopened::Retry { by, bundle })));
         self.scopes.extend(self.run.scopes.keys().cloned());
         self.touched.extend(self.active_nodes());
         Ok(())
@@ -49,8 +56,8 @@ impl Draft<'_> {
 
 /// Why a run that began with this input cannot go on with this version: what it works with is recorded, so not even a
 /// default can be added.
-fn unfit(workflow: &Workflow, input: &Value) -> Option<String> {
-    match workflow.input.complete(input) {
+fn incompatible_input(workflow: &Workflow, input: &Value) -> Option<String> {
+    match workflow.input.validate(input) {
         Ok(None) => None,
         Ok(Some(_)) => {
             Some("this version declares keys of the input that the run began without: start it anew".to_owned())
@@ -60,28 +67,28 @@ fn unfit(workflow: &Workflow, input: &Value) -> Option<String> {
 }
 
 impl Run {
-    pub(super) fn reopen_for_retry(&mut self, bundle: &bundle::Hash) {
+    pub(super) fn reopen_for_retry(&mut self, bundle: &bundle::ContentHash) {
         let Some(workflow) = self.versions.get(bundle).cloned() else { return };
         let same_version = self.bundle.as_ref() == Some(bundle);
         self.finished = None;
         self.fault = None;
-        self.phase = Phase::Running;
+        self.phase = RunPhase::Running;
         self.bundle = Some(bundle.clone());
         self.calls_from = self.calls_from.max(self.calls_high) + 1;
         self.declare(&workflow);
         if let Some(limit) = workflow.timeout {
-            self.timers.insert((self.now + limit, Timer::Run));
+            self.timers.insert((self.now + limit, RunTimer::Run));
         }
         let mut old = std::mem::take(&mut self.scopes);
         // A body whose place is gone from the newer version is over.
         old.retain(|path, _| graph_at(&workflow, path).is_some());
-        let bodies: BTreeSet<Path> = old.keys().cloned().collect();
+        let bodies: BTreeSet<ScopePath> = old.keys().cloned().collect();
         // Scopes come in path order, so a body's surroundings are reopened before it.
         while let Some((path, scope)) = old.pop_first() {
-            let owner = path.parent().map(|(outer, node, _)| Address::new(outer, node));
+            let owner = path.parent().map(|(outer, node, _)| NodeAddress::new(outer, node));
             let is_wanted = owner.is_none_or(|owner| self.activity(&owner).is_some());
             let Some(graph) = graph_at(&workflow, &path).filter(|_| is_wanted) else { continue };
-            let reopening = Reopening {
+            let reopening = ScopeMigration {
                 path: &path,
                 graph: &graph,
                 bodies: &bodies,
@@ -93,24 +100,24 @@ impl Run {
             self.scopes.insert(path, scope);
         }
         self.workflow = Some(workflow);
-        self.line_up();
+        self.enqueue_ready_nodes();
     }
 
     /// Lines up what may begin, and sets going what goes on.
-    fn line_up(&mut self) {
+    fn enqueue_ready_nodes(&mut self) {
         for (path, scope) in &self.scopes {
-            for place in scope.graph.places() {
-                let state = &scope.nodes[place.at()];
-                if state.status == Status::Idle && is_ready(&scope.graph, place, state.settled_in, state.taken_in) {
-                    self.ready.push_back(Address::new(path.clone(), scope.graph.node(place).id.clone()));
+            for place in scope.graph.node_indices() {
+                let state = &scope.nodes[place.as_usize()];
+                if state.status == NodeStatus::Idle && is_ready(&scope.graph, place, state.settled_in, state.taken_in) {
+                    self.ready.push_back(NodeAddress::new(path.clone(), scope.graph.node(place).id.clone()));
                 }
             }
         }
-        self.wind_up_clocks();
+        self.restore_timers();
     }
 
     /// Sets the timers of all active nodes, and asks the agents among them that were to be asked.
-    pub(super) fn wind_up_clocks(&mut self) {
+    pub(super) fn restore_timers(&mut self) {
         for (path, scope) in &self.scopes {
             for place in &scope.active {
                 let Some((state, node)) = scope.nodes.get(*place as usize).zip(scope.graph.nodes.get(*place as usize))
@@ -118,15 +125,15 @@ impl Run {
                     continue;
                 };
                 let Some(activity) = state.activity.as_deref() else { continue };
-                let at = Address::new(path.clone(), node.id.clone());
-                if let Activity::Agent { waits: AgentWait::Think, .. } = activity {
+                let at = NodeAddress::new(path.clone(), node.id.clone());
+                if let NodeActivity::Agent { waits: AgentWait::Think, .. } = activity {
                     self.thinkers.insert(at.clone());
                 }
-                if let Activity::Agent { waits: AgentWait::Customer { deadline: Some(deadline) }, .. } = activity {
-                    self.timers.insert((*deadline, Timer::Node(at.clone())));
+                if let NodeActivity::Agent { waits: AgentWait::Customer { deadline: Some(deadline) }, .. } = activity {
+                    self.timers.insert((*deadline, RunTimer::Node(at.clone())));
                 }
-                if let Some(due) = activity.due() {
-                    self.timers.insert((due, Timer::Node(at)));
+                if let Some(due) = activity.due_at() {
+                    self.timers.insert((due, RunTimer::Node(at)));
                 }
             }
         }
@@ -135,60 +142,60 @@ impl Run {
 
 /// One scope on its way from its failure onto the newer graph: settled nodes keep their results by id, what was under
 /// way goes on where it can, everything else begins anew.
-struct Reopening<'a> {
-    path: &'a Path,
+struct ScopeMigration<'a> {
+    path: &'a ScopePath,
     graph: &'a Arc<Graph>,
     /// Paths of all scopes that were kept.
-    bodies: &'a BTreeSet<Path>,
+    bodies: &'a BTreeSet<ScopePath>,
     same_version: bool,
     calls_from: u32,
     now: Time,
 }
 
-impl Reopening<'_> {
-    fn scope(&self, old: &Scope, workflow: &Workflow) -> Scope {
+impl ScopeMigration<'_> {
+    fn scope(&self, old: &ScopeState, workflow: &Workflow) -> ScopeState {
         let graph = self.graph;
-        let mut scope = Scope::open(graph.clone(), old.item.clone(), old.index, old.last.clone());
+        let mut scope = ScopeState::open(graph.clone(), old.item.clone(), old.index, old.last.clone());
         scope.result.clone_from(&old.result);
         scope.saga_from = old.saga_from;
-        let reserved = if self.path.is_root() { workflow.reserved() } else { Vec::new() };
-        for place in graph.places().filter(|place| !reserved.contains(place)) {
+        let reserved = if self.path.is_root() { workflow.post_rollback_nodes() } else { Vec::new() };
+        for place in graph.node_indices().filter(|place| !reserved.contains(place)) {
             let before = old.graph.find(graph.node(place).id.as_str());
             let state = match before {
-                Some(before) => self.node(&old.graph, before, &old.nodes[before.at()], place),
-                None => self.afresh(),
+                Some(before) => self.node(&old.graph, before, &old.nodes[before.as_usize()], place),
+                None => self.fresh_node_state(),
             };
-            if state.status == Status::Active {
+            if state.status == NodeStatus::Active {
                 scope.active.insert(place.0);
             }
             scope.unsettled -= u32::from(state.status.is_settled());
-            scope.nodes[place.at()] = state;
+            scope.nodes[place.as_usize()] = state;
         }
         count_edges(&mut scope);
         scope.reserve(&reserved);
         scope
     }
 
-    fn afresh(&self) -> NodeState {
+    fn fresh_node_state(&self) -> NodeState {
         NodeState { next_call: self.calls_from, ..NodeState::default() }
     }
 
-    fn node(&self, before: &Graph, from: NodeIx, old: &NodeState, place: NodeIx) -> NodeState {
+    fn node(&self, before: &Graph, from: NodeIndex, old: &NodeState, place: NodeIndex) -> NodeState {
         match old.status {
-            Status::Completed | Status::Skipped | Status::Caught => NodeState {
+            NodeStatus::Completed | NodeStatus::Skipped | NodeStatus::Caught => NodeState {
                 settled_in: 0,
                 taken_in: 0,
-                taken: self.taken_again(before, from, old, place),
+                taken: self.remapped_edges(before, from, old, place),
                 ..old.clone()
             },
             // What a merge cut off stays cut off.
-            Status::Cancelled if old.cut.is_some() => NodeState { settled_in: 0, taken_in: 0, ..old.clone() },
-            Status::Failed | Status::Cancelled | Status::Active => {
+            NodeStatus::Cancelled if old.cut.is_some() => NodeState { settled_in: 0, taken_in: 0, ..old.clone() },
+            NodeStatus::Failed | NodeStatus::Cancelled | NodeStatus::Active => {
                 let same_kind = before.node(from).kind.word() == self.graph.node(place).kind.word();
-                let fresh = NodeState { cost: old.cost, ..self.afresh() };
+                let fresh = NodeState { cost: old.cost, ..self.fresh_node_state() };
                 match self.activity(old, place).filter(|_| same_kind) {
                     Some(activity) => NodeState {
-                        status: Status::Active,
+                        status: NodeStatus::Active,
                         activity: Some(Box::new(activity)),
                         began_at: old.began_at,
                         ..fresh
@@ -196,32 +203,32 @@ impl Reopening<'_> {
                     None => fresh,
                 }
             }
-            Status::Idle | Status::Reserved => self.afresh(),
+            NodeStatus::Idle | NodeStatus::Reserved => self.fresh_node_state(),
         }
     }
 
-    fn activity(&self, old: &NodeState, place: NodeIx) -> Option<Activity> {
+    fn activity(&self, old: &NodeState, place: NodeIndex) -> Option<NodeActivity> {
         if let Some(held) = &old.held {
-            return Some(Activity::Held((**held).clone()));
+            return Some(NodeActivity::Held((**held).clone()));
         }
-        let mut activity = self.goes_on(old, old.activity.as_deref()?, place)?;
+        let mut activity = self.resumed_activity(old, old.activity.as_deref()?, place)?;
         activity.renew(self.graph.node(place), self.now);
         Some(activity)
     }
 
     /// What a node that failed or was cut off goes on with; `None` where it begins anew.
-    fn goes_on(&self, old: &NodeState, activity: &Activity, place: NodeIx) -> Option<Activity> {
+    fn resumed_activity(&self, old: &NodeState, activity: &NodeActivity, place: NodeIndex) -> Option<NodeActivity> {
         let mut activity = activity.clone();
         match &mut activity {
-            Activity::Calls { asked, .. } => {
+            NodeActivity::Calls { asked, .. } => {
                 if !asked.iter().any(|one| matches!(one.end, Some(CallEnd::Done(_)))) {
                     return None;
                 }
                 asked.iter_mut().filter(|one| one.end.is_none()).for_each(|one| one.call = None);
             }
-            Activity::Agent { seen, waits, gave_up, .. } => {
-                let model_failed = matches!(seen.last(), Some(Seen::ModelFailed(_)));
-                if old.status == Status::Failed && !self.same_version || *gave_up && !model_failed {
+            NodeActivity::Agent { seen, waits, gave_up, .. } => {
+                let model_failed = matches!(seen.last(), Some(AgentObservation::ModelFailed(_)));
+                if old.status == NodeStatus::Failed && !self.same_version || *gave_up && !model_failed {
                     return None;
                 }
                 if *gave_up {
@@ -241,37 +248,44 @@ impl Reopening<'_> {
                     AgentWait::Think => {}
                 }
             }
-            Activity::Each { .. } | Activity::Repeat { .. } | Activity::Branches { .. } => {
+            NodeActivity::Each { .. } | NodeActivity::Repeat { .. } | NodeActivity::Branches { .. } => {
                 self.reopen_bodies(&mut activity, place)?;
             }
             // A person is asked anew, a wait waits anew, a child is another run.
-            Activity::Timer { .. } | Activity::Signal { .. } | Activity::Human { .. } | Activity::Child { .. } => {
+            NodeActivity::Timer { .. }
+            | NodeActivity::Signal { .. }
+            | NodeActivity::Human { .. }
+            | NodeActivity::Child { .. } => {
                 return None;
             }
-            Activity::Held(_) => {}
+            NodeActivity::Held(_) => {}
         }
         Some(activity)
     }
 
     /// A loop's or fork's activity with the bodies that were kept open again; `None` if it loops another way now.
-    fn reopen_bodies(&self, activity: &mut Activity, place: NodeIx) -> Option<()> {
-        use crate::graph::node::{OnItemError, Over};
+    fn reopen_bodies(&self, activity: &mut NodeActivity, place: NodeIndex) -> Option<()> {
+        use crate::graph::node::{LoopMode, OnItemError};
         let node = self.graph.node(place);
         let parents = self.bodies.iter().filter_map(|path| path.parent());
         let kept =
             || parents.clone().filter(|(scope, id, _)| scope == self.path && *id == node.id).map(|(.., rest)| rest);
         match (activity, &node.kind) {
-            (Activity::Each { open, errors, .. }, Kind::Loop(each)) if matches!(each.over, Over::Each { .. }) => {
+            (NodeActivity::Each { open, errors, .. }, NodeKind::Loop(each))
+                if matches!(each.over, LoopMode::Each { .. }) =>
+            {
                 *open = u32::try_from(kept().count()).unwrap_or(u32::MAX);
                 if each.on_item_error == OnItemError::Fail {
                     errors.clear();
                 }
             }
-            (Activity::Repeat { open, error, .. }, Kind::Loop(each)) if !matches!(each.over, Over::Each { .. }) => {
+            (NodeActivity::Repeat { open, error, .. }, NodeKind::Loop(each))
+                if !matches!(each.over, LoopMode::Each { .. }) =>
+            {
                 *open = kept().next().is_some();
                 *error = None;
             }
-            (Activity::Branches { open, outputs, error, .. }, Kind::Parallel(fork)) => {
+            (NodeActivity::Branches { open, outputs, error, .. }, NodeKind::Parallel(fork)) => {
                 *open = kept().map(str::to_owned).collect();
                 outputs.retain(|name, _| fork.branches.contains_key(name));
                 *error = None;
@@ -283,29 +297,35 @@ impl Reopening<'_> {
 
     /// Out-edges of a settled node that count as taken in the newer graph: those that were, by target and label, and
     /// plain new ones behind a completed node.
-    fn taken_again(&self, before: &Graph, from: NodeIx, old: &NodeState, place: NodeIx) -> Vec<u32> {
-        let is_taken = |index: &EdgeIx| {
+    fn remapped_edges(&self, before: &Graph, from: NodeIndex, old: &NodeState, place: NodeIndex) -> Vec<u32> {
+        let is_taken = |index: &EdgeIndex| {
             let edge = self.graph.edge(*index);
             let id = &self.graph.node(edge.to).id;
-            let is_it = |known: &&EdgeIx| {
+            let is_it = |known: &&EdgeIndex| {
                 let known = before.edge(**known);
                 before.node(known.to).id == *id && known.when == edge.when
             };
             match before.outgoing(from).iter().find(is_it) {
                 Some(known) => old.taken.contains(&known.0),
-                None => old.status == Status::Completed && edge.when == When::Completed && edge.condition.is_none(),
+                None => {
+                    old.status == NodeStatus::Completed
+                        && edge.when == EdgeTrigger::Completed
+                        && edge.condition.is_none()
+                }
             }
         };
         self.graph.outgoing(place).iter().filter(|index| is_taken(index)).map(|index| index.0).collect()
     }
 }
 
-fn count_edges(scope: &mut Scope) {
+fn count_edges(scope: &mut ScopeState) {
     let graph = scope.graph.clone();
-    for place in graph.places().filter(|place| scope.nodes[place.at()].status.is_settled()).collect::<Vec<_>>() {
-        let taken = scope.nodes[place.at()].taken.clone();
+    for place in
+        graph.node_indices().filter(|place| scope.nodes[place.as_usize()].status.is_settled()).collect::<Vec<_>>()
+    {
+        let taken = scope.nodes[place.as_usize()].taken.clone();
         for edge in graph.outgoing(place) {
-            let target = &mut scope.nodes[graph.edge(*edge).to.at()];
+            let target = &mut scope.nodes[graph.edge(*edge).to.as_usize()];
             target.settled_in += 1;
             target.taken_in += u32::from(taken.contains(&edge.0));
         }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Open, Run, seed_status};
+use super::{OpenWait, Run, api_status};
 
 /// A run as the API answers it, with what it and those it runs wait for.
-pub fn response(run: &Run, open: &[Open]) -> Value {
-    let (status, compensated) = seed_status(run.state());
+pub fn response(run: &Run, open: &[OpenWait]) -> Value {
+    let (status, compensated) = api_status(run.state());
     let nodes = run.nodes();
     let by_node: serde_json::Map<String, Value> =
         nodes.iter().filter(|row| row.cost_usd > 0.0).map(|row| (row.node.to_string(), row.cost_usd.into())).collect();
@@ -32,7 +32,7 @@ pub fn response(run: &Run, open: &[Open]) -> Value {
         "error": run.fault(),
         // As it stands now: somebody may have undone by hand what was left then.
         "undone": end.and_then(|end| end.undone.as_ref()).map(|_| run.saga().report()),
-        "waits_for": open.iter().map(Open::as_json).collect::<Vec<_>>(),
+        "waits_for": open.iter().map(OpenWait::as_json).collect::<Vec<_>>(),
         "trace": {
             "workflow_id": run.workflow().map(|workflow| workflow.name.clone()),
             "started_at": run.started().map(|_| run.started_at().to_string()),
@@ -46,7 +46,7 @@ pub fn response(run: &Run, open: &[Open]) -> Value {
 }
 
 /// All that is known of a run: [`response`], and what people look into.
-pub fn detail(run: &Run, open: &[Open]) -> Value {
+pub fn detail(run: &Run, open: &[OpenWait]) -> Value {
     let mut shown = response(run, open);
     let plan = run.saga().plan();
     let plan: Vec<Value> = plan.into_iter().map(|(node, tool, planned)| planned.as_json(&node, &tool)).collect();

@@ -9,15 +9,15 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::address::{Address, CallId, EffectId, Role};
-use super::event::Undo;
+use super::address::{CallId, CallRole, EffectId, NodeAddress};
+use super::event::UndoAction;
 use crate::fault::Fault;
 use crate::id::RunId;
 use crate::mutant::{Mutant, planted};
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Saga {
-    entries: Vec<Entry>,
+    entries: Vec<SagaEntry>,
     /// The whole list is to be undone; later entries too.
     rolling_back: bool,
     /// Places of entries that are to be undone and have not begun to be.
@@ -30,11 +30,11 @@ pub struct Saga {
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Entry {
+struct SagaEntry {
     effect: EffectId,
     tool: String,
-    undo: Undo,
-    progress: Undone,
+    undo: UndoAction,
+    progress: UndoProgress,
     /// Another run undoes it.
     inherited: bool,
     /// Of the next attempt to undo it. Each that certainly did nothing has its own, and so its own key.
@@ -50,7 +50,7 @@ fn is_first(generation: &u32) -> bool {
 /// How far the undoing of one effect has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Undone {
+pub enum UndoProgress {
     No,
     Underway,
     /// The compensation may or may not have acted: a person decides, the others go on.
@@ -62,26 +62,26 @@ pub enum Undone {
     ByHand(String),
 }
 
-impl Entry {
+impl SagaEntry {
     /// Whether a rollback would have to undo it.
     fn is_undoable(&self) -> bool {
-        !self.inherited && self.progress == Undone::No && self.undo.is_work()
+        !self.inherited && self.progress == UndoProgress::No && self.undo.is_work()
     }
 
     fn is_undone(&self) -> bool {
-        matches!(self.progress, Undone::Yes | Undone::ByHand(_))
+        matches!(self.progress, UndoProgress::Yes | UndoProgress::ByHand(_))
     }
 
     /// Finally not undone, by a call or a run that could be asked once more.
-    fn is_left(&self) -> bool {
-        let can_be_asked = matches!(self.undo, Undo::Call { .. } | Undo::Child { .. });
-        !self.inherited && can_be_asked && matches!(self.progress, Undone::Failed(_))
+    fn is_undo_failed(&self) -> bool {
+        let can_be_asked = matches!(self.undo, UndoAction::Call { .. } | UndoAction::Child { .. });
+        !self.inherited && can_be_asked && matches!(self.progress, UndoProgress::Failed(_))
     }
 
     /// The call that undoes it. Its call number is the entry's place, so that no two compensations share a key, not
     /// even those of two generations of one call.
     fn undo_by(&self, place: u32) -> EffectId {
-        let call = CallId { node: self.effect.call.node.clone(), call: place, role: Role::Undo };
+        let call = CallId { node: self.effect.call.node.clone(), call: place, role: CallRole::Undo };
         EffectId { call, generation: self.generation }
     }
 
@@ -93,8 +93,8 @@ impl Entry {
 }
 
 impl Saga {
-    pub(super) fn push(&mut self, effect: EffectId, tool: String, undo: Undo, wanted: bool) {
-        let entry = Entry { effect, tool, undo, progress: Undone::No, inherited: false, generation: 0 };
+    pub(super) fn push(&mut self, effect: EffectId, tool: String, undo: UndoAction, wanted: bool) {
+        let entry = SagaEntry { effect, tool, undo, progress: UndoProgress::No, inherited: false, generation: 0 };
         if entry.is_undoable() {
             self.undoable += 1;
             if wanted || self.rolling_back {
@@ -120,14 +120,14 @@ impl Saga {
     }
 
     /// What these nodes did since the entry `from` is to be undone although the run as a whole is not.
-    pub(super) fn want(&mut self, from: u32, is_wanted: impl Fn(&Address) -> bool) {
+    pub(super) fn request_undo(&mut self, from: u32, is_wanted: impl Fn(&NodeAddress) -> bool) {
         let fresh = (from..).zip(self.entries.get(from as usize..).unwrap_or_default());
         let wanted = fresh.filter(|(_, entry)| entry.is_undoable() && is_wanted(&entry.effect.call.node));
         self.due.extend(wanted.map(|(place, _)| place));
     }
 
     /// Another run undoes all that was done so far.
-    pub(super) fn inherit(&mut self) {
+    pub(super) fn mark_inherited(&mut self) {
         for entry in &mut self.entries {
             entry.inherited = true;
         }
@@ -145,7 +145,7 @@ impl Saga {
     }
 
     /// The next effect to undo, by the call that undoes it: the newest that is wanted, unless one is underway.
-    pub(super) fn next(&self) -> Option<(EffectId, &Undo)> {
+    pub(super) fn next(&self) -> Option<(EffectId, &UndoAction)> {
         let newest = if planted(Mutant::WrongUndoOrder) { self.due.first() } else { self.due.last() };
         let place = *newest.filter(|_| self.underway.is_empty())?;
         let entry = self.entries.get(place as usize)?;
@@ -172,23 +172,23 @@ impl Saga {
     }
 
     /// Notes how far the undoing by this call has come.
-    pub(super) fn mark(&mut self, undo: &CallId, progress: Undone) {
+    pub(super) fn set_progress(&mut self, undo: &CallId, progress: UndoProgress) {
         let Some(entry) = self.entries.get_mut(undo.call as usize).filter(|entry| !entry.inherited) else { return };
         match &entry.progress {
-            Undone::No => self.undoable -= u32::from(entry.undo.is_work()),
-            Undone::Doubt => self.in_doubt -= 1,
-            Undone::Failed(_) => self.failed -= 1,
-            Undone::Underway | Undone::Yes | Undone::ByHand(_) => {}
+            UndoProgress::No => self.undoable -= u32::from(entry.undo.is_work()),
+            UndoProgress::Doubt => self.in_doubt -= 1,
+            UndoProgress::Failed(_) => self.failed -= 1,
+            UndoProgress::Underway | UndoProgress::Yes | UndoProgress::ByHand(_) => {}
         }
         self.due.remove(&undo.call);
         self.underway.remove(&undo.call);
         match &progress {
-            Undone::Underway => {
+            UndoProgress::Underway => {
                 self.underway.insert(undo.call);
             }
-            Undone::Doubt => self.in_doubt += 1,
-            Undone::Failed(_) => self.failed += 1,
-            Undone::No | Undone::Yes | Undone::ByHand(_) => {}
+            UndoProgress::Doubt => self.in_doubt += 1,
+            UndoProgress::Failed(_) => self.failed += 1,
+            UndoProgress::No | UndoProgress::Yes | UndoProgress::ByHand(_) => {}
         }
         entry.progress = progress;
     }
@@ -198,22 +198,22 @@ impl Saga {
         if let Some(entry) = self.entries.get_mut(undo.call.call as usize) {
             entry.generation = undo.generation + u32::from(!planted(Mutant::GenerationKept));
         }
-        self.mark(&undo.call, Undone::Failed(fault));
+        self.set_progress(&undo.call, UndoProgress::Failed(fault));
     }
 
     /// What could not be undone is to be undone after all.
-    pub(super) fn try_again(&mut self, undo: &CallId) {
-        if !self.entries.get(undo.call as usize).is_some_and(Entry::is_left) {
+    pub(super) fn retry_undo(&mut self, undo: &CallId) {
+        if !self.entries.get(undo.call as usize).is_some_and(SagaEntry::is_undo_failed) {
             return;
         }
-        self.mark(undo, Undone::No);
+        self.set_progress(undo, UndoProgress::No);
         self.undoable += 1;
         self.due.insert(undo.call);
     }
 
     /// What was finally not undone and could be tried once more, by the calls that did not, newest first.
-    pub(super) fn left(&self) -> impl Iterator<Item = EffectId> {
-        let left = self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.is_left());
+    pub(super) fn failed_undos(&self) -> impl Iterator<Item = EffectId> {
+        let left = self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.is_undo_failed());
         left.map(|(place, entry)| entry.last_undo_by(u32::try_from(place).unwrap_or(u32::MAX)))
     }
 
@@ -223,47 +223,50 @@ impl Saga {
     }
 
     /// Forgets that an effect was undone: only a planted fault asks for it.
-    pub(super) fn undo_again(&mut self, undo: &CallId) {
+    pub(super) fn forget_undone(&mut self, undo: &CallId) {
         if let Some(entry) = self.entries.get_mut(undo.call as usize) {
-            entry.progress = Undone::No;
+            entry.progress = UndoProgress::No;
             self.due.insert(undo.call);
         }
     }
 
     /// How the effect that this call undoes is undone.
-    pub(super) fn undo_of(&self, undo: &CallId) -> Option<&Undo> {
+    pub(super) fn undo_of(&self, undo: &CallId) -> Option<&UndoAction> {
         self.entries.get(undo.call as usize).map(|entry| &entry.undo)
     }
 
     /// The effect that this call undoes, and the tool that it was.
-    pub fn undoes(&self, undo: &CallId) -> Option<(&EffectId, &str)> {
-        let entry = self.entries.get(undo.call as usize).filter(|_| undo.role == Role::Undo)?;
+    pub fn effect_undone_by(&self, undo: &CallId) -> Option<(&EffectId, &str)> {
+        let entry = self.entries.get(undo.call as usize).filter(|_| undo.role == CallRole::Undo)?;
         (entry.effect.call.node == undo.node).then_some((&entry.effect, &entry.tool))
     }
 
     /// Whether this call finally failed to undo what it should: a person must see to it.
-    pub fn is_left(&self, undo: &CallId) -> bool {
-        let entry = self.entries.get(undo.call as usize).filter(|_| self.undoes(undo).is_some());
-        entry.is_some_and(|entry| matches!(entry.progress, Undone::Failed(_)))
+    pub fn is_undo_failed(&self, undo: &CallId) -> bool {
+        let entry = self.entries.get(undo.call as usize).filter(|_| self.effect_undone_by(undo).is_some());
+        entry.is_some_and(|entry| matches!(entry.progress, UndoProgress::Failed(_)))
     }
 
     /// Whether it finally failed to, and was the last attempt of what can be tried once more.
-    pub(super) fn can_be_tried_again(&self, undo: &EffectId) -> bool {
-        self.left().any(|left| left == *undo)
+    pub(super) fn can_retry_undo(&self, undo: &EffectId) -> bool {
+        self.failed_undos().any(|left| left == *undo)
     }
 
     /// The undoing that waits for this child run.
     pub(super) fn undo_of_child(&self, run: &RunId) -> Option<EffectId> {
         let entry = |place: &u32| self.entries.get(*place as usize).map(|entry| (*place, entry));
-        let is_it = |(_, entry): &(u32, &Entry)| matches!(&entry.undo, Undo::Child { run: child } if child == run);
+        let is_it =
+            |(_, entry): &(u32, &SagaEntry)| matches!(&entry.undo, UndoAction::Child { run: child } if child == run);
         self.underway.iter().filter_map(entry).find(is_it).map(|(place, entry)| entry.undo_by(place))
     }
 
     /// Runs that are undoing their part.
     pub(super) fn children_underway(&self) -> impl Iterator<Item = &crate::id::RunId> {
-        self.entries.iter().filter(|entry| entry.progress == Undone::Underway).filter_map(|entry| match &entry.undo {
-            Undo::Child { run } => Some(run),
-            Undo::Call { .. } | Undo::Irreversible { .. } | Undo::Broken { .. } => None,
+        self.entries.iter().filter(|entry| entry.progress == UndoProgress::Underway).filter_map(|entry| {
+            match &entry.undo {
+                UndoAction::Child { run } => Some(run),
+                UndoAction::Call { .. } | UndoAction::Irreversible { .. } | UndoAction::Broken { .. } => None,
+            }
         })
     }
 
@@ -271,12 +274,12 @@ impl Saga {
     pub fn report(&self) -> Value {
         let rows = self.entries.iter().rev().filter(|entry| !entry.inherited).map(|entry| {
             let (state, reason) = match (&entry.undo, &entry.progress) {
-                (_, Undone::Yes) => ("undone", None),
-                (_, Undone::ByHand(by)) => ("undone_by_hand", Some(format!("by {by}"))),
-                (Undo::Irreversible { reason }, _) => ("irreversible", Some(reason.clone())),
-                (_, Undone::Failed(fault)) => ("not_undone", Some(fault.to_string())),
-                (_, Undone::Doubt) => ("in_doubt", None),
-                (_, Undone::No | Undone::Underway) => ("kept", None),
+                (_, UndoProgress::Yes) => ("undone", None),
+                (_, UndoProgress::ByHand(by)) => ("undone_by_hand", Some(format!("by {by}"))),
+                (UndoAction::Irreversible { reason }, _) => ("irreversible", Some(reason.clone())),
+                (_, UndoProgress::Failed(fault)) => ("not_undone", Some(fault.to_string())),
+                (_, UndoProgress::Doubt) => ("in_doubt", None),
+                (_, UndoProgress::No | UndoProgress::Underway) => ("kept", None),
             };
             json!({ "node": entry.effect.call.node, "tool": entry.tool, "state": state, "reason": reason })
         });
@@ -284,45 +287,45 @@ impl Saga {
     }
 
     /// Effects done so far: node, tool and how each would be undone, for "if you rolled back now".
-    pub fn plan(&self) -> Vec<(Address, String, Planned)> {
+    pub fn plan(&self) -> Vec<(NodeAddress, String, RollbackStep)> {
         self.entries
             .iter()
             .rev()
-            .filter(|e| e.progress == Undone::No)
-            .map(|e| (e.effect.call.node.clone(), e.tool.clone(), Planned::of(&e.undo)))
+            .filter(|e| e.progress == UndoProgress::No)
+            .map(|e| (e.effect.call.node.clone(), e.tool.clone(), RollbackStep::of(&e.undo)))
             .collect()
     }
 }
 
 /// What a rollback would do about an effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Planned {
+pub enum RollbackStep {
     /// It calls this tool.
     Call(String),
     /// Nothing: it cannot be undone, for this reason.
     Irreversible(String),
     /// A person must undo it, for this reason.
-    ByHand(String),
+    Manual(String),
     /// It rolls this run back.
     Child(RunId),
 }
 
-impl Planned {
-    fn of(undo: &Undo) -> Self {
+impl RollbackStep {
+    fn of(undo: &UndoAction) -> Self {
         match undo {
-            Undo::Call { tool, .. } => Self::Call(tool.clone()),
-            Undo::Irreversible { reason } => Self::Irreversible(reason.clone()),
-            Undo::Broken { fault } => Self::ByHand(fault.to_string()),
-            Undo::Child { run } => Self::Child(run.clone()),
+            UndoAction::Call { tool, .. } => Self::Call(tool.clone()),
+            UndoAction::Irreversible { reason } => Self::Irreversible(reason.clone()),
+            UndoAction::Broken { fault } => Self::Manual(fault.to_string()),
+            UndoAction::Child { run } => Self::Child(run.clone()),
         }
     }
 
     /// For programs: `undo` says it in words, and what it says stands apart beside.
-    pub fn as_json(&self, node: &Address, tool: &str) -> Value {
+    pub fn as_json(&self, node: &NodeAddress, tool: &str) -> Value {
         let (how, calls, reason, run) = match self {
             Self::Call(tool) => ("call", Some(tool), None, None),
             Self::Irreversible(reason) => ("irreversible", None, Some(reason), None),
-            Self::ByHand(reason) => ("by_hand", None, Some(reason), None),
+            Self::Manual(reason) => ("by_hand", None, Some(reason), None),
             Self::Child(run) => ("child", None, None, Some(run)),
         };
         json!({
@@ -331,18 +334,18 @@ impl Planned {
     }
 }
 
-impl fmt::Display for Planned {
+impl fmt::Display for RollbackStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Call(tool) => f.write_str(tool),
             Self::Irreversible(reason) => write!(f, "cannot be undone: {reason}"),
-            Self::ByHand(fault) => write!(f, "a person must undo it: {fault}"),
+            Self::Manual(fault) => write!(f, "a person must undo it: {fault}"),
             Self::Child(run) => write!(f, "rolls back run {run}"),
         }
     }
 }
 
-impl Undo {
+impl UndoAction {
     /// Whether a rollback has something to do about it; what cannot be undone is only reported.
     fn is_work(&self) -> bool {
         match self {

@@ -21,15 +21,15 @@ pub const GAP_WAIT: Duration = Duration::from_secs(5);
 const GAPS_MAX: usize = 100;
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Signals {
+pub(crate) struct SignalBuffer {
     kept: BTreeMap<String, VecDeque<Signal>>,
-    senders: BTreeMap<String, Sender>,
+    senders: BTreeMap<String, SenderSequence>,
     count: usize,
 }
 
 /// A sender that numbers its signals.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Sender {
+struct SenderSequence {
     /// The number expected next.
     next: u64,
     /// By number: what came too early, and until when the gap before it is waited for.
@@ -40,7 +40,7 @@ struct Sender {
 
 /// What is to be done with a signal that arrives.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Arrival {
+pub(crate) enum SignalArrival {
     /// Kept now, and after it those it was holding up.
     InOrder(Vec<Signal>),
     /// Its number is ahead: held until then.
@@ -49,7 +49,7 @@ pub(crate) enum Arrival {
     Seen,
 }
 
-impl Sender {
+impl SenderSequence {
     /// Senders count from 0 or from 1.
     fn before(number: u64) -> Self {
         Self { next: number.min(1), early: BTreeMap::new(), missed: VecDeque::new() }
@@ -60,7 +60,7 @@ impl Sender {
     }
 
     /// Notes that this number was delivered.
-    fn pass(&mut self, number: u64) {
+    fn mark_delivered(&mut self, number: u64) {
         if number < self.next {
             let Some(place) = self.missed.iter().position(|(from, to)| (*from..*to).contains(&number)) else { return };
             let Some((from, to)) = self.missed.remove(place) else { return };
@@ -76,29 +76,29 @@ impl Sender {
     }
 }
 
-impl Signals {
+impl SignalBuffer {
     pub fn is_full(&self) -> bool {
         self.count >= SIGNALS_MAX
     }
 
-    pub fn arrival(&self, signal: Signal, now: Time) -> Arrival {
-        let Some(number) = signal.sequence else { return Arrival::InOrder(vec![signal]) };
-        let fresh = Sender::before(number);
+    pub fn arrival(&self, signal: Signal, now: Time) -> SignalArrival {
+        let Some(number) = signal.sequence else { return SignalArrival::InOrder(vec![signal]) };
+        let fresh = SenderSequence::before(number);
         let sender = self.senders.get(&signal.source).unwrap_or(&fresh);
         if number < sender.next {
             return match sender.has_missed(number) {
-                true => Arrival::InOrder(vec![Signal { after_gap: true, ..signal }]),
-                false => Arrival::Seen,
+                true => SignalArrival::InOrder(vec![Signal { after_gap: true, ..signal }]),
+                false => SignalArrival::Seen,
             };
         }
         if sender.early.contains_key(&number) {
-            return Arrival::Seen;
+            return SignalArrival::Seen;
         }
         if number > sender.next {
-            return Arrival::Early { until: now + GAP_WAIT };
+            return SignalArrival::Early { until: now + GAP_WAIT };
         }
         let behind = (number + 1..).map_while(|next| sender.early.get(&next)).map(|(_, signal)| signal.clone());
-        Arrival::InOrder(std::iter::once(signal.clone()).chain(behind).collect())
+        SignalArrival::InOrder(std::iter::once(signal.clone()).chain(behind).collect())
     }
 
     /// Those of a sender whose gap is waited for no longer at `now`, and those right behind them.
@@ -120,37 +120,37 @@ impl Signals {
     }
 
     /// How many senders number their signals.
-    pub fn senders(&self) -> usize {
+    pub fn sender_count(&self) -> usize {
         self.senders.len()
     }
 
-    pub fn knows(&self, source: &str) -> bool {
+    pub fn has_sender(&self, source: &str) -> bool {
         self.senders.contains_key(source)
     }
 
     /// The number up to which a sender's signals came in, and those of them that nobody has taken.
-    pub fn standing(&self, source: &str, name: &str) -> (u64, Vec<u64>) {
+    pub fn delivery_state(&self, source: &str, name: &str) -> (u64, Vec<u64>) {
         let arrived = self.senders.get(source).map_or(0, |sender| sender.next.saturating_sub(1));
         let kept = self.kept.get(name).into_iter().flatten().filter(|signal| signal.source == source);
         (arrived, kept.filter_map(|signal| signal.sequence).collect())
     }
 
     /// When the first gap that is waited for is given up.
-    pub fn waits_until(&self) -> Option<Time> {
+    pub fn gap_deadline(&self) -> Option<Time> {
         self.senders.values().flat_map(|sender| sender.early.values().map(|(until, _)| *until)).min()
     }
 
     /// Senders whose gap is waited for no longer at `now`.
-    pub fn late(&self, now: Time) -> Vec<String> {
-        let is_late = |sender: &Sender| sender.early.values().any(|(until, _)| *until <= now);
+    pub fn overdue_senders(&self, now: Time) -> Vec<String> {
+        let is_late = |sender: &SenderSequence| sender.early.values().any(|(until, _)| *until <= now);
         self.senders.iter().filter(|(_, sender)| is_late(sender)).map(|(source, _)| source.clone()).collect()
     }
 
     /// Notes that a number was delivered, and keeps nothing of it.
-    pub fn pass(&mut self, source: &str, sequence: Option<u64>) {
+    pub fn mark_delivered(&mut self, source: &str, sequence: Option<u64>) {
         let Some(number) = sequence else { return };
-        let sender = self.senders.entry(source.to_owned()).or_insert_with(|| Sender::before(number));
-        sender.pass(number);
+        let sender = self.senders.entry(source.to_owned()).or_insert_with(|| SenderSequence::before(number));
+        sender.mark_delivered(number);
         if sender.early.remove(&number).is_some() {
             self.count -= 1;
         }
@@ -161,8 +161,8 @@ impl Signals {
     pub fn keep(&mut self, signal: &Signal) -> Option<Time> {
         let mut over = None;
         if let Some(number) = signal.sequence {
-            let sender = self.senders.entry(signal.source.clone()).or_insert_with(|| Sender::before(number));
-            sender.pass(number);
+            let sender = self.senders.entry(signal.source.clone()).or_insert_with(|| SenderSequence::before(number));
+            sender.mark_delivered(number);
             if let Some((until, _)) = sender.early.remove(&number) {
                 self.count -= 1;
                 let is_shared = sender.early.values().any(|(other, _)| *other == until);
@@ -177,7 +177,7 @@ impl Signals {
     /// Holds a signal that came too early.
     pub fn hold(&mut self, signal: &Signal, until: Time) {
         let number = signal.sequence.unwrap_or_default();
-        let sender = self.senders.entry(signal.source.clone()).or_insert_with(|| Sender::before(number));
+        let sender = self.senders.entry(signal.source.clone()).or_insert_with(|| SenderSequence::before(number));
         if sender.early.insert(number, (until, signal.clone())).is_none() {
             self.count += 1;
         }

@@ -2,10 +2,10 @@
 
 mod activity;
 mod call;
+mod run_state;
 mod scope;
 mod spending;
-mod word;
-mod work;
+mod work_clock;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -13,68 +13,68 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::address::{Address, CallId, EffectId, Path, Role};
-use super::event::{Entry, Finished, Request, Started, Undo, Winding};
+use super::address::{CallId, CallRole, EffectId, NodeAddress, ScopePath};
+use super::event::{DrainReason, EffectRequest, RunEntry, RunFinished, RunStarted, UndoAction};
 use super::saga::Saga;
-use super::signals::Signals;
-use crate::agent::{self, Advice};
+use super::signals::SignalBuffer;
+use crate::agent::{self, AgentConstraints};
 use crate::bundle;
 use crate::fault::Fault;
-use crate::graph::{Graph, NodeIx, Workflow};
+use crate::graph::{Graph, NodeIndex, Workflow};
 use crate::id::RunId;
 use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
 
-pub(super) use activity::{Activity, AgentCall, AgentWait, CallEnd, ToolCall};
-pub use call::HeldBy;
-pub(super) use call::{Call, Forgotten, Progress};
-pub(super) use scope::{NodeState, Scope, Status};
-pub(super) use spending::Spending;
-pub use word::State;
-pub(super) use work::Work;
+pub(super) use activity::{AgentToolCall, AgentWait, CallEnd, NodeActivity, NodeToolCall};
+pub use call::HoldReason;
+pub(super) use call::{AbandonedSend, CallProgress, OpenCall};
+pub use run_state::RunState;
+pub(super) use scope::{NodeState, NodeStatus, ScopeState};
+pub(super) use spending::SpendingLimit;
+pub(super) use work_clock::WorkClock;
 
 /// One execution of a workflow version.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Run {
-    pub(super) started: Option<Box<Started>>,
+    pub(super) started: Option<Box<RunStarted>>,
     pub(super) started_at: Time,
-    pub(super) phase: Phase,
+    pub(super) phase: RunPhase,
     pub(super) paused: bool,
     /// Never goes back.
     pub(super) now: Time,
     pub(super) events: u64,
     /// The bundle it runs on now: the one it started with, or the newer one of a retry.
-    pub(super) bundle: Option<bundle::Hash>,
-    pub(super) scopes: BTreeMap<Path, Scope>,
+    pub(super) bundle: Option<bundle::ContentHash>,
+    pub(super) scopes: BTreeMap<ScopePath, ScopeState>,
     #[serde(with = "pairs")]
-    pub(super) calls: BTreeMap<CallId, Call>,
+    pub(super) calls: BTreeMap<CallId, OpenCall>,
     /// Sends that were given up although they may yet be answered.
     #[serde(with = "pairs")]
-    pub(super) forgotten: BTreeMap<EffectId, Forgotten>,
+    pub(super) forgotten: BTreeMap<EffectId, AbandonedSend>,
     pub(super) saga: Saga,
     pub(super) variables: BTreeMap<String, Arc<Value>>,
-    pub(super) signals: Signals,
+    pub(super) signals: SignalBuffer,
     /// What a decision at that time or later must look at.
-    pub(super) timers: BTreeSet<(Time, Timer)>,
+    pub(super) timers: BTreeSet<(Time, RunTimer)>,
     /// Calls that go out, or are looked up, then: no event of their own.
     pub(super) backoffs: BTreeSet<(Time, CallId)>,
     /// Nodes whose in-edges are settled, in the order they became so.
-    pub(super) ready: VecDeque<Address>,
+    pub(super) ready: VecDeque<NodeAddress>,
     pub(super) cost: Usd,
     /// What open calls may cost.
     #[serde(default, skip_serializing_if = "is_free")]
     pub(super) on_hold: Usd,
     /// What the open children of its nodes may cost, which counts as held.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) handed_down: BTreeMap<Address, Usd>,
-    pub(super) finished: Option<Box<Finished>>,
+    pub(super) handed_down: BTreeMap<NodeAddress, Usd>,
+    pub(super) finished: Option<Box<RunFinished>>,
     /// What the run's end will report.
     pub(super) fault: Option<Fault>,
     /// The ownership under which calls without a marker were last remembered as sent.
     pub(super) epoch: u64,
     /// Agents whose step functions are to be asked.
-    pub(super) thinkers: BTreeSet<Address>,
+    pub(super) thinkers: BTreeSet<NodeAddress>,
     /// The highest number any call of a node has had.
     pub(super) calls_high: u32,
     /// Nodes that begin anew, and bodies that are opened anew, count their calls from here, so that no key is used
@@ -84,12 +84,12 @@ pub struct Run {
     pub(super) aftermath: Option<Vec<u32>>,
     /// What holds for the tenant's agents now; the engine brings it before a decision.
     #[serde(skip)]
-    pub(super) advice: Arc<Advice>,
+    pub(super) advice: Arc<AgentConstraints>,
     #[serde(skip)]
     pub(super) workflow: Option<Arc<Workflow>>,
     /// Versions the fold may meet; the engine brings them before folding.
     #[serde(skip)]
-    pub(super) versions: BTreeMap<bundle::Hash, Arc<Workflow>>,
+    pub(super) versions: BTreeMap<bundle::ContentHash, Arc<Workflow>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -98,27 +98,27 @@ fn is_free(cost: &Usd) -> bool {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) enum Phase {
+pub(super) enum RunPhase {
     #[default]
     New,
     Running,
     Winding {
-        why: Winding,
+        why: DrainReason,
         compensate: bool,
     },
     Compensating {
-        why: Why,
+        why: CompensationReason,
     },
     /// The `on_compensated` node runs.
     Aftermath {
-        why: Why,
+        why: CompensationReason,
     },
-    Ended(State),
+    Ended(RunState),
 }
 
 /// Why a run compensates; decides how it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Why {
+pub(super) enum CompensationReason {
     Failed,
     Cancelled,
     TimedOut,
@@ -127,9 +127,9 @@ pub(super) enum Why {
 
 /// What a timer wakes. Calls have their own: they go out by the clock, without an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) enum Timer {
+pub(super) enum RunTimer {
     Run,
-    Node(Address),
+    Node(NodeAddress),
     /// A gap in this sender's numbers is waited for no longer.
     Held(String),
 }
@@ -141,15 +141,15 @@ impl Run {
     }
 
     /// Makes a version known before the fold meets it. Without it the run stays where it is.
-    pub fn know(&mut self, bundle: bundle::Hash, workflow: Arc<Workflow>) {
+    pub fn add_version(&mut self, bundle: bundle::ContentHash, workflow: Arc<Workflow>) {
         if self.bundle.as_ref() == Some(&bundle) && self.workflow.is_none() {
-            self.adopt(workflow.clone());
+            self.attach_workflow(workflow.clone());
         }
         self.versions.insert(bundle, workflow);
     }
 
     /// Folds one recorded entry.
-    pub fn fold(&mut self, entry: &Entry) {
+    pub fn fold(&mut self, entry: &RunEntry) {
         for event in &entry.events {
             self.apply(entry.at, event);
         }
@@ -159,14 +159,14 @@ impl Run {
     }
 
     /// Says what holds for the tenant's agents from here on: their limits, and who of them is not well.
-    pub fn advise(&mut self, advice: Arc<Advice>) {
+    pub fn set_agent_constraints(&mut self, advice: Arc<AgentConstraints>) {
         self.advice = advice;
     }
 
     /// An agent at work: its task, and all it has seen of it.
-    pub fn agent(&self, node: &Address) -> Option<(&agent::Task, &[agent::Seen])> {
+    pub fn agent(&self, node: &NodeAddress) -> Option<(&agent::AgentTask, &[agent::AgentObservation])> {
         match self.activity(node)? {
-            Activity::Agent { task, seen, .. } => Some((task, seen)),
+            NodeActivity::Agent { task, seen, .. } => Some((task, seen)),
             _ => None,
         }
     }
@@ -175,7 +175,7 @@ impl Run {
         self.started.as_ref().map(|started| &started.run)
     }
 
-    pub fn started(&self) -> Option<&Started> {
+    pub fn started(&self) -> Option<&RunStarted> {
         self.started.as_deref()
     }
 
@@ -188,15 +188,15 @@ impl Run {
     }
 
     /// About what the calls and the children that are open may cost.
-    pub fn on_hold(&self) -> Usd {
+    pub fn held_cost(&self) -> Usd {
         self.on_hold + self.handed_down.values().copied().sum()
     }
 
     /// What an open call asks of a model, where it does.
-    pub fn asks_model(&self, call: &CallId) -> Option<&crate::model::Request> {
+    pub fn model_request(&self, call: &CallId) -> Option<&crate::model::ModelRequest> {
         match &self.calls.get(call)?.request {
-            Request::Model(request) => Some(request),
-            Request::Tool { .. } | Request::Code { .. } | Request::Step { .. } => None,
+            EffectRequest::Model(request) => Some(request),
+            EffectRequest::Tool { .. } | EffectRequest::Code { .. } | EffectRequest::Step { .. } => None,
         }
     }
 
@@ -208,16 +208,16 @@ impl Run {
     /// The tool that an open call asks for, or one that finally did not undo what it was to undo; and with what.
     pub fn tool_call(&self, call: &CallId) -> Option<(&str, &Value)> {
         match self.calls.get(call).map(|call| &call.request) {
-            Some(Request::Tool { tool, arguments, .. }) => Some((tool, arguments)),
-            Some(Request::Model(_) | Request::Code { .. } | Request::Step { .. }) => None,
-            None => match self.saga.undo_of(call).filter(|_| call.role == Role::Undo)? {
-                Undo::Call { tool, arguments, .. } => Some((tool, arguments)),
-                Undo::Irreversible { .. } | Undo::Broken { .. } | Undo::Child { .. } => None,
+            Some(EffectRequest::Tool { tool, arguments, .. }) => Some((tool, arguments)),
+            Some(EffectRequest::Model(_) | EffectRequest::Code { .. } | EffectRequest::Step { .. }) => None,
+            None => match self.saga.undo_of(call).filter(|_| call.role == CallRole::Undo)? {
+                UndoAction::Call { tool, arguments, .. } => Some((tool, arguments)),
+                UndoAction::Irreversible { .. } | UndoAction::Broken { .. } | UndoAction::Child { .. } => None,
             },
         }
     }
 
-    pub fn bundle(&self) -> Option<&bundle::Hash> {
+    pub fn bundle(&self) -> Option<&bundle::ContentHash> {
         self.bundle.as_ref()
     }
 
@@ -226,7 +226,7 @@ impl Run {
         self.workflow.as_ref()
     }
 
-    pub fn finished(&self) -> Option<&Finished> {
+    pub fn finished(&self) -> Option<&RunFinished> {
         self.finished.as_deref()
     }
 
@@ -252,26 +252,26 @@ impl Run {
         self.now
     }
 
-    pub(super) fn scope(&self, path: &Path) -> Option<&Scope> {
+    pub(super) fn scope(&self, path: &ScopePath) -> Option<&ScopeState> {
         self.scopes.get(path)
     }
 
-    pub(super) fn place(&self, node: &Address) -> Option<(&Scope, NodeIx)> {
+    pub(super) fn place(&self, node: &NodeAddress) -> Option<(&ScopeState, NodeIndex)> {
         let scope = self.scopes.get(&node.scope)?;
         scope.graph.find(node.node.as_str()).map(|place| (scope, place))
     }
 
-    pub(super) fn node_state(&self, node: &Address) -> Option<&NodeState> {
+    pub(super) fn node_state(&self, node: &NodeAddress) -> Option<&NodeState> {
         let (scope, place) = self.place(node)?;
-        scope.nodes.get(place.at())
+        scope.nodes.get(place.as_usize())
     }
 
-    pub(super) fn activity(&self, node: &Address) -> Option<&Activity> {
-        self.node_state(node).filter(|state| state.status == Status::Active)?.activity.as_deref()
+    pub(super) fn activity(&self, node: &NodeAddress) -> Option<&NodeActivity> {
+        self.node_state(node).filter(|state| state.status == NodeStatus::Active)?.activity.as_deref()
     }
 
     /// The compiled form of a node, also of one whose scope is closed.
-    pub(super) fn compiled(&self, at: &Address) -> Option<(Arc<Graph>, NodeIx)> {
+    pub(super) fn compiled(&self, at: &NodeAddress) -> Option<(Arc<Graph>, NodeIndex)> {
         let graph = match self.scope(&at.scope) {
             Some(scope) => scope.graph.clone(),
             None => graph_at(self.workflow.as_ref()?, &at.scope)?,
@@ -281,23 +281,23 @@ impl Run {
     }
 
     /// Scopes inside a node, those inside its bodies included.
-    pub(super) fn scopes_inside(&self, at: &Address) -> impl Iterator<Item = (&Path, &Scope)> {
+    pub(super) fn scopes_inside(&self, at: &NodeAddress) -> impl Iterator<Item = (&ScopePath, &ScopeState)> {
         ['.', '['].into_iter().flat_map(move |mark| {
-            let first = Path::inside(at, mark);
+            let first = ScopePath::body_prefix(at, mark);
             self.scopes.range(first.clone()..).take_while(move |(path, _)| path.as_str().starts_with(first.as_str()))
         })
     }
 
     /// Whether a merge cut off this node, or one whose body it is in, and wants what they did undone.
-    pub(super) fn is_loser(&self, at: &Address) -> bool {
+    pub(super) fn is_loser(&self, at: &NodeAddress) -> bool {
         if self.node_state(at).is_some_and(|state| state.cut == Some(true)) {
             return true;
         }
-        at.scope.parent().is_some_and(|(scope, node, _)| self.is_loser(&Address::new(scope, node)))
+        at.scope.parent().is_some_and(|(scope, node, _)| self.is_loser(&NodeAddress::new(scope, node)))
     }
 
     /// Takes the version's graphs into the scopes it has: after a snapshot was loaded.
-    pub(super) fn adopt(&mut self, workflow: Arc<Workflow>) {
+    pub(super) fn attach_workflow(&mut self, workflow: Arc<Workflow>) {
         for (path, scope) in &mut self.scopes {
             if let Some(graph) = graph_at(&workflow, path) {
                 scope.graph = graph;
@@ -311,7 +311,7 @@ impl Run {
 }
 
 /// The graph a scope walks, by its path.
-pub(super) fn graph_at(workflow: &Workflow, path: &Path) -> Option<Arc<Graph>> {
+pub(super) fn graph_at(workflow: &Workflow, path: &ScopePath) -> Option<Arc<Graph>> {
     let Some((outer, node, rest)) = path.parent() else {
         return Some(workflow.graph.clone());
     };

@@ -3,16 +3,16 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::address::{Address, Role};
-use super::event::{Answer, Detour, Entry, Event, How, Request};
-use super::state::{Run, State, Status};
-use crate::graph::{EdgeIx, Graph};
+use super::address::{CallRole, NodeAddress};
+use super::event::{CallOutput, EffectRequest, NodeOutcome, OutageAction, RunEntry, RunEvent};
+use super::state::{NodeStatus, Run, RunState};
+use crate::graph::{EdgeIndex, Graph};
 use crate::time::Time;
 
 /// One step's execution, in the words of seed 003.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepRow {
-    pub step_id: Address,
+    pub step_id: NodeAddress,
     pub tool_name: String,
     /// It undid an earlier step's effect.
     pub undo: bool,
@@ -24,22 +24,22 @@ pub struct StepRow {
 }
 
 /// Calls in the order they were first sent, with how each ended.
-pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
+pub fn timeline(entries: &[RunEntry]) -> Vec<StepRow> {
     let mut rows: Vec<(super::CallId, Time, StepRow)> = Vec::new();
     for entry in entries {
         for event in &entry.events {
             match event {
-                Event::Scheduled(scheduled) => {
+                RunEvent::Scheduled(scheduled) => {
                     let tool_name = match &scheduled.request {
-                        Request::Tool { tool, .. } => tool.clone(),
-                        Request::Model(request) => format!("model:{}", request.agent),
-                        Request::Code { agent, .. } => format!("code:{agent}"),
-                        Request::Step { agent, .. } => format!("step:{agent}"),
+                        EffectRequest::Tool { tool, .. } => tool.clone(),
+                        EffectRequest::Model(request) => format!("model:{}", request.agent),
+                        EffectRequest::Code { agent, .. } => format!("code:{agent}"),
+                        EffectRequest::Step { agent, .. } => format!("step:{agent}"),
                     };
                     let row = StepRow {
                         step_id: scheduled.effect.call.node.clone(),
                         tool_name,
-                        undo: scheduled.effect.call.role == Role::Undo,
+                        undo: scheduled.effect.call.role == CallRole::Undo,
                         started_at: entry.at.to_string(),
                         completed_at: None,
                         duration_ms: None,
@@ -48,14 +48,14 @@ pub fn timeline(entries: &[Entry]) -> Vec<StepRow> {
                     };
                     rows.push((scheduled.effect.call.clone(), entry.at, row));
                 }
-                Event::Done(done) => close(&mut rows, &done.effect.call, entry.at, None),
-                Event::NotDone { effect, fault, again_at: None, .. } | Event::NotUndone { effect, fault } => {
+                RunEvent::Done(done) => close(&mut rows, &done.effect.call, entry.at, None),
+                RunEvent::NotDone { effect, fault, again_at: None, .. } | RunEvent::NotUndone { effect, fault } => {
                     close(&mut rows, &effect.call, entry.at, Some(fault.to_string()));
                 }
-                Event::Degraded { effect, detour: Detour::Answered { .. }, .. } => {
+                RunEvent::Degraded { effect, detour: OutageAction::Answered { .. }, .. } => {
                     close(&mut rows, &effect.call, entry.at, None);
                 }
-                Event::Degraded { effect, fault, detour: Detour::Refused, .. } => {
+                RunEvent::Degraded { effect, fault, detour: OutageAction::Refused, .. } => {
                     close(&mut rows, &effect.call, entry.at, Some(fault.to_string()));
                 }
                 _ => {}
@@ -76,7 +76,7 @@ fn close(rows: &mut [(super::CallId, Time, StepRow)], call: &super::CallId, at: 
 }
 
 /// The summary of seed 003's monitor.
-pub fn summary(run: &Run, entries: &[Entry]) -> Value {
+pub fn summary(run: &Run, entries: &[RunEntry]) -> Value {
     let rows = timeline(entries);
     let successful = rows.iter().filter(|row| row.success).count();
     let failed = rows.iter().filter(|row| !row.success && row.completed_at.is_some()).count();
@@ -98,19 +98,20 @@ pub fn summary(run: &Run, entries: &[Entry]) -> Value {
 impl Run {
     /// Outputs of the outer graph's completed nodes, by id.
     pub fn outputs(&self) -> Map<String, Value> {
-        let Some(outer) = self.scope(&super::Path::root()) else { return Map::new() };
-        let completed = outer.graph.places().filter(|place| outer.nodes[place.at()].status == Status::Completed);
-        completed.map(|p| (outer.graph.node(p).id.to_string(), (*outer.nodes[p.at()].output).clone())).collect()
+        let Some(outer) = self.scope(&super::ScopePath::root()) else { return Map::new() };
+        let completed =
+            outer.graph.node_indices().filter(|place| outer.nodes[place.as_usize()].status == NodeStatus::Completed);
+        completed.map(|p| (outer.graph.node(p).id.to_string(), (*outer.nodes[p.as_usize()].output).clone())).collect()
     }
 
     /// Every node of every scope: `(address, kind, status, cost, milliseconds)`, for traces and live views.
     pub fn nodes(&self) -> Vec<NodeRow> {
-        let of_scope = |(path, scope): (&super::Path, &super::state::Scope)| {
-            let rows = scope.graph.places().map(|place| {
-                let (node, state) = (scope.graph.node(place), &scope.nodes[place.at()]);
+        let of_scope = |(path, scope): (&super::ScopePath, &super::state::ScopeState)| {
+            let rows = scope.graph.node_indices().map(|place| {
+                let (node, state) = (scope.graph.node(place), &scope.nodes[place.as_usize()]);
                 let duration = state.began_at.zip(state.ended_at).map(|(began, ended)| ended.since(began));
                 NodeRow {
-                    node: Address::new(path.clone(), node.id.clone()),
+                    node: NodeAddress::new(path.clone(), node.id.clone()),
                     kind: node.kind.word(),
                     status: state.status.word(),
                     cost_usd: state.cost.as_f64(),
@@ -127,13 +128,13 @@ impl Run {
 
 /// The node that an edge leads to.
 fn target(graph: &Graph, edge: u32) -> String {
-    graph.node(graph.edges[EdgeIx(edge).at()].to).id.to_string()
+    graph.node(graph.edges[EdgeIndex(edge).as_usize()].to).id.to_string()
 }
 
 /// What one node is at.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeRow {
-    pub node: Address,
+    pub node: NodeAddress,
     pub kind: &'static str,
     pub status: &'static str,
     pub cost_usd: f64,
@@ -144,11 +145,14 @@ pub struct NodeRow {
 }
 
 /// The ids of settled nodes in the order they were settled, for tests of a path: skipped and cut ones left out.
-pub fn path_of(entries: &[Entry]) -> Vec<Address> {
+pub fn executed_path(entries: &[RunEntry]) -> Vec<NodeAddress> {
     let ended = entries.iter().flat_map(|entry| &entry.events).filter_map(|event| match event {
-        Event::Ended(ended) => match ended.how {
-            How::Answered | How::Completed { .. } | How::Failed { .. } | How::Caught { .. } => Some(ended.node.clone()),
-            How::Skipped | How::Cancelled => None,
+        RunEvent::Ended(ended) => match ended.how {
+            NodeOutcome::Answered
+            | NodeOutcome::Completed { .. }
+            | NodeOutcome::Failed { .. }
+            | NodeOutcome::Caught { .. } => Some(ended.node.clone()),
+            NodeOutcome::Skipped | NodeOutcome::Cancelled => None,
         },
         _ => None,
     });
@@ -156,17 +160,17 @@ pub fn path_of(entries: &[Entry]) -> Vec<Address> {
 }
 
 /// Tool calls that were done, in order, with what undid others told apart.
-pub fn effects_of(entries: &[Entry]) -> Vec<(Address, String, Role)> {
+pub fn performed_effects(entries: &[RunEntry]) -> Vec<(NodeAddress, String, CallRole)> {
     let mut tools = std::collections::BTreeMap::new();
     let mut done = Vec::new();
     for event in entries.iter().flat_map(|entry| &entry.events) {
         match event {
-            Event::Scheduled(scheduled) => {
-                if let Request::Tool { tool, .. } = &scheduled.request {
+            RunEvent::Scheduled(scheduled) => {
+                if let EffectRequest::Tool { tool, .. } = &scheduled.request {
                     tools.insert(scheduled.effect.call.clone(), tool.clone());
                 }
             }
-            Event::Done(ended) if matches!(ended.output, Answer::Tool(_)) => {
+            RunEvent::Done(ended) if matches!(ended.output, CallOutput::Tool(_)) => {
                 if let Some(tool) = tools.get(&ended.effect.call) {
                     done.push((ended.effect.call.node.clone(), tool.clone(), ended.effect.call.role));
                 }
@@ -178,10 +182,10 @@ pub fn effects_of(entries: &[Entry]) -> Vec<(Address, String, Role)> {
 }
 
 /// A state as the API says it, with whether the run was compensated.
-pub fn seed_status(state: State) -> (&'static str, bool) {
+pub fn api_status(state: RunState) -> (&'static str, bool) {
     match state {
-        State::Compensated => ("failed", true),
-        State::TimedOut => ("timeout", false),
+        RunState::Compensated => ("failed", true),
+        RunState::TimedOut => ("timeout", false),
         state => (state.word(), false),
     }
 }

@@ -1,17 +1,19 @@
 //! The run, held to its rules sentence by sentence.
 
 mod agents;
+mod approvals;
 mod calls;
 mod children;
 mod ends;
 mod errors;
+mod fixture;
 mod flow;
 mod forks;
+mod idle;
 mod inputs;
 mod invariants;
 mod joins;
 mod journals;
-mod leaves;
 mod limits;
 mod loops;
 mod merges;
@@ -22,9 +24,7 @@ mod programs;
 mod questions;
 mod random;
 mod reopened;
-mod rest;
 mod sagas;
 mod transitions;
 mod variables;
 mod waits;
-mod world;

@@ -10,34 +10,34 @@ const STARTS_MAX: usize = 64;
 /// Every complete piece of JSON in a reply, the most deliberate first: the whole reply, then fenced blocks, then
 /// objects and lists inside other text. What stands inside a broken piece is not offered, so that half an answer is
 /// never taken for one.
-pub fn candidates(text: &str) -> Vec<Value> {
-    let text = without_thinking(text);
+pub fn json_candidates(text: &str) -> Vec<Value> {
+    let text = strip_thinking(text);
     if let Some(whole) = whole(text) {
         return vec![whole];
     }
     let text = clip_bytes(text, SEARCHED_BYTES_MAX);
     let mut found: Vec<Value> = fences(text).filter_map(|block| serde_json::from_str(block).ok()).collect();
-    found.extend(embedded(text));
+    found.extend(embedded_json(text));
     found
 }
 
 /// The object that the whole reply is, alone or in one fence.
 pub fn whole_object(text: &str) -> Option<Value> {
-    whole(without_thinking(text)).filter(Value::is_object)
+    whole(strip_thinking(text)).filter(Value::is_object)
 }
 
 /// What the whole text is, alone or in one fence. Of any length: it is read once.
 fn whole(text: &str) -> Option<Value> {
     let text = text.trim();
     let alone = match text.strip_prefix("```").and_then(|rest| rest.strip_suffix("```")) {
-        Some(block) => without_tag(block),
+        Some(block) => strip_language_tag(block),
         None => text,
     };
     serde_json::from_str(alone).ok()
 }
 
 /// The reply behind the thinking that some models write out first.
-pub fn without_thinking(text: &str) -> &str {
+pub fn strip_thinking(text: &str) -> &str {
     match text.trim_start().strip_prefix("<think>") {
         Some(rest) => rest.split_once("</think>").map_or("", |(_, answer)| answer).trim_start(),
         None => text,
@@ -60,11 +60,11 @@ fn clip_bytes(text: &str, bytes_max: usize) -> &str {
 }
 
 fn fences(text: &str) -> impl Iterator<Item = &str> {
-    text.split("```").skip(1).step_by(2).take(STARTS_MAX).map(without_tag)
+    text.split("```").skip(1).step_by(2).take(STARTS_MAX).map(strip_language_tag)
 }
 
 /// A fenced block without the language written behind its fence.
-fn without_tag(block: &str) -> &str {
+fn strip_language_tag(block: &str) -> &str {
     let is_tag = |line: &str| line.chars().all(|c| c.is_ascii_alphanumeric());
     match block.split_once('\n') {
         Some((tag, rest)) if is_tag(tag.trim()) => rest.trim(),
@@ -72,7 +72,7 @@ fn without_tag(block: &str) -> &str {
     }
 }
 
-fn embedded(text: &str) -> Vec<Value> {
+fn embedded_json(text: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut rest = text;
     for _ in 0..STARTS_MAX {
@@ -124,15 +124,15 @@ mod tests {
             r#"Dear {name}, see [note]: {"intent": "return_request", "confidence": 0.95}"#,
             r#"<think>maybe {"intent": "other"}?</think>{"intent": "return_request", "confidence": 0.95}"#,
         ] {
-            assert_eq!(candidates(text).first(), Some(&answer), "{text}");
+            assert_eq!(json_candidates(text).first(), Some(&answer), "{text}");
         }
     }
 
     #[test]
     fn half_an_answer_is_not_an_answer() {
-        assert!(candidates(r#"{"intent": "x", "entities": {"order": "1"}"#).is_empty());
-        assert!(candidates(r#"{"intent": "x", "entities": {"order": "1"},}"#).is_empty());
-        assert!(candidates("I would say it is a return.").is_empty());
+        assert!(json_candidates(r#"{"intent": "x", "entities": {"order": "1"}"#).is_empty());
+        assert!(json_candidates(r#"{"intent": "x", "entities": {"order": "1"},}"#).is_empty());
+        assert!(json_candidates("I would say it is a return.").is_empty());
     }
 
     #[test]
@@ -146,7 +146,7 @@ mod tests {
     fn an_answer_of_any_length_is_taken_whole() {
         let long = json!({"text": "x".repeat(300_000), "last": true});
         for text in [long.to_string(), format!("```json\n{long}\n```"), format!("<think>hm</think>\n{long}")] {
-            assert_eq!(candidates(&text), std::slice::from_ref(&long));
+            assert_eq!(json_candidates(&text), std::slice::from_ref(&long));
             assert_eq!(whole_object(&text).as_ref(), Some(&long));
         }
     }
@@ -160,14 +160,14 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_searched_without_panic(text in "[{}\\[\\]\",:a-cé`\\n 0-9]{0,200}") {
-            let _ = candidates(&text);
+            let _ = json_candidates(&text);
             let _ = whole_object(&text);
         }
     }
 
     #[test]
     fn hostile_nesting_is_searched_quickly() {
-        assert!(candidates(&"[".repeat(1_000_000)).is_empty());
-        assert!(candidates(&"{\"a\":".repeat(200_000)).is_empty());
+        assert!(json_candidates(&"[".repeat(1_000_000)).is_empty());
+        assert!(json_candidates(&"{\"a\":".repeat(200_000)).is_empty());
     }
 }

@@ -8,46 +8,46 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::canonical;
-use crate::redact::{self, Bounds};
+use crate::redact::{self, RedactionBounds};
 
 /// JSON as it is sealed and kept: one text, made at once. Whoever looks into it gets the value, which is read then.
 #[derive(Clone, Default)]
-pub struct Details {
+pub struct AuditDetails {
     text: String,
     read: OnceLock<Value>,
 }
 
-impl Details {
+impl AuditDetails {
     /// The text that was written; nothing of a row that was erased.
     pub fn text(&self) -> &str {
         &self.text
     }
 
     /// Begins an object.
-    pub fn object() -> Object {
-        Object(String::with_capacity(Object::BYTES))
+    pub fn object() -> DetailsWriter {
+        DetailsWriter(String::with_capacity(DetailsWriter::BYTES))
     }
 
     /// As it was kept.
-    pub fn kept(text: String) -> Self {
+    pub fn from_text(text: String) -> Self {
         Self { text, read: OnceLock::new() }
     }
 }
 
 /// An object of details, written field by field. The names are told apart by whoever writes.
-pub struct Object(String);
+pub struct DetailsWriter(String);
 
-impl Object {
+impl DetailsWriter {
     /// Bytes that there is room for before it grows.
     const BYTES: usize = 8 << 10;
 
-    pub fn say(&mut self, name: &str, value: impl Into<Value>) {
+    pub fn field(&mut self, name: &str, value: impl Into<Value>) {
         self.name(name);
         canonical::write_exact(&mut self.0, &value.into());
     }
 
     /// Without personal data and secrets.
-    pub fn say_redacted(&mut self, name: &str, value: &Value, bounds: Bounds) {
+    pub fn redacted_field(&mut self, name: &str, value: &Value, bounds: RedactionBounds) {
         self.name(name);
         redact::write(&mut self.0, value, bounds);
     }
@@ -59,19 +59,19 @@ impl Object {
         self.0.push_str("\":");
     }
 
-    pub fn end(mut self) -> Details {
+    pub fn finish(mut self) -> AuditDetails {
         self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
-        Details::kept(self.0)
+        AuditDetails::from_text(self.0)
     }
 }
 
-impl From<Value> for Details {
+impl From<Value> for AuditDetails {
     fn from(value: Value) -> Self {
         Self { text: canonical::text(&value), read: value.into() }
     }
 }
 
-impl Deref for Details {
+impl Deref for AuditDetails {
     type Target = Value;
 
     /// Null where nothing is written, or no JSON.
@@ -80,25 +80,25 @@ impl Deref for Details {
     }
 }
 
-impl PartialEq for Details {
+impl PartialEq for AuditDetails {
     fn eq(&self, other: &Self) -> bool {
         **self == **other
     }
 }
 
-impl fmt::Debug for Details {
+impl fmt::Debug for AuditDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl Serialize for Details {
+impl Serialize for AuditDetails {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         (**self).serialize(to)
     }
 }
 
-impl<'de> Deserialize<'de> for Details {
+impl<'de> Deserialize<'de> for AuditDetails {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Value::deserialize(from).map(Self::from)
     }
@@ -112,22 +112,26 @@ mod tests {
 
     #[test]
     fn what_is_written_field_by_field_reads_as_an_object() {
-        let mut object = Details::object();
-        object.say_redacted("parameters", &json!({"to": "ana@clinic.example", "password": "x"}), Bounds::AUDIT);
-        object.say("key", "a \"key\"");
-        object.say("attempt", 2);
-        let details = object.end();
+        let mut object = AuditDetails::object();
+        object.redacted_field(
+            "parameters",
+            &json!({"to": "ana@clinic.example", "password": "x"}),
+            RedactionBounds::AUDIT,
+        );
+        object.field("key", "a \"key\"");
+        object.field("attempt", 2);
+        let details = object.finish();
         let expect = json!({
             "parameters": {"to": "[REDACTED_EMAIL]", "password": "[REDACTED]"}, "key": "a \"key\"", "attempt": 2,
         });
         assert_eq!(*details, expect);
-        assert_eq!(details, Details::from(expect));
-        assert_eq!(Details::object().end(), Details::from(json!({})));
+        assert_eq!(details, AuditDetails::from(expect));
+        assert_eq!(AuditDetails::object().finish(), AuditDetails::from(json!({})));
     }
 
     #[test]
     fn details_that_were_erased_are_nothing() {
-        assert_eq!((Details::default().text(), Details::default().is_null()), ("", true));
-        assert_eq!(serde_json::to_value(Details::default()).unwrap(), Value::Null);
+        assert_eq!((AuditDetails::default().text(), AuditDetails::default().is_null()), ("", true));
+        assert_eq!(serde_json::to_value(AuditDetails::default()).unwrap(), Value::Null);
     }
 }

@@ -35,12 +35,12 @@ pub enum OnUnavailable {
 /// Text that is no way of standing an outage.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is none of `empty`, `unavailable`, `queue`, `provider NAME` and `manual`")]
-pub struct NoWay(String);
+pub struct OnUnavailableError(String);
 
 impl TryFrom<String> for OnUnavailable {
-    type Error = NoWay;
+    type Error = OnUnavailableError;
 
-    fn try_from(text: String) -> Result<Self, NoWay> {
+    fn try_from(text: String) -> Result<Self, OnUnavailableError> {
         match text.as_str() {
             "empty" => Ok(Self::Empty),
             "unavailable" => Ok(Self::Unavailable),
@@ -50,7 +50,7 @@ impl TryFrom<String> for OnUnavailable {
                 Some(name) if !name.is_empty() && !name.contains(char::is_whitespace) => {
                     Ok(Self::Provider(name.to_owned()))
                 }
-                Some(_) | None => Err(NoWay(text)),
+                Some(_) | None => Err(OnUnavailableError(text)),
             },
         }
     }

@@ -10,7 +10,7 @@ pub const INPUT_REQUIRED: &str = "INPUT_REQUIRED";
 
 /// One question, with the form that answers it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Question {
+pub struct ToolQuestion {
     pub message: String,
     /// JSON Schema of the answer.
     pub schema: Value,
@@ -19,7 +19,7 @@ pub struct Question {
     pub resume: Value,
 }
 
-impl Question {
+impl ToolQuestion {
     /// Whether it asks for the same, in the same words.
     pub fn is_same(&self, other: &Self) -> bool {
         self.message == other.message && self.schema == other.schema
@@ -29,7 +29,7 @@ impl Question {
 /// What became of a question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Said {
+pub enum QuestionOutcome {
     /// The filled form, which fits the question's schema.
     Filled { form: Value },
     /// A person would not say.
@@ -40,7 +40,7 @@ pub enum Said {
 
 /// A question with what became of it: it goes out with every later attempt of the call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reply {
-    pub question: Question,
-    pub said: Said,
+pub struct QuestionReply {
+    pub question: ToolQuestion,
+    pub said: QuestionOutcome,
 }

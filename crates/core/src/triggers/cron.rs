@@ -30,11 +30,11 @@ const HORIZON: Duration = Duration::from_secs(41 * 366 * 24 * 60 * 60);
 /// Jumps of one search. Forty-one years of days are 15,000.
 const JUMPS_MAX: usize = 100_000;
 /// Instants that are looked at to find the latest ones.
-const LOOKED_MAX: usize = 1_000;
+const LOOKUPS_MAX: usize = 1_000;
 
 /// A schedule's instants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cron {
+pub struct CronSchedule {
     text: String,
     seconds: u64,
     minutes: u64,
@@ -51,36 +51,36 @@ pub struct Cron {
 /// What is wrong with an expression.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Invalid {
+pub struct CronError {
     pub message: String,
     pub hint: Option<&'static str>,
 }
 
-impl Invalid {
+impl CronError {
     fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
 }
 
-struct Field {
+struct CronField {
     name: &'static str,
     from: u32,
     to: u32,
     names: &'static [&'static str],
 }
 
-const FIELDS: [Field; 6] = [
-    Field { name: "second", from: 0, to: 59, names: &[] },
-    Field { name: "minute", from: 0, to: 59, names: &[] },
-    Field { name: "hour", from: 0, to: 23, names: &[] },
-    Field { name: "day of the month", from: 1, to: 31, names: &[] },
-    Field {
+const FIELDS: [CronField; 6] = [
+    CronField { name: "second", from: 0, to: 59, names: &[] },
+    CronField { name: "minute", from: 0, to: 59, names: &[] },
+    CronField { name: "hour", from: 0, to: 23, names: &[] },
+    CronField { name: "day of the month", from: 1, to: 31, names: &[] },
+    CronField {
         name: "month",
         from: 1,
         to: 12,
         names: &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"],
     },
-    Field { name: "day of the week", from: 0, to: 7, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] },
+    CronField { name: "day of the week", from: 0, to: 7, names: &["sun", "mon", "tue", "wed", "thu", "fri", "sat"] },
 ];
 
 const NICKNAMES: [(&str, &str); 7] = [
@@ -93,19 +93,19 @@ const NICKNAMES: [(&str, &str); 7] = [
     ("@hourly", "0 * * * *"),
 ];
 
-impl FromStr for Cron {
-    type Err = Invalid;
+impl FromStr for CronSchedule {
+    type Err = CronError;
 
-    fn from_str(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, CronError> {
         let text = text.trim();
         if text.len() > BYTES_MAX {
-            return Err(Invalid::new(format!("a cron expression has at most {BYTES_MAX} bytes, not {}", text.len())));
+            return Err(CronError::new(format!("a cron expression has at most {BYTES_MAX} bytes, not {}", text.len())));
         }
         let plain = match text.strip_prefix('@') {
             None => text,
             Some(_) => {
                 NICKNAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, plain)| *plain).ok_or(
-                    Invalid {
+                    CronError {
                         message: format!("`{text}` is no schedule"),
                         hint: Some("there are @yearly, @monthly, @weekly, @daily and @hourly"),
                     },
@@ -117,7 +117,7 @@ impl FromStr for Cron {
             5 => false,
             6 => true,
             fields => {
-                return Err(Invalid {
+                return Err(CronError {
                     message: format!("a cron expression has 5 fields, or 6 with seconds first, not {fields}"),
                     hint: Some("write `0 9 * * 1-5` for nine o'clock on weekdays"),
                 });
@@ -143,24 +143,24 @@ impl FromStr for Cron {
             either_day: !star(3) && !star(5),
             at_set_times: !star(1) && !star(2),
         };
-        if cron.showing(Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_none() {
-            return Err(Invalid::new(format!("`{text}` never comes: no month has such a day")));
+        if cron.next_matching_second(Timestamp::UNIX_EPOCH, &TimeZone::UTC).is_none() {
+            return Err(CronError::new(format!("`{text}` never comes: no month has such a day")));
         }
         Ok(cron)
     }
 }
 
-impl Field {
-    fn read(&self, text: &str) -> Result<u64, Invalid> {
+impl CronField {
+    fn read(&self, text: &str) -> Result<u64, CronError> {
         text.split(',').try_fold(0, |set, part| Ok(set | self.part(part)?))
     }
 
-    fn part(&self, part: &str) -> Result<u64, Invalid> {
+    fn part(&self, part: &str) -> Result<u64, CronError> {
         let (range, step) = match part.split_once('/') {
             None => (part, None),
             Some((range, step)) => {
                 let number = step.parse().ok().filter(|step| (1..=self.to).contains(step));
-                let wrong = || Invalid::new(format!("{}: `{step}` is no step; it is 1 to {}", self.name, self.to));
+                let wrong = || CronError::new(format!("{}: `{step}` is no step; it is 1 to {}", self.name, self.to));
                 (range, Some(number.ok_or_else(wrong)?))
             }
         };
@@ -171,31 +171,31 @@ impl Field {
             None => (self.value(range)?, if step.is_some() { self.to } else { self.value(range)? }),
         };
         if from > to {
-            return Err(Invalid::new(format!("{}: `{range}` goes backwards", self.name)));
+            return Err(CronError::new(format!("{}: `{range}` goes backwards", self.name)));
         }
         let step = usize::try_from(step.unwrap_or(1)).unwrap_or(1);
         Ok((from..=to).step_by(step).fold(0, |set, value| set | 1 << value))
     }
 
-    fn value(&self, text: &str) -> Result<u32, Invalid> {
+    fn value(&self, text: &str) -> Result<u32, CronError> {
         let named = self.names.iter().position(|name| name.eq_ignore_ascii_case(text));
         let named = named.and_then(|place| u32::try_from(place).ok()).map(|place| place + u32::from(self.from == 1));
         let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let value = named.or_else(|| text.parse().ok().filter(|_| is_number));
         value
             .filter(|value| (self.from..=self.to).contains(value))
-            .ok_or_else(|| Invalid::new(format!("{}: `{text}` is not {} to {}", self.name, self.from, self.to)))
+            .ok_or_else(|| CronError::new(format!("{}: `{text}` is not {} to {}", self.name, self.from, self.to)))
     }
 }
 
-impl fmt::Display for Cron {
+impl fmt::Display for CronSchedule {
     /// As it was written.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl Cron {
+impl CronSchedule {
     /// The first instant after this one; none within the next forty years.
     pub fn next(&self, after: Time, zone: &TimeZone) -> Option<Time> {
         self.after(after.to_timestamp(), zone).map(Time::from)
@@ -207,13 +207,13 @@ impl Cron {
         loop {
             let mut found = Vec::new();
             let mut at = from;
-            while found.len() <= LOOKED_MAX
+            while found.len() <= LOOKUPS_MAX
                 && let Some(next) = self.next(at, zone).filter(|next| *next <= until)
             {
                 found.push(next);
                 at = next;
             }
-            if found.len() <= LOOKED_MAX {
+            if found.len() <= LOOKUPS_MAX {
                 let beyond = found.len().saturating_sub(most);
                 return (found.split_off(beyond), left_out || beyond > 0);
             }
@@ -225,21 +225,21 @@ impl Cron {
 
     fn after(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         if !self.at_set_times {
-            return self.showing(after, zone);
+            return self.next_matching_second(after, zone);
         }
         let mut from = after;
         let found = loop {
-            let found = self.showing(from, zone);
+            let found = self.next_matching_second(from, zone);
             match found {
                 Some(again) if is_repeated(again, zone) => from = again,
                 other => break other,
             }
         };
-        self.skipped(after, found, zone).or(found)
+        self.next_gap_end(after, found, zone).or(found)
     }
 
     /// The end of the first gap after `after`, and before `before`, that has one of these times in it.
-    fn skipped(&self, after: Timestamp, before: Option<Timestamp>, zone: &TimeZone) -> Option<Timestamp> {
+    fn next_gap_end(&self, after: Timestamp, before: Option<Timestamp>, zone: &TimeZone) -> Option<Timestamp> {
         let end = before.unwrap_or(Timestamp::MAX);
         // Clocks change some twice a year.
         for transition in zone.following(after).take(200) {
@@ -255,7 +255,10 @@ impl Cron {
                 continue;
             }
             let last = as_utc(shown)?.checked_sub(SignedDuration::from_secs(1)).ok()?;
-            if self.showing(last, &TimeZone::UTC).is_some_and(|time| as_utc(put).is_some_and(|end| time < end)) {
+            if self
+                .next_matching_second(last, &TimeZone::UTC)
+                .is_some_and(|time| as_utc(put).is_some_and(|end| time < end))
+            {
                 return Some(at);
             }
         }
@@ -263,7 +266,7 @@ impl Cron {
     }
 
     /// The first whole second after `after` at which clocks show one of these times.
-    fn showing(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    fn next_matching_second(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let end = after.checked_add(SignedDuration::try_from(HORIZON).ok()?).ok()?;
         let mut at = Timestamp::from_second(after.as_second().checked_add(1)?).ok()?;
         for _ in 0..JUMPS_MAX {
@@ -271,7 +274,7 @@ impl Cron {
                 return None;
             }
             let shown = zone.to_datetime(at);
-            let Some(jump) = self.jump(shown) else { return Some(at) };
+            let Some(jump) = self.seconds_to_skip(shown) else { return Some(at) };
             let next = at.checked_add(SignedDuration::from_secs(jump)).ok()?;
             // Clocks may be put forward or back on the way: then it is looked at afresh from there.
             let turn = zone.following(at).next().map(|transition| transition.timestamp());
@@ -281,7 +284,7 @@ impl Cron {
     }
 
     /// How many seconds this time is from one that might do; nothing where it does.
-    fn jump(&self, shown: DateTime) -> Option<i64> {
+    fn seconds_to_skip(&self, shown: DateTime) -> Option<i64> {
         let has = |set: u64, value: i8| set >> value & 1 == 1;
         let (hour, minute, second) = (shown.hour(), shown.minute(), shown.second());
         let of_hour = i64::from(minute) * 60 + i64::from(second);

@@ -11,13 +11,13 @@ use crate::time::Time;
 
 /// `2026-W47`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Week {
+pub struct IsoWeek {
     monday: ISOWeekDate,
 }
 
-impl Week {
+impl IsoWeek {
     /// The one that was whole at this instant.
-    pub fn before(now: Time, zone: &TimeZone) -> Self {
+    pub fn previous(now: Time, zone: &TimeZone) -> Self {
         let today = now.to_timestamp().to_zoned(zone.clone()).date();
         let last = today.checked_sub(jiff::Span::new().weeks(1)).unwrap_or(today).iso_week_date();
         Self { monday: ISOWeekDate::new(last.year(), last.week(), Weekday::Monday).unwrap_or(last) }
@@ -45,7 +45,7 @@ fn midnight(day: jiff::civil::Date, zone: &TimeZone) -> Time {
     day.to_zoned(zone.clone()).map_or(Time::EPOCH, |begin| begin.timestamp().into())
 }
 
-impl FromStr for Week {
+impl FromStr for IsoWeek {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -59,7 +59,7 @@ impl FromStr for Week {
     }
 }
 
-impl fmt::Display for Week {
+impl fmt::Display for IsoWeek {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-W{:02}", self.monday.year(), self.monday.week())
     }
@@ -71,14 +71,14 @@ mod tests {
 
     #[test]
     fn a_week_begins_on_its_monday_and_ends_before_the_next() {
-        let week: Week = "2026-W47".parse().unwrap();
+        let week: IsoWeek = "2026-W47".parse().unwrap();
         let at = |text: &str| text.parse::<Time>().unwrap();
         assert_eq!(
             (week.begin(&TimeZone::UTC), week.end(&TimeZone::UTC)),
             (at("2026-11-16T00:00:00Z"), at("2026-11-23T00:00:00Z"))
         );
         assert_eq!(week.to_string(), "2026-W47");
-        let first: Week = "2026-W01".parse().unwrap();
+        let first: IsoWeek = "2026-W01".parse().unwrap();
         assert_eq!(
             first.begin(&TimeZone::UTC).to_date(),
             "2025-12-29",
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_last_whole_week_is_the_one_before_this() {
-        let at = |text: &str| Week::before(text.parse().unwrap(), &TimeZone::UTC).to_string();
+        let at = |text: &str| IsoWeek::previous(text.parse().unwrap(), &TimeZone::UTC).to_string();
         assert_eq!(at("2026-11-22T23:59:59Z"), "2026-W46");
         assert_eq!(at("2026-11-23T00:00:00Z"), "2026-W47");
         assert_eq!(at("2027-01-01T00:00:00Z"), "2026-W52");
@@ -98,13 +98,13 @@ mod tests {
     fn a_week_has_the_days_of_its_zone() {
         let at = |text: &str| text.parse::<Time>().unwrap();
         let tokyo = TimeZone::get("Asia/Tokyo").unwrap();
-        let week: Week = "2026-W47".parse().unwrap();
+        let week: IsoWeek = "2026-W47".parse().unwrap();
         assert_eq!((week.begin(&tokyo), week.end(&tokyo)), (at("2026-11-15T15:00:00Z"), at("2026-11-22T15:00:00Z")));
         assert_eq!(week.days(), ["2026-11-16", "2026-11-22"]);
-        assert_eq!(Week::before(at("2026-11-22T15:00:00Z"), &tokyo), week);
+        assert_eq!(IsoWeek::previous(at("2026-11-22T15:00:00Z"), &tokyo), week);
         // The clocks of Madrid went back on 25 October 2026.
         let madrid = TimeZone::get("Europe/Madrid").unwrap();
-        let longer: Week = "2026-W43".parse().unwrap();
+        let longer: IsoWeek = "2026-W43".parse().unwrap();
         assert_eq!(
             (longer.begin(&madrid), longer.end(&madrid)),
             (at("2026-10-18T22:00:00Z"), at("2026-10-25T23:00:00Z"))
@@ -116,8 +116,8 @@ mod tests {
         for text in
             ["", "2026", "2026-47", "2026-W60", "2025-W53", "26-W01", "2026-W1", "2026-W-1", "2026-W+1", "x-Wyy"]
         {
-            assert!(text.parse::<Week>().is_err(), "{text}");
+            assert!(text.parse::<IsoWeek>().is_err(), "{text}");
         }
-        assert!("2026-W53".parse::<Week>().is_ok(), "2026 has 53 weeks");
+        assert!("2026-W53".parse::<IsoWeek>().is_ok(), "2026 has 53 weeks");
     }
 }

@@ -51,9 +51,9 @@ const PIECES: [&str; 32] = [
 ];
 
 /// splitmix64: enough to disturb text with, and the same everywhere.
-pub struct Chance(u64);
+pub struct FuzzRng(u64);
 
-impl Chance {
+impl FuzzRng {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -76,7 +76,7 @@ pub fn fuzz(name: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
     let mut executions: u64 = 0;
     let last = std::panic::AssertUnwindSafe(&target);
     while began.elapsed() < limit {
-        let mut chance = Chance(seed ^ executions.wrapping_mul(0x2545_f491_4f6c_dd1d));
+        let mut chance = FuzzRng(seed ^ executions.wrapping_mul(0x2545_f491_4f6c_dd1d));
         let input = disturbed(corpus, &mut chance);
         let outcome = std::panic::catch_unwind(|| last(&input));
         if let Err(cause) = outcome {
@@ -88,7 +88,7 @@ pub fn fuzz(name: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
     println!("fuzz {name}: {executions} executions");
 }
 
-fn disturbed(corpus: &[Vec<u8>], chance: &mut Chance) -> Vec<u8> {
+fn disturbed(corpus: &[Vec<u8>], chance: &mut FuzzRng) -> Vec<u8> {
     let mut input = corpus[chance.below(corpus.len())].clone();
     for _ in 0..=chance.next() % CHANGES_MAX {
         let at = chance.below(input.len() + 1);

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_ports::journal::{Error, LEASE, Lease};
+use baton_ports::journal::{JournalError, LEASE, ProcessLease};
 
-use super::Inner;
-use crate::own_time::Now;
+use super::EngineInner;
+use crate::aggregate_clock::ClockReading;
 
 /// Renewals per lease: all but one may fail before it ends.
 const RENEWALS_PER_LEASE: u32 = 6;
 /// How soon a renewal that failed is tried again.
-const AGAIN: Duration = Duration::from_secs(2);
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-pub async fn keep(inner: Arc<Inner>) {
+pub async fn renew_loop(inner: Arc<EngineInner>) {
     let mut stopping = inner.stopping.subscribe();
     let mut wait = LEASE / RENEWALS_PER_LEASE;
     loop {
@@ -30,17 +30,17 @@ pub async fn keep(inner: Arc<Inner>) {
             }
             Err(error) => {
                 tracing::warn!(%error, "the lease could not be renewed; trying again");
-                AGAIN
+                RETRY_DELAY
             }
         };
     }
 }
 
-async fn renew(inner: &Inner) -> Result<Lease, Error> {
-    let (journal, now) = (&inner.world.journal, || Now::of(&*inner.world.clock).for_leases());
+async fn renew(inner: &EngineInner) -> Result<ProcessLease, JournalError> {
+    let (journal, now) = (&inner.ports.journal, || ClockReading::of(&*inner.ports.clock).for_leases());
     let process = inner.lease.borrow().process;
     match journal.renew(process, now()).await {
-        Err(Error::LeaseEnded { .. }) => {
+        Err(JournalError::LeaseEnded { .. }) => {
             tracing::warn!("the lease was lost; joining anew");
             // Others own some of our runs by now. The rest is let go of at once: nobody waits for this number any more, and
             // our own tasks claim theirs afresh under the next.

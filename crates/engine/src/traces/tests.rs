@@ -1,40 +1,41 @@
 use std::collections::BTreeSet;
 
 use baton_core::id::RunId;
-use baton_core::run::Entry;
+use baton_core::run::RunEntry;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Said, Span, Trace};
+use super::{AttributeValue, RunTrace, TraceSpan};
 
 #[derive(Deserialize)]
-struct Journal {
-    entries: Vec<Entry>,
+struct TracedJournal {
+    entries: Vec<RunEntry>,
 }
 
 /// A journal as one was recorded once.
-fn recorded(name: &str) -> Vec<Entry> {
+fn recorded(name: &str) -> Vec<RunEntry> {
     let path = format!("{}/../core/testdata/journals/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str::<Journal>(&std::fs::read_to_string(path).unwrap()).unwrap().entries
+    serde_json::from_str::<TracedJournal>(&std::fs::read_to_string(path).unwrap()).unwrap().entries
 }
 
-fn entries(of: serde_json::Value) -> Vec<Entry> {
+fn entries(of: serde_json::Value) -> Vec<RunEntry> {
     serde_json::from_value(of).unwrap()
 }
 
-fn spans(run: &str, entries: &[Entry]) -> (Trace, Vec<Span>) {
-    let mut trace = Trace::new(RunId::new(run), "booking".into());
+fn spans(run: &str, entries: &[RunEntry]) -> (RunTrace, Vec<TraceSpan>) {
+    let mut trace = RunTrace::new(RunId::new(run), "booking".into());
     let spans = entries.iter().flat_map(|entry| trace.fold(entry)).collect();
     (trace, spans)
 }
 
-fn said<'a>(span: &'a Span, name: &str) -> Option<&'a Said> {
-    span.said.iter().find(|(said, _)| *said == name).map(|(_, said)| said)
+fn said<'a>(span: &'a TraceSpan, name: &str) -> Option<&'a AttributeValue> {
+    span.attributes.iter().find(|(said, _)| *said == name).map(|(_, said)| said)
 }
 
 /// Each span's name under its parent's, in the order they ended.
-fn tree(spans: &[Span]) -> Vec<String> {
-    let of = |span: &Span| spans.iter().find(|other| Some(other.id) == span.parent).map(|parent| parent.name.clone());
+fn tree(spans: &[TraceSpan]) -> Vec<String> {
+    let of =
+        |span: &TraceSpan| spans.iter().find(|other| Some(other.id) == span.parent).map(|parent| parent.name.clone());
     spans.iter().map(|span| format!("{} < {}", span.name, of(span).unwrap_or_default())).collect()
 }
 
@@ -75,8 +76,8 @@ fn a_run_its_nodes_and_their_calls_are_a_tree() {
     assert!(tree.contains(&"llm.call < ask".to_owned()), "{tree:#?}");
     assert_eq!(tree.iter().filter(|span| *span == "booking < ").count(), usize::from(trace.is_over()), "{tree:#?}");
     let call = spans.iter().find(|span| span.name == "llm.call").unwrap();
-    assert_eq!(said(call, "gen_ai.response.model"), Some(&Said::Text("m".into())));
-    assert_eq!(said(call, "gen_ai.provider.name"), Some(&Said::Text("script".into())));
+    assert_eq!(said(call, "gen_ai.response.model"), Some(&AttributeValue::Text("m".into())));
+    assert_eq!(said(call, "gen_ai.provider.name"), Some(&AttributeValue::Text("script".into())));
     assert!(call.is_call && spans.iter().all(|span| span.trace == call.trace));
 }
 
@@ -131,7 +132,7 @@ fn a_call_that_is_tried_again_is_one_span_with_its_attempts_in_it() {
     );
     assert_eq!(tree(&spans), ["tool.charge < pay", "pay < booking", "booking < "]);
     assert_eq!(
-        spans[0].moments.iter().map(|moment| (moment.name, moment.what.as_str())).collect::<Vec<_>>(),
+        spans[0].events.iter().map(|moment| (moment.name, moment.what.as_str())).collect::<Vec<_>>(),
         [("again", "TIMEOUT")]
     );
     for span in &spans {

@@ -9,12 +9,15 @@ use std::time::Duration;
 use baton_core::actor;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::{Time, TimeZone};
-use baton_core::triggers::cron::Cron;
-use baton_ports::records::{self, Op};
+use baton_core::triggers::cron::CronSchedule;
+use baton_ports::records::{self, RecordOp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{Error, Firing, Named, Triggers, check_name, filled, find, list, run_of, save};
+use super::{
+    NamedDefinition, TriggerError, TriggerService, TriggeredRun, check_name, find, list, render_input, save,
+    trigger_run_id,
+};
 
 /// Where it is kept what was done last.
 pub const STATE: &str = "schedule_state";
@@ -23,7 +26,7 @@ pub const GRACE: Duration = Duration::from_secs(60);
 /// Missed runs that are begun at once, the latest ones.
 pub const RUN_ALL_MAX: usize = 100;
 /// When it is looked again where a run before goes on, or something did not answer.
-const AGAIN: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 /// Bytes of an input and of a context.
 const INPUT_BYTES_MAX: usize = 256 << 10;
 /// Coming instants that are shown at the most.
@@ -32,7 +35,7 @@ pub const NEXT_MAX: usize = 50;
 /// A workflow to be run when a cron expression comes round.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Schedule {
+pub struct ScheduleTrigger {
     pub name: String,
     pub workflow: String,
     /// See [`baton_core::triggers::cron`].
@@ -46,9 +49,9 @@ pub struct Schedule {
     #[serde(default)]
     pub context: Map<String, Value>,
     #[serde(default)]
-    pub missed: Missed,
+    pub missed: MissedRunPolicy,
     #[serde(default)]
-    pub overlap: Overlap,
+    pub overlap: OverlapPolicy,
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Defined by the project's folder, which says what becomes of it.
@@ -72,7 +75,7 @@ fn yes() -> bool {
 /// What becomes of instants at which nothing served.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Missed {
+pub enum MissedRunPolicy {
     /// One run for all of them.
     #[default]
     #[serde(alias = "once")]
@@ -87,7 +90,7 @@ pub enum Missed {
 /// What becomes of an instant while the run before goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Overlap {
+pub enum OverlapPolicy {
     /// It is begun beside.
     #[default]
     Allow,
@@ -97,7 +100,7 @@ pub enum Overlap {
     Wait,
 }
 
-impl Named for Schedule {
+impl NamedDefinition for ScheduleTrigger {
     const KIND: &'static str = "schedule";
     const SPACE: &'static str = "schedule";
     const MAX: usize = 1_000;
@@ -109,7 +112,7 @@ impl Named for Schedule {
 
 /// What was done last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct State {
+pub struct ScheduleState {
     /// Instants up to this one are done.
     pub done: Time,
     pub last_run: Option<RunId>,
@@ -121,12 +124,12 @@ pub struct State {
     pub error: Option<String>,
 }
 
-impl Schedule {
+impl ScheduleTrigger {
     /// Whether it could be kept, by what it says itself. `zone` is where there is none in it.
     ///
     /// # Errors
     /// The field, and why.
-    pub fn check(&self, zone: Option<&str>) -> Result<(), Error> {
+    pub fn check(&self, zone: Option<&str>) -> Result<(), TriggerError> {
         check_name(&self.name)?;
         self.cron()?;
         self.time_zone(zone)?;
@@ -134,47 +137,53 @@ impl Schedule {
             let bytes = value.to_string().len();
             if bytes > INPUT_BYTES_MAX {
                 let why = format!("it has {bytes} bytes, over the limit of {INPUT_BYTES_MAX}");
-                return Err(Error::invalid(field, why));
+                return Err(TriggerError::invalid(field, why));
             }
         }
         if self.context.contains_key("api_key") {
-            return Err(Error::invalid("context", "an `api_key` is written nowhere, so a schedule cannot have one"));
+            return Err(TriggerError::invalid(
+                "context",
+                "an `api_key` is written nowhere, so a schedule cannot have one",
+            ));
         }
         Ok(())
     }
 
-    pub fn cron(&self) -> Result<Cron, Error> {
-        self.cron.parse().map_err(|invalid: baton_core::triggers::cron::Invalid| {
+    pub fn cron(&self) -> Result<CronSchedule, TriggerError> {
+        self.cron.parse().map_err(|invalid: baton_core::triggers::cron::CronError| {
             let hint = invalid.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-            Error::invalid("cron", format!("{invalid}{hint}"))
+            TriggerError::invalid("cron", format!("{invalid}{hint}"))
         })
     }
 
-    fn time_zone(&self, otherwise: Option<&str>) -> Result<TimeZone, Error> {
+    fn time_zone(&self, otherwise: Option<&str>) -> Result<TimeZone, TriggerError> {
         let name = self.zone.as_deref().or(otherwise).unwrap_or("UTC");
         TimeZone::get(name).map_err(|_| {
-            Error::invalid("zone", format!("`{name}` is no time zone; write an IANA name such as `Europe/Madrid`"))
+            TriggerError::invalid(
+                "zone",
+                format!("`{name}` is no time zone; write an IANA name such as `Europe/Madrid`"),
+            )
         })
     }
 
     /// The coming instants, at most so many; none while it is not enabled.
-    pub fn coming(&self, zone: Option<&str>, now: Time, count: usize) -> Vec<Time> {
+    pub fn next_instants(&self, zone: Option<&str>, now: Time, count: usize) -> Vec<Time> {
         let (Ok(cron), Ok(zone), true) = (self.cron(), self.time_zone(zone), self.enabled) else { return Vec::new() };
         let first = cron.next(now, &zone);
         std::iter::successors(first, |at| cron.next(*at, &zone)).take(count.min(NEXT_MAX)).collect()
     }
 
-    fn input_at(&self, instant: Time) -> Result<Value, Error> {
+    fn input_at(&self, instant: Time) -> Result<Value, TriggerError> {
         let names = json!({ "schedule": self.name, "scheduled_at": instant.to_string() });
-        filled(&self.input, &names, instant)
+        render_input(&self.input, &names, instant)
     }
 
-    fn run_at(&self, tenant: &TenantId, instant: Time) -> RunId {
-        run_of("schedule", tenant, &self.name, self.created_at, &instant.as_ms().to_string())
+    fn run_id_at(&self, tenant: &TenantId, instant: Time) -> RunId {
+        trigger_run_id("schedule", tenant, &self.name, self.created_at, &instant.as_ms().to_string())
     }
 }
 
-impl Triggers {
+impl TriggerService {
     /// Keeps a new schedule, or one in place of another. From now on its instants count: none before.
     ///
     /// # Errors
@@ -182,22 +191,22 @@ impl Triggers {
     pub async fn save_schedule(
         &self,
         tenant: &TenantId,
-        before: Option<(u64, Schedule)>,
-        mut schedule: Schedule,
+        before: Option<(u64, ScheduleTrigger)>,
+        mut schedule: ScheduleTrigger,
         now: Time,
-    ) -> Result<Schedule, Error> {
+    ) -> Result<ScheduleTrigger, TriggerError> {
         schedule.check(self.zone.as_deref())?;
         let version = self.version(tenant, &schedule.workflow).await?;
-        let declared = self.engine.library().version(&version.bundle).await?;
-        declared.input.complete(&schedule.input_at(now)?).map_err(crate::Error::Input)?;
+        let declared = self.engine.workflows().version(&version.bundle).await?;
+        declared.input.validate(&schedule.input_at(now)?).map_err(crate::EngineError::Input)?;
         schedule.created_at = before.as_ref().map_or(now, |(_, before)| before.created_at);
         let goes_on = before.as_ref().is_some_and(|(_, before)| {
             (&before.cron, &before.zone, before.enabled) == (&schedule.cron, &schedule.zone, schedule.enabled)
         });
         let mut beside = Vec::new();
         if !goes_on {
-            let state = State { done: now, ..self.schedule_state(tenant, &schedule).await?.1 };
-            beside.push(Op::Put { space: STATE.to_owned(), key: schedule.name.clone(), value: json!(state) });
+            let state = ScheduleState { done: now, ..self.schedule_state(tenant, &schedule).await?.1 };
+            beside.push(RecordOp::Put { space: STATE.to_owned(), key: schedule.name.clone(), value: json!(state) });
         }
         save(&*self.records, tenant, before.map(|(version, _)| version), &schedule, beside, now).await?;
         Ok(schedule)
@@ -212,15 +221,15 @@ impl Triggers {
         enabled: bool,
         by: Option<&str>,
         now: Time,
-    ) -> Result<Schedule, Error> {
-        let (version, before) = find::<Schedule>(&*self.records, tenant, name).await?;
+    ) -> Result<ScheduleTrigger, TriggerError> {
+        let (version, before) = find::<ScheduleTrigger>(&*self.records, tenant, name).await?;
         if before.enabled == enabled {
             return Ok(before);
         }
         let set_by = by.filter(|_| enabled).map(str::to_owned).or_else(|| before.set_by.clone());
-        let schedule = Schedule { enabled, set_by, ..before };
-        let state = State { done: now, ..self.schedule_state(tenant, &schedule).await?.1 };
-        let beside = vec![Op::Put { space: STATE.to_owned(), key: name.to_owned(), value: json!(state) }];
+        let schedule = ScheduleTrigger { enabled, set_by, ..before };
+        let state = ScheduleState { done: now, ..self.schedule_state(tenant, &schedule).await?.1 };
+        let beside = vec![RecordOp::Put { space: STATE.to_owned(), key: name.to_owned(), value: json!(state) }];
         save(&*self.records, tenant, Some(version), &schedule, beside, now).await?;
         Ok(schedule)
     }
@@ -233,25 +242,35 @@ impl Triggers {
         name: &str,
         (command, by): (&str, Option<&str>),
         now: Time,
-    ) -> Result<RunId, Error> {
-        let (_, schedule) = find::<Schedule>(&*self.records, tenant, name).await?;
-        let run = run_of("schedule", tenant, name, schedule.created_at, &format!("by hand\n{command}"));
+    ) -> Result<RunId, TriggerError> {
+        let (_, schedule) = find::<ScheduleTrigger>(&*self.records, tenant, name).await?;
+        let run = trigger_run_id("schedule", tenant, name, schedule.created_at, &format!("by hand\n{command}"));
         self.fire(tenant, &schedule, run.clone(), now, by).await?;
         Ok(run)
     }
 
     /// What was done last, and the version of its record.
-    pub async fn schedule_state(&self, tenant: &TenantId, schedule: &Schedule) -> Result<(Option<u64>, State), Error> {
+    pub async fn schedule_state(
+        &self,
+        tenant: &TenantId,
+        schedule: &ScheduleTrigger,
+    ) -> Result<(Option<u64>, ScheduleState), TriggerError> {
         let record = self.records.get(tenant, STATE, &schedule.name).await?;
         let version = record.as_ref().map(|record| record.version);
         let state = record.and_then(|record| serde_json::from_value(record.value).ok());
-        Ok((version, state.unwrap_or(State { done: schedule.created_at, ..State::default() })))
+        Ok((version, state.unwrap_or(ScheduleState { done: schedule.created_at, ..ScheduleState::default() })))
     }
 
     /// A schedule for programs, with what became of it and so many coming instants.
-    pub async fn shown(&self, tenant: &TenantId, schedule: &Schedule, next: usize, now: Time) -> Result<Value, Error> {
+    pub async fn schedule_json(
+        &self,
+        tenant: &TenantId,
+        schedule: &ScheduleTrigger,
+        next: usize,
+        now: Time,
+    ) -> Result<Value, TriggerError> {
         let (_, state) = self.schedule_state(tenant, schedule).await?;
-        let next = schedule.coming(self.zone.as_deref(), now, next);
+        let next = schedule.next_instants(self.zone.as_deref(), now, next);
         Ok(json!({
             "name": schedule.name, "workflow_id": schedule.workflow, "cron": schedule.cron, "zone": schedule.zone,
             "input_data": schedule.input, "context": schedule.context, "missed": schedule.missed,
@@ -267,18 +286,18 @@ impl Triggers {
     ///
     /// # Errors
     /// Where the store does not answer; what is due stays so.
-    pub async fn look(&self, tenant: &TenantId, now: Time) -> Result<Option<Time>, Error> {
+    pub async fn start_due(&self, tenant: &TenantId, now: Time) -> Result<Option<Time>, TriggerError> {
         // What a disabled tenant misses is missed as by a server that stood still.
-        if !self.engine.roster().tenants().is_open(tenant, now).await? {
-            return Ok(Some(now + AGAIN));
+        if !self.engine.agent_registry().tenants().is_enabled(tenant, now).await? {
+            return Ok(Some(now + RETRY_DELAY));
         }
         let (mut next, mut after): (Option<Time>, Option<String>) = (None, None);
         loop {
-            let page: Vec<Schedule> = list(&*self.records, tenant, after.as_deref(), super::PAGE_MAX).await?;
+            let page: Vec<ScheduleTrigger> = list(&*self.records, tenant, after.as_deref(), super::PAGE_MAX).await?;
             for schedule in &page {
-                let turn = self.turn(tenant, schedule, now).await.unwrap_or_else(|error| {
+                let turn = self.start_due_of(tenant, schedule, now).await.unwrap_or_else(|error| {
                     tracing::warn!(%tenant, schedule = schedule.name, %error, "what is due cannot be begun; it is tried again");
-                    Some(now + AGAIN)
+                    Some(now + RETRY_DELAY)
                 });
                 next = [next, turn].into_iter().flatten().min();
             }
@@ -290,7 +309,12 @@ impl Triggers {
     }
 
     /// Begins what is due of one, and says when there is something to do again.
-    async fn turn(&self, tenant: &TenantId, schedule: &Schedule, now: Time) -> Result<Option<Time>, Error> {
+    async fn start_due_of(
+        &self,
+        tenant: &TenantId,
+        schedule: &ScheduleTrigger,
+        now: Time,
+    ) -> Result<Option<Time>, TriggerError> {
         if !schedule.enabled {
             return Ok(None);
         }
@@ -300,41 +324,46 @@ impl Triggers {
         let Some(last) = due.last().copied() else { return Ok(cron.next(now.max(state.done), &zone)) };
         let in_time: Vec<Time> = due.iter().copied().filter(|at| *at + GRACE >= now).collect();
         let chosen = match schedule.missed {
-            Missed::RunAll => due.clone(),
-            Missed::RunOnce if in_time.is_empty() => vec![last],
-            Missed::RunOnce | Missed::Skip => in_time,
+            MissedRunPolicy::RunAll => due.clone(),
+            MissedRunPolicy::RunOnce if in_time.is_empty() => vec![last],
+            MissedRunPolicy::RunOnce | MissedRunPolicy::Skip => in_time,
         };
         state.left_out += u64::try_from(due.len() - chosen.len()).unwrap_or_default();
         for instant in chosen {
-            if schedule.overlap != Overlap::Allow && self.goes_on(tenant, state.last_run.as_ref()).await? {
-                if schedule.overlap == Overlap::Wait {
-                    return Ok(Some(now + AGAIN));
+            if schedule.overlap != OverlapPolicy::Allow && self.is_running(tenant, state.last_run.as_ref()).await? {
+                if schedule.overlap == OverlapPolicy::Wait {
+                    return Ok(Some(now + RETRY_DELAY));
                 }
                 state.left_out += 1;
                 continue;
             }
-            let run = schedule.run_at(tenant, instant);
+            let run = schedule.run_id_at(tenant, instant);
             state.error = match self.fire(tenant, schedule, run.clone(), instant, None).await {
                 Ok(()) => None,
-                Err(error) if error.is_for_good() => {
+                Err(error) if error.is_permanent() => {
                     tracing::warn!(%tenant, schedule = schedule.name, %error, "a scheduled run could not be begun");
                     Some(error.to_string())
                 }
                 Err(error) => return Err(error),
             };
             let begun = state.error.is_none().then_some(run);
-            state = State { done: instant, last_instant: Some(instant), last_run: begun.or(state.last_run), ..state };
-            if instant < last && !self.keep(tenant, schedule, &mut version, &state, now).await? {
+            state = ScheduleState {
+                done: instant,
+                last_instant: Some(instant),
+                last_run: begun.or(state.last_run),
+                ..state
+            };
+            if instant < last && !self.save_state(tenant, schedule, &mut version, &state, now).await? {
                 return Ok(Some(now));
             }
         }
         state.done = last;
         // Whoever wrote meanwhile may know of more.
-        let is_kept = self.keep(tenant, schedule, &mut version, &state, now).await?;
+        let is_kept = self.save_state(tenant, schedule, &mut version, &state, now).await?;
         Ok(if is_kept { cron.next(now.max(last), &zone) } else { Some(now) })
     }
 
-    async fn goes_on(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<bool, Error> {
+    async fn is_running(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<bool, TriggerError> {
         let Some(run) = run else { return Ok(false) };
         Ok(self.read.run(tenant, run).await?.is_some_and(|head| !head.state.is_end()))
     }
@@ -342,39 +371,39 @@ impl Triggers {
     async fn fire(
         &self,
         tenant: &TenantId,
-        schedule: &Schedule,
+        schedule: &ScheduleTrigger,
         run: RunId,
         instant: Time,
         by_hand: Option<&str>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), TriggerError> {
         let mut context = schedule.context.clone();
         context.insert("schedule".to_owned(), schedule.name.clone().into());
         context.insert("scheduled_at".to_owned(), instant.to_string().into());
         let (input, by) = (schedule.input_at(instant)?, format!("{} {}", actor::SCHEDULE, schedule.name));
         let set_up_by = schedule.set_by.as_deref().into_iter().chain(by_hand).map(str::to_owned).collect();
-        self.begin(tenant, Firing { run, workflow: &schedule.workflow, input, context, by, set_up_by }).await
+        self.begin(tenant, TriggeredRun { run, workflow: &schedule.workflow, input, context, by, set_up_by }).await
     }
 
     /// Writes down what was done, unless somebody else has written.
-    async fn keep(
+    async fn save_state(
         &self,
         tenant: &TenantId,
-        schedule: &Schedule,
+        schedule: &ScheduleTrigger,
         version: &mut Option<u64>,
-        state: &State,
+        state: &ScheduleState,
         now: Time,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, TriggerError> {
         let (space, key, value) = (STATE.to_owned(), schedule.name.clone(), json!(state));
         let op = match *version {
-            Some(version) => Op::CompareAndSet { space, key, version, value },
-            None => Op::Insert { space, key, value },
+            Some(version) => RecordOp::CompareAndSet { space, key, version, value },
+            None => RecordOp::Insert { space, key, value },
         };
         match self.records.commit(tenant, vec![op], now).await {
             Ok(()) => {
                 *version = Some(version.unwrap_or(0) + 1);
                 Ok(true)
             }
-            Err(records::Error::Conflict { .. }) => Ok(false),
+            Err(records::RecordError::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

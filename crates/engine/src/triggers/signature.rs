@@ -23,7 +23,7 @@ const ID_BYTES_MAX: usize = 256;
 /// Whose headers say who signed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum SignatureScheme {
     #[default]
     Standard,
     Github,
@@ -32,7 +32,7 @@ pub enum Form {
 
 /// A delivery whose signature is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
+pub struct VerifiedDelivery {
     /// What tells it from others. Made of nothing that was not signed.
     pub id: String,
 }
@@ -53,7 +53,7 @@ pub fn seconds(at: Time) -> i64 {
     at.as_ms().div_euclid(1_000)
 }
 
-impl Form {
+impl SignatureScheme {
     /// The delivery that these headers and this body are, where one of the secrets signed it, and not too long ago.
     pub fn verify<'h>(
         self,
@@ -61,7 +61,7 @@ impl Form {
         body: &[u8],
         secrets: &[String],
         (now, tolerance): (Time, Duration),
-    ) -> Option<Delivery> {
+    ) -> Option<VerifiedDelivery> {
         match self {
             Self::Standard => {
                 let (id, at) = (header("webhook-id")?, header("webhook-timestamp")?);
@@ -71,12 +71,12 @@ impl Form {
                 let signed = [id.as_bytes(), b".", at.as_bytes(), b".", body];
                 let given = header("webhook-signature")?.split(' ').filter_map(|one| one.strip_prefix("v1,"));
                 let given = given.take(SIGNATURES_MAX).filter_map(|one| BASE64_STANDARD.decode(one).ok());
-                is_signed(secrets, &signed, given).then(|| Delivery { id: id.to_owned() })
+                is_signed(secrets, &signed, given).then(|| VerifiedDelivery { id: id.to_owned() })
             }
             Self::Github => {
                 let given = header("x-hub-signature-256")?.strip_prefix("sha256=").and_then(unhex);
                 // The id in the headers is not signed, so that whoever replays may change it: the body tells.
-                is_signed(secrets, &[body], given).then(|| Delivery { id: digest(body) })
+                is_signed(secrets, &[body], given).then(|| VerifiedDelivery { id: digest(body) })
             }
             Self::Stripe => {
                 let parts = || header("stripe-signature").unwrap_or_default().split(',').map(str::trim);
@@ -92,14 +92,14 @@ impl Form {
                     let id = event.get("id")?.as_str().filter(|id| !id.is_empty() && id.len() <= ID_BYTES_MAX)?;
                     Some(id.to_owned())
                 };
-                is_good.then(|| Delivery { id: id().unwrap_or_else(|| digest(body)) })
+                is_good.then(|| VerifiedDelivery { id: id().unwrap_or_else(|| digest(body)) })
             }
         }
     }
 }
 
 fn digest(body: &[u8]) -> String {
-    baton_core::bundle::Hash::of(body).as_str().to_owned()
+    baton_core::bundle::ContentHash::of(body).as_str().to_owned()
 }
 
 fn is_recent(at: &str, now: Time, tolerance: Duration) -> bool {
@@ -153,7 +153,13 @@ mod tests {
         Time::from_ms(seconds * 1_000)
     }
 
-    fn check(form: Form, headers: &[(&str, String)], body: &[u8], secrets: &[&str], now: i64) -> Option<String> {
+    fn check(
+        form: SignatureScheme,
+        headers: &[(&str, String)],
+        body: &[u8],
+        secrets: &[&str],
+        now: i64,
+    ) -> Option<String> {
         let header = |name: &str| headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str());
         let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
         form.verify(header, body, &secrets, (at(now), Duration::from_secs(300))).map(|delivery| delivery.id)
@@ -180,15 +186,18 @@ mod tests {
         let signature = sign(secret, "a", at(1_000), body);
         let two = format!("v1,AAAA v2,x {signature}");
         let good = standard("a", 1_000, two);
-        assert_eq!(check(Form::Standard, &good, body, &["old", secret], 1_300).as_deref(), Some("a"));
-        assert_eq!(check(Form::Standard, &good, body, &[secret], 1_301), None, "too old");
-        assert_eq!(check(Form::Standard, &good, body, &[secret], 699), None, "from the future");
-        assert_eq!(check(Form::Standard, &good, b"{ }", &[secret], 1_000), None, "another body");
-        assert_eq!(check(Form::Standard, &good, body, &["whsec_AAAA"], 1_000), None, "another secret");
-        assert_eq!(check(Form::Standard, &good, body, &[], 1_000), None, "no secret");
-        assert_eq!(check(Form::Standard, &standard("b", 1_000, signature.clone()), body, &[secret], 1_000), None);
-        assert_eq!(check(Form::Standard, &standard("a", 1_001, signature), body, &[secret], 1_000), None);
-        assert_eq!(check(Form::Github, &good, body, &[secret], 1_000), None, "another form");
+        assert_eq!(check(SignatureScheme::Standard, &good, body, &["old", secret], 1_300).as_deref(), Some("a"));
+        assert_eq!(check(SignatureScheme::Standard, &good, body, &[secret], 1_301), None, "too old");
+        assert_eq!(check(SignatureScheme::Standard, &good, body, &[secret], 699), None, "from the future");
+        assert_eq!(check(SignatureScheme::Standard, &good, b"{ }", &[secret], 1_000), None, "another body");
+        assert_eq!(check(SignatureScheme::Standard, &good, body, &["whsec_AAAA"], 1_000), None, "another secret");
+        assert_eq!(check(SignatureScheme::Standard, &good, body, &[], 1_000), None, "no secret");
+        assert_eq!(
+            check(SignatureScheme::Standard, &standard("b", 1_000, signature.clone()), body, &[secret], 1_000),
+            None
+        );
+        assert_eq!(check(SignatureScheme::Standard, &standard("a", 1_001, signature), body, &[secret], 1_000), None);
+        assert_eq!(check(SignatureScheme::Github, &good, body, &[secret], 1_000), None, "another form");
     }
 
     #[test]
@@ -199,13 +208,13 @@ mod tests {
             sign_hex("It's a Secret to Everybody", &[b"Hello, World!"]),
             "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
         );
-        let one = check(Form::Github, &github(b"{}"), b"{}", &["s"], 5);
-        assert!(one.is_some() && one != check(Form::Github, &github(b"[]"), b"[]", &["s"], 5));
-        assert_eq!(check(Form::Github, &github(b"{}"), b"[]", &["s"], 5), None);
+        let one = check(SignatureScheme::Github, &github(b"{}"), b"{}", &["s"], 5);
+        assert!(one.is_some() && one != check(SignatureScheme::Github, &github(b"[]"), b"[]", &["s"], 5));
+        assert_eq!(check(SignatureScheme::Github, &github(b"{}"), b"[]", &["s"], 5), None);
         let body = br#"{"id": "evt_1"}"#;
         let stripe = vec![("stripe-signature", format!("t=1000,v0=x,v1={}", sign_hex("s", &[b"1000.", body])))];
-        assert_eq!(check(Form::Stripe, &stripe, body, &["s"], 1_000).as_deref(), Some("evt_1"));
-        assert_eq!(check(Form::Stripe, &stripe, body, &["s"], 2_000), None, "too old");
-        assert_eq!(check(Form::Stripe, &[], body, &["s"], 1_000), None);
+        assert_eq!(check(SignatureScheme::Stripe, &stripe, body, &["s"], 1_000).as_deref(), Some("evt_1"));
+        assert_eq!(check(SignatureScheme::Stripe, &stripe, body, &["s"], 2_000), None, "too old");
+        assert_eq!(check(SignatureScheme::Stripe, &[], body, &["s"], 1_000), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::block::{Block, Kind};
+use super::block::{TextBlock, TextBlockKind};
 use crate::tokens;
 
 /// A part of a block that is never torn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Atom {
+pub(super) struct TextAtom {
     pub(super) range: Range<usize>,
     pub(super) tokens: usize,
     pub(super) begins_block: bool,
@@ -16,16 +16,16 @@ pub(super) struct Atom {
 }
 
 /// The atoms of a block, none larger than `max` tokens.
-pub(super) fn of(text: &str, block: &Block, max: usize) -> Vec<Atom> {
+pub(super) fn of(text: &str, block: &TextBlock, max: usize) -> Vec<TextAtom> {
     let body = &text[block.range.clone()];
     let parts = match block.kind {
-        Kind::Code => lines(body),
-        Kind::Paragraph | Kind::Item | Kind::Heading(_) => sentences(body),
+        TextBlockKind::Code => lines(body),
+        TextBlockKind::Paragraph | TextBlockKind::Item | TextBlockKind::Heading(_) => sentences(body),
     };
-    let small = parts.into_iter().flat_map(|part| torn(body, part, max));
-    let mut atoms: Vec<Atom> = small
+    let small = parts.into_iter().flat_map(|part| split_sentence(body, part, max));
+    let mut atoms: Vec<TextAtom> = small
         .filter_map(|part| trimmed(body, part))
-        .map(|part| Atom {
+        .map(|part| TextAtom {
             tokens: tokens::estimate(&body[part.clone()]) + 1,
             range: block.range.start + part.start..block.range.start + part.end,
             begins_block: false,
@@ -72,7 +72,7 @@ fn cuts(body: &str, at: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
 }
 
 /// A part too large for one piece, in parts that are not: between words where there are any.
-fn torn(body: &str, part: Range<usize>, max: usize) -> Vec<Range<usize>> {
+fn split_sentence(body: &str, part: Range<usize>, max: usize) -> Vec<Range<usize>> {
     let mut rest = part;
     let mut parts = Vec::new();
     while let Some(limit) = tokens::cut(&body[rest.clone()], max.saturating_sub(1).max(1)) {
@@ -97,8 +97,8 @@ fn trimmed(body: &str, part: Range<usize>) -> Option<Range<usize>> {
 mod tests {
     use super::*;
 
-    fn atoms(kind: Kind, text: &str, max: usize) -> Vec<&str> {
-        let block = Block { kind, range: 0..text.len() };
+    fn atoms(kind: TextBlockKind, text: &str, max: usize) -> Vec<&str> {
+        let block = TextBlock { kind, range: 0..text.len() };
         of(text, &block, max).into_iter().map(|atom| &text[atom.range]).collect()
     }
 
@@ -106,21 +106,21 @@ mod tests {
     fn sentences_end_at_stops_and_not_inside_numbers() {
         let text = "It is 3.5 metres. Is it? It is! Yes… And so on";
         let expect = ["It is 3.5 metres.", "Is it?", "It is!", "Yes…", "And so on"];
-        assert_eq!(atoms(Kind::Paragraph, text, 100), expect);
-        assert_eq!(atoms(Kind::Paragraph, "海。山", 100), ["海。", "山"]);
+        assert_eq!(atoms(TextBlockKind::Paragraph, text, 100), expect);
+        assert_eq!(atoms(TextBlockKind::Paragraph, "海。山", 100), ["海。", "山"]);
     }
 
     #[test]
     fn code_is_cut_between_lines() {
-        assert_eq!(atoms(Kind::Code, "```\na. b\n\nc\n```", 100), ["```", "a. b", "c", "```"]);
+        assert_eq!(atoms(TextBlockKind::Code, "```\na. b\n\nc\n```", 100), ["```", "a. b", "c", "```"]);
     }
 
     #[test]
     fn what_has_no_stop_is_cut_between_words_and_a_long_word_where_it_must() {
         let words = "word ".repeat(50);
-        let cut = atoms(Kind::Paragraph, &words, 20);
+        let cut = atoms(TextBlockKind::Paragraph, &words, 20);
         assert!(cut.len() == 4 && cut.iter().all(|part| part.split(' ').all(|word| word == "word")), "{cut:?}");
-        let long = atoms(Kind::Paragraph, "ééééééééééééééééé", 4);
+        let long = atoms(TextBlockKind::Paragraph, "ééééééééééééééééé", 4);
         assert_eq!(long.concat(), "ééééééééééééééééé");
     }
 }

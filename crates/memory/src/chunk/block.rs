@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TextBlockKind {
     /// A heading of this level, from 1.
     Heading(usize),
     Paragraph,
@@ -16,8 +16,8 @@ pub(super) enum Kind {
 
 /// One part; its range holds no blank line at its ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Block {
-    pub(super) kind: Kind,
+pub(super) struct TextBlock {
+    pub(super) kind: TextBlockKind,
     pub(super) range: Range<usize>,
 }
 
@@ -26,8 +26,8 @@ const LEVELS: usize = 6;
 /// Digits of a list number.
 const DIGITS_MAX: usize = 9;
 
-pub(super) fn blocks(text: &str) -> Vec<Block> {
-    let mut reader = Reader::default();
+pub(super) fn blocks(text: &str) -> Vec<TextBlock> {
+    let mut reader = BlockReader::default();
     let mut begins = 0;
     for line in text.split_inclusive('\n') {
         let ends = begins + line.len();
@@ -39,15 +39,15 @@ pub(super) fn blocks(text: &str) -> Vec<Block> {
 }
 
 #[derive(Default)]
-struct Reader {
-    blocks: Vec<Block>,
+struct BlockReader {
+    blocks: Vec<TextBlock>,
     /// The part that is being read.
-    open: Option<Block>,
+    open: Option<TextBlock>,
     /// The fence that ends the code being read.
     fence: Option<(char, usize)>,
 }
 
-impl Reader {
+impl BlockReader {
     fn line(&mut self, line: &str, range: Range<usize>) {
         if let Some(fence) = self.fence {
             self.extend(range);
@@ -60,23 +60,23 @@ impl Reader {
         if content.is_empty() {
             self.blank();
         } else if let Some(fence) = opens(content) {
-            self.begin(Kind::Code, range);
+            self.begin(TextBlockKind::Code, range);
             self.fence = Some(fence);
         } else if let Some(level) = heading(content) {
-            self.begin(Kind::Heading(level), range);
+            self.begin(TextBlockKind::Heading(level), range);
             self.close();
         } else if is_item(content) {
-            self.begin(Kind::Item, range);
+            self.begin(TextBlockKind::Item, range);
         } else if self.goes_on(line) {
             self.extend(range);
         } else {
-            self.begin(Kind::Paragraph, range);
+            self.begin(TextBlockKind::Paragraph, range);
         }
     }
 
     /// An item goes on behind a blank line, if what follows is indented.
     fn blank(&mut self) {
-        if !matches!(self.open, Some(Block { kind: Kind::Item, .. })) {
+        if !matches!(self.open, Some(TextBlock { kind: TextBlockKind::Item, .. })) {
             self.close();
         }
     }
@@ -84,15 +84,15 @@ impl Reader {
     /// Whether a line of plain words belongs to what is open.
     fn goes_on(&self, line: &str) -> bool {
         match &self.open {
-            Some(Block { kind: Kind::Item, .. }) => line.starts_with([' ', '\t']),
-            Some(Block { kind: Kind::Paragraph | Kind::Code, .. }) => true,
-            Some(Block { kind: Kind::Heading(_), .. }) | None => false,
+            Some(TextBlock { kind: TextBlockKind::Item, .. }) => line.starts_with([' ', '\t']),
+            Some(TextBlock { kind: TextBlockKind::Paragraph | TextBlockKind::Code, .. }) => true,
+            Some(TextBlock { kind: TextBlockKind::Heading(_), .. }) | None => false,
         }
     }
 
-    fn begin(&mut self, kind: Kind, range: Range<usize>) {
+    fn begin(&mut self, kind: TextBlockKind, range: Range<usize>) {
         self.close();
-        self.open = Some(Block { kind, range });
+        self.open = Some(TextBlock { kind, range });
     }
 
     fn extend(&mut self, range: Range<usize>) {
@@ -144,7 +144,7 @@ fn is_item(content: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn kinds(text: &str) -> Vec<(Kind, &str)> {
+    fn kinds(text: &str) -> Vec<(TextBlockKind, &str)> {
         blocks(text).into_iter().map(|block| (block.kind, &text[block.range])).collect()
     }
 
@@ -155,14 +155,14 @@ mod tests {
         assert_eq!(
             kinds(text),
             [
-                (Kind::Heading(1), "# Title"),
-                (Kind::Paragraph, "First line\nsecond line"),
-                (Kind::Heading(2), "## Deeper ##"),
-                (Kind::Item, "- one\n  more of one"),
-                (Kind::Item, "- two"),
-                (Kind::Item, "1. three"),
-                (Kind::Code, "```rust\n# not a heading\n\nfn a() {}\n```"),
-                (Kind::Paragraph, "after"),
+                (TextBlockKind::Heading(1), "# Title"),
+                (TextBlockKind::Paragraph, "First line\nsecond line"),
+                (TextBlockKind::Heading(2), "## Deeper ##"),
+                (TextBlockKind::Item, "- one\n  more of one"),
+                (TextBlockKind::Item, "- two"),
+                (TextBlockKind::Item, "1. three"),
+                (TextBlockKind::Code, "```rust\n# not a heading\n\nfn a() {}\n```"),
+                (TextBlockKind::Paragraph, "after"),
             ]
         );
         assert_eq!(heading_words("## Deeper ##"), "Deeper");
@@ -170,23 +170,26 @@ mod tests {
 
     #[test]
     fn an_item_goes_on_while_it_is_indented() {
-        assert_eq!(kinds("- a\n\n  b\n\nc"), [(Kind::Item, "- a\n\n  b"), (Kind::Paragraph, "c")]);
+        assert_eq!(kinds("- a\n\n  b\n\nc"), [(TextBlockKind::Item, "- a\n\n  b"), (TextBlockKind::Paragraph, "c")]);
     }
 
     #[test]
     fn what_only_looks_like_a_mark_is_a_paragraph() {
         for plain in ["#hashtag", "####### seven", "-5 degrees", "2024.5", "a - b", "``inline``", "1234567890. far"] {
-            assert_eq!(kinds(plain), [(Kind::Paragraph, plain)]);
+            assert_eq!(kinds(plain), [(TextBlockKind::Paragraph, plain)]);
         }
     }
 
     #[test]
     fn a_fence_that_never_closes_ends_with_the_text() {
-        assert_eq!(kinds("~~~\na\n\n# b"), [(Kind::Code, "~~~\na\n\n# b")]);
+        assert_eq!(kinds("~~~\na\n\n# b"), [(TextBlockKind::Code, "~~~\na\n\n# b")]);
     }
 
     #[test]
     fn lines_may_end_as_on_windows() {
-        assert_eq!(kinds("# A\r\n\r\nb\r\nc\r\n"), [(Kind::Heading(1), "# A"), (Kind::Paragraph, "b\r\nc")]);
+        assert_eq!(
+            kinds("# A\r\n\r\nb\r\nc\r\n"),
+            [(TextBlockKind::Heading(1), "# A"), (TextBlockKind::Paragraph, "b\r\nc")]
+        );
     }
 }

@@ -3,10 +3,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::tokens;
 
-const SMALL: Chunking = Chunking { tokens: 20, overlap: 6 };
+const SMALL: ChunkPolicy = ChunkPolicy { tokens: 20, overlap: 6 };
 
-fn cut(chunking: Chunking, text: &str) -> Vec<(String, &str)> {
-    chunking.cut("Water", text).into_iter().map(|chunk| (chunk.heading, &text[chunk.range])).collect()
+fn cut(chunking: ChunkPolicy, text: &str) -> Vec<(String, &str)> {
+    chunking.split("Water", text).into_iter().map(|chunk| (chunk.heading, &text[chunk.range])).collect()
 }
 
 #[test]
@@ -59,15 +59,15 @@ fn nothing_has_no_pieces() {
 #[test]
 fn the_name_tells_what_was_cut_how() {
     assert_eq!(SMALL.name(), "1/20/6");
-    assert_eq!(Chunking::named("1/20/6"), Some(SMALL));
+    assert_eq!(ChunkPolicy::parse("1/20/6"), Some(SMALL));
     for other in ["", "2/20/6", "1/20", "1/20/6/7", "1/0/0", "1/x/6"] {
-        assert_eq!(Chunking::named(other), None, "{other}");
+        assert_eq!(ChunkPolicy::parse(other), None, "{other}");
     }
 }
 
 /// What must hold of every text.
-fn check(chunking: Chunking, text: &str) {
-    let chunks = chunking.cut("T", text);
+fn check(chunking: ChunkPolicy, text: &str) {
+    let chunks = chunking.split("T", text);
     let mut covered = vec![false; text.len()];
     let mut begun = None;
     for chunk in &chunks {
@@ -77,7 +77,7 @@ fn check(chunking: Chunking, text: &str) {
         begun = Some(chunk.range.start);
         covered[chunk.range.clone()].fill(true);
     }
-    for block in block::blocks(text).into_iter().filter(|block| !matches!(block.kind, Kind::Heading(_))) {
+    for block in block::blocks(text).into_iter().filter(|block| !matches!(block.kind, TextBlockKind::Heading(_))) {
         let lost = text[block.range.clone()]
             .char_indices()
             .find(|(at, c)| !c.is_whitespace() && !covered[block.range.start + at]);
@@ -86,7 +86,7 @@ fn check(chunking: Chunking, text: &str) {
 }
 
 /// Tokens of a piece as its atoms count them: one more for each break between them.
-fn is_small_enough(chunking: Chunking, piece: &str) -> bool {
+fn is_small_enough(chunking: ChunkPolicy, piece: &str) -> bool {
     // Blank space between atoms is the piece's and not theirs.
     tokens::estimate(&piece.split_whitespace().collect::<Vec<_>>().join(" ")) <= chunking.tokens
 }
@@ -98,7 +98,7 @@ proptest! {
         tokens in 8_usize..60,
         overlap in 0_usize..20,
     ) {
-        let chunking = Chunking { tokens, overlap };
+        let chunking = ChunkPolicy { tokens, overlap };
         check(chunking, &text);
         for (_, piece) in cut(chunking, &text) {
             prop_assert!(is_small_enough(chunking, piece), "{piece:?} over {tokens}");
@@ -111,6 +111,6 @@ fn hostile_texts_are_cut_quickly() {
     for text in
         ["a".repeat(1 << 20), "# ".repeat(1 << 19), "é ".repeat(1 << 18), "- \n".repeat(1 << 18), ".\n".repeat(1 << 19)]
     {
-        check(Chunking { tokens: 240, overlap: 40 }, &text);
+        check(ChunkPolicy { tokens: 240, overlap: 40 }, &text);
     }
 }

@@ -8,7 +8,7 @@
 //! after Singhal et al. (1996).
 
 use async_trait::async_trait;
-use baton_ports::embed::{Embedder, Error, Payer, Role, Space};
+use baton_ports::embed::{Embedder, EmbeddingError, EmbeddingPayer, EmbeddingRole, VectorSpace};
 
 use super::features::{groups, stem, words};
 use super::frequency::weight;
@@ -28,35 +28,40 @@ const GROUPS_WEIGHT: f32 = 1.0;
 
 /// See the module's words.
 #[derive(Debug, Clone)]
-pub struct Builtin {
-    space: Space,
+pub struct BuiltinEmbedder {
+    space: VectorSpace,
 }
 
-impl Builtin {
+impl BuiltinEmbedder {
     pub fn new() -> Self {
-        Self { space: Space { name: format!("builtin-{VERSION}"), dimensions: DIMENSIONS } }
+        Self { space: VectorSpace { name: format!("builtin-{VERSION}"), dimensions: DIMENSIONS } }
     }
 }
 
-impl Default for Builtin {
+impl Default for BuiltinEmbedder {
     fn default() -> Self {
         Self::new()
     }
 }
 
 #[async_trait]
-impl Embedder for Builtin {
-    fn space(&self) -> &Space {
+impl Embedder for BuiltinEmbedder {
+    fn space(&self) -> &VectorSpace {
         &self.space
     }
 
-    async fn embed(&self, _: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+    async fn embed(
+        &self,
+        _: &EmbeddingPayer,
+        texts: &[String],
+        role: EmbeddingRole,
+    ) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         Ok(texts.iter().map(|text| vector(text, role)).collect())
     }
 }
 
 /// Of length 1; of nothing but zeroes where a query has no word.
-pub(super) fn vector(text: &str, role: Role) -> Vec<f32> {
+pub(super) fn vector(text: &str, role: EmbeddingRole) -> Vec<f32> {
     let mut counted: std::collections::BTreeMap<String, f32> = std::collections::BTreeMap::new();
     for word in words(text) {
         *counted.entry(word).or_default() += 1.0;
@@ -65,7 +70,7 @@ pub(super) fn vector(text: &str, role: Role) -> Vec<f32> {
     for (word, times) in counted {
         add_word(&mut vector, &word, weight(&word) * (1.0 + times.ln()));
     }
-    if let (Role::Passage, Some(pivot)) = (role, vector.last_mut()) {
+    if let (EmbeddingRole::Passage, Some(pivot)) = (role, vector.last_mut()) {
         *pivot = PIVOT;
     }
     normalise(&mut vector);
@@ -124,11 +129,11 @@ mod tests {
 
     #[tokio::test]
     async fn it_does_what_every_embedder_must() {
-        conformance::embedder(async || Builtin::new()).await;
+        conformance::embedder(async || BuiltinEmbedder::new()).await;
     }
 
     fn likeness(one: &str, other: &str) -> f32 {
-        let (one, other) = (vector(one, Role::Query), vector(other, Role::Query));
+        let (one, other) = (vector(one, EmbeddingRole::Query), vector(other, EmbeddingRole::Query));
         one.iter().zip(other).map(|(a, b)| a * b).sum()
     }
 
@@ -154,8 +159,8 @@ mod tests {
     /// Vectors are kept in databases: a change of them is another space, and this test goes with its number.
     #[test]
     fn the_vectors_of_this_version_stay_as_they_are() {
-        assert_eq!(Builtin::new().space().name, "builtin-1");
-        let sum: f64 = vector("The moon pulls the sea.", Role::Passage)
+        assert_eq!(BuiltinEmbedder::new().space().name, "builtin-1");
+        let sum: f64 = vector("The moon pulls the sea.", EmbeddingRole::Passage)
             .iter()
             .zip(1..)
             .map(|(value, n)| f64::from(*value) * f64::from(n))

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use baton_core::fault::causes;
+use baton_core::fault::error_causes;
 use baton_core::redact;
-use baton_core::time::wait;
-use baton_ports::embed::{Embedder, Error, Payer, Role, Space, Till};
+use baton_core::time::retry_after;
+use baton_ports::embed::{Embedder, EmbeddingBilling, EmbeddingError, EmbeddingPayer, EmbeddingRole, VectorSpace};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Client, Response, StatusCode, Url, redirect};
 use serde_json::{Value, json};
 
 use super::builtin::normalise;
-use crate::config::{ApiKey, Config, Wrong};
+use crate::config::{EmbedderKey, MemoryConfig, MemoryConfigError};
 
 pub(crate) const PUBLIC: &str = "https://api.openai.com/v1";
 const USER_AGENT: &str = concat!("baton/", env!("CARGO_PKG_VERSION"));
@@ -30,7 +30,7 @@ const WAIT_MAX: Duration = Duration::from_secs(60);
 const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 /// Models whose vectors' length is known.
-const KNOWN: [(&str, usize); 8] = [
+const KNOWN_DIMENSIONS: [(&str, usize); 8] = [
     ("text-embedding-3-small", 1_536),
     ("text-embedding-3-large", 3_072),
     ("text-embedding-ada-002", 1_536),
@@ -42,11 +42,11 @@ const KNOWN: [(&str, usize); 8] = [
 ];
 
 /// A server's embedder.
-pub struct Endpoint {
-    space: Space,
+pub struct EndpointEmbedder {
+    space: VectorSpace,
     client: Client,
     /// So that a server that repeats it is not repeated.
-    key: Option<ApiKey>,
+    key: Option<EmbedderKey>,
     url: Url,
     model: String,
     /// Sent only where they were written: most servers refuse to be told.
@@ -55,15 +55,15 @@ pub struct Endpoint {
     passage_prefix: String,
     batch: usize,
     /// Nothing where nobody keeps budgets.
-    till: Option<Arc<dyn Till>>,
+    billing: Option<Arc<dyn EmbeddingBilling>>,
 }
 
-impl Endpoint {
+impl EndpointEmbedder {
     /// Connects to nothing.
     ///
     /// # Errors
     /// A setting that cannot be used, by name.
-    pub fn new(config: &Config) -> Result<Self, Wrong> {
+    pub fn new(config: &MemoryConfig) -> Result<Self, MemoryConfigError> {
         // Another part of the program may have installed it already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -74,9 +74,9 @@ impl Endpoint {
             // A key goes to the host it was given for and to no other.
             .redirect(redirect::Policy::none())
             .build()
-            .map_err(|error| Wrong::new("embedder", format!("no HTTP client can be made: {error}")))?;
+            .map_err(|error| MemoryConfigError::new("embedder", format!("no HTTP client can be made: {error}")))?;
         Ok(Self {
-            space: Space { name: space_name(config), dimensions: dimensions(config)? },
+            space: VectorSpace { name: space_name(config), dimensions: dimensions(config)? },
             client,
             key: config.api_key.clone(),
             url: url(config)?,
@@ -85,21 +85,26 @@ impl Endpoint {
             query_prefix: config.query_prefix.clone(),
             passage_prefix: config.passage_prefix.clone(),
             batch: config.batch,
-            till: None,
+            billing: None,
         })
     }
 
     /// From here on each request is paid for.
     #[must_use]
-    pub fn paid_by(self, till: Option<Arc<dyn Till>>) -> Self {
-        Self { till, ..self }
+    pub fn with_billing(self, till: Option<Arc<dyn EmbeddingBilling>>) -> Self {
+        Self { billing: till, ..self }
     }
 
-    async fn ask(&self, payer: &Payer, inputs: &[String], attempts: u32) -> Result<Vec<Vec<f32>>, Error> {
+    async fn ask(
+        &self,
+        payer: &EmbeddingPayer,
+        inputs: &[String],
+        attempts: u32,
+    ) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             match self.attempt(payer, inputs).await {
-                Err(Error::Unavailable { retry_after, .. }) if attempt < attempts => {
+                Err(EmbeddingError::Unavailable { retry_after, .. }) if attempt < attempts => {
                     tokio::time::sleep(retry_after.unwrap_or(wait).min(WAIT_MAX)).await;
                     wait *= 2;
                 }
@@ -109,10 +114,10 @@ impl Endpoint {
         Ok(Vec::new())
     }
 
-    async fn attempt(&self, payer: &Payer, inputs: &[String]) -> Result<Vec<Vec<f32>>, Error> {
+    async fn attempt(&self, payer: &EmbeddingPayer, inputs: &[String]) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         // No tokenizer makes more of a text than its bytes.
         let tokens = inputs.iter().map(|input| input.len() as u64).sum();
-        let paying = match &self.till {
+        let paying = match &self.billing {
             Some(till) => Some(till.reserve(payer, &self.space, &self.model, tokens).await?),
             None => None,
         };
@@ -128,7 +133,7 @@ impl Endpoint {
                 if (error.is_connect() || error.is_builder())
                     && let Some(paying) = paying
                 {
-                    paying.spared();
+                    paying.release();
                 }
                 return Err(self.unavailable(reason(&error), None));
             }
@@ -136,64 +141,69 @@ impl Endpoint {
         let (status, waits) = (answer.status(), retry_after(answer.headers()));
         if !status.is_success() {
             if let Some(paying) = paying {
-                paying.spared();
+                paying.release();
             }
             let bytes = self.read(answer).await?;
             return Err(self.refusal(status, waits, &bytes));
         }
         let bytes = self.read(answer).await?;
         if let Some(paying) = paying {
-            paying.answered(answer::tokens(&bytes), begun.elapsed());
+            paying.settle(answer::tokens(&bytes), begun.elapsed());
         }
         let vectors = answer::vectors(&bytes, inputs.len(), self.space.dimensions);
-        vectors.map_err(|reason| Error::Rejected { space: self.space.name.clone(), reason })
+        vectors.map_err(|reason| EmbeddingError::Rejected { space: self.space.name.clone(), reason })
     }
 
-    fn refusal(&self, status: StatusCode, waits: Option<Duration>, bytes: &[u8]) -> Error {
-        let reason = format!("it answered {}: {}", status.as_u16(), self.complaint(bytes));
+    fn refusal(&self, status: StatusCode, waits: Option<Duration>, bytes: &[u8]) -> EmbeddingError {
+        let reason = format!("it answered {}: {}", status.as_u16(), self.server_message(bytes));
         if status.is_server_error() || matches!(status.as_u16(), 408 | 429) {
             return self.unavailable(reason, waits);
         }
-        Error::Rejected { space: self.space.name.clone(), reason }
+        EmbeddingError::Rejected { space: self.space.name.clone(), reason }
     }
 
     /// What the server says is wrong, without the key and without what is somebody's own.
-    fn complaint(&self, bytes: &[u8]) -> String {
-        let text = answer::complaint(bytes);
+    fn server_message(&self, bytes: &[u8]) -> String {
+        let text = answer::server_message(bytes);
         let text = match &self.key {
-            Some(key) => key.taken_out_of(text),
+            Some(key) => key.redact_from(text),
             None => text,
         };
         redact::text(&text).into_owned()
     }
 
-    async fn read(&self, mut answer: Response) -> Result<Vec<u8>, Error> {
+    async fn read(&self, mut answer: Response) -> Result<Vec<u8>, EmbeddingError> {
         let mut bytes = Vec::new();
         while let Some(part) = answer.chunk().await.map_err(|error| self.unavailable(reason(&error), None))? {
             if bytes.len() + part.len() > ANSWER_BYTES_MAX {
                 let reason = format!("its answer is over the limit of {ANSWER_BYTES_MAX} bytes");
-                return Err(Error::Rejected { space: self.space.name.clone(), reason });
+                return Err(EmbeddingError::Rejected { space: self.space.name.clone(), reason });
             }
             bytes.extend_from_slice(&part);
         }
         Ok(bytes)
     }
 
-    fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> Error {
-        Error::Unavailable { space: self.space.name.clone(), reason, retry_after }
+    fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> EmbeddingError {
+        EmbeddingError::Unavailable { space: self.space.name.clone(), reason, retry_after }
     }
 }
 
 #[async_trait]
-impl Embedder for Endpoint {
-    fn space(&self) -> &Space {
+impl Embedder for EndpointEmbedder {
+    fn space(&self) -> &VectorSpace {
         &self.space
     }
 
-    async fn embed(&self, payer: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
+    async fn embed(
+        &self,
+        payer: &EmbeddingPayer,
+        texts: &[String],
+        role: EmbeddingRole,
+    ) -> Result<Vec<Vec<f32>>, EmbeddingError> {
         let (prefix, attempts) = match role {
-            Role::Query => (&self.query_prefix, 1),
-            Role::Passage => (&self.passage_prefix, ATTEMPTS),
+            EmbeddingRole::Query => (&self.query_prefix, 1),
+            EmbeddingRole::Passage => (&self.passage_prefix, ATTEMPTS),
         };
         let mut vectors = Vec::with_capacity(texts.len());
         for batch in texts.chunks(self.batch.max(1)) {
@@ -214,9 +224,9 @@ impl Embedder for Endpoint {
     }
 }
 
-fn url(config: &Config) -> Result<Url, Wrong> {
+fn url(config: &MemoryConfig) -> Result<Url, MemoryConfigError> {
     let written = config.base_url.as_deref().map(str::trim).filter(|url| !url.is_empty()).unwrap_or(PUBLIC);
-    let wrong = |reason: String| Wrong::new("base_url", reason);
+    let wrong = |reason: String| MemoryConfigError::new("base_url", reason);
     // The text is not repeated: it may hold a password.
     let mut url =
         Url::parse(written).map_err(|error| wrong(format!("not a URL ({error}); write one such as {PUBLIC}")))?;
@@ -231,28 +241,28 @@ fn url(config: &Config) -> Result<Url, Wrong> {
     Ok(url)
 }
 
-fn headers(config: &Config) -> Result<HeaderMap, Wrong> {
+fn headers(config: &MemoryConfig) -> Result<HeaderMap, MemoryConfigError> {
     let mut headers = HeaderMap::new();
     if let Some(key) = config.api_key() {
         let mut value = HeaderValue::try_from(format!("Bearer {key}"))
-            .map_err(|_| Wrong::new("api_key", "it has characters that cannot be sent; copy it again"))?;
+            .map_err(|_| MemoryConfigError::new("api_key", "it has characters that cannot be sent; copy it again"))?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }
     Ok(headers)
 }
 
-fn dimensions(config: &Config) -> Result<usize, Wrong> {
+fn dimensions(config: &MemoryConfig) -> Result<usize, MemoryConfigError> {
     let name = config.model.split(':').next().unwrap_or_default();
-    let known = KNOWN.iter().find(|(model, _)| *model == name).map(|(_, dimensions)| *dimensions);
+    let known = KNOWN_DIMENSIONS.iter().find(|(model, _)| *model == name).map(|(_, dimensions)| *dimensions);
     config.dimensions.or(known).ok_or_else(|| {
         let reason = format!("write how many numbers a vector of `{}` has; it is not a model we know", config.model);
-        Wrong::new("dimensions", reason)
+        MemoryConfigError::new("dimensions", reason)
     })
 }
 
 /// What is put before a text changes its vector, so it is part of the name.
-fn space_name(config: &Config) -> String {
+fn space_name(config: &MemoryConfig) -> String {
     match (config.query_prefix.as_str(), config.passage_prefix.as_str()) {
         ("", "") => config.model.clone(),
         (query, passage) => format!("{} ({query:?}, {passage:?})", config.model),
@@ -260,7 +270,7 @@ fn space_name(config: &Config) -> String {
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    wait::asked(|name| headers.get(name)?.to_str().ok(), None)
+    retry_after::retry_after(|name| headers.get(name)?.to_str().ok(), None)
 }
 
 /// Why no answer came, with what lies behind it and without the address, which may be somebody's own.
@@ -268,7 +278,7 @@ fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "it gave no answer in time".to_owned();
     }
-    match causes(error) {
+    match error_causes(error) {
         causes if causes.is_empty() => "no connection".to_owned(),
         causes => format!("no connection: {causes}"),
     }

@@ -4,71 +4,71 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::circuit::{Circuit, Limits, Pass, Stand};
+use baton_core::circuit::{CircuitAdmission, CircuitBreaker, CircuitLimits, CircuitStatus};
 use baton_ports::clock::Clock;
-use baton_ports::embed::{Embedder, Error, Payer, Role, Space};
+use baton_ports::embed::{Embedder, EmbeddingError, EmbeddingPayer, EmbeddingRole, VectorSpace};
 
 /// Three failures in a row, or half of the last twenty, and thirty seconds of peace.
-const LIMITS: Limits = Limits { failures: 3, open_for: Duration::from_secs(30) };
+const LIMITS: CircuitLimits = CircuitLimits { failures: 3, open_for: Duration::from_secs(30) };
 /// How long a search waits for its vector: a little less than the tool has that searches.
-const QUERY_PATIENCE: Duration = Duration::from_millis(2_500);
+const QUERY_TIMEOUT: Duration = Duration::from_millis(2_500);
 
-pub(crate) struct Guarded {
+pub(crate) struct GuardedEmbedder {
     embedder: Arc<dyn Embedder>,
-    circuit: Mutex<Circuit>,
+    circuit: Mutex<CircuitBreaker>,
     clock: Arc<dyn Clock>,
 }
 
 /// A query that was let through. Dropped before it is told how it went, it told nothing.
-struct Ticket<'g> {
-    guarded: &'g Guarded,
-    pass: Option<Pass>,
+struct QueryPass<'g> {
+    guarded: &'g GuardedEmbedder,
+    pass: Option<CircuitAdmission>,
 }
 
-impl Guarded {
+impl GuardedEmbedder {
     pub(crate) fn new(embedder: Arc<dyn Embedder>, clock: Arc<dyn Clock>) -> Self {
-        Self { embedder, circuit: Mutex::new(Circuit::new(LIMITS)), clock }
+        Self { embedder, circuit: Mutex::new(CircuitBreaker::new(LIMITS)), clock }
     }
 
-    fn circuit(&self) -> MutexGuard<'_, Circuit> {
+    fn circuit(&self) -> MutexGuard<'_, CircuitBreaker> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn admit(&self) -> Result<Ticket<'_>, Error> {
+    fn admit(&self) -> Result<QueryPass<'_>, EmbeddingError> {
         let now = self.clock.now();
         let mut circuit = self.circuit();
         match circuit.admit(now) {
-            Some(pass) => Ok(Ticket { guarded: self, pass: Some(pass) }),
+            Some(pass) => Ok(QueryPass { guarded: self, pass: Some(pass) }),
             None => {
-                let retry_after = match circuit.stand(now) {
-                    Stand::Open(wait) => wait,
-                    Stand::Closed | Stand::Due => None,
+                let retry_after = match circuit.status(now) {
+                    CircuitStatus::Open(wait) => wait,
+                    CircuitStatus::Closed | CircuitStatus::Due => None,
                 };
                 Err(self.unavailable("it failed too often and is left alone for a while".to_owned(), retry_after))
             }
         }
     }
 
-    fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> Error {
-        Error::Unavailable { space: self.space().name.clone(), reason, retry_after }
+    fn unavailable(&self, reason: String, retry_after: Option<Duration>) -> EmbeddingError {
+        EmbeddingError::Unavailable { space: self.space().name.clone(), reason, retry_after }
     }
 }
 
-impl Ticket<'_> {
-    fn told(mut self, outcome: &Result<Vec<Vec<f32>>, Error>) {
+impl QueryPass<'_> {
+    fn record(mut self, outcome: &Result<Vec<Vec<f32>>, EmbeddingError>) {
         let (Some(pass), now) = (self.pass.take(), self.guarded.clock.now()) else { return };
         let mut circuit = self.guarded.circuit();
         match outcome {
-            Err(Error::Unavailable { retry_after, .. }) => drop(circuit.failed(pass, now, *retry_after)),
+            Err(EmbeddingError::Unavailable { retry_after, .. }) => drop(circuit.failed(pass, now, *retry_after)),
             // It answers; that it refuses is for whoever set it up.
-            Ok(_) | Err(Error::Rejected { .. }) => drop(circuit.succeeded(pass, now)),
+            Ok(_) | Err(EmbeddingError::Rejected { .. }) => drop(circuit.succeeded(pass, now)),
             // Nobody asked it.
-            Err(Error::Unpaid { .. }) => circuit.abandoned(pass),
+            Err(EmbeddingError::OverBudget { .. }) => circuit.abandoned(pass),
         }
     }
 }
 
-impl Drop for Ticket<'_> {
+impl Drop for QueryPass<'_> {
     fn drop(&mut self) {
         if let Some(pass) = self.pass.take() {
             self.guarded.circuit().abandoned(pass);
@@ -77,25 +77,30 @@ impl Drop for Ticket<'_> {
 }
 
 #[async_trait]
-impl Embedder for Guarded {
-    fn space(&self) -> &Space {
+impl Embedder for GuardedEmbedder {
+    fn space(&self) -> &VectorSpace {
         self.embedder.space()
     }
 
     /// Passages are for keeping: their embedder is asked again by itself, and whoever keeps them waits.
-    async fn embed(&self, payer: &Payer, texts: &[String], role: Role) -> Result<Vec<Vec<f32>>, Error> {
-        if role == Role::Passage {
+    async fn embed(
+        &self,
+        payer: &EmbeddingPayer,
+        texts: &[String],
+        role: EmbeddingRole,
+    ) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        if role == EmbeddingRole::Passage {
             return self.embedder.embed(payer, texts, role).await;
         }
         let ticket = self.admit()?;
-        let outcome = match tokio::time::timeout(QUERY_PATIENCE, self.embedder.embed(payer, texts, role)).await {
+        let outcome = match tokio::time::timeout(QUERY_TIMEOUT, self.embedder.embed(payer, texts, role)).await {
             Ok(outcome) => outcome,
             Err(_elapsed) => {
-                let reason = format!("it gave no answer within {} ms", QUERY_PATIENCE.as_millis());
+                let reason = format!("it gave no answer within {} ms", QUERY_TIMEOUT.as_millis());
                 Err(self.unavailable(reason, None))
             }
         };
-        ticket.told(&outcome);
+        ticket.record(&outcome);
         outcome
     }
 }
@@ -109,50 +114,55 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Hand(AtomicI64);
+    struct HandSetClock(AtomicI64);
 
-    impl Clock for Hand {
+    impl Clock for HandSetClock {
         fn now(&self) -> Time {
             Time::from_ms(self.0.load(Ordering::Relaxed))
         }
     }
 
     /// Fails so often, then answers; or hangs.
-    struct Failing {
-        space: Space,
+    struct FailingEmbedder {
+        space: VectorSpace,
         failures: usize,
         hangs: bool,
         asked: AtomicUsize,
     }
 
     #[async_trait]
-    impl Embedder for Failing {
-        fn space(&self) -> &Space {
+    impl Embedder for FailingEmbedder {
+        fn space(&self) -> &VectorSpace {
             &self.space
         }
 
-        async fn embed(&self, _: &Payer, _: &[String], _: Role) -> Result<Vec<Vec<f32>>, Error> {
+        async fn embed(
+            &self,
+            _: &EmbeddingPayer,
+            _: &[String],
+            _: EmbeddingRole,
+        ) -> Result<Vec<Vec<f32>>, EmbeddingError> {
             if self.hangs {
                 std::future::pending::<()>().await;
             }
             if self.asked.fetch_add(1, Ordering::Relaxed) < self.failures {
                 let (space, reason) = (self.space.name.clone(), "down".to_owned());
-                return Err(Error::Unavailable { space, reason, retry_after: None });
+                return Err(EmbeddingError::Unavailable { space, reason, retry_after: None });
             }
             Ok(vec![vec![1.0]])
         }
     }
 
-    fn world(failures: usize, hangs: bool) -> (Arc<Hand>, Arc<Failing>, Guarded) {
-        let clock = Arc::new(Hand(AtomicI64::new(1_700_000_000_000)));
-        let space = Space { name: "m".to_owned(), dimensions: 1 };
-        let failing = Arc::new(Failing { space, failures, hangs, asked: AtomicUsize::new(0) });
-        let guarded = Guarded::new(failing.clone(), clock.clone());
+    fn world(failures: usize, hangs: bool) -> (Arc<HandSetClock>, Arc<FailingEmbedder>, GuardedEmbedder) {
+        let clock = Arc::new(HandSetClock(AtomicI64::new(1_700_000_000_000)));
+        let space = VectorSpace { name: "m".to_owned(), dimensions: 1 };
+        let failing = Arc::new(FailingEmbedder { space, failures, hangs, asked: AtomicUsize::new(0) });
+        let guarded = GuardedEmbedder::new(failing.clone(), clock.clone());
         (clock, failing, guarded)
     }
 
-    async fn query(guarded: &Guarded) -> Result<Vec<Vec<f32>>, Error> {
-        guarded.embed(&"t".into(), &["q".to_owned()], Role::Query).await
+    async fn query(guarded: &GuardedEmbedder) -> Result<Vec<Vec<f32>>, EmbeddingError> {
+        guarded.embed(&"t".into(), &["q".to_owned()], EmbeddingRole::Query).await
     }
 
     #[tokio::test]
@@ -164,9 +174,9 @@ mod tests {
         assert_eq!(failing.asked.load(Ordering::Relaxed), 3);
         let left_alone = query(&guarded).await.unwrap_err();
         assert!(left_alone.to_string().contains("left alone"), "{left_alone}");
-        assert!(matches!(left_alone, Error::Unavailable { retry_after: Some(_), .. }));
+        assert!(matches!(left_alone, EmbeddingError::Unavailable { retry_after: Some(_), .. }));
         // Those that are to be kept have their own patience.
-        guarded.embed(&"t".into(), &["p".to_owned()], Role::Passage).await.unwrap_err();
+        guarded.embed(&"t".into(), &["p".to_owned()], EmbeddingRole::Passage).await.unwrap_err();
         clock.0.fetch_add(31_000, Ordering::Relaxed);
         query(&guarded).await.unwrap();
         query(&guarded).await.unwrap();
@@ -178,7 +188,7 @@ mod tests {
         let begun = tokio::time::Instant::now();
         let slow = query(&guarded).await.unwrap_err();
         assert!(slow.to_string().contains("no answer within 2500 ms"), "{slow}");
-        assert_eq!(begun.elapsed(), QUERY_PATIENCE);
+        assert_eq!(begun.elapsed(), QUERY_TIMEOUT);
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,20 +3,20 @@
 
 use std::sync::Arc;
 
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
-use baton_ports::index::{Since, Whose};
-use baton_ports::memory::{Error, Inquiry};
-use baton_ports::models::Asker;
-use baton_ports::records::{Op, Records};
+use baton_ports::index::{ForgetWatermark, SubjectFilter};
+use baton_ports::memory::{InquiryRequest, MemoryError};
+use baton_ports::models::ModelCaller;
+use baton_ports::records::{RecordOp, RecordStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Verdict;
-use crate::marks::{Marks, Whom};
+use super::InquiryVerdict;
+use crate::forget_marks::{ForgetMarks, ForgetTarget};
 
 const SPACE: &str = "memory.inquiries";
 /// By the day they were given: what is old is found first.
@@ -28,56 +28,60 @@ const DAY_MS: i64 = 86_400_000;
 const CLEARED_MAX: usize = 20;
 const PAGE: usize = 45;
 
-pub(crate) struct Verdicts {
-    records: Arc<dyn Records>,
-    marks: Arc<Marks>,
+pub(crate) struct VerdictStore {
+    records: Arc<dyn RecordStore>,
+    marks: Arc<ForgetMarks>,
     clock: Arc<dyn Clock>,
 }
 
 /// What a model said of one round, or said that is no verdict.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Given {
+pub(super) struct VerdictRecord {
     question: String,
     query: String,
-    pub(super) verdict: Option<Verdict>,
+    pub(super) verdict: Option<InquiryVerdict>,
     pub(super) cost: Usd,
     day: i64,
 }
 
 /// One inquiry's.
-pub(super) struct Of<'v> {
-    verdicts: &'v Verdicts,
+pub(super) struct InquiryVerdicts<'v> {
+    verdicts: &'v VerdictStore,
     tenant: &'v TenantId,
     question: &'v str,
     customer: Option<&'v str>,
     key: &'v str,
-    since: Since,
+    since: ForgetWatermark,
 }
 
-impl Verdicts {
-    pub(crate) fn new(records: Arc<dyn Records>, marks: Arc<Marks>, clock: Arc<dyn Clock>) -> Self {
+impl VerdictStore {
+    pub(crate) fn new(records: Arc<dyn RecordStore>, marks: Arc<ForgetMarks>, clock: Arc<dyn Clock>) -> Self {
         Self { records, marks, clock }
     }
 
     /// To be asked before anything is searched.
-    pub(super) async fn of<'v>(&'v self, asker: &'v Asker, inquiry: &'v Inquiry) -> Result<Of<'v>, Error> {
-        let since = self.marks.begin(&asker.tenant).await?;
-        let customer = match &inquiry.filter.whose {
-            Whose::Of(customer) | Whose::SharedWith(Some(customer)) => Some(customer.as_str()),
-            Whose::Anybodys | Whose::SharedWith(None) => None,
+    pub(super) async fn for_inquiry<'v>(
+        &'v self,
+        asker: &'v ModelCaller,
+        inquiry: &'v InquiryRequest,
+    ) -> Result<InquiryVerdicts<'v>, MemoryError> {
+        let since = self.marks.watermark(&asker.tenant).await?;
+        let customer = match &inquiry.filter.subject {
+            SubjectFilter::Person(customer) | SubjectFilter::SharedWith(Some(customer)) => Some(customer.as_str()),
+            SubjectFilter::Anyone | SubjectFilter::SharedWith(None) => None,
         };
         self.clear(&asker.tenant).await?;
         let (tenant, question, key) = (&asker.tenant, inquiry.question.as_str(), asker.key.as_str());
-        Ok(Of { verdicts: self, tenant, question, customer, key, since })
+        Ok(InquiryVerdicts { verdicts: self, tenant, question, customer, key, since })
     }
 
     /// Clears some of what is too old to be asked for.
-    async fn clear(&self, tenant: &TenantId) -> Result<(), Error> {
+    async fn clear(&self, tenant: &TenantId) -> Result<(), MemoryError> {
         let now = self.clock.now();
         let young = day_prefix(day(now) - DAYS_KEPT);
         let oldest = self.records.list(tenant, DAYS, "", None, CLEARED_MAX).await?;
         let old = oldest.into_iter().filter(|record| record.key < young);
-        let ops: Vec<Op> = old.flat_map(|record| both(record.key)).collect();
+        let ops: Vec<RecordOp> = old.flat_map(|record| delete_both(record.key)).collect();
         if ops.is_empty() {
             return Ok(());
         }
@@ -85,7 +89,7 @@ impl Verdicts {
     }
 
     /// Removes what was said of a person's questions.
-    pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(), Error> {
+    pub(crate) async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<(), MemoryError> {
         let prefix = person(Some(customer));
         loop {
             let page = self.records.list(tenant, SPACE, &prefix, None, PAGE).await?;
@@ -95,41 +99,41 @@ impl Verdicts {
             let mut ops = Vec::new();
             for record in page {
                 let day = record.value.get("day").and_then(Value::as_i64).unwrap_or_default();
-                ops.extend(both(format!("{}{}", day_prefix(day), record.key)));
+                ops.extend(delete_both(format!("{}{}", day_prefix(day), record.key)));
             }
             self.records.commit(tenant, ops, self.clock.now()).await?;
         }
     }
 }
 
-impl Of<'_> {
+impl InquiryVerdicts<'_> {
     /// What was said of a round of this call, of the same words.
-    pub(super) async fn given(&self, round: usize, query: &str) -> Result<Option<Given>, Error> {
+    pub(super) async fn recorded(&self, round: usize, query: &str) -> Result<Option<VerdictRecord>, MemoryError> {
         let record = self.verdicts.records.get(self.tenant, SPACE, &self.name(round)).await?;
-        let given = record.and_then(|record| serde_json::from_value::<Given>(record.value).ok());
+        let given = record.and_then(|record| serde_json::from_value::<VerdictRecord>(record.value).ok());
         Ok(given.filter(|given| given.question == self.question && given.query == query))
     }
 
     /// Keeps what was said, unless the person who asks was forgotten meanwhile.
-    pub(super) async fn keep(
+    pub(super) async fn record(
         &self,
         round: usize,
         query: &str,
-        verdict: Option<&Verdict>,
+        verdict: Option<&InquiryVerdict>,
         cost: Usd,
-    ) -> Result<(), Error> {
-        let whose: Vec<Whom<'_>> = self.customer.into_iter().map(Whom::Customer).collect();
+    ) -> Result<(), MemoryError> {
+        let whose: Vec<ForgetTarget<'_>> = self.customer.into_iter().map(ForgetTarget::Customer).collect();
         let Some(guard) = self.verdicts.marks.guard(self.tenant, self.since, &whose).await? else { return Ok(()) };
         let (now, key) = (self.verdicts.clock.now(), self.name(round));
         let (question, query, verdict) = (self.question.to_owned(), query.to_owned(), verdict.cloned());
-        let given = Given { question, query, verdict, cost, day: day(now) };
+        let given = VerdictRecord { question, query, verdict, cost, day: day(now) };
         let value = serde_json::to_value(&given)
-            .map_err(|error| Error::Invalid { what: "a verdict".to_owned(), reason: error.to_string() })?;
+            .map_err(|error| MemoryError::Invalid { what: "a verdict".to_owned(), reason: error.to_string() })?;
         let place = format!("{}{key}", day_prefix(given.day));
         let ops = vec![
             guard,
-            Op::Put { space: SPACE.to_owned(), key, value },
-            Op::Put { space: DAYS.to_owned(), key: place, value: Value::Null },
+            RecordOp::Put { space: SPACE.to_owned(), key, value },
+            RecordOp::Put { space: DAYS.to_owned(), key: place, value: Value::Null },
         ];
         Ok(self.verdicts.records.commit(self.tenant, ops, now).await?)
     }
@@ -140,14 +144,14 @@ impl Of<'_> {
 }
 
 /// Removes a verdict and its place among the days, by the latter's key.
-fn both(place: String) -> [Op; 2] {
+fn delete_both(place: String) -> [RecordOp; 2] {
     let key = place.split_once('/').map(|(_, key)| key.to_owned()).unwrap_or_default();
-    [Op::Delete { space: SPACE.to_owned(), key }, Op::Delete { space: DAYS.to_owned(), key: place }]
+    [RecordOp::Delete { space: SPACE.to_owned(), key }, RecordOp::Delete { space: DAYS.to_owned(), key: place }]
 }
 
 /// Ids may be long and hold anything, and name somebody.
 fn hash(id: &str) -> String {
-    Hash::of(id.as_bytes()).as_str().to_owned()
+    ContentHash::of(id.as_bytes()).as_str().to_owned()
 }
 
 fn person(customer: Option<&str>) -> String {

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use baton_core::id::TenantId;
-use baton_core::money::{Usd, Window};
+use baton_core::money::{BudgetWindow, Usd};
 use baton_core::time::Time;
-use baton_ports::budget::{Allowance, Allowed, Line};
+use baton_ports::budget::{BudgetPeriod, BudgetPolicy, BudgetRule};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::state::Limited;
+use super::state::LimitedLine;
 
 /// Above any budget; keeps sums far from overflow.
 const USD_MAX: f64 = 1e9;
@@ -16,15 +16,15 @@ const USD_MAX: f64 = 1e9;
 /// The section `budgets` of the settings: each tenant's limits, and those of keys that have their own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    pub hourly_usd: Option<Limit>,
-    pub daily_usd: Option<Limit>,
-    pub monthly_usd: Option<Limit>,
+pub struct BudgetConfig {
+    pub hourly_usd: Option<SpendLimit>,
+    pub daily_usd: Option<SpendLimit>,
+    pub monthly_usd: Option<SpendLimit>,
     pub on_exceeded: Option<OnExceeded>,
     /// Other limits of single tenants; what is left out is as above.
-    pub tenants: BTreeMap<String, Limits>,
+    pub tenants: BTreeMap<String, SpendLimits>,
     /// Limits of single API keys, by their ids; what is left out is unlimited. A key's calls count for its tenant too.
-    pub keys: BTreeMap<String, Limits>,
+    pub keys: BTreeMap<String, SpendLimits>,
     /// Which of these limits were set while the system runs, by the names of their settings.
     #[serde(skip)]
     set: BTreeSet<String>,
@@ -32,22 +32,22 @@ pub struct Config {
 
 /// What tenants set themselves while the system runs.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Own {
+pub struct TenantBudgets {
     /// The server's own tenant: what it sets stands in place of the files'. Everybody else's limits are never above those.
-    pub house: Option<TenantId>,
+    pub server_tenant: Option<TenantId>,
     /// By tenant.
-    pub tenants: BTreeMap<String, Limits>,
+    pub tenants: BTreeMap<String, SpendLimits>,
     /// By the ids of keys.
-    pub keys: BTreeMap<String, Limits>,
+    pub keys: BTreeMap<String, SpendLimits>,
 }
 
 /// Limits of one tenant or key, in US dollars.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
-    pub hourly_usd: Option<Limit>,
-    pub daily_usd: Option<Limit>,
-    pub monthly_usd: Option<Limit>,
+pub struct SpendLimits {
+    pub hourly_usd: Option<SpendLimit>,
+    pub daily_usd: Option<SpendLimit>,
+    pub monthly_usd: Option<SpendLimit>,
     pub on_exceeded: Option<OnExceeded>,
 }
 
@@ -73,24 +73,24 @@ impl OnExceeded {
 
 /// Dollars, or `"unlimited"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
+pub enum SpendLimit {
     Usd(Usd),
     Unlimited,
 }
 
 const UNLIMITED: &str = "unlimited";
 
-impl<'de> Deserialize<'de> for Limit {
+impl<'de> Deserialize<'de> for SpendLimit {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum RawSpendLimit {
             Usd(f64),
             Word(String),
         }
-        match Written::deserialize(d) {
-            Ok(Written::Usd(usd)) if (0.0..=USD_MAX).contains(&usd) => Ok(Self::Usd(Usd::from_f64(usd))),
-            Ok(Written::Word(word)) if word == UNLIMITED => Ok(Self::Unlimited),
+        match RawSpendLimit::deserialize(d) {
+            Ok(RawSpendLimit::Usd(usd)) if (0.0..=USD_MAX).contains(&usd) => Ok(Self::Usd(Usd::from_f64(usd))),
+            Ok(RawSpendLimit::Word(word)) if word == UNLIMITED => Ok(Self::Unlimited),
             _ => Err(serde::de::Error::custom(format!(
                 "a budget is a number of US dollars from 0 to {USD_MAX}, or \"{UNLIMITED}\""
             ))),
@@ -98,7 +98,7 @@ impl<'de> Deserialize<'de> for Limit {
     }
 }
 
-impl Serialize for Limit {
+impl Serialize for SpendLimit {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Usd(usd) => s.serialize_f64(usd.as_f64()),
@@ -108,15 +108,15 @@ impl Serialize for Limit {
 }
 
 /// A tenant's, unless told.
-fn default_of(window: Window) -> Usd {
+fn default_of(window: BudgetWindow) -> Usd {
     Usd::from_f64(match window {
-        Window::Hour => 50.0,
-        Window::Day => 500.0,
-        Window::Month => 5_000.0,
+        BudgetWindow::Hour => 50.0,
+        BudgetWindow::Day => 500.0,
+        BudgetWindow::Month => 5_000.0,
     })
 }
 
-impl Limit {
+impl SpendLimit {
     /// Whether nothing is possible under it that is not under the other; without another, all is.
     fn is_within(self, other: Option<Usd>) -> bool {
         match (self, other) {
@@ -127,7 +127,7 @@ impl Limit {
     }
 }
 
-impl Limits {
+impl SpendLimits {
     /// As somebody sets them.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Limits {
         serde_json::from_value(value.clone()).map_err(|error| {
             let is_wrong = |name: &&str| {
                 let said = value.get(*name).filter(|said| !said.is_null());
-                said.is_some_and(|said| Limit::deserialize(said).is_err())
+                said.is_some_and(|said| SpendLimit::deserialize(said).is_err())
             };
             match ["hourly_usd", "daily_usd", "monthly_usd"].into_iter().find(is_wrong) {
                 Some(name) => format!("`{name}`: {error}"),
@@ -145,34 +145,34 @@ impl Limits {
         })
     }
 
-    fn put(&mut self, window: Window, limit: Limit) {
+    fn set_limit(&mut self, window: BudgetWindow, limit: SpendLimit) {
         match window {
-            Window::Hour => self.hourly_usd = Some(limit),
-            Window::Day => self.daily_usd = Some(limit),
-            Window::Month => self.monthly_usd = Some(limit),
+            BudgetWindow::Hour => self.hourly_usd = Some(limit),
+            BudgetWindow::Day => self.daily_usd = Some(limit),
+            BudgetWindow::Month => self.monthly_usd = Some(limit),
         }
     }
 
-    fn of(&self, window: Window) -> Option<Limit> {
+    fn of(&self, window: BudgetWindow) -> Option<SpendLimit> {
         match window {
-            Window::Hour => self.hourly_usd,
-            Window::Day => self.daily_usd,
-            Window::Month => self.monthly_usd,
+            BudgetWindow::Hour => self.hourly_usd,
+            BudgetWindow::Day => self.daily_usd,
+            BudgetWindow::Month => self.monthly_usd,
         }
     }
 }
 
-impl Config {
+impl BudgetConfig {
     /// The same, with what tenants set themselves.
-    pub(super) fn with(&self, own: &Own) -> Self {
+    pub(super) fn with(&self, own: &TenantBudgets) -> Self {
         let mut all = self.clone();
         for (tenant, limits) in &own.tenants {
             let (id, known) = (TenantId::from(tenant.as_str()), all.tenants.entry(tenant.clone()).or_default());
-            let is_house = own.house.as_ref() == Some(&id);
-            for window in Window::ALL {
-                let fits = |limit: &Limit| is_house || limit.is_within(self.of_tenant(&id, window));
+            let is_house = own.server_tenant.as_ref() == Some(&id);
+            for window in BudgetWindow::ALL {
+                let fits = |limit: &SpendLimit| is_house || limit.is_within(self.of_tenant(&id, window));
                 if let Some(limit) = limits.of(window).filter(fits) {
-                    known.put(window, limit);
+                    known.set_limit(window, limit);
                     all.set.insert(setting_of_tenant(tenant, window));
                 }
             }
@@ -183,10 +183,10 @@ impl Config {
         }
         for (key, limits) in &own.keys {
             let known = all.keys.entry(key.clone()).or_default();
-            for window in Window::ALL {
-                let fits = |limit: &Limit| limit.is_within(self.of_key(key, window));
+            for window in BudgetWindow::ALL {
+                let fits = |limit: &SpendLimit| limit.is_within(self.of_key(key, window));
                 if let Some(limit) = limits.of(window).filter(fits) {
-                    known.put(window, limit);
+                    known.set_limit(window, limit);
                     all.set.insert(setting_of_key(key, window));
                 }
             }
@@ -196,43 +196,44 @@ impl Config {
     }
 
     /// A tenant's limit; nothing where it has none.
-    pub fn of_tenant(&self, tenant: &TenantId, window: Window) -> Option<Usd> {
+    pub fn of_tenant(&self, tenant: &TenantId, window: BudgetWindow) -> Option<Usd> {
         let own = self.tenants.get(tenant.as_str()).and_then(|limits| limits.of(window));
-        match own.or_else(|| self.everyones(window)) {
-            Some(Limit::Usd(usd)) => Some(usd),
-            Some(Limit::Unlimited) => None,
+        match own.or_else(|| self.default_limit(window)) {
+            Some(SpendLimit::Usd(usd)) => Some(usd),
+            Some(SpendLimit::Unlimited) => None,
             None => Some(default_of(window)),
         }
     }
 
     /// A key's own limit; nothing where it has none.
-    pub fn of_key(&self, key_id: &str, window: Window) -> Option<Usd> {
+    pub fn of_key(&self, key_id: &str, window: BudgetWindow) -> Option<Usd> {
         match self.keys.get(key_id).and_then(|limits| limits.of(window)) {
-            Some(Limit::Usd(usd)) => Some(usd),
-            Some(Limit::Unlimited) | None => None,
+            Some(SpendLimit::Usd(usd)) => Some(usd),
+            Some(SpendLimit::Unlimited) | None => None,
         }
     }
 
     /// The setting that a line's limit is; nothing where none says it, and the default holds or there is no limit.
-    pub fn setting_of(&self, line: &Line) -> Option<String> {
+    pub fn setting_of(&self, line: &BudgetPeriod) -> Option<String> {
         let window = line.window;
-        let own = |limits: &BTreeMap<String, Limits>, of: &str| limits.get(of).and_then(|own| own.of(window)).is_some();
+        let own =
+            |limits: &BTreeMap<String, SpendLimits>, of: &str| limits.get(of).and_then(|own| own.of(window)).is_some();
         let (setting, whose) = match &line.key_id {
             Some(key) => (own(&self.keys, key).then(|| setting_of_key(key, window)), key.as_str()),
             None if own(&self.tenants, line.tenant.as_str()) => {
                 (Some(setting_of_tenant(line.tenant.as_str(), window)), "tenant")
             }
-            None => (self.everyones(window).map(|_| setting("budgets", window)), ""),
+            None => (self.default_limit(window).map(|_| setting("budgets", window)), ""),
         };
         // What no file says is where it was set.
         setting.map(|setting| if self.set.contains(&setting) { format!("/api/v1/budgets/{whose}") } else { setting })
     }
 
-    fn everyones(&self, window: Window) -> Option<Limit> {
+    fn default_limit(&self, window: BudgetWindow) -> Option<SpendLimit> {
         match window {
-            Window::Hour => self.hourly_usd,
-            Window::Day => self.daily_usd,
-            Window::Month => self.monthly_usd,
+            BudgetWindow::Hour => self.hourly_usd,
+            BudgetWindow::Day => self.daily_usd,
+            BudgetWindow::Month => self.monthly_usd,
         }
     }
 
@@ -244,46 +245,47 @@ impl Config {
     }
 
     /// Whether any line limits the calls of a tenant or key.
-    pub(super) fn bounds(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
+    pub(super) fn has_limit(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
         let of_key = |window| key_id.is_some_and(|key| self.of_key(key, window).is_some());
-        Window::ALL.into_iter().any(|window| self.of_tenant(tenant, window).is_some() || of_key(window))
+        BudgetWindow::ALL.into_iter().any(|window| self.of_tenant(tenant, window).is_some() || of_key(window))
     }
 
     /// The lines that limit a call at `at`.
-    pub(super) fn lines(&self, tenant: &TenantId, key_id: Option<&str>, at: Time) -> Vec<Limited> {
-        let limited = |key_id: Option<&str>, window: Window, limit: Usd| Limited {
-            line: Line::of(tenant, key_id, window, at),
+    pub(super) fn lines(&self, tenant: &TenantId, key_id: Option<&str>, at: Time) -> Vec<LimitedLine> {
+        let limited = |key_id: Option<&str>, window: BudgetWindow, limit: Usd| LimitedLine {
+            line: BudgetPeriod::of(tenant, key_id, window, at),
             limit,
         };
         let of_tenant = |window| self.of_tenant(tenant, window).map(|limit| limited(None, window, limit));
         let of_key = |key, window| self.of_key(key, window).map(|limit| limited(Some(key), window, limit));
         let keys = key_id.filter(|key| self.keys.contains_key(*key));
-        let keys =
-            keys.into_iter().flat_map(|key| Window::ALL.into_iter().filter_map(move |window| of_key(key, window)));
-        Window::ALL.into_iter().filter_map(of_tenant).chain(keys).collect()
+        let keys = keys
+            .into_iter()
+            .flat_map(|key| BudgetWindow::ALL.into_iter().filter_map(move |window| of_key(key, window)));
+        BudgetWindow::ALL.into_iter().filter_map(of_tenant).chain(keys).collect()
     }
 }
 
-fn setting(prefix: &str, window: Window) -> String {
+fn setting(prefix: &str, window: BudgetWindow) -> String {
     format!("{prefix}.{}_usd", window.adjective())
 }
 
-fn setting_of_tenant(tenant: &str, window: Window) -> String {
+fn setting_of_tenant(tenant: &str, window: BudgetWindow) -> String {
     setting(&format!("budgets.tenants.{tenant}"), window)
 }
 
-fn setting_of_key(key: &str, window: Window) -> String {
+fn setting_of_key(key: &str, window: BudgetWindow) -> String {
     setting(&format!("budgets.keys.{key}"), window)
 }
 
-impl Allowed for Config {
-    fn of(&self, line: &Line) -> Allowance {
+impl BudgetPolicy for BudgetConfig {
+    fn rule_for(&self, line: &BudgetPeriod) -> BudgetRule {
         let limit = match &line.key_id {
             None => self.of_tenant(&line.tenant, line.window),
             Some(key) => self.of_key(key, line.window),
         };
         let on_exceeded = self.on_exceeded(&line.tenant, line.key_id.as_deref()).word();
-        Allowance { limit, on_exceeded, setting: self.setting_of(line) }
+        BudgetRule { limit, on_exceeded, setting: self.setting_of(line) }
     }
 
     fn keys(&self) -> Vec<String> {
@@ -297,13 +299,13 @@ mod tests {
 
     use super::*;
 
-    fn read(settings: serde_json::Value) -> Result<Config, String> {
+    fn read(settings: serde_json::Value) -> Result<BudgetConfig, String> {
         serde_json::from_value(settings).map_err(|error| error.to_string())
     }
 
-    fn limits(config: &Config, tenant: &str, key: Option<&str>) -> Vec<(String, f64)> {
+    fn limits(config: &BudgetConfig, tenant: &str, key: Option<&str>) -> Vec<(String, f64)> {
         let lines = config.lines(&tenant.into(), key, Time::EPOCH);
-        let shown = |limited: Limited| {
+        let shown = |limited: LimitedLine| {
             let whose = limited.line.key_id.clone().unwrap_or_default();
             (format!("{}{whose}", limited.line.window.word()), limited.limit.as_f64())
         };
@@ -338,7 +340,7 @@ mod tests {
             "daily_usd": 20, "tenants": {"acme": {"hourly_usd": 0.5}}, "keys": {"k1": {"daily_usd": 1}},
         }))
         .unwrap();
-        let lines = Line::all(&"acme".into(), Some("k1"), Time::EPOCH);
+        let lines = BudgetPeriod::all(&"acme".into(), Some("k1"), Time::EPOCH);
         let settings: Vec<Option<String>> = lines.iter().map(|line| config.setting_of(line)).collect();
         let of = |name: &str| Some(name.to_owned());
         let tenants = [of("budgets.tenants.acme.hourly_usd"), of("budgets.daily_usd"), None];
@@ -348,10 +350,10 @@ mod tests {
     #[test]
     fn what_a_tenant_sets_is_within_the_files_and_the_houses_own_stands_in_their_place() {
         let files = read(json!({"daily_usd": 20, "keys": {"k1": {"daily_usd": 1}}})).unwrap();
-        let set = |limits: serde_json::Value| Limits::read(&limits).unwrap();
+        let set = |limits: serde_json::Value| SpendLimits::read(&limits).unwrap();
         let more = set(json!({"hourly_usd": "unlimited", "daily_usd": 30, "monthly_usd": 7}));
-        let own = Own {
-            house: Some("house".into()),
+        let own = TenantBudgets {
+            server_tenant: Some("house".into()),
             tenants: [("acme".to_owned(), more), ("house".to_owned(), more)].into(),
             keys: [
                 ("k1".to_owned(), set(json!({"daily_usd": 2, "hourly_usd": 3, "on_exceeded": "pause"}))),
@@ -367,12 +369,13 @@ mod tests {
         assert_eq!(keys[2..], [("hourk1".into(), 3.0), ("dayk1".into(), 1.0)]);
         assert_eq!(limits(&config, "house", Some("k2"))[2..], [("monthk2".into(), 4.0)]);
         assert_eq!(config.on_exceeded(&"house".into(), Some("k1")), OnExceeded::Pause);
-        let of = |key: Option<&str>, window| config.setting_of(&Line::of(&"acme".into(), key, window, Time::EPOCH));
-        assert_eq!(of(None, Window::Month).as_deref(), Some("/api/v1/budgets/tenant"));
-        assert_eq!(of(None, Window::Day).as_deref(), Some("budgets.daily_usd"));
-        assert_eq!(of(Some("k1"), Window::Hour).as_deref(), Some("/api/v1/budgets/k1"));
-        assert_eq!(of(Some("k1"), Window::Day).as_deref(), Some("budgets.keys.k1.daily_usd"));
-        assert_eq!(files.with(&Own::default()), files, "nothing set, nothing changed");
+        let of =
+            |key: Option<&str>, window| config.setting_of(&BudgetPeriod::of(&"acme".into(), key, window, Time::EPOCH));
+        assert_eq!(of(None, BudgetWindow::Month).as_deref(), Some("/api/v1/budgets/tenant"));
+        assert_eq!(of(None, BudgetWindow::Day).as_deref(), Some("budgets.daily_usd"));
+        assert_eq!(of(Some("k1"), BudgetWindow::Hour).as_deref(), Some("/api/v1/budgets/k1"));
+        assert_eq!(of(Some("k1"), BudgetWindow::Day).as_deref(), Some("budgets.keys.k1.daily_usd"));
+        assert_eq!(files.with(&TenantBudgets::default()), files, "nothing set, nothing changed");
     }
 
     #[test]

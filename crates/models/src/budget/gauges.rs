@@ -2,24 +2,24 @@
 //! spent is in it, and a window that began is empty.
 
 use baton_core::id::TenantId;
-use baton_core::money::{Usd, Window};
+use baton_core::money::{BudgetWindow, Usd};
 use baton_core::time::Time;
-use baton_ports::budget::{Line, Standing, Want};
-use baton_ports::journal::Error;
+use baton_ports::budget::{AllowanceRequest, BudgetPeriod, BudgetStanding};
+use baton_ports::journal::JournalError;
 
-use super::{Inner, Purse};
+use super::{BudgetLedger, LedgerInner};
 
 /// Tenants that are shown: each is a label, and watchers keep every label.
 const TENANTS_MAX: usize = 1_000;
 
-impl Purse {
+impl BudgetLedger {
     /// Sets the gauges of the lines of every tenant that the settings name, that this process spends for, or that is
     /// given: `budget_limit_usd`, `budget_spent_usd` and `budget_reserved_usd`. Keys are too many to be labels. On an
     /// error they stay as they were.
     ///
     /// # Errors
     /// The store's.
-    pub async fn show(&self, tenant: &TenantId) -> Result<(), Error> {
+    pub async fn update_gauges(&self, tenant: &TenantId) -> Result<(), JournalError> {
         let inner = &self.inner;
         let mut tenants = inner.lock().tenants.clone();
         tenants.extend(inner.config.now().tenants.keys().map(|name| TenantId::from(name.as_str())));
@@ -27,17 +27,17 @@ impl Purse {
         let now = inner.clock.now();
         for tenant in tenants.iter().take(TENANTS_MAX) {
             let standings = inner.port.standings(tenant, now).await?;
-            for window in Window::ALL {
-                inner.show(tenant, window, &standings, now);
+            for window in BudgetWindow::ALL {
+                inner.update_window_gauges(tenant, window, &standings, now);
             }
         }
         Ok(())
     }
 }
 
-impl Inner {
-    fn show(&self, tenant: &TenantId, window: Window, standings: &[Standing], now: Time) {
-        let line = Line::of(tenant, None, window, now);
+impl LedgerInner {
+    fn update_window_gauges(&self, tenant: &TenantId, window: BudgetWindow, standings: &[BudgetStanding], now: Time) {
+        let line = BudgetPeriod::of(tenant, None, window, now);
         let known = standings.iter().find(|standing| standing.line == line);
         let (spent, held) = known.map_or_else(Default::default, |known| (known.spent, known.held));
         // What has not been written down yet is spent all the same, and was held before.
@@ -51,7 +51,7 @@ impl Inner {
     }
 
     /// Remembers whose lines are to be shown.
-    pub(super) fn remember(&self, wants: &[Want]) {
+    pub(super) fn remember_tenants(&self, wants: &[AllowanceRequest]) {
         let mut state = self.lock();
         for want in wants {
             if state.tenants.len() < TENANTS_MAX && !state.tenants.contains(&want.line.tenant) {

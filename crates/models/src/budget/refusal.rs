@@ -1,17 +1,22 @@
 //! Why a call was not let out: words that name the line, what there is, and when there is more.
 
 use baton_core::fault::Fault;
-use baton_core::money::{Quote, Usd};
-use baton_core::run::{Block, ModelFault};
+use baton_core::money::{PriceQuote, Usd};
+use baton_core::run::{BlockReason, ModelCallError};
 use baton_core::time::Time;
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 
 use super::config::OnExceeded;
-use super::state::Short;
+use super::state::BudgetShortfall;
 use crate::fault::{code, transient};
 
 /// No line is short for ever: it says when it begins anew.
-pub(super) fn refused(short: &Short, quote: Quote, now: Time, on_exceeded: OnExceeded) -> ModelFault {
+pub(super) fn budget_exceeded(
+    short: &BudgetShortfall,
+    quote: PriceQuote,
+    now: Time,
+    on_exceeded: OnExceeded,
+) -> ModelCallError {
     let line = &short.limited.line;
     let (limit, resets_at) = (short.limited.limit, line.ends());
     let (spent, held) = short.standing.as_ref().map_or_else(Default::default, |known| (known.spent, known.held));
@@ -24,18 +29,18 @@ pub(super) fn refused(short: &Short, quote: Quote, now: Time, on_exceeded: OnExc
     fault.suggested_action = Some("raise the limit under [budgets], or wait until it begins anew".into());
     let wait = u64::try_from(resets_at.since(now).as_millis()).unwrap_or(u64::MAX);
     let block = match on_exceeded {
-        OnExceeded::Pause => Some(Block::Budget { line: line.to_string(), until: resets_at }),
+        OnExceeded::Pause => Some(BlockReason::Budget { line: line.to_string(), until: resets_at }),
         OnExceeded::Refuse => None,
     };
-    ModelFault { retry_after: Some(wait), block, ..ModelFault::lasting(fault) }
+    ModelCallError { retry_after: Some(wait), block, ..ModelCallError::permanent(fault) }
 }
 
 /// Nobody can say whether there is money.
-pub(super) fn unknown(error: &Error) -> ModelFault {
+pub(super) fn budget_unavailable(error: &JournalError) -> ModelCallError {
     transient(code::SERVICE_UNAVAILABLE, format!("the budgets cannot be asked: {error}"))
 }
 
 /// Too much of what was spent is not written down yet.
-pub(super) fn overfull() -> ModelFault {
+pub(super) fn settlement_backlog() -> ModelCallError {
     transient(code::SERVICE_UNAVAILABLE, "what was spent cannot be written down as fast as it is spent")
 }

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use baton_core::id::TenantId;
-use baton_core::money::{Quote, Usd, Window};
+use baton_core::money::{BudgetWindow, PriceQuote, Usd};
 use baton_core::time::Time;
-use baton_ports::budget::{Account, Grown, Holder, Line, ROWS_MAX, Settlement, Spend, Standing, Want};
+use baton_ports::budget::{
+    AllowanceGrant, AllowanceRequest, BudgetHolder, BudgetPeriod, BudgetSettlement, BudgetStanding, CallSpend,
+    ROWS_MAX, SpendAccount,
+};
 
 /// So many calls like the last are held ahead of need, to begin with.
 const CALLS_AHEAD: i64 = 8;
@@ -21,40 +24,40 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A line with its limit.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Limited {
-    pub line: Line,
+pub(super) struct LimitedLine {
+    pub line: BudgetPeriod,
     pub limit: Usd,
 }
 
 /// Everything this process holds and has not settled.
 #[derive(Default)]
-pub(super) struct State {
-    lines: BTreeMap<Line, Allowance>,
+pub(super) struct BudgetState {
+    lines: BTreeMap<BudgetPeriod, LineBalance>,
     /// Lines that callers wait for, or that are low.
-    to_grow: BTreeSet<Line>,
+    to_grow: BTreeSet<BudgetPeriod>,
     /// Growths that have begun.
     pub growths: u64,
     /// A growth ahead of need is under way.
     pub ahead: bool,
     /// Spends that nobody settles with an append, summed up. Their keys and accounts stand in their kinds.
-    waiting: BTreeMap<Kind, Spend>,
+    waiting: BTreeMap<SpendKey, CallSpend>,
     /// What was told to the store and not heard of: it is told again as it was.
-    in_doubt: Option<Settlement>,
+    unconfirmed: Option<BudgetSettlement>,
     /// The number of the last settlement.
     settled: u64,
     looked_at: Time,
     /// Whose lines this process has spent of.
     pub tenants: BTreeSet<TenantId>,
     /// A task settles every now and then.
-    pub is_kept: bool,
+    pub has_settler: bool,
 }
 
 /// Spends of one kind are summed up: the same tenant, key, account and hour.
-type Kind = (TenantId, Option<String>, Account, Time);
+type SpendKey = (TenantId, Option<String>, SpendAccount, Time);
 
 /// What is held of one line.
 #[derive(Debug)]
-struct Allowance {
+struct LineBalance {
     limit: Usd,
     /// Held and reserved by nobody. Less than nothing where calls cost more than was reserved.
     free: Usd,
@@ -73,34 +76,40 @@ struct Allowance {
     dry: bool,
     grown_at: Option<Time>,
     used_at: Time,
-    standing: Option<Standing>,
+    standing: Option<BudgetStanding>,
     /// What is certainly spent: as the store said, or, until that is told to it, as calls of this process have cost.
     spent: Usd,
 }
 
 /// Why there is not enough.
 #[derive(Debug)]
-pub(super) struct Short {
+pub(super) struct BudgetShortfall {
     /// The store may have more of some line.
-    pub is_fresh: bool,
+    pub can_grow: bool,
     /// Calls of this process are under way in all of them, and may give some back.
-    pub under_way: bool,
+    pub has_calls_in_flight: bool,
     /// Of the lines that are short, the one that begins anew last.
-    pub limited: Limited,
-    pub standing: Option<Standing>,
+    pub limited: LimitedLine,
+    pub standing: Option<BudgetStanding>,
 }
 
-impl State {
+impl BudgetState {
     /// Reserves in all lines or in none: the price of a long answer, or with `rest` what is left where that is enough
     /// for a short one.
-    pub fn take(&mut self, lines: &[Limited], quote: Quote, rest: bool, now: Time) -> Result<Usd, Box<Short>> {
+    pub fn take(
+        &mut self,
+        lines: &[LimitedLine],
+        quote: PriceQuote,
+        rest: bool,
+        now: Time,
+    ) -> Result<Usd, Box<BudgetShortfall>> {
         for limited in lines {
             match self.lines.get_mut(&limited.line) {
                 Some(known) => (known.limit, known.used_at) = (limited.limit, now),
-                None => drop(self.lines.insert(limited.line.clone(), Allowance::new(limited.limit, now))),
+                None => drop(self.lines.insert(limited.line.clone(), LineBalance::new(limited.limit, now))),
             }
         }
-        let amount = self.enough(lines, quote, rest)?;
+        let amount = self.check_available(lines, quote, rest)?;
         for limited in lines {
             if let Some(allowance) = self.lines.get_mut(&limited.line) {
                 allowance.free -= amount;
@@ -114,28 +123,34 @@ impl State {
         Ok(amount)
     }
 
-    fn enough(&self, lines: &[Limited], quote: Quote, rest: bool) -> Result<Usd, Box<Short>> {
+    fn check_available(
+        &self,
+        lines: &[LimitedLine],
+        quote: PriceQuote,
+        rest: bool,
+    ) -> Result<Usd, Box<BudgetShortfall>> {
         let known = lines.iter().filter_map(|limited| Some((limited, self.lines.get(&limited.line)?)));
-        let short: Vec<(&Limited, &Allowance)> = known.filter(|(_, allowance)| allowance.free < quote.most).collect();
+        let short: Vec<(&LimitedLine, &LineBalance)> =
+            known.filter(|(_, allowance)| allowance.free < quote.most).collect();
         let Some((last, allowance)) = short.iter().max_by_key(|(limited, _)| limited.line.ends()) else {
             return Ok(quote.most);
         };
         // Where others are under way they give back more than the rest soon, and this call need not be cut short.
-        let is_at_rest = |allowance: &Allowance| allowance.dry && allowance.reserved <= Usd::ZERO;
+        let is_at_rest = |allowance: &LineBalance| allowance.dry && allowance.reserved <= Usd::ZERO;
         let least = short.iter().map(|(_, allowance)| allowance.free).min().unwrap_or_default();
         if rest && least >= quote.least && least > Usd::ZERO && short.iter().all(|(_, short)| is_at_rest(short)) {
             return Ok(least);
         }
-        Err(Box::new(Short {
-            is_fresh: short.iter().any(|(_, allowance)| !allowance.dry),
-            under_way: short.iter().all(|(_, allowance)| allowance.reserved > Usd::ZERO),
-            limited: Limited::clone(last),
+        Err(Box::new(BudgetShortfall {
+            can_grow: short.iter().any(|(_, allowance)| !allowance.dry),
+            has_calls_in_flight: short.iter().all(|(_, allowance)| allowance.reserved > Usd::ZERO),
+            limited: LimitedLine::clone(last),
             standing: allowance.standing.clone(),
         }))
     }
 
     /// A call is over: what it did not cost is free again.
-    pub fn finish(&mut self, lines: &[Limited], amount: Usd, cost: Usd) {
+    pub fn finish(&mut self, lines: &[LimitedLine], amount: Usd, cost: Usd) {
         for limited in lines {
             // A line whose window was over long ago is not known any more, and needs nothing.
             if let Some(allowance) = self.lines.get_mut(&limited.line) {
@@ -147,7 +162,7 @@ impl State {
     }
 
     /// Somebody waits for others to give back, so that nothing is given back to the store meanwhile; or no longer does.
-    pub fn wait(&mut self, lines: &[Limited], begins: bool) {
+    pub fn wait(&mut self, lines: &[LimitedLine], begins: bool) {
         for limited in lines {
             if let Some(allowance) = self.lines.get_mut(&limited.line) {
                 allowance.waiting = if begins { allowance.waiting + 1 } else { allowance.waiting.saturating_sub(1) };
@@ -156,7 +171,7 @@ impl State {
     }
 
     /// What is certainly spent of a line, as far as it is known here.
-    pub fn spent(&self, line: &Line) -> Option<Usd> {
+    pub fn spent(&self, line: &BudgetPeriod) -> Option<Usd> {
         self.lines.get(line).map(|known| known.spent)
     }
 
@@ -164,7 +179,7 @@ impl State {
 
     /// Notes what a caller waits for, in the lines that have too little: what the others have, others may need. Answers
     /// how many growths have begun: a later one brings it.
-    pub fn want(&mut self, lines: &[Limited], need: Usd) -> u64 {
+    pub fn want(&mut self, lines: &[LimitedLine], need: Usd) -> u64 {
         for limited in lines {
             if let Some(allowance) = self.lines.get_mut(&limited.line).filter(|allowance| allowance.free < need) {
                 allowance.wanted += need;
@@ -175,16 +190,16 @@ impl State {
     }
 
     /// Whether some line is low and nobody sees to it: then the caller does.
-    pub fn begin_ahead(&mut self) -> bool {
+    pub fn begin_prefetch(&mut self) -> bool {
         let begins = !self.ahead && !self.to_grow.is_empty();
         self.ahead |= begins;
         begins
     }
 
     /// What the growth that begins now asks for.
-    pub fn wants(&mut self, now: Time) -> Vec<Want> {
+    pub fn wants(&mut self, now: Time) -> Vec<AllowanceRequest> {
         self.growths += 1;
-        let lines: Vec<Line> = self.to_grow.iter().take(ROWS_MAX).cloned().collect();
+        let lines: Vec<BudgetPeriod> = self.to_grow.iter().take(ROWS_MAX).cloned().collect();
         let mut wants = Vec::with_capacity(lines.len());
         for line in lines {
             self.to_grow.remove(&line);
@@ -195,13 +210,18 @@ impl State {
                 continue;
             }
             let need = (std::mem::take(&mut allowance.wanted) - allowance.free).max(Usd::ZERO);
-            wants.push(Want { line, limit: allowance.limit, need, ahead: allowance.aim(now) });
+            wants.push(AllowanceRequest {
+                line,
+                limit: allowance.limit,
+                need,
+                prefetch: allowance.prefetch_target(now),
+            });
         }
         wants
     }
 
     /// What came of it; nothing where it failed.
-    pub fn grew(&mut self, wants: &[Want], grown: &[Grown], now: Time) {
+    pub fn apply_growth(&mut self, wants: &[AllowanceRequest], grown: &[AllowanceGrant], now: Time) {
         for (want, grown) in wants.iter().zip(grown) {
             let Some(allowance) = self.lines.get_mut(&want.line) else { continue };
             allowance.free += grown.amount;
@@ -220,9 +240,9 @@ impl State {
         self.waiting.len()
     }
 
-    pub fn enter(&mut self, mut spend: Spend) {
+    pub fn add_spend(&mut self, mut spend: CallSpend) {
         let account = std::mem::take(&mut spend.account);
-        let kind = (spend.tenant.clone(), spend.key_id.take(), account, Window::Hour.begin(spend.at));
+        let kind = (spend.tenant.clone(), spend.key_id.take(), account, BudgetWindow::Hour.begin(spend.at));
         match self.waiting.get_mut(&kind) {
             Some(known) => known.add(&spend),
             None => drop(self.waiting.insert(kind, spend)),
@@ -230,26 +250,27 @@ impl State {
     }
 
     /// What is to be written now: what is in doubt as it was, else what waits and what can be given back.
-    pub fn settlement(&mut self, holder: Holder, now: Time) -> Option<Settlement> {
-        if self.in_doubt.is_none() {
-            let whole = |((_, key_id, account, _), spend): (Kind, Spend)| Spend { key_id, account, ..spend };
+    pub fn settlement(&mut self, holder: BudgetHolder, now: Time) -> Option<BudgetSettlement> {
+        if self.unconfirmed.is_none() {
+            let whole =
+                |((_, key_id, account, _), spend): (SpendKey, CallSpend)| CallSpend { key_id, account, ..spend };
             let kinds = std::iter::from_fn(|| self.waiting.pop_first());
-            let spends: Vec<Spend> = kinds.take(ROWS_MAX).map(whole).collect();
+            let spends: Vec<CallSpend> = kinds.take(ROWS_MAX).map(whole).collect();
             let back = self.give_back(now);
             if spends.is_empty() && back.is_empty() {
                 return None;
             }
             self.settled += 1;
-            self.in_doubt = Some(Settlement { holder, number: self.settled, spends, back });
+            self.unconfirmed = Some(BudgetSettlement { holder, number: self.settled, spends, returned: back });
         }
-        self.in_doubt.clone()
+        self.unconfirmed.clone()
     }
 
-    pub fn is_settled(&mut self) {
-        self.in_doubt = None;
+    pub fn confirm_settlement(&mut self) {
+        self.unconfirmed = None;
     }
 
-    fn give_back(&mut self, now: Time) -> Vec<(Line, Usd)> {
+    fn give_back(&mut self, now: Time) -> Vec<(BudgetPeriod, Usd)> {
         if now.since(self.looked_at) < LOOK_EVERY {
             return Vec::new();
         }
@@ -269,18 +290,18 @@ impl State {
     }
 
     /// Whether nothing is left to settle or to give back, now or later.
-    pub fn is_at_rest(&self) -> bool {
-        self.waiting.is_empty() && self.in_doubt.is_none() && self.lines.is_empty()
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.unconfirmed.is_none() && self.lines.is_empty()
     }
 
     /// Nothing is held any more.
-    pub fn forget(&mut self) {
+    pub fn clear(&mut self) {
         self.lines.clear();
         self.to_grow.clear();
     }
 }
 
-impl Allowance {
+impl LineBalance {
     fn new(limit: Usd, now: Time) -> Self {
         Self {
             limit,
@@ -306,7 +327,7 @@ impl Allowance {
     }
 
     /// How much to ask for ahead of need: more the faster it goes.
-    fn aim(&mut self, now: Time) -> Usd {
+    fn prefetch_target(&mut self, now: Time) -> Usd {
         let first = times(self.price, CALLS_AHEAD);
         let lasted = self.grown_at.map(|grown_at| now.since(grown_at));
         self.ahead = match lasted {

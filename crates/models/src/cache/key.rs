@@ -3,17 +3,17 @@
 use std::io;
 
 use baton_core::id::TenantId;
-use baton_core::model::Request;
+use baton_core::model::ModelRequest;
 use sha2::{Digest, Sha256};
 
 /// A digest: no part of a request can be read back from it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key([u8; 32]);
+pub(crate) struct ReplyCacheKey([u8; 32]);
 
-impl Key {
+impl ReplyCacheKey {
     /// All of the request is in it: who asks, for what profile or model, messages, tools, schema, and every parameter.
-    pub fn of(tenant: &TenantId, request: &Request) -> Self {
-        let mut digest = Digesting(Sha256::new());
+    pub fn of(tenant: &TenantId, request: &ModelRequest) -> Self {
+        let mut digest = DigestWriter(Sha256::new());
         // The length keeps a tenant's name apart from what follows.
         digest.0.update((tenant.as_str().len() as u64).to_le_bytes());
         digest.0.update(tenant.as_str());
@@ -23,9 +23,9 @@ impl Key {
     }
 }
 
-struct Digesting(Sha256);
+struct DigestWriter(Sha256);
 
-impl io::Write for Digesting {
+impl io::Write for DigestWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.update(bytes);
         Ok(bytes.len())

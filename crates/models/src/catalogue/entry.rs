@@ -4,7 +4,7 @@ use baton_core::money::Usd;
 use jiff::civil::Date;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Long, PROVIDER, Prices, Spec, Structured};
+use super::{LongInputPrices, ModelSpec, PROVIDER, StructuredOutput, TokenPrices};
 
 /// Above any price; keeps sums far from overflow.
 const USD_PER_MILLION_MAX: f64 = 1e6;
@@ -18,9 +18,9 @@ const THOUSANDS: f64 = 1_000.0;
 /// Dollars per some tokens, as written: not negative, and not beyond all reason.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Price(f64);
+pub struct TokenPrice(f64);
 
-impl Price {
+impl TokenPrice {
     /// # Errors
     /// Says the range.
     pub fn new(usd: f64) -> Result<Self, String> {
@@ -35,7 +35,7 @@ impl Price {
     }
 }
 
-impl<'de> Deserialize<'de> for Price {
+impl<'de> Deserialize<'de> for TokenPrice {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         Self::new(f64::deserialize(d)?).map_err(serde::de::Error::custom)
     }
@@ -44,7 +44,7 @@ impl<'de> Deserialize<'de> for Price {
 /// One model of a layer. The same keys in `models.yaml` and under `[models.catalogue.NAME]` of the settings.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Entry {
+pub struct CatalogueEntry {
     /// Who serves it: a name of the settings' providers. Unless written, `openai`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -52,26 +52,26 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_usd_per_million: Option<Price>,
+    pub input_usd_per_million: Option<TokenPrice>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_usd_per_million: Option<Price>,
+    pub output_usd_per_million: Option<TokenPrice>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cached_usd_per_million: Option<Price>,
+    pub cached_usd_per_million: Option<TokenPrice>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write_usd_per_million: Option<Price>,
+    pub cache_write_usd_per_million: Option<TokenPrice>,
     /// Where what is kept for an hour has another price.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cache_write_hour_usd_per_million: Option<Price>,
+    pub cache_write_hour_usd_per_million: Option<TokenPrice>,
     /// Prices by the thousand tokens; one of the two forms.
     #[serde(skip_serializing)]
-    pub input_usd_per_1k: Option<Price>,
+    pub input_usd_per_1k: Option<TokenPrice>,
     #[serde(skip_serializing)]
-    pub output_usd_per_1k: Option<Price>,
+    pub output_usd_per_1k: Option<TokenPrice>,
     #[serde(skip_serializing)]
-    pub cached_usd_per_1k: Option<Price>,
+    pub cached_usd_per_1k: Option<TokenPrice>,
     /// Other prices for calls with a larger input.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub above: Option<Vec<Above>>,
+    pub above: Option<Vec<PriceTier>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub context_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub structured: Option<Structured>,
+    pub structured: Option<StructuredOutput>,
     /// Whether it takes a temperature. Unless written, its name says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampling: Option<bool>,
@@ -98,16 +98,16 @@ pub struct Entry {
 /// Prices of all tokens of a call whose input is larger than `tokens`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Above {
+pub struct PriceTier {
     pub tokens: u64,
-    pub input_usd_per_million: Price,
-    pub output_usd_per_million: Price,
+    pub input_usd_per_million: TokenPrice,
+    pub output_usd_per_million: TokenPrice,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cached_usd_per_million: Option<Price>,
+    pub cached_usd_per_million: Option<TokenPrice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_usd_per_million: Option<Price>,
+    pub cache_write_usd_per_million: Option<TokenPrice>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_hour_usd_per_million: Option<Price>,
+    pub cache_write_hour_usd_per_million: Option<TokenPrice>,
 }
 
 /// The keys of an entry, for "did you mean".
@@ -135,9 +135,9 @@ pub(super) const KEYS: [&str; 21] = [
     "retires",
 ];
 
-impl Entry {
+impl CatalogueEntry {
     /// Lays another over this one: what it says counts, what it leaves out stays.
-    pub(super) fn lay(&mut self, over: &Self) {
+    pub(super) fn overlay(&mut self, over: &Self) {
         let over = over.clone().per_million();
         // A price of its own makes the steps of another price meaningless.
         let is_repriced = over.input_usd_per_million.is_some() || over.output_usd_per_million.is_some();
@@ -156,7 +156,7 @@ impl Entry {
 
     /// With its prices in the one form the rest is written in.
     fn per_million(mut self) -> Self {
-        let scaled = |price: Price| Price(price.0 * THOUSANDS);
+        let scaled = |price: TokenPrice| TokenPrice(price.0 * THOUSANDS);
         self.input_usd_per_million = self.input_usd_per_million.or(self.input_usd_per_1k.take().map(scaled));
         self.output_usd_per_million = self.output_usd_per_million.or(self.output_usd_per_1k.take().map(scaled));
         self.cached_usd_per_million = self.cached_usd_per_million.or(self.cached_usd_per_1k.take().map(scaled));
@@ -189,25 +189,25 @@ impl Entry {
     }
 
     /// The facts, where enough is said.
-    pub(super) fn spec(&self) -> Result<Spec, String> {
+    pub(super) fn spec(&self) -> Result<ModelSpec, String> {
         let entry = self.clone().per_million();
         let (Some(input), Some(output)) = (entry.input_usd_per_million, entry.output_usd_per_million) else {
             return Err("it has no price: write `input_usd_per_million` and `output_usd_per_million`, 0 where it \
                         costs nothing"
                 .to_owned());
         };
-        let prices = Prices {
+        let prices = TokenPrices {
             input: input.usd(),
             output: output.usd(),
-            cached: entry.cached_usd_per_million.map(Price::usd),
-            cache_write: entry.cache_write_usd_per_million.map(Price::usd),
-            cache_write_hour: entry.cache_write_hour_usd_per_million.map(Price::usd),
+            cached: entry.cached_usd_per_million.map(TokenPrice::usd),
+            cache_write: entry.cache_write_usd_per_million.map(TokenPrice::usd),
+            cache_write_hour: entry.cache_write_hour_usd_per_million.map(TokenPrice::usd),
         };
-        Ok(Spec {
+        Ok(ModelSpec {
             provider: entry.provider.unwrap_or_else(|| PROVIDER.to_owned()),
             upstream: entry.upstream,
             prices,
-            long: entry.above.unwrap_or_default().iter().map(Above::long).collect(),
+            long_input_prices: entry.above.unwrap_or_default().iter().map(PriceTier::to_long_input_prices).collect(),
             context_tokens: entry.context_tokens.filter(|count| *count > 0),
             output_tokens: entry.output_tokens.filter(|count| *count > 0),
             latency_ms: entry.latency_ms.unwrap_or_default(),
@@ -222,24 +222,24 @@ impl Entry {
     }
 }
 
-impl Above {
-    fn long(&self) -> Long {
-        let prices = Prices {
+impl PriceTier {
+    fn to_long_input_prices(&self) -> LongInputPrices {
+        let prices = TokenPrices {
             input: self.input_usd_per_million.usd(),
             output: self.output_usd_per_million.usd(),
-            cached: self.cached_usd_per_million.map(Price::usd),
-            cache_write: self.cache_write_usd_per_million.map(Price::usd),
-            cache_write_hour: self.cache_write_hour_usd_per_million.map(Price::usd),
+            cached: self.cached_usd_per_million.map(TokenPrice::usd),
+            cache_write: self.cache_write_usd_per_million.map(TokenPrice::usd),
+            cache_write_hour: self.cache_write_hour_usd_per_million.map(TokenPrice::usd),
         };
-        Long { above_tokens: self.tokens, prices }
+        LongInputPrices { above_tokens: self.tokens, prices }
     }
 }
 
 /// The facts as a file would write them, for lists that programs read.
-impl From<&Spec> for Entry {
-    fn from(spec: &Spec) -> Self {
-        let price = |usd: Usd| Price(usd.as_f64());
-        let above = |long: &Long| Above {
+impl From<&ModelSpec> for CatalogueEntry {
+    fn from(spec: &ModelSpec) -> Self {
+        let price = |usd: Usd| TokenPrice(usd.as_f64());
+        let above = |long: &LongInputPrices| PriceTier {
             tokens: long.above_tokens,
             input_usd_per_million: price(long.prices.input),
             output_usd_per_million: price(long.prices.output),
@@ -255,7 +255,7 @@ impl From<&Spec> for Entry {
             cached_usd_per_million: spec.prices.cached.map(price),
             cache_write_usd_per_million: spec.prices.cache_write.map(price),
             cache_write_hour_usd_per_million: spec.prices.cache_write_hour.map(price),
-            above: (!spec.long.is_empty()).then(|| spec.long.iter().map(above).collect()),
+            above: (!spec.long_input_prices.is_empty()).then(|| spec.long_input_prices.iter().map(above).collect()),
             context_tokens: spec.context_tokens,
             output_tokens: spec.output_tokens,
             latency_ms: Some(spec.latency_ms),

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::definition::source::{self, Key, Map, Node, Span, Value};
-use baton_core::definition::{Code, Diagnostic};
+use baton_core::definition::source::{self, SourceSpan, YamlKey, YamlMapping, YamlNode, YamlValue};
+use baton_core::definition::{Diagnostic, DiagnosticCode};
 use baton_core::expr::nearest;
-use baton_core::model::Profile;
+use baton_core::model::ModelProfile;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::entry::{Entry, KEYS};
-use super::layer::Layer;
+use super::entry::{CatalogueEntry, KEYS};
+use super::layer::CatalogueLayer;
 use crate::profile;
 
 /// Models of one file.
@@ -21,20 +21,20 @@ const TENANTS_MAX: usize = 10_000;
 
 /// A file's own layer, and those of its tenants.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct File {
-    pub layer: Layer,
+pub struct CatalogueFile {
+    pub layer: CatalogueLayer,
     /// By the tenant's id.
-    pub tenants: BTreeMap<String, Layer>,
+    pub tenants: BTreeMap<String, CatalogueLayer>,
 }
 
-impl File {
+impl CatalogueFile {
     /// Reads a catalogue file: YAML, or JSON.
     ///
     /// # Errors
     /// The first thing that is wrong, with its place: no YAML, an unknown key, a value that cannot be.
     pub fn read(text: &[u8]) -> Result<Self, Diagnostic> {
         let first = |found: Vec<Diagnostic>| {
-            let unread = || Diagnostic::error(Code::Unreadable, Span::default(), "it cannot be read");
+            let unread = || Diagnostic::error(DiagnosticCode::Unreadable, SourceSpan::default(), "it cannot be read");
             found.into_iter().next().unwrap_or_else(unread)
         };
         // A catalogue of nothing is one: all that it might say may stand behind a `#`.
@@ -45,20 +45,22 @@ impl File {
     }
 
     /// Lays another over this one, key by key.
-    pub fn lay(&mut self, over: Self) {
-        self.layer.lay(&over.layer);
+    pub fn overlay(&mut self, over: Self) {
+        self.layer.overlay(&over.layer);
         for (tenant, layer) in over.tenants {
-            self.tenants.entry(tenant).or_default().lay(&layer);
+            self.tenants.entry(tenant).or_default().overlay(&layer);
         }
     }
 }
 
-fn file(tree: &Node) -> Result<File, Diagnostic> {
-    if matches!(tree.value, Value::Null) {
-        return Ok(File::default());
+fn file(tree: &YamlNode) -> Result<CatalogueFile, Diagnostic> {
+    if matches!(tree.value, YamlValue::Null) {
+        return Ok(CatalogueFile::default());
     }
-    let mut file =
-        File { layer: layer(map(tree, "a catalogue")?, &["models", "profiles", "tenants"])?, ..File::default() };
+    let mut file = CatalogueFile {
+        layer: layer(map(tree, "a catalogue")?, &["models", "profiles", "tenants"])?,
+        ..CatalogueFile::default()
+    };
     if let Some((_, node)) = map(tree, "a catalogue")?.get("tenants") {
         for (key, node) in map(node, "`tenants`")?.iter() {
             file.tenants.insert(key.name.clone(), layer(map(node, "a tenant")?, &["models", "profiles"])?);
@@ -68,11 +70,11 @@ fn file(tree: &Node) -> Result<File, Diagnostic> {
     Ok(file)
 }
 
-fn layer(keys: &Map, known: &[&str]) -> Result<Layer, Diagnostic> {
+fn layer(keys: &YamlMapping, known: &[&str]) -> Result<CatalogueLayer, Diagnostic> {
     for (key, _) in keys.iter() {
         is_known(key, known)?;
     }
-    let mut layer = Layer::default();
+    let mut layer = CatalogueLayer::default();
     if let Some((_, node)) = keys.get("models") {
         for (key, node) in map(node, "`models`")?.iter() {
             layer.models.insert(model_name(key)?, model(node)?);
@@ -81,30 +83,30 @@ fn layer(keys: &Map, known: &[&str]) -> Result<Layer, Diagnostic> {
     }
     if let Some((_, node)) = keys.get("profiles") {
         for (key, node) in map(node, "`profiles`")?.iter() {
-            layer.profiles.insert(profile_of(key)?, read::<profile::Entry>(node, "a profile", &profile::KEYS)?);
+            layer.profiles.insert(profile_of(key)?, read::<profile::ProfileEntry>(node, "a profile", &profile::KEYS)?);
         }
     }
     Ok(layer)
 }
 
-fn model(node: &Node) -> Result<Entry, Diagnostic> {
-    let entry: Entry = read(node, "a model", &KEYS)?;
+fn model(node: &YamlNode) -> Result<CatalogueEntry, Diagnostic> {
+    let entry: CatalogueEntry = read(node, "a model", &KEYS)?;
     match entry.problem() {
-        Some(problem) => Err(Diagnostic::error(Code::BadValue, node.span, problem)),
+        Some(problem) => Err(Diagnostic::error(DiagnosticCode::BadValue, node.span, problem)),
         None => Ok(entry),
     }
 }
 
-fn model_name(key: &Key) -> Result<String, Diagnostic> {
+fn model_name(key: &YamlKey) -> Result<String, Diagnostic> {
     let name = key.name.trim();
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         let message = format!("a model's name has 1 to {NAME_BYTES_MAX} bytes");
-        return Err(Diagnostic::error(Code::BadName, key.span, message));
+        return Err(Diagnostic::error(DiagnosticCode::BadName, key.span, message));
     }
     Ok(name.to_owned())
 }
 
-fn profile_of(key: &Key) -> Result<Profile, Diagnostic> {
+fn profile_of(key: &YamlKey) -> Result<ModelProfile, Diagnostic> {
     let words = profile::ALL.map(profile::word);
     is_known(key, &words)?;
     let found = profile::ALL.into_iter().find(|profile| profile::word(*profile) == key.name);
@@ -112,40 +114,40 @@ fn profile_of(key: &Key) -> Result<Profile, Diagnostic> {
 }
 
 /// Reads a mapping key by key, so that what is wrong has its line.
-fn read<T: DeserializeOwned>(node: &Node, what: &str, known: &[&str]) -> Result<T, Diagnostic> {
+fn read<T: DeserializeOwned>(node: &YamlNode, what: &str, known: &[&str]) -> Result<T, Diagnostic> {
     for (key, value) in map(node, what)?.iter() {
         is_known(key, known)?;
         if let Err(error) = serde_json::from_value::<T>(json!({ key.name.as_str(): value.to_json() })) {
-            return Err(Diagnostic::error(Code::BadValue, value.span, format!("`{}`: {error}", key.name)));
+            return Err(Diagnostic::error(DiagnosticCode::BadValue, value.span, format!("`{}`: {error}", key.name)));
         }
     }
     serde_json::from_value(node.to_json())
-        .map_err(|error| Diagnostic::error(Code::BadValue, node.span, error.to_string()))
+        .map_err(|error| Diagnostic::error(DiagnosticCode::BadValue, node.span, error.to_string()))
 }
 
-fn map<'n>(node: &'n Node, what: &str) -> Result<&'n Map, Diagnostic> {
+fn map<'n>(node: &'n YamlNode, what: &str) -> Result<&'n YamlMapping, Diagnostic> {
     match &node.value {
-        Value::Map(map) => Ok(map),
-        _ => Err(Diagnostic::error(Code::WrongShape, node.span, format!("{what} is a mapping"))),
+        YamlValue::Map(map) => Ok(map),
+        _ => Err(Diagnostic::error(DiagnosticCode::WrongShape, node.span, format!("{what} is a mapping"))),
     }
 }
 
-fn is_known(key: &Key, known: &[&str]) -> Result<(), Diagnostic> {
+fn is_known(key: &YamlKey, known: &[&str]) -> Result<(), Diagnostic> {
     if known.contains(&key.name.as_str()) { Ok(()) } else { Err(unknown(key, known)) }
 }
 
-fn unknown(key: &Key, known: &[&str]) -> Diagnostic {
-    let found = Diagnostic::error(Code::UnknownKey, key.span, format!("`{}` means nothing here", key.name));
+fn unknown(key: &YamlKey, known: &[&str]) -> Diagnostic {
+    let found = Diagnostic::error(DiagnosticCode::UnknownKey, key.span, format!("`{}` means nothing here", key.name));
     match nearest(&key.name, known.iter().copied()) {
         Some(near) => found.hint(format!("did you mean `{near}`?")),
         None => found.hint(format!("there are {}", known.join(", "))),
     }
 }
 
-fn limit(node: &Node, what: &str, count: usize, max: usize) -> Result<(), Diagnostic> {
+fn limit(node: &YamlNode, what: &str, count: usize, max: usize) -> Result<(), Diagnostic> {
     if count <= max {
         return Ok(());
     }
     let message = format!("{count} {what} are over the limit of {max}");
-    Err(Diagnostic::error(Code::TooLarge, node.span, message))
+    Err(Diagnostic::error(DiagnosticCode::TooLarge, node.span, message))
 }

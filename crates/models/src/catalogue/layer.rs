@@ -2,31 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::model::Profile;
+use baton_core::model::ModelProfile;
 
-use super::Entry;
+use super::CatalogueEntry;
 use crate::profile;
 
 /// What one file, the settings, or one tenant's part of them says.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layer {
-    pub models: BTreeMap<String, Entry>,
-    pub profiles: BTreeMap<Profile, profile::Entry>,
+pub struct CatalogueLayer {
+    pub models: BTreeMap<String, CatalogueEntry>,
+    pub profiles: BTreeMap<ModelProfile, profile::ProfileEntry>,
 }
 
-impl Layer {
+impl CatalogueLayer {
     /// What is wrong with it by itself, whatever lies below. A file's layer has been checked by its lines.
     pub(crate) fn problem(&self) -> Option<String> {
         self.models.iter().find_map(|(name, entry)| Some(format!("model `{name}`: {}", entry.problem()?)))
     }
 
     /// Lays another over this one, key by key.
-    pub(super) fn lay(&mut self, over: &Self) {
+    pub(super) fn overlay(&mut self, over: &Self) {
         for (name, entry) in &over.models {
-            self.models.entry(name.clone()).or_default().lay(entry);
+            self.models.entry(name.clone()).or_default().overlay(entry);
         }
         for (profile, entry) in &over.profiles {
-            self.profiles.entry(*profile).or_default().lay(entry);
+            self.profiles.entry(*profile).or_default().overlay(entry);
         }
     }
 }

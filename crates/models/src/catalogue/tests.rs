@@ -2,16 +2,16 @@ use baton_core::definition::render;
 
 use super::*;
 
-fn layer(text: &str) -> Layer {
-    File::read(text.as_bytes()).expect("a catalogue").layer
+fn layer(text: &str) -> CatalogueLayer {
+    CatalogueFile::read(text.as_bytes()).expect("a catalogue").layer
 }
 
 fn refused(text: &str) -> String {
-    render(&File::read(text.as_bytes()).expect_err("it is refused"), "models.yaml", text)
+    render(&CatalogueFile::read(text.as_bytes()).expect_err("it is refused"), "models.yaml", text)
 }
 
-fn shipped() -> Catalogue {
-    Catalogue::shipped().expect("the shipped catalogue")
+fn shipped() -> ModelCatalogue {
+    ModelCatalogue::shipped().expect("the shipped catalogue")
 }
 
 #[test]
@@ -36,9 +36,9 @@ fn the_seeds_prices_are_exact() {
 fn the_seeds_profiles_are_its_own() {
     let catalogue = shipped();
     for (profile, cost, latency_ms, weights, primary) in [
-        (Profile::Fast, 0.01, 1_000, (0.6, 0.3, 0.1), ["gpt-3.5-turbo", "claude-3-haiku"]),
-        (Profile::Balanced, 0.10, 3_000, (0.33, 0.33, 0.34), ["gpt-4-turbo", "claude-3-sonnet"]),
-        (Profile::Powerful, 1.00, 5_000, (0.2, 0.2, 0.6), ["gpt-4", "claude-3-opus"]),
+        (ModelProfile::Fast, 0.01, 1_000, (0.6, 0.3, 0.1), ["gpt-3.5-turbo", "claude-3-haiku"]),
+        (ModelProfile::Balanced, 0.10, 3_000, (0.33, 0.33, 0.34), ["gpt-4-turbo", "claude-3-sonnet"]),
+        (ModelProfile::Powerful, 1.00, 5_000, (0.2, 0.2, 0.6), ["gpt-4", "claude-3-opus"]),
     ] {
         let rules = catalogue.rules(profile).expect("rules");
         assert_eq!((rules.max_cost, rules.max_latency.as_millis()), (Usd::from_f64(cost), latency_ms));
@@ -55,18 +55,18 @@ fn the_seeds_profiles_are_its_own() {
 #[test]
 fn a_layer_says_only_what_differs() {
     let over = layer("models: {gpt-4: {quality: 9, upstream: gpt-4-0613}}\nprofiles: {fast: {models: gpt-4}}");
-    let catalogue = Catalogue::with([&over]).expect("a catalogue");
+    let catalogue = ModelCatalogue::with([&over]).expect("a catalogue");
     let spec = catalogue.find("gpt-4").expect("gpt-4");
     assert_eq!((spec.quality, spec.upstream.as_deref(), spec.context_tokens), (9.0, Some("gpt-4-0613"), Some(8_192)));
     assert_eq!(spec.prices, shipped().find("gpt-4").expect("gpt-4").prices);
-    let fast = catalogue.rules(Profile::Fast).expect("rules");
+    let fast = catalogue.rules(ModelProfile::Fast).expect("rules");
     assert_eq!((fast.groups.clone(), fast.max_cost), (vec![vec!["gpt-4".to_owned()]], Usd::from_f64(0.01)));
 }
 
 #[test]
 fn prices_may_be_written_as_the_seed_writes_them() {
     let over = layer("models: {gpt-4: {input_usd_per_1k: 0.001, output_usd_per_1k: 0.002}}");
-    let catalogue = Catalogue::with([&over]).expect("a catalogue");
+    let catalogue = ModelCatalogue::with([&over]).expect("a catalogue");
     assert_eq!(catalogue.find("gpt-4").expect("gpt-4").prices.input, Usd::from_f64(1.0));
     let twice = refused("models:\n  a: {input_usd_per_1k: 1, input_usd_per_million: 1}\n");
     assert!(twice.contains("models.yaml:2") && twice.contains("not both"), "{twice}");
@@ -79,7 +79,7 @@ fn a_price_depends_on_the_size_of_the_input() {
          \x20     - {tokens: 100, input_usd_per_million: 3, output_usd_per_million: 4}\n\
          \x20     - {tokens: 200, input_usd_per_million: 5, output_usd_per_million: 6}\n",
     );
-    let catalogue = Catalogue::with([&over]).expect("a catalogue");
+    let catalogue = ModelCatalogue::with([&over]).expect("a catalogue");
     let spec = catalogue.find("a").expect("a");
     let input = |tokens| spec.prices_at(tokens).input;
     assert_eq!(
@@ -91,8 +91,8 @@ fn a_price_depends_on_the_size_of_the_input() {
 #[test]
 fn a_new_price_leaves_no_old_steps_behind() {
     let over = layer("models: {gpt-6-luna: {input_usd_per_million: 1, output_usd_per_million: 2}}");
-    let catalogue = Catalogue::with([&over]).expect("a catalogue");
-    assert!(catalogue.find("gpt-6-luna").expect("luna").long.is_empty());
+    let catalogue = ModelCatalogue::with([&over]).expect("a catalogue");
+    assert!(catalogue.find("gpt-6-luna").expect("luna").long_input_prices.is_empty());
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn what_is_wrong_is_said_with_its_line() {
 
 #[test]
 fn a_new_model_needs_a_price_and_a_profile_needs_models() {
-    let refused = |text: &str| Catalogue::with([&layer(text)]).expect_err("it is refused").to_string();
+    let refused = |text: &str| ModelCatalogue::with([&layer(text)]).expect_err("it is refused").to_string();
     assert!(refused("models: {mine: {quality: 5}}").contains("model `mine`"));
     assert!(refused("profiles: {fast: {models: []}}").contains("profile `fast`"));
     assert!(refused("profiles: {fast: {weights: {latency: 0, cost: 0, quality: 0}}}").contains("not all zero"));
@@ -126,8 +126,8 @@ fn a_new_model_needs_a_price_and_a_profile_needs_models() {
 #[test]
 fn an_entry_comes_back_as_it_was() {
     for (name, spec) in shipped().models() {
-        let written = serde_json::to_value(Entry::from(spec)).expect("writes");
-        let read: Entry = serde_json::from_value(written).expect("reads");
+        let written = serde_json::to_value(CatalogueEntry::from(spec)).expect("writes");
+        let read: CatalogueEntry = serde_json::from_value(written).expect("reads");
         assert_eq!(read.spec().as_ref(), Ok(spec), "{name}");
     }
 }
@@ -135,13 +135,13 @@ fn an_entry_comes_back_as_it_was() {
 #[test]
 fn a_catalogue_of_nothing_is_one() {
     for text in ["", "\n", "# nothing yet\n\n  # models:\n", "{}"] {
-        assert_eq!(File::read(text.as_bytes()), Ok(File::default()), "{text:?}");
+        assert_eq!(CatalogueFile::read(text.as_bytes()), Ok(CatalogueFile::default()), "{text:?}");
     }
 }
 
 #[test]
 fn a_model_without_a_price_may_be_a_known_one_misspelt() {
-    let wrong = |text: &str| Catalogue::with([&layer(text)]).expect_err("it has no price").to_string();
+    let wrong = |text: &str| ModelCatalogue::with([&layer(text)]).expect_err("it has no price").to_string();
     assert!(wrong("models: {gpt-4-trubo: {quality: 3}}").ends_with("did you mean `gpt-4-turbo`?"));
     assert!(!wrong("models: {entirely-my-own: {quality: 3}}").contains("did you mean"));
 }

@@ -2,21 +2,21 @@
 
 use std::borrow::Cow;
 
-use baton_core::run::{Block, ModelFault};
-use baton_ports::models::Asker;
+use baton_core::run::{BlockReason, ModelCallError};
+use baton_ports::models::ModelCaller;
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{code, lasting};
 
 /// The words that clients know it by.
 const MISSING: &str = "Missing API key. Consumer must provide their own key.";
-const BRING_ONE: &str = "bring one: BATON_CONSUMER_KEY in the environment of the command, `api_key` in the run's context, or the \
+const MISSING_KEY_HINT: &str = "bring one: BATON_CONSUMER_KEY in the environment of the command, `api_key` in the run's context, or the \
                          header `x-provider-key` over HTTP; `keys = \"either\"` under [models] lets the project's own serve";
 
 /// The setting `models.keys`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Keys {
+pub enum KeyPolicy {
     /// The consumer's own, always.
     Consumer,
     /// The project's, whatever a consumer brings.
@@ -26,42 +26,42 @@ pub enum Keys {
     Either,
 }
 
-impl Keys {
+impl KeyPolicy {
     /// The asker, with the key its call goes out under.
     ///
     /// # Errors
     /// `MISSING_API_KEY` where the consumer must bring one, or brought one that is not here any more. The block says that
     /// a run may wait for it.
-    pub(crate) fn of(self, asker: &Asker) -> Result<Cow<'_, Asker>, ModelFault> {
+    pub(crate) fn resolve(self, asker: &ModelCaller) -> Result<Cow<'_, ModelCaller>, ModelCallError> {
         match (self, &asker.api_key) {
-            (Self::Tenant, Some(_)) => Ok(Cow::Owned(Asker { api_key: None, ..asker.clone() })),
+            (Self::Tenant, Some(_)) => Ok(Cow::Owned(ModelCaller { api_key: None, ..asker.clone() })),
             (Self::Consumer, None) => Err(missing()),
-            (Self::Either, None) if asker.lost_key => Err(missing()),
+            (Self::Either, None) if asker.key_is_missing => Err(missing()),
             (Self::Tenant | Self::Either, None) | (Self::Consumer | Self::Either, Some(_)) => Ok(Cow::Borrowed(asker)),
         }
     }
 }
 
-fn missing() -> ModelFault {
+fn missing() -> ModelCallError {
     let mut fault = lasting(code::MISSING_API_KEY, MISSING);
-    fault.fault.suggested_action = Some(BRING_ONE.into());
-    ModelFault { block: Some(Block::Key), ..fault }
+    fault.fault.suggested_action = Some(MISSING_KEY_HINT.into());
+    ModelCallError { block: Some(BlockReason::Key), ..fault }
 }
 
 #[cfg(test)]
 mod tests {
-    use baton_ports::models::ApiKey;
+    use baton_ports::models::ConsumerKey;
 
     use super::*;
-    use crate::providers::rehearsal::asker;
+    use crate::providers::test_support::asker;
 
     /// The key a call goes out under; `missing` where it does not go out.
-    fn under(keys: Keys, brought: Option<&str>, lost_key: bool) -> Option<String> {
-        let asker = Asker { api_key: brought.map(ApiKey::new), lost_key, ..asker(1) };
-        match keys.of(&asker) {
+    fn under(keys: KeyPolicy, brought: Option<&str>, lost_key: bool) -> Option<String> {
+        let asker = ModelCaller { api_key: brought.map(ConsumerKey::new), key_is_missing: lost_key, ..asker(1) };
+        match keys.resolve(&asker) {
             Ok(asker) => asker.api_key.as_ref().map(|key| key.secret().to_owned()),
             Err(fault) => {
-                assert_eq!((fault.fault.message.as_str(), fault.block), (MISSING, Some(Block::Key)));
+                assert_eq!((fault.fault.message.as_str(), fault.block), (MISSING, Some(BlockReason::Key)));
                 Some("missing".to_owned())
             }
         }
@@ -70,9 +70,9 @@ mod tests {
     #[test]
     fn a_call_goes_out_under_the_key_the_settings_say() {
         for (keys, brought, nothing, lost) in [
-            (Keys::Consumer, Some("own"), Some("missing"), Some("missing")),
-            (Keys::Tenant, None, None, None),
-            (Keys::Either, Some("own"), None, Some("missing")),
+            (KeyPolicy::Consumer, Some("own"), Some("missing"), Some("missing")),
+            (KeyPolicy::Tenant, None, None, None),
+            (KeyPolicy::Either, Some("own"), None, Some("missing")),
         ] {
             let owned = |key: Option<&str>| key.map(str::to_owned);
             assert_eq!(under(keys, Some("own"), false), owned(brought), "{keys:?}");

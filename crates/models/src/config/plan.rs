@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use baton_core::expr::nearest;
-use baton_ports::models::ApiKey;
+use baton_ports::models::ConsumerKey;
 
-use super::{Config, Kind, ProviderSettings};
-use crate::error::Error;
-use crate::providers::{Api, Site, anthropic, openai};
+use super::{ModelsConfig, ProviderKind, ProviderSettings};
+use crate::error::ModelsError;
+use crate::providers::{ProviderApi, ProviderSite, anthropic, openai};
 
 /// The provider that models are asked of where nothing else is said.
 pub(crate) const DEFAULT: &str = "openai";
@@ -15,17 +15,17 @@ const SCRIPT: &str = "script";
 
 /// A provider to be made ready.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct ProviderPlan {
     pub name: String,
-    pub kind: Kind,
+    pub kind: ProviderKind,
     /// Where it is; nothing for files.
-    pub site: Option<Site>,
+    pub site_settings: Option<ProviderSite>,
 }
 
-impl Config {
+impl ModelsConfig {
     /// Whether all replies come from files: by request, or because nothing else is set up.
     pub fn is_scripted(&self) -> bool {
-        self.plans().is_ok_and(|plans| plans.iter().all(|plan| plan.kind == Kind::Script))
+        self.plans().is_ok_and(|plans| plans.iter().all(|plan| plan.kind == ProviderKind::Script))
     }
 
     /// All replies come from files, whatever else is set up.
@@ -36,16 +36,16 @@ impl Config {
     /// The names and base URLs of the providers that are reached over the network; no URL means the public one.
     ///
     /// # Errors
-    /// As [`Gateway::new`](crate::Gateway::new).
-    pub fn remote(&self) -> Result<Vec<(String, Kind, Option<String>)>, Error> {
-        let remote = |plan: Plan| Some((plan.name, plan.kind, plan.site?.base_url));
+    /// As [`ModelGateway::new`](crate::ModelGateway::new).
+    pub fn remote_providers(&self) -> Result<Vec<(String, ProviderKind, Option<String>)>, ModelsError> {
+        let remote = |plan: ProviderPlan| Some((plan.name, plan.kind, plan.site_settings?.base_url));
         Ok(self.plans()?.into_iter().filter_map(remote).collect())
     }
 
     /// Fills in keys that are named by their variable.
-    pub fn keys_from(&mut self, variable: impl Fn(&str) -> Option<String>) {
+    pub fn fill_keys_from_env(&mut self, variable: impl Fn(&str) -> Option<String>) {
         for settings in self.providers.values_mut().filter(|settings| settings.api_key.is_none()) {
-            settings.api_key = settings.api_key_env.as_deref().and_then(&variable).map(super::ApiKey::new);
+            settings.api_key = settings.api_key_env.as_deref().and_then(&variable).map(super::ProviderApiKey::new);
         }
     }
 
@@ -54,8 +54,11 @@ impl Config {
     ///
     /// # Errors
     /// The first that `find` gives.
-    pub fn keys_by<E>(&mut self, mut find: impl FnMut(&str, &str, &str) -> Result<Option<String>, E>) -> Result<(), E> {
-        if self.is_of_files() {
+    pub fn resolve_keys<E>(
+        &mut self,
+        mut find: impl FnMut(&str, &str, &str) -> Result<Option<String>, E>,
+    ) -> Result<(), E> {
+        if self.uses_only_files() {
             return Ok(());
         }
         let first = self.provider.as_deref().unwrap_or(DEFAULT).to_owned();
@@ -68,28 +71,30 @@ impl Config {
         let shared = self.api_key.as_mut().map(|key| ("models.api_key".to_owned(), short.clone(), key));
         for (setting, to, key) in own.into_iter().chain(shared) {
             if let Some(found) = find(&setting, key.secret(), &to)? {
-                *key = super::ApiKey::new(found);
+                *key = super::ProviderApiKey::new(found);
             }
         }
         Ok(())
     }
 
     /// Whether no server is asked, whatever else is set up.
-    fn is_of_files(&self) -> bool {
+    fn uses_only_files(&self) -> bool {
         self.provider.as_deref() == Some(SCRIPT) && !self.providers.contains_key(SCRIPT)
     }
 
     /// All providers, the default one first.
-    pub(crate) fn plans(&self) -> Result<Vec<Plan>, Error> {
-        if self.is_of_files() {
+    pub(crate) fn plans(&self) -> Result<Vec<ProviderPlan>, ModelsError> {
+        if self.uses_only_files() {
             return Ok(vec![script(SCRIPT)]);
         }
         let asked = self.provider.as_deref();
-        if let Some(name) = asked.filter(|name| !self.providers.contains_key(*name) && Kind::of_word(name).is_none()) {
+        if let Some(name) =
+            asked.filter(|name| !self.providers.contains_key(*name) && ProviderKind::of_word(name).is_none())
+        {
             return Err(unknown(name, self.providers.keys().map(String::as_str)));
         }
         let mut plans = BTreeMap::new();
-        for (name, settings) in self.set_up() {
+        for (name, settings) in self.merged_settings() {
             plans.insert(name.clone(), self.plan(&name, &settings)?);
         }
         let first = match asked {
@@ -111,7 +116,7 @@ impl Config {
 
     /// The settings of each provider, the short form laid over those of the one it is for. An entry whose one content is
     /// a blank key is an empty environment variable.
-    fn set_up(&self) -> BTreeMap<String, ProviderSettings> {
+    fn merged_settings(&self) -> BTreeMap<String, ProviderSettings> {
         let is_blank = |settings: &ProviderSettings| {
             let has_key = settings.api_key.as_ref().is_some_and(|key| !key.is_blank());
             settings.api_key.is_some() && !has_key && settings.base_url.is_none()
@@ -128,66 +133,72 @@ impl Config {
         all
     }
 
-    fn plan(&self, name: &str, settings: &ProviderSettings) -> Result<Plan, Error> {
+    fn plan(&self, name: &str, settings: &ProviderSettings) -> Result<ProviderPlan, ModelsError> {
         let place =
             if self.providers.contains_key(name) { format!("models.providers.{name}") } else { "models".into() };
         let base_url = text(settings.base_url.as_deref());
-        let kind = settings.kind.or(Kind::of_word(name)).or(base_url.map(|_| Kind::OpenAi)).ok_or_else(|| {
-            let known = Kind::ALL.map(Kind::word).join(", ");
-            let problem = format!("say which API it speaks ({known}), or write its `base_url`");
-            Error::Setting { setting: format!("{place}.provider"), problem }
-        })?;
+        let kind =
+            settings.kind.or(ProviderKind::of_word(name)).or(base_url.map(|_| ProviderKind::OpenAi)).ok_or_else(
+                || {
+                    let known = ProviderKind::ALL.map(ProviderKind::word).join(", ");
+                    let problem = format!("say which API it speaks ({known}), or write its `base_url`");
+                    ModelsError::Setting { setting: format!("{place}.provider"), problem }
+                },
+            )?;
         let api = match kind {
-            Kind::Script => return Ok(script(name)),
-            Kind::OpenAi => Api::OpenAi,
-            Kind::Anthropic => Api::Anthropic,
-            Kind::Azure => Api::Azure { api_version: settings.azure_api_version.clone() },
+            ProviderKind::Script => return Ok(script(name)),
+            ProviderKind::OpenAi => ProviderApi::OpenAi,
+            ProviderKind::Anthropic => ProviderApi::Anthropic,
+            ProviderKind::Azure => ProviderApi::Azure { api_version: settings.azure_api_version.clone() },
         };
         let key = settings.api_key.as_ref().filter(|key| !key.is_blank());
-        let site = Site {
-            place,
+        let site = ProviderSite {
+            setting_path: place,
             name: name.to_owned(),
             api,
             base_url: base_url.map(str::to_owned),
-            key: key.map(|key| ApiKey::new(key.secret())),
+            key: key.map(|key| ConsumerKey::new(key.secret())),
             connect_timeout: self.connect_timeout,
             structured: settings.structured_output.or(self.structured_output),
         };
-        Ok(Plan { name: name.to_owned(), kind, site: Some(site) })
+        Ok(ProviderPlan { name: name.to_owned(), kind, site_settings: Some(site) })
     }
 }
 
 /// Where a provider is, by the short form or by its own.
 fn address(name: &str, short: Option<&str>, settings: Option<&ProviderSettings>) -> String {
     let written = short.or(settings.and_then(|settings| text(settings.base_url.as_deref())));
-    let kind = settings.and_then(|settings| settings.kind).or(Kind::of_word(name));
-    written.unwrap_or_else(|| public(kind)).to_owned()
+    let kind = settings.and_then(|settings| settings.kind).or(ProviderKind::of_word(name));
+    written.unwrap_or_else(|| public_base_url(kind)).to_owned()
 }
 
 /// Where an API lives unless its address is written; Azure has no such place.
-fn public(kind: Option<Kind>) -> &'static str {
+fn public_base_url(kind: Option<ProviderKind>) -> &'static str {
     match kind {
-        Some(Kind::Anthropic) => anthropic::PUBLIC,
-        Some(Kind::Azure | Kind::Script) => "",
-        Some(Kind::OpenAi) | None => openai::PUBLIC,
+        Some(ProviderKind::Anthropic) => anthropic::PUBLIC,
+        Some(ProviderKind::Azure | ProviderKind::Script) => "",
+        Some(ProviderKind::OpenAi) | None => openai::PUBLIC,
     }
 }
 
-fn script(name: &str) -> Plan {
-    Plan { name: name.to_owned(), kind: Kind::Script, site: None }
+fn script(name: &str) -> ProviderPlan {
+    ProviderPlan { name: name.to_owned(), kind: ProviderKind::Script, site_settings: None }
 }
 
 fn text(text: Option<&str>) -> Option<&str> {
     text.map(str::trim).filter(|text| !text.is_empty())
 }
 
-fn unknown<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Error {
-    let known: Vec<&str> = known.chain(Kind::ALL.map(Kind::word)).collect();
+fn unknown<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> ModelsError {
+    let known: Vec<&str> = known.chain(ProviderKind::ALL.map(ProviderKind::word)).collect();
     let way = match nearest(name, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("write [models.providers.{name}], or one of {}", known.join(", ")),
     };
-    Error::Setting { setting: "models.provider".into(), problem: format!("no provider `{name}` is set up; {way}") }
+    ModelsError::Setting {
+        setting: "models.provider".into(),
+        problem: format!("no provider `{name}` is set up; {way}"),
+    }
 }
 
 #[cfg(test)]
@@ -196,14 +207,14 @@ mod tests {
 
     use super::*;
 
-    fn config(settings: Value) -> Config {
+    fn config(settings: Value) -> ModelsConfig {
         serde_json::from_value(settings).expect("settings")
     }
 
     /// What the settings mean: `name kind`, the default first; a key is a `*`.
     fn planned(settings: Value) -> Vec<String> {
-        let shown = |plan: &Plan| {
-            let has_key = plan.site.as_ref().is_some_and(|site| site.key.is_some());
+        let shown = |plan: &ProviderPlan| {
+            let has_key = plan.site_settings.as_ref().is_some_and(|site| site.key.is_some());
             format!("{} {}{}", plan.name, plan.kind.word(), if has_key { "*" } else { "" })
         };
         config(settings).plans().expect("plans").iter().map(shown).collect()
@@ -244,7 +255,7 @@ mod tests {
         let settings = json!({"api_key": "sk-1", "base_url": "http://a/v1",
             "providers": {"openai": {"base_url": "http://b/v1", "structured_output": "prompt"}}});
         let plans = config(settings).plans().expect("plans");
-        let site = plans[0].site.as_ref().expect("a site");
+        let site = plans[0].site_settings.as_ref().expect("a site");
         assert_eq!((site.base_url.as_deref(), site.key.is_some()), (Some("http://a/v1"), true));
         assert!(site.structured.is_some());
     }
@@ -253,9 +264,9 @@ mod tests {
     fn a_key_may_be_named_by_its_variable() {
         let house = json!({"base_url": "http://h/v1", "api_key_env": "HOUSE_KEY"});
         let mut config = config(json!({"providers": {"house": house, "anthropic": {"api_key_env": "NOT_SET"}}}));
-        config.keys_from(|name| (name == "HOUSE_KEY").then(|| "k".to_owned()));
+        config.fill_keys_from_env(|name| (name == "HOUSE_KEY").then(|| "k".to_owned()));
         let plans = config.plans().expect("plans");
-        let has_key = |plan: &Plan| plan.site.as_ref().is_some_and(|site| site.key.is_some());
+        let has_key = |plan: &ProviderPlan| plan.site_settings.as_ref().is_some_and(|site| site.key.is_some());
         let keys: Vec<_> = plans.iter().map(|plan| (plan.name.as_str(), has_key(plan))).collect();
         assert_eq!(keys, [("anthropic", false), ("house", true)]);
     }
@@ -264,7 +275,7 @@ mod tests {
     fn what_stands_for_a_key_is_asked_for_with_its_setting_and_where_it_goes() {
         let asked = |settings: Value| {
             let (mut config, mut asked) = (config(settings), Vec::new());
-            let found = config.keys_by(|setting, text, to| {
+            let found = config.resolve_keys(|setting, text, to| {
                 asked.push(format!("{setting} {text} {to}"));
                 Ok::<_, ()>((text == "named").then(|| "k".to_owned()))
             });
@@ -281,8 +292,8 @@ mod tests {
                 "models.api_key named https://api.openai.com/v1",
             ]
         );
-        assert_eq!(config.api_key, Some(super::super::ApiKey::new("k")));
-        assert_eq!(config.providers["anthropic"].api_key, Some(super::super::ApiKey::new("own")));
+        assert_eq!(config.api_key, Some(super::super::ProviderApiKey::new("k")));
+        assert_eq!(config.providers["anthropic"].api_key, Some(super::super::ProviderApiKey::new("own")));
         assert_eq!(asked(json!({"provider": "script", "api_key": "named"})).0, [] as [&str; 0]);
     }
 

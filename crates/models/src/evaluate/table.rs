@@ -11,8 +11,8 @@ use std::io::BufRead;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::text::{RECORD_BYTES_MAX, Records};
-use crate::need::tokens_of;
+use super::csv::{CsvRecords, RECORD_BYTES_MAX};
+use crate::requirements::tokens_of;
 
 /// Prompts of one table.
 pub const ROWS_MAX: usize = 1_000_000;
@@ -27,7 +27,7 @@ const COST: [&str; 4] = ["cost", "total_cost", "cost_usd", "total_cost_usd"];
 const ID: [&str; 3] = ["sample_id", "prompt_id", "id"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum OutcomeFormat {
     Csv,
     /// JSON Lines.
     Jsonl,
@@ -35,37 +35,37 @@ pub enum Format {
 
 /// Prompts with what each model made of them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Table {
+pub struct OutcomeTable {
     pub models: Vec<String>,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<PromptRow>,
     places: BTreeMap<String, usize>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Row {
+pub(super) struct PromptRow {
     /// Of the prompt, estimated.
     pub tokens: u64,
     /// By the model's place in the table.
-    outcomes: BTreeMap<usize, Outcome>,
+    outcomes: BTreeMap<usize, ModelOutcome>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Outcome {
+pub(super) struct ModelOutcome {
     pub score: f64,
     pub cost_usd: f64,
 }
 
-impl Row {
-    pub fn outcome(&self, place: usize) -> Option<&Outcome> {
+impl PromptRow {
+    pub fn outcome(&self, place: usize) -> Option<&ModelOutcome> {
         self.outcomes.get(&place)
     }
 
-    pub fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
+    pub fn outcomes(&self) -> impl Iterator<Item = &ModelOutcome> {
         self.outcomes.values()
     }
 }
 
-impl Table {
+impl OutcomeTable {
     pub(super) fn place(&self, model: &str) -> Option<usize> {
         self.places.get(model).copied()
     }
@@ -82,7 +82,7 @@ impl Table {
         Ok(self.models.len() - 1)
     }
 
-    fn push(&mut self, row: Row) -> Result<usize, String> {
+    fn push(&mut self, row: PromptRow) -> Result<usize, String> {
         if self.rows.len() >= ROWS_MAX {
             return Err(format!("there are more than {ROWS_MAX} prompts"));
         }
@@ -91,11 +91,11 @@ impl Table {
     }
 }
 
-pub(super) fn read(input: impl BufRead, format: Format) -> Result<Table, String> {
-    let mut reader = Reader::default();
+pub(super) fn read(input: impl BufRead, format: OutcomeFormat) -> Result<OutcomeTable, String> {
+    let mut reader = OutcomeReader::default();
     match format {
-        Format::Csv => csv(input, &mut reader)?,
-        Format::Jsonl => jsonl(input, &mut reader)?,
+        OutcomeFormat::Csv => csv(input, &mut reader)?,
+        OutcomeFormat::Jsonl => jsonl(input, &mut reader)?,
     }
     if reader.table.rows.is_empty() {
         return Err("it has no outcome".to_owned());
@@ -103,8 +103,8 @@ pub(super) fn read(input: impl BufRead, format: Format) -> Result<Table, String>
     Ok(reader.table)
 }
 
-fn csv(input: impl BufRead, reader: &mut Reader) -> Result<(), String> {
-    let mut records = Records::new(input);
+fn csv(input: impl BufRead, reader: &mut OutcomeReader) -> Result<(), String> {
+    let mut records = CsvRecords::new(input);
     let Some((_, head)) = records.next()? else { return Ok(()) };
     while let Some((line, fields)) = records.next()? {
         if fields.len() != head.len() {
@@ -117,7 +117,7 @@ fn csv(input: impl BufRead, reader: &mut Reader) -> Result<(), String> {
     Ok(())
 }
 
-fn jsonl(input: impl BufRead, reader: &mut Reader) -> Result<(), String> {
+fn jsonl(input: impl BufRead, reader: &mut OutcomeReader) -> Result<(), String> {
     for (number, line) in input.lines().enumerate() {
         let at = |problem: String| format!("line {}: {problem}", number + 1);
         let line = line.map_err(|error| at(error.to_string()))?;
@@ -140,13 +140,13 @@ fn jsonl(input: impl BufRead, reader: &mut Reader) -> Result<(), String> {
 }
 
 #[derive(Default)]
-struct Reader {
-    table: Table,
+struct OutcomeReader {
+    table: OutcomeTable,
     /// Rows of the long form, by what names their prompt.
     prompts: BTreeMap<[u8; 32], usize>,
 }
 
-impl Reader {
+impl OutcomeReader {
     /// One record, whichever form it has.
     fn take<'n, N: Iterator<Item = &'n str>>(
         &mut self,
@@ -163,14 +163,14 @@ impl Reader {
     }
 
     fn wide(&mut self, prompt: &str, models: &[&str], cell: &dyn Fn(&str) -> Option<String>) -> Result<(), String> {
-        let mut row = Row { tokens: tokens_of(prompt), ..Row::default() };
+        let mut row = PromptRow { tokens: tokens_of(prompt), ..PromptRow::default() };
         for model in models {
             let score = cell(model).as_deref().map(|text| number(model, text)).transpose()?.flatten();
             let name = format!("{model}{COST_END}");
             let cost = cell(&name).as_deref().map(|text| number(&name, text)).transpose()?.flatten();
             let place = self.table.placed(model)?;
             if let (Some(score), Some(cost_usd)) = (score, cost) {
-                row.outcomes.insert(place, Outcome { score, cost_usd });
+                row.outcomes.insert(place, ModelOutcome { score, cost_usd });
             }
         }
         self.table.push(row).map(drop)
@@ -190,12 +190,12 @@ impl Reader {
         let digest: [u8; 32] = Sha256::digest(named.as_bytes()).into();
         let row = match self.prompts.get(&digest) {
             Some(row) => *row,
-            None => self.table.push(Row { tokens: tokens_of(prompt), ..Row::default() })?,
+            None => self.table.push(PromptRow { tokens: tokens_of(prompt), ..PromptRow::default() })?,
         };
         self.prompts.insert(digest, row);
         let place = self.table.placed(&model)?;
         if let (Some(score), Some(cost_usd)) = (score, cost) {
-            self.table.rows[row].outcomes.insert(place, Outcome { score, cost_usd });
+            self.table.rows[row].outcomes.insert(place, ModelOutcome { score, cost_usd });
         }
         Ok(())
     }

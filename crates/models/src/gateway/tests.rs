@@ -1,56 +1,60 @@
 use std::sync::Arc;
 
-use baton_ports::circuits::State;
+use baton_ports::circuits::ModelCircuitState;
 use baton_ports::clock::SystemClock;
-use baton_ports::models::ApiKey;
+use baton_ports::models::ConsumerKey;
 use serde_json::json;
 
 use super::*;
-use crate::config::Kind;
+use crate::config::ProviderKind;
 use crate::fault::code;
 use crate::health::OPEN_FOR;
-use crate::providers::rehearsal::{asker, request};
+use crate::providers::test_support::{asker, request};
 use crate::recorder::BATCH_AFTER;
-use crate::rehearsal;
-use crate::rehearsal::{Does, Kept, Puppet, Told, served};
+use crate::test_support;
+use crate::test_support::{CircuitCapture, DecisionCapture, FakeBehavior, FakeProvider, fake_provider};
 
 const LIMIT: Duration = Duration::from_secs(10);
-const QUICK: Does = Does::Answers(Duration::from_millis(100));
+const QUICK: FakeBehavior = FakeBehavior::Answers(Duration::from_millis(100));
 
 /// Two models at two providers: `first` is asked first.
-struct Pair {
-    first: Arc<Puppet>,
-    second: Arc<Puppet>,
-    gateway: Gateway,
-    kept: Arc<Kept>,
-    told: Arc<Told>,
+struct ProviderPairFixture {
+    first: Arc<FakeProvider>,
+    second: Arc<FakeProvider>,
+    gateway: ModelGateway,
+    decisions: Arc<DecisionCapture>,
+    circuits: Arc<CircuitCapture>,
 }
 
-impl Pair {
-    fn new(first: Does) -> Self {
+impl ProviderPairFixture {
+    fn new(first: FakeBehavior) -> Self {
         Self::with(first, json!({}))
     }
 
-    fn with(first: Does, more: Value) -> Self {
-        let (first, second) = (Puppet::new(first), Puppet::new(QUICK));
+    fn with(first: FakeBehavior, more: Value) -> Self {
+        let (first, second) = (FakeProvider::new(first), FakeProvider::new(QUICK));
         let free =
             |provider: &str| json!({"provider": provider, "input_usd_per_million": 0, "output_usd_per_million": 0});
         let mut settings = json!({"models": {"fast": [["first"], ["second"]]},
             "catalogue": {"first": free("openai"), "second": free("other")}});
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let providers = vec![served("openai", Kind::OpenAi, &first), served("other", Kind::OpenAi, &second)];
-        let (kept, told) = (Arc::new(Kept::default()), Arc::new(Told::default()));
-        let gateway = rehearsal::gateway(settings, providers).recording(kept.clone()).sharing(told.clone());
-        Self { first, second, gateway, kept, told }
+        let providers = vec![
+            fake_provider("openai", ProviderKind::OpenAi, &first),
+            fake_provider("other", ProviderKind::OpenAi, &second),
+        ];
+        let (kept, told) = (Arc::new(DecisionCapture::default()), Arc::new(CircuitCapture::default()));
+        let gateway =
+            test_support::gateway(settings, providers).with_decisions(kept.clone()).with_circuits(told.clone());
+        Self { first, second, gateway, decisions: kept, circuits: told }
     }
 
-    async fn ask(&self) -> Result<Reply, ModelFault> {
+    async fn ask(&self) -> Result<ModelReply, ModelCallError> {
         self.gateway.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, None).await
     }
 
     /// How often each was asked.
     fn asked(&self) -> (usize, usize) {
-        (self.first.asked().len(), self.second.asked().len())
+        (self.first.requested_models().len(), self.second.requested_models().len())
     }
 }
 
@@ -65,7 +69,7 @@ async fn the_next_model_answers_where_the_first_fails() {
         code::MODEL_NOT_FOUND,
         code::CONTEXT_TOO_LONG,
     ] {
-        let pair = Pair::new(Does::Fails(code));
+        let pair = ProviderPairFixture::new(FakeBehavior::Fails(code));
         assert_eq!(pair.ask().await.expect(code).model, "second");
         assert_eq!(pair.asked(), (1, 1), "{code}");
     }
@@ -74,7 +78,7 @@ async fn the_next_model_answers_where_the_first_fails() {
 #[tokio::test(start_paused = true)]
 async fn what_every_model_would_refuse_is_asked_once() {
     for code in [code::INVALID_REQUEST, code::CONTENT_FILTERED] {
-        let pair = Pair::new(Does::Fails(code));
+        let pair = ProviderPairFixture::new(FakeBehavior::Fails(code));
         assert_eq!(pair.ask().await.expect_err(code).fault.code, code);
         assert_eq!(pair.asked(), (1, 0));
     }
@@ -82,7 +86,7 @@ async fn what_every_model_would_refuse_is_asked_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_first_model_is_asked_three_times_and_then_by_single_probes() {
-    let pair = Pair::new(Does::Fails(code::SERVICE_UNAVAILABLE));
+    let pair = ProviderPairFixture::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
     for _ in 0..30 {
         assert_eq!(pair.ask().await.expect("the second answers").model, "second");
     }
@@ -93,7 +97,7 @@ async fn a_dead_first_model_is_asked_three_times_and_then_by_single_probes() {
     }
     assert_eq!(pair.asked().0, 4, "one probe");
     tokio::time::sleep(OPEN_FOR).await;
-    pair.first.does(QUICK);
+    pair.first.set_behavior(QUICK);
     for _ in 0..5 {
         assert_eq!(pair.ask().await.expect("the first answers again").model, "first");
     }
@@ -101,12 +105,12 @@ async fn a_dead_first_model_is_asked_three_times_and_then_by_single_probes() {
 
 #[tokio::test(start_paused = true)]
 async fn one_probe_at_a_time_however_many_call() {
-    let pair = Pair::new(Does::Fails(code::SERVICE_UNAVAILABLE));
+    let pair = ProviderPairFixture::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
     for _ in 0..3 {
         pair.ask().await.expect("the second answers");
     }
     tokio::time::sleep(OPEN_FOR).await;
-    pair.first.does(Does::Hangs);
+    pair.first.set_behavior(FakeBehavior::Hangs);
     let calls: Vec<_> = (0..20).map(|_| pair.ask()).collect();
     for reply in futures::future::join_all(calls).await {
         assert_eq!(reply.expect("the second answers").model, "second");
@@ -116,11 +120,11 @@ async fn one_probe_at_a_time_however_many_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_hanging_model_leaves_time_for_the_next() {
-    let pair = Pair::new(Does::Hangs);
+    let pair = ProviderPairFixture::new(FakeBehavior::Hangs);
     let began = Instant::now();
     assert_eq!(pair.ask().await.expect("the second answers").model, "second");
     assert_eq!(began.elapsed(), LIMIT / 2 + Duration::from_millis(100));
-    pair.second.does(Does::Hangs);
+    pair.second.set_behavior(FakeBehavior::Hangs);
     let began = Instant::now();
     let fault = pair.ask().await.expect_err("both hang");
     assert_eq!((began.elapsed(), fault.fault.code.as_ref()), (LIMIT, code::TIMEOUT), "never longer than the limit");
@@ -130,8 +134,8 @@ async fn a_hanging_model_leaves_time_for_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_asks_to_be_left_alone_is() {
-    let pair = Pair::new(QUICK);
-    pair.first.once(Does::Waits(Duration::from_secs(5)));
+    let pair = ProviderPairFixture::new(QUICK);
+    pair.first.behave_once(FakeBehavior::Waits(Duration::from_secs(5)));
     assert_eq!(pair.ask().await.expect("the second answers").model, "second");
     tokio::time::sleep(Duration::from_millis(4_800)).await;
     assert_eq!(pair.ask().await.expect("the second answers").model, "second");
@@ -142,8 +146,8 @@ async fn a_provider_that_asks_to_be_left_alone_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_says_it_is_full_is_left_alone_before_it_refuses() {
-    let pair = Pair::new(QUICK);
-    pair.first.once(Does::IsFull(Duration::from_secs(1)));
+    let pair = ProviderPairFixture::new(QUICK);
+    pair.first.behave_once(FakeBehavior::IsFull(Duration::from_secs(1)));
     assert_eq!(pair.ask().await.expect("a reply").model, "first");
     assert_eq!(pair.ask().await.expect("a reply").model, "second");
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -152,17 +156,17 @@ async fn a_provider_that_says_it_is_full_is_left_alone_before_it_refuses() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_consumers_key_has_left_is_nobody_elses_limit() {
-    let pair = Pair::new(QUICK);
-    let consumer = Asker { api_key: Some(ApiKey::new("sk-consumers")), ..asker(1) };
-    pair.first.once(Does::IsFull(Duration::from_secs(60)));
+    let pair = ProviderPairFixture::new(QUICK);
+    let consumer = ModelCaller { api_key: Some(ConsumerKey::new("sk-consumers")), ..asker(1) };
+    pair.first.behave_once(FakeBehavior::IsFull(Duration::from_secs(60)));
     pair.gateway.ask(&consumer, &request("a", &["u: hi"]), LIMIT, None).await.expect("a reply");
     assert_eq!(pair.ask().await.expect("a reply").model, "first");
 }
 
 #[tokio::test(start_paused = true)]
 async fn where_all_must_be_left_alone_the_error_says_for_how_long() {
-    let pair = Pair::new(Does::Waits(Duration::from_secs(8)));
-    pair.second.does(Does::Waits(Duration::from_secs(5)));
+    let pair = ProviderPairFixture::new(FakeBehavior::Waits(Duration::from_secs(8)));
+    pair.second.set_behavior(FakeBehavior::Waits(Duration::from_secs(5)));
     let fault = pair.ask().await.expect_err("both are full");
     assert_eq!((fault.retryable, fault.retry_after), (true, Some(5_000)));
     let fault = pair.ask().await.expect_err("both are left alone");
@@ -173,14 +177,14 @@ async fn where_all_must_be_left_alone_the_error_says_for_how_long() {
 #[tokio::test(start_paused = true)]
 async fn a_reply_that_broke_off_is_begun_anew_only_for_who_can_take_it_back() {
     for reads_along in [false, true] {
-        let pair = Pair::new(Does::BreaksOff);
+        let pair = ProviderPairFixture::new(FakeBehavior::BreaksOff);
         let (sender, mut pieces) = tokio::sync::mpsc::channel(8);
-        let asker = Asker { reads_along, ..asker(1) };
+        let asker = ModelCaller { accepts_reset: reads_along, ..asker(1) };
         let reply = pair.gateway.ask(&asker, &request("a", &["u: hi"]), LIMIT, Some(&sender)).await;
-        assert_eq!(pieces.recv().await, Some(Piece::Text("half".into())));
+        assert_eq!(pieces.recv().await, Some(ReplyDelta::Text("half".into())));
         assert_eq!(reply.is_ok(), reads_along);
         drop(sender);
-        assert_eq!(pieces.recv().await, reads_along.then_some(Piece::Reset));
+        assert_eq!(pieces.recv().await, reads_along.then_some(ReplyDelta::Reset));
         assert_eq!(pair.asked().1, usize::from(reads_along));
     }
 }
@@ -190,10 +194,10 @@ async fn whoever_only_reads_along_does_not_change_who_is_asked() {
     let bare =
         json!({"provider": "openai", "streaming": false, "input_usd_per_million": 0, "output_usd_per_million": 0});
     let free = json!({"provider": "other", "input_usd_per_million": 0, "output_usd_per_million": 0});
-    let pair = Pair::with(QUICK, json!({"catalogue": {"first": bare, "second": free}}));
+    let pair = ProviderPairFixture::with(QUICK, json!({"catalogue": {"first": bare, "second": free}}));
     let (sender, _heard) = tokio::sync::mpsc::channel(8);
     for (reads_along, model) in [(true, "first"), (false, "second")] {
-        let asker = Asker { reads_along, ..asker(1) };
+        let asker = ModelCaller { accepts_reset: reads_along, ..asker(1) };
         let reply = pair.gateway.ask(&asker, &request("a", &["u: hi"]), LIMIT, Some(&sender)).await;
         assert_eq!(reply.expect("a reply").model, model);
     }
@@ -201,39 +205,39 @@ async fn whoever_only_reads_along_does_not_change_who_is_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_consumers_key_may_not_do_is_not_the_models_fault() {
-    let pair = Pair::new(Does::Fails(code::AUTHENTICATION_FAILED));
-    let consumer = Asker { api_key: Some(ApiKey::new("sk-consumers")), ..asker(1) };
+    let pair = ProviderPairFixture::new(FakeBehavior::Fails(code::AUTHENTICATION_FAILED));
+    let consumer = ModelCaller { api_key: Some(ConsumerKey::new("sk-consumers")), ..asker(1) };
     for _ in 0..5 {
         let fault = pair.gateway.ask(&consumer, &request("a", &["u: hi"]), LIMIT, None).await.expect_err("refused");
         assert_eq!(fault.fault.code, code::AUTHENTICATION_FAILED);
     }
-    assert_eq!(pair.second.asked().len(), 0, "the key is for the first's provider");
-    pair.first.does(QUICK);
+    assert_eq!(pair.second.requested_models().len(), 0, "the key is for the first's provider");
+    pair.first.set_behavior(QUICK);
     assert_eq!(pair.ask().await.expect("a reply").model, "first");
     assert_eq!(pair.first.keys().iter().flatten().count(), 5);
     pair.gateway.flush();
-    assert!(!format!("{:?}", pair.kept.all()).contains("sk-consumers"));
+    assert!(!format!("{:?}", pair.decisions.all()).contains("sk-consumers"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_given_up_leaves_the_probe_to_the_next() {
-    let pair = Pair::new(Does::Fails(code::SERVICE_UNAVAILABLE));
+    let pair = ProviderPairFixture::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
     for _ in 0..3 {
         pair.ask().await.expect("the second answers");
     }
     tokio::time::sleep(OPEN_FOR).await;
-    pair.first.does(Does::Hangs);
+    pair.first.set_behavior(FakeBehavior::Hangs);
     assert!(tokio::time::timeout(Duration::from_secs(1), pair.ask()).await.is_err(), "it is given up");
-    pair.first.does(QUICK);
+    pair.first.set_behavior(QUICK);
     assert_eq!(pair.ask().await.expect("a reply").model, "first");
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_attempt_has_a_record_and_the_first_says_why() {
-    let pair = Pair::new(Does::Fails(code::SERVICE_UNAVAILABLE));
+    let pair = ProviderPairFixture::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
     pair.ask().await.expect("a reply");
     tokio::time::sleep(BATCH_AFTER * 2).await;
-    let records = pair.kept.all();
+    let records = pair.decisions.all();
     let seen: Vec<_> =
         records.iter().map(|r| (r.attempt, r.model.as_str(), r.success, r.error_code.as_deref())).collect();
     assert_eq!(seen, [(0, "first", false, Some(code::SERVICE_UNAVAILABLE)), (1, "second", true, None)]);
@@ -252,10 +256,10 @@ async fn every_attempt_has_a_record_and_the_first_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_for_which_there_was_nobody_has_a_record_too() {
-    let pair = Pair::with(QUICK, json!({"models": {"fast": "claude-3-haiku"}}));
+    let pair = ProviderPairFixture::with(QUICK, json!({"models": {"fast": "claude-3-haiku"}}));
     let fault = pair.ask().await.expect_err("no provider");
     pair.gateway.flush();
-    let records = pair.kept.all();
+    let records = pair.decisions.all();
     assert_eq!(
         (records.len(), records[0].model.as_str(), records[0].error_message.as_ref()),
         (1, "", Some(&fault.fault.message))
@@ -264,38 +268,38 @@ async fn a_call_for_which_there_was_nobody_has_a_record_too() {
 
 #[tokio::test(start_paused = true)]
 async fn processes_hear_of_each_others_circuits() {
-    let pair = Pair::new(Does::Fails(code::SERVICE_UNAVAILABLE));
+    let pair = ProviderPairFixture::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
     for _ in 0..3 {
         pair.ask().await.expect("the second answers");
     }
     tokio::task::yield_now().await;
-    let said = pair.told.all();
-    assert_eq!((said.len(), said[0].model.as_str(), said[0].state), (1, "first", State::Open));
+    let said = pair.circuits.all();
+    assert_eq!((said.len(), said[0].model.as_str(), said[0].state), (1, "first", ModelCircuitState::Open));
     assert!(said[0].reason.contains("SERVICE_UNAVAILABLE"), "{said:?}");
 
-    let other = Pair::new(QUICK);
-    other.told.set(said[0].clone()).await.expect("is set");
+    let other = ProviderPairFixture::new(QUICK);
+    other.circuits.set(said[0].clone()).await.expect("is set");
     // The other process's clock began when this one's did.
     assert_eq!(other.ask().await.expect("a reply").model, "second", "the first call listens");
-    let closed = baton_ports::circuits::Circuit {
-        state: State::Closed,
+    let closed = baton_ports::circuits::ModelCircuit {
+        state: ModelCircuitState::Closed,
         until: None,
         since: said[0].since + LIMIT,
         ..said[0].clone()
     };
     tokio::time::sleep(LIMIT).await;
-    other.told.set(closed).await.expect("is set");
+    other.circuits.set(closed).await.expect("is set");
     other.ask().await.expect("a reply that makes it listen");
     assert_eq!(other.ask().await.expect("a reply").model, "first");
 }
 
 #[tokio::test(start_paused = true)]
 async fn how_models_fare_is_seen() {
-    let pair = Pair::new(Does::Fails(code::SERVICE_UNAVAILABLE));
+    let pair = ProviderPairFixture::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
     for _ in 0..3 {
         pair.ask().await.expect("the second answers");
     }
-    let fare = |name: &str| pair.gateway.fares().into_iter().find(|fare| fare.model == name).expect("a fare");
+    let fare = |name: &str| pair.gateway.model_health().into_iter().find(|fare| fare.model == name).expect("a fare");
     assert_eq!((fare("first").circuit, fare("first").calls), (CircuitState::Open, 3));
     assert_eq!(
         (fare("second").circuit, fare("second").calls, fare("second").error_rate),
@@ -307,54 +311,54 @@ async fn how_models_fare_is_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn the_same_request_is_asked_once_where_replies_are_kept() {
-    let pair = Pair::with(QUICK, json!({"cache": {"enabled": true}}));
+    let pair = ProviderPairFixture::with(QUICK, json!({"cache": {"enabled": true}}));
     let replies = futures::future::join_all((0..10).map(|_| pair.ask())).await;
     let costs: Vec<i64> = replies.iter().map(|reply| reply.as_ref().expect("a reply").cost.as_nanos()).collect();
     assert_eq!((pair.asked(), costs.iter().sum::<i64>()), ((1, 0), 1_000), "one is paid for");
-    let again = Asker { key: "r1/ask/0/1".into(), ..asker(1) };
+    let again = ModelCaller { key: "r1/ask/0/1".into(), ..asker(1) };
     pair.gateway.ask(&again, &request("a", &["u: hi"]), LIMIT, None).await.expect("a reply");
     assert_eq!(pair.asked().0, 2, "a run that asks again wants another reply");
-    let other = Asker { tenant: "shop".into(), ..asker(1) };
+    let other = ModelCaller { tenant: "shop".into(), ..asker(1) };
     pair.gateway.ask(&other, &request("a", &["u: hi"]), LIMIT, None).await.expect("a reply");
     assert_eq!(pair.asked().0, 3, "another tenant's");
     pair.gateway.flush();
-    assert_eq!(pair.kept.all().iter().filter(|record| record.cached).count(), 9);
+    assert_eq!(pair.decisions.all().iter().filter(|record| record.cached).count(), 9);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_kept_reply_is_told_to_who_listens() {
-    let pair = Pair::with(QUICK, json!({"cache": {"enabled": true}}));
+    let pair = ProviderPairFixture::with(QUICK, json!({"cache": {"enabled": true}}));
     pair.ask().await.expect("a reply");
     let (sender, mut pieces) = tokio::sync::mpsc::channel(8);
     pair.gateway.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, Some(&sender)).await.expect("a reply");
-    assert_eq!(pieces.recv().await, Some(Piece::Text("whole".into())));
+    assert_eq!(pieces.recv().await, Some(ReplyDelta::Text("whole".into())));
     assert_eq!(pair.asked().0, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn files_neither_fall_back_nor_open_a_circuit() {
-    let puppet = Puppet::new(Does::Fails(code::SERVICE_UNAVAILABLE));
-    let gateway = rehearsal::gateway(json!({}), vec![served("script", Kind::Script, &puppet)]);
+    let puppet = FakeProvider::new(FakeBehavior::Fails(code::SERVICE_UNAVAILABLE));
+    let gateway = test_support::gateway(json!({}), vec![fake_provider("script", ProviderKind::Script, &puppet)]);
     for _ in 0..5 {
         gateway.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, None).await.expect_err("as it is written");
     }
-    assert_eq!(puppet.asked(), ["claude-3-haiku"; 5]);
+    assert_eq!(puppet.requested_models(), ["claude-3-haiku"; 5]);
 }
 
-fn files(config: Value) -> Result<Gateway, Error> {
-    let config: Config = serde_json::from_value(config).expect("settings");
+fn files(config: Value) -> Result<ModelGateway, ModelsError> {
+    let config: ModelsConfig = serde_json::from_value(config).expect("settings");
     let scripts = [ScriptFile {
         name: "replies/a.yaml".into(),
         document: json!({"replies": [{"agent": "a", "content": "Hola"}]}),
     }];
-    Gateway::new(&config, &scripts, Arc::new(SystemClock))
+    ModelGateway::new(&config, &scripts, Arc::new(SystemClock))
 }
 
 #[tokio::test]
 async fn without_a_key_the_script_answers() {
     let gateway = files(json!({"models": {"fast": "mine"}})).expect("a gateway");
     assert!(gateway.is_scripted());
-    let models: &dyn Models = &gateway;
+    let models: &dyn ModelService = &gateway;
     let reply = models.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, None).await.expect("a reply");
     assert_eq!((reply.content.as_str(), reply.model.as_str()), ("Hola", "mine"));
 }

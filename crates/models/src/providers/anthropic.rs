@@ -18,12 +18,12 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use serde_json::Value;
 
-use self::stream::Blocks;
-use super::Site;
-use super::dialect::{Answer, Dialect, Problem, Query};
-use super::remote::{base_url, beneath};
-use crate::catalogue::Spec;
-use crate::error::Error;
+use self::stream::AnthropicAssembler;
+use super::ProviderSite;
+use super::dialect::{ApiDialect, WireError, WireReply, WireRequest};
+use super::remote::{append_path, base_url};
+use crate::catalogue::ModelSpec;
+use crate::error::ModelsError;
 
 pub(crate) const PUBLIC: &str = "https://api.anthropic.com";
 const VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
@@ -31,21 +31,21 @@ const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 #[derive(Debug)]
-pub(crate) struct Anthropic {
+pub(crate) struct AnthropicDialect {
     endpoint: Url,
 }
 
-impl Anthropic {
+impl AnthropicDialect {
     /// The base URL may have the API's `/v1` or leave it out, as people write it.
-    pub fn new(site: &Site) -> Result<Self, Error> {
+    pub fn new(site: &ProviderSite) -> Result<Self, ModelsError> {
         let base = base_url(site, PUBLIC)?;
         let is_versioned = base.path().trim_end_matches('/').ends_with("/v1");
-        Ok(Self { endpoint: beneath(&base, if is_versioned { "/messages" } else { "/v1/messages" }) })
+        Ok(Self { endpoint: append_path(&base, if is_versioned { "/messages" } else { "/v1/messages" }) })
     }
 }
 
-impl Dialect for Anthropic {
-    type Assembly = Blocks;
+impl ApiDialect for AnthropicDialect {
+    type Assembly = AnthropicAssembler;
 
     const KEY_VARIABLE: &'static str = "ANTHROPIC_API_KEY";
 
@@ -64,23 +64,23 @@ impl Dialect for Anthropic {
         headers.insert(ANTHROPIC_VERSION, VERSION);
     }
 
-    fn body(&self, query: &Query<'_>) -> Result<Value, String> {
+    fn body(&self, query: &WireRequest<'_>) -> Result<Value, String> {
         request::body(query)
     }
 
-    fn reply_max(&self, model: &str, spec: Option<&Spec>) -> Option<u64> {
+    fn reply_max(&self, model: &str, spec: Option<&ModelSpec>) -> Option<u64> {
         Some(request::reply_max(model, spec))
     }
 
-    fn holds(&self, query: &Query<'_>) -> bool {
-        structured::holds(query)
+    fn enforces_schema(&self, query: &WireRequest<'_>) -> bool {
+        structured::enforces_schema(query)
     }
 
-    fn read(&self, query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem> {
+    fn read(&self, query: &WireRequest<'_>, body: &[u8]) -> Result<WireReply, WireError> {
         answer::read(body, structured::is_forced(query))
     }
 
-    fn assembly(&self, query: &Query<'_>) -> Blocks {
-        Blocks::new(structured::is_forced(query))
+    fn new_assembler(&self, query: &WireRequest<'_>) -> AnthropicAssembler {
+        AnthropicAssembler::new(structured::is_forced(query))
     }
 }

@@ -1,21 +1,21 @@
 //! What one provider's API says differently from another's: where requests go, how they are written, how replies are
-//! read. Everything else about a call over HTTP is [`Remote`](super::remote::Remote)'s.
+//! read. Everything else about a call over HTTP is [`Remote`](super::remote::HttpProvider)'s.
 
 use std::fmt::Debug;
 
-use baton_core::model::{Finish, Request, Thinking, ToolCall, Usage};
-use baton_ports::models::Piece;
+use baton_core::model::{FinishReason, ModelRequest, ModelToolCall, ThinkingBlock, TokenUsage};
+use baton_ports::models::ReplyDelta;
 use reqwest::Url;
 use reqwest::header::{HeaderMap, InvalidHeaderValue};
 use serde_json::Value;
 
-use super::draft::Draft;
-use super::names::Names;
-use super::{Ask, tokens};
-use crate::catalogue::{Spec, Structured};
+use super::draft::ReplyDraft;
+use super::tool_names::WireToolNames;
+use super::{ProviderRequest, tokens};
+use crate::catalogue::{ModelSpec, StructuredOutput};
 
-pub(crate) trait Dialect: Debug + Send + Sync {
-    type Assembly: Assembly;
+pub(crate) trait ApiDialect: Debug + Send + Sync {
+    type Assembly: ReplyAssembler;
 
     /// The environment variable people keep the key in, for messages.
     const KEY_VARIABLE: &'static str;
@@ -30,38 +30,38 @@ pub(crate) trait Dialect: Debug + Send + Sync {
     fn headers(&self, _headers: &mut HeaderMap) {}
 
     /// The JSON body: a function of the query. An error says what of the request cannot be said to this provider.
-    fn body(&self, query: &Query<'_>) -> Result<Value, String>;
+    fn body(&self, query: &WireRequest<'_>) -> Result<Value, String>;
 
     /// Tokens of the longest reply this model gives where the request does not say; nothing where that is not known.
-    fn reply_max(&self, _model: &str, spec: Option<&Spec>) -> Option<u64> {
+    fn reply_max(&self, _model: &str, spec: Option<&ModelSpec>) -> Option<u64> {
         spec.and_then(|spec| spec.output_tokens)
     }
 
     /// Whether the provider itself holds replies to the request's schema, and calls to the parameters of strict tools.
-    fn holds(&self, query: &Query<'_>) -> bool;
+    fn enforces_schema(&self, query: &WireRequest<'_>) -> bool;
 
     /// Reads a reply that came whole.
-    fn read(&self, query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem>;
+    fn read(&self, query: &WireRequest<'_>, body: &[u8]) -> Result<WireReply, WireError>;
 
     /// What puts a streamed reply together.
-    fn assembly(&self, query: &Query<'_>) -> Self::Assembly;
+    fn new_assembler(&self, query: &WireRequest<'_>) -> Self::Assembly;
 }
 
 /// One call as it goes over the wire.
 #[derive(Debug)]
-pub(crate) struct Query<'a> {
-    pub ask: &'a Ask<'a>,
-    pub names: Names,
-    pub structured: Structured,
+pub(crate) struct WireRequest<'a> {
+    pub ask: &'a ProviderRequest<'a>,
+    pub names: WireToolNames,
+    pub structured: StructuredOutput,
     pub stream: bool,
 }
 
-impl<'a> Query<'a> {
+impl<'a> WireRequest<'a> {
     /// `structured` is what the settings say for all models.
-    pub fn of(ask: &'a Ask<'a>, structured: Option<Structured>) -> Self {
+    pub fn of(ask: &'a ProviderRequest<'a>, structured: Option<StructuredOutput>) -> Self {
         Self {
             ask,
-            names: Names::of(&ask.request.tools),
+            names: WireToolNames::of(&ask.request.tools),
             structured: structured.or(ask.spec.map(|spec| spec.structured)).unwrap_or_default(),
             stream: (ask.first_token.is_some() || ask.pieces.is_some()) && ask.spec.is_none_or(|spec| spec.streaming),
         }
@@ -73,18 +73,18 @@ impl<'a> Query<'a> {
     }
 
     /// What this model thought before one of the request's messages.
-    pub fn thought<'t>(&self, thinking: Option<&'t Thinking>) -> &'t [Value] {
+    pub fn thought<'t>(&self, thinking: Option<&'t ThinkingBlock>) -> &'t [Value] {
         thinking.filter(|thinking| thinking.model == self.ask.model).map_or(&[], |thinking| &thinking.parts)
     }
 }
 
 /// Puts a streamed reply together, event by event.
-pub(crate) trait Assembly: Send {
+pub(crate) trait ReplyAssembler: Send {
     /// Takes the data of one event.
-    fn take(&mut self, event: &str) -> Result<(), Problem>;
+    fn feed(&mut self, event: &str) -> Result<(), WireError>;
 
     /// Takes the end of the stream; an error where the reply is not whole.
-    fn close(&mut self) -> Result<(), Problem>;
+    fn close(&mut self) -> Result<(), WireError>;
 
     /// Whether the model has begun to say something, or to think.
     fn has_begun(&self) -> bool;
@@ -92,38 +92,38 @@ pub(crate) trait Assembly: Send {
     fn is_whole(&self) -> bool;
 
     /// The reply so far.
-    fn draft(&mut self) -> &mut Draft;
+    fn draft(&mut self) -> &mut ReplyDraft;
 
     /// The reply, once it is whole.
-    fn answer(&mut self) -> Result<Answer, Problem>;
+    fn answer(&mut self) -> Result<WireReply, WireError>;
 }
 
 /// A reply in our words; tool names are still the wire's.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct WireReply {
     pub content: String,
-    pub tool_calls: Vec<ToolCall>,
-    pub finish: Finish,
+    pub tool_calls: Vec<ModelToolCall>,
+    pub finish: FinishReason,
     /// `None` where the provider does not count.
-    pub usage: Option<Usage>,
+    pub usage: Option<TokenUsage>,
     pub model: Option<String>,
     /// What must go back to the model with the answers to its calls.
     pub thinking: Vec<Value>,
 }
 
-impl Answer {
+impl WireReply {
     /// The counts, estimated where the provider has none.
-    pub fn usage(&self, request: &Request) -> Usage {
-        self.usage.unwrap_or_else(|| Usage {
-            output_tokens: tokens::of_output(&self.content, &self.tool_calls),
-            ..tokens::of_input(request)
+    pub fn usage(&self, request: &ModelRequest) -> TokenUsage {
+        self.usage.unwrap_or_else(|| TokenUsage {
+            output_tokens: tokens::estimate_output(&self.content, &self.tool_calls),
+            ..tokens::estimate_input(request)
         })
     }
 
     /// A reply that came whole, told to whoever listens.
-    pub fn pieces(&self) -> Vec<Piece> {
-        let text = (!self.content.is_empty()).then(|| Piece::Text(self.content.clone()));
-        let call = |(index, call): (usize, &ToolCall)| Piece::ToolCall {
+    pub fn pieces(&self) -> Vec<ReplyDelta> {
+        let text = (!self.content.is_empty()).then(|| ReplyDelta::Text(self.content.clone()));
+        let call = |(index, call): (usize, &ModelToolCall)| ReplyDelta::ToolCall {
             index,
             id: Some(call.id.clone()),
             name: Some(call.name.clone()),
@@ -143,19 +143,19 @@ pub(crate) fn arguments_text(arguments: &Value) -> String {
 
 /// Why what came back is not a reply.
 #[derive(Debug)]
-pub(crate) enum Problem {
+pub(crate) enum WireError {
     Malformed(String),
     /// The provider reports a failure inside a success.
     Error(Value),
 }
 
-impl Problem {
+impl WireError {
     pub fn malformed(why: impl Into<String>) -> Self {
         Self::Malformed(why.into())
     }
 
     /// What is wrong with JSON, without repeating any of it: it may be a customer's words, and long.
-    pub fn unreadable(what: &str, error: &serde_json::Error) -> Self {
+    pub fn invalid_json(what: &str, error: &serde_json::Error) -> Self {
         let problem = match error.classify() {
             serde_json::error::Category::Eof => "ends too early",
             serde_json::error::Category::Syntax => "is not JSON",

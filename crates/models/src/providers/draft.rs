@@ -1,52 +1,52 @@
 //! A streamed reply as far as it has come: its text, its calls, and what whoever listens has not been told yet.
 
-use baton_core::model::{ToolCall, Usage};
-use baton_ports::models::Piece;
+use baton_core::model::{ModelToolCall, TokenUsage};
+use baton_ports::models::ReplyDelta;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::dialect::Problem;
+use super::dialect::WireError;
 
 /// Tool calls one reply may have.
 const CALLS_MAX: usize = 256;
 
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
+pub(crate) struct ReplyDraft {
     pub content: String,
-    calls: Vec<Call>,
+    calls: Vec<DraftToolCall>,
     /// What the provider has counted so far.
-    pub usage: Option<Usage>,
+    pub usage: Option<TokenUsage>,
     pub model: Option<String>,
-    untold: Vec<Piece>,
+    pending_pieces: Vec<ReplyDelta>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct DraftToolCall {
     id: String,
     name: String,
     arguments: String,
     /// Calls are told once their name is known.
-    told: bool,
+    is_announced: bool,
 }
 
-impl Draft {
+impl ReplyDraft {
     pub fn text(&mut self, text: &str) {
         if text.is_empty() {
             return;
         }
         self.content.push_str(text);
-        self.untold.push(Piece::Text(text.to_owned()));
+        self.pending_pieces.push(ReplyDelta::Text(text.to_owned()));
     }
 
     /// A further call. Its place is the answer.
-    pub fn call(&mut self, id: &str, name: &str) -> Result<usize, Problem> {
+    pub fn call(&mut self, id: &str, name: &str) -> Result<usize, WireError> {
         let place = self.calls.len();
         if place >= CALLS_MAX {
             return Err(too_many_calls());
         }
-        let id = distinct(id, place, self.calls.iter().map(|call| call.id.as_str()));
-        self.calls.push(Call { id, name: name.to_owned(), arguments: String::new(), told: false });
-        self.tell(place, "");
+        let id = unique_call_id(id, place, self.calls.iter().map(|call| call.id.as_str()));
+        self.calls.push(DraftToolCall { id, name: name.to_owned(), arguments: String::new(), is_announced: false });
+        self.push_arguments(place, "");
         Ok(place)
     }
 
@@ -54,7 +54,7 @@ impl Draft {
     pub fn name(&mut self, place: usize, name: &str) {
         if let Some(call) = self.calls.get_mut(place).filter(|call| call.name.is_empty()) {
             name.clone_into(&mut call.name);
-            self.tell(place, "");
+            self.push_arguments(place, "");
         }
     }
 
@@ -71,19 +71,19 @@ impl Draft {
     pub fn arguments(&mut self, place: usize, text: &str) {
         if let Some(call) = self.calls.get_mut(place).filter(|_| !text.is_empty()) {
             call.arguments.push_str(text);
-            self.tell(place, text);
+            self.push_arguments(place, text);
         }
     }
 
-    fn tell(&mut self, index: usize, more: &str) {
+    fn push_arguments(&mut self, index: usize, more: &str) {
         let Some(call) = self.calls.get_mut(index).filter(|call| !call.name.is_empty()) else { return };
-        if call.told {
+        if call.is_announced {
             let arguments = more.to_owned();
-            self.untold.push(Piece::ToolCall { index, id: None, name: None, arguments });
+            self.pending_pieces.push(ReplyDelta::ToolCall { index, id: None, name: None, arguments });
             return;
         }
-        call.told = true;
-        self.untold.push(Piece::ToolCall {
+        call.is_announced = true;
+        self.pending_pieces.push(ReplyDelta::ToolCall {
             index,
             id: Some(call.id.clone()),
             name: Some(call.name.clone()),
@@ -92,19 +92,23 @@ impl Draft {
     }
 
     /// What came since this was last asked.
-    pub fn untold(&mut self) -> Vec<Piece> {
-        std::mem::take(&mut self.untold)
+    pub fn take_pieces(&mut self) -> Vec<ReplyDelta> {
+        std::mem::take(&mut self.pending_pieces)
     }
 
     /// The calls, each whole.
-    pub fn take_calls(&mut self) -> Result<Vec<ToolCall>, Problem> {
+    pub fn take_calls(&mut self) -> Result<Vec<ModelToolCall>, WireError> {
         let calls = std::mem::take(&mut self.calls).into_iter();
-        named(calls.map(|call| ToolCall { id: call.id, name: call.name, arguments: read_arguments(call.arguments) }))
+        require_names(calls.map(|call| ModelToolCall {
+            id: call.id,
+            name: call.name,
+            arguments: read_arguments(call.arguments),
+        }))
     }
 }
 
 /// An id no other call of the reply has: answers go back by it, and some servers give none, or one to all.
-pub(crate) fn distinct<'a>(id: &str, place: usize, mut others: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn unique_call_id<'a>(id: &str, place: usize, mut others: impl Iterator<Item = &'a str>) -> String {
     match id {
         "" => format!("call_{place}"),
         id if others.any(|other| other == id) => format!("{id}_{place}"),
@@ -113,19 +117,19 @@ pub(crate) fn distinct<'a>(id: &str, place: usize, mut others: impl Iterator<Ite
 }
 
 /// Calls that can be acted upon.
-pub(crate) fn named(calls: impl Iterator<Item = ToolCall>) -> Result<Vec<ToolCall>, Problem> {
-    let calls: Vec<ToolCall> = calls.collect();
+pub(crate) fn require_names(calls: impl Iterator<Item = ModelToolCall>) -> Result<Vec<ModelToolCall>, WireError> {
+    let calls: Vec<ModelToolCall> = calls.collect();
     if calls.len() > CALLS_MAX {
         return Err(too_many_calls());
     }
     if calls.iter().any(|call| call.name.is_empty()) {
-        return Err(Problem::malformed("a tool call of the reply has no name"));
+        return Err(WireError::malformed("a tool call of the reply has no name"));
     }
     Ok(calls)
 }
 
-fn too_many_calls() -> Problem {
-    Problem::malformed(format!("the reply has more than {CALLS_MAX} tool calls"))
+fn too_many_calls() -> WireError {
+    WireError::malformed(format!("the reply has more than {CALLS_MAX} tool calls"))
 }
 
 /// Arguments as JSON; text that is none stays text, for the agent to say so.

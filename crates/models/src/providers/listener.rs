@@ -2,37 +2,37 @@
 
 use std::time::Duration;
 
-use baton_core::run::ModelFault;
-use baton_ports::models::{Piece, Pieces};
+use baton_core::run::ModelCallError;
+use baton_ports::models::{DeltaSender, ReplyDelta};
 
-use super::names::Names;
+use super::tool_names::WireToolNames;
 use crate::fault::{code, lasting, transient};
 
-pub(super) struct Listener<'a> {
+pub(super) struct PieceListener<'a> {
     /// `None` once nobody listens any more.
-    pieces: Option<&'a Pieces>,
-    names: &'a Names,
-    told: bool,
+    pieces: Option<&'a DeltaSender>,
+    names: &'a WireToolNames,
+    has_sent: bool,
     waits: bool,
 }
 
-impl<'a> Listener<'a> {
-    pub fn new(pieces: Option<&'a Pieces>, names: &'a Names) -> Self {
-        Self { pieces, names, told: false, waits: false }
+impl<'a> PieceListener<'a> {
+    pub fn new(pieces: Option<&'a DeltaSender>, names: &'a WireToolNames) -> Self {
+        Self { pieces, names, has_sent: false, waits: false }
     }
 
-    pub fn listens(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         self.pieces.is_some()
     }
 
     /// Tells these in turn; the provider is not read on before they are taken. The call goes on without a listener
     /// that has gone: its reply still counts.
-    pub async fn tell(&mut self, pieces: Vec<Piece>) {
+    pub async fn send(&mut self, pieces: Vec<ReplyDelta>) {
         for piece in pieces {
             let Some(sender) = self.pieces else { return };
             self.waits = true;
-            match sender.send(self.names.piece(piece)).await {
-                Ok(()) => self.told = true,
+            match sender.send(self.names.restore_piece(piece)).await {
+                Ok(()) => self.has_sent = true,
                 Err(_) => self.pieces = None,
             }
             self.waits = false;
@@ -40,12 +40,12 @@ impl<'a> Listener<'a> {
     }
 
     /// Whether anything was heard.
-    pub fn has_heard(&self) -> bool {
-        self.told
+    pub fn has_received(&self) -> bool {
+        self.has_sent
     }
 
     /// Why a reply was not whole in time: its listener's fault, or its provider's.
-    pub fn late(&self, who: &str, limit: Duration) -> ModelFault {
+    pub fn timeout_fault(&self, who: &str, limit: Duration) -> ModelCallError {
         let limit = limit.as_millis();
         if self.waits {
             let what = format!("{who}: whoever listens did not take the reply within {limit} ms");

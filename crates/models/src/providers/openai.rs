@@ -16,23 +16,23 @@ use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue};
 use serde_json::Value;
 
-use self::stream::Chunks;
-use super::Site;
-use super::dialect::{Answer, Dialect, Problem, Query};
-use super::remote::{base_url, beneath};
-use crate::error::Error;
+use self::stream::OpenAiAssembler;
+use super::ProviderSite;
+use super::dialect::{ApiDialect, WireError, WireReply, WireRequest};
+use super::remote::{append_path, base_url};
+use crate::error::ModelsError;
 
 pub(crate) const PUBLIC: &str = "https://api.openai.com/v1";
 const AZURE_EXAMPLE: &str = "https://my-resource.openai.azure.com";
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 #[derive(Debug)]
-pub(crate) struct OpenAi {
-    address: Address,
+pub(crate) struct OpenAiDialect {
+    address: OpenAiAddress,
 }
 
 #[derive(Debug)]
-enum Address {
+enum OpenAiAddress {
     /// The same for all models.
     Endpoint(Url),
     /// Azure's, with the same for all models.
@@ -41,16 +41,16 @@ enum Address {
     Deployments { resource: Url, api_version: String },
 }
 
-impl OpenAi {
-    pub fn new(site: &Site) -> Result<Self, Error> {
-        Ok(Self { address: Address::Endpoint(beneath(&base_url(site, PUBLIC)?, "/chat/completions")) })
+impl OpenAiDialect {
+    pub fn new(site: &ProviderSite) -> Result<Self, ModelsError> {
+        Ok(Self { address: OpenAiAddress::Endpoint(append_path(&base_url(site, PUBLIC)?, "/chat/completions")) })
     }
 
     /// With a dated API version, the older of Azure's forms.
-    pub fn azure(site: &Site, api_version: Option<&str>) -> Result<Self, Error> {
+    pub fn azure(site: &ProviderSite, api_version: Option<&str>) -> Result<Self, ModelsError> {
         if site.base_url.is_none() {
             let example = format!("missing: write the resource's address, such as {AZURE_EXAMPLE}");
-            return Err(site.wrong("base_url", example));
+            return Err(site.setting_error("base_url", example));
         }
         let written = base_url(site, AZURE_EXAMPLE)?;
         // People copy the address with as much of the path as their portal shows.
@@ -59,23 +59,23 @@ impl OpenAi {
         let mut resource = written;
         resource.set_path(&root);
         let address = match api_version {
-            None => Address::Azure(beneath(&resource, "/openai/v1/chat/completions")),
-            Some(version) => Address::Deployments { resource, api_version: version.to_owned() },
+            None => OpenAiAddress::Azure(append_path(&resource, "/openai/v1/chat/completions")),
+            Some(version) => OpenAiAddress::Deployments { resource, api_version: version.to_owned() },
         };
         Ok(Self { address })
     }
 }
 
-impl Dialect for OpenAi {
-    type Assembly = Chunks;
+impl ApiDialect for OpenAiDialect {
+    type Assembly = OpenAiAssembler;
 
     const KEY_VARIABLE: &'static str = "OPENAI_API_KEY";
 
     fn endpoint(&self, model: &str) -> Url {
         match &self.address {
-            Address::Endpoint(url) | Address::Azure(url) => url.clone(),
-            Address::Deployments { resource, api_version } => {
-                let mut url = beneath(resource, "/openai/deployments");
+            OpenAiAddress::Endpoint(url) | OpenAiAddress::Azure(url) => url.clone(),
+            OpenAiAddress::Deployments { resource, api_version } => {
+                let mut url = append_path(resource, "/openai/deployments");
                 // A URL with a host has a path to extend.
                 if let Ok(mut path) = url.path_segments_mut() {
                     path.push(model).extend(["chat", "completions"]);
@@ -88,8 +88,8 @@ impl Dialect for OpenAi {
 
     fn authorize(&self, headers: &mut HeaderMap, key: &str) -> Result<(), InvalidHeaderValue> {
         let (name, value) = match self.address {
-            Address::Endpoint(_) => (AUTHORIZATION, format!("Bearer {key}")),
-            Address::Azure(_) | Address::Deployments { .. } => (API_KEY, key.to_owned()),
+            OpenAiAddress::Endpoint(_) => (AUTHORIZATION, format!("Bearer {key}")),
+            OpenAiAddress::Azure(_) | OpenAiAddress::Deployments { .. } => (API_KEY, key.to_owned()),
         };
         let mut value = HeaderValue::try_from(value)?;
         value.set_sensitive(true);
@@ -97,20 +97,20 @@ impl Dialect for OpenAi {
         Ok(())
     }
 
-    fn body(&self, query: &Query<'_>) -> Result<Value, String> {
+    fn body(&self, query: &WireRequest<'_>) -> Result<Value, String> {
         Ok(request::body(query))
     }
 
-    fn holds(&self, query: &Query<'_>) -> bool {
-        request::holds(query)
+    fn enforces_schema(&self, query: &WireRequest<'_>) -> bool {
+        request::enforces_schema(query)
     }
 
-    fn read(&self, _query: &Query<'_>, body: &[u8]) -> Result<Answer, Problem> {
+    fn read(&self, _query: &WireRequest<'_>, body: &[u8]) -> Result<WireReply, WireError> {
         answer::read(body)
     }
 
-    fn assembly(&self, _query: &Query<'_>) -> Chunks {
-        Chunks::default()
+    fn new_assembler(&self, _query: &WireRequest<'_>) -> OpenAiAssembler {
+        OpenAiAssembler::default()
     }
 }
 

@@ -5,56 +5,56 @@
 
 mod attempt;
 mod body;
-mod events;
 mod failure;
-mod limits;
-mod reading;
+mod rate_limits;
+mod sse;
+mod stream_reader;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::fault::told;
-use baton_core::model::{Reply, Thinking};
+use baton_core::fault::error_chain;
+use baton_core::model::{ModelReply, ThinkingBlock};
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
-use baton_ports::models::ApiKey;
+use baton_ports::models::ConsumerKey;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Url, redirect};
 
-use self::attempt::Attempt;
+use self::attempt::HttpAttempt;
 #[cfg(test)]
-pub(crate) use self::reading::Reading;
-use super::dialect::{Answer, Dialect, Query};
-use super::{Answered, Ask, Failure, Provider, Site};
-use crate::catalogue::{Spec, Structured};
-use crate::error::Error;
+pub(crate) use self::stream_reader::StreamReader;
+use super::dialect::{ApiDialect, WireReply, WireRequest};
+use super::{ModelProvider, ProviderError, ProviderReply, ProviderRequest, ProviderSite};
+use crate::catalogue::{ModelSpec, StructuredOutput};
+use crate::error::ModelsError;
 use crate::price;
 
 const USER_AGENT: &str = concat!("baton/", env!("CARGO_PKG_VERSION"));
 
-pub(crate) struct Remote<D> {
+pub(crate) struct HttpProvider<D> {
     dialect: D,
     client: Client,
     /// Where its settings stand, and what replies call it.
     place: String,
     name: String,
-    key: Option<ApiKey>,
+    key: Option<ConsumerKey>,
     /// Of every request; with the key, where there is one.
     headers: HeaderMap,
-    structured: Option<Structured>,
+    structured: Option<StructuredOutput>,
     clock: Arc<dyn Clock>,
 }
 
-impl<D: Dialect> std::fmt::Debug for Remote<D> {
+impl<D: ApiDialect> std::fmt::Debug for HttpProvider<D> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Remote").field("name", &self.name).field("dialect", &self.dialect).finish_non_exhaustive()
+        f.debug_struct("HttpProvider").field("name", &self.name).field("dialect", &self.dialect).finish_non_exhaustive()
     }
 }
 
-impl<D: Dialect> Remote<D> {
+impl<D: ApiDialect> HttpProvider<D> {
     /// Connects to nothing.
-    pub fn new(dialect: D, site: &Site, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub fn new(dialect: D, site: &ProviderSite, clock: Arc<dyn Clock>) -> Result<Self, ModelsError> {
         // Another part of the program may have installed it already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -62,7 +62,9 @@ impl<D: Dialect> Remote<D> {
             .connect_timeout(site.connect_timeout)
             .redirect(redirect::Policy::none())
             .build()
-            .map_err(|error| site.wrong("provider", format!("no HTTP client can be made: {}", told(&error))))?;
+            .map_err(|error| {
+                site.setting_error("provider", format!("no HTTP client can be made: {}", error_chain(&error)))
+            })?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
@@ -70,12 +72,12 @@ impl<D: Dialect> Remote<D> {
         if let Some(key) = &site.key {
             dialect
                 .authorize(&mut headers, key.secret().trim())
-                .map_err(|_| site.wrong("api_key", "it has characters that cannot be sent; copy it again"))?;
+                .map_err(|_| site.setting_error("api_key", "it has characters that cannot be sent; copy it again"))?;
         }
         Ok(Self {
             dialect,
             client,
-            place: site.place.clone(),
+            place: site.setting_path.clone(),
             name: site.name.clone(),
             key: site.key.clone(),
             headers,
@@ -84,7 +86,7 @@ impl<D: Dialect> Remote<D> {
         })
     }
 
-    fn reply(&self, answer: Answer, query: &Query<'_>, began: Time) -> Reply {
+    fn reply(&self, answer: WireReply, query: &WireRequest<'_>, began: Time) -> ModelReply {
         let ask = query.ask;
         let usage = answer.usage(ask.request);
         tracing::debug!(
@@ -96,10 +98,10 @@ impl<D: Dialect> Remote<D> {
             "a model replied"
         );
         let thinking = Some(answer.thinking).filter(|parts| !parts.is_empty() && !answer.tool_calls.is_empty());
-        Reply {
+        ModelReply {
             content: answer.content,
-            tool_calls: answer.tool_calls.into_iter().map(|call| query.names.ours(call)).collect(),
-            thinking: thinking.map(|parts| Thinking { model: ask.model.to_owned(), parts }),
+            tool_calls: answer.tool_calls.into_iter().map(|call| query.names.restore_call(call)).collect(),
+            thinking: thinking.map(|parts| ThinkingBlock { model: ask.model.to_owned(), parts }),
             finish: answer.finish,
             usage,
             model: answer.model.unwrap_or_else(|| ask.model.to_owned()),
@@ -111,38 +113,38 @@ impl<D: Dialect> Remote<D> {
 }
 
 #[async_trait]
-impl<D: Dialect> Provider for Remote<D> {
+impl<D: ApiDialect> ModelProvider for HttpProvider<D> {
     /// Tokens the provider does not count are estimated.
-    async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {
+    async fn ask(&self, ask: &ProviderRequest<'_>) -> Result<ProviderReply, ProviderError> {
         let began = self.clock.now();
-        let query = Query::of(ask, self.structured);
-        let mut attempt = Attempt::new(self, &query);
+        let query = WireRequest::of(ask, self.structured);
+        let mut attempt = HttpAttempt::new(self, &query);
         match tokio::time::timeout(ask.limit, attempt.run()).await {
             Ok(Ok(answer)) => {
-                let full_for = attempt.full_for;
+                let full_for = attempt.exhausted_for;
                 let is_counted = answer.usage.is_some();
-                Ok(Answered { reply: self.reply(answer, &query, began), full_for, is_counted })
+                Ok(ProviderReply { reply: self.reply(answer, &query, began), exhausted_for: full_for, is_counted })
             }
             Ok(Err(fault)) => Err(attempt.failure(fault)),
             Err(_) => {
-                let fault = attempt.late();
+                let fault = attempt.timeout_fault();
                 Err(attempt.failure(fault))
             }
         }
     }
 
-    fn holds(&self, ask: &Ask<'_>) -> bool {
-        self.dialect.holds(&Query::of(ask, self.structured))
+    fn enforces_schema(&self, ask: &ProviderRequest<'_>) -> bool {
+        self.dialect.enforces_schema(&WireRequest::of(ask, self.structured))
     }
 
-    fn reply_max(&self, model: &str, spec: Option<&Spec>) -> Option<u64> {
+    fn reply_max(&self, model: &str, spec: Option<&ModelSpec>) -> Option<u64> {
         self.dialect.reply_max(model, spec)
     }
 }
 
 /// A base URL from the settings: with a host, and with nothing in it that is a secret or belongs to a single request.
-pub(crate) fn base_url(site: &Site, public: &str) -> Result<Url, Error> {
-    let wrong = |problem: String| site.wrong("base_url", problem);
+pub(crate) fn base_url(site: &ProviderSite, public: &str) -> Result<Url, ModelsError> {
+    let wrong = |problem: String| site.setting_error("base_url", problem);
     // The text is not repeated where it may hold a password.
     let url = Url::parse(site.base_url.as_deref().unwrap_or(public))
         .map_err(|error| wrong(format!("not a URL ({error}); write one such as {public}")))?;
@@ -150,7 +152,7 @@ pub(crate) fn base_url(site: &Site, public: &str) -> Result<Url, Error> {
         return Err(wrong(format!("not an http or https URL; write one such as {public}")));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong(format!("it holds a user name or password; write the key as {}.api_key", site.place)));
+        return Err(wrong(format!("it holds a user name or password; write the key as {}.api_key", site.setting_path)));
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("it has a query or a fragment; write only the path".to_owned()));
@@ -159,7 +161,7 @@ pub(crate) fn base_url(site: &Site, public: &str) -> Result<Url, Error> {
 }
 
 /// The URL with this behind its path.
-pub(crate) fn beneath(base: &Url, more: &str) -> Url {
+pub(crate) fn append_path(base: &Url, more: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}{more}", base.path().trim_end_matches('/')));
     url

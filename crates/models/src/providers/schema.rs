@@ -1,6 +1,6 @@
 //! JSON Schemas as providers take them. What a provider does not enforce is still checked where the reply is read.
 
-use baton_core::model::{Message, Request};
+use baton_core::model::{ModelMessage, ModelRequest};
 use serde_json::{Map, Value, json};
 
 /// Whether OpenAI's strict mode takes a schema: every object closed, every property required, and no word in it that the
@@ -67,17 +67,20 @@ fn is_object(fields: &Map<String, Value>) -> bool {
 
 /// The schema as Anthropic's structured outputs take it: objects closed, bounds left out, for they are not known there.
 /// `None` where that would change what is asked for: an object of any fields, a word that cannot be left out.
-pub(super) fn narrowed(schema: &Value) -> Option<Value> {
+pub(super) fn to_anthropic_schema(schema: &Value) -> Option<Value> {
     let fields = schema.as_object()?;
     let mut narrow = Map::new();
     for (word, value) in fields {
         let kept = match word.as_str() {
             "properties" | "$defs" | "definitions" => {
-                let all = value.as_object()?.iter().map(|(name, schema)| Some((name.clone(), narrowed(schema)?)));
+                let all =
+                    value.as_object()?.iter().map(|(name, schema)| Some((name.clone(), to_anthropic_schema(schema)?)));
                 Value::Object(all.collect::<Option<_>>()?)
             }
-            "anyOf" | "allOf" | "oneOf" => Value::Array(value.as_array()?.iter().map(narrowed).collect::<Option<_>>()?),
-            "items" => narrowed(value)?,
+            "anyOf" | "allOf" | "oneOf" => {
+                Value::Array(value.as_array()?.iter().map(to_anthropic_schema).collect::<Option<_>>()?)
+            }
+            "items" => to_anthropic_schema(value)?,
             "$ref" if value == "#" => return None,
             "type" | "required" | "enum" | "const" | "description" | "title" | "default" | "$ref" | "format" => {
                 value.clone()
@@ -100,16 +103,16 @@ pub(super) fn narrowed(schema: &Value) -> Option<Value> {
 }
 
 /// Whether Anthropic's strict tools take a schema as it is.
-pub(super) fn is_narrow(schema: &Value) -> bool {
-    narrowed(schema).as_ref() == Some(schema)
+pub(super) fn is_anthropic_strict(schema: &Value) -> bool {
+    to_anthropic_schema(schema).as_ref() == Some(schema)
 }
 
 /// What a model is told about the schema its provider does not enforce; nothing where the messages have it already.
-pub(super) fn instruction(request: &Request) -> Option<String> {
+pub(super) fn instruction(request: &ModelRequest) -> Option<String> {
     let schema = request.schema.as_ref()?.to_string();
-    let said = |message: &Message| match message {
-        Message::System { content, .. } | Message::User { content, .. } => content.contains(&schema),
-        Message::Assistant { .. } | Message::Tool { .. } => false,
+    let said = |message: &ModelMessage| match message {
+        ModelMessage::System { content, .. } | ModelMessage::User { content, .. } => content.contains(&schema),
+        ModelMessage::Assistant { .. } | ModelMessage::Tool { .. } => false,
     };
     let when = if request.tools.is_empty() { "Answer with" } else { "When you need no further tool, answer with" };
     (!request.messages.iter().any(said)).then(|| {
@@ -174,7 +177,7 @@ mod tests {
                 "type": "object", "properties": {"at": {"type": "string"}}, "additionalProperties": false
             }},
         });
-        assert_eq!(narrowed(&schema), Some(expected));
+        assert_eq!(to_anthropic_schema(&schema), Some(expected));
     }
 
     #[test]
@@ -187,15 +190,15 @@ mod tests {
             json!({"type": "object", "properties": {}, "not": {"required": ["x"]}}),
             json!(true),
         ] {
-            assert_eq!(narrowed(&schema), None, "{schema}");
+            assert_eq!(to_anthropic_schema(&schema), None, "{schema}");
         }
     }
 
     #[test]
     fn the_instruction_is_not_given_twice() {
-        let mut request = Request { schema: Some(json!({"type": "array"})), ..Request::default() };
+        let mut request = ModelRequest { schema: Some(json!({"type": "array"})), ..ModelRequest::default() };
         let told = instruction(&request).expect("an instruction");
-        request.messages.push(Message::system(told));
+        request.messages.push(ModelMessage::system(told));
         assert_eq!(instruction(&request), None);
     }
 }

@@ -6,28 +6,28 @@
 
 mod play;
 mod read;
+mod request_view;
 mod rule;
-mod view;
 
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use baton_core::expr::nearest;
-use baton_core::model::{Finish, Reply, Request, ToolCall};
+use baton_core::model::{FinishReason, ModelReply, ModelRequest, ModelToolCall};
 use baton_core::money::Usd;
-use baton_core::run::ModelFault;
-use baton_ports::models::{Asker, Piece};
+use baton_core::run::ModelCallError;
+use baton_ports::models::{ModelCaller, ReplyDelta};
 use serde_json::Value;
 
-use self::rule::{Fault, Fits, Rule, Trouble, Written};
-use self::view::View;
-use crate::catalogue::Spec;
-use crate::error::Error;
+use self::request_view::RequestView;
+use self::rule::{ReplyRule, RuleMatch, ScriptedError, ScriptedErrorKind, ScriptedReply};
+use crate::catalogue::ModelSpec;
+use crate::error::ModelsError;
 use crate::fault::{code, lasting, transient};
 use crate::price;
-use crate::providers::listener::Listener;
-use crate::providers::names::Names;
-use crate::providers::{Answered, Ask, Failure, Provider, Spent};
+use crate::providers::listener::PieceListener;
+use crate::providers::tool_names::WireToolNames;
+use crate::providers::{AttemptSpend, ModelProvider, ProviderError, ProviderReply, ProviderRequest};
 
 /// Reasons an unmatched request's error gives.
 const REASONS_SHOWN_MAX: usize = 6;
@@ -41,12 +41,12 @@ pub struct ScriptFile {
 
 /// All replies, in the order of the files and within them.
 #[derive(Debug)]
-pub(crate) struct Script {
-    rules: Vec<Rule>,
+pub(crate) struct ReplyScript {
+    rules: Vec<ReplyRule>,
 }
 
-impl Script {
-    pub fn new(files: &[ScriptFile]) -> Result<Self, Error> {
+impl ReplyScript {
+    pub fn new(files: &[ScriptFile]) -> Result<Self, ModelsError> {
         let mut rules = Vec::new();
         for file in files {
             rules.extend(read::rules(file)?);
@@ -55,26 +55,26 @@ impl Script {
     }
 
     /// The first reply that fits, or why none does.
-    fn find(&self, view: &View) -> Result<(&Rule, &Written), ModelFault> {
+    fn find(&self, view: &RequestView) -> Result<(&ReplyRule, &ScriptedReply), ModelCallError> {
         let mut reasons = Vec::new();
-        for rule in self.rules.iter().filter(|rule| rule.is_for(&view.agent)) {
-            match rule.fits(view) {
-                Ok(Fits::With(written)) => return Ok((rule, written)),
-                Ok(Fits::Not(reason)) => reasons.push(format!("{rule}: {reason}")),
+        for rule in self.rules.iter().filter(|rule| rule.matches_agent(&view.agent)) {
+            match rule.evaluate(view) {
+                Ok(RuleMatch::Match(written)) => return Ok((rule, written)),
+                Ok(RuleMatch::NoMatch(reason)) => reasons.push(format!("{rule}: {reason}")),
                 Err(error) => {
                     return Err(lasting(code::SCRIPT_FAILED, format!("{rule}: its match failed: {error}")));
                 }
             }
         }
-        Err(self.nothing(view, reasons))
+        Err(self.no_reply_fault(view, reasons))
     }
 
-    fn nothing(&self, view: &View, mut reasons: Vec<String>) -> ModelFault {
+    fn no_reply_fault(&self, view: &RequestView, mut reasons: Vec<String>) -> ModelCallError {
         let mut message = format!("no scripted reply for agent `{}`, turn {}", view.agent, view.turn);
         if self.rules.is_empty() {
             message.push_str("; there are no scripted replies at all: add a file to `replies/`, or set a key or a base URL for a real model");
         } else if reasons.is_empty() {
-            let agents: BTreeSet<&str> = self.rules.iter().flat_map(Rule::agents).collect();
+            let agents: BTreeSet<&str> = self.rules.iter().flat_map(ReplyRule::agents).collect();
             let near = nearest(&view.agent, agents.iter().copied());
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
             let list = agents.iter().copied().collect::<Vec<_>>().join(", ");
@@ -92,56 +92,56 @@ impl Script {
 }
 
 #[async_trait]
-impl Provider for Script {
+impl ModelProvider for ReplyScript {
     /// Files have no models of their own: only what some reply names.
     fn knows(&self, model: &str) -> bool {
-        self.rules.iter().any(|rule| rule.names(model))
+        self.rules.iter().any(|rule| rule.mentions_model(model))
     }
 
     /// The reply is written already, and with it mostly its cost or its tokens. Only faults look at the attempt.
-    fn price(&self, request: &Request, spec: Option<&Spec>) -> Option<Usd> {
-        let (_, written) = self.find(&View::of(request, 1)).ok()?;
+    fn price(&self, request: &ModelRequest, spec: Option<&ModelSpec>) -> Option<Usd> {
+        let (_, written) = self.find(&RequestView::of(request, 1)).ok()?;
         let of_tokens = || spec.map(|spec| price::cost(spec, &written.usage)).filter(|cost| *cost > Usd::ZERO);
         written.cost.or_else(of_tokens)
     }
 
-    async fn ask(&self, ask: &Ask<'_>) -> Result<Answered, Failure> {
-        let view = View::of(ask.request, attempt(ask.asker));
+    async fn ask(&self, ask: &ProviderRequest<'_>) -> Result<ProviderReply, ProviderError> {
+        let view = RequestView::of(ask.request, attempt(ask.asker));
         let (rule, written) = self.find(&view)?;
-        let Outcome { pieces, end, spent } = Outcome::of(rule, written, &view, ask);
-        let names = Names::of(&[]);
-        let mut listener = Listener::new(ask.pieces, &names);
+        let ScriptedOutcome { pieces, end, spent } = ScriptedOutcome::of(rule, written, &view, ask);
+        let names = WireToolNames::of(&[]);
+        let mut listener = PieceListener::new(ask.pieces, &names);
         let played = tokio::time::timeout(ask.limit, play::play(pieces, rule, written, ask, &mut listener)).await;
-        let played = played.unwrap_or_else(|_| Err(listener.late(&rule.to_string(), ask.limit)));
+        let played = played.unwrap_or_else(|_| Err(listener.timeout_fault(&rule.to_string(), ask.limit)));
         let end = played.and(end);
-        end.map(|reply| Answered { reply, full_for: None, is_counted: true }).map_err(|fault| Failure {
+        end.map(|reply| ProviderReply { reply, exhausted_for: None, is_counted: true }).map_err(|fault| ProviderError {
             fault,
-            told: listener.has_heard(),
+            has_streamed: listener.has_received(),
             spent,
         })
     }
 }
 
 /// Attempts are counted by the run: the last number of the effect's key rises after each recorded failure.
-fn attempt(asker: &Asker) -> u32 {
+fn attempt(asker: &ModelCaller) -> u32 {
     let generation = asker.key.rsplit('/').find_map(|part| part.parse::<u32>().ok());
     generation.unwrap_or(0).saturating_add(1)
 }
 
 /// What an attempt comes to.
-struct Outcome {
+struct ScriptedOutcome {
     /// What is told before the end.
-    pieces: Vec<Piece>,
-    end: Result<Reply, ModelFault>,
+    pieces: Vec<ReplyDelta>,
+    end: Result<ModelReply, ModelCallError>,
     /// What a reply that breaks off has cost.
-    spent: Spent,
+    spent: AttemptSpend,
 }
 
-impl Outcome {
-    fn of(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Self {
+impl ScriptedOutcome {
+    fn of(rule: &ReplyRule, written: &ScriptedReply, view: &RequestView, ask: &ProviderRequest<'_>) -> Self {
         let fault = written.fault(view.attempt);
         let failed = fault.and_then(|written| fault_of(rule, written, view.attempt));
-        let silent = |fault: ModelFault| Self { pieces: Vec::new(), end: Err(fault), spent: Spent::NOTHING };
+        let silent = |fault: ModelCallError| Self { pieces: Vec::new(), end: Err(fault), spent: AttemptSpend::NOTHING };
         let said = match (fault, failed) {
             (Some(fault), Some(failed)) if fault.after_pieces == 0 => return silent(failed),
             (fault, failed) => reply(rule, written, view, ask).map(|reply| (reply, fault, failed)),
@@ -151,25 +151,31 @@ impl Outcome {
             Ok((reply, Some(fault), Some(failed))) => {
                 let mut pieces = play::pieces(&reply);
                 pieces.truncate(fault.after_pieces);
-                Self { pieces, end: Err(failed), spent: Spent::Exactly(reply.cost) }
+                Self { pieces, end: Err(failed), spent: AttemptSpend::Exactly(reply.cost) }
             }
             // The one fault that is no failure is a cut.
             Ok((reply, fault, _)) => {
                 let reply = if fault.is_some() { cut_off(reply) } else { reply };
-                Self { pieces: play::pieces(&reply), spent: Spent::Exactly(reply.cost), end: Ok(reply) }
+                Self { pieces: play::pieces(&reply), spent: AttemptSpend::Exactly(reply.cost), end: Ok(reply) }
             }
         }
     }
 }
 
-fn reply(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Result<Reply, ModelFault> {
+fn reply(
+    rule: &ReplyRule,
+    written: &ScriptedReply,
+    view: &RequestView,
+    ask: &ProviderRequest<'_>,
+) -> Result<ModelReply, ModelCallError> {
     let failed = |error| lasting(code::SCRIPT_FAILED, format!("{rule}: its template failed: {error}"));
     let content = written.text(view).map_err(failed)?;
     let tool_calls = written.calls(view).map_err(failed)?;
-    let finish = written.finish.unwrap_or(if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls });
+    let finish =
+        written.finish.unwrap_or(if tool_calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls });
     let usage = written.usage;
     let priced = ask.spec.map_or(Usd::ZERO, |spec| price::cost(spec, &usage));
-    Ok(Reply {
+    Ok(ModelReply {
         content,
         tool_calls,
         thinking: None,
@@ -183,29 +189,30 @@ fn reply(rule: &Rule, written: &Written, view: &View, ask: &Ask<'_>) -> Result<R
 }
 
 /// The fault an attempt fails with; `None` for the one that spoils the reply instead.
-fn fault_of(rule: &Rule, written: &Fault, attempt: u32) -> Option<ModelFault> {
+fn fault_of(rule: &ReplyRule, written: &ScriptedError, attempt: u32) -> Option<ModelCallError> {
     let said = |what: &str| format!("{rule}: {what} (scripted for attempt {attempt})");
-    let fault = match written.trouble {
-        Trouble::Timeout => transient(code::TIMEOUT, said("no reply in time")),
-        Trouble::RateLimit => transient(code::RATE_LIMIT_EXCEEDED, said("too many requests")),
-        Trouble::Unavailable => transient(code::SERVICE_UNAVAILABLE, said("the provider fails")),
-        Trouble::Malformed => transient(code::MALFORMED_REPLY, said("the reply cannot be read")),
-        Trouble::Authentication => lasting(code::AUTHENTICATION_FAILED, said("the key was refused")),
-        Trouble::ContextTooLong => lasting(code::CONTEXT_TOO_LONG, said("the messages are too long")),
-        Trouble::Filtered => lasting(code::CONTENT_FILTERED, said("the request was refused for its content")),
-        Trouble::Truncated => return None,
+    let fault = match written.kind {
+        ScriptedErrorKind::Timeout => transient(code::TIMEOUT, said("no reply in time")),
+        ScriptedErrorKind::RateLimit => transient(code::RATE_LIMIT_EXCEEDED, said("too many requests")),
+        ScriptedErrorKind::Unavailable => transient(code::SERVICE_UNAVAILABLE, said("the provider fails")),
+        ScriptedErrorKind::Malformed => transient(code::MALFORMED_REPLY, said("the reply cannot be read")),
+        ScriptedErrorKind::Authentication => lasting(code::AUTHENTICATION_FAILED, said("the key was refused")),
+        ScriptedErrorKind::ContextTooLong => lasting(code::CONTEXT_TOO_LONG, said("the messages are too long")),
+        ScriptedErrorKind::Filtered => lasting(code::CONTENT_FILTERED, said("the request was refused for its content")),
+        ScriptedErrorKind::Truncated => return None,
     };
-    Some(ModelFault { retry_after: written.retry_after_ms, ..fault })
+    Some(ModelCallError { retry_after: written.retry_after_ms, ..fault })
 }
 
 /// The first half of a reply, as the token limit leaves it.
-fn cut_off(reply: Reply) -> Reply {
+fn cut_off(reply: ModelReply) -> ModelReply {
     let half = |text: &str| text.chars().take(text.chars().count() / 2).collect::<String>();
-    let cut_call = |call: ToolCall| ToolCall { arguments: Value::String(half(&call.arguments.to_string())), ..call };
-    Reply {
+    let cut_call =
+        |call: ModelToolCall| ModelToolCall { arguments: Value::String(half(&call.arguments.to_string())), ..call };
+    ModelReply {
         content: half(&reply.content),
         tool_calls: reply.tool_calls.into_iter().map(cut_call).collect(),
-        finish: Finish::Length,
+        finish: FinishReason::Length,
         ..reply
     }
 }

@@ -4,24 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::model::Profile;
+use baton_core::model::ModelProfile;
 use baton_core::money::Usd;
-use baton_core::run::ModelFault;
+use baton_core::run::ModelCallError;
 use jiff::civil::Date;
 
-use super::Model;
+use super::RoutableModel;
 use crate::fault::{code, lasting, transient};
-use crate::need::Need;
-use crate::profile::{self, Weights};
-use crate::score::Score;
+use crate::profile::{self, ScoreWeights};
+use crate::requirements::ModelRequirements;
+use crate::score::ModelScore;
 
 /// What to do about a model whose price nobody states.
-const STATE_A_PRICE: &str =
+const UNPRICED_HINT: &str =
     "write the model with its prices in models.yaml, 0 where it costs nothing, or run `baton models import FILE`";
 
 #[derive(Debug)]
-pub(crate) struct Choice {
-    pub profile: Profile,
+pub(crate) struct ModelChoice {
+    pub profile: ModelProfile,
     /// The model asked for by name.
     pub asked: Option<String>,
     /// Of the input, estimated.
@@ -29,19 +29,19 @@ pub(crate) struct Choice {
     pub reply_tokens: u64,
     /// Of the input, at the most.
     pub tokens_max: u64,
-    pub weights: Weights,
+    pub weights: ScoreWeights,
     /// Best first.
-    pub viable: Vec<Candidate>,
-    pub dropped: Vec<Dropped>,
+    pub viable: Vec<ModelCandidate>,
+    pub dropped: Vec<DroppedModel>,
 }
 
 /// A model that may answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Candidate {
-    pub model: Arc<Model>,
+pub(crate) struct ModelCandidate {
+    pub model: Arc<RoutableModel>,
     /// Its place among the profile's groups.
     pub group: usize,
-    pub score: Score,
+    pub score: ModelScore,
     /// Of the call, expected.
     pub cost: Usd,
     pub latency: Duration,
@@ -50,24 +50,24 @@ pub(crate) struct Candidate {
 
 /// A model that may not.
 #[derive(Clone, Debug)]
-pub(crate) struct Dropped {
-    pub model: Arc<Model>,
-    pub reason: Reason,
+pub(crate) struct DroppedModel {
+    pub model: Arc<RoutableModel>,
+    pub reason: DropReason,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Reason {
+pub(crate) enum DropReason {
     /// No catalogue and no provider here has heard of it.
     Unknown,
     /// Its provider is not among the settings.
-    NotSetUp {
+    NotConfigured {
         provider: String,
     },
     NoKey {
         provider: String,
     },
     /// The consumer brought a key that is not for this provider.
-    ConsumersKey {
+    ForeignKey {
         provider: String,
     },
     Retired {
@@ -82,7 +82,7 @@ pub(crate) enum Reason {
         cost: Usd,
         limit: Usd,
     },
-    Cannot {
+    MissingCapability {
         what: &'static str,
     },
     /// Nothing: until a person closes it.
@@ -90,27 +90,27 @@ pub(crate) enum Reason {
         retry_after: Option<Duration>,
     },
     /// Its provider said that it takes nothing more.
-    Full {
+    RateLimited {
         retry_after: Duration,
     },
     /// Nobody states its price, and something bounds what the call may cost.
     Unpriced,
 }
 
-impl Reason {
+impl DropReason {
     /// For programs.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
-            Self::NotSetUp { .. } => "provider_not_set_up",
+            Self::NotConfigured { .. } => "provider_not_set_up",
             Self::NoKey { .. } => "no_key",
-            Self::ConsumersKey { .. } => "consumers_key",
+            Self::ForeignKey { .. } => "consumers_key",
             Self::Retired { .. } => "retired",
             Self::Context { .. } => "context",
             Self::Cost { .. } => "cost",
-            Self::Cannot { .. } => "capability",
+            Self::MissingCapability { .. } => "capability",
             Self::CircuitOpen { .. } => "circuit_open",
-            Self::Full { .. } => "rate_limited",
+            Self::RateLimited { .. } => "rate_limited",
             Self::Unpriced => "price_unknown",
         }
     }
@@ -119,27 +119,27 @@ impl Reason {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::CircuitOpen { retry_after } => *retry_after,
-            Self::Full { retry_after } => Some(*retry_after),
+            Self::RateLimited { retry_after } => Some(*retry_after),
             Self::Unknown
-            | Self::NotSetUp { .. }
+            | Self::NotConfigured { .. }
             | Self::NoKey { .. }
-            | Self::ConsumersKey { .. }
+            | Self::ForeignKey { .. }
             | Self::Retired { .. }
             | Self::Context { .. }
             | Self::Cost { .. }
-            | Self::Cannot { .. }
+            | Self::MissingCapability { .. }
             | Self::Unpriced => None,
         }
     }
 }
 
-impl fmt::Display for Reason {
+impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str("no catalogue has it, and no scripted reply names it"),
-            Self::NotSetUp { provider } => write!(f, "no provider `{provider}` is set up"),
+            Self::NotConfigured { provider } => write!(f, "no provider `{provider}` is set up"),
             Self::NoKey { provider } => write!(f, "there is no key for `{provider}`"),
-            Self::ConsumersKey { provider } => write!(f, "the consumer's key is not for `{provider}`"),
+            Self::ForeignKey { provider } => write!(f, "the consumer's key is not for `{provider}`"),
             Self::Retired { on } => write!(f, "its provider has retired it on {on}"),
             Self::Context { tokens, reply_max: Some(reply), context } => {
                 write!(f, "about {tokens} tokens and a reply of {reply} are too many for a context of {context}")
@@ -148,12 +148,12 @@ impl fmt::Display for Reason {
                 write!(f, "about {tokens} tokens are more than 80 % of a context of {context}")
             }
             Self::Cost { cost, limit } => write!(f, "a call of about {cost} is over the profile's limit of {limit}"),
-            Self::Cannot { what } => write!(f, "it has no {what}"),
+            Self::MissingCapability { what } => write!(f, "it has no {what}"),
             Self::CircuitOpen { retry_after: Some(wait) } => {
                 write!(f, "it failed lately; it is tried again in {} s", wait.as_secs().max(1))
             }
             Self::CircuitOpen { retry_after: None } => f.write_str("somebody has taken it out of use"),
-            Self::Full { retry_after } => {
+            Self::RateLimited { retry_after } => {
                 write!(f, "its provider takes nothing more for {} ms", retry_after.as_millis())
             }
             Self::Unpriced => f.write_str("nobody states its price, and a budget or `max_cost_usd` bounds the call"),
@@ -161,31 +161,32 @@ impl fmt::Display for Reason {
     }
 }
 
-impl Choice {
+impl ModelChoice {
     /// The models that may be asked now, or may be once a circuit closes, a limit has passed or the consumer's key is there.
-    pub fn within_reach(&self) -> impl Iterator<Item = &Arc<Model>> {
-        let is_near = |dropped: &&Dropped| match dropped.reason {
-            Reason::CircuitOpen { .. } | Reason::Full { .. } | Reason::NoKey { .. } | Reason::ConsumersKey { .. } => {
-                true
-            }
-            Reason::Unknown
-            | Reason::NotSetUp { .. }
-            | Reason::Retired { .. }
-            | Reason::Context { .. }
-            | Reason::Cost { .. }
-            | Reason::Cannot { .. }
-            | Reason::Unpriced => false,
+    pub fn reachable_models(&self) -> impl Iterator<Item = &Arc<RoutableModel>> {
+        let is_near = |dropped: &&DroppedModel| match dropped.reason {
+            DropReason::CircuitOpen { .. }
+            | DropReason::RateLimited { .. }
+            | DropReason::NoKey { .. }
+            | DropReason::ForeignKey { .. } => true,
+            DropReason::Unknown
+            | DropReason::NotConfigured { .. }
+            | DropReason::Retired { .. }
+            | DropReason::Context { .. }
+            | DropReason::Cost { .. }
+            | DropReason::MissingCapability { .. }
+            | DropReason::Unpriced => false,
         };
         let viable = self.viable.iter().map(|candidate| &candidate.model);
         viable.chain(self.dropped.iter().filter(is_near).map(|dropped| &dropped.model))
     }
 
-    pub fn new(profile: Profile, asked: Option<&str>, need: &Need, weights: Weights) -> Self {
+    pub fn new(profile: ModelProfile, asked: Option<&str>, need: &ModelRequirements, weights: ScoreWeights) -> Self {
         Self {
             profile,
             asked: asked.map(str::to_owned),
             tokens: need.tokens,
-            reply_tokens: need.reply(),
+            reply_tokens: need.expected_reply_tokens(),
             tokens_max: need.tokens_max,
             weights,
             viable: Vec::new(),
@@ -194,7 +195,7 @@ impl Choice {
     }
 
     /// The error where nobody may answer: what stood against each. It may pass where waiting helps one of them.
-    pub fn nobody(&self) -> ModelFault {
+    pub fn no_candidate_fault(&self) -> ModelCallError {
         let whom = match &self.asked {
             Some(model) => format!("model `{model}` cannot be asked"),
             None => format!("no model of the profile `{}` can be asked", profile::word(self.profile)),
@@ -209,14 +210,14 @@ impl Choice {
         match self.dropped.iter().filter_map(|dropped| dropped.reason.retry_after()).min() {
             Some(wait) => {
                 let retry_after = u64::try_from(wait.as_millis()).ok();
-                ModelFault { retry_after, ..transient(code::NO_MODEL, message) }
+                ModelCallError { retry_after, ..transient(code::NO_MODEL, message) }
             }
-            None if self.dropped.iter().any(|dropped| dropped.reason == Reason::Unknown) => {
+            None if self.dropped.iter().any(|dropped| dropped.reason == DropReason::Unknown) => {
                 lasting(code::MODEL_NOT_FOUND, message)
             }
-            None if self.dropped.iter().any(|dropped| dropped.reason == Reason::Unpriced) => {
+            None if self.dropped.iter().any(|dropped| dropped.reason == DropReason::Unpriced) => {
                 let mut fault = lasting(code::PRICE_UNKNOWN, message);
-                fault.fault.suggested_action = Some(STATE_A_PRICE.into());
+                fault.fault.suggested_action = Some(UNPRICED_HINT.into());
                 fault
             }
             None => lasting(code::NO_MODEL, message),

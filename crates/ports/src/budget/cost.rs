@@ -1,7 +1,7 @@
 //! What was spent, summed up.
 
 use baton_core::id::TenantId;
-use baton_core::model::Usage;
+use baton_core::model::TokenUsage;
 use baton_core::money::Usd;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// By what costs are summed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum CostDimension {
     Day,
     Tenant,
     Key,
@@ -29,7 +29,7 @@ pub struct CostFilter {
     pub from: Option<String>,
     pub to: Option<String>,
     /// What rows are apart by; nothing gives one row.
-    pub by: Vec<By>,
+    pub by: Vec<CostDimension>,
 }
 
 /// Costs that are summed up. A part that they are not apart by is `None`.
@@ -56,7 +56,7 @@ pub struct CostRow {
     pub estimated: u64,
     #[serde(rename = "cost_nanos")]
     pub cost: Usd,
-    pub usage: Usage,
+    pub usage: TokenUsage,
     pub latency_ms: u64,
     /// What was not spent: tools that selections left out would have cost so much, one call of each.
     #[serde(rename = "saved_nanos")]

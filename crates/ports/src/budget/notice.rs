@@ -5,16 +5,16 @@ use baton_core::time::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Line, Standing, TELL_AT};
-use crate::journal::{DeskItem, DeskKind};
-use crate::records::{Op, Record};
+use super::{BudgetPeriod, BudgetStanding, NOTIFY_AT};
+use crate::journal::{TaskItem, TaskItemKind};
+use crate::records::{RecordOp, StoredRecord};
 
 /// The space of records in which what was told of lines waits for whoever writes to people.
 pub const NOTICES: &str = "budget_notice";
 
 /// What was told of a line, for those who are written to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Notice {
+pub struct BudgetNotice {
     pub title: String,
     /// As the desk item's.
     pub details: Value,
@@ -22,14 +22,15 @@ pub struct Notice {
     pub resets_at: Time,
 }
 
-impl Notice {
-    /// The record of what the desk shows of a line, to be written with it: one for each mark of [`TELL_AT`] of a line in its
+impl BudgetNotice {
+    /// The record of what the desk shows of a line, to be written with it: one for each mark of [`NOTIFY_AT`] of a line in its
     /// window, and another one where its limit was changed since.
-    pub fn record(item: &DeskItem) -> Op {
-        let Details { reached_percent, limit_usd } = Details::deserialize(&item.details).unwrap_or_default();
+    pub fn record(item: &TaskItem) -> RecordOp {
+        let NoticeDetails { reached_percent, limit_usd } =
+            NoticeDetails::deserialize(&item.details).unwrap_or_default();
         let resets_at = item.deadline.unwrap_or(item.opened_at);
         let notice = Self { title: item.title.clone(), details: item.details.clone(), resets_at };
-        Op::Put {
+        RecordOp::Put {
             space: NOTICES.to_owned(),
             key: format!("{}/{limit_usd}/{reached_percent}", item.id),
             value: json!(notice),
@@ -37,30 +38,30 @@ impl Notice {
     }
 
     /// What a record holds; nothing where it is none of these.
-    pub fn read(record: &Record) -> Option<Self> {
+    pub fn read(record: &StoredRecord) -> Option<Self> {
         Self::deserialize(&record.value).ok()
     }
 }
 
 #[derive(Default, Deserialize)]
-struct Details {
+struct NoticeDetails {
     reached_percent: u8,
     limit_usd: f64,
 }
 
-/// The highest of [`TELL_AT`] that a line has reached.
+/// The highest of [`NOTIFY_AT`] that a line has reached.
 pub fn reached(spent: Usd, limit: Usd) -> u8 {
     let is_reached = |at: &u8| {
         let part = i128::from(limit.as_nanos()) * i128::from(*at);
         i128::from(spent.as_nanos()) * 100 >= part && limit > Usd::ZERO
     };
-    TELL_AT.into_iter().rev().find(is_reached).unwrap_or(0)
+    NOTIFY_AT.into_iter().rev().find(is_reached).unwrap_or(0)
 }
 
 /// What the desk shows of a line that has reached so many per cent. One item a line and window: a later one takes the
 /// place of an earlier.
-pub fn notice(standing: &Standing, limit: Usd, reached: u8, now: Time) -> DeskItem {
-    let Standing { line, spent, held, .. } = standing;
+pub fn notice_item(standing: &BudgetStanding, limit: Usd, reached: u8, now: Time) -> TaskItem {
+    let BudgetStanding { line, spent, held, .. } = standing;
     let resets_at = line.ends();
     // It stands for as long as the window does, and more is spent meanwhile: so the sums are those of then.
     let sums = match *held > Usd::ZERO {
@@ -72,11 +73,11 @@ pub fn notice(standing: &Standing, limit: Usd, reached: u8, now: Time) -> DeskIt
     } else {
         format!("{reached} % of {line} was reached at {now}: {sums} then; it begins anew at {resets_at}")
     };
-    DeskItem {
+    TaskItem {
         id: notice_id(line),
         tenant: line.tenant.clone(),
         run: None,
-        kind: DeskKind::Budget,
+        kind: TaskItemKind::Budget,
         title,
         details: json!({
             "key_id": line.key_id, "window": line.window, "reached_percent": reached,
@@ -89,7 +90,7 @@ pub fn notice(standing: &Standing, limit: Usd, reached: u8, now: Time) -> DeskIt
 }
 
 /// The desk item's id of what is told of a line.
-pub fn notice_id(line: &Line) -> String {
+pub fn notice_id(line: &BudgetPeriod) -> String {
     let key = line.key_id.as_deref().unwrap_or_default();
     format!("budget/{}/{key}/{}/{}", line.tenant, line.window.word(), line.begins)
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use baton_core::id::TenantId;
-use baton_core::money::{Usd, Window};
+use baton_core::money::{BudgetWindow, Usd};
 use baton_core::time::Time;
 use serde_json::{Value, json};
 
-use super::{Line, Standing};
+use super::{BudgetPeriod, BudgetStanding};
 
 /// What settings allow.
-pub trait Allowed: Send + Sync {
-    fn of(&self, line: &Line) -> Allowance;
+pub trait BudgetPolicy: Send + Sync {
+    fn rule_for(&self, line: &BudgetPeriod) -> BudgetRule;
 
     /// Keys that have limits of their own, by their ids.
     fn keys(&self) -> Vec<String>;
@@ -19,7 +19,7 @@ pub trait Allowed: Send + Sync {
 
 /// What settings say of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct BudgetRule {
     /// Nothing where it is unlimited.
     pub limit: Option<Usd>,
     /// What becomes of a call that is over: `refuse` or `pause`.
@@ -30,21 +30,21 @@ pub struct Allowance {
 
 /// One line as it stands.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    pub line: Line,
-    pub allowance: Allowance,
+pub struct BudgetRow {
+    pub line: BudgetPeriod,
+    pub allowance: BudgetRule,
     pub spent: Usd,
     pub held: Usd,
 }
 
-impl Row {
+impl BudgetRow {
     /// A tenant's lines and those of its keys, as they stand at `now`. A key's line without a limit that nothing was spent
     /// of says nothing and is left out. Keys that `allowed` names and that nothing was spent of may be another tenant's:
     /// `of_tenant` says of a key's id whether it is this one's.
     pub fn all(
         tenant: &TenantId,
-        standings: &[Standing],
-        allowed: &dyn Allowed,
+        standings: &[BudgetStanding],
+        allowed: &dyn BudgetPolicy,
         of_tenant: impl Fn(&str) -> bool,
         now: Time,
     ) -> Vec<Self> {
@@ -52,33 +52,33 @@ impl Row {
         let spending = standings.iter().filter_map(|of| of.line.key_id.clone());
         let keys: BTreeSet<String> = named.chain(spending).collect();
         let owners = std::iter::once(None).chain(keys.iter().map(|key| Some(key.as_str())));
-        let lines = owners.flat_map(|key| Window::ALL.map(|window| Line::of(tenant, key, window, now)));
-        lines.map(|line| Self::of(line, standings, allowed)).filter(Self::says_something).collect()
+        let lines = owners.flat_map(|key| BudgetWindow::ALL.map(|window| BudgetPeriod::of(tenant, key, window, now)));
+        lines.map(|line| Self::of(line, standings, allowed)).filter(Self::is_relevant).collect()
     }
 
-    fn of(line: Line, standings: &[Standing], allowed: &dyn Allowed) -> Self {
+    fn of(line: BudgetPeriod, standings: &[BudgetStanding], allowed: &dyn BudgetPolicy) -> Self {
         let known = standings.iter().find(|standing| standing.line == line);
         let (spent, held) = known.map_or_else(Default::default, |known| (known.spent, known.held));
-        Self { allowance: allowed.of(&line), line, spent, held }
+        Self { allowance: allowed.rule_for(&line), line, spent, held }
     }
 
-    fn says_something(&self) -> bool {
+    fn is_relevant(&self) -> bool {
         self.line.key_id.is_none() || self.allowance.limit.is_some() || self.spent > Usd::ZERO
     }
 
     /// What may still be spent; nothing where it is unlimited.
-    pub fn left(&self) -> Option<Usd> {
+    pub fn remaining(&self) -> Option<Usd> {
         self.allowance.limit.map(|limit| (limit - self.spent - self.held).max(Usd::ZERO))
     }
 
     /// For programs.
     pub fn as_json(&self) -> Value {
-        let Allowance { limit, on_exceeded, setting } = &self.allowance;
+        let BudgetRule { limit, on_exceeded, setting } = &self.allowance;
         json!({
             "tenant": self.line.tenant, "key_id": self.line.key_id, "window": self.line.window,
             "begins_at": self.line.begins.to_string(), "resets_at": self.line.ends().to_string(),
             "limit_usd": limit.map(Usd::as_f64), "spent_usd": self.spent.as_f64(),
-            "held_usd": self.held.as_f64(), "left_usd": self.left().map(Usd::as_f64),
+            "held_usd": self.held.as_f64(), "left_usd": self.remaining().map(Usd::as_f64),
             "on_exceeded": on_exceeded, "setting": setting,
         })
     }

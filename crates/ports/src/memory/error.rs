@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::RETRY_AFTER;
-use crate::index::{self, Collection};
+use crate::index::{self, MemoryCollection};
 use crate::{embed, records};
 
 /// Sorted by the caller's next move.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Error {
+pub enum MemoryError {
     #[error("{what} is {size}, over the limit of {limit}")]
     TooLarge { what: &'static str, size: usize, limit: usize },
     #[error("{what}: {reason}")]
@@ -16,18 +16,18 @@ pub enum Error {
     #[error("there is no {what} `{name}`")]
     NotFound { what: &'static str, name: String },
     #[error("the collection `{collection}` is full: it holds {limit} pieces; remove documents, or cut larger pieces")]
-    Full { collection: Collection, limit: u64 },
+    Full { collection: MemoryCollection, limit: u64 },
     /// What is searched was made by an embedder that these settings do not have.
     #[error(
         "`{collection}` was indexed with the embedder `{space}`, which the settings under `[memory]` do not have; \
          configure it, or run `baton knowledge reindex`"
     )]
-    OtherEmbedder { collection: Collection, space: String },
+    OtherEmbedder { collection: MemoryCollection, space: String },
     /// Nothing was kept.
     #[error("`{person}` was forgotten meanwhile, so nothing about them was kept; add it again if it is new")]
     Forgotten { person: String },
     #[error(transparent)]
-    Embedding(#[from] embed::Error),
+    Embedding(#[from] embed::EmbeddingError),
     /// Try again.
     #[error("memory is overloaded; try again in {} ms", retry_after.as_millis())]
     Busy { retry_after: Duration },
@@ -37,29 +37,29 @@ pub enum Error {
     Unreadable { reason: String },
 }
 
-impl From<index::Error> for Error {
-    fn from(error: index::Error) -> Self {
+impl From<index::IndexError> for MemoryError {
+    fn from(error: index::IndexError) -> Self {
         match error {
-            index::Error::TooLarge { what, size, limit } => Self::TooLarge { what, size, limit },
-            index::Error::Full { collection, limit } => Self::Full { collection, limit },
-            index::Error::Invalid { what, reason } => Self::Invalid { what, reason },
-            index::Error::Busy { retry_after } => Self::Busy { retry_after },
-            index::Error::Unwritable { reason } => Self::Unwritable { reason },
-            index::Error::Unreadable { reason } => Self::Unreadable { reason },
+            index::IndexError::TooLarge { what, size, limit } => Self::TooLarge { what, size, limit },
+            index::IndexError::Full { collection, limit } => Self::Full { collection, limit },
+            index::IndexError::Invalid { what, reason } => Self::Invalid { what, reason },
+            index::IndexError::Busy { retry_after } => Self::Busy { retry_after },
+            index::IndexError::Unwritable { reason } => Self::Unwritable { reason },
+            index::IndexError::Unreadable { reason } => Self::Unreadable { reason },
         }
     }
 }
 
-impl From<records::Error> for Error {
-    fn from(error: records::Error) -> Self {
+impl From<records::RecordError> for MemoryError {
+    fn from(error: records::RecordError) -> Self {
         match error {
-            records::Error::TooLarge { what, size, limit } => Self::TooLarge { what, size, limit },
-            records::Error::Busy { retry_after } => Self::Busy { retry_after },
-            records::Error::Unreadable { reason } => Self::Unreadable { reason },
-            records::Error::Unwritable { reason } => Self::Unwritable { reason },
-            records::Error::Outage(outage) => Self::Unwritable { reason: outage.to_string() },
+            records::RecordError::TooLarge { what, size, limit } => Self::TooLarge { what, size, limit },
+            records::RecordError::Busy { retry_after } => Self::Busy { retry_after },
+            records::RecordError::Unreadable { reason } => Self::Unreadable { reason },
+            records::RecordError::Unwritable { reason } => Self::Unwritable { reason },
+            records::RecordError::Outage(outage) => Self::Unwritable { reason: outage.to_string() },
             // Whoever changes a thread tries again before this is said.
-            records::Error::Conflict { .. } | records::Error::EmptyRange { .. } => {
+            records::RecordError::Conflict { .. } | records::RecordError::EmptyRange { .. } => {
                 Self::Busy { retry_after: RETRY_AFTER }
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What an agent was to do, how it went about it, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Execution {
+pub struct AgentExecution {
     /// The same id again is the same execution.
     pub id: String,
     pub goal: String,
@@ -25,6 +25,6 @@ pub struct Execution {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SimilarExecution {
     #[serde(flatten)]
-    pub execution: Execution,
+    pub execution: AgentExecution,
     pub score: f64,
 }

@@ -3,48 +3,48 @@
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 
-use super::{Added, Error, Forgotten};
-use crate::index::Document;
+use super::{AddResult, ForgetResult, MemoryError};
+use crate::index::SourceDocument;
 
 /// Why it was not done everywhere.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum Unkept {
+pub enum KnowledgeError {
     #[error(transparent)]
-    Memory(#[from] Error),
+    Memory(#[from] MemoryError),
     /// A document that is about somebody does not become another's, or everybody's.
     #[error("`{name}` is kept about {person}, who alone finds it")]
-    IsAbout { name: String, person: String },
+    AboutPerson { name: String, person: String },
     /// One that is everybody's does not become one person's.
     #[error("`{name}` is everybody's: said to be about somebody, nobody else would find it")]
-    IsEverybodys { name: String },
+    Shared { name: String },
     /// Done in memory, and not outside, or nobody knows: do it again.
     #[error("{reason}")]
-    Outside { reason: String },
+    External { reason: String },
 }
 
-impl Unkept {
+impl KnowledgeError {
     /// Refuses a document that would become somebody else's, or everybody's, because a word was left out or put in: who finds
     /// it, and with whom it goes, would be others. `kept` is whom the one of its name is about that is kept.
-    pub fn other_owner(name: &str, kept: Option<&str>, about: Option<&str>) -> Result<(), Self> {
+    pub fn check_subject(name: &str, kept: Option<&str>, about: Option<&str>) -> Result<(), Self> {
         match kept {
             kept if kept == about => Ok(()),
-            Some(person) => Err(Self::IsAbout { name: name.to_owned(), person: person.to_owned() }),
-            None => Err(Self::IsEverybodys { name: name.to_owned() }),
+            Some(person) => Err(Self::AboutPerson { name: name.to_owned(), person: person.to_owned() }),
+            None => Err(Self::Shared { name: name.to_owned() }),
         }
     }
 }
 
 #[async_trait]
-pub trait Knowledge: Send + Sync {
-    async fn keep(&self, tenant: &TenantId, document: Document) -> Result<Added, Unkept>;
+pub trait KnowledgeStore: Send + Sync {
+    async fn put_document(&self, tenant: &TenantId, document: SourceDocument) -> Result<AddResult, KnowledgeError>;
 
     /// Says whether it was there.
-    async fn remove(&self, tenant: &TenantId, name: &str) -> Result<bool, Unkept>;
+    async fn remove(&self, tenant: &TenantId, name: &str) -> Result<bool, KnowledgeError>;
 
-    /// Removes everything about one person, as [`Memory::forget`](super::Memory::forget) does, and what is known of them
+    /// Removes everything about one person, as [`Memory::forget`](super::MemoryStore::forget) does, and what is known of them
     /// outside. Never says that a person is forgotten where they are not.
-    async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<Forgotten, Unkept>;
+    async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<ForgetResult, KnowledgeError>;
 
     /// What else a person is called by in this installation: mail addresses, phone numbers.
-    async fn identifiers(&self, tenant: &TenantId, customer: &str) -> Result<Vec<String>, Unkept>;
+    async fn identifiers(&self, tenant: &TenantId, customer: &str) -> Result<Vec<String>, KnowledgeError>;
 }

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::TOP_DEFAULT;
-use crate::index::{Collection, Filter};
+use crate::index::{DocumentFilter, MemoryCollection};
 
 /// How the two ways of searching are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Mode {
+pub enum SearchMode {
     /// Both, fused by reciprocal rank.
     #[default]
     Hybrid,
@@ -20,39 +20,39 @@ pub enum Mode {
 
 /// A question to long-term memory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Search {
+pub struct SearchRequest {
     pub query: String,
-    pub collection: Collection,
+    pub collection: MemoryCollection,
     /// At most [`TOP_MAX`].
     pub top: usize,
-    pub filter: Filter,
-    pub mode: Mode,
+    pub filter: DocumentFilter,
+    pub mode: SearchMode,
 }
 
-impl Search {
+impl SearchRequest {
     /// The tenant's knowledge, by both ways.
     pub fn knowledge(query: impl Into<String>) -> Self {
         Self {
             query: query.into(),
-            collection: Collection::Knowledge,
+            collection: MemoryCollection::Knowledge,
             top: TOP_DEFAULT,
-            filter: Filter::default(),
-            mode: Mode::Hybrid,
+            filter: DocumentFilter::default(),
+            mode: SearchMode::Hybrid,
         }
     }
 }
 
 /// What a search found, best first.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
-    pub passages: Vec<Cited>,
+pub struct SearchResult {
+    pub passages: Vec<CitedPassage>,
     /// Why this is less than it could be: one way of searching could not be used.
     pub degraded: Option<String>,
 }
 
 /// A passage with where it is from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Cited {
+pub struct CitedPassage {
     pub content: String,
     /// Higher is better; comparable within one answer only.
     pub score: f64,
@@ -72,7 +72,7 @@ pub struct Cited {
     pub metadata: Map<String, Value>,
 }
 
-impl Cited {
+impl CitedPassage {
     /// For whoever keeps the documents: with whom its document is about.
     pub fn as_json(&self) -> Value {
         let mut shown = json!(self);
@@ -86,22 +86,22 @@ impl Cited {
 /// A question that is searched for in rounds: a model judges whether what was found answers it, and if not, words the
 /// next search.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Inquiry {
+pub struct InquiryRequest {
     pub question: String,
     /// Passages of each round, at most [`ROUND_TOP_MAX`].
     pub top: usize,
     /// At most [`ROUNDS_MAX`].
     pub rounds: usize,
-    pub filter: Filter,
+    pub filter: DocumentFilter,
 }
 
 /// What an inquiry came to.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Inquired {
+pub struct InquiryResult {
     /// Each once, in the order it was found; the judge knew them by these places, from 1.
-    pub passages: Vec<Cited>,
-    pub rounds: Vec<Round>,
-    pub stopped: Stopped,
+    pub passages: Vec<CitedPassage>,
+    pub rounds: Vec<InquiryRound>,
+    pub stopped: InquiryEnd,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub degraded: Option<String>,
     /// What the judging cost.
@@ -110,7 +110,7 @@ pub struct Inquired {
 
 /// One search of an inquiry.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Round {
+pub struct InquiryRound {
     pub query: String,
     /// Passages that no earlier round had found.
     pub new: usize,
@@ -123,7 +123,7 @@ pub struct Round {
 /// Why an inquiry went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stopped {
+pub enum InquiryEnd {
     Sufficient,
     /// The last search found nothing new, or the judge knew nothing else to look for.
     NothingNew,

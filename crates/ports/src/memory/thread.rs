@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Who said something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Speaker {
+pub enum MessageSpeaker {
     Customer,
     Agent,
     /// A person who answers.
@@ -15,7 +15,7 @@ pub enum Speaker {
     System,
 }
 
-impl Speaker {
+impl MessageSpeaker {
     pub fn word(self) -> &'static str {
         match self {
             Self::Customer => "customer",
@@ -28,23 +28,23 @@ impl Speaker {
 
 /// Something said in a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Message {
+pub struct ThreadMessage {
     /// A message of an id that was among the last [`RECENT_MAX`] is not kept again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(rename = "role")]
-    pub speaker: Speaker,
+    pub speaker: MessageSpeaker,
     pub content: String,
     pub at: Time,
 }
 
 /// A conversation's short-term memory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Thread {
+pub struct MessageThread {
     pub conversation: String,
     pub customer: Option<String>,
     /// What was said before the messages that are not yet in it.
-    pub summary: Option<Summary>,
+    pub summary: Option<ThreadSummary>,
     /// Facts of this session, an object.
     pub session: Value,
     /// Messages said so far, those that gave way included.
@@ -52,11 +52,11 @@ pub struct Thread {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Summary {
+pub struct ThreadSummary {
     pub text: String,
     /// Messages it covers, from the first.
     pub covers: u64,
-    pub by: Summarised,
+    pub by: SummarySource,
     /// Why it is an excerpt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
@@ -65,7 +65,7 @@ pub struct Summary {
 /// Who wrote a summary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Summarised {
+pub enum SummarySource {
     Model,
     /// No model could be asked: the customer's first words and the last that were said.
     Excerpt,
@@ -75,11 +75,11 @@ pub enum Summarised {
 
 /// A conversation that is over, as its own journal has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Over {
+pub struct EndedConversation {
     pub conversation: String,
     pub customer: Option<String>,
     /// What the customer saw, oldest first; at most [`MESSAGES_MAX`](super::MESSAGES_MAX).
-    pub messages: Vec<Message>,
+    pub messages: Vec<ThreadMessage>,
     pub outcome: String,
     /// Who is forgotten after this stays forgotten.
     pub ended_at: Time,
@@ -87,7 +87,7 @@ pub struct Over {
 
 /// How a conversation ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Closing {
+pub struct ConversationClosing {
     /// One word or a few: `success`, `escalated`, …
     pub outcome: String,
     /// In place of one that is made.

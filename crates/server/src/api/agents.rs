@@ -9,31 +9,31 @@ use axum::extract::State;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use baton_core::agent::{Agent, CostTier, ENDPOINT_SECRET};
-use baton_core::bundle::Hash;
-use baton_core::definition::{self, Catalog, SINGLE_AGENT};
+use baton_core::agent::{AgentDefinition, CostTier, ENDPOINT_SECRET};
+use baton_core::bundle::ContentHash;
+use baton_core::definition::{self, DefinitionCatalog, SINGLE_AGENT_PREFIX};
 use baton_core::expr::nearest;
 use baton_core::id::ID_BYTES_MAX;
-use baton_engine::Error;
-use baton_engine::roster::{Card, Wanted as Which};
-use baton_ports::registry::Version;
+use baton_engine::EngineError;
+use baton_engine::agent_registry::{AgentFilter as Which, AgentListing};
+use baton_ports::registry::WorkflowVersion;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::begin::{Begin, Given, Wanted, begin};
-use super::document;
 use super::etag;
-use super::execute::nothing;
-use super::guest::Guest;
-use super::known;
-use super::once::Asked;
-use super::query::{Path, Query};
-use super::shapes::{Agent as Shown, Agents, Execution, Problem as Refusal};
+use super::execute::empty_object;
+use super::extractors::{PathParams, QueryParams};
+use super::idempotency::RequestFingerprint;
+use super::openapi;
+use super::principal::Principal;
+use super::schemas::{AgentListSchema, AgentSchema as Shown, ExecutionSchema, ProblemSchema as Refusal};
+use super::start_run::{RunInput, RunTarget, StartRunCommand, start_run};
+use super::tenant_catalog;
 use crate::body;
 use crate::code;
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
 /// Its node that works.
 const NODE: &str = "agent";
@@ -42,11 +42,11 @@ const NODE: &str = "agent";
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asking {
+pub(super) struct AgentListQuery {
     /// `structured_output`, `tool_calling`, `code`, `vision`, `streaming`, or a word of your own.
     capability: Option<String>,
     /// `low`, `medium` or `high`: no dearer than this.
-    #[param(schema_with = document::cost_tier)]
+    #[param(schema_with = openapi::cost_tier)]
     cost_tier: Option<CostTier>,
     /// Only those that are well.
     #[serde(default)]
@@ -54,17 +54,17 @@ pub(super) struct Asking {
 }
 
 /// Lists agents, the cheapest first
-#[utoipa::path(get, path = "/api/v1/agents", tag = "agents", params(Asking), responses(
-    (status = 200, body = Agents), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/agents", tag = "agents", params(AgentListQuery), responses(
+    (status = 200, body = AgentListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(Asking { capability, cost_tier, healthy }): Query<Asking>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
-    let agents = known::agents(work, guest.tenant()).await?;
-    let health = work.roster.health(guest.tenant()).await?;
-    let cards = Card::all(&agents, &health, &Which { capability, cost_tier, healthy }, door.clock.now());
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(AgentListQuery { capability, cost_tier, healthy }): QueryParams<AgentListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let agents = tenant_catalog::agents(work, guest.tenant()).await?;
+    let health = work.agent_registry.health(guest.tenant()).await?;
+    let cards = AgentListing::all(&agents, &health, &Which { capability, cost_tier, healthy }, door.clock.now());
     Ok(Json(json!({ "agents": cards })))
 }
 
@@ -73,73 +73,73 @@ pub(super) async fn list(
     params(("agent_id" = String, Path)),
     responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<Response, Problem> {
-    let work = door.work()?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<Response, HttpProblem> {
+    let work = door.run_services()?;
     let agent = find(work, &guest, &name).await?;
-    let written = if is_of_files(work, &guest, &name) {
+    let written = if is_from_files(work, &guest, &name) {
         None
     } else {
-        work.roster.registration(guest.tenant(), &name).await?.map(|(_, written)| written)
+        work.agent_registry.registration(guest.tenant(), &name).await?.map(|(_, written)| written)
     };
-    answered(&door, &guest, &agent, written, StatusCode::OK).await
+    agent_response(&door, &guest, &agent, written, StatusCode::OK).await
 }
 
-async fn answered(
-    door: &Door,
-    guest: &Guest,
-    agent: &Agent,
+async fn agent_response(
+    door: &AppState,
+    guest: &Principal,
+    agent: &AgentDefinition,
     written: Option<u64>,
     status: StatusCode,
-) -> Result<Response, Problem> {
-    let health = door.work()?.roster.health(guest.tenant()).await?;
+) -> Result<Response, HttpProblem> {
+    let health = door.run_services()?.agent_registry.health(guest.tenant()).await?;
     let one = BTreeMap::from([(agent.name.clone(), agent.clone())]);
-    let card = Card::all(&one, &health, &Which::default(), door.clock.now()).pop();
+    let card = AgentListing::all(&one, &health, &Which::default(), door.clock.now()).pop();
     let mut shown = json!(card);
     shown["definition"] = json!(agent);
     shown["is_registered"] = written.is_some().into();
     let mut response = (status, Json(shown)).into_response();
     if let Some(written) = written {
-        etag::say(&mut response, written);
+        etag::set_etag(&mut response, written);
     }
     Ok(response)
 }
 
-async fn find(work: &Work, guest: &Guest, name: &str) -> Result<Agent, Problem> {
-    let agents = known::agents(work, guest.tenant()).await?;
-    agents.get(name).cloned().ok_or_else(|| no_agent(name, &agents))
+async fn find(work: &RunServices, guest: &Principal, name: &str) -> Result<AgentDefinition, HttpProblem> {
+    let agents = tenant_catalog::agents(work, guest.tenant()).await?;
+    agents.get(name).cloned().ok_or_else(|| agent_not_found(name, &agents))
 }
 
-fn no_agent(name: &str, agents: &BTreeMap<String, Agent>) -> Problem {
-    let problem = Problem::new(StatusCode::NOT_FOUND, code::AGENT_NOT_FOUND, format!("no agent `{name}`"));
+fn agent_not_found(name: &str, agents: &BTreeMap<String, AgentDefinition>) -> HttpProblem {
+    let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::AGENT_NOT_FOUND, format!("no agent `{name}`"));
     match nearest(name, agents.keys().map(String::as_str)) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint("GET /api/v1/agents lists those there are"),
+        Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
+        None => problem.with_hint("GET /api/v1/agents lists those there are"),
     }
 }
 
-fn is_of_files(work: &Work, guest: &Guest, name: &str) -> bool {
+fn is_from_files(work: &RunServices, guest: &Principal, name: &str) -> bool {
     let files = work.files.borrow();
     files.tenant.as_ref() == Some(guest.tenant()) && files.own_agents.contains(name)
 }
 
 /// What may be registered, or why not.
-fn checked(work: &Work, guest: &Guest, agent: &Agent) -> Result<(), Problem> {
+fn check_agent(work: &RunServices, guest: &Principal, agent: &AgentDefinition) -> Result<(), HttpProblem> {
     let name = &agent.name;
-    if is_of_files(work, guest, name) {
+    if is_from_files(work, guest, name) {
         let detail =
             format!("`{name}` is an agent of the project's own files, which stands before any other of its name");
-        let problem = Problem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
-        return Err(problem.hint("give it another name, or change the file in agents/"));
+        let problem = HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
+        return Err(problem.with_hint("give it another name, or change the file in agents/"));
     }
     if agent.metadata.contains_key(ENDPOINT_SECRET) {
         let message = format!("`{name}` names a secret, and only agents of the project's own files may");
         let hint = format!("leave `metadata.{ENDPOINT_SECRET}` out, or put the agent into agents/");
-        return Err(Problem::from(Error::BadAgent { message }).hint(hint));
+        return Err(HttpProblem::from(EngineError::BadAgent { message }).with_hint(hint));
     }
-    baton_engine::check_agent(agent).map_err(|message| Error::BadAgent { message }.into())
+    baton_engine::check_agent(agent).map_err(|message| EngineError::BadAgent { message }.into())
 }
 
 /// Makes an agent known
@@ -149,27 +149,31 @@ fn checked(work: &Work, guest: &Guest, agent: &Agent) -> Result<(), Problem> {
     (status = 201, body = Shown), (status = 200, body = Shown, description = "this very agent is known already"),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     body: Body,
-) -> Result<Response, Problem> {
-    let agent: Agent = body::json(body, door.limits).await?;
-    let work = door.work()?;
-    checked(work, &guest, &agent)?;
-    if let Some(written) = work.roster.register_over(guest.tenant(), &agent, Some(0), door.clock.now()).await? {
-        let mut response = answered(&door, &guest, &agent, Some(written), StatusCode::CREATED).await?;
+) -> Result<Response, HttpProblem> {
+    let agent: AgentDefinition = body::json(body, door.limits).await?;
+    let work = door.run_services()?;
+    check_agent(work, &guest, &agent)?;
+    if let Some(written) =
+        work.agent_registry.register_if_version(guest.tenant(), &agent, Some(0), door.clock.now()).await?
+    {
+        let mut response = agent_response(&door, &guest, &agent, Some(written), StatusCode::CREATED).await?;
         let address = format!("/api/v1/agents/{}", super::workflows::edit::in_path(&agent.name));
         if let Ok(address) = HeaderValue::try_from(address) {
             response.headers_mut().insert(LOCATION, address);
         }
         return Ok(response);
     }
-    match work.roster.registration(guest.tenant(), &agent.name).await? {
-        Some((same, written)) if same == agent => answered(&door, &guest, &agent, Some(written), StatusCode::OK).await,
+    match work.agent_registry.registration(guest.tenant(), &agent.name).await? {
+        Some((same, written)) if same == agent => {
+            agent_response(&door, &guest, &agent, Some(written), StatusCode::OK).await
+        }
         _ => {
             let detail = format!("there is an agent `{}`, and it is another", agent.name);
             let hint = format!("PUT /api/v1/agents/{} changes it", super::workflows::edit::in_path(&agent.name));
-            Err(Problem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail).hint(hint))
+            Err(HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail).with_hint(hint))
         }
     }
 }
@@ -183,25 +187,26 @@ pub(super) async fn create(
     request_body = Object, responses((status = 200, body = Shown),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let expected = etag::expected(&headers)?;
+) -> Result<Response, HttpProblem> {
+    let expected = etag::if_match(&headers)?;
     let mut said: Map<String, Value> = body::json(body, door.limits).await?;
     if said.entry("name").or_insert_with(|| name.as_str().into()) != name.as_str() {
         let detail = format!("the agent is called otherwise than the address says, `{name}`");
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::AGENT_INVALID, detail);
-        return Err(problem.hint("an agent keeps its name; POST /api/v1/agents makes another"));
+        let problem = HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::AGENT_INVALID, detail);
+        return Err(problem.with_hint("an agent keeps its name; POST /api/v1/agents makes another"));
     }
-    let agent: Agent = serde_json::from_value(said.into()).map_err(|error| Problem::unfit(&error))?;
-    let work = door.work()?;
-    checked(work, &guest, &agent)?;
-    match work.roster.register_over(guest.tenant(), &agent, expected, door.clock.now()).await? {
-        Some(written) => answered(&door, &guest, &agent, Some(written), StatusCode::OK).await,
-        None => Err(etag::stale(&format!("`{name}`"))),
+    let agent: AgentDefinition =
+        serde_json::from_value(said.into()).map_err(|error| HttpProblem::invalid_json(&error))?;
+    let work = door.run_services()?;
+    check_agent(work, &guest, &agent)?;
+    match work.agent_registry.register_if_version(guest.tenant(), &agent, expected, door.clock.now()).await? {
+        Some(written) => agent_response(&door, &guest, &agent, Some(written), StatusCode::OK).await,
+        None => Err(etag::precondition_failed(&format!("`{name}`"))),
     }
 }
 
@@ -213,27 +218,27 @@ pub(super) async fn replace(
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
     responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
-    let work = door.work()?;
+) -> Result<StatusCode, HttpProblem> {
+    let work = door.run_services()?;
     let (tenant, now) = (guest.tenant(), door.clock.now());
-    if work.roster.registration(tenant, &name).await?.is_none() {
+    if work.agent_registry.registration(tenant, &name).await?.is_none() {
         // One of a file or of this binary is there, and is nobody's to remove here.
         find(work, &guest, &name).await?;
         let detail = format!("`{name}` was not made known here: it comes from a file, or is shipped");
-        let problem = Problem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
-        return Err(problem.hint("an agent of a file is removed with the file"));
+        let problem = HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
+        return Err(problem.with_hint("an agent of a file is removed with the file"));
     }
-    match etag::expected(&headers)? {
-        Some(expected) if !work.roster.remove_over(tenant, &name, expected, now).await? => {
-            return Err(etag::stale(&format!("`{name}`")));
+    match etag::if_match(&headers)? {
+        Some(expected) if !work.agent_registry.remove_if_version(tenant, &name, expected, now).await? => {
+            return Err(etag::precondition_failed(&format!("`{name}`")));
         }
         Some(_) => {}
         None => {
-            work.roster.remove(tenant, &name, now).await?;
+            work.agent_registry.remove(tenant, &name, now).await?;
         }
     }
     Ok(StatusCode::NO_CONTENT)
@@ -243,11 +248,11 @@ pub(super) async fn remove(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AgentTask)]
-pub(super) struct Execute {
+pub(super) struct ExecuteAgentRequest {
     /// What it is asked; its own prompt unless told.
     task: Option<String>,
     /// What its prompt reads.
-    #[serde(default = "nothing")]
+    #[serde(default = "empty_object")]
     #[schema(value_type = Object)]
     input_data: Value,
     /// As of a workflow that is executed.
@@ -259,70 +264,75 @@ pub(super) struct Execute {
 /// Lets one agent work
 ///
 /// As a run of one node, `agent`: it is recorded, priced and looked at like any other.
-#[utoipa::path(post, path = "/api/v1/agents/{agent_id}/execute", tag = "agents", request_body = Execute,
+#[utoipa::path(post, path = "/api/v1/agents/{agent_id}/execute", tag = "agents", request_body = ExecuteAgentRequest,
     params(("agent_id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one run a key"),
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`")),
-    responses((status = 200, body = Execution, description = "it has ended"),
-        (status = 202, body = Execution, description = "it goes on, or waits for somebody"),
+    responses((status = 200, body = ExecutionSchema, description = "it has ended"),
+        (status = 202, body = ExecutionSchema, description = "it goes on, or waits for somebody"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn execute(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let Execute { task, mut input_data, context } = body::json(body, door.limits).await?;
+) -> Result<Response, HttpProblem> {
+    let ExecuteAgentRequest { task, mut input_data, context } = body::json(body, door.limits).await?;
     let has_task = task.is_some();
     if let Some(task) = task {
         let Some(fields) = input_data.as_object_mut() else {
             let detail = "`input_data` is an object of what the agent's prompt reads";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
+            return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
         };
         fields.insert(TASK.to_owned(), task.into());
     }
     let mut said = json!({ "input": input_data, "context": context, "task": has_task });
     // A key of the caller's is in nothing that is written, not even hashed.
     baton_engine::take_key(&mut said["context"]);
-    let given = Given { input: input_data, context: context.into() };
-    let wanted = Begin::New(Wanted::Agent { name: name.clone(), has_task }, given);
-    begin(&door, &guest, &headers, Asked::new("execute agent", &name, &said), wanted).await
+    let given = RunInput { input: input_data, context: context.into() };
+    let wanted = StartRunCommand::New(RunTarget::Agent { name: name.clone(), has_task }, given);
+    start_run(&door, &guest, &headers, RequestFingerprint::new("execute agent", &name, &said), wanted).await
 }
 
 /// Where in the input of such a run the task stands.
 const TASK: &str = "task";
 
 /// The workflow of this agent alone; unchanged, it keeps its revision.
-pub(super) async fn alone(
-    door: &Door,
-    work: &Work,
-    guest: &Guest,
+pub(super) async fn single_agent_workflow(
+    door: &AppState,
+    work: &RunServices,
+    guest: &Principal,
     name: &str,
     has_task: bool,
-) -> Result<Version, Problem> {
+) -> Result<WorkflowVersion, HttpProblem> {
     let agent = find(work, guest, name).await?;
     let mut node = json!({ "id": NODE, "agent": name });
     if has_task {
         node[TASK] = format!("{{{{ input.{TASK} }}}}").into();
     }
-    let definition = json!({ "name": called(name, has_task), "nodes": [node] });
-    let tools = known::tools(door, guest.tenant())?;
-    let catalog = Catalog { agents: BTreeMap::from([(name.to_owned(), agent)]), tools, workflows: BTreeMap::new() };
+    let definition = json!({ "name": single_agent_name(name, has_task), "nodes": [node] });
+    let tools = tenant_catalog::tools(door, guest.tenant())?;
+    let catalog =
+        DefinitionCatalog { agents: BTreeMap::from([(name.to_owned(), agent)]), tools, workflows: BTreeMap::new() };
     let checked = definition::check_single_call(&definition, &catalog);
-    let Some((workflow, bundle)) = checked.ready() else {
+    let Some((workflow, bundle)) = checked.runnable() else {
         let first = checked.diagnostics.first().map(|found| found.message.clone()).unwrap_or_default();
-        return Err(Error::BadAgent { message: format!("agent `{name}` cannot work alone: {first}") }.into());
+        return Err(EngineError::BadAgent { message: format!("agent `{name}` cannot work alone: {first}") }.into());
     };
-    let (text, hash) = bundle.seal().map_err(|error| Problem::broken("a bundle could not be written", &error))?;
+    let (text, hash) = bundle.seal().map_err(|error| HttpProblem::internal("a bundle could not be written", &error))?;
     let (tenant, now) = (guest.tenant(), door.clock.now());
     Ok(work.registry.save(tenant, &workflow.name, &workflow.version, text.into(), &hash, now).await?)
 }
 
 /// An agent's name may be as long as a workflow's: then its hash stands for it.
-fn called(name: &str, has_task: bool) -> String {
-    let told = format!("{SINGLE_AGENT}{}.{name}", if has_task { TASK } else { "alone" });
-    if told.len() <= ID_BYTES_MAX { told } else { format!("{SINGLE_AGENT}{}", Hash::of(told.as_bytes()).as_str()) }
+fn single_agent_name(name: &str, has_task: bool) -> String {
+    let told = format!("{SINGLE_AGENT_PREFIX}{}.{name}", if has_task { TASK } else { "alone" });
+    if told.len() <= ID_BYTES_MAX {
+        told
+    } else {
+        format!("{SINGLE_AGENT_PREFIX}{}", ContentHash::of(told.as_bytes()).as_str())
+    }
 }
 
 #[cfg(test)]
@@ -332,8 +342,13 @@ mod tests {
     #[test]
     fn the_workflow_of_an_agent_alone_has_a_name_of_its_own_however_long_the_agents_is() {
         let long = "x".repeat(ID_BYTES_MAX);
-        let names = [called("a", false), called("a", true), called(&long, false), called(&long, true)];
-        assert!(names.iter().all(|name| name.len() <= ID_BYTES_MAX && definition::is_single(name)));
+        let names = [
+            single_agent_name("a", false),
+            single_agent_name("a", true),
+            single_agent_name(&long, false),
+            single_agent_name(&long, true),
+        ];
+        assert!(names.iter().all(|name| name.len() <= ID_BYTES_MAX && definition::is_single_call_name(name)));
         assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
     }
 }

@@ -1,7 +1,7 @@
 //! Conversations: begun, written to, looked at, and taken over by people.
 
-mod act;
 pub(super) mod live;
+mod request;
 
 use axum::Extension;
 use axum::Json;
@@ -10,32 +10,35 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::actor;
-use baton_core::conversation::{self, Arrived, Begun, Command, Entry, Event, Line, Status, Version};
-use baton_core::desk::{self, Priority, ServiceLevel};
+use baton_core::conversation::{
+    self, ConversationCommand, ConversationEntry, ConversationEvent, ConversationLine, ConversationStatus,
+    InboundMessage, NewConversation, PinnedVersion,
+};
 use baton_core::id::RunId;
+use baton_core::routing::{self, Priority, ServiceLevel};
 use baton_core::tool::Caller;
-use baton_engine::Talk;
+use baton_engine::ConversationHandle;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
-use baton_ports::keys::Need;
+use baton_ports::keys::AccessScope;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 use utoipa::{IntoParams, ToSchema};
 
-use super::begin::check_customer;
-use super::cursor::{List, unknown};
-use super::document;
-use super::execute::no_workflow;
-use super::guest::Guest;
-use super::once::Asked;
-use super::query::{Nothing, Path, Query, limit};
-use super::shapes::{Conversation, Conversations, Messages, Problem as Refusal};
+use super::cursor::{PagedList, invalid_cursor};
+use super::execute::workflow_not_found;
+use super::extractors::{NoQueryParams, PathParams, QueryParams, limit};
+use super::idempotency::RequestFingerprint;
+use super::openapi;
+use super::principal::Principal;
+use super::schemas::{ConversationListSchema, ConversationSchema, MessageListSchema, ProblemSchema as Refusal};
+use super::start_run::check_customer;
 use crate::body;
 use crate::code;
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
-use act::Act;
+use request::ConversationRequest;
 
 /// Bytes of a message's id, its sender's name, a user's or a channel's.
 const NAME_BYTES_MAX: usize = 200;
@@ -46,7 +49,8 @@ const CHANNEL: &str = "api";
 /// A conversation to begin.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Begin {
+#[schema(as = Begin)]
+pub(super) struct StartConversationRequest {
     /// The workflow whose runs answer; each begins on the version that is active then.
     workflow_id: String,
     /// Who the customer is.
@@ -64,7 +68,7 @@ pub(super) struct Begin {
     #[schema(value_type = Object)]
     context: Map<String, Value>,
     /// How urgent it is, should it wait for a person; `normal` unless told.
-    #[schema(schema_with = document::priority)]
+    #[schema(schema_with = openapi::priority)]
     priority: Option<Priority>,
     /// Within how long a person must have answered then; as the desk's settings say unless told.
     #[schema(minimum = 1000, maximum = 2_592_000_000_u64)]
@@ -78,53 +82,67 @@ pub(super) struct Begin {
 ///
 /// With a first message, its answer is waited for as with any message. A request that is repeated under one `Idempotency-Key`
 /// begins one conversation.
-#[utoipa::path(post, path = "/api/v1/conversations", tag = "conversations", request_body = Begin,
+#[utoipa::path(post, path = "/api/v1/conversations", tag = "conversations", request_body = StartConversationRequest,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one conversation a key"),
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
     ),
     responses(
-        (status = 200, body = Conversation, description = "it rests: it has answered, or waits for somebody"),
-        (status = 202, body = Conversation, description = "it goes on"),
+        (status = 200, body = ConversationSchema, description = "it rests: it has answered, or waits for somebody"),
+        (status = 202, body = ConversationSchema, description = "it goes on"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(super) async fn begin(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, begin) = body::said(body, door.limits).await?;
-    let Begin { workflow_id, user_id, channel, message, context, priority, first_response_ms, resolution_ms } = begin;
-    let service = promised(ServiceLevel { priority, first_response_ms, resolution_ms })?;
+) -> Result<Response, HttpProblem> {
+    let (said, begin) = body::json_with_raw(body, door.limits).await?;
+    let StartConversationRequest {
+        workflow_id,
+        user_id,
+        channel,
+        message,
+        context,
+        priority,
+        first_response_ms,
+        resolution_ms,
+    } = begin;
+    let service = check_service_level(ServiceLevel { priority, first_response_ms, resolution_ms })?;
     let mut context = Value::Object(context);
     if baton_engine::take_key(&mut context).is_some() {
         let detail = "a conversation lasts longer than this server keeps anybody's key: leave `context.api_key` out";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
+        return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
     }
     for (name, value) in [("user_id", &user_id), ("channel", &channel)] {
-        short(name, value.as_deref().unwrap_or_default())?;
+        check_length(name, value.as_deref().unwrap_or_default())?;
     }
     if let Some(user) = &user_id {
-        actor::check_text(user, NAME_BYTES_MAX).map_err(|why| Problem::field("user_id", why))?;
+        actor::check_text(user, NAME_BYTES_MAX).map_err(|why| HttpProblem::invalid_field("user_id", why))?;
     }
     check_customer(&context)?;
     if message.as_deref().is_some_and(|message| message.trim().is_empty()) {
-        return Err(Problem::field("message", "it says nothing; leave it out to begin without a first message"));
+        return Err(HttpProblem::invalid_field(
+            "message",
+            "it says nothing; leave it out to begin without a first message",
+        ));
     }
-    let work = door.work()?;
-    let Some(version) = active(work, &guest, &workflow_id).await? else {
-        return Err(no_workflow(work, &guest, &workflow_id).await);
+    let work = door.run_services()?;
+    let Some(version) = active_version(work, &guest, &workflow_id).await? else {
+        return Err(workflow_not_found(work, &guest, &workflow_id).await);
     };
-    let act = Act::new(&door, guest, &headers, Asked::new("converse", &workflow_id, &said)).await?;
+    let act =
+        ConversationRequest::new(&door, guest, &headers, RequestFingerprint::new("converse", &workflow_id, &said))
+            .await?;
     let caller = Caller {
         user_id: user_id.clone().or_else(|| Caller::of(&context, None).user_id),
         conversation_id: Some(act.id().to_string()),
         key_id: Some(act.guest().key_id().to_owned()),
-        begun_by: Some(act.guest().by().to_owned()),
+        begun_by: Some(act.guest().actor_name().to_owned()),
         ..Caller::of(&context, work.zone.as_deref())
     };
-    let begun = Begun {
+    let begun = NewConversation {
         conversation: act.id().clone(),
         tenant: act.guest().tenant().clone(),
         user: user_id,
@@ -134,7 +152,7 @@ pub(super) async fn begin(
         service,
         version: version.clone(),
     };
-    let first = message.map(|text| Arrived {
+    let first = message.map(|text| InboundMessage {
         message_id: "first".to_owned(),
         source: SENDER.to_owned(),
         sequence: None,
@@ -147,7 +165,8 @@ pub(super) async fn begin(
 /// What the customer says.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Write {
+#[schema(as = Write)]
+pub(super) struct CustomerMessageRequest {
     #[schema(pattern = r"\S")]
     text: String,
     /// Told twice under one id, it is one message; else the `Idempotency-Key` is its id, or it has none.
@@ -163,42 +182,48 @@ pub(super) struct Write {
 /// Answered once it rests: a run has answered or asks something, or a person has it. Messages are handled once each and in their
 /// order.
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/messages", tag = "conversations",
-    request_body = Write,
+    request_body = CustomerMessageRequest,
     params(
         ("conversation_id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "the message's id, where the body has none"),
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
     ),
-    responses((status = 200, body = Conversation), (status = 202, body = Conversation),
+    responses((status = 200, body = ConversationSchema), (status = 202, body = ConversationSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn message(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Write { text, message_id, source, sequence }) = body::said(body, door.limits).await?;
+) -> Result<Response, HttpProblem> {
+    let (said, CustomerMessageRequest { text, message_id, source, sequence }) =
+        body::json_with_raw(body, door.limits).await?;
     let source = source.unwrap_or_else(|| SENDER.to_owned());
-    short("source", &source)?;
-    short("message_id", message_id.as_deref().unwrap_or_default())?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("message", &id, &said)).await?;
+    check_length("source", &source)?;
+    check_length("message_id", message_id.as_deref().unwrap_or_default())?;
+    let act =
+        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("message", &id, &said)).await?;
     let version = act.version().await?;
-    let message_id = message_id.unwrap_or_else(|| act.command());
+    let message_id = message_id.unwrap_or_else(|| act.command_id());
     let command_id = format!("message/{}/{source}/{message_id}", source.len());
-    act.tell(&command_id, &Command::Message(Arrived { message_id, source, sequence, text, version })).await
+    act.submit_as(
+        &command_id,
+        &ConversationCommand::Message(InboundMessage { message_id, source, sequence, text, version }),
+    )
+    .await
 }
 
 /// Which conversations.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct ConversationListQuery {
     /// `active`, `closed` or `escalated`.
-    #[param(schema_with = document::conversation_status)]
+    #[param(schema_with = openapi::conversation_status)]
     status: Option<String>,
     /// Such as `pending_human`.
-    #[param(schema_with = document::conversation_state)]
+    #[param(schema_with = openapi::conversation_state)]
     state: Option<String>,
     /// The person who owns them.
     owner: Option<String>,
@@ -210,29 +235,30 @@ pub(super) struct Which {
 }
 
 /// Lists conversations, newest first
-#[utoipa::path(get, path = "/api/v1/conversations", tag = "conversations", params(Which), responses(
-    (status = 200, body = Conversations), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/conversations", tag = "conversations", params(ConversationListQuery), responses(
+    (status = 200, body = ConversationListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(which): Query<Which>,
-) -> Result<Json<Value>, Problem> {
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(which): QueryParams<ConversationListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
     let status = which.status.map(|word| {
-        let words = Status::ALL.map(Status::word).join(", ");
-        Status::parse(&word).ok_or_else(|| Problem::parameter("status", format!("`{word}` is none of {words}")))
+        let words = ConversationStatus::ALL.map(ConversationStatus::word).join(", ");
+        ConversationStatus::parse(&word)
+            .ok_or_else(|| HttpProblem::invalid_parameter("status", format!("`{word}` is none of {words}")))
     });
     let state = which.state.map(|word| {
-        let words = conversation::State::ALL.map(conversation::State::word).join(", ");
-        let state = conversation::State::parse(&word);
-        state.ok_or_else(|| Problem::parameter("state", format!("`{word}` is none of {words}")))
+        let words = conversation::ConversationState::ALL.map(conversation::ConversationState::word).join(", ");
+        let state = conversation::ConversationState::parse(&word);
+        state.ok_or_else(|| HttpProblem::invalid_parameter("state", format!("`{word}` is none of {words}")))
     });
-    let before = List::Conversations.place(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
-    let work = door.work()?;
+    let before = PagedList::Conversations.decode(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
+    let work = door.run_services()?;
     if let Some(before) = &before
         && work.read.conversation(guest.tenant(), before).await?.is_none()
     {
-        return Err(unknown("the conversation that it leads to is not there any more"));
+        return Err(invalid_cursor("the conversation that it leads to is not there any more"));
     }
     let filter = ConversationFilter {
         status: status.transpose()?,
@@ -243,7 +269,7 @@ pub(super) async fn list(
     };
     let heads = work.read.conversations(guest.tenant(), filter).await?;
     let next = heads.last().filter(|_| heads.len() == limit);
-    let next = next.map(|head| List::Conversations.cursor(guest.tenant(), head.conversation.as_str()));
+    let next = next.map(|head| PagedList::Conversations.encode(guest.tenant(), head.conversation.as_str()));
     let shown: Vec<Value> = heads.iter().map(ConversationHead::as_json).collect();
     Ok(Json(json!({ "conversations": shown, "next_cursor": next })))
 }
@@ -252,15 +278,15 @@ pub(super) async fn list(
 ///
 /// With what went along when it was handed over, and the `number` that whoever posts quotes.
 #[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}", tag = "conversations",
-    params(("conversation_id" = String, Path)), responses((status = 200, body = Conversation),
+    params(("conversation_id" = String, Path)), responses((status = 200, body = ConversationSchema),
     (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(Nothing {}): Query<Nothing>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
     if let Some(head) =
         work.read.conversation(guest.tenant(), &RunId::new(&*id)).await?.filter(|head| head.erased_at.is_some())
     {
@@ -268,14 +294,14 @@ pub(super) async fn show(
     }
     let mut talk = find(work, &guest, &id).await?;
     talk.catch_up().await?;
-    Ok(Json(shown(&talk)))
+    Ok(Json(conversation_json(&talk)))
 }
 
 /// Which lines.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Lines {
+pub(super) struct MessageListQuery {
     /// Behind this place, as the page before says; all unless told.
     #[serde(default)]
     after: u64,
@@ -288,15 +314,15 @@ pub(super) struct Lines {
 ///
 /// Notes and what the AI would have said are shown to whoever may answer for people.
 #[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/messages", tag = "conversations",
-    params(("conversation_id" = String, Path), Lines), responses((status = 200, body = Messages),
+    params(("conversation_id" = String, Path), MessageListQuery), responses((status = 200, body = MessageListSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn messages(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(which): Query<Lines>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(which): QueryParams<MessageListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
     let talk = find(work, &guest, &id).await?;
     let (mut found, mut after, mut is_whole) = (Vec::new(), which.after, false);
@@ -304,9 +330,9 @@ pub(super) async fn messages(
         let page = work.read.entries(guest.tenant(), talk.id(), after, PAGE_DEFAULT).await?;
         is_whole = page.is_empty();
         for entry in page {
-            let entry: Entry = serde_json::from_slice(&entry).map_err(baton_engine::Error::from)?;
+            let entry: ConversationEntry = serde_json::from_slice(&entry).map_err(baton_engine::EngineError::from)?;
             after += 1;
-            found.extend(lines(&entry, &guest));
+            found.extend(visible_lines(&entry, &guest));
             if found.len() >= limit {
                 break;
             }
@@ -316,20 +342,20 @@ pub(super) async fn messages(
 }
 
 /// A tenant's conversation, of which nothing is read yet.
-pub(super) async fn find(work: &Work, guest: &Guest, id: &str) -> Result<Talk, Problem> {
+pub(super) async fn find(work: &RunServices, guest: &Principal, id: &str) -> Result<ConversationHandle, HttpProblem> {
     let id = RunId::new(id);
     match work.read.conversation(guest.tenant(), &id).await? {
-        Some(_) => Ok(Talk::new(&work.engine, work.read.clone(), guest.tenant().clone(), id)),
+        Some(_) => Ok(ConversationHandle::new(&work.engine, work.read.clone(), guest.tenant().clone(), id)),
         None => {
             let detail = format!("no conversation `{id}`");
-            Err(Problem::new(StatusCode::NOT_FOUND, code::CONVERSATION_NOT_FOUND, detail)
-                .hint("GET /api/v1/conversations lists those there are"))
+            Err(HttpProblem::new(StatusCode::NOT_FOUND, code::CONVERSATION_NOT_FOUND, detail)
+                .with_hint("GET /api/v1/conversations lists those there are"))
         }
     }
 }
 
 /// A conversation for programs.
-fn shown(talk: &Talk) -> Value {
+fn conversation_json(talk: &ConversationHandle) -> Value {
     let it = talk.conversation();
     let mut shown = talk.head().map(|head| head.as_json()).unwrap_or_else(|| json!({}));
     shown["conversation_id"] = talk.id().as_str().into();
@@ -343,15 +369,15 @@ fn shown(talk: &Talk) -> Value {
         told
     });
     shown["execution_id"] = json!(it.active_run());
-    shown["service_level"] = shown_level(it.service());
+    shown["service_level"] = service_level_json(it.service_level());
     shown["waiting_since"] = json!(it.waiting_since().map(|at| at.to_string()));
     shown["first_response_at"] = json!(it.first_response_at().map(|at| at.to_string()));
-    shown["reopened"] = it.reopened().into();
+    shown["reopened"] = it.reopen_count().into();
     shown
 }
 
 /// What is promised of a conversation; nothing where the desk's settings say.
-fn shown_level(service: ServiceLevel) -> Value {
+fn service_level_json(service: ServiceLevel) -> Value {
     json!({
         "priority": service.priority.unwrap_or_default(),
         "first_response_ms": service.first_response_ms,
@@ -360,31 +386,34 @@ fn shown_level(service: ServiceLevel) -> Value {
 }
 
 /// A deadline out of its limits is refused before anything is written down.
-fn promised(service: ServiceLevel) -> Result<ServiceLevel, Problem> {
+fn check_service_level(service: ServiceLevel) -> Result<ServiceLevel, HttpProblem> {
     match service.check() {
         Ok(()) => Ok(service),
-        Err(desk::Refusal::Field { field, reason }) => Err(Problem::field(field, reason)),
-        Err(refusal) => Err(Problem::field("service_level", refusal.to_string())),
+        Err(routing::RoutingRefusal::Field { field, reason }) => Err(HttpProblem::invalid_field(field, reason)),
+        Err(refusal) => Err(HttpProblem::invalid_field("service_level", refusal.to_string())),
     }
 }
 
 /// The lines of an entry that this guest may see.
-pub(super) fn lines(entry: &Entry, guest: &Guest) -> Vec<Value> {
-    lines_of(entry, guest.must(Need::Answer).is_ok())
+pub(super) fn visible_lines(entry: &ConversationEntry, guest: &Principal) -> Vec<Value> {
+    entry_lines(entry, guest.require(AccessScope::Answer).is_ok())
 }
 
 /// The lines of an entry, with or without what the customer does not see.
-pub(crate) fn lines_of(entry: &Entry, sees_all: bool) -> Vec<Value> {
-    let said = entry.events.iter().filter_map(|event| if let Event::Said { line } = event { Some(line) } else { None });
-    said.filter(|line| sees_all || line.from.is_public()).map(line).collect()
+pub(crate) fn entry_lines(entry: &ConversationEntry, sees_all: bool) -> Vec<Value> {
+    let said = entry
+        .events
+        .iter()
+        .filter_map(|event| if let ConversationEvent::Said { line } = event { Some(line) } else { None });
+    said.filter(|line| sees_all || line.from.is_public()).map(line_json).collect()
 }
 
-fn line(line: &Line) -> Value {
-    use conversation::Author;
+fn line_json(line: &ConversationLine) -> Value {
+    use conversation::LineAuthor;
     let (name, run) = match &line.from {
-        Author::Customer => (None, None),
-        Author::Ai { run } | Author::Suggestion { run } => (None, Some(run)),
-        Author::Person { name } | Author::Note { name } => (Some(name), None),
+        LineAuthor::Customer => (None, None),
+        LineAuthor::Ai { run } | LineAuthor::Suggestion { run } => (None, Some(run)),
+        LineAuthor::Person { name } | LineAuthor::Note { name } => (Some(name), None),
     };
     json!({
         "number": line.number, "at": line.at.to_string(), "from": line.from.word(), "name": name, "execution_id": run,
@@ -395,24 +424,29 @@ fn line(line: &Line) -> Value {
 }
 
 /// The version of a workflow that a run would begin on now.
-async fn active(work: &Work, guest: &Guest, workflow: &str) -> Result<Option<Version>, Problem> {
+async fn active_version(
+    work: &RunServices,
+    guest: &Principal,
+    workflow: &str,
+) -> Result<Option<PinnedVersion>, HttpProblem> {
     let Some(version) = work.registry.active(guest.tenant(), workflow).await? else { return Ok(None) };
-    let hil = work.engine.library().version(&version.bundle).await?.hil.clone();
-    Ok(Some(Version { workflow: version.workflow, bundle: version.bundle, hil }))
+    let hil = work.engine.workflows().version(&version.bundle).await?.hil.clone();
+    Ok(Some(PinnedVersion { workflow: version.workflow, bundle: version.bundle, hil }))
 }
 
-fn short(name: &str, value: &str) -> Result<(), Problem> {
+fn check_length(name: &str, value: &str) -> Result<(), HttpProblem> {
     if value.len() <= NAME_BYTES_MAX {
         return Ok(());
     }
     let detail = format!("`{name}` has {} bytes, over the limit of {NAME_BYTES_MAX}", value.len());
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail))
+    Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail))
 }
 
 /// Words to the customer.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Post {
+#[schema(as = Post)]
+pub(super) struct PostMessageRequest {
     #[schema(pattern = r"\S")]
     text: String,
     /// The conversation's `number`, as whoever posts has seen it: who does not own it under that number does not speak.
@@ -421,66 +455,70 @@ pub(super) struct Post {
 
 /// Posts to the customer, as the person who owns the conversation
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/posts", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = Post, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = PostMessageRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn post(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Post { text, number }) = body::said(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("post", &id, &said)).await?;
-    let by = act.by();
-    act.give(&Command::Post { by, number, text }).await
+) -> Result<Response, HttpProblem> {
+    let (said, PostMessageRequest { text, number }) = body::json_with_raw(body, door.limits).await?;
+    let act =
+        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("post", &id, &said)).await?;
+    let by = act.actor_name();
+    act.submit(&ConversationCommand::Post { by, number, text }).await
 }
 
 /// Words to other people.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Note {
+#[schema(as = Note)]
+pub(super) struct AddNoteRequest {
     #[schema(pattern = r"\S")]
     text: String,
 }
 
 /// Writes a note that the customer does not see
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/notes", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = Note, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = AddNoteRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn note(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Note { text }) = body::said(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("note", &id, &said)).await?;
-    let by = act.by();
-    act.give(&Command::Note { by, text }).await
+) -> Result<Response, HttpProblem> {
+    let (said, AddNoteRequest { text }) = body::json_with_raw(body, door.limits).await?;
+    let act =
+        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("note", &id, &said)).await?;
+    let by = act.actor_name();
+    act.submit(&ConversationCommand::Note { by, text }).await
 }
 
 /// What is promised of a conversation; what is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(min_properties = 1)]
-pub(super) struct Promise {
-    #[serde(default, deserialize_with = "told")]
-    #[schema(schema_with = document::promised_priority, required = false)]
+#[schema(as = Promise)]
+pub(super) struct ServiceLevelRequest {
+    #[serde(default, deserialize_with = "non_null")]
+    #[schema(schema_with = openapi::promised_priority, required = false)]
     priority: Option<Priority>,
     /// From when it began to wait for a person.
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default, deserialize_with = "non_null")]
     #[schema(value_type = u64, required = false, minimum = 1000, maximum = 2_592_000_000_u64)]
     first_response_ms: Option<u64>,
     /// From when it began to wait for a person.
-    #[serde(default, deserialize_with = "told")]
+    #[serde(default, deserialize_with = "non_null")]
     #[schema(value_type = u64, required = false, minimum = 1000, maximum = 2_592_000_000_u64)]
     resolution_ms: Option<u64>,
 }
 
 /// A field that is there says something: null changes nothing, and whoever sends it means something else.
-fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
+fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 
@@ -488,51 +526,57 @@ fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Optio
 ///
 /// It holds for this one, in place of the desk's settings: at once where it waits for a person, else when it will.
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/service-level", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = Promise, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = ServiceLevelRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn service_level(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Promise { priority, first_response_ms, resolution_ms }) = body::said(body, door.limits).await?;
-    let service = promised(ServiceLevel { priority, first_response_ms, resolution_ms })?;
+) -> Result<Response, HttpProblem> {
+    let (said, ServiceLevelRequest { priority, first_response_ms, resolution_ms }) =
+        body::json_with_raw(body, door.limits).await?;
+    let service = check_service_level(ServiceLevel { priority, first_response_ms, resolution_ms })?;
     if service.is_usual() {
         let detail = "say at least one of `priority`, `first_response_ms` and `resolution_ms`";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
+        return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
     }
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("service_level", &id, &said)).await?;
-    let by = act.by();
-    act.give(&Command::ServiceLevel { by, service }).await
+    let act =
+        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("service_level", &id, &said))
+            .await?;
+    let by = act.actor_name();
+    act.submit(&ConversationCommand::ServiceLevel { by, service }).await
 }
 
 /// A body that says nothing.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Silent {}
+#[schema(as = Silent)]
+pub(super) struct EmptyConversationRequest {}
 
 /// Takes a conversation over, from the AI or from the queue
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/take-over", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = Silent, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn take_over(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Silent {}) = body::said(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("take_over", &id, &said)).await?;
-    let by = act.by();
-    act.give(&Command::TakeOver { by }).await
+) -> Result<Response, HttpProblem> {
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let act = ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("take_over", &id, &said))
+        .await?;
+    let by = act.actor_name();
+    act.submit(&ConversationCommand::TakeOver { by }).await
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct GiveBack {
+#[schema(as = GiveBack)]
+pub(super) struct GiveBackRequest {
     /// What the AI's next run is told.
     #[serde(default)]
     note: String,
@@ -540,59 +584,69 @@ pub(super) struct GiveBack {
 
 /// Gives a conversation back to the AI
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/give-back", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = GiveBack, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = GiveBackRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn give_back(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, GiveBack { note }) = body::said(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("give_back", &id, &said)).await?;
-    let by = act.by();
-    act.give(&Command::GiveBack { by, note }).await
+) -> Result<Response, HttpProblem> {
+    let (said, GiveBackRequest { note }) = body::json_with_raw(body, door.limits).await?;
+    let act = ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("give_back", &id, &said))
+        .await?;
+    let by = act.actor_name();
+    act.submit(&ConversationCommand::GiveBack { by, note }).await
 }
 
 /// Resolves a conversation
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/resolve", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = Silent, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn resolve(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Silent {}) = body::said(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("resolve_conversation", &id, &said)).await?;
-    let by = act.by();
-    act.give(&Command::Resolve { by }).await
+) -> Result<Response, HttpProblem> {
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let act = ConversationRequest::load(
+        &door,
+        guest,
+        &id,
+        &headers,
+        RequestFingerprint::new("resolve_conversation", &id, &said),
+    )
+    .await?;
+    let by = act.actor_name();
+    act.submit(&ConversationCommand::Resolve { by }).await
 }
 
 /// Opens a conversation again: it waits for a person
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/reopen", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = Silent, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn reopen(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Silent {}) = body::said(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("reopen", &id, &said)).await?;
-    let by = act.by();
-    act.give(&Command::Reopen { by }).await
+) -> Result<Response, HttpProblem> {
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let act =
+        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("reopen", &id, &said)).await?;
+    let by = act.actor_name();
+    act.submit(&ConversationCommand::Reopen { by }).await
 }
 
 /// How it went, as the customer says.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rate {
+#[schema(as = Rate)]
+pub(super) struct RateConversationRequest {
     /// 1 to 5.
     #[serde(deserialize_with = "score")]
     #[schema(minimum = 1, maximum = 5)]
@@ -602,21 +656,22 @@ pub(super) struct Rate {
 }
 
 fn score<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
-    body::whole(from, "score", 1..=5)
+    body::integer_in_range(from, "score", 1..=5)
 }
 
 /// Rates a conversation that is over, once
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/rate", tag = "conversations",
-    params(("conversation_id" = String, Path)), request_body = Rate, responses((status = 200, body = Conversation),
-    (status = 202, body = Conversation), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("conversation_id" = String, Path)), request_body = RateConversationRequest, responses((status = 200, body = ConversationSchema),
+    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn rate(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, Rate { score, comment }) = body::said(body, door.limits).await?;
-    let act = Act::on(&door, guest, &id, &headers, Asked::new("rate", &id, &said)).await?;
-    act.give(&Command::Rate { score, comment }).await
+) -> Result<Response, HttpProblem> {
+    let (said, RateConversationRequest { score, comment }) = body::json_with_raw(body, door.limits).await?;
+    let act =
+        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("rate", &id, &said)).await?;
+    act.submit(&ConversationCommand::Rate { score, comment }).await
 }

@@ -9,43 +9,44 @@ use axum::Extension;
 use axum::Json;
 use axum::extract::State;
 use baton_core::id::TenantId;
-use baton_core::money::Window;
+use baton_core::money::BudgetWindow;
 use baton_core::time::Time;
-use baton_ports::budget::{By, CostFilter, CostRow, Row};
-use baton_ports::keys::Need;
+use baton_ports::budget::{BudgetRow, CostDimension, CostFilter, CostRow};
+use baton_ports::keys::AccessScope;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::document;
-use super::guest::Guest;
-use super::query::Query;
-use super::shapes::Problem as Refusal;
-use super::shapes::costs::{Budgets, CostRows, CostSummary};
-use crate::door::{Door, House};
-use crate::problem::Problem;
+use super::extractors::QueryParams;
+use super::openapi;
+use super::principal::Principal;
+use super::schemas::ProblemSchema as Refusal;
+use super::schemas::costs::{BudgetListSchema, CostRows, CostSummary};
+use crate::problem::HttpProblem;
+use crate::state::{AdminServices, AppState};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Days that are looked back unless told.
 const DAYS_DEFAULT: u32 = 30;
 const WEEK_DAYS: u32 = 7;
 
-pub(super) fn paths() -> OpenApiRouter<Door> {
+pub(super) fn paths() -> OpenApiRouter<AppState> {
     let looks = OpenApiRouter::new()
         .routes(routes!(summary))
         .routes(routes!(costs))
         .routes(routes!(budgets))
         .routes(routes!(limit::show));
     let administers = OpenApiRouter::new().routes(routes!(limit::put)).routes(routes!(limit::remove));
-    super::needing(Need::Look, looks).merge(super::acting(Need::Administer, administers))
+    super::require(AccessScope::Look, looks).merge(super::audited(AccessScope::Administer, administers))
 }
 
 /// Since when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Period {
+#[schema(as = Period)]
+enum CostPeriod {
     /// Today.
     #[default]
     Daily,
@@ -55,8 +56,8 @@ enum Period {
     Monthly,
 }
 
-impl Period {
-    fn word(self) -> &'static str {
+impl CostPeriod {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Daily => "daily",
             Self::Weekly => "weekly",
@@ -65,44 +66,44 @@ impl Period {
     }
 
     /// Its first day, in UTC.
-    fn begins(self, now: Time) -> String {
+    fn first_day(self, now: Time) -> String {
         match self {
             Self::Daily => days_ago(0, now),
             Self::Weekly => days_ago(WEEK_DAYS - 1, now),
-            Self::Monthly => Window::Month.begin(now).to_date(),
+            Self::Monthly => BudgetWindow::Month.begin(now).to_date(),
         }
     }
 }
 
 fn days_ago(days: u32, now: Time) -> String {
-    (Window::Day.begin(now) - DAY * days).to_date()
+    (BudgetWindow::Day.begin(now) - DAY * days).to_date()
 }
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Of {
+pub(super) struct CostSummaryQuery {
     /// `daily` (today, in UTC; unless told), `weekly` (the last seven days) or `monthly` (this month).
     #[serde(default)]
     #[param(inline)]
-    period: Period,
+    period: CostPeriod,
 }
 
 /// What was spent on models: today, in a week or in this month
-#[utoipa::path(get, path = "/api/v1/costs/summary", tag = "costs", params(Of), responses(
+#[utoipa::path(get, path = "/api/v1/costs/summary", tag = "costs", params(CostSummaryQuery), responses(
     (status = 200, body = CostSummary), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn summary(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(of): Query<Of>,
-) -> Result<Json<Value>, Problem> {
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(of): QueryParams<CostSummaryQuery>,
+) -> Result<Json<Value>, HttpProblem> {
     let filter = CostFilter {
         tenant: Some(guest.tenant().clone()),
-        from: Some(of.period.begins(door.clock.now())),
+        from: Some(of.period.first_day(door.clock.now())),
         to: None,
-        by: vec![By::Model],
+        by: vec![CostDimension::Model],
     };
-    let rows = door.house()?.budget.costs(filter).await?;
+    let rows = door.admin_services()?.budget.costs(filter).await?;
     let mut whole = CostRow::default();
     rows.iter().for_each(|row| whole.add(row));
     let by_model = rows.iter().map(|row| {
@@ -112,7 +113,7 @@ pub(super) async fn summary(
         })
     });
     Ok(Json(json!({
-        "period": of.period.word(),
+        "period": of.period.as_str(),
         "summary": {
             "total_calls": whole.calls, "total_cost_usd": whole.cost.as_f64(), "avg_cost_usd": whole.avg_cost_usd(),
             "total_tokens": whole.tokens(), "avg_latency_ms": whole.avg_latency_ms(),
@@ -126,83 +127,83 @@ pub(super) async fn summary(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct CostRowsQuery {
     /// What rows are apart by, with commas between: `day`, `key`, `workflow`, `agent`, `profile`, `model`, `provider`; by
     /// model unless told.
-    #[param(schema_with = document::costs_by)]
+    #[param(schema_with = openapi::costs_by)]
     by: Option<String>,
     /// From this day on, `YYYY-MM-DD` in UTC; the last 30 days unless told.
-    #[param(schema_with = document::day)]
+    #[param(schema_with = openapi::day)]
     from: Option<String>,
     /// Up to this day.
-    #[param(schema_with = document::day)]
+    #[param(schema_with = openapi::day)]
     to: Option<String>,
 }
 
 /// What was spent on models, by whatever is asked
-#[utoipa::path(get, path = "/api/v1/costs", tag = "costs", params(Which), responses(
+#[utoipa::path(get, path = "/api/v1/costs", tag = "costs", params(CostRowsQuery), responses(
     (status = 200, body = CostRows), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn costs(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(which): Query<Which>,
-) -> Result<Json<Value>, Problem> {
-    let by = which.by.as_deref().unwrap_or("model").split(',').map(|word| part(word.trim()));
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(which): QueryParams<CostRowsQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let by = which.by.as_deref().unwrap_or("model").split(',').map(|word| parse_grouping(word.trim()));
     let from = which.from.unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1, door.clock.now()));
     let filter = CostFilter {
         tenant: Some(guest.tenant().clone()),
         from: Some(day("from", from)?),
         to: which.to.map(|to| day("to", to)).transpose()?,
-        by: by.collect::<Result<BTreeSet<By>, Problem>>()?.into_iter().collect(),
+        by: by.collect::<Result<BTreeSet<CostDimension>, HttpProblem>>()?.into_iter().collect(),
     };
     let (from, to) = (filter.from.clone(), filter.to.clone());
-    let rows = door.house()?.budget.costs(filter).await?;
+    let rows = door.admin_services()?.budget.costs(filter).await?;
     let rows: Vec<Value> = rows.iter().map(CostRow::as_json).collect();
     Ok(Json(json!({ "from": from, "to": to, "rows": rows })))
 }
 
 /// Not by tenant: there is one.
-fn part(word: &str) -> Result<By, Problem> {
-    const PARTS: [(&str, By); 7] = [
-        ("day", By::Day),
-        ("key", By::Key),
-        ("workflow", By::Workflow),
-        ("agent", By::Agent),
-        ("profile", By::Profile),
-        ("model", By::Model),
-        ("provider", By::Provider),
+fn parse_grouping(word: &str) -> Result<CostDimension, HttpProblem> {
+    const PARTS: [(&str, CostDimension); 7] = [
+        ("day", CostDimension::Day),
+        ("key", CostDimension::Key),
+        ("workflow", CostDimension::Workflow),
+        ("agent", CostDimension::Agent),
+        ("profile", CostDimension::Profile),
+        ("model", CostDimension::Model),
+        ("provider", CostDimension::Provider),
     ];
     let found = PARTS.into_iter().find(|(known, _)| *known == word);
     found.map(|(_, by)| by).ok_or_else(|| {
         let words = PARTS.map(|(word, _)| word).join(", ");
-        Problem::parameter("by", format!("`{word}` is none of {words}"))
+        HttpProblem::invalid_parameter("by", format!("`{word}` is none of {words}"))
     })
 }
 
 /// A day as it is written in tables.
-fn day(name: &str, text: String) -> Result<String, Problem> {
+fn day(name: &str, text: String) -> Result<String, HttpProblem> {
     let at = format!("{text}T00:00:00Z").parse::<Time>();
     match at {
         Ok(at) if at.to_date() == text => Ok(text),
-        _ => Err(Problem::parameter(name, "a day is written YYYY-MM-DD")),
+        _ => Err(HttpProblem::invalid_parameter(name, "a day is written YYYY-MM-DD")),
     }
 }
 
 /// Lists budgets: the limit of each, what is spent and held of it, and when it begins anew
-#[utoipa::path(get, path = "/api/v1/budgets", tag = "costs", responses((status = 200, body = Budgets)))]
+#[utoipa::path(get, path = "/api/v1/budgets", tag = "costs", responses((status = 200, body = BudgetListSchema)))]
 pub(super) async fn budgets(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-) -> Result<Json<Value>, Problem> {
-    let (house, now) = (door.house()?, door.clock.now());
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+) -> Result<Json<Value>, HttpProblem> {
+    let (house, now) = (door.admin_services()?, door.clock.now());
     let standings = house.budget.standings(guest.tenant(), now).await?;
     let own = own_keys(house, guest.tenant()).await?;
-    let rows = Row::all(guest.tenant(), &standings, &*house.allowed, |key| own.contains(key), now);
-    Ok(Json(json!({ "budgets": rows.iter().map(Row::as_json).collect::<Vec<_>>() })))
+    let rows = BudgetRow::all(guest.tenant(), &standings, &*house.allowed, |key| own.contains(key), now);
+    Ok(Json(json!({ "budgets": rows.iter().map(BudgetRow::as_json).collect::<Vec<_>>() })))
 }
 
 /// Which of the keys that have limits are this tenant's.
-async fn own_keys(house: &House, tenant: &TenantId) -> Result<BTreeSet<String>, Problem> {
+async fn own_keys(house: &AdminServices, tenant: &TenantId) -> Result<BTreeSet<String>, HttpProblem> {
     if house.allowed.keys().is_empty() {
         return Ok(BTreeSet::new());
     }

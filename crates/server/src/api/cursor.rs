@@ -5,32 +5,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use baton_core::id::TenantId;
 
-use super::once::digest;
-use crate::problem::Problem;
+use super::idempotency::digest;
+use crate::problem::HttpProblem;
 
 /// Digits of the check that a cursor is of this list.
 const CHECK_CHARS: usize = 12;
 
 /// A list with pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum List {
+pub(super) enum PagedList {
     Approvals,
     ComposioActions,
     Conversations,
-    Desk,
+    Tasks,
     Documents,
     Executions,
     Keys,
     Tools,
 }
 
-impl List {
-    fn word(self) -> &'static str {
+impl PagedList {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Approvals => "approvals",
             Self::ComposioActions => "composio actions",
             Self::Conversations => "conversations",
-            Self::Desk => "desk",
+            Self::Tasks => "desk",
             Self::Documents => "documents",
             Self::Executions => "executions",
             Self::Keys => "keys",
@@ -38,35 +38,36 @@ impl List {
         }
     }
 
-    fn check(self, tenant: &TenantId, place: &str) -> String {
-        let mut check = digest(&["cursor", self.word(), tenant.as_str(), place]);
+    fn checksum(self, tenant: &TenantId, place: &str) -> String {
+        let mut check = digest(&["cursor", self.as_str(), tenant.as_str(), place]);
         check.truncate(CHECK_CHARS);
         check
     }
 
     /// The cursor of the page behind this place.
-    pub(super) fn cursor(self, tenant: &TenantId, place: &str) -> String {
-        URL_SAFE_NO_PAD.encode(format!("{}{place}", self.check(tenant, place)))
+    pub(super) fn encode(self, tenant: &TenantId, place: &str) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}{place}", self.checksum(tenant, place)))
     }
 
     /// The place that a cursor names, where there is one.
     ///
     /// # Errors
     /// It was not given out for this list of this tenant's.
-    pub(super) fn place(self, tenant: &TenantId, cursor: Option<&str>) -> Result<Option<String>, Problem> {
+    pub(super) fn decode(self, tenant: &TenantId, cursor: Option<&str>) -> Result<Option<String>, HttpProblem> {
         let Some(cursor) = cursor else { return Ok(None) };
         let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let place = text.as_deref().and_then(|text| text.split_at_checked(CHECK_CHARS));
         match place {
-            Some((check, place)) if check == self.check(tenant, place) => Ok(Some(place.to_owned())),
-            Some(_) | None => Err(unknown("it is not one of this list's")),
+            Some((check, place)) if check == self.checksum(tenant, place) => Ok(Some(place.to_owned())),
+            Some(_) | None => Err(invalid_cursor("it is not one of this list's")),
         }
     }
 }
 
 /// A cursor that leads nowhere.
-pub(super) fn unknown(why: &str) -> Problem {
-    Problem::parameter("cursor", why).hint("send the `next_cursor` of the page before, or none to begin anew")
+pub(super) fn invalid_cursor(why: &str) -> HttpProblem {
+    HttpProblem::invalid_parameter("cursor", why)
+        .with_hint("send the `next_cursor` of the page before, or none to begin anew")
 }
 
 #[cfg(test)]
@@ -77,12 +78,12 @@ mod tests {
     fn a_cursor_is_good_for_the_list_it_was_given_out_for_and_for_nothing_else() {
         let (ours, theirs) = (TenantId::from("ours"), TenantId::from("theirs"));
         for place in ["run_1", "", "Größe/ünd", "a.b"] {
-            let cursor = List::Executions.cursor(&ours, place);
-            assert_eq!(List::Executions.place(&ours, Some(&cursor)).expect("ours").as_deref(), Some(place));
+            let cursor = PagedList::Executions.encode(&ours, place);
+            assert_eq!(PagedList::Executions.decode(&ours, Some(&cursor)).expect("ours").as_deref(), Some(place));
             let wrong = [
-                List::Tools.place(&ours, Some(&cursor)),
-                List::Executions.place(&theirs, Some(&cursor)),
-                List::Executions.place(&ours, Some(&format!("{cursor}A"))),
+                PagedList::Tools.decode(&ours, Some(&cursor)),
+                PagedList::Executions.decode(&theirs, Some(&cursor)),
+                PagedList::Executions.decode(&ours, Some(&format!("{cursor}A"))),
             ];
             for wrong in wrong {
                 let problem = wrong.expect_err(place);
@@ -90,8 +91,8 @@ mod tests {
             }
         }
         for rubbish in ["rubbish", "", "run_1", "äöü", "%00", "AAAA"] {
-            assert!(List::Executions.place(&ours, Some(rubbish)).is_err(), "{rubbish}");
+            assert!(PagedList::Executions.decode(&ours, Some(rubbish)).is_err(), "{rubbish}");
         }
-        assert_eq!(List::Keys.place(&ours, None).expect("none"), None);
+        assert_eq!(PagedList::Keys.decode(&ours, None).expect("none"), None);
     }
 }

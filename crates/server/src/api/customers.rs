@@ -6,36 +6,37 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::StatusCode;
 use baton_core::identifier::Identifier;
-use baton_ports::keys::Need;
+use baton_ports::keys::AccessScope;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::guest::Guest;
-use super::knowledge::customer;
-use super::query::{Path, Query};
-use super::shapes::Problem as Refusal;
-use super::shapes::knowledge::{CustomerExport, Erased};
+use super::extractors::{PathParams, QueryParams};
+use super::knowledge::check_customer_id;
+use super::principal::Principal;
+use super::schemas::ProblemSchema as Refusal;
+use super::schemas::knowledge::{CustomerExport, ErasureReport};
 use crate::body;
 use crate::code;
-use crate::customers::{Customers, VACUUM_BYTES_MAX, Wish};
-use crate::door::{Door, House, Work};
-use crate::problem::Problem;
+use crate::customers::{CustomerService, ErasureRequest, VACUUM_BYTES_MAX};
+use crate::problem::HttpProblem;
+use crate::state::{AdminServices, AppState, RunServices};
 
 /// What else a person may be said to be called.
-const ALSO_MAX: usize = 50;
+const ALIASES_MAX: usize = 50;
 
-pub(super) fn paths() -> OpenApiRouter<Door> {
+pub(super) fn paths() -> OpenApiRouter<AppState> {
     // An erasure says so in the trail itself, and nothing of it is kept: who is erased would be in it.
-    super::needing(Need::Administer, OpenApiRouter::new().routes(routes!(export)).routes(routes!(erase)))
+    super::require(AccessScope::Administer, OpenApiRouter::new().routes(routes!(export)).routes(routes!(erase)))
 }
 
 /// What else is known of a person.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ErasureWish {
+#[schema(as = ErasureWish)]
+pub(super) struct EraseCustomerRequest {
     /// Mail addresses, phone numbers and full names they are called by beside those of their contact, at most 50: what names
     /// one of these, however it is written, is looked for in records, in what runs were begun with and in the audit trail. Not
     /// a bare number, a date or an amount, nor fewer than 4 characters; `customer 1500` is one, and is looked for as these words.
@@ -47,7 +48,7 @@ pub(super) struct ErasureWish {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct HowErased {
+pub(super) struct EraseCustomerQuery {
     /// Cancels their executions and resolves their conversations that have not ended; without it these are a 409.
     #[serde(default)]
     end_runs: bool,
@@ -64,42 +65,43 @@ pub(super) struct HowErased {
 /// looked for in texts, amounts, dates or phone numbers. `scrubbed` says whether no copy is left in the log and in freed pages
 /// of the file; where it is `false`, all is deleted, `file.unfinished` says why, and it is done later by itself.
 #[utoipa::path(post, path = "/api/v1/customers/{customer_id}/erase", tag = "knowledge",
-    params(("customer_id" = String, Path), HowErased), request_body = ErasureWish, responses(
-    (status = 200, body = Erased),
+    params(("customer_id" = String, Path), EraseCustomerQuery), request_body = EraseCustomerRequest, responses(
+    (status = 200, body = ErasureReport),
     (status = 409, body = Refusal, content_type = "application/problem+json",
         description = "something of theirs has not ended: `live` lists it"),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn erase(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(how): Query<HowErased>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(how): QueryParams<EraseCustomerQuery>,
     body: Body,
-) -> Result<Json<Value>, Problem> {
-    let ErasureWish { also } = body::json(body, door.limits).await?;
-    let unfit = |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
-    if also.len() > ALSO_MAX {
-        return Err(unfit(format!("`also` has {}, over the limit of {ALSO_MAX}", also.len())));
+) -> Result<Json<Value>, HttpProblem> {
+    let EraseCustomerRequest { also } = body::json(body, door.limits).await?;
+    let unfit = |detail: String| HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
+    if also.len() > ALIASES_MAX {
+        return Err(unfit(format!("`also` has {}, over the limit of {ALIASES_MAX}", also.len())));
     }
     if let Some(of_many) = also.iter().find(|text| Identifier::of(text).is_none()) {
         let is_others =
             "is too short to be one person's, or a number, a date or an amount, which others' records have too";
         return Err(unfit(format!("`also`: `{of_many}` {is_others}")));
     }
-    customer(&id)?;
-    let (by, key_id) = (guest.by().to_owned(), Some(guest.key_id().to_owned()));
-    let wish = Wish { id, also, end_runs: how.end_runs, vacuum_bytes_max: VACUUM_BYTES_MAX, by, key_id };
+    check_customer_id(&id)?;
+    let (by, key_id) = (guest.actor_name().to_owned(), Some(guest.key_id().to_owned()));
+    let wish =
+        ErasureRequest { id, aliases: also, end_runs: how.end_runs, vacuum_bytes_max: VACUUM_BYTES_MAX, by, key_id };
     // It is finished though whoever asked is cut off.
     let tenant = guest.tenant().clone();
     let erased = tokio::spawn(async move {
-        let (work, house) = (door.work()?, door.house()?);
-        Ok::<_, Problem>(customers(&door, work, house).erase(&tenant, wish).await?)
+        let (work, house) = (door.run_services()?, door.admin_services()?);
+        Ok::<_, HttpProblem>(customer_service(&door, work, house).erase(&tenant, wish).await?)
     });
-    Ok(Json(erased.await.map_err(|error| Problem::broken("an erasure", &error))??))
+    Ok(Json(erased.await.map_err(|error| HttpProblem::internal("an erasure", &error))??))
 }
 
-fn customers<'d>(door: &'d Door, work: &'d Work, house: &'d House) -> Customers<'d> {
-    Customers {
+fn customer_service<'d>(door: &'d AppState, work: &'d RunServices, house: &'d AdminServices) -> CustomerService<'d> {
+    CustomerService {
         engine: &work.engine,
         read: &*work.read,
         records: &*work.records,
@@ -120,12 +122,14 @@ fn customers<'d>(door: &'d Door, work: &'d Work, house: &'d House) -> Customers<
     params(("customer_id" = String, Path)), responses((status = 200, body = CustomerExport),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn export(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    customer(&id)?;
-    let (work, house) = (door.work()?, door.house()?);
-    let shown = customers(&door, work, house).export(guest.tenant(), &id, guest.by(), Some(guest.key_id())).await?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    check_customer_id(&id)?;
+    let (work, house) = (door.run_services()?, door.admin_services()?);
+    let shown = customer_service(&door, work, house)
+        .export(guest.tenant(), &id, guest.actor_name(), Some(guest.key_id()))
+        .await?;
     Ok(Json(shown))
 }

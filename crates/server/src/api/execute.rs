@@ -10,24 +10,25 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::begin::{Begin, Given, Wanted, begin};
-use super::guest::Guest;
-use super::once::Asked;
-use super::patience::Patience;
-use super::shapes::{Execution, Problem as Refusal};
+use super::idempotency::RequestFingerprint;
+use super::principal::Principal;
+use super::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use super::start_run::{RunInput, RunTarget, StartRunCommand, start_run};
+use super::wait_preference::WaitPreference;
 use crate::body;
 use crate::code;
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
 /// A workflow to execute.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Execute {
+#[schema(as = Execute)]
+pub(super) struct ExecuteWorkflowRequest {
     /// The workflow's name; its active version is run.
     workflow_id: String,
     /// What the workflow declares under `input:`.
-    #[serde(default = "nothing")]
+    #[serde(default = "empty_object")]
     #[schema(value_type = Object)]
     input_data: Value,
     /// On whose behalf: `user_id`, `conversation_id`, `language`, `zone`, and whatever else the workflow reads. An
@@ -37,7 +38,7 @@ pub(super) struct Execute {
     context: Map<String, Value>,
 }
 
-pub(super) fn nothing() -> Value {
+pub(super) fn empty_object() -> Value {
     Value::Object(Map::new())
 }
 
@@ -50,39 +51,39 @@ pub(super) fn nothing() -> Value {
     post,
     path = "/api/v1/workflows/execute",
     tag = "executions",
-    request_body = Execute,
+    request_body = ExecuteWorkflowRequest,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one run a key"),
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
     ),
     responses(
-        (status = 200, body = Execution, description = "it has ended"),
-        (status = 202, body = Execution, description = "it goes on, or waits for somebody"),
+        (status = 200, body = ExecutionSchema, description = "it has ended"),
+        (status = 202, body = ExecutionSchema, description = "it goes on, or waits for somebody"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn execute(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpProblem> {
     // What is wrong with a header is told without the body.
-    Patience::of(&headers)?;
-    let Execute { workflow_id, input_data, context } = body::json(body, door.limits).await?;
+    WaitPreference::of(&headers)?;
+    let ExecuteWorkflowRequest { workflow_id, input_data, context } = body::json(body, door.limits).await?;
     let mut said = json!({ "input": input_data, "context": context });
     // A key of the caller's is in nothing that is written, not even hashed.
     baton_engine::take_key(&mut said["context"]);
-    let given = Given { input: input_data, context: context.into() };
-    let wanted = Begin::New(Wanted::Workflow(workflow_id.clone()), given);
-    begin(&door, &guest, &headers, Asked::new("execute", &workflow_id, &said), wanted).await
+    let given = RunInput { input: input_data, context: context.into() };
+    let wanted = StartRunCommand::New(RunTarget::Workflow(workflow_id.clone()), given);
+    start_run(&door, &guest, &headers, RequestFingerprint::new("execute", &workflow_id, &said), wanted).await
 }
 
-pub(super) async fn no_workflow(work: &Work, guest: &Guest, name: &str) -> Problem {
-    let problem = Problem::new(StatusCode::NOT_FOUND, code::WORKFLOW_NOT_FOUND, format!("no workflow `{name}`"));
+pub(super) async fn workflow_not_found(work: &RunServices, guest: &Principal, name: &str) -> HttpProblem {
+    let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::WORKFLOW_NOT_FOUND, format!("no workflow `{name}`"));
     let known = work.registry.workflows(guest.tenant()).await.unwrap_or_default();
     match nearest(name, known.iter().map(|version| version.workflow.as_str())) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint("GET /api/v1/workflows lists those there are"),
+        Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
+        None => problem.with_hint("GET /api/v1/workflows lists those there are"),
     }
 }

@@ -1,9 +1,9 @@
 //! Runs, looked at.
 
-pub(super) mod act;
-pub(super) mod answer;
+pub(super) mod commands;
 pub(super) mod fork;
 pub(super) mod live;
+pub(super) mod response;
 
 use std::collections::BTreeMap;
 
@@ -12,28 +12,31 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use baton_core::bundle::Hash;
-use baton_core::graph::{Drawing, Workflow};
+use baton_core::bundle::ContentHash;
+use baton_core::graph::{GraphDrawing, Workflow};
 use baton_core::id::RunId;
 use baton_core::money::Usd;
-use baton_core::run::{self as runs, Open, Run, StepRow};
+use baton_core::run::{self as runs, OpenWait, Run, StepRow};
 use baton_core::time::Time;
-use baton_engine::{Followed, newest};
+use baton_engine::{FollowedRun, snapshot_reader};
 use baton_ports::decisions;
-use baton_ports::journal::DeskItem;
+use baton_ports::journal::TaskItem;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead, RunPage};
 use baton_ports::registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use super::cursor::{List, unknown};
-use super::document;
-use super::guest::Guest;
-use super::query::{Nothing, Path, Query, limit};
-use super::shapes::{Execution, ExecutionCosts, Executions, Graph, Journal, Problem as Refusal, Summary, Timeline};
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use super::cursor::{PagedList, invalid_cursor};
+use super::extractors::{NoQueryParams, PathParams, QueryParams, limit};
+use super::openapi;
+use super::principal::Principal;
+use super::schemas::{
+    ExecutionCostSchema, ExecutionListSchema, ExecutionSchema, ExecutionSummary, ExecutionTimeline, GraphSchema,
+    JournalSchema, ProblemSchema as Refusal,
+};
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
 /// Characters of words that executions are looked for by.
 const TEXT_CHARS_MAX: usize = 200;
@@ -44,9 +47,9 @@ const BUNDLES_MAX: usize = 100;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct ExecutionListQuery {
     /// As `state` says it, such as `waiting` or `timed_out`; several with commas between.
-    #[param(schema_with = document::execution_states)]
+    #[param(schema_with = openapi::execution_states)]
     state: Option<String>,
     workflow_id: Option<String>,
     /// A version of that workflow: its revision, its label or its bundle.
@@ -56,10 +59,10 @@ pub(super) struct Which {
     /// The code of the error it ended with, such as `TIMEOUT`.
     error_code: Option<String>,
     /// Created from this day on, or at this instant or later.
-    #[param(schema_with = document::moment)]
+    #[param(schema_with = openapi::moment)]
     from: Option<String>,
     /// Created up to this day, or before this instant.
-    #[param(schema_with = document::moment)]
+    #[param(schema_with = openapi::moment)]
     to: Option<String>,
     /// Words that are in its id, its workflow's name or its error, whatever the case of their letters; at most 200
     /// characters.
@@ -77,29 +80,29 @@ pub(super) struct Which {
 /// What is asked for holds together: all of it, or it is not shown. A page looks at a bounded number of executions, so it may
 /// have fewer than `limit`, or none, and still a `next_cursor`: go on until there is none. Of executions that were begun before
 /// Baton could be asked for a customer's, the customer is not known.
-#[utoipa::path(get, path = "/api/v1/executions", tag = "executions", params(Which), responses(
-    (status = 200, body = Executions),
+#[utoipa::path(get, path = "/api/v1/executions", tag = "executions", params(ExecutionListQuery), responses(
+    (status = 200, body = ExecutionListSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(which): Query<Which>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(which): QueryParams<ExecutionListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
     let states = which.state.as_deref().map_or(Ok(Vec::new()), |words| words.split(',').map(state).collect())?;
-    let before = List::Executions.place(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
+    let before = PagedList::Executions.decode(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
     if let Some(before) = &before
         && work.read.run(guest.tenant(), before).await?.is_none()
     {
-        return Err(unknown("the execution that it leads to is not there any more"));
+        return Err(invalid_cursor("the execution that it leads to is not there any more"));
     }
     if which.text.as_deref().is_some_and(|text| text.chars().count() > TEXT_CHARS_MAX) {
-        return Err(Problem::parameter("text", format!("it may have {TEXT_CHARS_MAX} characters")));
+        return Err(HttpProblem::invalid_parameter("text", format!("it may have {TEXT_CHARS_MAX} characters")));
     }
     let at = |name: &'static str, text: Option<String>, read: fn(&str) -> Result<Time, String>| {
-        text.map(|text| read(&text).map_err(|why| Problem::parameter(name, why))).transpose()
+        text.map(|text| read(&text).map_err(|why| HttpProblem::invalid_parameter(name, why))).transpose()
     };
     let bundles = match &which.version {
         Some(version) => Some(bundles(work, &guest, which.workflow_id.as_deref(), version).await?),
@@ -111,61 +114,67 @@ pub(super) async fn list(
         bundles,
         customer: which.customer_id,
         error_code: which.error_code,
-        from: at("from", which.from, Time::from_day)?,
-        until: at("to", which.to, Time::to_day)?,
+        from: at("from", which.from, Time::parse_day_start)?,
+        until: at("to", which.to, Time::parse_day_end)?,
         text: which.text,
         before,
         limit,
     };
     let RunPage { heads, next } = work.read.run_page(guest.tenant(), filter).await?;
-    let next = next.map(|run| List::Executions.cursor(guest.tenant(), run.as_str()));
+    let next = next.map(|run| PagedList::Executions.encode(guest.tenant(), run.as_str()));
     let executions: Vec<Value> = heads.iter().map(RunHead::as_json).collect();
     Ok(Json(json!({ "executions": executions, "next_cursor": next })))
 }
 
 /// What a workflow's version pins: one bundle by its revision or its hash, perhaps several by a label.
-async fn bundles(work: &Work, guest: &Guest, workflow: Option<&str>, version: &str) -> Result<Vec<Hash>, Problem> {
+async fn bundles(
+    work: &RunServices,
+    guest: &Principal,
+    workflow: Option<&str>,
+    version: &str,
+) -> Result<Vec<ContentHash>, HttpProblem> {
     let Some(workflow) = workflow else {
-        return Err(Problem::parameter("version", "say of which workflow, with `workflow_id`"));
+        return Err(HttpProblem::invalid_parameter("version", "say of which workflow, with `workflow_id`"));
     };
     let all = work.registry.versions(guest.tenant(), workflow).await?;
     let revision = version.parse::<u32>().ok();
-    let is_it =
-        |it: &registry::Version| Some(it.revision) == revision || it.label == version || it.bundle.as_str() == version;
-    let mut found: Vec<Hash> = all.into_iter().filter(is_it).map(|it| it.bundle).collect();
+    let is_it = |it: &registry::WorkflowVersion| {
+        Some(it.revision) == revision || it.label == version || it.bundle.as_str() == version
+    };
+    let mut found: Vec<ContentHash> = all.into_iter().filter(is_it).map(|it| it.bundle).collect();
     found.sort_unstable();
     found.dedup();
     found.truncate(BUNDLES_MAX);
     Ok(found)
 }
 
-fn state(word: &str) -> Result<runs::State, Problem> {
-    runs::State::parse(word).ok_or_else(|| {
-        let words: Vec<&str> = runs::State::ALL.into_iter().map(runs::State::word).collect();
-        Problem::parameter("state", format!("`{word}` is none of {}", words.join(", ")))
+fn state(word: &str) -> Result<runs::RunState, HttpProblem> {
+    runs::RunState::parse(word).ok_or_else(|| {
+        let words: Vec<&str> = runs::RunState::ALL.into_iter().map(runs::RunState::word).collect();
+        HttpProblem::invalid_parameter("state", format!("`{word}` is none of {}", words.join(", ")))
     })
 }
 
 /// A run as it stands, and its head as lists show it.
-struct Record {
+struct LoadedExecution {
     head: RunHead,
     run: Run,
 }
 
-impl Record {
-    async fn read(work: &Work, guest: &Guest, id: &str) -> Result<Self, Problem> {
-        let head = head(work, guest, id).await?;
-        let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), &head.run).await?;
+impl LoadedExecution {
+    async fn read(work: &RunServices, guest: &Principal, id: &str) -> Result<Self, HttpProblem> {
+        let head = find_head(work, guest, id).await?;
+        let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &head.run).await?;
         Ok(Self { head, run })
     }
 
     /// What the run, and those it runs, wait for.
-    async fn open(&self, work: &Work, guest: &Guest) -> Result<Vec<Open>, Problem> {
-        let mut open = Open::of(&self.head.run, &self.run);
+    async fn open_waits(&self, work: &RunServices, guest: &Principal) -> Result<Vec<OpenWait>, HttpProblem> {
+        let mut open = OpenWait::of(&self.head.run, &self.run);
         let mut children = self.run.children();
         while let Some(child) = children.pop() {
-            let run = newest::run(&*work.read, work.engine.library(), guest.tenant(), &child).await?;
-            open.extend(Open::of(&child, &run));
+            let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &child).await?;
+            open.extend(OpenWait::of(&child, &run));
             children.extend(run.children());
         }
         Ok(open)
@@ -173,16 +182,16 @@ impl Record {
 }
 
 /// A run with all its entries.
-async fn whole(work: &Work, guest: &Guest, id: &str) -> Result<(RunHead, Followed), Problem> {
-    let head = head(work, guest, id).await?;
-    let followed = Followed::read(&*work.read, work.engine.library(), guest.tenant(), &head.run).await?;
+async fn load_run(work: &RunServices, guest: &Principal, id: &str) -> Result<(RunHead, FollowedRun), HttpProblem> {
+    let head = find_head(work, guest, id).await?;
+    let followed = FollowedRun::read(&*work.read, work.engine.workflows(), guest.tenant(), &head.run).await?;
     Ok((head, followed))
 }
 
 /// The head of a tenant's run.
-async fn head(work: &Work, guest: &Guest, id: &str) -> Result<RunHead, Problem> {
+async fn find_head(work: &RunServices, guest: &Principal, id: &str) -> Result<RunHead, HttpProblem> {
     let run = RunId::new(id);
-    work.read.run(guest.tenant(), &run).await?.ok_or_else(|| Problem::no_run(&run))
+    work.read.run(guest.tenant(), &run).await?.ok_or_else(|| HttpProblem::run_not_found(&run))
 }
 
 /// Shows an execution
@@ -190,30 +199,30 @@ async fn head(work: &Work, guest: &Guest, id: &str) -> Result<RunHead, Problem> 
 /// All that is known of it: what it came to, each node, its variables, what it waits for, and what a rollback would undo.
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = Execution), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(Nothing {}): Query<Nothing>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
-    let head = head(work, &guest, &id).await?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let head = find_head(work, &guest, &id).await?;
     if head.erased_at.is_some() {
         return Ok(Json(tombstone(&head)));
     }
-    let record = Record::read(work, &guest, &id).await?;
-    let open = record.open(work, &guest).await?;
+    let record = LoadedExecution::read(work, &guest, &id).await?;
+    let open = record.open_waits(work, &guest).await?;
     let run = &record.run;
-    let mut shown = record.head.beside(runs::detail(run, &open));
-    let runs_on = runs_on(work, &guest, &record).await?;
+    let mut shown = record.head.merge_into(runs::detail(run, &open));
+    let runs_on = version_json(work, &guest, &record).await?;
     if let (Some(label), Some(revision)) = (runs_on["label"].as_str(), runs_on["revision"].as_u64()) {
         shown["version"] = format!("{label} (revision {revision})").trim_start().into();
     }
     shown["runs_on"] = runs_on;
     shown["max_cost_usd"] = json!(run.workflow().and_then(|workflow| workflow.max_cost).map(Usd::as_f64));
-    let items = work.read.desk(guest.tenant(), Some(&record.head.run)).await?;
-    shown["desk"] = json!(items.iter().map(DeskItem::as_json).collect::<Vec<_>>());
+    let items = work.read.open_tasks(guest.tenant(), Some(&record.head.run)).await?;
+    shown["desk"] = json!(items.iter().map(TaskItem::as_json).collect::<Vec<_>>());
     Ok(Json(shown))
 }
 
@@ -229,7 +238,7 @@ fn tombstone(head: &RunHead) -> Value {
 }
 
 /// The version a run is on; nothing where it has not begun.
-async fn runs_on(work: &Work, guest: &Guest, record: &Record) -> Result<Value, Problem> {
+async fn version_json(work: &RunServices, guest: &Principal, record: &LoadedExecution) -> Result<Value, HttpProblem> {
     let run = &record.run;
     let (Some(workflow), Some(bundle)) = (run.workflow(), run.bundle()) else { return Ok(Value::Null) };
     let all = work.registry.versions(guest.tenant(), &workflow.name).await?;
@@ -240,28 +249,28 @@ async fn runs_on(work: &Work, guest: &Guest, record: &Record) -> Result<Value, P
 /// Lists an execution's calls in the order they were first sent
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/timeline", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = Timeline), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionTimeline), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn timeline(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(Nothing {}): Query<Nothing>,
-) -> Result<Json<Value>, Problem> {
-    let steps: Vec<StepRow> = runs::timeline(&whole(door.work()?, &guest, &id).await?.1.entries);
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
+) -> Result<Json<Value>, HttpProblem> {
+    let steps: Vec<StepRow> = runs::timeline(&load_run(door.run_services()?, &guest, &id).await?.1.entries);
     Ok(Json(json!({ "steps": steps })))
 }
 
 /// Counts an execution's calls, and how they ended
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/summary", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = Summary), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionSummary), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn summary(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(Nothing {}): Query<Nothing>,
-) -> Result<Json<Value>, Problem> {
-    let (_, Followed { run, entries }) = whole(door.work()?, &guest, &id).await?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
+) -> Result<Json<Value>, HttpProblem> {
+    let (_, FollowedRun { run, entries }) = load_run(door.run_services()?, &guest, &id).await?;
     Ok(Json(runs::summary(&run, &entries)))
 }
 
@@ -271,19 +280,20 @@ pub(super) async fn summary(
 /// kept for looking back and not for money.
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/costs", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = ExecutionCosts),
+    responses((status = 200, body = ExecutionCostSchema),
         (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn costs(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(Nothing {}): Query<Nothing>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
-    let record = Record::read(work, &guest, &id).await?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let record = LoadedExecution::read(work, &guest, &id).await?;
     let run = &record.run;
-    let filter = decisions::Filter { run: Some(record.head.run.clone()), key: None, limit: decisions::LIST_MAX };
-    let mut by_model: BTreeMap<(String, String), Spent> = BTreeMap::new();
+    let filter =
+        decisions::DecisionFilter { run: Some(record.head.run.clone()), key: None, limit: decisions::LIST_MAX };
+    let mut by_model: BTreeMap<(String, String), ModelSpend> = BTreeMap::new();
     for decision in work.decisions.decisions(guest.tenant(), filter).await? {
         if decision.model.is_empty() {
             continue;
@@ -308,15 +318,15 @@ pub(super) async fn costs(
 
 /// What one model was asked and paid.
 #[derive(Default)]
-struct Spent {
+struct ModelSpend {
     calls: u64,
     tokens: u64,
     cost: Usd,
     latency_ms: u64,
 }
 
-impl Spent {
-    fn add(&mut self, decision: &decisions::Decision) {
+impl ModelSpend {
+    fn add(&mut self, decision: &decisions::ModelDecision) {
         self.calls += 1;
         self.cost += decision.actual_cost;
         self.latency_ms += decision.latency_ms;
@@ -337,7 +347,7 @@ impl Spent {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Entries {
+pub(super) struct JournalQuery {
     /// Entries behind this one; all unless told.
     #[serde(default)]
     after: u64,
@@ -348,24 +358,24 @@ pub(super) struct Entries {
 
 /// Reads an execution's journal: what happened, as it was recorded
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/journal", tag = "executions",
-    params(("execution_id" = String, Path), Entries),
-    responses((status = 200, body = Journal), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    params(("execution_id" = String, Path), JournalQuery),
+    responses((status = 200, body = JournalSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn journal(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(which): Query<Entries>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(which): QueryParams<JournalQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let head = head(work, &guest, &id).await?;
+    let head = find_head(work, &guest, &id).await?;
     if which.after >= head.seq {
         return Ok(Json(json!({ "entries": [], "next_after": null })));
     }
     let page = work.read.entries(guest.tenant(), &head.run, which.after, limit).await?;
     let mut entries = Vec::with_capacity(page.len());
     for (seq, entry) in (which.after + 1..).zip(&page) {
-        entries.push(told(seq, &baton_engine::decode(entry).map_err(baton_engine::Error::from)?));
+        entries.push(entry_json(seq, &baton_engine::decode(entry).map_err(baton_engine::EngineError::from)?));
     }
     let last = which.after + page.len() as u64;
     let next = (last < head.seq && !page.is_empty()).then_some(last);
@@ -373,7 +383,7 @@ pub(super) async fn journal(
 }
 
 /// An entry, as it is recorded.
-fn told(seq: u64, entry: &runs::Entry) -> Value {
+fn entry_json(seq: u64, entry: &runs::RunEntry) -> Value {
     json!({ "seq": seq, "at": entry.at.to_string(), "events": entry.events })
 }
 
@@ -381,9 +391,9 @@ fn told(seq: u64, entry: &runs::Entry) -> Value {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Drawn {
+pub(super) struct GraphQuery {
     /// `json` unless told; `mermaid`, `dot` and `levels` are text, as `baton graph` writes them.
-    #[param(schema_with = document::graph_format)]
+    #[param(schema_with = openapi::graph_format)]
     format: Option<String>,
 }
 
@@ -391,28 +401,28 @@ pub(super) struct Drawn {
 ///
 /// How far each node has come stands in the execution's own `nodes`, by address.
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/graph", tag = "executions",
-    params(("execution_id" = String, Path), Drawn),
+    params(("execution_id" = String, Path), GraphQuery),
     responses((status = 200, description = "nodes and edges, or the drawing as text",
-    content((Graph = "application/json"), (String = "text/plain"))),
+    content((GraphSchema = "application/json"), (String = "text/plain"))),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn graph(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
-    Query(Drawn { format }): Query<Drawn>,
-) -> Result<Response, Problem> {
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    QueryParams(GraphQuery { format }): QueryParams<GraphQuery>,
+) -> Result<Response, HttpProblem> {
     let draw: fn(&Workflow) -> Response = match format.as_deref().unwrap_or("json") {
-        "json" => |workflow: &Workflow| Json(json!(Drawing::of(&workflow.graph))).into_response(),
+        "json" => |workflow: &Workflow| Json(json!(GraphDrawing::of(&workflow.graph))).into_response(),
         "mermaid" => |workflow: &Workflow| text(baton_core::graph::mermaid(workflow)),
         "dot" => |workflow: &Workflow| text(baton_core::graph::dot(workflow)),
         "levels" => |workflow: &Workflow| text(baton_core::graph::levels_text(&workflow.graph)),
         other => {
-            let words = document::GRAPH_FORMATS.join(", ");
-            return Err(Problem::parameter("format", format!("`{other}` is none of {words}")));
+            let words = openapi::GRAPH_FORMATS.join(", ");
+            return Err(HttpProblem::invalid_parameter("format", format!("`{other}` is none of {words}")));
         }
     };
-    let record = Record::read(door.work()?, &guest, &id).await?;
-    let nothing = || Json(json!(Drawing::default())).into_response();
+    let record = LoadedExecution::read(door.run_services()?, &guest, &id).await?;
+    let nothing = || Json(json!(GraphDrawing::default())).into_response();
     Ok(record.run.workflow().map_or_else(nothing, |workflow| draw(workflow)))
 }
 

@@ -5,22 +5,22 @@ use std::time::Duration;
 use axum::Extension;
 use axum::Json;
 use axum::extract::State;
-use baton_core::kpi::{self, Answers, Tally};
+use baton_core::kpi::{self, AnswerCounts, KpiTally};
 use baton_core::time::Time;
-use baton_core::tool::Class;
-use baton_core::usage::Part;
+use baton_core::tool::EffectClass;
+use baton_core::usage::UsageDimension;
 use baton_ports::audit::UsageFilter;
 use baton_ports::read::{PAGE_MAX, RunFilter};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use super::guest::Guest;
-use super::query::Query;
-use super::shapes::{Kpis, Problem as Refusal};
-use crate::door::{Door, Work};
-use crate::problem::Problem;
-use crate::usage::used;
+use super::extractors::QueryParams;
+use super::principal::Principal;
+use super::schemas::{KpiReport, ProblemSchema as Refusal};
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
+use crate::tool_usage::query_usage;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Days that are looked back upon unless told.
@@ -33,33 +33,34 @@ const RUNS_MAX: usize = 10_000;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Period {
+pub(super) struct KpiQuery {
     /// Days back, 1 to 366; 30 unless told.
     #[param(minimum = 1, maximum = 366)]
     days: Option<u32>,
 }
 
 /// Shows what the service is measured by: each figure with what it is, its target, and whether that was met
-#[utoipa::path(get, path = "/api/v1/kpis", tag = "kpis", params(Period), responses(
-    (status = 200, body = Kpis),
+#[utoipa::path(get, path = "/api/v1/kpis", tag = "kpis", params(KpiQuery), responses(
+    (status = 200, body = KpiReport),
     (status = "4XX", body = Refusal, content_type = "application/problem+json"),
 ))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(period): Query<Period>,
-) -> Result<Json<Value>, Problem> {
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(period): QueryParams<KpiQuery>,
+) -> Result<Json<Value>, HttpProblem> {
     let days = period.days.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
-        return Err(Problem::parameter("days", format!("it must be 1 to {DAYS_MAX}")));
+        return Err(HttpProblem::invalid_parameter("days", format!("it must be 1 to {DAYS_MAX}")));
     }
     let until = door.clock.now();
     let since = until - DAY * days;
-    let work = door.work()?;
+    let work = door.run_services()?;
     let (mut tally, cut) = tally(work, &guest, since).await?;
     tally.conversations = Some(work.read.conversations_ended(guest.tenant(), since).await?);
     tally.answers = Some(answers(&door, &guest, since).await?);
-    tally.first_response = Some(door.desks.look(&*work.read, guest.tenant()).await?.settings().first_response);
+    tally.first_response =
+        Some(door.routing_queues.current(&*work.read, guest.tenant()).await?.settings().first_response);
     Ok(Json(json!({
         "since": cut.unwrap_or(since).to_string(),
         "until": until.to_string(),
@@ -69,19 +70,19 @@ pub(super) async fn show(
 }
 
 /// Answers of models, and of tools that only read, with those of them that nobody had to be asked for.
-async fn answers(door: &Door, guest: &Guest, since: Time) -> Result<Answers, Problem> {
-    let mut answers = Answers::default();
-    for sum in door.work()?.decisions.sums(guest.tenant(), since).await? {
+async fn answers(door: &AppState, guest: &Principal, since: Time) -> Result<AnswerCounts, HttpProblem> {
+    let mut answers = AnswerCounts::default();
+    for sum in door.run_services()?.decisions.sums(guest.tenant(), since).await? {
         answers.cached += sum.cached;
         answers.all += sum.succeeded;
     }
     // Where nobody runs the house, no tools are looked at.
-    let Ok(house) = door.house() else { return Ok(answers) };
-    let (tenant, by) = (Some(guest.tenant().clone()), vec![Part::Tool]);
+    let Ok(house) = door.admin_services() else { return Ok(answers) };
+    let (tenant, by) = (Some(guest.tenant().clone()), vec![UsageDimension::Tool]);
     let filter = UsageFilter { tenant, from: Some(since), by, ..UsageFilter::default() };
-    for usage in used(&*house.audit, &*house.catalogue, filter, None).await? {
+    for usage in query_usage(&*house.audit, &*house.catalogue, filter, None).await? {
         let tool = usage.parts.first().and_then(|name| house.catalogue.describe(guest.tenant(), name));
-        if tool.is_some_and(|tool| matches!(tool.facts.class, Class::Pure | Class::Read)) {
+        if tool.is_some_and(|tool| matches!(tool.facts.class, EffectClass::Pure | EffectClass::Read)) {
             answers.cached += usage.tally.cached;
             answers.all += usage.tally.successes;
         }
@@ -90,8 +91,8 @@ async fn answers(door: &Door, guest: &Guest, since: Time) -> Result<Answers, Pro
 }
 
 /// What was counted of runs that were begun since then; and, where there were too many, since when they were counted.
-async fn tally(work: &Work, guest: &Guest, since: Time) -> Result<(Tally, Option<Time>), Problem> {
-    let mut tally = Tally::default();
+async fn tally(work: &RunServices, guest: &Principal, since: Time) -> Result<(KpiTally, Option<Time>), HttpProblem> {
+    let mut tally = KpiTally::default();
     let mut filter = RunFilter { limit: PAGE_MAX, ..RunFilter::default() };
     let mut oldest = None;
     for _ in 0..RUNS_MAX / PAGE_MAX {

@@ -8,26 +8,26 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use baton_core::time::Time;
-use baton_engine::outgoing::{DELIVERIES_MAX, Delivery, SECRETS, Stands, Subscription};
 use baton_engine::triggers::{self, PAGE_MAX};
+use baton_engine::webhook_delivery::{DELIVERIES_MAX, DeliveryStatus, SECRETS, WebhookDelivery, WebhookSubscription};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::guest::Guest;
-use super::once;
-use super::query::{self, Path, Query, kept, named};
-use super::shapes::Problem as Refusal;
-use super::webhooks::{Rotate, Rotated, chosen};
+use super::extractors::{self, PathParams, QueryParams, check_same_name, require_name};
+use super::idempotency;
+use super::principal::Principal;
+use super::schemas::ProblemSchema as Refusal;
+use super::webhooks::{RotateSecretRequest, RotatedSecretSchema, secret_or_new};
 use crate::body;
-use crate::door::Door;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 /// A subscription, as it is defined.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SubscriptionDefined)]
-pub(super) struct Defined {
+pub(super) struct SubscriptionRequest {
     /// 1 to 60 letters, digits, `.`, `_` and `-`.
     #[serde(default)]
     #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 60)]
@@ -51,17 +51,17 @@ fn yes() -> bool {
     true
 }
 
-impl Defined {
-    fn subscription(self, name: String) -> Subscription {
+impl SubscriptionRequest {
+    fn subscription(self, name: String) -> WebhookSubscription {
         let Self { url, events, enabled, .. } = self;
-        Subscription { name, url, events, enabled, from_project: false, created_at: Time::EPOCH, since: 0 }
+        WebhookSubscription { name, url, events, enabled, from_project: false, created_at: Time::EPOCH, since: 0 }
     }
 }
 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Subscription)]
-pub(super) struct Shown {
+pub(super) struct SubscriptionSchema {
     name: String,
     url: String,
     events: Vec<String>,
@@ -76,15 +76,15 @@ pub(super) struct Shown {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Subscriptions)]
-pub(super) struct Page {
-    subscriptions: Vec<Shown>,
+pub(super) struct SubscriptionListSchema {
+    subscriptions: Vec<SubscriptionSchema>,
 }
 
 /// Something that is to be told, was, or could not be.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Delivery)]
-pub(super) struct Told {
+pub(super) struct DeliverySchema {
     /// `webhook-id`: the same at every attempt.
     id: String,
     event: String,
@@ -98,22 +98,23 @@ pub(super) struct Told {
 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
-pub(super) struct Deliveries {
-    deliveries: Vec<Told>,
+#[schema(as = Deliveries)]
+pub(super) struct DeliveryListSchema {
+    deliveries: Vec<DeliverySchema>,
     /// Give it as `after` for the next page.
     next_after: Option<String>,
 }
 
-fn told(subscription: &Subscription) -> Value {
-    let Subscription { name, url, events, enabled, from_project, created_at, .. } = subscription;
+fn subscription_json(subscription: &WebhookSubscription) -> Value {
+    let WebhookSubscription { name, url, events, enabled, from_project, created_at, .. } = subscription;
     json!({
         "name": name, "url": url, "events": events, "enabled": enabled, "from_project": from_project,
         "created_at": created_at.to_string(),
     })
 }
 
-fn told_of(delivery: &Delivery) -> Value {
-    let Delivery { id, event, body, attempts, last, last_at, .. } = delivery;
+fn delivery_json(delivery: &WebhookDelivery) -> Value {
+    let WebhookDelivery { id, event, body, attempts, last, last_at, .. } = delivery;
     json!({
         "id": id, "event": event, "attempts": attempts, "last": last,
         "last_at": last_at.map(|at| at.to_string()), "body": body,
@@ -121,98 +122,103 @@ fn told_of(delivery: &Delivery) -> Value {
 }
 
 /// Lists subscriptions by name
-#[utoipa::path(get, path = "/api/v1/subscriptions", tag = "webhooks", responses((status = 200, body = Page)))]
-pub(super) async fn list(State(door): State<Door>, Extension(guest): Extension<Guest>) -> Result<Json<Value>, Problem> {
-    let records = &*door.work()?.records;
-    let all: Vec<Subscription> = triggers::list(records, guest.tenant(), None, PAGE_MAX).await?;
-    Ok(Json(json!({ "subscriptions": all.iter().map(told).collect::<Vec<_>>() })))
+#[utoipa::path(get, path = "/api/v1/subscriptions", tag = "webhooks", responses((status = 200, body = SubscriptionListSchema)))]
+pub(super) async fn list(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+) -> Result<Json<Value>, HttpProblem> {
+    let records = &*door.run_services()?.records;
+    let all: Vec<WebhookSubscription> = triggers::list(records, guest.tenant(), None, PAGE_MAX).await?;
+    Ok(Json(json!({ "subscriptions": all.iter().map(subscription_json).collect::<Vec<_>>() })))
 }
 
 /// Shows a subscription
 #[utoipa::path(get, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = SubscriptionSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let (_, found) = triggers::find::<Subscription>(&*door.work()?.records, guest.tenant(), &name).await?;
-    Ok(Json(told(&found)))
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    let (_, found) =
+        triggers::find::<WebhookSubscription>(&*door.run_services()?.records, guest.tenant(), &name).await?;
+    Ok(Json(subscription_json(&found)))
 }
 
 /// Makes a subscription, and shows its secret this once
 ///
 /// It is told what happens from now on.
-#[utoipa::path(post, path = "/api/v1/subscriptions", tag = "webhooks", request_body = Defined, responses(
-    (status = 201, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/v1/subscriptions", tag = "webhooks", request_body = SubscriptionRequest, responses(
+    (status = 201, body = SubscriptionSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     body: Body,
-) -> Result<Response, Problem> {
-    let mut defined: Defined = body::json(body, door.limits).await?;
-    let name = named(defined.name.take())?;
-    let secret = chosen(defined.secret.take())?;
+) -> Result<Response, HttpProblem> {
+    let mut defined: SubscriptionRequest = body::json(body, door.limits).await?;
+    let name = require_name(defined.name.take())?;
+    let secret = secret_or_new(defined.secret.take())?;
     let subscription = defined.subscription(name);
-    let kept = door.work()?.outgoing.save(guest.tenant(), None, subscription, Some(secret.clone())).await?;
-    door.fresh.send_replace(());
-    let mut shown = told(&kept);
+    let kept =
+        door.run_services()?.webhook_delivery.save(guest.tenant(), None, subscription, Some(secret.clone())).await?;
+    door.triggers_changed.send_replace(());
+    let mut shown = subscription_json(&kept);
     shown["secret"] = secret.into();
-    Ok(once::shown_once(StatusCode::CREATED, shown, "secret"))
+    Ok(idempotency::one_time_response(StatusCode::CREATED, shown, "secret"))
 }
 
 /// Puts a subscription in another's place, whole; its secret stays
 #[utoipa::path(put, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
-    request_body = Defined, responses((status = 200, body = Shown),
+    request_body = SubscriptionRequest, responses((status = 200, body = SubscriptionSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     body: Body,
-) -> Result<Json<Value>, Problem> {
-    let defined: Defined = body::json(body, door.limits).await?;
+) -> Result<Json<Value>, HttpProblem> {
+    let defined: SubscriptionRequest = body::json(body, door.limits).await?;
     if defined.secret.is_some() {
-        return Err(Problem::field("secret", "it is changed by POST /api/v1/subscriptions/{name}/rotate"));
+        return Err(HttpProblem::invalid_field("secret", "it is changed by POST /api/v1/subscriptions/{name}/rotate"));
     }
-    kept(&name, defined.name.as_deref())?;
-    let outgoing = &door.work()?.outgoing;
-    let before = triggers::find::<Subscription>(&*outgoing.records, guest.tenant(), &name).await?;
+    check_same_name(&name, defined.name.as_deref())?;
+    let outgoing = &door.run_services()?.webhook_delivery;
+    let before = triggers::find::<WebhookSubscription>(&*outgoing.records, guest.tenant(), &name).await?;
     let kept = outgoing.save(guest.tenant(), Some(before), defined.subscription(name), None).await?;
-    Ok(Json(told(&kept)))
+    Ok(Json(subscription_json(&kept)))
 }
 
 /// Takes a subscription out; what was not told yet is given up
 #[utoipa::path(delete, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
     responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let records = &*door.work()?.records;
-    triggers::delete::<Subscription>(records, guest.tenant(), &name, &[SECRETS], door.clock.now()).await?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<StatusCode, HttpProblem> {
+    let records = &*door.run_services()?.records;
+    triggers::delete::<WebhookSubscription>(records, guest.tenant(), &name, &[SECRETS], door.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Gives a subscription another secret; for a while deliveries are signed with both
 #[utoipa::path(post, path = "/api/v1/subscriptions/{name}/rotate", tag = "webhooks", params(("name" = String, Path)),
-    request_body = Rotate, responses((status = 200, body = Rotated),
+    request_body = RotateSecretRequest, responses((status = 200, body = RotatedSecretSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     body: Body,
-) -> Result<Response, Problem> {
-    let (secret, overlap) = body::json::<Rotate>(body, door.limits).await?.into_parts()?;
-    door.work()?.outgoing.rotate(guest.tenant(), &name, secret.clone(), overlap).await?;
-    Ok(once::shown_once(StatusCode::OK, json!({ "secret": secret }), "secret"))
+) -> Result<Response, HttpProblem> {
+    let (secret, overlap) = body::json::<RotateSecretRequest>(body, door.limits).await?.into_parts()?;
+    door.run_services()?.webhook_delivery.rotate(guest.tenant(), &name, secret.clone(), overlap).await?;
+    Ok(idempotency::one_time_response(StatusCode::OK, json!({ "secret": secret }), "secret"))
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Asked {
+pub(super) struct DeliveryListQuery {
     state: Option<String>,
     after: Option<String>,
     limit: Option<usize>,
@@ -223,35 +229,39 @@ pub(super) struct Asked {
     params(("name" = String, Path),
         ("state" = Option<String>, Query, pattern = "^(pending|sent|dead)$", description = "`pending`, `sent` or `dead`; `dead` unless told"),
         ("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
-    responses((status = 200, body = Deliveries), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = DeliveryListSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn deliveries(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-    Query(Asked { state, after, limit }): Query<Asked>,
-) -> Result<Json<Value>, Problem> {
-    let limit = query::limit(limit, 50, DELIVERIES_MAX)?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+    QueryParams(DeliveryListQuery { state, after, limit }): QueryParams<DeliveryListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let limit = extractors::limit(limit, 50, DELIVERIES_MAX)?;
     let stands = match state.as_deref() {
-        None | Some("dead") => Stands::Dead,
-        Some("sent") => Stands::Sent,
-        Some("pending") => Stands::Pending,
-        Some(_) => return Err(Problem::parameter("state", "it is `pending`, `sent` or `dead`")),
+        None | Some("dead") => DeliveryStatus::Dead,
+        Some("sent") => DeliveryStatus::Sent,
+        Some("pending") => DeliveryStatus::Pending,
+        Some(_) => return Err(HttpProblem::invalid_parameter("state", "it is `pending`, `sent` or `dead`")),
     };
-    let page = door.work()?.outgoing.deliveries(guest.tenant(), &name, stands, after.as_deref(), limit).await?;
+    let page = door
+        .run_services()?
+        .webhook_delivery
+        .deliveries(guest.tenant(), &name, stands, after.as_deref(), limit)
+        .await?;
     let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.id.clone());
-    Ok(Json(json!({ "deliveries": page.iter().map(told_of).collect::<Vec<_>>(), "next_after": next_after })))
+    Ok(Json(json!({ "deliveries": page.iter().map(delivery_json).collect::<Vec<_>>(), "next_after": next_after })))
 }
 
 /// Posts a delivery again that was sent, or given up, under the same `webhook-id`
 #[utoipa::path(post, path = "/api/v1/subscriptions/{name}/deliveries/{delivery_id}/replay", tag = "webhooks",
-    params(("name" = String, Path), ("delivery_id" = String, Path)), responses((status = 202, body = Told),
+    params(("name" = String, Path), ("delivery_id" = String, Path)), responses((status = 202, body = DeliverySchema),
     (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn replay(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path((name, id)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    let again = door.work()?.outgoing.replay(guest.tenant(), &name, &id).await?;
-    door.fresh.send_replace(());
-    Ok((StatusCode::ACCEPTED, Json(told_of(&again))).into_response())
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams((name, id)): PathParams<(String, String)>,
+) -> Result<Response, HttpProblem> {
+    let again = door.run_services()?.webhook_delivery.replay(guest.tenant(), &name, &id).await?;
+    door.triggers_changed.send_replace(());
+    Ok((StatusCode::ACCEPTED, Json(delivery_json(&again))).into_response())
 }

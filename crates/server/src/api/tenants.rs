@@ -8,8 +8,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::id::TenantId;
-use baton_engine::tenants::{Change, Error, PAGE_MAX, Tenant};
-use baton_ports::keys::{DAYS_DEFAULT, Need, Role};
+use baton_engine::tenants::{PAGE_MAX, Tenant, TenantChange, TenantError};
+use baton_ports::keys::{AccessRole, AccessScope, DAYS_DEFAULT};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -17,37 +17,37 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::etag;
-use super::guest::Guest;
-use super::keys::{minted, with_secret};
-use super::query::{self, ByName, Path, Query};
-use super::shapes::Problem as Refusal;
+use super::extractors::{self, NamePageQuery, PathParams, QueryParams};
+use super::keys::{check_minted, with_secret};
+use super::principal::Principal;
+use super::schemas::ProblemSchema as Refusal;
 use crate::body;
 use crate::code;
-use crate::door::Door;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
-pub(super) fn paths() -> OpenApiRouter<Door> {
+pub(super) fn paths() -> OpenApiRouter<AppState> {
     let administers = OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(show, put))
         .routes(routes!(disable))
         .routes(routes!(enable));
-    super::acting(Need::Administer, administers)
+    super::audited(AccessScope::Administer, administers)
 }
 
 /// Somebody whose tenant is the server's own.
-pub(super) struct Host;
+pub(super) struct ServerOperator;
 
-impl FromRequestParts<Door> for Host {
-    type Rejection = Problem;
+impl FromRequestParts<AppState> for ServerOperator {
+    type Rejection = HttpProblem;
 
-    async fn from_request_parts(parts: &mut Parts, door: &Door) -> Result<Self, Problem> {
-        let guest = parts.extensions.get::<Guest>();
-        if guest.is_some_and(|guest| door.work().is_ok_and(|work| work.tenant == *guest.tenant())) {
+    async fn from_request_parts(parts: &mut Parts, door: &AppState) -> Result<Self, HttpProblem> {
+        let guest = parts.extensions.get::<Principal>();
+        if guest.is_some_and(|guest| door.run_services().is_ok_and(|work| work.tenant == *guest.tenant())) {
             return Ok(Self);
         }
         let detail = "this is everybody's, and for whoever runs the server: a key of its own tenant";
-        Err(Problem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail))
+        Err(HttpProblem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail))
     }
 }
 
@@ -55,7 +55,7 @@ impl FromRequestParts<Door> for Host {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Tenant)]
-pub(super) struct Shown {
+pub(super) struct TenantSchema {
     id: String,
     name: String,
     /// Of its own; nothing: as the settings have it.
@@ -71,7 +71,7 @@ pub(super) struct Shown {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = TenantMade)]
-pub(super) struct Made {
+pub(super) struct CreatedTenantSchema {
     id: String,
     name: String,
     tier: Option<String>,
@@ -86,51 +86,56 @@ pub(super) struct Made {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Tenants)]
-pub(super) struct Page {
-    tenants: Vec<Shown>,
+pub(super) struct TenantListSchema {
+    tenants: Vec<TenantSchema>,
     /// Give it as `after` for the next page.
     next_after: Option<String>,
 }
 
-fn told(door: &Door, tenant: &Tenant) -> Result<Value, Problem> {
+fn tenant_json(door: &AppState, tenant: &Tenant) -> Result<Value, HttpProblem> {
     let mut shown = tenant.as_json();
-    shown["tier_in_force"] = json!(door.work()?.roster.tier_said(&tenant.id, tenant.tier.as_deref()).name);
+    shown["tier_in_force"] =
+        json!(door.run_services()?.agent_registry.tier_named(&tenant.id, tenant.tier.as_deref()).name);
     Ok(shown)
 }
 
-fn parsed(id: &str) -> Result<TenantId, Problem> {
-    TenantId::parse(id).map_err(|error| Problem::field("id", error))
+fn parse_tenant_id(id: &str) -> Result<TenantId, HttpProblem> {
+    TenantId::parse(id).map_err(|error| HttpProblem::invalid_field("id", error))
 }
 
 /// Lists the tenants that were made, or shut, by id
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants",
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
-    responses((status = 200, body = Page), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    _host: Host,
-    State(door): State<Door>,
-    Query(ByName { after, limit }): Query<ByName>,
-) -> Result<Json<Value>, Problem> {
-    let limit = query::limit(limit, 50, PAGE_MAX)?;
-    let page = door.work()?.roster.tenants().list(after.as_deref(), limit).await?;
+    _host: ServerOperator,
+    State(door): State<AppState>,
+    QueryParams(NamePageQuery { after, limit }): QueryParams<NamePageQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let limit = extractors::limit(limit, 50, PAGE_MAX)?;
+    let page = door.run_services()?.agent_registry.tenants().list(after.as_deref(), limit).await?;
     let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.id.clone());
-    let tenants = page.iter().map(|tenant| told(&door, tenant)).collect::<Result<Vec<_>, _>>()?;
+    let tenants = page.iter().map(|tenant| tenant_json(&door, tenant)).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(json!({ "tenants": tenants, "next_after": next_after })))
 }
 
 /// Shows a tenant
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", params(("tenant_id" = String, Path)),
-    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
-pub(super) async fn show(_host: Host, State(door): State<Door>, Path(id): Path<String>) -> Result<Response, Problem> {
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn show(
+    _host: ServerOperator,
+    State(door): State<AppState>,
+    PathParams(id): PathParams<String>,
+) -> Result<Response, HttpProblem> {
     let id = TenantId::from(id);
-    let found = door.work()?.roster.tenants().find(&id).await?;
-    let (written, tenant) = found.ok_or(Error::Unknown(id))?;
-    answered(&door, &tenant, written)
+    let found = door.run_services()?.agent_registry.tenants().find(&id).await?;
+    let (written, tenant) = found.ok_or(TenantError::Unknown(id))?;
+    tenant_response(&door, &tenant, written)
 }
 
-fn answered(door: &Door, tenant: &Tenant, written: u64) -> Result<Response, Problem> {
-    let mut response = Json(told(door, tenant)?).into_response();
-    etag::say(&mut response, written);
+fn tenant_response(door: &AppState, tenant: &Tenant, written: u64) -> Result<Response, HttpProblem> {
+    let mut response = Json(tenant_json(door, tenant)?).into_response();
+    etag::set_etag(&mut response, written);
     Ok(response)
 }
 
@@ -138,7 +143,7 @@ fn answered(door: &Door, tenant: &Tenant, written: u64) -> Result<Response, Prob
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TenantWish)]
-pub(super) struct Wish {
+pub(super) struct CreateTenantRequest {
     /// As runs and keys have it: letters, digits, `.`, `_` and `-`.
     #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 128)]
     id: String,
@@ -153,27 +158,27 @@ pub(super) struct Wish {
 }
 
 /// Makes a tenant and its first admin key, and shows the key's secret for the only time
-#[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = Wish, responses(
-    (status = 201, body = Made), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = CreateTenantRequest, responses(
+    (status = 201, body = CreatedTenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    _host: Host,
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    _host: ServerOperator,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpProblem> {
     // The key that is made may everything.
-    guest.must_have(None)?;
-    let Wish { id, name, tier } = body::json(body, door.limits).await?;
-    let (house, work, now) = (door.house()?, door.work()?, door.clock.now());
-    let tenant = Tenant::new(parsed(&id)?, name, tier, now);
+    guest.require_scopes(None)?;
+    let CreateTenantRequest { id, name, tier } = body::json(body, door.limits).await?;
+    let (house, work, now) = (door.admin_services()?, door.run_services()?, door.clock.now());
+    let tenant = Tenant::new(parse_tenant_id(&id)?, name, tier, now);
     // One that needed no making is somebody's already.
     if tenant.id == work.tenant || !house.keys.all(&tenant.id).await?.is_empty() {
-        return Err(baton_engine::tenants::Error::Taken(tenant.id).into());
+        return Err(baton_engine::tenants::TenantError::Taken(tenant.id).into());
     }
-    let new = minted((house.mint)(&tenant.id, "first admin", Role::Admin, DAYS_DEFAULT, None))?;
-    work.roster.tenants().create(&tenant, now).await?;
+    let new = check_minted((house.mint)(&tenant.id, "first admin", AccessRole::Admin, DAYS_DEFAULT, None))?;
+    work.agent_registry.tenants().create(&tenant, now).await?;
     house.keys.add(&new.key, &new.hash).await?;
-    let mut shown = told(&door, &tenant)?;
+    let mut shown = tenant_json(&door, &tenant)?;
     shown["key_id"] = json!(new.key.id);
     Ok(with_secret(shown, &new))
 }
@@ -182,47 +187,53 @@ pub(super) async fn create(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = TenantChange)]
-pub(super) struct Put {
+pub(super) struct ChangeTenantRequest {
     #[schema(
         pattern = r"^[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+( +[^\x00-\x20\x7f-\xa0\u1680\u2000-\u200b\u2028-\u202f\u205f-\u2069\u3000\ufeff]+)*$",
         max_length = 200
     )]
     name: Option<String>,
     /// `null`: as the settings have it.
-    #[serde(default, deserialize_with = "said")]
+    #[serde(default, deserialize_with = "double_option")]
     #[schema(value_type = Option<String>)]
     tier: Option<Option<String>>,
 }
 
 /// Tells `null` from what was left out.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn double_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
 
 /// Changes a tenant's name or tier
 ///
 /// With `If-Match`, only where it stands as it was read. A tier holds for all that begins a second later.
-#[utoipa::path(put, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", request_body = Put,
+#[utoipa::path(put, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", request_body = ChangeTenantRequest,
     params(("tenant_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn put(
-    _host: Host,
-    State(door): State<Door>,
-    Path(id): Path<String>,
+    _host: ServerOperator,
+    State(door): State<AppState>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let expected = etag::expected(&headers)?;
-    let Put { name, tier } = body::json(body, door.limits).await?;
-    let changes: Vec<Change> = name.map(Change::Name).into_iter().chain(tier.map(Change::Tier)).collect();
-    changed(&door, &id, &changes, expected).await
+) -> Result<Response, HttpProblem> {
+    let expected = etag::if_match(&headers)?;
+    let ChangeTenantRequest { name, tier } = body::json(body, door.limits).await?;
+    let changes: Vec<TenantChange> =
+        name.map(TenantChange::Name).into_iter().chain(tier.map(TenantChange::Tier)).collect();
+    apply_changes(&door, &id, &changes, expected).await
 }
 
-async fn changed(door: &Door, id: &str, changes: &[Change], expected: Option<u64>) -> Result<Response, Problem> {
-    let tenants = door.work()?.roster.tenants();
-    let (_, (written, tenant)) = tenants.change(&parsed(id)?, changes, expected, door.clock.now()).await?;
-    answered(door, &tenant, written)
+async fn apply_changes(
+    door: &AppState,
+    id: &str,
+    changes: &[TenantChange],
+    expected: Option<u64>,
+) -> Result<Response, HttpProblem> {
+    let tenants = door.run_services()?.agent_registry.tenants();
+    let (_, (written, tenant)) = tenants.change(&parse_tenant_id(id)?, changes, expected, door.clock.now()).await?;
+    tenant_response(door, &tenant, written)
 }
 
 /// Lets nobody of a tenant come in any more, by key, token or webhook
@@ -231,32 +242,36 @@ async fn changed(door: &Door, id: &str, changes: &[Change], expected: Option<u64
 /// shut by `baton tenants disable` alone: it could not be opened here again.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/disable", tag = "tenants",
     params(("tenant_id" = String, Path)),
-    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn disable(
-    _host: Host,
-    State(door): State<Door>,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    if door.work()?.tenant.as_str() == id {
+    _host: ServerOperator,
+    State(door): State<AppState>,
+    PathParams(id): PathParams<String>,
+) -> Result<Response, HttpProblem> {
+    if door.run_services()?.tenant.as_str() == id {
         let detail = "this is the server's own tenant: whoever disabled it here could not enable it again";
-        let problem = Problem::new(StatusCode::CONFLICT, code::TENANT_OWN, detail);
-        return Err(problem.hint(format!("`baton tenants disable {id}`, on its machine")));
+        let problem = HttpProblem::new(StatusCode::CONFLICT, code::TENANT_OWN, detail);
+        return Err(problem.with_hint(format!("`baton tenants disable {id}`, on its machine")));
     }
     // A mistyped name would shut out nobody, and be told as done. A tenant that has a key is known too.
-    let tenant = parsed(&id)?;
-    let is_known = door.work()?.roster.tenants().find(&tenant).await?.is_some()
-        || !door.house()?.keys.list(&tenant, None, 1).await?.is_empty();
+    let tenant = parse_tenant_id(&id)?;
+    let is_known = door.run_services()?.agent_registry.tenants().find(&tenant).await?.is_some()
+        || !door.admin_services()?.keys.list(&tenant, None, 1).await?.is_empty();
     if !is_known {
         let hint = "one that only tokens name is made first: POST /api/v1/tenants";
-        return Err(Problem::from(Error::Unknown(tenant)).hint(hint));
+        return Err(HttpProblem::from(TenantError::Unknown(tenant)).with_hint(hint));
     }
-    changed(&door, &id, &[Change::Disable], None).await
+    apply_changes(&door, &id, &[TenantChange::Disable], None).await
 }
 
 /// Lets them come in again
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/enable", tag = "tenants",
     params(("tenant_id" = String, Path)),
-    responses((status = 200, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
-pub(super) async fn enable(_host: Host, State(door): State<Door>, Path(id): Path<String>) -> Result<Response, Problem> {
-    changed(&door, &id, &[Change::Enable], None).await
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn enable(
+    _host: ServerOperator,
+    State(door): State<AppState>,
+    PathParams(id): PathParams<String>,
+) -> Result<Response, HttpProblem> {
+    apply_changes(&door, &id, &[TenantChange::Enable], None).await
 }

@@ -13,13 +13,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::expr::nearest;
 use baton_core::id::TenantId;
-use baton_core::money::Window;
+use baton_core::money::BudgetWindow;
 use baton_core::time::Time;
-use baton_core::usage::{Part, UNDER_USED_DAYS, Week};
+use baton_core::usage::{IsoWeek, UNDER_USED_DAYS, UsageDimension};
 use baton_engine::one_call;
 use baton_ports::audit::UsageFilter;
-use baton_ports::catalogue::{Catalogue, Description, Wanted};
-use baton_ports::keys::Need;
+use baton_ports::catalogue::{ToolCatalogue, ToolDescription, ToolFilter};
+use baton_ports::keys::AccessScope;
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -27,32 +27,34 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::begin::{Begin, begun};
-use super::cursor::List;
-use super::document;
-use super::guest::Guest;
-use super::once::Asked;
-use super::query::{Path, Query, limit};
-use super::shapes::Problem as Refusal;
-use super::shapes::tools::{Chosen, Envelope, Tool, ToolUsage, Tools, ToolsFound, WeekReport};
+use super::cursor::PagedList;
+use super::extractors::{PathParams, QueryParams, limit};
+use super::idempotency::RequestFingerprint;
+use super::openapi;
+use super::principal::Principal;
+use super::schemas::ProblemSchema as Refusal;
+use super::schemas::tools::{
+    ToolCallResult, ToolListSchema, ToolSchema, ToolSearchSchema, ToolSelection, ToolUsageSchema, WeekReportSchema,
+};
+use super::start_run::{StartRunCommand, start_and_follow};
 use crate::body;
 use crate::code;
-use crate::door::{Door, House};
-use crate::problem::Problem;
-use crate::report::Report;
-use crate::usage::{DAY, shown, used};
+use crate::problem::HttpProblem;
+use crate::report::UsageReport;
+use crate::state::{AdminServices, AppState};
+use crate::tool_usage::{DAY, query_usage, usage_json};
 
 /// As calls are told that name a tool that is not there.
 const TOOL_NOT_FOUND: &str = "TOOL_NOT_FOUND";
 /// Tools of one search unless told, and at most.
-const FOUND_DEFAULT: usize = 10;
-const FOUND_MAX: usize = 50;
+const RESULTS_DEFAULT: usize = 10;
+const RESULTS_MAX: usize = 50;
 /// Characters of what is searched for.
 const QUERY_CHARS_MAX: usize = 1_000;
 /// Tools that one choice is offered: a model is told the schema of each.
-const OFFERED_MAX: usize = 100;
+const CHOICE_TOOLS_MAX: usize = 100;
 
-pub(super) fn paths() -> OpenApiRouter<Door> {
+pub(super) fn paths() -> OpenApiRouter<AppState> {
     let looks = OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(search))
@@ -63,14 +65,16 @@ pub(super) fn paths() -> OpenApiRouter<Door> {
         .routes(routes!(rule::history));
     let runs = OpenApiRouter::new().routes(routes!(select)).routes(routes!(execute));
     let builds = OpenApiRouter::new().routes(routes!(rule::put)).routes(routes!(rule::remove));
-    super::needing(Need::Look, looks).merge(super::needing(Need::Run, runs)).merge(super::acting(Need::Build, builds))
+    super::require(AccessScope::Look, looks)
+        .merge(super::require(AccessScope::Run, runs))
+        .merge(super::audited(AccessScope::Build, builds))
 }
 
 /// Which tools.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct ToolListQuery {
     /// Words that are all in a tool's names or its description.
     search: Option<String>,
     /// `calendar`, `communication`, `payment`, …
@@ -83,32 +87,32 @@ pub(super) struct Which {
 }
 
 /// Lists tools by name
-#[utoipa::path(get, path = "/api/v1/tools", tag = "tools", params(Which), responses(
-    (status = 200, body = Tools), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/tools", tag = "tools", params(ToolListQuery), responses(
+    (status = 200, body = ToolListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(which): Query<Which>,
-) -> Result<Json<Value>, Problem> {
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(which): QueryParams<ToolListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let after = List::Tools.place(guest.tenant(), which.cursor.as_deref())?;
-    let wanted = Wanted {
+    let after = PagedList::Tools.decode(guest.tenant(), which.cursor.as_deref())?;
+    let wanted = ToolFilter {
         category: which.category.as_deref(),
         after: after.as_deref(),
         limit: Some(limit),
-        ..Wanted::with_words(which.search.as_deref().unwrap_or_default())
+        ..ToolFilter::with_words(which.search.as_deref().unwrap_or_default())
     };
-    let catalogue = &door.house()?.catalogue;
+    let catalogue = &door.admin_services()?.catalogue;
     let page = catalogue.list(guest.tenant(), &wanted);
     let next = page.last().filter(|_| page.len() == limit);
-    let next = next.map(|listed| List::Tools.cursor(guest.tenant(), &listed.tool.name));
+    let next = next.map(|listed| PagedList::Tools.encode(guest.tenant(), &listed.tool.name));
     let tools: Vec<Value> =
-        page.iter().map(|listed| told(&**catalogue, &guest, &listed.tool.name, json!(listed))).collect();
+        page.iter().map(|listed| tool_json(&**catalogue, &guest, &listed.tool.name, json!(listed))).collect();
     Ok(Json(json!({ "tools": tools, "next_cursor": next })))
 }
 
 /// A tool for programs, with whether the tenant may call it.
-fn told(catalogue: &dyn Catalogue, guest: &Guest, name: &str, mut tool: Value) -> Value {
+fn tool_json(catalogue: &dyn ToolCatalogue, guest: &Principal, name: &str, mut tool: Value) -> Value {
     tool["enabled"] = json!(catalogue.is_enabled(guest.tenant(), name));
     tool
 }
@@ -117,7 +121,7 @@ fn told(catalogue: &dyn Catalogue, guest: &Guest, name: &str, mut tool: Value) -
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Sought {
+pub(super) struct ToolSearchQuery {
     #[param(pattern = r"\S", max_length = 1000)]
     query: String,
     /// 1 to 50; 10 unless told.
@@ -126,54 +130,55 @@ pub(super) struct Sought {
 }
 
 /// Searches for tools by what they do, the best first
-#[utoipa::path(get, path = "/api/v1/tools/search", tag = "tools", params(Sought), responses(
-    (status = 200, body = ToolsFound), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/tools/search", tag = "tools", params(ToolSearchQuery), responses(
+    (status = 200, body = ToolSearchSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn search(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(sought): Query<Sought>,
-) -> Result<Json<Value>, Problem> {
-    let limit = limit(sought.limit, FOUND_DEFAULT, FOUND_MAX)?;
-    let catalogue = &door.house()?.catalogue;
-    let (tools, degraded) = catalogue.search(guest.tenant(), within("query", &sought.query)?, limit).await;
-    let told = |tool: &Description| told(&**catalogue, &guest, &tool.name, json!(tool));
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(sought): QueryParams<ToolSearchQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let limit = limit(sought.limit, RESULTS_DEFAULT, RESULTS_MAX)?;
+    let catalogue = &door.admin_services()?.catalogue;
+    let (tools, degraded) = catalogue.search(guest.tenant(), check_query("query", &sought.query)?, limit).await;
+    let told = |tool: &ToolDescription| tool_json(&**catalogue, &guest, &tool.name, json!(tool));
     Ok(Json(json!({ "tools": tools.iter().map(told).collect::<Vec<_>>(), "degraded_reason": degraded })))
 }
 
 /// A text to search by, that is not too long.
-pub(super) fn within<'t>(name: &str, text: &'t str) -> Result<&'t str, Problem> {
+pub(super) fn check_query<'t>(name: &str, text: &'t str) -> Result<&'t str, HttpProblem> {
     match text.chars().count() {
         1..=QUERY_CHARS_MAX => Ok(text),
-        _ => Err(Problem::parameter(name, format!("it must have 1 to {QUERY_CHARS_MAX} characters"))),
+        _ => Err(HttpProblem::invalid_parameter(name, format!("it must have 1 to {QUERY_CHARS_MAX} characters"))),
     }
 }
 
 /// Shows a tool: its facts, and the schema of its parameters
 #[utoipa::path(get, path = "/api/v1/tools/{name}", tag = "tools", params(("name" = String, Path)), responses(
-    (status = 200, body = Tool), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let house = door.house()?;
-    let tool = house.catalogue.describe(guest.tenant(), &name).ok_or_else(|| unknown(house, &guest, &name))?;
-    Ok(Json(told(&*house.catalogue, &guest, &name, json!(tool))))
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    let house = door.admin_services()?;
+    let tool = house.catalogue.describe(guest.tenant(), &name).ok_or_else(|| tool_not_found(house, &guest, &name))?;
+    Ok(Json(tool_json(&*house.catalogue, &guest, &name, json!(tool))))
 }
 
-fn unknown(house: &House, guest: &Guest, name: &str) -> Problem {
-    let problem = Problem::new(StatusCode::NOT_FOUND, TOOL_NOT_FOUND, format!("there is no tool `{name}`"));
+fn tool_not_found(house: &AdminServices, guest: &Principal, name: &str) -> HttpProblem {
+    let problem = HttpProblem::new(StatusCode::NOT_FOUND, TOOL_NOT_FOUND, format!("there is no tool `{name}`"));
     let names = house.tools.names_for(guest.tenant());
     match nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint("GET /api/v1/tools lists those there are"),
+        Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
+        None => problem.with_hint("GET /api/v1/tools lists those there are"),
     }
 }
 
 /// A call of a tool.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ToolCall {
+#[schema(as = ToolCall)]
+pub(super) struct ToolCallRequest {
     /// The tool's arguments by name; nothing in them is a template.
     #[serde(default, alias = "parameters")]
     #[schema(value_type = Object)]
@@ -189,42 +194,50 @@ pub(super) struct ToolCall {
 ///
 /// It is checked, limited, approved, kept from happening twice, audited and undone as a call of any other run. Waits as
 /// `POST /api/v1/workflows/execute` does, and answers 200 once it has ended, well or not (`success`), else 202.
-#[utoipa::path(post, path = "/api/v1/tools/{name}/execute", tag = "tools", request_body = ToolCall,
+#[utoipa::path(post, path = "/api/v1/tools/{name}/execute", tag = "tools", request_body = ToolCallRequest,
     params(
         ("name" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one call a key"),
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
     ),
     responses(
-        (status = 200, body = Envelope, description = "it has ended"),
-        (status = 202, body = Envelope, description = "it goes on, or waits for somebody"),
+        (status = 200, body = ToolCallResult, description = "it has ended"),
+        (status = 202, body = ToolCallResult, description = "it goes on, or waits for somebody"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(super) async fn execute(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let ToolCall { arguments, context } = body::json(body, door.limits).await?;
-    let house = door.house()?;
+) -> Result<Response, HttpProblem> {
+    let ToolCallRequest { arguments, context } = body::json(body, door.limits).await?;
+    let house = door.admin_services()?;
     if house.tools.facts_for(guest.tenant(), &name).is_none() {
-        return Err(unknown(house, &guest, &name));
+        return Err(tool_not_found(house, &guest, &name));
     }
     let context = Value::Object(context);
     let mut said = json!({ "arguments": arguments, "context": context });
     // A key of the caller's is in nothing that is written, not even hashed.
     baton_engine::take_key(&mut said["context"]);
-    let asked = Asked::new("call", &name, &said);
-    let begun = begun(&door, &guest, &headers, asked, Begin::Call { tool: name.clone(), arguments, context }).await?;
-    Ok(begun.told(|run, follower| one_call::as_json(run, one_call::envelope(run), &follower.open())))
+    let asked = RequestFingerprint::new("call", &name, &said);
+    let begun = start_and_follow(
+        &door,
+        &guest,
+        &headers,
+        asked,
+        StartRunCommand::Call { tool: name.clone(), arguments, context },
+    )
+    .await?;
+    Ok(begun.respond_with(|run, follower| one_call::as_json(run, one_call::envelope(run), &follower.open_waits())))
 }
 
 /// What tools are to be chosen for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ToolChoice {
+#[schema(as = ToolChoice)]
+pub(super) struct ToolSelectRequest {
     /// What the customer says.
     #[schema(pattern = r"\S")]
     message: String,
@@ -241,91 +254,105 @@ pub(super) struct ToolChoice {
 ///
 /// A model chooses, in a run of its own: `tools`, the `reasoning`, the `tool_requests` with their parameters, and what the
 /// calls of the tools that were left out would have cost.
-#[utoipa::path(post, path = "/api/v1/tools/select", tag = "tools", request_body = ToolChoice,
+#[utoipa::path(post, path = "/api/v1/tools/select", tag = "tools", request_body = ToolSelectRequest,
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one choice a key"),
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
     ),
     responses(
-        (status = 200, body = Chosen, description = "it has ended"),
-        (status = 202, body = Chosen, description = "it goes on"),
+        (status = 200, body = ToolSelection, description = "it has ended"),
+        (status = 202, body = ToolSelection, description = "it goes on"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(super) async fn select(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let ToolChoice { message, tools, context } = body::json(body, door.limits).await?;
-    let house = door.house()?;
-    if !(1..=OFFERED_MAX).contains(&tools.len()) {
-        let detail = format!("`tools` names 1 to {OFFERED_MAX} tools, not {}", tools.len());
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
-        return Err(problem.hint("GET /api/v1/tools/search finds those that a message may need"));
+) -> Result<Response, HttpProblem> {
+    let ToolSelectRequest { message, tools, context } = body::json(body, door.limits).await?;
+    let house = door.admin_services()?;
+    if !(1..=CHOICE_TOOLS_MAX).contains(&tools.len()) {
+        let detail = format!("`tools` names 1 to {CHOICE_TOOLS_MAX} tools, not {}", tools.len());
+        let problem = HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
+        return Err(problem.with_hint("GET /api/v1/tools/search finds those that a message may need"));
     }
     if let Some(none) = tools.iter().find(|tool| house.tools.facts_for(guest.tenant(), tool).is_none()) {
-        return Err(unknown(house, &guest, none));
+        return Err(tool_not_found(house, &guest, none));
     }
     let context = Value::Object(context);
     let mut said = json!({ "message": message, "tools": tools, "context": context });
     baton_engine::take_key(&mut said["context"]);
-    let choice = Begin::Choice { message, tools: tools.into_iter().collect(), context };
-    let begun = begun(&door, &guest, &headers, Asked::new("select", "tools", &said), choice).await?;
-    Ok(begun.told(|run, follower| one_call::chosen(run, &follower.open())))
+    let choice = StartRunCommand::Choice { message, tools: tools.into_iter().collect(), context };
+    let begun =
+        start_and_follow(&door, &guest, &headers, RequestFingerprint::new("select", "tools", &said), choice).await?;
+    Ok(begun.respond_with(|run, follower| one_call::choice_as_json(run, &follower.open_waits())))
 }
 
 /// Which uses.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Uses {
+pub(super) struct ToolUsageQuery {
     /// What rows are apart by, with commas between: `tool`, `app`, `agent`, `user`, `day`, `month`; by tool unless told.
-    #[param(schema_with = document::uses_by)]
+    #[param(schema_with = openapi::uses_by)]
     by: Option<String>,
     /// Of one tool; its presets and other names count as the tool.
     tool: Option<String>,
     /// From this day (`YYYY-MM-DD`, in UTC) or instant on; the last 30 days unless told.
-    #[param(schema_with = document::moment)]
+    #[param(schema_with = openapi::moment)]
     from: Option<String>,
     /// Up to this day, or before this instant.
-    #[param(schema_with = document::moment)]
+    #[param(schema_with = openapi::moment)]
     to: Option<String>,
 }
 
 /// How tools are used: counts, success, times, errors by code, cost
-#[utoipa::path(get, path = "/api/v1/tools/analytics", tag = "tools", params(Uses), responses(
-    (status = 200, body = ToolUsage), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(get, path = "/api/v1/tools/analytics", tag = "tools", params(ToolUsageQuery), responses(
+    (status = 200, body = ToolUsageSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn analytics(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(uses): Query<Uses>,
-) -> Result<Json<Value>, Problem> {
-    let by = uses.by.as_deref().unwrap_or("tool").split(',').map(|word| part(word.trim()));
-    let by: Vec<Part> = by.collect::<Result<BTreeSet<Part>, Problem>>()?.into_iter().collect();
-    let from = uses.from.map(|text| Time::from_day(&text).map_err(|why| Problem::parameter("from", why)));
-    let from = from.transpose()?.unwrap_or_else(|| Window::Day.begin(door.clock.now()) - DAY * (UNDER_USED_DAYS - 1));
-    let to = uses.to.map(|text| Time::to_day(&text).map_err(|why| Problem::parameter("to", why))).transpose()?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(uses): QueryParams<ToolUsageQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let by = uses.by.as_deref().unwrap_or("tool").split(',').map(|word| parse_grouping(word.trim()));
+    let by: Vec<UsageDimension> = by.collect::<Result<BTreeSet<UsageDimension>, HttpProblem>>()?.into_iter().collect();
+    let from =
+        uses.from.map(|text| Time::parse_day_start(&text).map_err(|why| HttpProblem::invalid_parameter("from", why)));
+    let from =
+        from.transpose()?.unwrap_or_else(|| BudgetWindow::Day.begin(door.clock.now()) - DAY * (UNDER_USED_DAYS - 1));
+    let to = uses
+        .to
+        .map(|text| Time::parse_day_end(&text).map_err(|why| HttpProblem::invalid_parameter("to", why)))
+        .transpose()?;
     let tenant = Some(guest.tenant().clone());
     let filter = UsageFilter { tenant, from: Some(from), to, by: by.clone(), ..UsageFilter::default() };
-    let house = door.house()?;
-    let usage = used(&*house.audit, &*house.catalogue, filter, uses.tool.as_deref()).await?;
-    let rows: Vec<Value> = usage.iter().map(|usage| shown(&by, usage)).collect();
+    let house = door.admin_services()?;
+    let usage = query_usage(&*house.audit, &*house.catalogue, filter, uses.tool.as_deref()).await?;
+    let rows: Vec<Value> = usage.iter().map(|usage| usage_json(&by, usage)).collect();
     Ok(Json(json!({ "from": from.to_string(), "to": to.map(|to| to.to_string()), "usage": rows })))
 }
 
 /// Not by tenant: there is one.
-fn part(word: &str) -> Result<Part, Problem> {
-    const PARTS: [Part; 6] = [Part::Tool, Part::App, Part::Agent, Part::User, Part::Day, Part::Month];
+fn parse_grouping(word: &str) -> Result<UsageDimension, HttpProblem> {
+    const PARTS: [UsageDimension; 6] = [
+        UsageDimension::Tool,
+        UsageDimension::App,
+        UsageDimension::Agent,
+        UsageDimension::User,
+        UsageDimension::Day,
+        UsageDimension::Month,
+    ];
     PARTS.into_iter().find(|part| part.word() == word).ok_or_else(|| {
-        let words = PARTS.map(Part::word).join(", ");
-        Problem::parameter("by", format!("`{word}` is none of {words}"))
+        let words = PARTS.map(UsageDimension::word).join(", ");
+        HttpProblem::invalid_parameter("by", format!("`{word}` is none of {words}"))
     })
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Format {
+#[schema(as = Format)]
+enum ReportFormat {
     #[default]
     Json,
     Markdown,
@@ -336,36 +363,38 @@ enum Format {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reported {
+pub(super) struct WeekReportQuery {
     /// As ISO 8601 writes it, `2026-W47`; the last whole week unless told.
     #[param(pattern = r"^[0-9]{4}-W(0[1-9]|[1-4][0-9]|5[0-3])$")]
     week: Option<String>,
     /// `json` unless told, `markdown` or `html`.
     #[serde(default)]
     #[param(inline)]
-    format: Format,
+    format: ReportFormat,
 }
 
 /// One week of tool use, with the tools that are hardly used
-#[utoipa::path(get, path = "/api/v1/tools/report", tag = "tools", params(Reported), responses(
+#[utoipa::path(get, path = "/api/v1/tools/report", tag = "tools", params(WeekReportQuery), responses(
     (status = 200, content(
-        (WeekReport = "application/json"), (String = "text/markdown"), (String = "text/html"))),
+        (WeekReportSchema = "application/json"), (String = "text/markdown"), (String = "text/html"))),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn report(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(asked): Query<Reported>,
-) -> Result<Response, Problem> {
-    let (house, tenant): (&House, &TenantId) = (door.house()?, guest.tenant());
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(asked): QueryParams<WeekReportQuery>,
+) -> Result<Response, HttpProblem> {
+    let (house, tenant): (&AdminServices, &TenantId) = (door.admin_services()?, guest.tenant());
     let zone = (house.zone_of)(tenant);
-    let week =
-        asked.week.map(|text| text.parse::<Week>().map_err(|why| Problem::parameter("week", why))).transpose()?;
-    let week = week.unwrap_or_else(|| Week::before(door.clock.now(), &zone));
-    let report = Report::read(Some(&*house.audit), &*house.catalogue, tenant.clone(), (week, zone)).await?;
+    let week = asked
+        .week
+        .map(|text| text.parse::<IsoWeek>().map_err(|why| HttpProblem::invalid_parameter("week", why)))
+        .transpose()?;
+    let week = week.unwrap_or_else(|| IsoWeek::previous(door.clock.now(), &zone));
+    let report = UsageReport::read(Some(&*house.audit), &*house.catalogue, tenant.clone(), (week, zone)).await?;
     Ok(match asked.format {
-        Format::Json => Json(report.as_json()).into_response(),
-        Format::Markdown => ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], report.markdown()).into_response(),
-        Format::Html => {
+        ReportFormat::Json => Json(report.as_json()).into_response(),
+        ReportFormat::Markdown => ([(CONTENT_TYPE, "text/markdown; charset=utf-8")], report.markdown()).into_response(),
+        ReportFormat::Html => {
             let policy = "default-src 'none'; style-src 'unsafe-inline'";
             let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, policy)];
             (headers, report.html()).into_response()

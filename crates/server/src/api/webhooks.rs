@@ -8,27 +8,27 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
 use baton_core::time::Time;
-use baton_engine::triggers::hook::{self, Hook, OVERLAP_HOURS_MAX, SECRETS, TOLERANCE_S};
-use baton_engine::triggers::signature::{self, Form};
+use baton_engine::triggers::signature::{self, SignatureScheme};
+use baton_engine::triggers::webhook::{self, OVERLAP_HOURS_MAX, SECRETS, TOLERANCE_S, WebhookTrigger};
 use baton_engine::triggers::{self, PAGE_MAX};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::document;
-use super::guest::Guest;
-use super::once;
-use super::query::{self, ByName, Path, Query, kept, named};
-use super::shapes::Problem as Refusal;
+use super::extractors::{self, NamePageQuery, PathParams, QueryParams, check_same_name, require_name};
+use super::idempotency;
+use super::openapi;
+use super::principal::Principal;
+use super::schemas::ProblemSchema as Refusal;
 use crate::body;
-use crate::door::Door;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 /// A webhook, as it is defined.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = WebhookDefined)]
-pub(super) struct Defined {
+pub(super) struct WebhookRequest {
     /// 1 to 60 letters, digits, `.`, `_` and `-`; the last part of its address.
     #[serde(default)]
     #[schema(pattern = r"^[A-Za-z0-9._-]+$", min_length = 1, max_length = 60)]
@@ -37,15 +37,15 @@ pub(super) struct Defined {
     workflow_id: String,
     /// Whose headers sign: `standard`, `github` or `stripe`.
     #[serde(default)]
-    #[schema(schema_with = document::form)]
-    form: Form,
+    #[schema(schema_with = openapi::form)]
+    form: SignatureScheme,
     /// Seconds that a request may be old: 1 to 3600, 300 unless told.
     #[serde(default = "tolerance")]
     #[schema(minimum = 1, maximum = 3600)]
     tolerance_s: u32,
     /// What the workflow is given, with templates that may say `body`, `delivery_id`, `hook` and `received_at`; the whole
     /// body where left out.
-    #[serde(default = "whole")]
+    #[serde(default = "whole_body")]
     input_data: Value,
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -61,7 +61,7 @@ fn tolerance() -> u32 {
     TOLERANCE_S
 }
 
-fn whole() -> Value {
+fn whole_body() -> Value {
     "{{ body }}".into()
 }
 
@@ -69,10 +69,10 @@ fn yes() -> bool {
     true
 }
 
-impl Defined {
-    fn hook(self, name: String, guest: &Guest) -> Hook {
+impl WebhookRequest {
+    fn hook(self, name: String, guest: &Principal) -> WebhookTrigger {
         let Self { workflow_id, form, tolerance_s, input_data, context, enabled, .. } = self;
-        Hook {
+        WebhookTrigger {
             name,
             workflow: workflow_id,
             form,
@@ -82,7 +82,7 @@ impl Defined {
             enabled,
             from_project: false,
             created_at: Time::EPOCH,
-            set_by: Some(guest.by().to_owned()),
+            set_by: Some(guest.actor_name().to_owned()),
         }
     }
 }
@@ -90,7 +90,7 @@ impl Defined {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Webhook)]
-pub(super) struct Shown {
+pub(super) struct WebhookSchema {
     name: String,
     /// Where it is posted to, below the server's address.
     path: String,
@@ -110,13 +110,13 @@ pub(super) struct Shown {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Webhooks)]
-pub(super) struct Page {
-    webhooks: Vec<Shown>,
+pub(super) struct WebhookListSchema {
+    webhooks: Vec<WebhookSchema>,
     /// Give it as `after` for the next page.
     next_after: Option<String>,
 }
 
-fn told(guest: &Guest, hook: &Hook) -> Value {
+fn webhook_json(guest: &Principal, hook: &WebhookTrigger) -> Value {
     json!({
         "name": hook.name, "path": format!("/hooks/{}/{}", guest.tenant(), hook.name), "workflow_id": hook.workflow,
         "form": hook.form, "tolerance_s": hook.tolerance_s, "input_data": hook.input, "context": hook.context,
@@ -125,69 +125,69 @@ fn told(guest: &Guest, hook: &Hook) -> Value {
 }
 
 /// A new secret, of the machine's randomness.
-pub(super) fn new_secret() -> Result<String, Problem> {
-    Ok(signature::secret(&random()?))
+pub(super) fn new_secret() -> Result<String, HttpProblem> {
+    Ok(signature::secret(&random_bytes()?))
 }
 
-pub(super) fn random() -> Result<[u8; 32], Problem> {
+pub(super) fn random_bytes() -> Result<[u8; 32], HttpProblem> {
     let mut random = [0; 32];
-    getrandom::fill(&mut random).map_err(|error| Problem::broken("no random bytes can be had", &error))?;
+    getrandom::fill(&mut random).map_err(|error| HttpProblem::internal("no random bytes can be had", &error))?;
     Ok(random)
 }
 
 /// Lists webhooks by name
 #[utoipa::path(get, path = "/api/v1/webhooks", tag = "webhooks",
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
-    responses((status = 200, body = Page)))]
+    responses((status = 200, body = WebhookListSchema)))]
 pub(super) async fn list(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(ByName { after, limit }): Query<ByName>,
-) -> Result<Json<Value>, Problem> {
-    let limit = query::limit(limit, 50, PAGE_MAX)?;
-    let records = &*door.work()?.records;
-    let page: Vec<Hook> = triggers::list(records, guest.tenant(), after.as_deref(), limit).await?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(NamePageQuery { after, limit }): QueryParams<NamePageQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let limit = extractors::limit(limit, 50, PAGE_MAX)?;
+    let records = &*door.run_services()?.records;
+    let page: Vec<WebhookTrigger> = triggers::list(records, guest.tenant(), after.as_deref(), limit).await?;
     let next_after = page.last().filter(|_| page.len() == limit).map(|last| last.name.clone());
-    let webhooks: Vec<Value> = page.iter().map(|hook| told(&guest, hook)).collect();
+    let webhooks: Vec<Value> = page.iter().map(|hook| webhook_json(&guest, hook)).collect();
     Ok(Json(json!({ "webhooks": webhooks, "next_after": next_after })))
 }
 
 /// Shows a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = WebhookSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let (_, hook) = triggers::find::<Hook>(&*door.work()?.records, guest.tenant(), &name).await?;
-    Ok(Json(told(&guest, &hook)))
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    let (_, hook) = triggers::find::<WebhookTrigger>(&*door.run_services()?.records, guest.tenant(), &name).await?;
+    Ok(Json(webhook_json(&guest, &hook)))
 }
 
 /// Makes a webhook, and shows its secret this once
-#[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = Defined, responses(
-    (status = 201, body = Shown), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+#[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = WebhookRequest, responses(
+    (status = 201, body = WebhookSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     body: Body,
-) -> Result<Response, Problem> {
-    let mut defined: Defined = body::json(body, door.limits).await?;
-    let name = named(defined.name.take())?;
-    let secret = chosen(defined.secret.take())?;
-    let triggers = door.work()?.triggers();
+) -> Result<Response, HttpProblem> {
+    let mut defined: WebhookRequest = body::json(body, door.limits).await?;
+    let name = require_name(defined.name.take())?;
+    let secret = secret_or_new(defined.secret.take())?;
+    let triggers = door.run_services()?.triggers();
     let hook = defined.hook(name, &guest);
-    let hook = triggers.save_hook(guest.tenant(), None, hook, Some(secret.clone()), door.clock.now()).await?;
-    let mut shown = told(&guest, &hook);
+    let hook = triggers.save_webhook(guest.tenant(), None, hook, Some(secret.clone()), door.clock.now()).await?;
+    let mut shown = webhook_json(&guest, &hook);
     shown["secret"] = secret.into();
-    Ok(once::shown_once(StatusCode::CREATED, shown, "secret"))
+    Ok(idempotency::one_time_response(StatusCode::CREATED, shown, "secret"))
 }
 
 /// A secret that somebody brings, or a new one.
-pub(super) fn chosen(secret: Option<String>) -> Result<String, Problem> {
+pub(super) fn secret_or_new(secret: Option<String>) -> Result<String, HttpProblem> {
     match secret {
         Some(secret) => {
-            hook::check_secret(&secret)?;
+            webhook::check_secret(&secret)?;
             Ok(secret)
         }
         None => new_secret(),
@@ -196,36 +196,36 @@ pub(super) fn chosen(secret: Option<String>) -> Result<String, Problem> {
 
 /// Puts a webhook in another's place, whole; its secret stays
 #[utoipa::path(put, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
-    request_body = Defined, responses((status = 200, body = Shown),
+    request_body = WebhookRequest, responses((status = 200, body = WebhookSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     body: Body,
-) -> Result<Json<Value>, Problem> {
-    let defined: Defined = body::json(body, door.limits).await?;
+) -> Result<Json<Value>, HttpProblem> {
+    let defined: WebhookRequest = body::json(body, door.limits).await?;
     if defined.secret.is_some() {
-        return Err(Problem::field("secret", "it is changed by POST /api/v1/webhooks/{name}/rotate"));
+        return Err(HttpProblem::invalid_field("secret", "it is changed by POST /api/v1/webhooks/{name}/rotate"));
     }
-    kept(&name, defined.name.as_deref())?;
-    let triggers = door.work()?.triggers();
-    let before = triggers::find::<Hook>(&*triggers.records, guest.tenant(), &name).await?;
+    check_same_name(&name, defined.name.as_deref())?;
+    let triggers = door.run_services()?.triggers();
+    let before = triggers::find::<WebhookTrigger>(&*triggers.records, guest.tenant(), &name).await?;
     let hook = defined.hook(name, &guest);
-    let hook = triggers.save_hook(guest.tenant(), Some(before), hook, None, door.clock.now()).await?;
-    Ok(Json(told(&guest, &hook)))
+    let hook = triggers.save_webhook(guest.tenant(), Some(before), hook, None, door.clock.now()).await?;
+    Ok(Json(webhook_json(&guest, &hook)))
 }
 
 /// Takes a webhook out
 #[utoipa::path(delete, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
     responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let records = &*door.work()?.records;
-    triggers::delete::<Hook>(records, guest.tenant(), &name, &[SECRETS], door.clock.now()).await?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<StatusCode, HttpProblem> {
+    let records = &*door.run_services()?.records;
+    triggers::delete::<WebhookTrigger>(records, guest.tenant(), &name, &[SECRETS], door.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -233,7 +233,7 @@ pub(super) async fn remove(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SecretChange)]
-pub(super) struct Rotate {
+pub(super) struct RotateSecretRequest {
     /// Hours that the old secret is still good for: 0 to 720, 24 unless told.
     #[serde(default = "a_day")]
     #[schema(maximum = 720)]
@@ -247,37 +247,37 @@ fn a_day() -> u32 {
     24
 }
 
-impl Rotate {
+impl RotateSecretRequest {
     /// The new secret, and how long the old one is good beside it.
-    pub(super) fn into_parts(self) -> Result<(String, Duration), Problem> {
+    pub(super) fn into_parts(self) -> Result<(String, Duration), HttpProblem> {
         if self.overlap_hours > OVERLAP_HOURS_MAX {
-            return Err(Problem::field("overlap_hours", format_args!("it is 0 to {OVERLAP_HOURS_MAX}")));
+            return Err(HttpProblem::invalid_field("overlap_hours", format_args!("it is 0 to {OVERLAP_HOURS_MAX}")));
         }
         let overlap = Duration::from_secs(u64::from(self.overlap_hours) * 60 * 60);
-        Ok((chosen(self.secret)?, overlap))
+        Ok((secret_or_new(self.secret)?, overlap))
     }
 }
 
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "only described, never made")]
 #[schema(as = Secret)]
-pub(super) struct Rotated {
+pub(super) struct RotatedSecretSchema {
     /// Shown this once.
     secret: String,
 }
 
 /// Gives a webhook another secret; the old one stays good for a while
 #[utoipa::path(post, path = "/api/v1/webhooks/{name}/rotate", tag = "webhooks", params(("name" = String, Path)),
-    request_body = Rotate, responses((status = 200, body = Rotated),
+    request_body = RotateSecretRequest, responses((status = 200, body = RotatedSecretSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     body: Body,
-) -> Result<Response, Problem> {
-    let (secret, overlap) = body::json::<Rotate>(body, door.limits).await?.into_parts()?;
-    let triggers = door.work()?.triggers();
-    triggers.rotate_hook(guest.tenant(), &name, secret.clone(), overlap, door.clock.now()).await?;
-    Ok(once::shown_once(StatusCode::OK, json!({ "secret": secret }), "secret"))
+) -> Result<Response, HttpProblem> {
+    let (secret, overlap) = body::json::<RotateSecretRequest>(body, door.limits).await?.into_parts()?;
+    let triggers = door.run_services()?.triggers();
+    triggers.rotate_webhook(guest.tenant(), &name, secret.clone(), overlap, door.clock.now()).await?;
+    Ok(idempotency::one_time_response(StatusCode::OK, json!({ "secret": secret }), "secret"))
 }

@@ -1,8 +1,8 @@
 //! Workflows and their versions, looked at.
 
+pub(super) mod activation;
 pub(super) mod edit;
 pub(super) mod generate;
-pub(super) mod stand;
 
 use std::sync::Arc;
 
@@ -13,25 +13,28 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::bundle::Bundle;
-use baton_core::definition::{self, is_single, yaml};
-use baton_core::graph::{Drawing, Workflow as Compiled};
-use baton_ports::registry::{Standing, Version};
+use baton_core::definition::{self, is_single_call_name, yaml};
+use baton_core::graph::{GraphDrawing, Workflow as Compiled};
+use baton_ports::registry::{WorkflowStatus, WorkflowVersion};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use super::etag;
-use super::execute::no_workflow;
-use super::guest::Guest;
-use super::query::{Path, Query};
-use super::shapes::{Differences, Problem as Refusal, Template, Templates, Versions, Workflow, Workflows};
+use super::execute::workflow_not_found;
+use super::extractors::{PathParams, QueryParams};
+use super::principal::Principal;
+use super::schemas::{
+    ProblemSchema as Refusal, TemplateListSchema, TemplateSchema, VersionDiff, VersionListSchema, WorkflowListSchema,
+    WorkflowSchema,
+};
 use crate::code;
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
 /// A version for programs.
-fn told(version: &Version) -> Value {
-    let Version { workflow, revision, label, bundle, active, created_at, made_by, activated_at } = version;
+fn version_json(version: &WorkflowVersion) -> Value {
+    let WorkflowVersion { workflow, revision, label, bundle, active, created_at, made_by, activated_at } = version;
     json!({
         "workflow": workflow, "revision": revision, "label": label, "bundle": bundle, "active": active,
         "created_at": created_at.to_string(), "made_by": made_by,
@@ -42,66 +45,80 @@ fn told(version: &Version) -> Value {
 /// Lists workflows by name
 ///
 /// Each by its active version, or by its newest where none is active yet. Those that were put away are left out.
-#[utoipa::path(get, path = "/api/v1/workflows", tag = "workflows", responses((status = 200, body = Workflows)))]
-pub(super) async fn list(State(door): State<Door>, Extension(guest): Extension<Guest>) -> Result<Json<Value>, Problem> {
-    let all = door.work()?.registry.workflows(guest.tenant()).await?;
-    let all = all.iter().filter(|version| !is_single(&version.workflow));
-    Ok(Json(json!({ "workflows": all.map(told).collect::<Vec<_>>() })))
+#[utoipa::path(get, path = "/api/v1/workflows", tag = "workflows", responses((status = 200, body = WorkflowListSchema)))]
+pub(super) async fn list(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+) -> Result<Json<Value>, HttpProblem> {
+    let all = door.run_services()?.registry.workflows(guest.tenant()).await?;
+    let all = all.iter().filter(|version| !is_single_call_name(&version.workflow));
+    Ok(Json(json!({ "workflows": all.map(version_json).collect::<Vec<_>>() })))
 }
 
 /// Which version.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Which {
+pub(super) struct RevisionQuery {
     /// The active one unless told, and the newest where none is active.
     revision: Option<u32>,
 }
 
 /// A version, with how its workflow stands.
-struct Shown {
-    standing: Standing,
-    version: Version,
+struct WorkflowDetail {
+    standing: WorkflowStatus,
+    version: WorkflowVersion,
     bundle: Bundle,
     compiled: Arc<Compiled>,
 }
 
-impl Shown {
-    async fn read(work: &Work, guest: &Guest, name: &str, revision: Option<u32>) -> Result<Self, Problem> {
-        let Some(standing) = work.registry.standing(guest.tenant(), name).await? else {
-            return Err(no_workflow(work, guest, name).await);
+impl WorkflowDetail {
+    async fn read(
+        work: &RunServices,
+        guest: &Principal,
+        name: &str,
+        revision: Option<u32>,
+    ) -> Result<Self, HttpProblem> {
+        let Some(standing) = work.registry.workflow_status(guest.tenant(), name).await? else {
+            return Err(workflow_not_found(work, guest, name).await);
         };
         let version = match (revision, &standing.active) {
             (None, Some(active)) => active.clone(),
             _ => version(work, guest, name, revision).await?,
         };
-        let compiled = work.engine.library().version(&version.bundle).await?;
+        let compiled = work.engine.workflows().version(&version.bundle).await?;
         let bundle = bundle(work, &version).await?;
         Ok(Self { standing, version, bundle, compiled })
     }
 }
 
 /// A version by its revision; the newest unless told.
-async fn version(work: &Work, guest: &Guest, name: &str, revision: Option<u32>) -> Result<Version, Problem> {
+async fn version(
+    work: &RunServices,
+    guest: &Principal,
+    name: &str,
+    revision: Option<u32>,
+) -> Result<WorkflowVersion, HttpProblem> {
     let all = work.registry.versions(guest.tenant(), name).await?;
     if all.is_empty() {
-        return Err(no_workflow(work, guest, name).await);
+        return Err(workflow_not_found(work, guest, name).await);
     }
     let newest = all.first().map_or(0, |version| version.revision);
     let found = all.into_iter().find(|version| revision.is_none_or(|revision| version.revision == revision));
-    found.ok_or_else(|| no_revision(name, revision.unwrap_or_default(), newest))
+    found.ok_or_else(|| revision_not_found(name, revision.unwrap_or_default(), newest))
 }
 
-fn no_revision(name: &str, revision: u32, newest: u32) -> Problem {
+fn revision_not_found(name: &str, revision: u32, newest: u32) -> HttpProblem {
     let detail = format!("`{name}` has no revision {revision}");
-    Problem::new(StatusCode::NOT_FOUND, code::WORKFLOW_NOT_FOUND, detail).hint(format!("its newest is {newest}"))
+    HttpProblem::new(StatusCode::NOT_FOUND, code::WORKFLOW_NOT_FOUND, detail)
+        .with_hint(format!("its newest is {newest}"))
 }
 
-async fn bundle(work: &Work, version: &Version) -> Result<Bundle, Problem> {
+async fn bundle(work: &RunServices, version: &WorkflowVersion) -> Result<Bundle, HttpProblem> {
     let text = work.registry.bundle(&version.bundle).await?.unwrap_or_default();
     serde_json::from_slice(&text).map_err(|error| {
         let detail = format!("revision {} of `{}` cannot be read: {error}", version.revision, version.workflow);
-        Problem::new(StatusCode::CONFLICT, code::VERSION_UNUSABLE, detail)
+        HttpProblem::new(StatusCode::CONFLICT, code::VERSION_UNUSABLE, detail)
     })
 }
 
@@ -109,43 +126,43 @@ async fn bundle(work: &Work, version: &Version) -> Result<Bundle, Problem> {
 ///
 /// The `ETag` stands for how the workflow stands, all its versions included: a change takes it as `If-Match`.
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}", tag = "workflows",
-    params(("workflow_id" = String, Path), Which),
-    responses((status = 200, body = Workflow), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    params(("workflow_id" = String, Path), RevisionQuery),
+    responses((status = 200, body = WorkflowSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-    Query(which): Query<Which>,
-) -> Result<Response, Problem> {
-    let Shown { standing, version, bundle, compiled } =
-        Shown::read(door.work()?, &guest, &name, which.revision).await?;
-    let mut shown = told(&version);
-    shown["graph"] = json!(Drawing::of(&compiled.graph));
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+    QueryParams(which): QueryParams<RevisionQuery>,
+) -> Result<Response, HttpProblem> {
+    let WorkflowDetail { standing, version, bundle, compiled } =
+        WorkflowDetail::read(door.run_services()?, &guest, &name, which.revision).await?;
+    let mut shown = version_json(&version);
+    shown["graph"] = json!(GraphDrawing::of(&compiled.graph));
     shown["input"] = json!(compiled.input.schema());
-    shown["yaml"] = yaml::written(&bundle.definition).into();
+    shown["yaml"] = yaml::to_yaml(&bundle.definition).into();
     shown["definition"] = json!(bundle);
     shown["traffic"] = json!(standing.shares());
     shown["archived_at"] = json!(standing.archived_at.map(|at| at.to_string()));
     let mut response = Json(shown).into_response();
-    etag::say(&mut response, standing.changes);
+    etag::set_etag(&mut response, standing.changes);
     Ok(response)
 }
 
 /// Lists a workflow's versions, newest first
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/versions", tag = "workflows",
     params(("workflow_id" = String, Path)),
-    responses((status = 200, body = Versions), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = VersionListSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn versions(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
     let all = work.registry.versions(guest.tenant(), &name).await?;
     if all.is_empty() {
-        return Err(no_workflow(work, &guest, &name).await);
+        return Err(workflow_not_found(work, &guest, &name).await);
     }
-    Ok(Json(json!({ "versions": all.iter().map(told).collect::<Vec<_>>() })))
+    Ok(Json(json!({ "versions": all.iter().map(version_json).collect::<Vec<_>>() })))
 }
 
 /// Says what one version says otherwise than another
@@ -154,15 +171,15 @@ pub(super) async fn versions(
 /// stand.
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/versions/{from}/diff/{to}", tag = "workflows",
     params(("workflow_id" = String, Path), ("from" = u32, Path), ("to" = u32, Path)),
-    responses((status = 200, body = Differences),
+    responses((status = 200, body = VersionDiff),
         (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn diff(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path((name, from, to)): Path<(String, u32, u32)>,
-) -> Result<Json<Value>, Problem> {
-    let work = door.work()?;
-    let read = async |revision: u32| -> Result<Value, Problem> {
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams((name, from, to)): PathParams<(String, u32, u32)>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let read = async |revision: u32| -> Result<Value, HttpProblem> {
         let version = version(work, &guest, &name, Some(revision)).await?;
         let Bundle { definition, agents, tools, subworkflows, .. } = bundle(work, &version).await?;
         Ok(json!({ "definition": definition, "agents": agents, "tools": tools, "subworkflows": subworkflows }))
@@ -174,7 +191,8 @@ pub(super) async fn diff(
 /// How a workflow is written.
 #[derive(Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Format {
+#[schema(as = Format)]
+pub(super) enum DocumentFormat {
     #[default]
     Yaml,
     Json,
@@ -183,30 +201,30 @@ pub(super) enum Format {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Export {
+pub(super) struct ExportQuery {
     /// The active one unless told, and the newest where none is active.
     revision: Option<u32>,
     /// `yaml` unless told.
     #[serde(default)]
     #[param(inline)]
-    format: Format,
+    format: DocumentFormat,
 }
 
 /// Takes a version out as a file
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/export", tag = "workflows",
-    params(("workflow_id" = String, Path), Export),
+    params(("workflow_id" = String, Path), ExportQuery),
     responses((status = 200, content((Object = "application/yaml"), (Object = "application/json"))),
         (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(super) async fn export(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-    Query(wanted): Query<Export>,
-) -> Result<Response, Problem> {
-    let bundle = Shown::read(door.work()?, &guest, &name, wanted.revision).await?.bundle;
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+    QueryParams(wanted): QueryParams<ExportQuery>,
+) -> Result<Response, HttpProblem> {
+    let bundle = WorkflowDetail::read(door.run_services()?, &guest, &name, wanted.revision).await?.bundle;
     let (kind, end, text) = match wanted.format {
-        Format::Yaml => ("application/yaml", "yaml", yaml::written(&bundle.definition)),
-        Format::Json => ("application/json", "json", format!("{:#}\n", bundle.definition)),
+        DocumentFormat::Yaml => ("application/yaml", "yaml", yaml::to_yaml(&bundle.definition)),
+        DocumentFormat::Json => ("application/json", "json", format!("{:#}\n", bundle.definition)),
     };
     let mut response = ([(CONTENT_TYPE, kind)], text).into_response();
     // Only what every file system takes; a name beyond it is the caller's to choose.
@@ -218,28 +236,31 @@ pub(super) async fn export(
 }
 
 /// Lists workflows to begin from
-#[utoipa::path(get, path = "/api/v1/workflows/templates", tag = "workflows", responses((status = 200, body = Templates)))]
-pub(super) async fn templates(State(door): State<Door>) -> Result<Json<Value>, Problem> {
-    let files = door.work()?.files.borrow().clone();
-    let all: Vec<Value> = files.templates.iter().map(shown_template).collect();
+#[utoipa::path(get, path = "/api/v1/workflows/templates", tag = "workflows", responses((status = 200, body = TemplateListSchema)))]
+pub(super) async fn templates(State(door): State<AppState>) -> Result<Json<Value>, HttpProblem> {
+    let files = door.run_services()?.files.borrow().clone();
+    let all: Vec<Value> = files.templates.iter().map(template_json).collect();
     Ok(Json(json!({ "templates": all })))
 }
 
 /// Shows a workflow to begin from
 #[utoipa::path(get, path = "/api/v1/workflows/templates/{template_id}", tag = "workflows",
     params(("template_id" = String, Path)),
-    responses((status = 200, body = Template), (status = 404, body = Refusal, content_type = "application/problem+json")))]
-pub(super) async fn template(State(door): State<Door>, Path(name): Path<String>) -> Result<Json<Value>, Problem> {
-    let files = door.work()?.files.borrow().clone();
+    responses((status = 200, body = TemplateSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn template(
+    State(door): State<AppState>,
+    PathParams(name): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    let files = door.run_services()?.files.borrow().clone();
     let found = files.templates.iter().find(|template| template.name == name);
-    found.map(|template| Json(shown_template(template))).ok_or_else(|| {
+    found.map(|template| Json(template_json(template))).ok_or_else(|| {
         let detail = format!("no template `{name}`");
-        Problem::new(StatusCode::NOT_FOUND, code::WORKFLOW_NOT_FOUND, detail)
-            .hint("GET /api/v1/workflows/templates lists those there are")
+        HttpProblem::new(StatusCode::NOT_FOUND, code::WORKFLOW_NOT_FOUND, detail)
+            .with_hint("GET /api/v1/workflows/templates lists those there are")
     })
 }
 
-fn shown_template(template: &crate::door::Template) -> Value {
+fn template_json(template: &crate::state::WorkflowTemplate) -> Value {
     let document = definition::source::read(template.text.as_bytes()).map(|tree| tree.to_json()).unwrap_or_default();
     json!({ "name": template.name, "description": document["description"], "yaml": template.text })
 }

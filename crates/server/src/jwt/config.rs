@@ -10,13 +10,13 @@ const SECRET_BYTES_MIN: usize = 32;
 /// Whose tokens open the door. Without `secret` and `jwks_url` none does.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct JwtConfig {
     /// What tokens must say as `iss`.
     pub issuer: String,
     /// What tokens must say as `aud`, alone or among others.
     pub audience: String,
     /// Of tokens that are signed by HS256; 32 bytes or more. Best given as a variable, `BATON_SERVE__JWT__SECRET`.
-    pub secret: Option<Secret>,
+    pub secret: Option<JwtSecret>,
     /// Where the keys are of tokens that are signed by RS256.
     pub jwks_url: Option<String>,
     /// How long those keys are used before they are asked for again.
@@ -41,27 +41,27 @@ pub struct Config {
 /// Hidden wherever it is shown.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-pub struct Secret(String);
+pub struct JwtSecret(String);
 
-impl Secret {
+impl JwtSecret {
     pub(super) fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for JwtSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
 
-impl From<&str> for Secret {
+impl From<&str> for JwtSecret {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
-impl Default for Config {
+impl Default for JwtConfig {
     fn default() -> Self {
         Self {
             issuer: String::new(),
@@ -81,7 +81,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl JwtConfig {
     /// Whether tokens are taken at all, or what is wrong.
     pub(super) fn check(&self) -> Result<bool, String> {
         if self.secret.is_none() && self.jwks_url.is_none() {

@@ -12,45 +12,45 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-use super::{Config, Why};
+use super::{JwtConfig, JwtError};
 
 /// How long a provider may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of its answer, and keys in it.
 const BYTES_MAX: usize = 256 << 10;
 const KEYS_MAX: usize = 100;
 
-pub(super) struct Jwks {
+pub(super) struct JwksClient {
     url: String,
     client: reqwest::Client,
     used_for: Duration,
     pause: Duration,
-    known: RwLock<Known>,
+    cache: RwLock<JwksCache>,
     /// When it was asked for last. One asks at a time; whoever needs the same waits for that one.
-    asked_at: Mutex<Option<Time>>,
+    requested_at: Mutex<Option<Time>>,
 }
 
 #[derive(Default)]
-struct Known {
+struct JwksCache {
     /// By their ids; one without is under nothing.
-    keys: BTreeMap<String, Arc<Public>>,
-    heard_at: Option<Time>,
+    keys: BTreeMap<String, Arc<RsaPublicKey>>,
+    fetched_at: Option<Time>,
 }
 
 #[derive(Debug)]
-pub(super) struct Public {
+pub(super) struct RsaPublicKey {
     modulus: Vec<u8>,
     exponent: Vec<u8>,
 }
 
 #[derive(Deserialize)]
-struct Set {
-    keys: Vec<Written>,
+struct JwkSet {
+    keys: Vec<JsonWebKey>,
 }
 
 /// A key as it is written; of other kinds than RSA the rest is not there.
 #[derive(Deserialize)]
-struct Written {
+struct JsonWebKey {
     kty: String,
     kid: Option<String>,
     alg: Option<String>,
@@ -60,57 +60,58 @@ struct Written {
     e: Option<String>,
 }
 
-impl Jwks {
-    pub fn new(url: &str, config: &Config) -> Result<Self, String> {
+impl JwksClient {
+    pub fn new(url: &str, config: &JwtConfig) -> Result<Self, String> {
         let is_one = reqwest::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
         if !is_one {
             return Err(format!("serve.jwt.jwks_url: `{url}` is no address of http or https"));
         }
         // The first that was named stays.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
+        let client =
+            reqwest::Client::builder().timeout(FETCH_TIMEOUT).redirect(reqwest::redirect::Policy::none()).build();
         Ok(Self {
             url: url.to_owned(),
             client: client.map_err(|error| format!("serve.jwt.jwks_url: {error}"))?,
             used_for: Duration::from_secs(config.jwks_seconds),
             pause: Duration::from_secs(config.jwks_pause_seconds),
-            known: RwLock::default(),
-            asked_at: Mutex::new(None),
+            cache: RwLock::default(),
+            requested_at: Mutex::new(None),
         })
     }
 
     /// Holds a signature against the key of this id; where the token names none, against the only one there is.
-    pub async fn verify(&self, kid: Option<&str>, signed: &[u8], signature: &[u8], now: Time) -> Result<(), Why> {
+    pub async fn verify(&self, kid: Option<&str>, signed: &[u8], signature: &[u8], now: Time) -> Result<(), JwtError> {
         let key = self.key(kid, now).await.ok_or("the key it is signed with is not known here (`kid`)")?;
         let key = RsaPublicKeyComponents { n: &key.modulus, e: &key.exponent };
         key.verify(&RSA_PKCS1_2048_8192_SHA256, signed, signature).map_err(|_| "its signature is not good")
     }
 
-    async fn key(&self, kid: Option<&str>, now: Time) -> Option<Arc<Public>> {
-        if let Some(fresh) = self.look(|known| known.find(kid).filter(|_| known.is_fresh(now, self.used_for))) {
+    async fn key(&self, kid: Option<&str>, now: Time) -> Option<Arc<RsaPublicKey>> {
+        if let Some(fresh) = self.with_cache(|known| known.find(kid).filter(|_| known.is_fresh(now, self.used_for))) {
             return Some(fresh);
         }
-        self.ask(now).await;
-        self.look(|known| known.find(kid))
+        self.refresh(now).await;
+        self.with_cache(|known| known.find(kid))
     }
 
     /// Asks for the keys, unless that was done a moment ago. Where they cannot be had, those that are known are used on.
-    async fn ask(&self, now: Time) {
-        let mut asked_at = self.asked_at.lock().await;
+    async fn refresh(&self, now: Time) {
+        let mut asked_at = self.requested_at.lock().await;
         if asked_at.is_some_and(|asked| now.since(asked) < self.pause) {
             return;
         }
         *asked_at = Some(now);
-        match self.heard().await {
+        match self.fetch().await {
             Ok(keys) => {
-                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-                *known = Known { keys, heard_at: Some(now) };
+                let mut known = self.cache.write().unwrap_or_else(PoisonError::into_inner);
+                *known = JwksCache { keys, fetched_at: Some(now) };
             }
             Err(error) => tracing::warn!(%error, url = self.url, "the keys of tokens cannot be had"),
         }
     }
 
-    async fn heard(&self) -> Result<BTreeMap<String, Arc<Public>>, String> {
+    async fn fetch(&self) -> Result<BTreeMap<String, Arc<RsaPublicKey>>, String> {
         let failed = |error: reqwest::Error| error.without_url().to_string();
         let mut answer =
             self.client.get(&self.url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
@@ -124,17 +125,17 @@ impl Jwks {
         read(&text)
     }
 
-    fn look<T>(&self, at: impl FnOnce(&Known) -> T) -> T {
-        at(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    fn with_cache<T>(&self, at: impl FnOnce(&JwksCache) -> T) -> T {
+        at(&self.cache.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Known {
+impl JwksCache {
     fn is_fresh(&self, now: Time, used_for: Duration) -> bool {
-        self.heard_at.is_some_and(|heard| now.since(heard) < used_for)
+        self.fetched_at.is_some_and(|heard| now.since(heard) < used_for)
     }
 
-    fn find(&self, kid: Option<&str>) -> Option<Arc<Public>> {
+    fn find(&self, kid: Option<&str>) -> Option<Arc<RsaPublicKey>> {
         match kid {
             Some(kid) => self.keys.get(kid).cloned(),
             None if self.keys.len() == 1 => self.keys.values().next().cloned(),
@@ -144,25 +145,25 @@ impl Known {
 }
 
 /// The RSA keys that sign, of a set in JSON. Others are nobody's mistake: providers list them beside.
-pub(super) fn read(text: &[u8]) -> Result<BTreeMap<String, Arc<Public>>, String> {
-    let set: Set = serde_json::from_slice(text).map_err(|error| format!("the answer is no set of keys: {error}"))?;
-    let rsa = set.keys.into_iter().take(KEYS_MAX).filter(Written::signs_by_rs256);
-    Ok(rsa.filter_map(|key| Some((key.kid.clone().unwrap_or_default(), Arc::new(key.public()?)))).collect())
+pub(super) fn read(text: &[u8]) -> Result<BTreeMap<String, Arc<RsaPublicKey>>, String> {
+    let set: JwkSet = serde_json::from_slice(text).map_err(|error| format!("the answer is no set of keys: {error}"))?;
+    let rsa = set.keys.into_iter().take(KEYS_MAX).filter(JsonWebKey::signs_by_rs256);
+    Ok(rsa.filter_map(|key| Some((key.kid.clone().unwrap_or_default(), Arc::new(key.to_rsa_key()?)))).collect())
 }
 
-impl Written {
+impl JsonWebKey {
     fn signs_by_rs256(&self) -> bool {
         self.kty == "RSA"
             && self.alg.as_deref().is_none_or(|alg| alg == "RS256")
             && self.usage.as_deref().is_none_or(|usage| usage == "sig")
     }
 
-    fn public(&self) -> Option<Public> {
+    fn to_rsa_key(&self) -> Option<RsaPublicKey> {
         let number = |text: &Option<String>| {
             let bytes = BASE64_URL_SAFE_NO_PAD.decode(text.as_deref()?).ok()?;
             let begins = bytes.iter().position(|byte| *byte != 0)?;
             Some(bytes[begins..].to_vec())
         };
-        Some(Public { modulus: number(&self.n)?, exponent: number(&self.e)? })
+        Some(RsaPublicKey { modulus: number(&self.n)?, exponent: number(&self.e)? })
     }
 }

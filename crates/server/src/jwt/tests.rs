@@ -8,20 +8,20 @@ const SECRET: &str = "a secret that is shared and has enough bytes";
 /// What the clock says, in seconds.
 const NOW: i64 = 1_800_000_000;
 
-struct Stands;
+struct FixedJwtClock;
 
-impl Clock for Stands {
+impl Clock for FixedJwtClock {
     fn now(&self) -> Time {
         Time::from_ms(NOW * 1_000)
     }
 }
 
-fn config() -> Config {
-    Config {
+fn config() -> JwtConfig {
+    JwtConfig {
         issuer: "https://id.example".to_owned(),
         audience: "baton".to_owned(),
         secret: Some(SECRET.into()),
-        ..Config::default()
+        ..JwtConfig::default()
     }
 }
 
@@ -38,13 +38,13 @@ fn signed(header: &Value, claims: &Value, secret: &[u8]) -> String {
     format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
 }
 
-async fn judged(config: Config, token: &str) -> Result<Key, Why> {
-    let judge = Judge::new(config, Arc::new(Stands)).expect("settings").expect("a judge");
-    judge.key(token).await
+async fn judged(config: JwtConfig, token: &str) -> Result<ApiKeyRecord, JwtError> {
+    let judge = JwtVerifier::new(config, Arc::new(FixedJwtClock)).expect("settings").expect("a judge");
+    judge.authenticate(token).await
 }
 
 /// With one claim said differently, or not at all.
-async fn but(name: &str, value: Value) -> Result<Key, Why> {
+async fn but(name: &str, value: Value) -> Result<ApiKeyRecord, JwtError> {
     let mut claims = claims();
     match value {
         Value::Null => drop(claims.as_object_mut().expect("claims").remove(name)),
@@ -57,10 +57,10 @@ async fn but(name: &str, value: Value) -> Result<Key, Why> {
 async fn a_good_token_is_a_key_of_its_tenant_in_its_role_until_it_ends() {
     let key = but("groups", json!(["x"])).await.expect("good");
     assert_eq!((key.id.as_str(), key.name.as_str(), key.tenant.as_str()), ("jwt:ana", "ana", "acme"));
-    assert_eq!(key.role, Role::Operator);
+    assert_eq!(key.role, AccessRole::Operator);
     assert_eq!(key.expires_at, Some(Time::from_ms((NOW + 90) * 1_000)), "with the leeway");
     let several = but("role", json!(["theirs", "human_agent", "admin"])).await.expect("good");
-    assert_eq!(several.role, Role::HumanAgent);
+    assert_eq!(several.role, AccessRole::HumanAgent);
     but("aud", json!(["other", "baton"])).await.expect("good");
 }
 
@@ -111,7 +111,7 @@ async fn no_algorithm_is_taken_but_those_the_settings_set_up() {
     assert!(refused(json!({ "alg": "HS256" }), b"guessed").await.contains("signature"));
     assert!(refused(json!({ "alg": "HS256", "crit": ["x"] }), SECRET.as_bytes()).await.contains("critical"));
     // With a provider's keys and no secret, nothing is held against a secret, whatever bytes a caller makes one of.
-    let jwks = Config { secret: None, jwks_url: Some("http://127.0.0.1:9/".to_owned()), ..config() };
+    let jwks = JwtConfig { secret: None, jwks_url: Some("http://127.0.0.1:9/".to_owned()), ..config() };
     let token = signed(&json!({ "alg": "HS256", "kid": "one" }), &claims(), b"the public key in PEM");
     assert!(judged(jwks, &token).await.expect_err("refused").contains("algorithm"));
 }
@@ -141,12 +141,12 @@ async fn whatever_a_token_is_made_of_it_is_refused_and_nothing_breaks() {
 
 #[test]
 fn settings_that_let_anybody_in_are_refused() {
-    let refused = |config: Config| Judge::new(config, Arc::new(Stands)).err().expect("refused");
-    assert!(refused(Config { issuer: String::new(), ..config() }).contains("serve.jwt.issuer"));
-    assert!(refused(Config { audience: " ".to_owned(), ..config() }).contains("serve.jwt.audience"));
-    assert!(refused(Config { secret: Some("short".into()), ..config() }).contains("32"));
-    assert!(refused(Config { jwks_url: Some("file:///etc".to_owned()), ..config() }).contains("jwks_url"));
-    assert!(Judge::new(Config::default(), Arc::new(Stands)).expect("none is set up").is_none());
+    let refused = |config: JwtConfig| JwtVerifier::new(config, Arc::new(FixedJwtClock)).err().expect("refused");
+    assert!(refused(JwtConfig { issuer: String::new(), ..config() }).contains("serve.jwt.issuer"));
+    assert!(refused(JwtConfig { audience: " ".to_owned(), ..config() }).contains("serve.jwt.audience"));
+    assert!(refused(JwtConfig { secret: Some("short".into()), ..config() }).contains("32"));
+    assert!(refused(JwtConfig { jwks_url: Some("file:///etc".to_owned()), ..config() }).contains("jwks_url"));
+    assert!(JwtVerifier::new(JwtConfig::default(), Arc::new(FixedJwtClock)).expect("none is set up").is_none());
 }
 
 #[test]
@@ -168,11 +168,11 @@ fn of_a_set_of_keys_only_those_of_rsa_that_sign_are_taken() {
 
 #[tokio::test]
 async fn a_token_is_limited_to_the_scopes_of_ours_that_it_says() {
-    let limited = |needs: &[Need]| Some(needs.iter().copied().collect::<BTreeSet<_>>());
+    let limited = |needs: &[AccessScope]| Some(needs.iter().copied().collect::<BTreeSet<_>>());
     for (name, said, expected) in [
-        ("scope", json!("openid read profile run"), limited(&[Need::Look, Need::Run])),
-        ("scp", json!(["baton:answer", "email"]), limited(&[Need::Answer])),
-        ("scp", json!(["read operate"]), limited(&[Need::Look, Need::Operate])),
+        ("scope", json!("openid read profile run"), limited(&[AccessScope::Look, AccessScope::Run])),
+        ("scp", json!(["baton:answer", "email"]), limited(&[AccessScope::Answer])),
+        ("scp", json!(["read operate"]), limited(&[AccessScope::Look, AccessScope::Operate])),
         ("scope", json!("openid profile"), None),
         ("scope", json!(""), None),
         ("other", json!("read"), None),
@@ -182,13 +182,13 @@ async fn a_token_is_limited_to_the_scopes_of_ours_that_it_says() {
     for wrong in [json!(5), json!({ "read": true }), json!(["read", 1])] {
         assert_eq!(but("scope", wrong.clone()).await, Err(NO_SCOPES), "{wrong}");
     }
-    let strict = || Config { require_scopes: true, ..config() };
+    let strict = || JwtConfig { require_scopes: true, ..config() };
     let with = |scope: &str| {
         let mut claims = claims();
         claims["scope"] = json!(scope);
         signed(&json!({ "alg": "HS256" }), &claims, SECRET.as_bytes())
     };
-    for (scope, expected) in [("openid", limited(&[])), ("openid baton:read", limited(&[Need::Look]))] {
+    for (scope, expected) in [("openid", limited(&[])), ("openid baton:read", limited(&[AccessScope::Look]))] {
         assert_eq!(judged(strict(), &with(scope)).await.expect("good").scopes, expected, "{scope}");
     }
 }

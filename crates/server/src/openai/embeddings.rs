@@ -7,16 +7,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use baton_ports::embed::{self, Embedder, Payer, Role, TEXTS_MAX};
+use baton_ports::embed::{self, Embedder, EmbeddingPayer, EmbeddingRole, TEXTS_MAX};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::error::Error;
-use super::intake::Intake;
+use super::admission::AdmittedRequest;
+use super::error::OpenAiError;
 use crate::body;
 use crate::code;
-use crate::door::Door;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 /// Texts of one request; what OpenAI takes.
 const INPUTS_MAX: usize = 2_048;
@@ -25,9 +25,9 @@ const BYTES_PER_TOKEN: usize = 4;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire {
+struct EmbeddingsBody {
     model: String,
-    input: Input,
+    input: EmbeddingsInput,
     #[serde(default)]
     encoding_format: Option<String>,
     #[serde(default)]
@@ -40,7 +40,7 @@ struct Wire {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Input {
+enum EmbeddingsInput {
     One(String),
     Many(Vec<String>),
     /// Numbers of tokens of some model's.
@@ -48,34 +48,34 @@ enum Input {
 }
 
 /// How a vector is written.
-enum Encoding {
+enum VectorEncoding {
     Numbers,
     /// Little-endian, four bytes a number: what the Python client asks for unless told.
     Base64,
 }
 
-pub(crate) async fn embed(State(door): State<Door>, request: Request) -> Result<Response, Error> {
-    let intake = Intake::of(door, request).await?;
+pub(crate) async fn embed(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(door, request).await?;
     if body::is_list(&intake.body) {
-        return Err(Error::invalid("body", "the body is a list, and a request for embeddings is an object"));
+        return Err(OpenAiError::invalid("body", "the body is a list, and a request for embeddings is an object"));
     }
-    let wire: Wire = serde_json::from_slice(&intake.body)
-        .map_err(|error| Error::invalid("body", format!("the body is not a request for embeddings: {error}")))?;
-    let embedder = &intake.door.house()?.embedder;
+    let wire: EmbeddingsBody = serde_json::from_slice(&intake.body)
+        .map_err(|error| OpenAiError::invalid("body", format!("the body is not a request for embeddings: {error}")))?;
+    let embedder = &intake.door.admin_services()?.embedder;
     let texts = wire.texts(&**embedder)?;
     let encoding = match wire.encoding_format.as_deref() {
-        None | Some("float") => Encoding::Numbers,
-        Some("base64") => Encoding::Base64,
+        None | Some("float") => VectorEncoding::Numbers,
+        Some("base64") => VectorEncoding::Base64,
         Some(other) => {
             let message = format!("`{other}` is no format; write `float` or `base64`");
-            return Err(Error::invalid("encoding_format", message));
+            return Err(OpenAiError::invalid("encoding_format", message));
         }
     };
-    let payer = Payer { tenant: intake.key.tenant.clone(), key_id: Some(intake.key.id.clone()) };
+    let payer = EmbeddingPayer { tenant: intake.key.tenant.clone(), key_id: Some(intake.key.id.clone()) };
     let mut data = Vec::with_capacity(texts.len());
     for some in texts.chunks(TEXTS_MAX) {
         // Whoever asks says not what they are for, so all are treated alike.
-        for vector in embedder.embed(&payer, some, Role::Passage).await? {
+        for vector in embedder.embed(&payer, some, EmbeddingRole::Passage).await? {
             data.push(json!({ "object": "embedding", "index": data.len(), "embedding": encoding.write(&vector) }));
         }
     }
@@ -87,26 +87,26 @@ pub(crate) async fn embed(State(door): State<Door>, request: Request) -> Result<
         "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
     });
     let mut response = Json(answer).into_response();
-    intake.say_turn(&mut response);
+    intake.set_rate_headers(&mut response);
     Ok(response)
 }
 
-impl Wire {
-    fn texts(&self, embedder: &dyn Embedder) -> Result<Vec<String>, Error> {
+impl EmbeddingsBody {
+    fn texts(&self, embedder: &dyn Embedder) -> Result<Vec<String>, OpenAiError> {
         let space = embedder.space();
         if self.model != space.name {
-            return Err(Error::no_model(&self.model).instead(&space.name));
+            return Err(OpenAiError::model_not_found(&self.model).suggesting(&space.name));
         }
         if let Some(dimensions) = self.dimensions.filter(|dimensions| *dimensions != space.dimensions) {
             let message =
                 format!("vectors of `{}` have {} numbers, and not {dimensions}", space.name, space.dimensions);
-            return Err(Error::invalid("dimensions", message));
+            return Err(OpenAiError::invalid("dimensions", message));
         }
         let texts = match &self.input {
-            Input::One(text) => vec![text.clone()],
-            Input::Many(texts) => texts.clone(),
-            Input::Tokens(_) => {
-                return Err(Error::invalid(
+            EmbeddingsInput::One(text) => vec![text.clone()],
+            EmbeddingsInput::Many(texts) => texts.clone(),
+            EmbeddingsInput::Tokens(_) => {
+                return Err(OpenAiError::invalid(
                     "input",
                     "write a text or a list of texts: numbers of tokens are not taken",
                 ));
@@ -114,16 +114,16 @@ impl Wire {
         };
         if texts.is_empty() || texts.len() > INPUTS_MAX {
             let message = format!("there are {} texts; 1 to {INPUTS_MAX} are taken", texts.len());
-            return Err(Error::invalid("input", message));
+            return Err(OpenAiError::invalid("input", message));
         }
         if let Some(place) = texts.iter().position(String::is_empty) {
-            return Err(Error::invalid(&format!("input[{place}]"), "an empty text has no meaning"));
+            return Err(OpenAiError::invalid(&format!("input[{place}]"), "an empty text has no meaning"));
         }
         Ok(texts)
     }
 }
 
-impl Encoding {
+impl VectorEncoding {
     fn write(&self, vector: &[f32]) -> Value {
         match self {
             Self::Numbers => json!(vector),
@@ -135,23 +135,23 @@ impl Encoding {
     }
 }
 
-impl From<embed::Error> for Error {
-    fn from(error: embed::Error) -> Self {
+impl From<embed::EmbeddingError> for OpenAiError {
+    fn from(error: embed::EmbeddingError) -> Self {
         let said = error.to_string();
         match error {
-            embed::Error::Unavailable { retry_after, .. } => {
-                let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code::KNOWLEDGE_UNAVAILABLE, said);
-                Problem { retry_after, ..problem }.into()
+            embed::EmbeddingError::Unavailable { retry_after, .. } => {
+                let problem = HttpProblem::new(StatusCode::SERVICE_UNAVAILABLE, code::KNOWLEDGE_UNAVAILABLE, said);
+                HttpProblem { retry_after, ..problem }.into()
             }
-            embed::Error::Rejected { .. } => {
-                Problem::new(StatusCode::BAD_GATEWAY, code::KNOWLEDGE_REFUSED, said).into()
+            embed::EmbeddingError::Rejected { .. } => {
+                HttpProblem::new(StatusCode::BAD_GATEWAY, code::KNOWLEDGE_REFUSED, said).into()
             }
-            embed::Error::Unpaid { code, retry_after, .. } => {
+            embed::EmbeddingError::OverBudget { code, retry_after, .. } => {
                 let status = match code.as_str() {
                     "BUDGET_EXCEEDED" => StatusCode::TOO_MANY_REQUESTS,
                     _ => StatusCode::BAD_REQUEST,
                 };
-                Problem { retry_after, ..Problem::new(status, code, said) }.into()
+                HttpProblem { retry_after, ..HttpProblem::new(status, code, said) }.into()
             }
         }
     }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_vector_is_written_as_numbers_or_as_their_bytes() {
         let vector = [0.5_f32, -1.0];
-        assert_eq!(Encoding::Numbers.write(&vector), json!([0.5, -1.0]));
-        assert_eq!(Encoding::Base64.write(&vector), json!("AAAAPwAAgL8="));
+        assert_eq!(VectorEncoding::Numbers.write(&vector), json!([0.5, -1.0]));
+        assert_eq!(VectorEncoding::Base64.write(&vector), json!("AAAAPwAAgL8="));
     }
 }

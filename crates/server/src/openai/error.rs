@@ -6,24 +6,24 @@ use std::time::Duration;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use baton_core::run::ModelFault;
-use baton_engine::roster::{self, Standing};
-use baton_ports::keys::{Barred, Key, Need};
+use baton_core::run::ModelCallError;
+use baton_engine::agent_registry::{self, QuotaStatus};
+use baton_ports::keys::{AccessRefusal, AccessScope, ApiKeyRecord};
 use serde_json::{Value, json};
 
-use crate::api::once::REPLAYED;
-use crate::auth::Refused;
-use crate::body::Unread;
-use crate::door::Limits;
-use crate::problem::{Problem, status_of};
-use crate::rate::NoTurn;
-use crate::strangers::Stranger;
+use crate::api::idempotency::REPLAYED;
+use crate::auth::AuthError;
+use crate::body::BodyReadError;
+use crate::problem::{HttpProblem, status_of};
+use crate::rate_limit::RequestRateError;
+use crate::state::ServerLimits;
+use crate::unknown_key_limiter::UnknownKeyMarker;
 
 /// What a key is called that opens no door.
 const NO_KEY: &str = "invalid_api_key";
 
 #[derive(Debug)]
-pub(crate) struct Error {
+pub(crate) struct OpenAiError {
     status: StatusCode,
     kind: Cow<'static, str>,
     code: String,
@@ -31,12 +31,12 @@ pub(crate) struct Error {
     param: Option<String>,
     retry_after: Option<Duration>,
     /// How often one may ask, where that is why.
-    rate: Option<Standing>,
+    rate: Option<QuotaStatus>,
     /// Said before, under the same `Idempotency-Key`.
-    is_again: bool,
+    is_replay: bool,
 }
 
-impl Error {
+impl OpenAiError {
     /// The caller's request cannot be used; `param` names the field.
     pub fn invalid(param: &str, message: impl Into<String>) -> Self {
         Self {
@@ -47,11 +47,11 @@ impl Error {
             param: Some(param.to_owned()),
             retry_after: None,
             rate: None,
-            is_again: false,
+            is_replay: false,
         }
     }
 
-    pub fn no_model(model: &str) -> Self {
+    pub fn model_not_found(model: &str) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
             code: "model_not_found".to_owned(),
@@ -60,7 +60,7 @@ impl Error {
     }
 
     /// Nothing answers at this path, as OpenAI says it.
-    pub fn no_path(method: &Method, path: &str) -> Self {
+    pub fn path_not_found(method: &Method, path: &str) -> Self {
         let message = format!(
             "unknown request URL: {method} {path}; there are POST /v1/chat/completions, POST /v1/responses, POST \
              /v1/embeddings, GET /v1/models and GET /v1/models/NAME"
@@ -84,35 +84,35 @@ impl Error {
     }
 
     /// A key that may not do this.
-    pub fn barred(key: &Key, need: Need, barred: Barred) -> Self {
-        let problem = Problem::barred(key, need, barred);
+    pub fn forbidden(key: &ApiKeyRecord, need: AccessScope, barred: AccessRefusal) -> Self {
+        let problem = HttpProblem::forbidden(key, need, barred);
         Self { kind: "permission_error".into(), code: problem.code.to_lowercase(), ..problem.into() }
     }
 
-    pub fn unread(unread: &Unread, limits: Limits) -> Self {
+    pub fn unreadable_body(unread: &BodyReadError, limits: ServerLimits) -> Self {
         let (status, code, message) = match unread {
-            Unread::TooLarge => {
+            BodyReadError::TooLarge => {
                 let message = format!("the body is larger than {} bytes", limits.body_bytes);
                 (StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
             }
-            Unread::TooSlow => {
-                let message = format!("the body was not there within {} ms", limits.body.as_millis());
+            BodyReadError::TooSlow => {
+                let message = format!("the body was not there within {} ms", limits.body_timeout.as_millis());
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
             }
-            Unread::CutOff => (StatusCode::BAD_REQUEST, "invalid_body", "the body was cut off".to_owned()),
-            Unread::Exceeded => return Problem::unread(unread, limits).into(),
+            BodyReadError::CutOff => (StatusCode::BAD_REQUEST, "invalid_body", "the body was cut off".to_owned()),
+            BodyReadError::Exceeded => return HttpProblem::unreadable_body(unread, limits).into(),
         };
         Self { status, code: code.to_owned(), param: None, ..Self::invalid("", message) }
     }
 
     /// The same, with what there is in its place.
-    pub fn instead(mut self, name: &str) -> Self {
+    pub fn suggesting(mut self, name: &str) -> Self {
         self.message = format!("{}; here it is `{name}`", self.message);
         self
     }
 
     /// The same, of a field that another path calls otherwise.
-    pub fn renamed(mut self, from: &str, to: &str) -> Self {
+    pub fn with_param_renamed(mut self, from: &str, to: &str) -> Self {
         if let Some(param) = self.param.take() {
             let is_it = param.split(['[', '.']).next() == Some(from);
             self.param = Some(if is_it { to.to_owned() } else { param });
@@ -121,14 +121,14 @@ impl Error {
     }
 
     /// One that was [kept](Self::body) with its status, said again.
-    pub fn again(status: StatusCode, said: &Value) -> Self {
+    pub fn replay(status: StatusCode, said: &Value) -> Self {
         let text = |name: &str| said["error"][name].as_str().map(str::to_owned);
         Self {
             status,
             kind: text("type").map_or(Cow::Borrowed("server_error"), Cow::Owned),
             code: text("code").unwrap_or_default(),
             param: text("param"),
-            is_again: true,
+            is_replay: true,
             ..Self::invalid("", text("message").unwrap_or_default())
         }
     }
@@ -139,7 +139,7 @@ impl Error {
     }
 
     /// The same, with what this door has to say of it.
-    pub fn saying_too(mut self, more: &str) -> Self {
+    pub fn with_detail(mut self, more: &str) -> Self {
         self.message = format!("{}; {more}", self.message);
         self
     }
@@ -164,23 +164,25 @@ impl Error {
     }
 }
 
-impl From<Refused> for Error {
-    fn from(refused: Refused) -> Self {
+impl From<AuthError> for OpenAiError {
+    fn from(refused: AuthError) -> Self {
         let (status, kind, code) = match &refused {
-            Refused::Missing | Refused::Invalid | Refused::Token(_) => {
+            AuthError::Missing | AuthError::Invalid | AuthError::Token(_) => {
                 (StatusCode::UNAUTHORIZED, "authentication_error", NO_KEY)
             }
-            Refused::Disabled(_) => (StatusCode::FORBIDDEN, "permission_error", "tenant_disabled"),
-            Refused::Unreadable(_) | Refused::Untold(_) => {
+            AuthError::Disabled(_) => (StatusCode::FORBIDDEN, "permission_error", "tenant_disabled"),
+            AuthError::Journal(_) | AuthError::Records(_) => {
                 tracing::error!(error = %refused, "API keys cannot be read");
                 (StatusCode::SERVICE_UNAVAILABLE, "server_error", "unavailable")
             }
         };
         let message = match &refused {
-            Refused::Unreadable(_) | Refused::Untold(_) => {
+            AuthError::Journal(_) | AuthError::Records(_) => {
                 "API keys cannot be read at the moment; try again".to_owned()
             }
-            Refused::Missing | Refused::Invalid | Refused::Token(_) | Refused::Disabled(_) => refused.to_string(),
+            AuthError::Missing | AuthError::Invalid | AuthError::Token(_) | AuthError::Disabled(_) => {
+                refused.to_string()
+            }
         };
         Self {
             status,
@@ -190,15 +192,16 @@ impl From<Refused> for Error {
             param: None,
             retry_after: None,
             rate: None,
-            is_again: false,
+            is_replay: false,
         }
     }
 }
 
-impl From<NoTurn> for Error {
-    fn from(none: NoTurn) -> Self {
+impl From<RequestRateError> for OpenAiError {
+    fn from(none: RequestRateError) -> Self {
         match &none {
-            NoTurn::Key(standing) | NoTurn::Tenant(roster::NoTurn::Full { standing, .. }) => Self {
+            RequestRateError::Key(standing)
+            | RequestRateError::Tenant(agent_registry::QuotaError::Exceeded { standing, .. }) => Self {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 kind: "rate_limit_error".into(),
                 code: "rate_limit_exceeded".to_owned(),
@@ -206,9 +209,9 @@ impl From<NoTurn> for Error {
                 param: None,
                 retry_after: Some(standing.resets_in),
                 rate: Some(*standing),
-                is_again: false,
+                is_replay: false,
             },
-            NoTurn::Tenant(roster::NoTurn::Unknown(error)) => {
+            RequestRateError::Tenant(agent_registry::QuotaError::Records(error)) => {
                 tracing::error!(%error, "how often a tenant has asked cannot be told");
                 Self {
                     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -218,15 +221,15 @@ impl From<NoTurn> for Error {
                     param: None,
                     retry_after: None,
                     rate: None,
-                    is_again: false,
+                    is_replay: false,
                 }
             }
         }
     }
 }
 
-impl From<Problem> for Error {
-    fn from(problem: Problem) -> Self {
+impl From<HttpProblem> for OpenAiError {
+    fn from(problem: HttpProblem) -> Self {
         Self {
             rate: problem.rate(),
             status: problem.status,
@@ -240,13 +243,13 @@ impl From<Problem> for Error {
             message: problem.detail,
             param: None,
             retry_after: problem.retry_after,
-            is_again: false,
+            is_replay: false,
         }
     }
 }
 
-impl From<ModelFault> for Error {
-    fn from(failed: ModelFault) -> Self {
+impl From<ModelCallError> for OpenAiError {
+    fn from(failed: ModelCallError) -> Self {
         let retry_after = failed.retry_after.map(Duration::from_millis);
         let status = status_of(&failed);
         let kind = match status {
@@ -268,24 +271,24 @@ impl From<ModelFault> for Error {
             param: None,
             retry_after,
             rate: None,
-            is_again: false,
+            is_replay: false,
         }
     }
 }
 
-impl IntoResponse for Error {
+impl IntoResponse for OpenAiError {
     fn into_response(self) -> Response {
         let mut response = (self.status, axum::Json(self.body())).into_response();
         if let Some(rate) = &self.rate {
-            super::rate::say(response.headers_mut(), rate);
+            super::rate::set_headers(response.headers_mut(), rate);
         }
-        if self.is_again {
+        if self.is_replay {
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
         }
         if self.code == NO_KEY {
-            response.extensions_mut().insert(Stranger);
+            response.extensions_mut().insert(UnknownKeyMarker);
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        Problem::with_headers(self.retry_after, response)
+        HttpProblem::with_headers(self.retry_after, response)
     }
 }

@@ -1,13 +1,13 @@
 //! A body of OpenAI's chat completions, as the product's own request.
 
-use baton_core::model::content::Content;
+use baton_core::model::content::MessageContent;
 use baton_core::model::fields;
-use baton_core::model::{Image, Message, Profile, Request, ToolCall, ToolChoice, ToolOffer};
+use baton_core::model::{ModelImage, ModelMessage, ModelProfile, ModelRequest, ModelToolCall, ToolChoice, ToolOffer};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::error::Error;
-use super::form::Form;
+use super::error::OpenAiError;
+use super::reply_format::ReplyFormat;
 use crate::body;
 
 /// Messages of one request.
@@ -19,25 +19,25 @@ const AGENT: &str = "gateway";
 
 /// What a caller asked for.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub request: Request,
+pub(super) struct ChatRequest {
+    pub request: ModelRequest,
     /// The name it asked for, shown again in errors.
     pub model: String,
     pub stream: bool,
     /// A last chunk with the usage is wanted.
     pub with_usage: bool,
     /// What its reply must be.
-    pub form: Form,
+    pub form: ReplyFormat,
     /// Fields that say whom it is for: `user`, `safety_identifier`, `metadata`.
     pub more: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
-struct Wire {
+struct ChatRequestBody {
     model: String,
-    messages: Vec<WireMessage>,
+    messages: Vec<ChatMessageBody>,
     #[serde(default)]
-    tools: Vec<WireTool>,
+    tools: Vec<ChatTool>,
     #[serde(default)]
     tool_choice: Value,
     #[serde(default)]
@@ -61,12 +61,12 @@ struct StreamOptions {
 }
 
 #[derive(Deserialize)]
-struct WireMessage {
+struct ChatMessageBody {
     role: String,
     #[serde(default)]
-    content: Content<Part>,
+    content: MessageContent<ChatContentPart>,
     #[serde(default)]
-    tool_calls: Option<Vec<WireCall>>,
+    tool_calls: Option<Vec<ChatToolCall>>,
     #[serde(default)]
     tool_call_id: Option<String>,
     #[serde(default)]
@@ -82,21 +82,21 @@ struct WireMessage {
 
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Part {
+enum ChatContentPart {
     Text { text: String },
-    ImageUrl { image_url: Image },
+    ImageUrl { image_url: ModelImage },
     Refusal { refusal: String },
 }
 
 #[derive(Deserialize)]
-struct WireTool {
+struct ChatTool {
     #[serde(rename = "type")]
     kind: String,
-    function: Option<WireFunction>,
+    function: Option<ChatFunction>,
 }
 
 #[derive(Deserialize)]
-struct WireFunction {
+struct ChatFunction {
     name: String,
     #[serde(default)]
     description: String,
@@ -107,7 +107,7 @@ struct WireFunction {
 }
 
 #[derive(Deserialize)]
-struct WireCall {
+struct ChatToolCall {
     id: String,
     function: CalledFunction,
 }
@@ -136,43 +136,48 @@ struct JsonSchema {
 }
 
 /// Reads a body; errors name the field.
-pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
+pub(super) fn read(body: &[u8]) -> Result<ChatRequest, OpenAiError> {
     if body::is_list(body) {
-        return Err(Error::invalid(
+        return Err(OpenAiError::invalid(
             "body",
             "the body is a list, and a chat completion request is an object".to_owned(),
         ));
     }
-    let wire: Wire = serde_json::from_slice(body)
-        .map_err(|error| Error::invalid("body", format!("the body is not a chat completion request: {error}")))?;
+    let wire: ChatRequestBody = serde_json::from_slice(body)
+        .map_err(|error| OpenAiError::invalid("body", format!("the body is not a chat completion request: {error}")))?;
     if wire.messages.is_empty() || wire.messages.len() > MESSAGES_MAX {
         let message = format!("there are {} messages; 1 to {MESSAGES_MAX} are taken", wire.messages.len());
-        return Err(Error::invalid("messages", message));
+        return Err(OpenAiError::invalid("messages", message));
     }
     if wire.tools.len() > TOOLS_MAX {
         let message = format!("there are {} tools; at most {TOOLS_MAX} are taken", wire.tools.len());
-        return Err(Error::invalid("tools", message));
+        return Err(OpenAiError::invalid("tools", message));
     }
-    let (profile, model) = chosen(&wire.model);
+    let (profile, model) = parse_model(&wire.model);
     let whose = ["user", "safety_identifier", "metadata"].into_iter();
     let whose = whose.filter_map(|name| Some((name.to_owned(), wire.more.get(name)?.clone()))).collect();
-    let more = fields::sent(wire.more)
-        .map_err(|unsent| Error::invalid(&unsent.field, format!("`{}`: {}", unsent.field, unsent.way_out)))?;
-    let messages = wire.messages.into_iter().enumerate().map(|(place, message)| message.ours(place));
-    let request = Request {
+    let more = fields::forwarded_fields(wire.more)
+        .map_err(|unsent| OpenAiError::invalid(&unsent.field, format!("`{}`: {}", unsent.field, unsent.remedy)))?;
+    let messages = wire.messages.into_iter().enumerate().map(|(place, message)| message.into_message(place));
+    let request = ModelRequest {
         agent: AGENT.to_owned(),
         profile,
         model,
         messages: messages.collect::<Result<_, _>>()?,
-        tools: wire.tools.into_iter().enumerate().map(|(place, tool)| tool.ours(place)).collect::<Result<_, _>>()?,
+        tools: wire
+            .tools
+            .into_iter()
+            .enumerate()
+            .map(|(place, tool)| tool.into_tool_offer(place))
+            .collect::<Result<_, _>>()?,
         tool_choice: tool_choice(&wire.tool_choice)?,
         schema: schema(wire.response_format)?,
         temperature: wire.temperature.unwrap_or(1.0),
         max_tokens: wire.max_completion_tokens.or(wire.max_tokens),
         more,
     };
-    Ok(Asked {
-        form: Form::of(&request)?,
+    Ok(ChatRequest {
+        form: ReplyFormat::of(&request)?,
         request,
         more: whose,
         model: wire.model,
@@ -182,17 +187,17 @@ pub(super) fn read(body: &[u8]) -> Result<Asked, Error> {
 }
 
 /// A profile's name leaves the choice to the router; any other names a model.
-fn chosen(name: &str) -> (Profile, Option<String>) {
+fn parse_model(name: &str) -> (ModelProfile, Option<String>) {
     match name {
-        "fast" => (Profile::Fast, None),
-        "balanced" => (Profile::Balanced, None),
-        "powerful" => (Profile::Powerful, None),
-        model => (Profile::Balanced, Some(model.to_owned())),
+        "fast" => (ModelProfile::Fast, None),
+        "balanced" => (ModelProfile::Balanced, None),
+        "powerful" => (ModelProfile::Powerful, None),
+        model => (ModelProfile::Balanced, Some(model.to_owned())),
     }
 }
 
-impl WireMessage {
-    fn ours(self, place: usize) -> Result<Message, Error> {
+impl ChatMessageBody {
+    fn into_message(self, place: usize) -> Result<ModelMessage, OpenAiError> {
         let field = || format!("messages[{place}]");
         let unread = [
             (&self.audio, "audio", "what was said as `content`"),
@@ -201,45 +206,46 @@ impl WireMessage {
         for (value, name, instead) in unread {
             if value.is_some() {
                 let message = format!("`{name}` is not taken; write {instead}");
-                return Err(Error::invalid(&format!("messages[{place}].{name}"), message));
+                return Err(OpenAiError::invalid(&format!("messages[{place}].{name}"), message));
             }
         }
         let (mut content, images) = split(self.content);
         if !images.is_empty() && self.role != "user" {
-            return Err(Error::invalid(&field(), "only a user's message may carry images"));
+            return Err(OpenAiError::invalid(&field(), "only a user's message may carry images"));
         }
         match self.role.as_str() {
-            "system" | "developer" => Ok(Message::System { content, name: self.name }),
-            "user" => Ok(Message::User { content, images, name: self.name }),
+            "system" | "developer" => Ok(ModelMessage::System { content, name: self.name }),
+            "user" => Ok(ModelMessage::User { content, images, name: self.name }),
             "assistant" => {
-                let tool_calls = self.tool_calls.unwrap_or_default().into_iter().map(WireCall::ours).collect();
+                let tool_calls =
+                    self.tool_calls.unwrap_or_default().into_iter().map(ChatToolCall::into_tool_call).collect();
                 content.push_str(&self.refusal.unwrap_or_default());
-                Ok(Message::Assistant { content, tool_calls, thinking: None, name: self.name })
+                Ok(ModelMessage::Assistant { content, tool_calls, thinking: None, name: self.name })
             }
             // Its id says whose answer it is, so its name says nothing more.
             "tool" => match self.tool_call_id {
-                Some(tool_call_id) => Ok(Message::Tool { tool_call_id, content }),
-                None => Err(Error::invalid(&field(), "a message of role `tool` needs `tool_call_id`")),
+                Some(tool_call_id) => Ok(ModelMessage::Tool { tool_call_id, content }),
+                None => Err(OpenAiError::invalid(&field(), "a message of role `tool` needs `tool_call_id`")),
             },
             role => {
                 let message = format!("`{role}` is no role; use system, developer, user, assistant or tool");
-                Err(Error::invalid(&field(), message))
+                Err(OpenAiError::invalid(&field(), message))
             }
         }
     }
 }
 
 /// Its text, and its images.
-fn split(content: Content<Part>) -> (String, Vec<Image>) {
+fn split(content: MessageContent<ChatContentPart>) -> (String, Vec<ModelImage>) {
     match content {
-        Content::Nothing => (String::new(), Vec::new()),
-        Content::Text(text) => (text, Vec::new()),
-        Content::Parts(parts) => {
+        MessageContent::Nothing => (String::new(), Vec::new()),
+        MessageContent::Text(text) => (text, Vec::new()),
+        MessageContent::Parts(parts) => {
             let (mut texts, mut images) = (Vec::new(), Vec::new());
             for part in parts {
                 match part {
-                    Part::Text { text } | Part::Refusal { refusal: text } => texts.push(text),
-                    Part::ImageUrl { image_url } => images.push(image_url),
+                    ChatContentPart::Text { text } | ChatContentPart::Refusal { refusal: text } => texts.push(text),
+                    ChatContentPart::ImageUrl { image_url } => images.push(image_url),
                 }
             }
             (texts.join("\n"), images)
@@ -247,8 +253,8 @@ fn split(content: Content<Part>) -> (String, Vec<Image>) {
     }
 }
 
-impl WireTool {
-    fn ours(self, place: usize) -> Result<ToolOffer, Error> {
+impl ChatTool {
+    fn into_tool_offer(self, place: usize) -> Result<ToolOffer, OpenAiError> {
         let field = format!("tools[{place}]");
         match self.function {
             Some(function) if self.kind == "function" => Ok(ToolOffer {
@@ -257,21 +263,21 @@ impl WireTool {
                 parameters: function.parameters,
                 strict: function.strict,
             }),
-            _ => Err(Error::invalid(&field, "only tools of type `function`, with a `function`, are taken")),
+            _ => Err(OpenAiError::invalid(&field, "only tools of type `function`, with a `function`, are taken")),
         }
     }
 }
 
-impl WireCall {
-    fn ours(self) -> ToolCall {
+impl ChatToolCall {
+    fn into_tool_call(self) -> ModelToolCall {
         let text = self.function.arguments;
         let arguments = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        ToolCall { id: self.id, name: self.function.name, arguments }
+        ModelToolCall { id: self.id, name: self.function.name, arguments }
     }
 }
 
-fn tool_choice(written: &Value) -> Result<Option<ToolChoice>, Error> {
-    let wrong = || Error::invalid("tool_choice", "write `auto`, `none`, `required`, or the function to call");
+fn tool_choice(written: &Value) -> Result<Option<ToolChoice>, OpenAiError> {
+    let wrong = || OpenAiError::invalid("tool_choice", "write `auto`, `none`, `required`, or the function to call");
     match written {
         Value::Null => Ok(None),
         Value::String(word) => match word.as_str() {
@@ -287,7 +293,7 @@ fn tool_choice(written: &Value) -> Result<Option<ToolChoice>, Error> {
     }
 }
 
-fn schema(format: Option<ResponseFormat>) -> Result<Option<Value>, Error> {
+fn schema(format: Option<ResponseFormat>) -> Result<Option<Value>, OpenAiError> {
     let Some(format) = format else { return Ok(None) };
     match (format.kind.as_str(), format.json_schema) {
         ("text", _) => Ok(None),
@@ -301,7 +307,10 @@ fn schema(format: Option<ResponseFormat>) -> Result<Option<Value>, Error> {
             }
             Ok(Some(Value::Object(schema)))
         }
-        _ => Err(Error::invalid("response_format", "write `text`, `json_object`, or `json_schema` with its schema")),
+        _ => Err(OpenAiError::invalid(
+            "response_format",
+            "write `text`, `json_object`, or `json_schema` with its schema",
+        )),
     }
 }
 

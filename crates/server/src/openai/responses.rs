@@ -13,47 +13,47 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 
-use super::chat::{self, Call};
-use super::error::Error;
-use super::intake::Intake;
-use super::once::Answered;
+use super::admission::AdmittedRequest;
+use super::answered_turn::AnsweredTurn;
+use super::chat::{self, GatewayCall};
+use super::error::OpenAiError;
 use super::stream;
 use super::workflow::PREFIX;
-use crate::door::Door;
+use crate::state::AppState;
 
-use events::Events;
-use output::Shell;
+use events::ResponseEvents;
+use output::ResponseEnvelope;
 
 const PATH: &str = "/v1/responses";
 /// What its ids begin with.
 const ID: &str = "resp";
 
-pub(crate) async fn respond(State(door): State<Door>, request: Request) -> Result<Response, Error> {
-    let intake = Intake::of(door, request).await?;
+pub(crate) async fn respond(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(door, request).await?;
     let (asked, echo) = input::read(&intake.body)?;
     if asked.model.starts_with(PREFIX) {
         let asked = Arc::new(asked);
-        let (turn, body, standing) = intake.turn(&asked);
-        let answered = Box::pin(Answered::of(turn, PATH, &body, ID)).await?;
-        let shell = Shell::new(answered.frame.clone(), echo);
+        let (turn, body, standing) = intake.into_turn(&asked);
+        let answered = Box::pin(AnsweredTurn::of(turn, PATH, &body, ID)).await?;
+        let shell = ResponseEnvelope::new(answered.frame.clone(), echo);
         let mut response = match asked.stream {
-            true => stream::whole(Events::new(shell), &answered.said.reply),
-            false => Json(shell.whole(&answered.said.reply)).into_response(),
+            true => stream::replay_stream(ResponseEvents::new(shell), &answered.reply.reply),
+            false => Json(shell.completed(&answered.reply.reply)).into_response(),
         };
-        chat::say_turn(&mut response, standing, &answered);
+        chat::set_turn_headers(&mut response, standing, &answered);
         return Ok(response);
     }
-    let (call, told) = Call::new(intake, asked, ID);
-    let shell = Shell::new(call.frame.clone(), echo);
-    let mut response = match call.asked.stream {
-        true => Box::pin(stream::answer(call, Events::new(shell))).await?,
+    let (call, told) = GatewayCall::new(intake, asked, ID);
+    let shell = ResponseEnvelope::new(call.frame.clone(), echo);
+    let mut response = match call.request.stream {
+        true => Box::pin(stream::stream_reply(call, ResponseEvents::new(shell))).await?,
         false => {
             let reply = Box::pin(call.reply()).await?;
-            let mut response = Json(shell.whole(&reply)).into_response();
-            chat::told_facts(&mut response, &reply);
+            let mut response = Json(shell.completed(&reply)).into_response();
+            chat::set_reply_headers(&mut response, &reply);
             response
         }
     };
-    told.say(&mut response);
+    told.set_headers(&mut response);
     Ok(response)
 }

@@ -12,32 +12,32 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use baton_core::model::{Finish, Reply};
-use baton_ports::models::{PIECES_WAITING_MAX, Piece};
+use baton_core::model::{FinishReason, ModelReply};
+use baton_ports::models::{DELTAS_WAITING_MAX, ReplyDelta};
 use futures::stream;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::chat::{self, Call};
-use super::error::Error;
-use super::form;
-use super::reply::{self, Frame};
-use crate::body::budget::BodyShare;
-use crate::problem::Problem;
+use super::chat::{self, GatewayCall};
+use super::error::OpenAiError;
+use super::reply::{self, CompletionHead};
+use super::reply_format;
+use crate::body::body_budget::BodyShare;
+use crate::problem::HttpProblem;
 
 const DONE: &str = "[DONE]";
 
-type Asking = Pin<Box<dyn Future<Output = Result<Reply, Error>> + Send>>;
+type PendingReply = Pin<Box<dyn Future<Output = Result<ModelReply, OpenAiError>> + Send>>;
 
 /// How pieces of a reply are told.
 pub(super) trait EventFormat: Send + 'static {
-    fn take(&mut self, piece: Piece);
+    fn push_piece(&mut self, piece: ReplyDelta);
 
     /// The reply is whole. Nothing that was told in pieces is told again.
-    fn end(&mut self, reply: &Reply);
+    fn finish(&mut self, reply: &ModelReply);
 
     /// The stream has begun, so the error is its last event.
-    fn fail(&mut self, error: &Error);
+    fn fail(&mut self, error: &OpenAiError);
 
     /// The next event that is ready to be sent.
     fn next(&mut self) -> Option<Event>;
@@ -49,34 +49,34 @@ pub(super) trait EventFormat: Send + 'static {
 }
 
 /// An answer on its way.
-struct Answer<F> {
+struct ReplyStream<F> {
     format: F,
-    asking: Option<Asking>,
-    pieces: mpsc::Receiver<Piece>,
+    asking: Option<PendingReply>,
+    pieces: mpsc::Receiver<ReplyDelta>,
     /// What was asked is held until the stream ends, by whoever asks and by what repeats it; so its bytes count as long.
     _share: Option<Arc<BodyShare>>,
 }
 
 /// What happens next in a call that is under way.
-enum Next {
-    Piece(Piece),
-    End(Result<Reply, Error>),
+enum ReplyStreamStep {
+    Piece(ReplyDelta),
+    End(Result<ModelReply, OpenAiError>),
 }
 
-pub(super) async fn answer(call: Call, format: impl EventFormat) -> Result<Response, Error> {
-    let (sender, pieces) = mpsc::channel(PIECES_WAITING_MAX);
-    let share = call.share.clone();
-    let asking: Asking = Box::pin(async move {
-        let Call { door, asker, asked, place: _place, .. } = call;
+pub(super) async fn stream_reply(call: GatewayCall, format: impl EventFormat) -> Result<Response, OpenAiError> {
+    let (sender, pieces) = mpsc::channel(DELTAS_WAITING_MAX);
+    let share = call.body_share.clone();
+    let asking: PendingReply = Box::pin(async move {
+        let GatewayCall { door, asker, request: asked, permit: _place, .. } = call;
         // What nobody holds to its form is only told once it has it.
-        let is_told = asked.form.is_free() || door.models.holds(&asker, &asked.request);
-        form::ask(&door, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
+        let is_told = asked.form.is_unconstrained() || door.models.enforces_schema(&asker, &asked.request);
+        reply_format::ask_until_valid(&door, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
     });
-    let mut answer = Answer { format, asking: Some(asking), pieces, _share: share };
+    let mut answer = ReplyStream { format, asking: Some(asking), pieces, _share: share };
     while !answer.format.is_ready() {
         match answer.next().await {
-            Next::Piece(piece) => answer.format.take(piece),
-            Next::End(reply) => answer.format.end(&reply?),
+            ReplyStreamStep::Piece(piece) => answer.format.push_piece(piece),
+            ReplyStreamStep::End(reply) => answer.format.finish(&reply?),
         }
     }
     let events = stream::unfold(answer, async |mut answer| {
@@ -87,19 +87,19 @@ pub(super) async fn answer(call: Call, format: impl EventFormat) -> Result<Respo
 }
 
 /// An answer that is there already, as a stream.
-pub(super) fn whole(mut format: impl EventFormat, reply: &Reply) -> Response {
-    format.end(reply);
+pub(super) fn replay_stream(mut format: impl EventFormat, reply: &ModelReply) -> Response {
+    format.finish(reply);
     let events = std::iter::from_fn(move || format.next());
     Sse::new(stream::iter(events.map(Ok::<_, Infallible>))).into_response()
 }
 
 /// What a caller is told whose reply was taken back after it had begun.
-pub(super) fn broken_off() -> Error {
+pub(super) fn interrupted() -> OpenAiError {
     let message = "the reply broke off after it had begun; ask again";
-    Problem::new(StatusCode::BAD_GATEWAY, "REPLY_BROKEN", message).into()
+    HttpProblem::new(StatusCode::BAD_GATEWAY, "REPLY_BROKEN", message).into()
 }
 
-impl<F: EventFormat> Answer<F> {
+impl<F: EventFormat> ReplyStream<F> {
     /// The next event, or none once all are sent.
     async fn event(&mut self) -> Option<Event> {
         loop {
@@ -110,9 +110,9 @@ impl<F: EventFormat> Answer<F> {
                 return None;
             }
             match self.next().await {
-                Next::Piece(piece) => self.format.take(piece),
-                Next::End(Ok(reply)) => self.format.end(&reply),
-                Next::End(Err(fault)) => self.format.fail(&fault),
+                ReplyStreamStep::Piece(piece) => self.format.push_piece(piece),
+                ReplyStreamStep::End(Ok(reply)) => self.format.finish(&reply),
+                ReplyStreamStep::End(Err(fault)) => self.format.fail(&fault),
             }
             if self.format.is_over() {
                 self.asking = None;
@@ -120,18 +120,18 @@ impl<F: EventFormat> Answer<F> {
         }
     }
 
-    async fn next(&mut self) -> Next {
+    async fn next(&mut self) -> ReplyStreamStep {
         let Some(asking) = self.asking.as_mut() else {
             // Only after the end is there nobody to ask, and nobody asks then.
             return std::future::pending().await;
         };
         tokio::select! {
             biased;
-            Some(piece) = self.pieces.recv() => Next::Piece(piece),
+            Some(piece) = self.pieces.recv() => ReplyStreamStep::Piece(piece),
             reply = asking => {
                 self.asking = None;
                 self.drain();
-                Next::End(reply)
+                ReplyStreamStep::End(reply)
             }
         }
     }
@@ -139,14 +139,14 @@ impl<F: EventFormat> Answer<F> {
     /// Pieces that came in the same instant as the end come before it.
     fn drain(&mut self) {
         while let Ok(piece) = self.pieces.try_recv() {
-            self.format.take(piece);
+            self.format.push_piece(piece);
         }
     }
 }
 
 /// Chunks of a chat completion.
-pub(super) struct Chunks {
-    frame: Frame,
+pub(super) struct CompletionChunks {
+    frame: CompletionHead,
     with_usage: bool,
     /// Events that are ready to be sent.
     ready: VecDeque<Event>,
@@ -155,11 +155,11 @@ pub(super) struct Chunks {
     over: bool,
 }
 
-impl EventFormat for Chunks {
-    fn take(&mut self, piece: Piece) {
+impl EventFormat for CompletionChunks {
+    fn push_piece(&mut self, piece: ReplyDelta) {
         match piece {
-            Piece::Text(text) => self.delta(json!({ "content": text })),
-            Piece::ToolCall { index, id, name, arguments } => {
+            ReplyDelta::Text(text) => self.delta(json!({ "content": text })),
+            ReplyDelta::ToolCall { index, id, name, arguments } => {
                 let mut function = json!({ "arguments": arguments });
                 if let Some(name) = name {
                     function["name"] = Value::String(name);
@@ -172,25 +172,28 @@ impl EventFormat for Chunks {
                 self.delta(json!({ "tool_calls": [call] }));
             }
             // Only what nobody has seen can be taken back.
-            Piece::Reset if !self.begun => {}
-            Piece::Reset => self.fail(&broken_off()),
+            ReplyDelta::Reset if !self.begun => {}
+            ReplyDelta::Reset => self.fail(&interrupted()),
         }
     }
 
-    fn end(&mut self, reply: &Reply) {
+    fn finish(&mut self, reply: &ModelReply) {
         if self.over {
             return;
         }
         if !self.begun {
-            self.tell_whole(reply);
+            self.push_reply(reply);
         }
-        let finish =
-            if reply.finish == Finish::Stop && !reply.tool_calls.is_empty() { Finish::ToolCalls } else { reply.finish };
+        let finish = if reply.finish == FinishReason::Stop && !reply.tool_calls.is_empty() {
+            FinishReason::ToolCalls
+        } else {
+            reply.finish
+        };
         self.push(&reply::chunk(&self.frame, &json!({}), Some(finish)));
         if self.with_usage {
             self.push(&reply::usage_chunk(&self.frame, &reply.usage));
         }
-        for (name, value) in chat::facts(reply) {
+        for (name, value) in chat::reply_headers(reply) {
             // A comment has one line, and clients pass it over.
             let value = value.replace(['\n', '\r'], " ");
             self.ready.push_back(Event::default().comment(format!("{name}: {value}")));
@@ -199,7 +202,7 @@ impl EventFormat for Chunks {
         self.over = true;
     }
 
-    fn fail(&mut self, error: &Error) {
+    fn fail(&mut self, error: &OpenAiError) {
         self.push(&error.body());
         self.over = true;
     }
@@ -217,8 +220,8 @@ impl EventFormat for Chunks {
     }
 }
 
-impl Chunks {
-    pub fn new(frame: Frame, with_usage: bool) -> Self {
+impl CompletionChunks {
+    pub fn new(frame: CompletionHead, with_usage: bool) -> Self {
         Self { frame, with_usage, ready: VecDeque::new(), begun: false, over: false }
     }
 
@@ -234,11 +237,11 @@ impl Chunks {
     }
 
     /// A provider that does not stream gives everything at its end.
-    fn tell_whole(&mut self, reply: &Reply) {
+    fn push_reply(&mut self, reply: &ModelReply) {
         self.delta(json!({ "content": reply.content }));
         for (index, call) in reply.tool_calls.iter().enumerate() {
             let (id, name) = (Some(call.id.clone()), Some(call.name.clone()));
-            self.take(Piece::ToolCall { index, id, name, arguments: reply::arguments(call).into_owned() });
+            self.push_piece(ReplyDelta::ToolCall { index, id, name, arguments: reply::arguments(call).into_owned() });
         }
     }
 

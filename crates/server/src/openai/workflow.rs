@@ -12,30 +12,30 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use baton_core::actor;
-use baton_core::conversation::{Over, reply_of};
-use baton_core::graph::Input;
+use baton_core::conversation::{RunResult, reply_text};
+use baton_core::graph::InputDeclaration;
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::{Finish, Message, Reply, Usage};
+use baton_core::model::{FinishReason, ModelMessage, ModelReply, TokenUsage};
 use baton_core::money::Usd;
-use baton_core::run::{Awaited, Event, Incoming, MESSAGE, Run, Signal};
+use baton_core::run::{IncomingCommand, MESSAGE, Run, RunEvent, Signal, WaitKind};
 use baton_core::time::Time;
 use baton_core::tool::Caller;
-use baton_engine::{Delivered, Follower, Start};
+use baton_engine::{DeliveryResult, RunFollower, RunStart};
 use baton_ports::journal;
-use baton_ports::models::ApiKey;
-use baton_ports::records::{self, Op, Records};
+use baton_ports::models::ConsumerKey;
+use baton_ports::records::{self, RecordOp, RecordStore};
 use serde_json::{Map, Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::chat::own_key;
-use super::error::Error;
-use super::request::Asked;
-use super::words::Words;
+use super::chat::provider_key;
+use super::error::OpenAiError;
+use super::phrases::CustomerPhrases;
+use super::request::ChatRequest;
 use crate::api::{digest, version_for};
-use crate::auth::Bearer;
-use crate::body::budget::BodyShare;
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use crate::auth::AuthenticatedKey;
+use crate::body::body_budget::BodyShare;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
 /// What such a model's name begins with.
 pub(super) const PREFIX: &str = "workflow:";
@@ -48,37 +48,37 @@ const RUNS_MAX: usize = 8;
 /// Attempts at writing down where a conversation goes on, while others write there.
 const ATTEMPTS_MAX: usize = 10;
 /// How long after it was written down a run may still be about to begin.
-const BEGINS_WITHIN: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// Characters of a conversation's name.
 const NAME_CHARS_MAX: usize = 255;
 /// Names of input that take the customer's words, where a workflow declares more than one.
-const WORDS: [&str; 7] = ["message", "customer_message", "query", "question", "text", "prompt", "input"];
+const MESSAGE_INPUTS: [&str; 7] = ["message", "customer_message", "query", "question", "text", "prompt", "input"];
 /// Where this door takes what a workflow wants besides the words.
-const BESIDE: &str = "what a workflow takes besides the message comes in `metadata`";
+const METADATA_HINT: &str = "what a workflow takes besides the message comes in `metadata`";
 /// Names of input that take who the customer is.
-const CUSTOMER: [&str; 2] = ["customer_id", "user_id"];
+const CUSTOMER_INPUTS: [&str; 2] = ["customer_id", "user_id"];
 /// Names of output that hold what is said.
-const SAID: [&str; 7] = ["text", "message", "response", "answer", "reply", "content", "summary"];
+const OUTPUT_TEXT_FIELDS: [&str; 7] = ["text", "message", "response", "answer", "reply", "content", "summary"];
 
 /// A turn of the customer's.
-pub(super) struct Turn {
-    pub door: Door,
-    pub key: Arc<Bearer>,
-    pub asked: Arc<Asked>,
+pub(super) struct WorkflowTurn {
+    pub door: AppState,
+    pub key: Arc<AuthenticatedKey>,
+    pub request: Arc<ChatRequest>,
     pub headers: HeaderMap,
     /// Its place among those under way, and its share of the memory for bodies: held until it is over.
     #[expect(dead_code, reason = "it is held, and not looked at")]
-    pub held: (OwnedSemaphorePermit, Option<Arc<BodyShare>>),
+    pub permits: (OwnedSemaphorePermit, Option<Arc<BodyShare>>),
     /// The run that was begun or spoken to: from then on nobody says that nothing was done.
-    pub reached: OnceLock<RunId>,
+    pub started_run: OnceLock<RunId>,
 }
 
 /// Who said it, and what.
-type Line = (&'static str, String);
+type TurnLine = (&'static str, String);
 
 /// The runs that were spoken to, as a record says.
 #[derive(Default)]
-struct Spoken {
+struct TurnRecord {
     /// Of the record, where there is one.
     version: Option<u64>,
     runs: Vec<RunId>,
@@ -87,74 +87,80 @@ struct Spoken {
 }
 
 /// What the run said, and which it is.
-pub(super) struct Said {
-    pub reply: Reply,
+pub(super) struct TurnReply {
+    pub reply: ModelReply,
     pub run: RunId,
 }
 
-impl Turn {
+impl WorkflowTurn {
     /// Gives the turn to its run, and waits until the run says something or rests.
-    pub async fn take(&self) -> Result<Said, Error> {
-        let work = self.door.work()?;
+    pub async fn run(&self) -> Result<TurnReply, OpenAiError> {
+        let work = self.door.run_services()?;
         let tenant = &self.key.tenant;
-        let (text, before) = self.words()?;
-        self.check_whom()?;
+        let (text, before) = self.split_messages()?;
+        self.check_customer()?;
         let name = self.conversation()?;
-        let mut follower = Follower::new(&work.engine, work.read.clone(), tenant.clone());
+        let mut follower = RunFollower::new(&work.engine, work.read.clone(), tenant.clone());
         let run = match &name {
-            Some(name) => self.go_on_by_name(work, &mut follower, &self.place_of(name), &text).await?,
-            None => self.go_on(work, &mut follower, &before, &text).await?,
+            Some(name) => self.continue_by_name(work, &mut follower, &self.name_key(name), &text).await?,
+            None => self.continue_by_history(work, &mut follower, &before, &text).await?,
         };
-        let rested = tokio::time::timeout(self.door.limits.answer, follower.until_rest(&run)).await;
+        let rested = tokio::time::timeout(self.door.limits.answer_timeout, follower.wait_idle(&run)).await;
         if let Ok(rested) = rested {
-            rested.map_err(Problem::from)?;
+            rested.map_err(HttpProblem::from)?;
         }
-        let content = told(&follower, &run, self.phrases(&follower, &run))?;
+        let content = run_text(&follower, &run, self.phrases(&follower, &run))?;
         if name.is_none() {
             let mut after = before;
             after.extend([("user", text), ("assistant", content.clone())]);
-            let place = self.place(&after);
-            keep(&*work.records, tenant, &place, &run, self.door.clock.now()).await.map_err(Problem::from)?;
+            let place = self.history_key(&after);
+            add_run(&*work.records, tenant, &place, &run, self.door.clock.now()).await.map_err(HttpProblem::from)?;
         }
         let cost = follower.run(&run).map(Run::cost).unwrap_or_default();
-        Ok(Said::new(&self.asked.model, content, cost, run))
+        Ok(TurnReply::new(&self.request.model, content, cost, run))
     }
 
     /// To the run that goes on and was told all that was said before; everybody's first words are to a run of their own.
-    async fn go_on(&self, work: &Work, follower: &mut Follower, before: &[Line], text: &str) -> Result<RunId, Error> {
+    async fn continue_by_history(
+        &self,
+        work: &RunServices,
+        follower: &mut RunFollower,
+        before: &[TurnLine],
+        text: &str,
+    ) -> Result<RunId, OpenAiError> {
         let live = match before.is_empty() {
             true => None,
             false => {
-                let spoken = self.spoken(work, &self.place(before)).await?;
-                self.live(work, follower, &spoken).await?
+                let spoken = self.read_record(work, &self.history_key(before)).await?;
+                self.find_live_run(work, follower, &spoken).await?
             }
         };
         let Some(run) = live else {
             let start = self.start(work, text).await?;
             return self.begin(work, follower, start).await;
         };
-        self.say(work, follower, &run, text, Some(before.len())).await?;
+        self.send_message(work, follower, &run, text, Some(before.len())).await?;
         Ok(run)
     }
 
     /// To the run that goes on in the conversation of a name; or to one that is written down there before it begins, so that
     /// of two first messages at once one begins a run and the other is a word to it.
-    async fn go_on_by_name(
+    async fn continue_by_name(
         &self,
-        work: &Work,
-        follower: &mut Follower,
+        work: &RunServices,
+        follower: &mut RunFollower,
         place: &str,
         text: &str,
-    ) -> Result<RunId, Error> {
+    ) -> Result<RunId, OpenAiError> {
         for _ in 0..ATTEMPTS_MAX {
-            let spoken = self.spoken(work, place).await?;
-            if let Some(run) = self.live(work, follower, &spoken).await? {
-                self.say(work, follower, &run, text, None).await?;
+            let spoken = self.read_record(work, place).await?;
+            if let Some(run) = self.find_live_run(work, follower, &spoken).await? {
+                self.send_message(work, follower, &run, text, None).await?;
                 return Ok(run);
             }
             let start = self.start(work, text).await?;
             let run = start.0.run.clone();
-            if !self.write(work, place, spoken.version, std::slice::from_ref(&run)).await? {
+            if !self.write_record(work, place, spoken.version, std::slice::from_ref(&run)).await? {
                 continue;
             }
             let begun = self.begin(work, follower, start).await;
@@ -166,47 +172,47 @@ impl Turn {
             }
             return begun;
         }
-        Err(Problem::overloaded().into())
+        Err(HttpProblem::overloaded().into())
     }
 
     /// The last message, which is the customer's, and what was said before it.
-    fn words(&self) -> Result<(String, Vec<Line>), Error> {
-        let mut said: Vec<Line> = Vec::new();
-        for message in &self.asked.request.messages {
+    fn split_messages(&self) -> Result<(String, Vec<TurnLine>), OpenAiError> {
+        let mut said: Vec<TurnLine> = Vec::new();
+        for message in &self.request.request.messages {
             match message {
-                Message::User { content, .. } => said.push(("user", content.clone())),
-                Message::Assistant { content, .. } => said.push(("assistant", content.clone())),
+                ModelMessage::User { content, .. } => said.push(("user", content.clone())),
+                ModelMessage::Assistant { content, .. } => said.push(("assistant", content.clone())),
                 // What a chat page says of itself is no part of the conversation.
-                Message::System { .. } | Message::Tool { .. } => {}
+                ModelMessage::System { .. } | ModelMessage::Tool { .. } => {}
             }
         }
         match said.pop() {
             Some(("user", text)) => Ok((text, said)),
-            _ => Err(Error::invalid("messages", "the last message is the customer's: it has the role `user`")),
+            _ => Err(OpenAiError::invalid("messages", "the last message is the customer's: it has the role `user`")),
         }
     }
 
-    fn conversation(&self) -> Result<Option<String>, Error> {
+    fn conversation(&self) -> Result<Option<String>, OpenAiError> {
         let Some(value) = self.headers.get(CONVERSATION) else { return Ok(None) };
         let name = value.to_str().unwrap_or_default().trim();
         if name.is_empty() || name.len() > NAME_CHARS_MAX {
             let message = format!("X-Baton-Conversation is 1 to {NAME_CHARS_MAX} visible characters of ASCII");
-            return Err(Error::invalid("X-Baton-Conversation", message));
+            return Err(OpenAiError::invalid("X-Baton-Conversation", message));
         }
         Ok(Some(name.to_owned()))
     }
 
     /// Whom the caller says that it is for.
-    fn whom(&self) -> Option<&str> {
-        let said = |field: &str| self.asked.more.get(field).and_then(Value::as_str);
+    fn customer(&self) -> Option<&str> {
+        let said = |field: &str| self.request.more.get(field).and_then(Value::as_str);
         said("user").or_else(|| said("safety_identifier")).filter(|whom| !whom.is_empty())
     }
 
     /// Whoever it is for is told from everybody else by looking.
-    fn check_whom(&self) -> Result<(), Error> {
+    fn check_customer(&self) -> Result<(), OpenAiError> {
         for field in ["user", "safety_identifier"] {
-            if let Some(whom) = self.asked.more.get(field).and_then(Value::as_str) {
-                actor::check_seen(whom).map_err(|why| Error::invalid(field, format!("`{field}`: {why}")))?;
+            if let Some(whom) = self.request.more.get(field).and_then(Value::as_str) {
+                actor::check_visible(whom).map_err(|why| OpenAiError::invalid(field, format!("`{field}`: {why}")))?;
             }
         }
         Ok(())
@@ -214,10 +220,10 @@ impl Turn {
 
     /// What the workflow may declare to be given beside the words: what the caller says, and who the customer is under the
     /// names by which conversations give it.
-    fn known(&self, metadata: &Map<String, Value>) -> Map<String, Value> {
+    fn declared_inputs(&self, metadata: &Map<String, Value>) -> Map<String, Value> {
         let mut known = metadata.clone();
-        if let Some(whom) = self.whom() {
-            for name in CUSTOMER {
+        if let Some(whom) = self.customer() {
+            for name in CUSTOMER_INPUTS {
                 known.entry(name).or_insert_with(|| whom.into());
             }
         }
@@ -225,23 +231,24 @@ impl Turn {
     }
 
     /// Words in the customer's language, or the tenant's.
-    fn phrases(&self, follower: &Follower, run: &RunId) -> &'static Words {
+    fn phrases(&self, follower: &RunFollower, run: &RunId) -> &'static CustomerPhrases {
         let caller = follower.run(run).and_then(Run::started).and_then(|started| started.caller.language.as_deref());
-        let tenants = self.door.house().map_or("", |house| (house.language_of)(&self.key.tenant));
-        Words::of(caller, tenants)
+        let tenants = self.door.admin_services().map_or("", |house| (house.language_of)(&self.key.tenant));
+        CustomerPhrases::of(caller, tenants)
     }
 
     /// Where it is written down which runs were spoken to, by all that was said so far.
-    fn place(&self, said: &[(&'static str, String)]) -> String {
-        let mut parts = vec![self.key.id.as_str(), self.asked.model.as_str(), "said", self.whom().unwrap_or_default()];
+    fn history_key(&self, said: &[(&'static str, String)]) -> String {
+        let mut parts =
+            vec![self.key.id.as_str(), self.request.model.as_str(), "said", self.customer().unwrap_or_default()];
         parts.extend(said.iter().flat_map(|(role, text)| [*role, text.trim()]));
         digest(&parts)
     }
 
     /// Where it is written down which run is spoken to by a name: two customers may give their conversations the same one.
-    fn place_of(&self, name: &str) -> String {
-        let mut parts = vec![self.key.id.as_str(), self.asked.model.as_str(), "named"];
-        parts.extend(self.whom());
+    fn name_key(&self, name: &str) -> String {
+        let mut parts = vec![self.key.id.as_str(), self.request.model.as_str(), "named"];
+        parts.extend(self.customer());
         parts.push(name);
         digest(&parts)
     }
@@ -250,39 +257,50 @@ impl Turn {
     ///
     /// # Errors
     /// Two conversations that read the same so far: nobody's words may come to another's run.
-    async fn live(&self, work: &Work, follower: &mut Follower, spoken: &Spoken) -> Result<Option<RunId>, Error> {
-        let may_begin = self.door.clock.now().since(spoken.at) < BEGINS_WITHIN;
+    async fn find_live_run(
+        &self,
+        work: &RunServices,
+        follower: &mut RunFollower,
+        spoken: &TurnRecord,
+    ) -> Result<Option<RunId>, OpenAiError> {
+        let may_begin = self.door.clock.now().since(spoken.at) < START_TIMEOUT;
         let mut live = None;
         for run in &spoken.runs {
-            if self.goes_on(work, follower, run, may_begin).await? {
+            if self.is_live(work, follower, run, may_begin).await? {
                 live = Some(run.clone());
             } else {
-                follower.leave(run);
+                follower.unfollow(run);
             }
         }
         if live.is_some() && spoken.runs.len() > 1 {
             let message = "several conversations read the same so far: say which one this is with the header \
                            X-Baton-Conversation, or whose it is with `user`, from its first message on";
-            return Err(Error::invalid("messages", message));
+            return Err(OpenAiError::invalid("messages", message));
         }
         Ok(live)
     }
 
     /// Follows a run; whether it goes on. One that was written down a moment ago `may_begin`; one that never was begun, since
     /// whoever was to begin it died, does not go on, nor does one that was deleted.
-    async fn goes_on(&self, work: &Work, follower: &mut Follower, run: &RunId, may_begin: bool) -> Result<bool, Error> {
+    async fn is_live(
+        &self,
+        work: &RunServices,
+        follower: &mut RunFollower,
+        run: &RunId,
+        may_begin: bool,
+    ) -> Result<bool, OpenAiError> {
         match follower.follow(run).await {
             Ok(()) => {}
-            Err(baton_engine::Error::Journal(journal::Error::Erased { .. })) => return Ok(false),
-            Err(error) => return Err(Problem::from(error).into()),
+            Err(baton_engine::EngineError::Journal(journal::JournalError::Erased { .. })) => return Ok(false),
+            Err(error) => return Err(HttpProblem::from(error).into()),
         }
-        let has_begun = |follower: &Follower| follower.run(run).is_some_and(|run| run.started().is_some());
-        let is_there = async || Ok::<bool, Problem>(work.read.run(&self.key.tenant, run).await?.is_some());
+        let has_begun = |follower: &RunFollower| follower.run(run).is_some_and(|run| run.started().is_some());
+        let is_there = async || Ok::<bool, HttpProblem>(work.read.run(&self.key.tenant, run).await?.is_some());
         if !has_begun(follower) {
             if !may_begin && !is_there().await? {
                 return Ok(false);
             }
-            follower.follow_new(run).await.map_err(Problem::from)?;
+            follower.follow_new(run).await.map_err(HttpProblem::from)?;
         }
         if !has_begun(follower) && !is_there().await? {
             return Ok(false);
@@ -290,65 +308,73 @@ impl Turn {
         Ok(follower.run(run).is_some_and(|run| !run.state().is_end()))
     }
 
-    async fn spoken(&self, work: &Work, place: &str) -> Result<Spoken, Error> {
-        Ok(spoken(&*work.records, &self.key.tenant, place).await.map_err(Problem::from)?)
+    async fn read_record(&self, work: &RunServices, place: &str) -> Result<TurnRecord, OpenAiError> {
+        Ok(read_turn_record(&*work.records, &self.key.tenant, place).await.map_err(HttpProblem::from)?)
     }
 
-    async fn write(&self, work: &Work, place: &str, version: Option<u64>, runs: &[RunId]) -> Result<bool, Error> {
+    async fn write_record(
+        &self,
+        work: &RunServices,
+        place: &str,
+        version: Option<u64>,
+        runs: &[RunId],
+    ) -> Result<bool, OpenAiError> {
         let now = self.door.clock.now();
-        Ok(write(&*work.records, &self.key.tenant, place, version, runs, now).await.map_err(Problem::from)?)
+        Ok(write_turn_record(&*work.records, &self.key.tenant, place, version, runs, now)
+            .await
+            .map_err(HttpProblem::from)?)
     }
 
     /// The customer's word to a run that goes on. Where the whole conversation is sent each time, the same word at the same
     /// `turn` is one that was sent again after a connection broke.
-    async fn say(
+    async fn send_message(
         &self,
-        work: &Work,
-        follower: &mut Follower,
+        work: &RunServices,
+        follower: &mut RunFollower,
         run: &RunId,
         text: &str,
         turn: Option<usize>,
-    ) -> Result<(), Error> {
-        if let Some(key) = own_key(&self.headers) {
-            work.engine.give_key(&self.key.tenant, run, key);
+    ) -> Result<(), OpenAiError> {
+        if let Some(key) = provider_key(&self.headers) {
+            work.engine.provide_key(&self.key.tenant, run, key);
         }
         let command = match turn {
             Some(turn) => format!("chat-{}", digest(&[run.as_str(), &turn.to_string(), text])),
             None => uuid::Uuid::now_v7().to_string(),
         };
-        let incoming = Incoming::Signal(Signal {
+        let incoming = IncomingCommand::Signal(Signal {
             name: MESSAGE.to_owned(),
             payload: Arc::new(json!({ "text": text })),
             source: String::new(),
             sequence: None,
             after_gap: false,
         });
-        self.reached.get_or_init(|| run.clone());
-        let delivered = follower.deliver_as(&command, run, &incoming, self.door.limits.answer).await;
-        match delivered.map_err(Problem::from)? {
-            Delivered::Taken | Delivered::Accepted => Ok(()),
-            Delivered::Refused(refusal) => Err(Problem::refused(run, &refusal).into()),
+        self.started_run.get_or_init(|| run.clone());
+        let delivered = follower.deliver_as(&command, run, &incoming, self.door.limits.answer_timeout).await;
+        match delivered.map_err(HttpProblem::from)? {
+            DeliveryResult::Applied | DeliveryResult::Accepted => Ok(()),
+            DeliveryResult::Refused(refusal) => Err(HttpProblem::from_refusal(run, &refusal).into()),
         }
     }
 
     /// A run to begin for these words, with the customer's own key at the provider. An input that the workflow does not take
     /// is refused here, before anything is written down.
-    async fn start(&self, work: &Work, text: &str) -> Result<(Start, Option<ApiKey>), Error> {
-        let name = self.asked.model.strip_prefix(PREFIX).unwrap_or_default();
+    async fn start(&self, work: &RunServices, text: &str) -> Result<(RunStart, Option<ConsumerKey>), OpenAiError> {
+        let name = self.request.model.strip_prefix(PREFIX).unwrap_or_default();
         let tenant: &TenantId = &self.key.tenant;
         let run = RunId::new(uuid::Uuid::now_v7().to_string());
-        let whom = self.whom();
+        let whom = self.customer();
         let Some(bundle) = version_for(work, tenant, name, whom.unwrap_or(run.as_str())).await? else {
-            return Err(Error::no_model(&self.asked.model));
+            return Err(OpenAiError::model_not_found(&self.request.model));
         };
-        let version = work.engine.library().version(&bundle).await.map_err(Problem::from)?;
-        let mut metadata = self.asked.more.get("metadata").cloned().unwrap_or_default();
-        let key = own_key(&self.headers).or(baton_engine::take_key(&mut metadata));
+        let version = work.engine.workflows().version(&bundle).await.map_err(HttpProblem::from)?;
+        let mut metadata = self.request.more.get("metadata").cloned().unwrap_or_default();
+        let key = provider_key(&self.headers).or(baton_engine::take_key(&mut metadata));
         let metadata = metadata.as_object().cloned().unwrap_or_default();
-        let input = input(&version.input, text, &self.known(&metadata));
-        version.input.complete(&input).map_err(|unfit| {
-            let refused = Error::from(Problem::from(baton_engine::Error::Input(unfit)));
-            refused.of_field("metadata").saying_too(BESIDE)
+        let input = input(&version.input, text, &self.declared_inputs(&metadata));
+        version.input.validate(&input).map_err(|unfit| {
+            let refused = OpenAiError::from(HttpProblem::from(baton_engine::EngineError::Input(unfit)));
+            refused.of_field("metadata").with_detail(METADATA_HINT)
         })?;
         let mut context = Map::new();
         context.extend(metadata);
@@ -362,34 +388,34 @@ impl Turn {
             ..Caller::of(&context, work.zone.as_deref())
         };
         let workflow = name.to_owned();
-        Ok((Start { run, tenant: tenant.clone(), workflow, bundle, input, context, caller }, key))
+        Ok((RunStart { run, tenant: tenant.clone(), workflow, bundle, input, context, caller }, key))
     }
 
     async fn begin(
         &self,
-        work: &Work,
-        follower: &mut Follower,
-        (start, key): (Start, Option<ApiKey>),
-    ) -> Result<RunId, Error> {
+        work: &RunServices,
+        follower: &mut RunFollower,
+        (start, key): (RunStart, Option<ConsumerKey>),
+    ) -> Result<RunId, OpenAiError> {
         let run = start.run.clone();
         if let Some(key) = key {
-            work.engine.give_key(&self.key.tenant, &run, key);
+            work.engine.provide_key(&self.key.tenant, &run, key);
         }
-        self.reached.get_or_init(|| run.clone());
-        work.engine.start(start).await.map_err(Problem::from)?;
-        follower.follow(&run).await.map_err(Problem::from)?;
+        self.started_run.get_or_init(|| run.clone());
+        work.engine.start(start).await.map_err(HttpProblem::from)?;
+        follower.follow(&run).await.map_err(HttpProblem::from)?;
         Ok(run)
     }
 }
 
-impl Said {
+impl TurnReply {
     pub fn new(model: &str, content: String, cost: Usd, run: RunId) -> Self {
-        let reply = Reply {
+        let reply = ModelReply {
             content,
             tool_calls: Vec::new(),
             thinking: None,
-            finish: Finish::Stop,
-            usage: Usage::default(),
+            finish: FinishReason::Stop,
+            usage: TokenUsage::default(),
             model: model.to_owned(),
             provider: "baton".to_owned(),
             cost,
@@ -400,29 +426,33 @@ impl Said {
 }
 
 /// The runs that are written down at a place.
-async fn spoken(records: &dyn Records, tenant: &TenantId, place: &str) -> Result<Spoken, records::Error> {
-    let Some(record) = records.get(tenant, SPACE, place).await? else { return Ok(Spoken::default()) };
+async fn read_turn_record(
+    records: &dyn RecordStore,
+    tenant: &TenantId,
+    place: &str,
+) -> Result<TurnRecord, records::RecordError> {
+    let Some(record) = records.get(tenant, SPACE, place).await? else { return Ok(TurnRecord::default()) };
     let runs = serde_json::from_value(record.value).unwrap_or_default();
-    Ok(Spoken { version: Some(record.version), runs, at: record.at })
+    Ok(TurnRecord { version: Some(record.version), runs, at: record.at })
 }
 
 /// Writes down which runs are spoken to at a place, unless somebody has written there since it was read at this version.
-async fn write(
-    records: &dyn Records,
+async fn write_turn_record(
+    records: &dyn RecordStore,
     tenant: &TenantId,
     place: &str,
     version: Option<u64>,
     runs: &[RunId],
     now: Time,
-) -> Result<bool, records::Error> {
+) -> Result<bool, records::RecordError> {
     let (space, key, value) = (SPACE.to_owned(), place.to_owned(), json!(runs));
     let op = match version {
-        Some(version) => Op::CompareAndSet { space, key, version, value },
-        None => Op::Insert { space, key, value },
+        Some(version) => RecordOp::CompareAndSet { space, key, version, value },
+        None => RecordOp::Insert { space, key, value },
     };
     match records.commit(tenant, vec![op], now).await {
         Ok(()) => Ok(true),
-        Err(records::Error::Conflict { .. }) => Ok(false),
+        Err(records::RecordError::Conflict { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -430,39 +460,39 @@ async fn write(
 /// Forgets a run that was written down and never began, so that nobody waits for it. One that was accepted goes on, though
 /// the answer to its start was lost. Where this fails too, whoever speaks next waits a while.
 async fn forget_unbegun(
-    records: &dyn Records,
+    records: &dyn RecordStore,
     tenant: &TenantId,
     place: &str,
     run: &RunId,
-    is_accepted: impl AsyncFnOnce() -> Result<bool, journal::Error>,
+    is_accepted: impl AsyncFnOnce() -> Result<bool, journal::JournalError>,
     now: Time,
-) -> Result<(), Problem> {
+) -> Result<(), HttpProblem> {
     if is_accepted().await? {
         return Ok(());
     }
-    let spoken = spoken(records, tenant, place).await?;
+    let spoken = read_turn_record(records, tenant, place).await?;
     if spoken.runs == std::slice::from_ref(run) {
-        write(records, tenant, place, spoken.version, &[], now).await?;
+        write_turn_record(records, tenant, place, spoken.version, &[], now).await?;
     }
     Ok(())
 }
 
 /// Writes a run down beside those that are there.
-async fn keep(
-    records: &dyn Records,
+async fn add_run(
+    records: &dyn RecordStore,
     tenant: &TenantId,
     place: &str,
     run: &RunId,
     now: Time,
-) -> Result<(), records::Error> {
+) -> Result<(), records::RecordError> {
     for _ in 0..ATTEMPTS_MAX {
-        let Spoken { version, mut runs, .. } = spoken(records, tenant, place).await?;
+        let TurnRecord { version, mut runs, .. } = read_turn_record(records, tenant, place).await?;
         if runs.contains(run) {
             return Ok(());
         }
         runs.push(run.clone());
         let first = runs.len().saturating_sub(RUNS_MAX);
-        if write(records, tenant, place, version, &runs[first..], now).await? {
+        if write_turn_record(records, tenant, place, version, &runs[first..], now).await? {
             return Ok(());
         }
     }
@@ -471,7 +501,7 @@ async fn keep(
 }
 
 /// The customer's words under the name that the workflow declares for them, and of what else is known all that it declares.
-fn input(declared: &Input, text: &str, metadata: &Map<String, Value>) -> Value {
+fn input(declared: &InputDeclaration, text: &str, metadata: &Map<String, Value>) -> Value {
     let mut input = Map::new();
     let Some(keys) = &declared.0 else {
         input.insert("message".to_owned(), text.into());
@@ -480,61 +510,66 @@ fn input(declared: &Input, text: &str, metadata: &Map<String, Value>) -> Value {
     input.extend(
         metadata.iter().filter(|(name, _)| keys.contains_key(*name)).map(|(name, value)| (name.clone(), value.clone())),
     );
-    let by_name = WORDS.into_iter().find(|name| keys.contains_key(*name));
-    let wanted =
-        || declared.wanted().map(|(name, _)| name).find(|name| declared.takes_text(name) && !input.contains_key(*name));
+    let by_name = MESSAGE_INPUTS.into_iter().find(|name| keys.contains_key(*name));
+    let wanted = || {
+        declared
+            .required_keys()
+            .map(|(name, _)| name)
+            .find(|name| declared.accepts_only_text(name) && !input.contains_key(*name))
+    };
     let name = by_name.or_else(wanted).unwrap_or("message").to_owned();
     input.insert(name, text.into());
     Value::Object(input)
 }
 
 /// What the run has to say as it stands.
-fn told(follower: &Follower, id: &RunId, phrases: &Words) -> Result<String, Error> {
+fn run_text(follower: &RunFollower, id: &RunId, phrases: &CustomerPhrases) -> Result<String, OpenAiError> {
     let Some(run) = follower.run(id) else { return Ok(String::new()) };
     if let Some(end) = run.finished() {
         // As a conversation is told of it.
-        let over = Over::of(run, id, id, end);
+        let over = RunResult::of(run, id, id, end);
         return match run.fault() {
             _ if over.handover.is_some() => Ok(over.reply.unwrap_or_else(|| phrases.handover.to_owned())),
-            None => Ok(over.reply.unwrap_or_else(|| words(&end.output))),
+            None => Ok(over.reply.unwrap_or_else(|| output_text(&end.output))),
             Some(fault) => match &fault.customer {
                 Some(text) => Ok(text.to_string()),
                 None => {
                     let detail = format!("the workflow failed: {fault}");
-                    Err(Problem::new(StatusCode::BAD_GATEWAY, fault.code.clone(), detail).about(id).into())
+                    Err(HttpProblem::new(StatusCode::BAD_GATEWAY, fault.code.clone(), detail).with_run(id).into())
                 }
             },
         };
     }
-    let open = follower.open();
-    if let Some(asks) = open.iter().find(|open| open.is_question()) {
+    let open = follower.open_waits();
+    if let Some(asks) = open.iter().find(|open| open.is_customer_question()) {
         let mut events = follower.entries(&asks.run).iter().rev().flat_map(|entry| entry.events.iter().rev());
         let question = events.find_map(|event| match event {
-            Event::CustomerAsked { question, .. } => Some(question.clone()),
+            RunEvent::CustomerAsked { question, .. } => Some(question.clone()),
             _ => None,
         });
         return Ok(question.unwrap_or_default());
     }
-    let waits_for_a_person = open.iter().any(|open| matches!(open.awaited, Awaited::Ask(_) | Awaited::Form(_)));
+    let waits_for_a_person = open.iter().any(|open| matches!(open.kind, WaitKind::Ask(_) | WaitKind::Form(_)));
     Ok(if waits_for_a_person { phrases.person } else { phrases.working }.to_owned())
 }
 
 /// An output that says nothing to a customer as conversations read it. Where a conversation ends there, that is all that is
 /// said; a workflow that is asked for something else gives it: text as it is, the field that holds what is said, else JSON.
-fn words(output: &Value) -> String {
+fn output_text(output: &Value) -> String {
     let is_sink = |value: &Value| value.get("action").is_some() && value.get("config").is_some();
     if is_sink(output) {
         return String::new();
     }
     if let Some(nodes) = output.as_object().filter(|nodes| nodes.values().any(is_sink)) {
-        return nodes.values().find_map(reply_of).unwrap_or_default();
+        return nodes.values().find_map(reply_text).unwrap_or_default();
     }
-    let said =
-        |fields: &Map<String, Value>| SAID.iter().find_map(|name| fields.get(*name)?.as_str().map(str::to_owned));
+    let said = |fields: &Map<String, Value>| {
+        OUTPUT_TEXT_FIELDS.iter().find_map(|name| fields.get(*name)?.as_str().map(str::to_owned))
+    };
     match output {
         Value::String(text) => text.clone(),
         Value::Object(fields) => {
-            let alone = || fields.values().next().filter(|_| fields.len() == 1).map(words);
+            let alone = || fields.values().next().filter(|_| fields.len() == 1).map(output_text);
             said(fields).or_else(alone).unwrap_or_else(|| output.to_string())
         }
         Value::Null => String::new(),
@@ -547,18 +582,18 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use async_trait::async_trait;
-    use baton_ports::records::Record;
+    use baton_ports::records::StoredRecord;
 
     use super::*;
 
     /// One record, at which a rival writes each time somebody has read it, as long as there are rivals.
     #[derive(Default)]
-    struct Raced {
+    struct RacingRecords {
         kept: Mutex<Option<(u64, Value)>>,
         rivals: Mutex<Vec<RunId>>,
     }
 
-    impl Raced {
+    impl RacingRecords {
         fn kept(&self) -> Option<(u64, Vec<RunId>)> {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
             kept.map(|(version, runs)| (version, serde_json::from_value(runs).expect("runs")))
@@ -571,25 +606,30 @@ mod tests {
     }
 
     #[async_trait]
-    impl Records for Raced {
-        async fn commit(&self, _: &TenantId, ops: Vec<Op>, _: Time) -> Result<(), records::Error> {
+    impl RecordStore for RacingRecords {
+        async fn commit(&self, _: &TenantId, ops: Vec<RecordOp>, _: Time) -> Result<(), records::RecordError> {
             let found = self.kept().map(|(version, _)| version);
             for op in ops {
                 let (fits, value) = match op {
-                    Op::Insert { value, .. } => (found.is_none(), value),
-                    Op::CompareAndSet { version, value, .. } => (found == Some(version), value),
-                    Op::Put { value, .. } => (true, value),
+                    RecordOp::Insert { value, .. } => (found.is_none(), value),
+                    RecordOp::CompareAndSet { version, value, .. } => (found == Some(version), value),
+                    RecordOp::Put { value, .. } => (true, value),
                     other => unreachable!("nothing else is written: {other:?}"),
                 };
                 if !fits {
-                    return Err(records::Error::Conflict { index: 0, found: None });
+                    return Err(records::RecordError::Conflict { index: 0, found: None });
                 }
                 self.put(value);
             }
             Ok(())
         }
 
-        async fn get(&self, _: &TenantId, space: &str, key: &str) -> Result<Option<Record>, records::Error> {
+        async fn get(
+            &self,
+            _: &TenantId,
+            space: &str,
+            key: &str,
+        ) -> Result<Option<StoredRecord>, records::RecordError> {
             let read = self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let rival = self.rivals.lock().unwrap_or_else(PoisonError::into_inner).pop();
             if let Some(rival) = rival {
@@ -598,7 +638,7 @@ mod tests {
                 self.put(json!(runs));
             }
             let (space, key) = (space.to_owned(), key.to_owned());
-            Ok(read.map(|(version, value)| Record { space, key, value, version, at: Time::EPOCH }))
+            Ok(read.map(|(version, value)| StoredRecord { space, key, value, version, at: Time::EPOCH }))
         }
 
         async fn list(
@@ -608,7 +648,7 @@ mod tests {
             _: &str,
             _: Option<&str>,
             _: usize,
-        ) -> Result<Vec<Record>, records::Error> {
+        ) -> Result<Vec<StoredRecord>, records::RecordError> {
             unreachable!("nothing is listed")
         }
 
@@ -619,15 +659,15 @@ mod tests {
             _: &str,
             _: i64,
             _: i64,
-        ) -> Result<Vec<(i64, i64, String)>, records::Error> {
+        ) -> Result<Vec<(i64, i64, String)>, records::RecordError> {
             unreachable!("nothing is held")
         }
     }
 
     async fn kept_beside(rivals: usize) -> Vec<RunId> {
         let rivals = (0..rivals).map(|rival| RunId::new(format!("rival-{rival}"))).collect();
-        let records = Raced { rivals: Mutex::new(rivals), ..Raced::default() };
-        keep(&records, &"acme".into(), "place", &RunId::new("own"), Time::EPOCH).await.expect("is kept");
+        let records = RacingRecords { rivals: Mutex::new(rivals), ..RacingRecords::default() };
+        add_run(&records, &"acme".into(), "place", &RunId::new("own"), Time::EPOCH).await.expect("is kept");
         records.kept().expect("a record").1
     }
 
@@ -645,9 +685,11 @@ mod tests {
     #[tokio::test]
     async fn a_named_conversation_keeps_a_run_that_was_accepted_though_the_answer_to_its_start_was_lost() {
         let left = async |is_accepted: bool, written: &str| {
-            let records = Raced::default();
+            let records = RacingRecords::default();
             let (tenant, run) = ("acme".into(), RunId::new("own"));
-            write(&records, &tenant, "place", None, &[RunId::new(written)], Time::EPOCH).await.expect("is written");
+            write_turn_record(&records, &tenant, "place", None, &[RunId::new(written)], Time::EPOCH)
+                .await
+                .expect("is written");
             let look = async || Ok(is_accepted);
             forget_unbegun(&records, &tenant, "place", &run, look, Time::EPOCH).await.expect("is looked at");
             records.kept().expect("a record").1
@@ -671,7 +713,7 @@ mod tests {
             (json!({ "end": { "action": "finish_conversation", "config": {} }, "say": { "text": "Hi" } }), "Hi"),
         ];
         for (output, expect) in cases {
-            assert_eq!(reply_of(&output).unwrap_or_else(|| words(&output)), expect);
+            assert_eq!(reply_text(&output).unwrap_or_else(|| output_text(&output)), expect);
         }
     }
 }

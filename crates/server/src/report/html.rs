@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::Table;
+use super::ReportTable;
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
 table{border-collapse:collapse;width:100%}th,td{text-align:right;padding:.3rem .6rem;border-bottom:1px solid #ddd}\
 th:first-child,td:first-child,th:last-child,td:last-child{text-align:left}dt{font-weight:600;float:left;margin-right:.5em}\
 dd{margin:0}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}th,td{border-color:#444}}";
 
-pub fn page(title: &str, intro: &[(&'static str, String)], tables: &[Table]) -> String {
+pub fn page(title: &str, intro: &[(&'static str, String)], tables: &[ReportTable]) -> String {
     let title = text(title);
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><meta name=\"viewport\" \
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_name_is_nothing_but_text() {
         let rows = vec![vec!["<script>alert('x')</script>".to_owned()]];
-        let table = Table { heading: "By tool".to_owned(), columns: vec!["Tool"], rows, none: "None." };
+        let table = ReportTable { heading: "By tool".to_owned(), columns: vec!["Tool"], rows, none: "None." };
         let page = page("Report", &[("Company", "a & b".to_owned())], &[table]);
         assert!(page.contains("<td>&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;</td>"), "{page}");
         assert!(page.contains("<dd>a &amp; b</dd>") && !page.contains("<script>"), "{page}");

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::Table;
+use super::ReportTable;
 
-pub fn page(title: &str, intro: &[(&'static str, String)], tables: &[Table]) -> String {
+pub fn page(title: &str, intro: &[(&'static str, String)], tables: &[ReportTable]) -> String {
     let mut text = format!("# {}\n\n", cell(title));
     for (name, value) in intro {
         let _ = writeln!(text, "- **{name}:** {}", cell(value));
@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_name_cannot_leave_its_cell() {
         let rows = vec![vec!["a|b\n# c <b>".to_owned(), "1".to_owned()]];
-        let table = Table { heading: "By tool".to_owned(), columns: vec!["Tool", "Count"], rows, none: "None." };
+        let table = ReportTable { heading: "By tool".to_owned(), columns: vec!["Tool", "Count"], rows, none: "None." };
         let page = page("Report", &[("Company", "c|d".to_owned())], &[table]);
         assert_eq!(
             page,

@@ -11,17 +11,17 @@ use axum::extract::{Path, Query, State};
 use axum::http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::http::{HeaderMap, HeaderName, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use baton_engine::{Delivered, Follower, newest};
-use baton_ports::desk::About;
-use baton_ports::journal::DeskItem;
+use baton_engine::{DeliveryResult, RunFollower, snapshot_reader};
+use baton_ports::journal::TaskItem;
+use baton_ports::task_inbox::ApprovalSubject;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::api::Found;
+use crate::api::ResolvedLink;
 use crate::body;
 use crate::code;
-use crate::door::{Door, Limits, Work};
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices, ServerLimits};
 
 /// Bytes of the form that is sent.
 const FORM_BYTES_MAX: usize = 16 << 10;
@@ -30,10 +30,10 @@ const REASON_CHARS_MAX: usize = 2_000;
 /// Characters of the details that are shown; the run's journal has all.
 const SHOWN_CHARS_MAX: usize = 20_000;
 /// How long it is waited for the run to take the decision.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What the page says, in the language of its reader.
-struct Words {
+struct DecisionPageText {
     lang: &'static str,
     title: &'static str,
     for_whom: &'static str,
@@ -58,7 +58,7 @@ struct Words {
     unwell: &'static str,
 }
 
-const ENGLISH: Words = Words {
+const ENGLISH: DecisionPageText = DecisionPageText {
     lang: "en",
     title: "A decision is asked of you",
     for_whom: "You decide as",
@@ -84,7 +84,7 @@ const ENGLISH: Words = Words {
     unwell: "This cannot be done at the moment. Try again in a minute.",
 };
 
-const SPANISH: Words = Words {
+const SPANISH: DecisionPageText = DecisionPageText {
     lang: "es",
     title: "Se le pide una decisión",
     for_whom: "Decide en nombre de",
@@ -110,7 +110,7 @@ const SPANISH: Words = Words {
     unwell: "Ahora no se puede. Inténtelo de nuevo en un minuto.",
 };
 
-fn words(headers: &HeaderMap) -> &'static Words {
+fn page_text(headers: &HeaderMap) -> &'static DecisionPageText {
     let asked = headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first = asked.split(',').next().unwrap_or_default().trim().to_ascii_lowercase();
     if first.starts_with("es") { &SPANISH } else { &ENGLISH }
@@ -118,7 +118,7 @@ fn words(headers: &HeaderMap) -> &'static Words {
 
 /// What a form says.
 #[derive(Deserialize)]
-struct Said {
+struct DecisionForm {
     #[serde(default)]
     decision: String,
     #[serde(default)]
@@ -126,42 +126,47 @@ struct Said {
 }
 
 /// Shows what is asked, and changes nothing.
-pub(crate) async fn show(State(door): State<Door>, Path(token): Path<String>, headers: HeaderMap) -> Response {
-    let words = words(&headers);
+pub(crate) async fn show(State(door): State<AppState>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+    let words = page_text(&headers);
     let shown = async {
-        let work = door.work()?;
-        let _room = door.room.try_acquire().map_err(|_| Problem::overloaded())?;
-        match good(&door, work, &token, words).await? {
-            Ok((found, item, about)) => asked(work, &found, &item, &about, words).await,
+        let work = door.run_services()?;
+        let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+        match valid_request(&door, work, &token, words).await? {
+            Ok((found, item, about)) => decision_page(work, &found, &item, &about, words).await,
             Err(told) => Ok(told),
         }
     };
-    shown.await.unwrap_or_else(|problem| unwell(&problem, words))
+    shown.await.unwrap_or_else(|problem| error_page(&problem, words))
 }
 
 /// Takes the decision.
 pub(crate) async fn decide(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     Path(token): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let words = words(&headers);
-    taken(&door, &token, body, words).await.unwrap_or_else(|problem| unwell(&problem, words))
+    let words = page_text(&headers);
+    submit_decision(&door, &token, body, words).await.unwrap_or_else(|problem| error_page(&problem, words))
 }
 
-async fn taken(door: &Door, token: &str, body: Body, words: &Words) -> Result<Response, Problem> {
-    let work = door.work()?;
-    let _room = door.room.try_acquire().map_err(|_| Problem::overloaded())?;
-    let Some(mut found) = Found::by(work, token).await? else {
+async fn submit_decision(
+    door: &AppState,
+    token: &str,
+    body: Body,
+    words: &DecisionPageText,
+) -> Result<Response, HttpProblem> {
+    let work = door.run_services()?;
+    let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+    let Some(mut found) = ResolvedLink::find_by_token(work, token).await? else {
         return Ok(page(StatusCode::NOT_FOUND, words, words.unknown));
     };
-    if !work.roster.tenants().is_open(&found.tenant, door.clock.now()).await? {
+    if !work.agent_registry.tenants().is_enabled(&found.tenant, door.clock.now()).await? {
         return Ok(page(StatusCode::GONE, words, words.closed));
     }
-    let limits = Limits { body_bytes: FORM_BYTES_MAX, ..door.limits };
-    let form = body::read(body, limits).await.map_err(|unread| Problem::unread(&unread, limits))?;
-    let Said { decision, reason } = said(&form);
+    let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..door.limits };
+    let form = body::read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
+    let DecisionForm { decision, reason } = parse_form(&form);
     let approved = match decision.as_str() {
         "approve" => true,
         "reject" => false,
@@ -181,56 +186,57 @@ async fn taken(door: &Door, token: &str, body: Body, words: &Words) -> Result<Re
         (Some((_, about)), Some(decider)) => (about, decider),
         (None, _) if was_used => return Ok(page(StatusCode::OK, words, recorded)),
         (Some(_), None) if was_used => return Ok(page(StatusCode::GONE, words, words.used)),
-        (_, None) => return Ok(moved(words)),
+        (_, None) => return Ok(person_changed_page(words)),
         (None, Some(_)) => return Ok(page(StatusCode::GONE, words, words.closed)),
     };
     // Who may not decide does not use the link up.
     if !was_used {
-        let run = newest::run(&*work.read, work.engine.library(), &found.tenant, &found.link.run).await?;
+        let run =
+            snapshot_reader::read_run(&*work.read, work.engine.workflows(), &found.tenant, &found.link.run).await?;
         if let Err(refusal) = about.may_decide(&run, &decider, approved) {
             return Ok(page(StatusCode::CONFLICT, words, &format!("{} {refusal}", words.refused)));
         }
     }
-    if !found.spend(work, approved, now).await? {
+    if !found.redeem(work, approved, now).await? {
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
-    let incoming = about.decided(decider, approved, reason);
+    let incoming = about.decision(decider, approved, reason);
     let run = &found.link.run;
-    let mut follower = Follower::new(&work.engine, work.read.clone(), found.tenant.clone());
+    let mut follower = RunFollower::new(&work.engine, work.read.clone(), found.tenant.clone());
     follower.follow(run).await?;
-    Ok(match follower.deliver_as(&found.command(), run, &incoming, PATIENCE).await? {
-        Delivered::Taken | Delivered::Accepted => page(StatusCode::OK, words, recorded),
-        Delivered::Refused(refusal) => page(StatusCode::CONFLICT, words, &format!("{} {refusal}", words.refused)),
+    Ok(match follower.deliver_as(&found.command_id(), run, &incoming, SUBMIT_TIMEOUT).await? {
+        DeliveryResult::Applied | DeliveryResult::Accepted => page(StatusCode::OK, words, recorded),
+        DeliveryResult::Refused(refusal) => page(StatusCode::CONFLICT, words, &format!("{} {refusal}", words.refused)),
     })
 }
 
 /// A form's fields, which are written as those of an address are.
-fn said(form: &[u8]) -> Said {
-    let nothing = || Said { decision: String::new(), reason: String::new() };
+fn parse_form(form: &[u8]) -> DecisionForm {
+    let nothing = || DecisionForm { decision: String::new(), reason: String::new() };
     let text = std::str::from_utf8(form).unwrap_or_default();
     let Ok(address) = format!("/?{text}").parse::<Uri>() else { return nothing() };
     Query::try_from_uri(&address).map_or_else(|_| nothing(), |Query(said)| said)
 }
 
 /// The request of a link that is good for a decision; or the page that says why it is not.
-async fn good(
-    door: &Door,
-    work: &Work,
+async fn valid_request(
+    door: &AppState,
+    work: &RunServices,
     token: &str,
-    words: &Words,
-) -> Result<Result<(Found, DeskItem, About), Response>, Problem> {
-    let Some(found) = Found::by(work, token).await? else {
+    words: &DecisionPageText,
+) -> Result<Result<(ResolvedLink, TaskItem, ApprovalSubject), Response>, HttpProblem> {
+    let Some(found) = ResolvedLink::find_by_token(work, token).await? else {
         return Ok(Err(page(StatusCode::NOT_FOUND, words, words.unknown)));
     };
-    let why = if !work.roster.tenants().is_open(&found.tenant, door.clock.now()).await? {
+    let why = if !work.agent_registry.tenants().is_enabled(&found.tenant, door.clock.now()).await? {
         words.closed
     } else if found.link.decided.is_some() {
         words.used
     } else if found.link.expires_at <= door.clock.now() {
         words.expired
     } else if found.decider(door, work).await?.is_none() {
-        return Ok(Err(moved(words)));
+        return Ok(Err(person_changed_page(words)));
     } else if let Some((item, about)) = found.request(work).await? {
         return Ok(Ok((found, item, about)));
     } else {
@@ -239,8 +245,14 @@ async fn good(
     Ok(Err(page(StatusCode::GONE, words, why)))
 }
 
-async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words: &Words) -> Result<Response, Problem> {
-    let run = newest::run(&*work.read, work.engine.library(), &found.tenant, &found.link.run).await?;
+async fn decision_page(
+    work: &RunServices,
+    found: &ResolvedLink,
+    item: &TaskItem,
+    about: &ApprovalSubject,
+    words: &DecisionPageText,
+) -> Result<Response, HttpProblem> {
+    let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), &found.tenant, &found.link.run).await?;
     let request = about.as_json(item, &run);
     let text = |name: &str| request[name].as_str().map(escaped);
     let mut rows = String::new();
@@ -273,7 +285,7 @@ async fn asked(work: &Work, found: &Found, item: &DeskItem, about: &About, words
 }
 
 /// What would be done, where a request says so.
-fn details(what: &Value, words: &Words) -> String {
+fn details(what: &Value, words: &DecisionPageText) -> String {
     if matches!(what, Value::Null) || what.as_object().is_some_and(Map::is_empty) {
         return String::new();
     }
@@ -283,23 +295,23 @@ fn details(what: &Value, words: &Words) -> String {
     format!("<h2>{}</h2><pre>{}{cut}</pre>", words.what, escaped(&shown))
 }
 
-fn page(status: StatusCode, words: &Words, says: &str) -> Response {
+fn page(status: StatusCode, words: &DecisionPageText, says: &str) -> Response {
     html_page(status, words, &format!("<p class=\"what\">{}</p>", escaped(says)))
 }
 
 /// Whoever comes by the link is not who it was sent to, as far as anybody knows.
-fn moved(words: &Words) -> Response {
+fn person_changed_page(words: &DecisionPageText) -> Response {
     let code = code::LINK_PERSON_CHANGED;
     html_page(StatusCode::GONE, words, &format!("<p class=\"what\">{}</p><p>{code}</p>", escaped(words.moved)))
 }
 
 /// What is wrong with us is no matter of the person's.
-fn unwell(problem: &Problem, words: &Words) -> Response {
+fn error_page(problem: &HttpProblem, words: &DecisionPageText) -> Response {
     let says = if problem.status.is_server_error() { words.unwell } else { &problem.detail };
     page(problem.status, words, says)
 }
 
-fn html_page(status: StatusCode, words: &Words, inner: &str) -> Response {
+fn html_page(status: StatusCode, words: &DecisionPageText, inner: &str) -> Response {
     let html = format!(
         "<!doctype html><html lang=\"{lang}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\

@@ -7,20 +7,20 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use baton_ports::keys::Need;
+use baton_ports::keys::AccessScope;
 
-use crate::door::Door;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 pub(crate) async fn metrics(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let_in(&door, peer, &headers).await?;
+) -> Result<Response, HttpProblem> {
+    authorize(&door, peer, &headers).await?;
     let kind = [(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
     let mut text = (door.metrics)().await;
-    let held = door.bodies.held();
+    let held = door.body_budget.used_bytes();
     text.push_str(&format!(
         "# HELP http_request_bodies_bytes Bytes of request bodies that are held, of at most [serve] request_bodies_mb\n\
          # TYPE http_request_bodies_bytes gauge\nhttp_request_bodies_bytes {held}\n"
@@ -29,11 +29,11 @@ pub(crate) async fn metrics(
 }
 
 /// Whoever asks from this machine, and whoever has a key.
-pub(super) async fn let_in(door: &Door, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) async fn authorize(door: &AppState, peer: SocketAddr, headers: &HeaderMap) -> Result<(), HttpProblem> {
     if !peer.ip().to_canonical().is_loopback() {
-        let key = door.bearer(headers).await?;
-        key.may(Need::Look).map_err(|barred| Problem::barred(&key, Need::Look, barred))?;
-        key.turn(door.clock.now())?;
+        let key = door.authenticate(headers).await?;
+        key.authorize(AccessScope::Look).map_err(|barred| HttpProblem::forbidden(&key, AccessScope::Look, barred))?;
+        key.check_rate(door.clock.now())?;
     }
     Ok(())
 }

@@ -9,25 +9,25 @@ use axum::http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::metrics;
-use crate::door::Door;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 pub(crate) async fn overview(
-    State(door): State<Door>,
+    State(door): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Problem> {
-    metrics::let_in(&door, peer, &headers).await?;
-    let counted = Counted::read(&(door.metrics)().await);
-    let uptime = door.clock.now().since(door.began).as_secs();
-    Ok(Json(counted.told(uptime)))
+) -> Result<Json<Value>, HttpProblem> {
+    metrics::authorize(&door, peer, &headers).await?;
+    let counted = MetricSamples::read(&(door.metrics)().await);
+    let uptime = door.clock.now().since(door.started_at).as_secs();
+    Ok(Json(counted.to_json(uptime)))
 }
 
 /// Samples of Prometheus's text form, but for the parts of histograms and summaries.
 #[derive(Debug, Default)]
-struct Counted(Vec<(String, f64)>);
+struct MetricSamples(Vec<(String, f64)>);
 
-impl Counted {
+impl MetricSamples {
     fn read(text: &str) -> Self {
         let samples = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
@@ -57,7 +57,7 @@ impl Counted {
         totals
     }
 
-    fn told(&self, uptime_seconds: u64) -> Value {
+    fn to_json(&self, uptime_seconds: u64) -> Value {
         let all = |name: &str| self.sum(name, None);
         let (hits, misses) = (
             self.sum("definition_cache_requests_total", Some("result=\"hit\"")),
@@ -104,14 +104,14 @@ mod tests {
                     definition_cache_requests_total{result=\"miss\"} 1\n\
                     budget_limit_usd{window=\"day\"} 500\n\
                     broken\n\nnot a number\n";
-        let told = Counted::read(text).told(7);
+        let told = MetricSamples::read(text).to_json(7);
         assert_eq!(
             told["requests"],
             json!({ "total": 4.0, "client_errors": 1.0, "server_errors": 0.0, "average_ms": 500.0 })
         );
         assert_eq!(told["definitions"]["cache_hit_rate"], 0.75);
         assert_eq!((&told["tools"]["cache_hit_rate"], &told["uptime_seconds"]), (&Value::Null, &json!(7)));
-        let nothing = Counted::read("").told(0).to_string();
+        let nothing = MetricSamples::read("").to_json(0).to_string();
         assert!(!nothing.contains("-0"), "{nothing}");
         for none in ["http_request_duration_seconds_bucket", "budget_limit_usd"] {
             assert!(told["totals"].get(none).is_none(), "{none}");

@@ -6,14 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::door::Door;
+use crate::state::AppState;
 
-pub(crate) async fn ready(State(door): State<Door>) -> (StatusCode, Json<Value>) {
+pub(crate) async fn ready(State(door): State<AppState>) -> (StatusCode, Json<Value>) {
     if *door.stopping.borrow() {
         let body = json!({ "status": "not_ready", "checks": { "server": "unhealthy: it is stopping" } });
         return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
     }
-    let answer = door.checks().answer().await;
+    let answer = door.checks().report().await;
     let status = if answer.is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answer.body))
 }

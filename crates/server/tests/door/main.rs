@@ -1,15 +1,15 @@
 //! The door from outside: real sockets, models that do as a test says.
 
+mod fixture;
 mod form;
 mod slow;
-mod world;
 
 use baton_core::fault::Fault;
-use baton_core::model::{Message, ToolCall};
-use baton_core::run::ModelFault;
-use baton_ports::models::Piece;
+use baton_core::model::{ModelMessage, ModelToolCall};
+use baton_core::run::ModelCallError;
+use baton_ports::models::ReplyDelta;
+use fixture::{ModelScript, ServerFixture, reply};
 use serde_json::{Value, json};
-use world::{Plan, World, reply};
 
 fn hello(stream: bool) -> Value {
     json!({ "model": "balanced", "messages": [{"role": "user", "content": "Hello"}], "stream": stream })
@@ -22,7 +22,7 @@ fn events(body: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_request_is_asked_for_its_tenant_and_answered_with_its_cost() {
-    let world = World::start(Plan::Answer(reply("Hi there"))).await;
+    let world = ServerFixture::start(ModelScript::Answer(reply("Hi there"))).await;
     let response = world.post(&hello(false)).await;
     assert_eq!(response.status(), 200);
     let header = |name: &str| response.headers()[name].to_str().expect("text").to_owned();
@@ -30,19 +30,19 @@ async fn a_request_is_asked_for_its_tenant_and_answered_with_its_cost() {
         ["x-baton-cost-usd", "x-baton-provider", "x-baton-model"].map(header),
         ["0.000120000", "a-provider", "a-model"]
     );
-    assert_eq!(header("x-baton-call"), world.asked().0.key);
+    assert_eq!(header("x-baton-call"), world.last_request().0.key);
     assert_eq!(header("x-baton-budget"), "83 % of the daily budget is spent");
     let body: Value = response.json().await.expect("json");
     assert_eq!(body["choices"][0]["message"]["content"], "Hi there");
     assert_eq!(body["usage"]["prompt_tokens"], 7);
-    let (asker, request) = world.asked();
+    let (asker, request) = world.last_request();
     assert_eq!((asker.tenant.as_str(), asker.key_id.as_deref(), asker.api_key), ("acme", Some("key_1"), None));
-    assert_eq!(request.messages, [Message::user("Hello")]);
+    assert_eq!(request.messages, [ModelMessage::user("Hello")]);
 }
 
 #[tokio::test]
 async fn nobody_comes_in_without_a_good_key() {
-    let world = World::start(Plan::Answer(reply("Hi"))).await;
+    let world = ServerFixture::start(ModelScript::Answer(reply("Hi"))).await;
     for (header, says) in [
         (None, "Authorization: Bearer"),
         (Some("Bearer baton_wrong"), "not known"),
@@ -54,14 +54,14 @@ async fn nobody_comes_in_without_a_good_key() {
         let body: Value = response.json().await.expect("json");
         assert!(body["error"]["message"].as_str().is_some_and(|said| said.contains(says)), "{body}");
     }
-    assert_eq!(world.times_asked(), 0);
+    assert_eq!(world.request_count(), 0);
     assert_eq!(world.get("/health", None).await.status(), 200);
     assert_eq!(world.get("/v1/models", None).await.status(), 401);
 }
 
 #[tokio::test]
 async fn models_are_listed_and_found_by_name() {
-    let world = World::start(Plan::Answer(reply("Hi"))).await;
+    let world = ServerFixture::start(ModelScript::Answer(reply("Hi"))).await;
     let list: Value = world.get("/v1/models", Some(&world.key)).await.json().await.expect("json");
     assert_eq!(list["data"][0]["id"], "balanced");
     assert_eq!(world.get("/v1/models/balanced", Some(&world.key)).await.status(), 200);
@@ -70,8 +70,8 @@ async fn models_are_listed_and_found_by_name() {
 
 #[tokio::test]
 async fn a_stream_gives_pieces_as_they_come_then_the_end_the_usage_and_done() {
-    let pieces = vec![Piece::Text("Hi ".into()), Piece::Text("there".into())];
-    let world = World::start(Plan::Stream(pieces, reply("Hi there"))).await;
+    let pieces = vec![ReplyDelta::Text("Hi ".into()), ReplyDelta::Text("there".into())];
+    let world = ServerFixture::start(ModelScript::Stream(pieces, reply("Hi there"))).await;
     let mut body = hello(true);
     body["stream_options"] = json!({ "include_usage": true });
     let response = world.post(&body).await;
@@ -88,10 +88,10 @@ async fn a_stream_gives_pieces_as_they_come_then_the_end_the_usage_and_done() {
 
 #[tokio::test]
 async fn a_stream_says_at_its_start_which_call_it_is_and_at_its_end_who_answered_at_what_price() {
-    let world = World::start(Plan::Stream(vec![Piece::Text("Hi".into())], reply("Hi"))).await;
+    let world = ServerFixture::start(ModelScript::Stream(vec![ReplyDelta::Text("Hi".into())], reply("Hi"))).await;
     let response = world.post(&hello(true)).await;
     let call = response.headers()["x-baton-call"].to_str().expect("text").to_owned();
-    assert_eq!(call, world.asked().0.key);
+    assert_eq!(call, world.last_request().0.key);
     assert!(response.headers().contains_key("x-baton-budget"));
     assert!(!response.headers().contains_key("x-baton-cost-usd"), "nobody knows yet");
     let body = response.text().await.expect("a body");
@@ -103,7 +103,7 @@ async fn a_stream_says_at_its_start_which_call_it_is_and_at_its_end_who_answered
 
 #[tokio::test]
 async fn errors_below_v1_have_openais_form_and_others_the_problems() {
-    let world = World::start(Plan::Answer(reply("Hi"))).await;
+    let world = ServerFixture::start(ModelScript::Answer(reply("Hi"))).await;
     for (method, path, status, code) in [
         ("POST", "/v1/audio", 404, "unknown_url"),
         ("GET", "/v1", 404, "unknown_url"),
@@ -128,9 +128,9 @@ async fn errors_below_v1_have_openais_form_and_others_the_problems() {
 
 #[tokio::test]
 async fn a_reply_that_does_not_stream_is_told_whole_with_its_tool_calls() {
-    let calls = vec![ToolCall { id: "c1".into(), name: "look".into(), arguments: json!({"x": 1}) }];
-    let whole = baton_core::model::Reply { tool_calls: calls, ..reply("") };
-    let world = World::start(Plan::Answer(whole)).await;
+    let calls = vec![ModelToolCall { id: "c1".into(), name: "look".into(), arguments: json!({"x": 1}) }];
+    let whole = baton_core::model::ModelReply { tool_calls: calls, ..reply("") };
+    let world = ServerFixture::start(ModelScript::Answer(whole)).await;
     let events = events(&world.post(&hello(true)).await.text().await.expect("a body"));
     let call = events.iter().find(|event| event.contains("tool_calls")).expect("a call");
     let call: Value = serde_json::from_str(call).expect("json");
@@ -142,8 +142,8 @@ async fn a_reply_that_does_not_stream_is_told_whole_with_its_tool_calls() {
 #[tokio::test]
 async fn what_fails_before_the_first_piece_is_an_http_error() {
     let fault = Fault::new("RATE_LIMIT_EXCEEDED", "slow down");
-    let failed = ModelFault { retry_after: Some(1_500), ..ModelFault::transient(fault) };
-    let world = World::start(Plan::Fail(Vec::new(), failed)).await;
+    let failed = ModelCallError { retry_after: Some(1_500), ..ModelCallError::transient(fault) };
+    let world = ServerFixture::start(ModelScript::Fail(Vec::new(), failed)).await;
     for stream in [false, true] {
         let response = world.post(&hello(stream)).await;
         assert_eq!(
@@ -157,8 +157,8 @@ async fn what_fails_before_the_first_piece_is_an_http_error() {
 
 #[tokio::test]
 async fn what_fails_after_it_ends_the_stream_with_the_error() {
-    let failed = ModelFault::transient(Fault::new("SERVICE_UNAVAILABLE", "gone"));
-    let world = World::start(Plan::Fail(vec![Piece::Text("Hi".into())], failed)).await;
+    let failed = ModelCallError::transient(Fault::new("SERVICE_UNAVAILABLE", "gone"));
+    let world = ServerFixture::start(ModelScript::Fail(vec![ReplyDelta::Text("Hi".into())], failed)).await;
     let events = events(&world.post(&hello(true)).await.text().await.expect("a body"));
     assert_eq!(events.len(), 2, "{events:?}");
     assert!(events[1].contains("SERVICE_UNAVAILABLE") && !events[1].contains("[DONE]"));
@@ -166,7 +166,7 @@ async fn what_fails_after_it_ends_the_stream_with_the_error() {
 
 #[tokio::test]
 async fn a_caller_who_hangs_up_ends_the_call_to_the_model() {
-    let mut world = World::start(Plan::Hang(Piece::Text("Hi".into()))).await;
+    let mut world = ServerFixture::start(ModelScript::Hang(ReplyDelta::Text("Hi".into()))).await;
     let response = world.post(&hello(true)).await;
     assert_eq!(response.status(), 200);
     drop(response);
@@ -175,17 +175,17 @@ async fn a_caller_who_hangs_up_ends_the_call_to_the_model() {
 
 #[tokio::test]
 async fn a_body_that_is_too_large_or_no_request_is_refused() {
-    let world = World::start(Plan::Answer(reply("Hi"))).await;
-    let large = json!({ "model": "fast", "messages": [{"role": "user", "content": "x".repeat(world::BODY_BYTES)}] });
+    let world = ServerFixture::start(ModelScript::Answer(reply("Hi"))).await;
+    let large = json!({ "model": "fast", "messages": [{"role": "user", "content": "x".repeat(fixture::BODY_BYTES)}] });
     assert_eq!(world.post(&large).await.status(), 413);
     assert_eq!(world.post(&json!([1])).await.status(), 400);
 }
 
 #[tokio::test]
 async fn more_than_the_server_takes_is_refused_and_not_queued() {
-    let world = World::start(Plan::Hang(Piece::Text("Hi".into()))).await;
+    let world = ServerFixture::start(ModelScript::Hang(ReplyDelta::Text("Hi".into()))).await;
     let mut held = Vec::new();
-    for _ in 0..world::REQUESTS {
+    for _ in 0..fixture::REQUESTS {
         held.push(world.post(&hello(true)).await);
     }
     let refused = world.post(&hello(true)).await;
@@ -194,13 +194,13 @@ async fn more_than_the_server_takes_is_refused_and_not_queued() {
 
 #[tokio::test]
 async fn a_consumers_own_key_goes_with_the_call() {
-    let world = World::start(Plan::Answer(reply("Hi"))).await;
+    let world = ServerFixture::start(ModelScript::Answer(reply("Hi"))).await;
     world.post_with(&hello(false), "x-provider-key", "sk-theirs").await;
-    assert_eq!(world.asked().0.api_key.expect("a key").secret(), "sk-theirs");
+    assert_eq!(world.last_request().0.api_key.expect("a key").secret(), "sk-theirs");
 }
 
 #[tokio::test]
 async fn where_no_account_is_connected_nobody_comes_back() {
-    let world = World::start(Plan::Answer(reply("Hi"))).await;
+    let world = ServerFixture::start(ModelScript::Answer(reply("Hi"))).await;
     assert_eq!(world.get("/api/v1/composio/callback?state=x", None).await.status(), 404);
 }

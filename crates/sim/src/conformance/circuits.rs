@@ -1,11 +1,13 @@
-use baton_ports::circuits::{Circuit, Circuits, SERVICE_CIRCUIT_KEPT_FOR, ServiceCircuit, ServiceCircuits, State};
+use baton_ports::circuits::{
+    ModelCircuit, ModelCircuitState, ModelCircuitStore, SERVICE_CIRCUIT_KEPT_FOR, ServiceCircuit, ServiceCircuitStore,
+};
 
-use super::world::{at, other_tenant, tenant};
+use super::fixtures::{at, other_tenant, tenant};
 
-fn open(model: &str, since: i64) -> Circuit {
-    Circuit {
+fn open(model: &str, since: i64) -> ModelCircuit {
+    ModelCircuit {
         model: model.to_owned(),
-        state: State::Open,
+        state: ModelCircuitState::Open,
         until: Some(at(since + 30_000)),
         since: at(since),
         by: "baton".into(),
@@ -13,18 +15,18 @@ fn open(model: &str, since: i64) -> Circuit {
     }
 }
 
-fn closed(model: &str, since: i64) -> Circuit {
-    Circuit { state: State::Closed, until: None, by: "ana".into(), ..open(model, since) }
+fn closed(model: &str, since: i64) -> ModelCircuit {
+    ModelCircuit { state: ModelCircuitState::Closed, until: None, by: "ana".into(), ..open(model, since) }
 }
 
-pub async fn the_last_word_on_a_circuit_counts(store: &impl Circuits) {
+pub async fn the_last_word_on_a_circuit_counts(store: &impl ModelCircuitStore) {
     store.set(open("b", 0)).await.expect("is set");
     store.set(open("a", 0)).await.expect("is set");
     store.set(closed("a", 5)).await.expect("is set");
     assert_eq!(store.circuits().await.expect("reads"), [closed("a", 5), open("b", 0)]);
 }
 
-pub async fn an_older_word_on_a_circuit_changes_nothing(store: &impl Circuits) {
+pub async fn an_older_word_on_a_circuit_changes_nothing(store: &impl ModelCircuitStore) {
     store.set(closed("a", 5)).await.expect("is set");
     store.set(open("a", 4)).await.expect("is heard");
     assert_eq!(store.circuits().await.expect("reads"), [closed("a", 5)]);
@@ -35,11 +37,11 @@ fn service(failures: u32, open_until: Option<i64>, since: i64) -> ServiceCircuit
     ServiceCircuit { tenant: tenant(), service: "smtp".into(), failures, open_until, since: at(since) }
 }
 
-pub async fn failures_of_a_service_are_counted_over_all_who_tell(store: &impl ServiceCircuits) {
-    let failed = async |now: i64| store.failed(&tenant(), "smtp", at(now)).await.expect("counts");
+pub async fn failures_of_a_service_are_counted_over_all_who_tell(store: &impl ServiceCircuitStore) {
+    let failed = async |now: i64| store.record_failure(&tenant(), "smtp", at(now)).await.expect("counts");
     assert_eq!((failed(0).await, failed(1).await, failed(2).await), (1, 2, 3));
     assert_eq!(
-        store.failed(&other_tenant(), "smtp", at(3)).await.expect("counts"),
+        store.record_failure(&other_tenant(), "smtp", at(3)).await.expect("counts"),
         1,
         "another tenant's account there"
     );
@@ -48,11 +50,11 @@ pub async fn failures_of_a_service_are_counted_over_all_who_tell(store: &impl Se
     assert!(all.contains(&service(3, None, 2)), "{all:?}");
 }
 
-pub async fn the_last_word_on_a_services_circuit_counts(store: &impl ServiceCircuits) {
+pub async fn the_last_word_on_a_services_circuit_counts(store: &impl ServiceCircuitStore) {
     let tell = async |open_until: Option<i64>, now: i64| {
-        store.tell(&tenant(), "smtp", open_until.map(at), at(now)).await.expect("is told");
+        store.set_service_circuit(&tenant(), "smtp", open_until.map(at), at(now)).await.expect("is told");
     };
-    store.failed(&tenant(), "smtp", at(0)).await.expect("counts");
+    store.record_failure(&tenant(), "smtp", at(0)).await.expect("counts");
     tell(Some(60_000), 0).await;
     assert_eq!(store.service_circuits(at(1)).await.expect("reads"), [service(0, Some(60_000), 0)]);
     tell(None, 5).await;

@@ -1,26 +1,26 @@
-use baton_ports::connections::{Connections, Fault, Wish};
+use baton_ports::connections::{AppConnections, ConnectionError, ConnectionRequest};
 use serde_json::Value;
 
-use super::world::{other_tenant, tenant};
+use super::fixtures::{other_tenant, tenant};
 
 /// An app that nobody chooses.
-const NOBODYS: &str = "nobodys_app";
+const UNCHOSEN_APP: &str = "nobodys_app";
 
-fn wish(app: &str) -> Wish<'_> {
-    Wish { app, entity: "company", callback: Some("https://app.example/back"), state: "guess" }
+fn wish(app: &str) -> ConnectionRequest<'_> {
+    ConnectionRequest { app, entity: "company", callback: Some("https://app.example/back"), state: "guess" }
 }
 
 /// The app that is chosen.
-async fn app(connections: &impl Connections) -> String {
+async fn app(connections: &impl AppConnections) -> String {
     let apps = connections.apps(&tenant()).await.expect("tells");
     apps.first().expect("one app is chosen").name.clone()
 }
 
-async fn accounts(connections: &impl Connections, asks: bool) -> Vec<Value> {
+async fn accounts(connections: &impl AppConnections, asks: bool) -> Vec<Value> {
     connections.accounts(&tenant(), asks).await.expect("tells")
 }
 
-pub async fn apps_are_told_by_name_with_what_they_can_do(connections: &impl Connections) {
+pub async fn apps_are_told_by_name_with_what_they_can_do(connections: &impl AppConnections) {
     let apps = connections.apps(&tenant()).await.expect("tells");
     assert!(apps.is_sorted_by(|one, next| one.name < next.name), "{apps:?}");
     for app in &apps {
@@ -32,17 +32,17 @@ pub async fn apps_are_told_by_name_with_what_they_can_do(connections: &impl Conn
     }
 }
 
-pub async fn actions_are_told_by_app_and_name(connections: &impl Connections) {
+pub async fn actions_are_told_by_app_and_name(connections: &impl AppConnections) {
     let all = connections.actions(&tenant(), None).await.expect("tells");
     assert!(!all.is_empty(), "a suite about actions needs some");
-    let place = |action: &baton_ports::connections::Action| (action.app_name.clone(), action.action_name.clone());
+    let place = |action: &baton_ports::connections::AppAction| (action.app_name.clone(), action.action_name.clone());
     assert!(all.is_sorted_by(|one, next| place(one) < place(next)), "{all:?}");
     let app = app(connections).await;
     let of_app = connections.actions(&tenant(), Some(&app)).await.expect("tells");
     assert_eq!(of_app, all.into_iter().filter(|action| action.app_name == app).collect::<Vec<_>>());
 }
 
-pub async fn a_search_finds_actions_and_no_more_than_was_asked_for(connections: &impl Connections) {
+pub async fn a_search_finds_actions_and_no_more_than_was_asked_for(connections: &impl AppConnections) {
     let all = connections.actions(&tenant(), None).await.expect("tells");
     for action in &all {
         let words = format!("{} {}", action.app_name, action.action_name.replace('_', " "));
@@ -53,14 +53,14 @@ pub async fn a_search_finds_actions_and_no_more_than_was_asked_for(connections: 
     }
 }
 
-pub async fn what_is_not_chosen_is_refused(connections: &impl Connections) {
-    let refused = |fault: Fault| assert!(matches!(fault, Fault::Refused { .. }), "{fault}");
-    refused(connections.actions(&tenant(), Some(NOBODYS)).await.expect_err("is not chosen"));
-    refused(connections.connect(&tenant(), wish(NOBODYS)).await.expect_err("is not chosen"));
+pub async fn what_is_not_chosen_is_refused(connections: &impl AppConnections) {
+    let refused = |fault: ConnectionError| assert!(matches!(fault, ConnectionError::Rejected { .. }), "{fault}");
+    refused(connections.actions(&tenant(), Some(UNCHOSEN_APP)).await.expect_err("is not chosen"));
+    refused(connections.connect(&tenant(), wish(UNCHOSEN_APP)).await.expect_err("is not chosen"));
     assert_eq!(accounts(connections, false).await, [] as [Value; 0]);
 }
 
-pub async fn a_person_is_sent_somewhere_and_the_account_is_its_tenants_alone(connections: &impl Connections) {
+pub async fn a_person_is_sent_somewhere_and_the_account_is_its_tenants_alone(connections: &impl AppConnections) {
     let app = app(connections).await;
     let link = connections.connect(&tenant(), wish(&app)).await.expect("links");
     assert!(link.authorization_url.starts_with("https://"), "{link:?}");
@@ -74,7 +74,7 @@ pub async fn a_person_is_sent_somewhere_and_the_account_is_its_tenants_alone(con
     assert!(apps.iter().all(|app| !app.is_connected), "nobody has been there yet: {apps:?}");
 }
 
-pub async fn an_account_is_forgotten_once_and_by_its_own_tenant(connections: &impl Connections) {
+pub async fn an_account_is_forgotten_once_and_by_its_own_tenant(connections: &impl AppConnections) {
     let app = app(connections).await;
     connections.connect(&tenant(), wish(&app)).await.expect("links");
     assert_eq!(connections.disconnect(&other_tenant(), &app, "company").await.expect("answers"), None);
@@ -86,7 +86,7 @@ pub async fn an_account_is_forgotten_once_and_by_its_own_tenant(connections: &im
     assert_eq!(connections.disconnect(&tenant(), &app, "company").await.expect("answers"), None);
 }
 
-pub async fn looking_up_again_tells_of_each_app_and_loses_nothing(connections: &impl Connections) {
+pub async fn looking_up_again_tells_of_each_app_and_loses_nothing(connections: &impl AppConnections) {
     let (app, before) = (app(connections).await, connections.actions(&tenant(), None).await.expect("tells"));
     for newest in [false, true] {
         let found = connections.refresh(&tenant(), newest).await.expect("looks");
@@ -96,9 +96,9 @@ pub async fn looking_up_again_tells_of_each_app_and_loses_nothing(connections: &
 }
 
 /// Where the service is not used, there is nothing, and whoever asks for more is told how to use it.
-pub async fn without_a_service_there_is_nothing_to_connect(connections: &impl Connections) {
+pub async fn without_a_service_there_is_nothing_to_connect(connections: &impl AppConnections) {
     assert_eq!(connections.apps(&tenant()).await.expect("tells"), []);
     assert_eq!(connections.accounts(&tenant(), true).await.expect("tells"), [] as [Value; 0]);
-    let refused = connections.connect(&tenant(), wish(NOBODYS)).await.expect_err("there is no service");
-    assert!(matches!(refused, Fault::Refused { .. }), "{refused}");
+    let refused = connections.connect(&tenant(), wish(UNCHOSEN_APP)).await.expect_err("there is no service");
+    assert!(matches!(refused, ConnectionError::Rejected { .. }), "{refused}");
 }

@@ -1,19 +1,21 @@
-use baton_core::conversation::{Owner, State, Status};
-use baton_core::kpi::Conversations;
+use baton_core::conversation::{ConversationOwner, ConversationState, ConversationStatus};
+use baton_core::kpi::ConversationCounts;
 use baton_core::money::Usd;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
-use baton_ports::journal::{Append, Create, Journal, Kind, Ownership, Projection, Submit};
-use baton_ports::read::Read;
+use baton_ports::journal::{
+    AggregateKind, InboxSubmission, JournalAppend, JournalStore, NewAggregate, Ownership, ProjectionRow,
+};
+use baton_ports::read::ReadModel;
 
-use super::world::{at, claimed, entry, join, other_tenant, start, tenant};
+use super::fixtures::{at, claimed, entry, join, other_tenant, start, tenant};
 
-fn head(id: &str, state: State) -> ConversationHead {
+fn head(id: &str, state: ConversationState) -> ConversationHead {
     let owner = match state {
-        State::HumanActive => Owner::Person("ana".into()),
-        State::PendingHuman | State::Resolved => Owner::Nobody,
-        _ => Owner::Ai,
+        ConversationState::HumanActive => ConversationOwner::Person("ana".into()),
+        ConversationState::PendingHuman | ConversationState::Resolved => ConversationOwner::Nobody,
+        _ => ConversationOwner::Ai,
     };
-    let person = if let Owner::Person(name) = &owner { Some(name.clone()) } else { None };
+    let person = if let ConversationOwner::Person(name) = &owner { Some(name.clone()) } else { None };
     ConversationHead {
         conversation: id.into(),
         tenant: tenant(),
@@ -44,28 +46,31 @@ fn head(id: &str, state: State) -> ConversationHead {
 }
 
 /// Begins `c-0`, `c-1`, … in these states.
-async fn begun(store: &impl Journal, states: &[State]) -> Vec<Ownership> {
+async fn begun(store: &impl JournalStore, states: &[ConversationState]) -> Vec<Ownership> {
     let process = join(store).await;
     let mut all = Vec::new();
     for (number, state) in states.iter().enumerate() {
         let id = format!("c-{number}");
-        let creates = Create { kind: Kind::Conversation, workflow: "shop".into(), parent: None, owner: None };
-        store.submit(Submit { creates: Some(creates), ..start(&id, None) }).await.expect("begins");
-        let ownership = claimed(store, &id, process, super::world::steady(0)).await.ownership;
-        let projections = vec![Projection::Conversation(Box::new(head(&id, *state)))];
-        store.append(Append { projections, ..entry(&id, ownership, 0) }).await.expect("appends");
+        let creates =
+            NewAggregate { kind: AggregateKind::Conversation, workflow: "shop".into(), parent: None, owner: None };
+        store.submit(InboxSubmission { creates: Some(creates), ..start(&id, None) }).await.expect("begins");
+        let ownership = claimed(store, &id, process, super::fixtures::steady(0)).await.ownership;
+        let projections = vec![ProjectionRow::Conversation(Box::new(head(&id, *state)))];
+        store.append(JournalAppend { projections, ..entry(&id, ownership, 0) }).await.expect("appends");
         all.push(ownership);
     }
     all
 }
 
-pub async fn a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant(store: &(impl Journal + Read)) {
-    let ownership = begun(store, &[State::HumanActive]).await[0];
+pub async fn a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant(
+    store: &(impl JournalStore + ReadModel),
+) {
+    let ownership = begun(store, &[ConversationState::HumanActive]).await[0];
     let shown = async || store.conversation(&tenant(), &"c-0".into()).await.expect("reads");
-    assert_eq!(shown().await, Some(head("c-0", State::HumanActive)));
-    let resolved = head("c-0", State::Resolved);
-    let projections = vec![Projection::Conversation(Box::new(resolved.clone()))];
-    store.append(Append { projections, ..entry("c-0", ownership, 1) }).await.expect("appends");
+    assert_eq!(shown().await, Some(head("c-0", ConversationState::HumanActive)));
+    let resolved = head("c-0", ConversationState::Resolved);
+    let projections = vec![ProjectionRow::Conversation(Box::new(resolved.clone()))];
+    store.append(JournalAppend { projections, ..entry("c-0", ownership, 1) }).await.expect("appends");
     assert_eq!(shown().await, Some(resolved));
     assert_eq!(store.conversation(&other_tenant(), &"c-0".into()).await.expect("reads"), None);
     assert_eq!(store.conversations(&other_tenant(), ConversationFilter::default()).await.expect("reads"), []);
@@ -73,8 +78,8 @@ pub async fn a_conversation_is_shown_as_the_last_append_said_and_to_its_tenant(s
     assert_eq!(store.run(&tenant(), &"c-0".into()).await.expect("reads"), None);
 }
 
-pub async fn conversations_are_listed_newest_first_by_status_state_and_owner(store: &(impl Journal + Read)) {
-    use State::{AiProcessing, Finished, HumanActive, PendingHuman};
+pub async fn conversations_are_listed_newest_first_by_status_state_and_owner(store: &(impl JournalStore + ReadModel)) {
+    use ConversationState::{AiProcessing, Finished, HumanActive, PendingHuman};
     begun(store, &[AiProcessing, PendingHuman, HumanActive, Finished, PendingHuman]).await;
     let names = async |filter: ConversationFilter| {
         let heads = store.conversations(&tenant(), filter).await.expect("reads");
@@ -82,7 +87,7 @@ pub async fn conversations_are_listed_newest_first_by_status_state_and_owner(sto
     };
     let all = ConversationFilter::default();
     assert_eq!(names(all.clone()).await, ["c-4", "c-3", "c-2", "c-1", "c-0"]);
-    let escalated = ConversationFilter { status: Some(Status::Escalated), ..all.clone() };
+    let escalated = ConversationFilter { status: Some(ConversationStatus::Escalated), ..all.clone() };
     assert_eq!(names(escalated.clone()).await, ["c-4", "c-2", "c-1"]);
     assert_eq!(names(ConversationFilter { state: Some(PendingHuman), ..all.clone() }).await, ["c-4", "c-1"]);
     assert_eq!(names(ConversationFilter { person: Some("ana".into()), ..all.clone() }).await, ["c-2"]);
@@ -91,8 +96,8 @@ pub async fn conversations_are_listed_newest_first_by_status_state_and_owner(sto
     assert_eq!(names(ConversationFilter { before: Some("c-2".into()), ..page }).await, ["c-1"]);
 }
 
-pub async fn what_is_counted_of_conversations_is_of_those_that_ended_since(store: &(impl Journal + Read)) {
-    let owners = begun(store, &[State::Finished; 4]).await;
+pub async fn what_is_counted_of_conversations_is_of_those_that_ended_since(store: &(impl JournalStore + ReadModel)) {
+    let owners = begun(store, &[ConversationState::Finished; 4]).await;
     let plain = ConversationHead {
         ended_at: Some(at(10)),
         cost: Usd::from_nanos(7),
@@ -101,7 +106,7 @@ pub async fn what_is_counted_of_conversations_is_of_those_that_ended_since(store
         handed_over_for: None,
         reopened: 0,
         waiting_since: None,
-        ..head("c-0", State::Finished)
+        ..head("c-0", ConversationState::Finished)
     };
     let asked = ConversationHead {
         conversation: "c-1".into(),
@@ -118,22 +123,22 @@ pub async fn what_is_counted_of_conversations_is_of_those_that_ended_since(store
     let open = ConversationHead { conversation: "c-3".into(), ended_at: None, ..asked.clone() };
     for (ownership, head) in owners.iter().zip([plain, asked, early, open]) {
         let id = head.conversation.to_string();
-        let projections = vec![Projection::Conversation(Box::new(head))];
-        store.append(Append { projections, ..entry(&id, *ownership, 1) }).await.expect("appends");
+        let projections = vec![ProjectionRow::Conversation(Box::new(head))];
+        store.append(JournalAppend { projections, ..entry(&id, *ownership, 1) }).await.expect("appends");
     }
     let tally = store.conversations_ended(&tenant(), at(10)).await.expect("counts");
-    let expected = Conversations {
+    let expected = ConversationCounts {
         ended: 2,
         handed_over: [("budget".to_owned(), 1)].into(),
         reopened: 1,
-        took: at(10).since(at(1)) + at(21).since(at(1)),
+        total_duration: at(10).since(at(1)) + at(21).since(at(1)),
         cost: Usd::from_nanos(14),
         ratings: 1,
-        stars: 4,
+        rating_sum: 4,
         answered: 1,
-        answered_after: at(9).since(at(4)),
+        total_answer_time: at(9).since(at(4)),
     };
     assert_eq!(tally, expected);
     let theirs = store.conversations_ended(&other_tenant(), at(0)).await.expect("counts");
-    assert_eq!(theirs, Conversations::default());
+    assert_eq!(theirs, ConversationCounts::default());
 }

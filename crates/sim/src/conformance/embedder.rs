@@ -1,8 +1,8 @@
-use baton_ports::embed::{Embedder, Role};
+use baton_ports::embed::{Embedder, EmbeddingRole};
 
 async fn vectors(embedder: &impl Embedder, texts: &[&str]) -> Vec<Vec<f32>> {
     let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
-    embedder.embed(&"acme".into(), &texts, Role::Passage).await.expect("embeds")
+    embedder.embed(&"acme".into(), &texts, EmbeddingRole::Passage).await.expect("embeds")
 }
 
 fn product(one: &[f32], other: &[f32]) -> f32 {

@@ -1,42 +1,42 @@
-use baton_ports::feed::{Feed, Space};
-use baton_ports::journal::{Append, Create, Journal, Kind, Ownership, Submit};
-use baton_ports::records::{Op, Records};
+use baton_ports::feed::{FeedSpace, JournalFeed};
+use baton_ports::journal::{AggregateKind, InboxSubmission, JournalAppend, JournalStore, NewAggregate, Ownership};
+use baton_ports::records::{RecordOp, RecordStore};
 use futures::future::join_all;
 use serde_json::json;
 
-use super::world::{at, bytes, claimed, entry, join, other_tenant, owned, start, tenant};
+use super::fixtures::{at, bytes, claimed, entry, join, other_tenant, owned, start, tenant};
 
 /// Entries of one run, and runs: more together than anybody reads at once.
 const EACH: u64 = 75;
 const MANY: usize = 30;
 
 /// One of this kind that is begun and owned.
-async fn begun(store: &impl Journal, id: &str, kind: Kind) -> Ownership {
-    let creates = Create { kind, workflow: "shop".into(), parent: None, owner: None };
-    store.submit(Submit { creates: Some(creates), ..start(id, None) }).await.expect("begins");
+async fn begun(store: &impl JournalStore, id: &str, kind: AggregateKind) -> Ownership {
+    let creates = NewAggregate { kind, workflow: "shop".into(), parent: None, owner: None };
+    store.submit(InboxSubmission { creates: Some(creates), ..start(id, None) }).await.expect("begins");
     let process = join(store).await;
-    claimed(store, id, process, super::world::steady(0)).await.ownership
+    claimed(store, id, process, super::fixtures::steady(0)).await.ownership
 }
 
-async fn append(store: &impl Journal, id: &str, ownership: Ownership, seq: u64) {
+async fn append(store: &impl JournalStore, id: &str, ownership: Ownership, seq: u64) {
     store.append(entry(id, ownership, seq)).await.expect("appends");
 }
 
-pub async fn entries_are_told_in_the_order_in_which_they_were_laid(store: &(impl Journal + Feed)) {
+pub async fn entries_are_told_in_the_order_in_which_they_were_laid(store: &(impl JournalStore + JournalFeed)) {
     assert_eq!(store.newest().await.expect("reads"), 0);
     let run = owned(store, "run-1", join(store).await).await;
-    let talk = begun(store, "talk-1", Kind::Conversation).await;
+    let talk = begun(store, "talk-1", AggregateKind::Conversation).await;
     append(store, "run-1", run, 0).await;
     append(store, "talk-1", talk, 0).await;
     append(store, "run-1", run, 1).await;
-    let (laid, up_to) = store.laid(&tenant(), 0).await.expect("reads");
+    let (laid, up_to) = store.journal_entries(&tenant(), 0).await.expect("reads");
     let told: Vec<_> = laid.iter().map(|one| (one.kind, one.run.as_str(), &*one.workflow, one.is_child)).collect();
     assert_eq!(
         told,
         [
-            (Kind::Run, "run-1", "booking", false),
-            (Kind::Conversation, "talk-1", "shop", false),
-            (Kind::Run, "run-1", "booking", false),
+            (AggregateKind::Run, "run-1", "booking", false),
+            (AggregateKind::Conversation, "talk-1", "shop", false),
+            (AggregateKind::Run, "run-1", "booking", false),
         ]
     );
     let entries: Vec<_> = laid.iter().map(|one| one.entry.clone()).collect();
@@ -45,42 +45,45 @@ pub async fn entries_are_told_in_the_order_in_which_they_were_laid(store: &(impl
     assert_eq!((up_to, Some(up_to)), (store.newest().await.expect("reads"), laid.last().map(|one| one.id)));
 }
 
-pub async fn a_child_is_told_to_be_one(store: &(impl Journal + Feed)) {
+pub async fn a_child_is_told_to_be_one(store: &(impl JournalStore + JournalFeed)) {
     let process = join(store).await;
     let run = owned(store, "run-1", process).await;
-    let creates = Create { kind: Kind::Run, workflow: "pay".into(), parent: Some("run-1".into()), owner: None };
-    let child = Submit { creates: Some(creates), ..start("run-1/child", None) };
-    store.append(Append { outbox: vec![child], ..entry("run-1", run, 0) }).await.expect("appends");
-    let ownership = claimed(store, "run-1/child", process, super::world::steady(0)).await.ownership;
+    let creates =
+        NewAggregate { kind: AggregateKind::Run, workflow: "pay".into(), parent: Some("run-1".into()), owner: None };
+    let child = InboxSubmission { creates: Some(creates), ..start("run-1/child", None) };
+    store.append(JournalAppend { outbox: vec![child], ..entry("run-1", run, 0) }).await.expect("appends");
+    let ownership = claimed(store, "run-1/child", process, super::fixtures::steady(0)).await.ownership;
     append(store, "run-1/child", ownership, 0).await;
-    let (laid, _) = store.laid(&tenant(), 0).await.expect("reads");
+    let (laid, _) = store.journal_entries(&tenant(), 0).await.expect("reads");
     let told: Vec<_> = laid.iter().map(|one| (one.run.as_str(), &*one.workflow, one.is_child)).collect();
     assert_eq!(told, [("run-1", "booking", false), ("run-1/child", "pay", true)]);
 }
 
-pub async fn what_is_large_is_told_whole(store: &(impl Journal + Feed)) {
+pub async fn what_is_large_is_told_whole(store: &(impl JournalStore + JournalFeed)) {
     let run = owned(store, "run-1", join(store).await).await;
     let large = bytes(&"x".repeat(100 << 10));
-    store.append(Append { entry: Some(large.clone()), ..entry("run-1", run, 0) }).await.expect("appends");
-    let (laid, _) = store.laid(&tenant(), 0).await.expect("reads");
+    store.append(JournalAppend { entry: Some(large.clone()), ..entry("run-1", run, 0) }).await.expect("appends");
+    let (laid, _) = store.journal_entries(&tenant(), 0).await.expect("reads");
     assert!(laid.len() == 1 && laid[0].entry == large, "{} were told", laid.len());
 }
 
-pub async fn reading_leaves_nothing_behind_and_goes_on_behind_a_place(store: &(impl Journal + Feed)) {
+pub async fn reading_leaves_nothing_behind_and_goes_on_behind_a_place(store: &(impl JournalStore + JournalFeed)) {
     let run = owned(store, "run-1", join(store).await).await;
     for seq in 0..3 {
         append(store, "run-1", run, seq).await;
     }
-    let (all, up_to) = store.laid(&tenant(), 0).await.expect("reads");
-    assert_eq!(store.laid(&tenant(), 0).await.expect("reads"), (all.clone(), up_to));
-    assert_eq!(store.laid(&tenant(), all[0].id).await.expect("reads"), (all[1..].to_vec(), up_to));
-    assert_eq!(store.laid(&tenant(), up_to).await.expect("reads"), (Vec::new(), up_to));
+    let (all, up_to) = store.journal_entries(&tenant(), 0).await.expect("reads");
+    assert_eq!(store.journal_entries(&tenant(), 0).await.expect("reads"), (all.clone(), up_to));
+    assert_eq!(store.journal_entries(&tenant(), all[0].id).await.expect("reads"), (all[1..].to_vec(), up_to));
+    assert_eq!(store.journal_entries(&tenant(), up_to).await.expect("reads"), (Vec::new(), up_to));
     append(store, "run-1", run, 3).await;
-    let (more, _) = store.laid(&tenant(), up_to).await.expect("reads");
+    let (more, _) = store.journal_entries(&tenant(), up_to).await.expect("reads");
     assert_eq!(more.into_iter().map(|one| one.entry).collect::<Vec<_>>(), [bytes("run-1 4")]);
 }
 
-pub async fn whoever_reads_piece_by_piece_misses_nothing_and_reads_nothing_twice(store: &(impl Journal + Feed)) {
+pub async fn whoever_reads_piece_by_piece_misses_nothing_and_reads_nothing_twice(
+    store: &(impl JournalStore + JournalFeed),
+) {
     let process = join(store).await;
     join_all((0..MANY).map(async |number| {
         let id = format!("run-{number}");
@@ -92,7 +95,7 @@ pub async fn whoever_reads_piece_by_piece_misses_nothing_and_reads_nothing_twice
     .await;
     let (newest, mut after, mut ids) = (store.newest().await.expect("reads"), 0, Vec::new());
     while after < newest {
-        let (laid, up_to) = store.laid(&tenant(), after).await.expect("reads");
+        let (laid, up_to) = store.journal_entries(&tenant(), after).await.expect("reads");
         assert!(up_to > after, "it stands still at {after} of {newest}");
         assert!(laid.iter().all(|one| one.id > after && one.id <= up_to), "behind {after}, up to {up_to}");
         ids.extend(laid.iter().map(|one| one.id));
@@ -102,46 +105,48 @@ pub async fn whoever_reads_piece_by_piece_misses_nothing_and_reads_nothing_twice
     assert!(ids.is_sorted_by(|one, next| one < next), "in order, each once");
 }
 
-pub async fn entries_are_told_to_their_tenant_alone(store: &(impl Journal + Feed)) {
+pub async fn entries_are_told_to_their_tenant_alone(store: &(impl JournalStore + JournalFeed)) {
     let run = owned(store, "run-1", join(store).await).await;
     append(store, "run-1", run, 0).await;
-    let (laid, up_to) = store.laid(&other_tenant(), 0).await.expect("reads");
+    let (laid, up_to) = store.journal_entries(&other_tenant(), 0).await.expect("reads");
     assert_eq!((laid, up_to), (Vec::new(), store.newest().await.expect("reads")), "others' were looked at too");
 }
 
-pub async fn conversations_alone_are_talked_of_and_desks_are_told_of_to_nobody(store: &(impl Journal + Feed)) {
+pub async fn conversations_alone_are_talked_of_and_desks_are_told_of_to_nobody(
+    store: &(impl JournalStore + JournalFeed),
+) {
     let run = owned(store, "run-1", join(store).await).await;
-    let desk = begun(store, "desk/clinic-a", Kind::Desk).await;
-    let talk = begun(store, "talk-1", Kind::Conversation).await;
+    let desk = begun(store, "desk/clinic-a", AggregateKind::Desk).await;
+    let talk = begun(store, "talk-1", AggregateKind::Conversation).await;
     append(store, "run-1", run, 0).await;
     append(store, "talk-1", talk, 0).await;
     append(store, "desk/clinic-a", desk, 0).await;
     append(store, "talk-1", talk, 1).await;
-    let (talked, up_to) = store.talked(0).await.expect("reads");
+    let (talked, up_to) = store.conversation_activity(0).await.expect("reads");
     let told: Vec<_> = talked.iter().map(|one| (one.tenant.clone(), one.conversation.as_str())).collect();
     assert_eq!(told, [(tenant(), "talk-1"), (tenant(), "talk-1")]);
     assert_eq!(up_to, store.newest().await.expect("reads"));
-    assert_eq!(store.talked(talked[0].id).await.expect("reads"), (talked[1..].to_vec(), up_to));
-    let (laid, _) = store.laid(&tenant(), 0).await.expect("reads");
-    assert!(laid.iter().all(|one| one.kind != Kind::Desk), "{laid:?}");
+    assert_eq!(store.conversation_activity(talked[0].id).await.expect("reads"), (talked[1..].to_vec(), up_to));
+    let (laid, _) = store.journal_entries(&tenant(), 0).await.expect("reads");
+    assert!(laid.iter().all(|one| one.kind != AggregateKind::Desk), "{laid:?}");
 }
 
-pub async fn tenants_are_told_by_what_they_keep(store: &(impl Records + Feed)) {
-    let put = |space: &str| Op::Put { space: space.into(), key: "a".into(), value: json!({}) };
+pub async fn tenants_are_told_by_what_they_keep(store: &(impl RecordStore + JournalFeed)) {
+    let put = |space: &str| RecordOp::Put { space: space.into(), key: "a".into(), value: json!({}) };
     let spaces = [
-        ("schedule", Space::Schedules),
-        ("subscription", Space::Subscriptions),
-        ("webhook_pending", Space::Deliveries),
-        ("secrets", Space::Secrets),
-        ("hook_secret", Space::Secrets),
-        ("subscription_secret", Space::Secrets),
+        ("schedule", FeedSpace::Schedules),
+        ("subscription", FeedSpace::Subscriptions),
+        ("webhook_pending", FeedSpace::Deliveries),
+        ("secrets", FeedSpace::Secrets),
+        ("hook_secret", FeedSpace::Secrets),
+        ("subscription_secret", FeedSpace::Secrets),
     ];
     for (name, space) in spaces {
         assert_eq!(store.tenants(space).await.expect("reads"), [], "{name}");
         store.commit(&other_tenant(), vec![put(name)], at(0)).await.expect("puts");
         store.commit(&tenant(), vec![put(name)], at(0)).await.expect("puts");
         assert_eq!(store.tenants(space).await.expect("reads"), [tenant(), other_tenant()], "{name}");
-        let delete = Op::Delete { space: name.into(), key: "a".into() };
+        let delete = RecordOp::Delete { space: name.into(), key: "a".into() };
         for tenant in [tenant(), other_tenant()] {
             store.commit(&tenant, vec![delete.clone()], at(0)).await.expect("deletes");
         }

@@ -2,29 +2,30 @@
 
 pub mod documents;
 pub mod generations;
-pub mod laying;
+pub mod index_write;
 pub mod search;
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::embed::Space;
+use baton_ports::embed::VectorSpace;
 use baton_ports::index::{
-    Collection, Document, Filter, Generation, Hit, Index, Kept, Laid, Laying, Piece, Recipe, Since, Whose,
+    ChunkBatch, DocumentFilter, DocumentIndex, DocumentRevision, EmbeddedChunk, ForgetWatermark, IndexGeneration,
+    IndexProgress, IndexRecipe, MemoryCollection, SearchHit, SourceDocument, SubjectFilter,
 };
 use serde_json::{Map, Value};
 
-use super::world::{at, tenant};
+use super::fixtures::{at, tenant};
 
-pub const KNOWLEDGE: Collection = Collection::Knowledge;
+pub const KNOWLEDGE: MemoryCollection = MemoryCollection::Knowledge;
 /// Numbers of a vector here; more than one word of bits, and not whole words.
 pub const DIMENSIONS: usize = 72;
 
-pub fn recipe(chunking: &str) -> Recipe {
-    Recipe { space: Space { name: "test".into(), dimensions: DIMENSIONS }, chunking: chunking.into() }
+pub fn recipe(chunking: &str) -> IndexRecipe {
+    IndexRecipe { space: VectorSpace { name: "test".into(), dimensions: DIMENSIONS }, chunking: chunking.into() }
 }
 
-pub fn page(name: &str, text: &str) -> Document {
-    Document {
+pub fn page(name: &str, text: &str) -> SourceDocument {
+    SourceDocument {
         name: name.into(),
         title: format!("About {name}"),
         subject: None,
@@ -34,9 +35,9 @@ pub fn page(name: &str, text: &str) -> Document {
     }
 }
 
-pub fn with(document: Document, subject: Option<&str>, metadata: Value) -> Document {
+pub fn with(document: SourceDocument, subject: Option<&str>, metadata: Value) -> SourceDocument {
     let metadata = metadata.as_object().cloned().unwrap_or_default();
-    Document { subject: subject.map(str::to_owned), metadata, ..document }
+    SourceDocument { subject: subject.map(str::to_owned), metadata, ..document }
 }
 
 /// A vector that points as far from the first axis as the angle says, in degrees; all of them lie in one plane.
@@ -49,68 +50,90 @@ pub fn towards(degrees: f32) -> Vec<f32> {
     vector
 }
 
-pub fn piece(text: &str, degrees: f32) -> Piece {
+pub fn piece(text: &str, degrees: f32) -> EmbeddedChunk {
     let ends = u32::try_from(text.len()).expect("short");
-    Piece { heading: "Title > Heading".into(), begins: 0, ends, text: text.into(), vector: towards(degrees) }
+    EmbeddedChunk { heading: "Title > Heading".into(), begins: 0, ends, text: text.into(), vector: towards(degrees) }
 }
 
-pub fn laying(kept: Kept, pieces: Vec<Piece>) -> Laying {
-    Laying { document: kept.number, revision: kept.revision, first: 0, pieces, is_last: true }
+pub fn index_write(kept: DocumentRevision, pieces: Vec<EmbeddedChunk>) -> ChunkBatch {
+    ChunkBatch { document: kept.number, revision: kept.revision, first: 0, pieces, is_last: true }
 }
 
 /// A work that began when nobody had been forgotten, and later than anything here.
-pub const EVER: Since = Since { forgettings: 0, at: Time::from_ms(i64::MAX) };
+pub const EARLIEST: ForgetWatermark = ForgetWatermark { forget_count: 0, at: Time::from_ms(i64::MAX) };
 
-pub async fn put(index: &impl Index, tenant: &TenantId, document: Document, at: Time) -> Kept {
-    let kept = index.put(tenant, KNOWLEDGE, document, EVER, at).await.expect("puts");
+pub async fn put(
+    index: &impl DocumentIndex,
+    tenant: &TenantId,
+    document: SourceDocument,
+    at: Time,
+) -> DocumentRevision {
+    let kept = index.put(tenant, KNOWLEDGE, document, EARLIEST, at).await.expect("puts");
     kept.expect("nobody was forgotten")
 }
 
 /// What the document of a name is laid as.
-pub async fn kept(index: &impl Index, name: &str) -> Kept {
+pub async fn kept(index: &impl DocumentIndex, name: &str) -> DocumentRevision {
     let stored = index.document(&tenant(), KNOWLEDGE, name).await.expect("reads").expect("is there");
-    Kept { number: stored.number, revision: stored.head.revision }
+    DocumentRevision { number: stored.number, revision: stored.head.revision }
 }
 
-pub async fn begin(index: &impl Index) -> Generation {
+pub async fn begin(index: &impl DocumentIndex) -> IndexGeneration {
     index.begin(&tenant(), KNOWLEDGE, &recipe("1"), at(1)).await.expect("begins")
 }
 
 /// Puts a document, and lays it as one piece that is its whole text.
-pub async fn add(index: &impl Index, tenant: &TenantId, generation: &Generation, document: Document, degrees: f32) {
+pub async fn add(
+    index: &impl DocumentIndex,
+    tenant: &TenantId,
+    generation: &IndexGeneration,
+    document: SourceDocument,
+    degrees: f32,
+) {
     let piece = piece(&document.text, degrees);
     let kept = put(index, tenant, document, at(2)).await;
-    let laid = index.lay(tenant, generation.id, laying(kept, vec![piece])).await.expect("lays");
-    assert_eq!(laid, Laid::Done);
+    let laid = index.add_chunks(tenant, generation.id, index_write(kept, vec![piece])).await.expect("lays");
+    assert_eq!(laid, IndexProgress::Done);
 }
 
 /// Texts of what a search found, in its order.
-pub async fn texts(index: &impl Index, tenant: &TenantId, generation: u64, hits: Vec<Hit>) -> Vec<String> {
+pub async fn texts(
+    index: &impl DocumentIndex,
+    tenant: &TenantId,
+    generation: u64,
+    hits: Vec<SearchHit>,
+) -> Vec<String> {
     let pieces: Vec<u64> = hits.iter().map(|hit| hit.piece).collect();
     let passages = index.passages(tenant, generation, &pieces).await.expect("reads");
     passages.into_iter().map(|passage| passage.text).collect()
 }
 
-pub async fn near(index: &impl Index, generation: &Generation, degrees: f32, filter: &Filter) -> Vec<String> {
-    let hits = index.nearest(&tenant(), generation.id, &towards(degrees), filter, 10).await.expect("searches");
+pub async fn near(
+    index: &impl DocumentIndex,
+    generation: &IndexGeneration,
+    degrees: f32,
+    filter: &DocumentFilter,
+) -> Vec<String> {
+    let hits = index.search_vectors(&tenant(), generation.id, &towards(degrees), filter, 10).await.expect("searches");
     texts(index, &tenant(), generation.id, hits).await
 }
 
-pub async fn holding(index: &impl Index, generation: &Generation, words: &[&str]) -> Vec<String> {
+pub async fn matching_words(index: &impl DocumentIndex, generation: &IndexGeneration, words: &[&str]) -> Vec<String> {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let hits = index.matching(&tenant(), generation.id, &words, &Filter::default(), 10).await.expect("searches");
+    let hits =
+        index.search_words(&tenant(), generation.id, &words, &DocumentFilter::default(), 10).await.expect("searches");
     texts(index, &tenant(), generation.id, hits).await
 }
 
-pub fn only(metadata: Value) -> Filter {
+pub fn only(metadata: Value) -> DocumentFilter {
     let fields = metadata.as_object().cloned().unwrap_or_default();
-    Filter { metadata: fields.into_iter().collect(), ..Filter::default() }
+    DocumentFilter { metadata: fields.into_iter().collect(), ..DocumentFilter::default() }
 }
 
-pub fn about(person: &str) -> Filter {
-    Filter { whose: Whose::Of(person.into()), ..Filter::default() }
+pub fn about(person: &str) -> DocumentFilter {
+    DocumentFilter { subject: SubjectFilter::Person(person.into()), ..DocumentFilter::default() }
 }
 
-pub fn shared_with(person: Option<&str>) -> Filter {
-    Filter { whose: Whose::SharedWith(person.map(str::to_owned)), ..Filter::default() }
+pub fn shared_with(person: Option<&str>) -> DocumentFilter {
+    DocumentFilter { subject: SubjectFilter::SharedWith(person.map(str::to_owned)), ..DocumentFilter::default() }
 }

@@ -1,57 +1,60 @@
-use baton_core::audit::Tip;
-use baton_core::bundle::Hash;
+use baton_core::audit::ChainTip;
+use baton_core::bundle::ContentHash;
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
-use baton_core::run::State;
-use baton_ports::audit::{Audit, Filter};
-use baton_ports::journal::{Append, Create, DeskItem, DeskKind, Head, Journal, Kind, Projection, Submit};
-use baton_ports::read::{Read, RunFilter, customer_hash};
+use baton_core::run::RunState;
+use baton_ports::audit::{AuditFilter, AuditTrail};
+use baton_ports::journal::{
+    AggregateKind, InboxSubmission, JournalAppend, JournalStore, NewAggregate, ProjectionRow, RunHeadUpdate, TaskItem,
+    TaskItemKind,
+};
+use baton_ports::read::{ReadModel, RunFilter, customer_hash};
 use serde_json::json;
 
-use super::world::{at, audit, entry, head, join, other_tenant, owned, start, steady, tenant};
+use super::fixtures::{at, audit, entry, head, join, other_tenant, owned, start, steady, tenant};
 
-async fn names(store: &impl Read, filter: RunFilter) -> Vec<String> {
+async fn names(store: &impl ReadModel, filter: RunFilter) -> Vec<String> {
     let runs = store.runs(&tenant(), filter).await.expect("reads");
     runs.iter().map(|run| run.run.to_string()).collect()
 }
 
 /// Starts `run-0`, `run-1`, … in these states; every second one of another workflow.
-async fn runs_in(store: &impl Journal, states: &[State]) {
+async fn runs_in(store: &impl JournalStore, states: &[RunState]) {
     let process = join(store).await;
     for (number, state) in states.iter().enumerate() {
         let run = format!("run-{number}");
         let workflow = if number % 2 == 0 { "even" } else { "odd" }.into();
-        let creates = Create { kind: Kind::Run, workflow, parent: None, owner: None };
-        store.submit(Submit { creates: Some(creates), ..start(&run, None) }).await.expect("starts");
-        let ownership = super::world::claimed(store, &run, process, steady(0)).await.ownership;
-        let append = Append { head: Some(head(*state)), ..entry(&run, ownership, 0) };
+        let creates = NewAggregate { kind: AggregateKind::Run, workflow, parent: None, owner: None };
+        store.submit(InboxSubmission { creates: Some(creates), ..start(&run, None) }).await.expect("starts");
+        let ownership = super::fixtures::claimed(store, &run, process, steady(0)).await.ownership;
+        let append = JournalAppend { head: Some(head(*state)), ..entry(&run, ownership, 0) };
         store.append(append).await.expect("appends");
     }
 }
 
-pub async fn a_head_shows_what_the_last_append_said(store: &(impl Journal + Read)) {
+pub async fn a_head_shows_what_the_last_append_said(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     let ownership = owned(store, "run", process).await;
     let shown = async || store.run(&tenant(), &"run".into()).await.expect("reads").expect("is there");
     let new = shown().await;
-    assert_eq!((new.state, new.seq, new.created_at), (State::Pending, 0, at(0)));
-    let failed = Head {
-        state: State::Failed,
+    assert_eq!((new.state, new.seq, new.created_at), (RunState::Pending, 0, at(0)));
+    let failed = RunHeadUpdate {
+        state: RunState::Failed,
         started_at: Some(at(1)),
         ended_at: Some(at(9)),
         cost_nanos: 42,
         fault: Some("TIMEOUT: too slow".into()),
     };
-    store.append(Append { head: Some(failed), ..entry("run", ownership, 0) }).await.expect("appends");
+    store.append(JournalAppend { head: Some(failed), ..entry("run", ownership, 0) }).await.expect("appends");
     store.append(entry("run", ownership, 1)).await.expect("appends without a head");
     let last = shown().await;
-    assert_eq!((last.state, last.seq), (State::Failed, 2));
+    assert_eq!((last.state, last.seq), (RunState::Failed, 2));
     assert_eq!((last.started_at, last.ended_at), (Some(at(1)), Some(at(9))));
     assert_eq!((last.cost, last.fault.as_deref()), (Usd::from_nanos(42), Some("TIMEOUT: too slow")));
 }
 
-pub async fn runs_are_listed_newest_first_by_state_and_workflow(store: &(impl Journal + Read)) {
-    use State::{Completed, Failed, Running};
+pub async fn runs_are_listed_newest_first_by_state_and_workflow(store: &(impl JournalStore + ReadModel)) {
+    use RunState::{Completed, Failed, Running};
     runs_in(store, &[Completed, Failed, Running, Failed, Completed]).await;
     let all = RunFilter::default();
     assert_eq!(names(store, all.clone()).await, ["run-4", "run-3", "run-2", "run-1", "run-0"]);
@@ -63,9 +66,9 @@ pub async fn runs_are_listed_newest_first_by_state_and_workflow(store: &(impl Jo
     assert_eq!(names(store, none).await, [""; 0]);
 }
 
-pub async fn runs_are_found_by_customer_version_time_error_and_text(store: &(impl Journal + Read)) {
+pub async fn runs_are_found_by_customer_version_time_error_and_text(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
-    let (one, other) = (Hash::of(b"one"), Hash::of(b"other"));
+    let (one, other) = (ContentHash::of(b"one"), ContentHash::of(b"other"));
     for (number, (customer, bundle, fault)) in [
         (Some("ana"), &one, None),
         (Some("ben"), &one, Some("TIMEOUT: too slow")),
@@ -76,19 +79,22 @@ pub async fn runs_are_found_by_customer_version_time_error_and_text(store: &(imp
     .enumerate()
     {
         let run = format!("run-{number}");
-        let creates = Create { kind: Kind::Run, workflow: "book".into(), parent: None, owner: None };
+        let creates = NewAggregate { kind: AggregateKind::Run, workflow: "book".into(), parent: None, owner: None };
         let begins = 1_000 * i64::try_from(number).expect("few");
-        store.submit(Submit { creates: Some(creates), at: at(begins), ..start(&run, None) }).await.expect("starts");
-        let ownership = super::world::claimed(store, &run, process, steady(begins)).await.ownership;
-        let begun = Projection::RunBegun {
+        store
+            .submit(InboxSubmission { creates: Some(creates), at: at(begins), ..start(&run, None) })
+            .await
+            .expect("starts");
+        let ownership = super::fixtures::claimed(store, &run, process, steady(begins)).await.ownership;
+        let begun = ProjectionRow::RunBegun {
             run: run.as_str().into(),
             customer: customer.map(|customer| customer_hash(&tenant(), customer)),
             bundle: bundle.clone(),
         };
-        let state = if fault.is_some() { State::Failed } else { State::Running };
-        let head = Head { fault: fault.map(str::to_owned), ..head(state) };
+        let state = if fault.is_some() { RunState::Failed } else { RunState::Running };
+        let head = RunHeadUpdate { fault: fault.map(str::to_owned), ..head(state) };
         store
-            .append(Append { head: Some(head), projections: vec![begun], ..entry(&run, ownership, 0) })
+            .append(JournalAppend { head: Some(head), projections: vec![begun], ..entry(&run, ownership, 0) })
             .await
             .expect("appends");
     }
@@ -101,7 +107,10 @@ pub async fn runs_are_found_by_customer_version_time_error_and_text(store: &(imp
         (RunFilter { bundles: Some(Vec::new()), ..every.clone() }, &[]),
         (RunFilter { error_code: Some("TIMEOUT".into()), ..every.clone() }, &["run-1"]),
         (RunFilter { from: Some(at(1_000)), until: Some(at(3_000)), ..every.clone() }, &["run-2", "run-1"]),
-        (RunFilter { states: vec![State::Running, State::Failed], limit: 2, ..every.clone() }, &["run-3", "run-2"]),
+        (
+            RunFilter { states: vec![RunState::Running, RunState::Failed], limit: 2, ..every.clone() },
+            &["run-3", "run-2"],
+        ),
         (RunFilter { text: Some("TOO slow".into()), ..every.clone() }, &["run-3", "run-1"]),
         // What stands for any letters in a pattern stands for itself here.
         (RunFilter { text: Some("100%".into()), ..every.clone() }, &["run-2"]),
@@ -127,8 +136,8 @@ pub async fn runs_are_found_by_customer_version_time_error_and_text(store: &(imp
     }
 }
 
-pub async fn pages_follow_their_cursor(store: &(impl Journal + Read)) {
-    use State::{Completed, Failed, Running};
+pub async fn pages_follow_their_cursor(store: &(impl JournalStore + ReadModel)) {
+    use RunState::{Completed, Failed, Running};
     runs_in(store, &[Completed, Failed, Running, Failed, Completed]).await;
     let page = |before: Option<&str>| RunFilter { before: before.map(Into::into), limit: 2, ..RunFilter::default() };
     assert_eq!(names(store, page(None)).await, ["run-4", "run-3"]);
@@ -137,21 +146,21 @@ pub async fn pages_follow_their_cursor(store: &(impl Journal + Read)) {
     assert_eq!(names(store, page(Some("run-0"))).await, [""; 0]);
 }
 
-pub async fn counts_are_by_state(store: &(impl Journal + Read)) {
-    use State::{Completed, Failed, Running};
+pub async fn counts_are_by_state(store: &(impl JournalStore + ReadModel)) {
+    use RunState::{Completed, Failed, Running};
     runs_in(store, &[Completed, Failed, Running, Failed]).await;
     store.submit(start("new", None)).await.expect("starts");
     let mut counts = store.counts().await.expect("reads");
     counts.sort_unstable();
-    assert_eq!(counts, [(State::Pending, 1), (Running, 1), (Completed, 1), (Failed, 2)]);
+    assert_eq!(counts, [(RunState::Pending, 1), (Running, 1), (Completed, 1), (Failed, 2)]);
 }
 
-fn item(id: &str, title: &str, opened_ms: i64) -> DeskItem {
-    DeskItem {
+fn item(id: &str, title: &str, opened_ms: i64) -> TaskItem {
+    TaskItem {
         id: id.into(),
         tenant: tenant(),
         run: Some("run".into()),
-        kind: DeskKind::Approval,
+        kind: TaskItemKind::Approval,
         title: title.into(),
         details: json!({ "amount": 12 }),
         opened_at: at(opened_ms),
@@ -159,11 +168,11 @@ fn item(id: &str, title: &str, opened_ms: i64) -> DeskItem {
     }
 }
 
-pub async fn desk_items_are_open_until_they_are_closed(store: &(impl Journal + Read)) {
+pub async fn desk_items_are_open_until_they_are_closed(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     let ownership = owned(store, "run", process).await;
-    let close = |id: &str| Projection::DeskClosed { id: id.into(), at: at(9), outcome: "approved".into() };
-    let open = |id: &str, title: &str, ms: i64| Projection::DeskOpened(item(id, title, ms));
+    let close = |id: &str| ProjectionRow::TaskClosed { id: id.into(), at: at(9), outcome: "approved".into() };
+    let open = |id: &str, title: &str, ms: i64| ProjectionRow::TaskOpened(item(id, title, ms));
     let steps = [
         (vec![open("run/b", "B", 2), open("run/a", "A", 1)], vec![item("run/a", "A", 1), item("run/b", "B", 2)]),
         (vec![close("run/a")], vec![item("run/b", "B", 2)]),
@@ -172,17 +181,17 @@ pub async fn desk_items_are_open_until_they_are_closed(store: &(impl Journal + R
         (vec![close("run/a"), close("run/b")], vec![]),
     ];
     for (seq, (projections, expect)) in (0..).zip(steps) {
-        store.append(Append { projections, ..entry("run", ownership, seq) }).await.expect("appends");
-        assert_eq!(store.desk(&tenant(), None).await.expect("reads"), expect);
-        assert_eq!(store.desk(&tenant(), Some(&"run".into())).await.expect("reads"), expect);
-        assert_eq!(store.desk(&tenant(), Some(&"other".into())).await.expect("reads"), []);
+        store.append(JournalAppend { projections, ..entry("run", ownership, seq) }).await.expect("appends");
+        assert_eq!(store.open_tasks(&tenant(), None).await.expect("reads"), expect);
+        assert_eq!(store.open_tasks(&tenant(), Some(&"run".into())).await.expect("reads"), expect);
+        assert_eq!(store.open_tasks(&tenant(), Some(&"other".into())).await.expect("reads"), []);
     }
 }
 
-pub async fn runs_are_found_by_the_beginning_of_their_ids(store: &(impl Journal + Read)) {
-    runs_in(store, &[State::Failed; 3]).await;
+pub async fn runs_are_found_by_the_beginning_of_their_ids(store: &(impl JournalStore + ReadModel)) {
+    runs_in(store, &[RunState::Failed; 3]).await;
     let begun_by = async |tenant: &TenantId, prefix: &str, limit: usize| {
-        let runs = store.begun_by(tenant, prefix, limit).await.expect("reads");
+        let runs = store.roots_with_prefix(tenant, prefix, limit).await.expect("reads");
         runs.iter().map(|run| run.run.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(begun_by(&tenant(), "run-", 10).await, ["run-0", "run-1", "run-2"]);
@@ -192,12 +201,12 @@ pub async fn runs_are_found_by_the_beginning_of_their_ids(store: &(impl Journal 
     assert_eq!(begun_by(&other_tenant(), "run-", 10).await, [""; 0]);
 }
 
-pub async fn nothing_crosses_tenants(store: &(impl Journal + Read + Audit)) {
+pub async fn nothing_crosses_tenants(store: &(impl JournalStore + ReadModel + AuditTrail)) {
     let process = join(store).await;
     let ownership = owned(store, "run", process).await;
-    let append = Append {
+    let append = JournalAppend {
         audit: vec![audit("run", "calculator")],
-        projections: vec![Projection::DeskOpened(item("run/a", "A", 1))],
+        projections: vec![ProjectionRow::TaskOpened(item("run/a", "A", 1))],
         ..entry("run", ownership, 0)
     };
     store.append(append).await.expect("appends");
@@ -205,9 +214,9 @@ pub async fn nothing_crosses_tenants(store: &(impl Journal + Read + Audit)) {
     assert_eq!(store.run(&other, &run).await.expect("reads"), None);
     assert_eq!(store.runs(&other, RunFilter::default()).await.expect("reads"), []);
     assert_eq!(store.entries(&other, &run, 0, 10).await.expect("reads").len(), 0);
-    assert_eq!(store.desk(&other, None).await.expect("reads"), []);
-    assert_eq!(store.trail(&other, Filter::default()).await.expect("reads"), []);
-    assert_eq!(store.tip(&other).await.expect("reads"), Tip::NONE);
+    assert_eq!(store.open_tasks(&other, None).await.expect("reads"), []);
+    assert_eq!(store.trail(&other, AuditFilter::default()).await.expect("reads"), []);
+    assert_eq!(store.tip(&other).await.expect("reads"), ChainTip::NONE);
     let before = RunFilter { before: Some(run), ..RunFilter::default() };
     assert_eq!(store.runs(&other, before).await.expect("reads"), []);
 }

@@ -1,21 +1,28 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use baton_core::run::Departure;
+use baton_core::run::OwnerDeparture;
 use baton_core::time::Time;
-use baton_ports::clock::Steady;
-use baton_ports::journal::{AggregateId, Append, AstrayPage, Error, Journal, LEASE, ProcessId, Submitted, TimerKey};
-use baton_ports::read::Read;
+use baton_ports::clock::MonotonicTime;
+use baton_ports::journal::{
+    AggregateId, InboxReceipt, JournalAppend, JournalError, JournalStore, LEASE, ProcessId, StrandedPage, TimerKey,
+};
+use baton_ports::read::ReadModel;
 use futures::future::join_all;
 
-use super::world::{FOLD, at, bytes, claimed, entry, ids, join, message, owned, parked, start, steady, tenant};
+use super::fixtures::{FOLD, at, bytes, claimed, entry, ids, join, message, owned, parked, start, steady, tenant};
 
 /// The first instant at which a lease taken at `steady(0)` has ended.
-fn ended() -> Steady {
+fn ended() -> MonotonicTime {
     steady(0) + LEASE
 }
 
-async fn due_at(store: &impl Journal, process: ProcessId, now: Time, steady: Steady) -> BTreeSet<AggregateId> {
+async fn due_at(
+    store: &impl JournalStore,
+    process: ProcessId,
+    now: Time,
+    steady: MonotonicTime,
+) -> BTreeSet<AggregateId> {
     let named = store.due(process, now, steady, 100).await.expect("reads");
     let once: BTreeSet<_> = named.iter().cloned().collect();
     assert_eq!(once.len(), named.len(), "each is named once");
@@ -23,7 +30,7 @@ async fn due_at(store: &impl Journal, process: ProcessId, now: Time, steady: Ste
 }
 
 /// By the clock of the wall alone.
-async fn due(store: &impl Journal, process: ProcessId, now: Time) -> BTreeSet<AggregateId> {
+async fn due(store: &impl JournalStore, process: ProcessId, now: Time) -> BTreeSet<AggregateId> {
     due_at(store, process, now, steady(0)).await
 }
 
@@ -31,16 +38,16 @@ fn set<const N: usize>(names: [&str; N]) -> BTreeSet<AggregateId> {
     names.into_iter().map(AggregateId::from).collect()
 }
 
-pub async fn a_new_aggregate_may_be_owned_from_its_first_instant(store: &(impl Journal + Read)) {
+pub async fn a_new_aggregate_may_be_owned_from_its_first_instant(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     let ownership = owned(store, "run", process).await;
     assert_eq!(ownership.process, process);
-    let append = Append { inbox_done: vec![1], ..entry("run", ownership, 0) };
+    let append = JournalAppend { inbox_done: vec![1], ..entry("run", ownership, 0) };
     store.append(append).await.expect("appends without a claim");
     assert_eq!(due_at(store, process, at(0), ended()).await, set([]));
 }
 
-pub async fn a_claim_raises_the_epoch_and_reads_everything(store: &(impl Journal + Read)) {
+pub async fn a_claim_raises_the_epoch_and_reads_everything(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     parked(store, "run", process, None).await;
     store.submit(message("run", "hello")).await.expect("takes it");
@@ -53,7 +60,7 @@ pub async fn a_claim_raises_the_epoch_and_reads_everything(store: &(impl Journal
     assert_eq!(second.ownership.handle, first.ownership.handle);
 }
 
-pub async fn what_a_living_process_owns_cannot_be_claimed(store: &(impl Journal + Read)) {
+pub async fn what_a_living_process_owns_cannot_be_claimed(store: &(impl JournalStore + ReadModel)) {
     let (one, two) = (join(store).await, join(store).await);
     let ownership = owned(store, "run", one).await;
     let refused = store.claim(&"run".into(), two, FOLD, steady(0)).await.expect("is no error");
@@ -61,7 +68,7 @@ pub async fn what_a_living_process_owns_cannot_be_claimed(store: &(impl Journal 
     store.append(entry("run", ownership, 0)).await.expect("the owner goes on");
 }
 
-pub async fn one_of_many_claimants_gets_it(store: &(impl Journal + Read)) {
+pub async fn one_of_many_claimants_gets_it(store: &(impl JournalStore + ReadModel)) {
     let founder = join(store).await;
     parked(store, "run", founder, None).await;
     let mut claimants = Vec::new();
@@ -74,7 +81,7 @@ pub async fn one_of_many_claimants_gets_it(store: &(impl Journal + Read)) {
     assert_eq!(won, 1);
 }
 
-pub async fn an_owner_whose_lease_ended_loses_to_the_next(store: &(impl Journal + Read)) {
+pub async fn an_owner_whose_lease_ended_loses_to_the_next(store: &(impl JournalStore + ReadModel)) {
     let (frozen, next) = (join(store).await, join(store).await);
     let stale = owned(store, "run", frozen).await;
     let before = ended() - Duration::from_millis(1);
@@ -84,18 +91,18 @@ pub async fn an_owner_whose_lease_ended_loses_to_the_next(store: &(impl Journal 
     let taken = claimed(store, "run", next, ended()).await;
     assert!(taken.ownership.epoch > stale.epoch);
     let refused = store.append(entry("run", stale, 0)).await;
-    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseLost { .. })), "{refused:?}");
     let refused = store.release(stale, None).await;
-    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseLost { .. })), "{refused:?}");
     let refused = store.renew(frozen, ended()).await;
-    assert!(matches!(refused, Err(Error::LeaseEnded { process }) if process == frozen), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseEnded { process }) if process == frozen), "{refused:?}");
     let refused = store.claim(&"run".into(), frozen, FOLD, ended()).await;
-    assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseEnded { .. })), "{refused:?}");
     store.append(entry("run", taken.ownership, 0)).await.expect("the new owner appends");
     store.join(ended()).await.expect("the frozen process joins again under a new number");
 }
 
-pub async fn a_lease_that_ended_unnoticed_is_renewed(store: &(impl Journal + Read)) {
+pub async fn a_lease_that_ended_unnoticed_is_renewed(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     let ownership = owned(store, "run", process).await;
     let lease = store.renew(process, ended()).await.expect("nobody has taken anything");
@@ -105,7 +112,7 @@ pub async fn a_lease_that_ended_unnoticed_is_renewed(store: &(impl Journal + Rea
     assert_eq!(store.claim(&"run".into(), other, FOLD, ended()).await.expect("is no error"), None);
 }
 
-pub async fn a_lease_that_was_renewed_while_a_claim_waited_for_its_turn_holds(store: &(impl Journal + Read)) {
+pub async fn a_lease_that_was_renewed_while_a_claim_waited_for_its_turn_holds(store: &(impl JournalStore + ReadModel)) {
     let (owner, other) = (join(store).await, join(store).await);
     owned(store, "run", owner).await;
     let read_before = steady(0);
@@ -117,73 +124,77 @@ pub async fn a_lease_that_was_renewed_while_a_claim_waited_for_its_turn_holds(st
     assert_eq!(store.claim(&"run".into(), other, FOLD, before).await.expect("is no error"), None);
 }
 
-pub async fn an_owner_may_claim_afresh(store: &(impl Journal + Read)) {
+pub async fn an_owner_may_claim_afresh(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     let before = owned(store, "run", process).await;
     let after = claimed(store, "run", process, steady(0)).await.ownership;
     assert!(after.epoch > before.epoch);
     let refused = store.append(entry("run", before, 0)).await;
-    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseLost { .. })), "{refused:?}");
     store.append(entry("run", after, 0)).await.expect("appends");
 }
 
-pub async fn who_leaves_gives_everything_back(store: &(impl Journal + Read)) {
+pub async fn who_leaves_gives_everything_back(store: &(impl JournalStore + ReadModel)) {
     let (leaver, stayer) = (join(store).await, join(store).await);
     let stale = owned(store, "flying", leaver).await;
-    store.append(Append { inbox_done: vec![1], ..entry("flying", stale, 0) }).await.expect("appends");
+    store.append(JournalAppend { inbox_done: vec![1], ..entry("flying", stale, 0) }).await.expect("appends");
     owned(store, "new", leaver).await;
     parked(store, "parked", leaver, None).await;
     store.leave(leaver).await.expect("leaves");
     store.leave(leaver).await.expect("leaving twice is harmless");
     assert_eq!(due(store, stayer, at(0)).await, set(["flying", "new"]));
     let refused = store.append(entry("flying", stale, 1)).await;
-    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseLost { .. })), "{refused:?}");
     claimed(store, "flying", stayer, steady(0)).await;
 }
 
-pub async fn a_claim_says_how_the_owner_before_let_go(store: &(impl Journal + Read)) {
+pub async fn a_claim_says_how_the_owner_before_let_go(store: &(impl JournalStore + ReadModel)) {
     let (one, two, dying) = (join(store).await, join(store).await, join(store).await);
     parked(store, "run", one, None).await;
     let parked = claimed(store, "run", one, steady(0)).await;
-    assert_eq!(parked.left, Departure::InOrder, "it let go with an append");
+    assert_eq!(parked.departure, OwnerDeparture::Released, "it let go with an append");
     let afresh = claimed(store, "run", one, steady(0)).await;
-    assert_eq!(afresh.left, Departure::Dropped, "it begins afresh");
+    assert_eq!(afresh.departure, OwnerDeparture::Dropped, "it begins afresh");
     store.release(afresh.ownership, None).await.expect("releases");
     let released = claimed(store, "run", one, steady(0)).await;
-    assert_eq!(released.left, Departure::InOrder, "it let go without one");
+    assert_eq!(released.departure, OwnerDeparture::Released, "it let go without one");
     store.leave(one).await.expect("leaves");
     let left = claimed(store, "run", dying, steady(0)).await;
-    assert_eq!(left.left, Departure::Dropped, "it stopped");
+    assert_eq!(left.departure, OwnerDeparture::Dropped, "it stopped");
     store.renew(two, steady(1)).await.expect("renews");
     let died = claimed(store, "run", two, ended()).await;
-    assert_eq!(died.left, Departure::Died);
-    let append = Append { release: true, ..entry("run", died.ownership, died.seq) };
+    assert_eq!(died.departure, OwnerDeparture::Crashed);
+    let append = JournalAppend { release: true, ..entry("run", died.ownership, died.seq) };
     store.append(append).await.expect("appends");
-    assert_eq!(claimed(store, "run", two, ended()).await.left, Departure::InOrder, "what was before is forgotten");
+    assert_eq!(
+        claimed(store, "run", two, ended()).await.departure,
+        OwnerDeparture::Released,
+        "what was before is forgotten"
+    );
 }
 
-pub async fn who_left_owns_nothing_new(store: &(impl Journal + Read)) {
+pub async fn who_left_owns_nothing_new(store: &(impl JournalStore + ReadModel)) {
     let (leaver, stayer) = (join(store).await, join(store).await);
     store.leave(leaver).await.expect("leaves");
     let accepted = store.submit(start("run", Some(leaver))).await.expect("is accepted work all the same");
-    assert!(matches!(accepted, Submitted::Accepted { owned: None, .. }), "{accepted:?}");
+    assert!(matches!(accepted, InboxReceipt::Accepted { owned: None, .. }), "{accepted:?}");
     assert_eq!(due(store, stayer, at(0)).await, set(["run"]));
     let refused = store.renew(leaver, steady(0)).await;
-    assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseEnded { .. })), "{refused:?}");
 }
 
-pub async fn a_release_is_harmless_twice_and_refused_to_the_stale(store: &(impl Journal + Read)) {
+pub async fn a_release_is_harmless_twice_and_refused_to_the_stale(store: &(impl JournalStore + ReadModel)) {
     let (one, two) = (join(store).await, join(store).await);
     let first = owned(store, "run", one).await;
     store.release(first, None).await.expect("releases");
     store.release(first, None).await.expect("again");
     let second = claimed(store, "run", two, steady(0)).await.ownership;
     let refused = store.release(first, None).await;
-    assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseLost { .. })), "{refused:?}");
     store.append(entry("run", second, 0)).await.expect("the owner still owns it");
 }
 
-pub async fn process_numbers_are_never_used_again(store: &(impl Journal + Read)) {
+pub async fn process_numbers_are_never_used_again(store: &(impl JournalStore + ReadModel)) {
     let mut seen = BTreeSet::new();
     for _ in 0..5 {
         let process = join(store).await;
@@ -192,7 +203,7 @@ pub async fn process_numbers_are_never_used_again(store: &(impl Journal + Read))
     }
 }
 
-pub async fn a_timer_is_due_at_its_time_and_not_before(store: &(impl Journal + Read)) {
+pub async fn a_timer_is_due_at_its_time_and_not_before(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     parked(store, "soon", process, Some(at(100))).await;
     parked(store, "later", process, Some(at(200))).await;
@@ -206,33 +217,33 @@ pub async fn a_timer_is_due_at_its_time_and_not_before(store: &(impl Journal + R
     assert_eq!(shown.wake_at, Some(at(200)));
 }
 
-pub async fn a_message_to_a_parked_aggregate_makes_it_due(store: &(impl Journal + Read)) {
+pub async fn a_message_to_a_parked_aggregate_makes_it_due(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     parked(store, "run", process, Some(at(1_000_000))).await;
     store.submit(message("run", "hello")).await.expect("takes it");
     assert_eq!(due(store, process, at(0)).await, set(["run"]));
     let ownership = claimed(store, "run", process, steady(0)).await.ownership;
-    let done = Append { inbox_done: vec![2], release: true, ..entry("run", ownership, 1) };
+    let done = JournalAppend { inbox_done: vec![2], release: true, ..entry("run", ownership, 1) };
     store.append(done).await.expect("appends");
     assert_eq!(due(store, process, at(0)).await, set([]));
 }
 
-pub async fn a_released_aggregate_with_an_open_inbox_is_due(store: &(impl Journal + Read)) {
+pub async fn a_released_aggregate_with_an_open_inbox_is_due(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     let ownership = owned(store, "by-append", process).await;
     store.submit(message("by-append", "came-in-between")).await.expect("takes it");
-    let parks = Append { inbox_done: vec![1], release: true, ..entry("by-append", ownership, 0) };
+    let parks = JournalAppend { inbox_done: vec![1], release: true, ..entry("by-append", ownership, 0) };
     store.append(parks).await.expect("appends");
     let ownership = owned(store, "by-release", process).await;
     store.release(ownership, None).await.expect("releases");
     assert_eq!(due(store, process, at(0)).await, set(["by-append", "by-release"]));
 }
 
-pub async fn what_is_parked_or_owned_by_the_living_is_not_due(store: &(impl Journal + Read)) {
+pub async fn what_is_parked_or_owned_by_the_living_is_not_due(store: &(impl JournalStore + ReadModel)) {
     let (one, two) = (join(store).await, join(store).await);
     parked(store, "parked", one, None).await;
     let ownership = owned(store, "moving", one).await;
-    let waits = Append { wake_at: Some(at(10)), ..entry("moving", ownership, 0) };
+    let waits = JournalAppend { wake_at: Some(at(10)), ..entry("moving", ownership, 0) };
     store.append(waits).await.expect("appends");
     store.submit(message("moving", "hello")).await.expect("takes it");
     for process in [one, two] {
@@ -240,10 +251,10 @@ pub async fn what_is_parked_or_owned_by_the_living_is_not_due(store: &(impl Jour
     }
 }
 
-pub async fn what_the_dead_owned_is_due_even_without_timer_or_message(store: &(impl Journal + Read)) {
+pub async fn what_the_dead_owned_is_due_even_without_timer_or_message(store: &(impl JournalStore + ReadModel)) {
     let (frozen, living) = (join(store).await, join(store).await);
     let ownership = owned(store, "flying", frozen).await;
-    store.append(Append { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.expect("appends");
+    store.append(JournalAppend { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.expect("appends");
     parked(store, "parked", frozen, None).await;
     store.renew(living, steady(1_000)).await.expect("renews");
     assert_eq!(due_at(store, living, at(0), steady(1_000)).await, set([]));
@@ -252,7 +263,7 @@ pub async fn what_the_dead_owned_is_due_even_without_timer_or_message(store: &(i
     assert_eq!(due_at(store, living, at(0), ended()).await, set([]));
 }
 
-pub async fn no_more_is_due_than_was_asked_for(store: &(impl Journal + Read)) {
+pub async fn no_more_is_due_than_was_asked_for(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     for number in 0..6 {
         parked(store, &format!("timer-{number}"), process, Some(at(number))).await;
@@ -263,22 +274,22 @@ pub async fn no_more_is_due_than_was_asked_for(store: &(impl Journal + Read)) {
     assert_eq!(store.due(process, at(100), steady(0), 0).await.expect("reads").len(), 0);
 }
 
-pub async fn an_owner_is_nudged_until_it_has_consumed(store: &(impl Journal + Read)) {
+pub async fn an_owner_is_nudged_until_it_has_consumed(store: &(impl JournalStore + ReadModel)) {
     // With two processes behind one door nobody can tell which of them a message comes from.
     let (one, two) = (join(store).await, join(store).await);
     let ownership = owned(store, "run", one).await;
-    store.append(Append { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.expect("appends");
-    assert_eq!(store.nudged(one, 10).await.expect("reads"), []);
+    store.append(JournalAppend { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.expect("appends");
+    assert_eq!(store.with_new_items(one, 10).await.expect("reads"), []);
     store.submit(message("run", "hello")).await.expect("takes it");
     for _ in 0..2 {
-        assert_eq!(store.nudged(one, 10).await.expect("reads"), ["run".into()]);
-        assert_eq!(store.nudged(two, 10).await.expect("reads"), []);
+        assert_eq!(store.with_new_items(one, 10).await.expect("reads"), ["run".into()]);
+        assert_eq!(store.with_new_items(two, 10).await.expect("reads"), []);
     }
-    store.append(Append { inbox_done: vec![2], ..entry("run", ownership, 1) }).await.expect("consumes");
-    assert_eq!(store.nudged(one, 10).await.expect("reads"), []);
+    store.append(JournalAppend { inbox_done: vec![2], ..entry("run", ownership, 1) }).await.expect("consumes");
+    assert_eq!(store.with_new_items(one, 10).await.expect("reads"), []);
 }
 
-pub async fn what_was_taken_of_a_dead_owner_makes_all_it_owned_due_at_once(store: &(impl Journal + Read)) {
+pub async fn what_was_taken_of_a_dead_owner_makes_all_it_owned_due_at_once(store: &(impl JournalStore + ReadModel)) {
     let (frozen, next) = (join(store).await, join(store).await);
     for run in ["one", "two"] {
         owned(store, run, frozen).await;
@@ -290,16 +301,16 @@ pub async fn what_was_taken_of_a_dead_owner_makes_all_it_owned_due_at_once(store
     claimed(store, "two", next, steady(0)).await;
 }
 
-pub async fn who_joins_anew_may_take_at_once_what_its_former_number_owned(store: &(impl Journal + Read)) {
+pub async fn who_joins_anew_may_take_at_once_what_its_former_number_owned(store: &(impl JournalStore + ReadModel)) {
     let former = join(store).await;
     owned(store, "run", former).await;
     store.leave(former).await.expect("leaves");
     let next = join(store).await;
     assert_eq!(due(store, next, at(0)).await, set(["run"]));
-    assert_eq!(claimed(store, "run", next, steady(0)).await.left, Departure::Dropped);
+    assert_eq!(claimed(store, "run", next, steady(0)).await.departure, OwnerDeparture::Dropped);
 }
 
-pub async fn a_lease_is_judged_by_no_clock_that_can_be_set(store: &(impl Journal + Read)) {
+pub async fn a_lease_is_judged_by_no_clock_that_can_be_set(store: &(impl JournalStore + ReadModel)) {
     let (owner, other) = (join(store).await, join(store).await);
     owned(store, "run", owner).await;
     const MONTH: i64 = 30 * 24 * 3_600_000;
@@ -309,7 +320,7 @@ pub async fn a_lease_is_judged_by_no_clock_that_can_be_set(store: &(impl Journal
     }
 }
 
-pub async fn who_lets_go_says_when_to_look_again(store: &(impl Journal + Read)) {
+pub async fn who_lets_go_says_when_to_look_again(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     parked(store, "run", process, Some(at(1_000))).await;
     let claimed_one = claimed(store, "run", process, steady(0)).await;
@@ -319,7 +330,7 @@ pub async fn who_lets_go_says_when_to_look_again(store: &(impl Journal + Read)) 
     assert_eq!(due(store, process, at(50)).await, set(["run"]));
 }
 
-pub async fn what_a_wrong_clock_put_to_sleep_is_found(store: &(impl Journal + Read)) {
+pub async fn what_a_wrong_clock_put_to_sleep_is_found(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     // Entries are of `at(0)`; the clock was set back by a second since.
     for (run, timer) in
@@ -328,14 +339,14 @@ pub async fn what_a_wrong_clock_put_to_sleep_is_found(store: &(impl Journal + Re
         parked(store, run, process, timer).await;
     }
     let now = at(-1_000);
-    let all = AstrayPage { found: vec!["soon".into(), "late".into()], next: None };
-    assert_eq!(store.astray(now, TimerKey::FIRST, 10).await.expect("reads"), all);
+    let all = StrandedPage { found: vec!["soon".into(), "late".into()], next: None };
+    assert_eq!(store.stranded(now, TimerKey::FIRST, 10).await.expect("reads"), all);
     assert_eq!(astray_by(store, now, 1).await, ["soon", "late"]);
-    let none = AstrayPage { found: Vec::new(), next: None };
-    assert_eq!(store.astray(at(0), TimerKey::FIRST, 10).await.expect("reads"), none, "no entry lies ahead");
+    let none = StrandedPage { found: Vec::new(), next: None };
+    assert_eq!(store.stranded(at(0), TimerKey::FIRST, 10).await.expect("reads"), none, "no entry lies ahead");
 }
 
-pub async fn what_sleeps_for_one_instant_is_found_page_by_page(store: &(impl Journal + Read)) {
+pub async fn what_sleeps_for_one_instant_is_found_page_by_page(store: &(impl JournalStore + ReadModel)) {
     let process = join(store).await;
     let runs: Vec<String> = (0..7).map(|number| format!("run{number}")).collect();
     for run in &runs {
@@ -347,10 +358,10 @@ pub async fn what_sleeps_for_one_instant_is_found_page_by_page(store: &(impl Jou
 }
 
 /// What a wrong clock put to sleep, a page after another.
-async fn astray_by(store: &impl Journal, now: Time, limit: usize) -> Vec<String> {
+async fn astray_by(store: &impl JournalStore, now: Time, limit: usize) -> Vec<String> {
     let (mut after, mut found) = (Some(TimerKey::FIRST), Vec::new());
     while let Some(key) = after {
-        let page = store.astray(now, key, limit).await.expect("reads");
+        let page = store.stranded(now, key, limit).await.expect("reads");
         found.extend(page.found.iter().map(ToString::to_string));
         after = page.next;
     }

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::journal::Error;
-use baton_ports::rate_limits::{RESERVED_FOR, RateLimit, RateLimits, SET_BACK, Turn};
+use baton_ports::journal::JournalError;
+use baton_ports::rate_limits::{RESERVED_FOR, RateDecision, RateLimit, RateLimitStore, SET_BACK};
 
-use super::world::{at, other_tenant, tenant};
+use super::fixtures::{at, other_tenant, tenant};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -14,19 +14,25 @@ fn limit(name: &str, calls: u32, per: Duration) -> RateLimit {
 }
 
 /// Nothing where it has its turn, else the milliseconds it is told to wait.
-async fn wait(store: &impl RateLimits, of: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Option<u128> {
+async fn wait(store: &impl RateLimitStore, of: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Option<u128> {
     match store.take(of, key, limits, now).await.expect("counts") {
-        Turn::Now => None,
-        Turn::After(wait) => Some(wait.as_millis()),
+        RateDecision::Now => None,
+        RateDecision::After(wait) => Some(wait.as_millis()),
     }
 }
 
-async fn ask(store: &impl RateLimits, key: &str, limits: &[RateLimit], now: Time) -> Option<u128> {
+async fn ask(store: &impl RateLimitStore, key: &str, limits: &[RateLimit], now: Time) -> Option<u128> {
     wait(store, &tenant(), key, limits, now).await
 }
 
 /// How many of so many calls, each under a key of its own, have their turn at once.
-async fn let_through(store: &impl RateLimits, prefix: &str, calls: usize, limits: &[RateLimit], now: Time) -> usize {
+async fn let_through(
+    store: &impl RateLimitStore,
+    prefix: &str,
+    calls: usize,
+    limits: &[RateLimit],
+    now: Time,
+) -> usize {
     let mut through = 0;
     for call in 0..calls {
         through += usize::from(ask(store, &format!("{prefix}{call}"), limits, now).await.is_none());
@@ -34,7 +40,7 @@ async fn let_through(store: &impl RateLimits, prefix: &str, calls: usize, limits
     through
 }
 
-pub async fn a_limit_lets_its_number_through_and_then_says_when(store: &impl RateLimits) {
+pub async fn a_limit_lets_its_number_through_and_then_says_when(store: &impl RateLimitStore) {
     let limits = [limit("tool", 2, MINUTE)];
     assert_eq!(ask(store, "a", &limits, at(0)).await, None);
     assert_eq!(ask(store, "b", &limits, at(10_000)).await, None);
@@ -43,7 +49,7 @@ pub async fn a_limit_lets_its_number_through_and_then_says_when(store: &impl Rat
     assert_eq!(ask(store, "c", &limits, at(60_000)).await, None);
 }
 
-pub async fn no_stretch_of_time_has_more_calls_than_the_limit(store: &impl RateLimits) {
+pub async fn no_stretch_of_time_has_more_calls_than_the_limit(store: &impl RateLimitStore) {
     let limits = [limit("tool", 10, Duration::from_secs(1))];
     let mut turns = Vec::new();
     for ms in (0..2_600).step_by(13) {
@@ -55,7 +61,7 @@ pub async fn no_stretch_of_time_has_more_calls_than_the_limit(store: &impl RateL
     assert!(turns.len() >= 24, "nearly all of what the limit allows: {turns:?}");
 }
 
-pub async fn calls_that_wait_come_back_once_each_in_the_order_they_asked(store: &impl RateLimits) {
+pub async fn calls_that_wait_come_back_once_each_in_the_order_they_asked(store: &impl RateLimitStore) {
     let limits = [limit("tool", 2, Duration::from_secs(1))];
     let mut waits = Vec::new();
     for key in ["a", "b", "c", "d", "e", "f"] {
@@ -74,7 +80,7 @@ pub async fn calls_that_wait_come_back_once_each_in_the_order_they_asked(store: 
     assert_eq!(ask(store, "f", &limits, at(2_000)).await, None);
 }
 
-pub async fn a_turn_nobody_came_for_lapses(store: &impl RateLimits) {
+pub async fn a_turn_nobody_came_for_lapses(store: &impl RateLimitStore) {
     let limits = [limit("tool", 1, MINUTE)];
     assert_eq!(ask(store, "a", &limits, at(0)).await, None);
     assert_eq!(ask(store, "late", &limits, at(0)).await, Some(60_000));
@@ -83,7 +89,7 @@ pub async fn a_turn_nobody_came_for_lapses(store: &impl RateLimits) {
     assert_eq!(ask(store, "late", &limits, lapsed).await, Some(60_000), "it asks anew");
 }
 
-pub async fn a_call_one_limit_holds_back_takes_no_turn_of_the_others(store: &impl RateLimits) {
+pub async fn a_call_one_limit_holds_back_takes_no_turn_of_the_others(store: &impl RateLimitStore) {
     let (tool, whole) = (limit("tool", 1, MINUTE), limit("", 2, MINUTE));
     let both = [tool, whole.clone()];
     assert_eq!(ask(store, "a", &both, at(0)).await, None);
@@ -93,7 +99,7 @@ pub async fn a_call_one_limit_holds_back_takes_no_turn_of_the_others(store: &imp
     assert_eq!(ask(store, "e", std::slice::from_ref(&whole), at(0)).await, Some(60_000));
 }
 
-pub async fn tenants_and_names_count_apart(store: &impl RateLimits) {
+pub async fn tenants_and_names_count_apart(store: &impl RateLimitStore) {
     let limits = [limit("tool", 1, MINUTE)];
     assert_eq!(ask(store, "a", &limits, at(0)).await, None);
     assert_eq!(ask(store, "b", &limits, at(0)).await, Some(60_000));
@@ -101,7 +107,7 @@ pub async fn tenants_and_names_count_apart(store: &impl RateLimits) {
     assert_eq!(ask(store, "b", &[limit("other", 1, MINUTE)], at(0)).await, None);
 }
 
-pub async fn many_who_ask_at_once_get_the_limit_and_no_more(store: &impl RateLimits) {
+pub async fn many_who_ask_at_once_get_the_limit_and_no_more(store: &impl RateLimitStore) {
     let limits = [limit("tool", 10, MINUTE)];
     let keys: Vec<String> = (0..40).map(|key| key.to_string()).collect();
     let all = futures::future::join_all(keys.iter().map(|key| ask(store, key, &limits, at(0)))).await;
@@ -111,7 +117,7 @@ pub async fn many_who_ask_at_once_get_the_limit_and_no_more(store: &impl RateLim
     }
 }
 
-pub async fn a_limit_that_changes_counts_what_was_before(store: &impl RateLimits) {
+pub async fn a_limit_that_changes_counts_what_was_before(store: &impl RateLimitStore) {
     let of = |calls| [limit("tool", calls, MINUTE)];
     assert_eq!(let_through(store, "a", 4, &of(4), at(0)).await, 4);
     assert_eq!(let_through(store, "b", 8, &of(6), at(1_000)).await, 2, "looser");
@@ -120,7 +126,7 @@ pub async fn a_limit_that_changes_counts_what_was_before(store: &impl RateLimits
     assert_eq!(ask(store, "d", &[limit("other", 2, MINUTE)], at(1_000)).await, Some(59_000), "tighter");
 }
 
-pub async fn a_clock_that_is_set_back_holds_nobody_up_for_long(store: &impl RateLimits) {
+pub async fn a_clock_that_is_set_back_holds_nobody_up_for_long(store: &impl RateLimitStore) {
     let limits = [limit("tool", 1, MINUTE)];
     let day_ms = 24 * 3_600_000;
     assert_eq!(ask(store, "a", &limits, at(30 * day_ms)).await, None);
@@ -135,9 +141,9 @@ pub async fn a_clock_that_is_set_back_holds_nobody_up_for_long(store: &impl Rate
     );
 }
 
-pub async fn two_limits_of_one_name_are_refused_and_nothing_is_counted(store: &impl RateLimits) {
+pub async fn two_limits_of_one_name_are_refused_and_nothing_is_counted(store: &impl RateLimitStore) {
     let two = [limit("tool", 1, MINUTE), limit("other", 1, MINUTE), limit("tool", 5, MINUTE)];
     let refused = store.take(&tenant(), "a", &two, at(0)).await.expect_err("one name has one window");
-    assert!(matches!(refused, Error::TooLarge { .. }), "{refused}");
+    assert!(matches!(refused, JournalError::TooLarge { .. }), "{refused}");
     assert_eq!(ask(store, "b", &two[..2], at(0)).await, None);
 }

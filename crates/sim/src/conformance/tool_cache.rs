@@ -6,7 +6,7 @@ use baton_core::time::Time;
 use baton_ports::tool_cache::{CachedAnswer, ToolCache};
 use serde_json::{Value, json};
 
-use super::world::{at, other_tenant, tenant};
+use super::fixtures::{at, other_tenant, tenant};
 
 fn answer(key: u8, output: Value, created_at: Time) -> CachedAnswer {
     CachedAnswer {

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Cell, Column, Coverage, KINDS};
-use crate::case::Instant;
+use super::{CoverageCell, CoverageColumn, FaultCoverage, KINDS};
+use crate::case::FaultPoint;
 
 /// The whole table in Markdown: a row for each kind and fault, a column for each instant.
-pub fn markdown(coverage: &Coverage, seeds: u64) -> String {
+pub fn markdown(coverage: &FaultCoverage, seeds: u64) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "# What the simulation has met\n");
     let _ = writeln!(
@@ -17,12 +17,12 @@ pub fn markdown(coverage: &Coverage, seeds: u64) -> String {
     );
     for kind in KINDS {
         let _ = writeln!(text, "## `{kind}`\n");
-        let heads: Vec<&str> = Instant::ALL.iter().map(|instant| instant.word()).collect();
+        let heads: Vec<&str> = FaultPoint::ALL.iter().map(|instant| instant.word()).collect();
         let _ = writeln!(text, "| fault | {} |", heads.join(" | "));
-        let _ = writeln!(text, "| --- | {} |", ["---:"; Instant::ALL.len()].join(" | "));
-        for column in Column::ALL {
+        let _ = writeln!(text, "| --- | {} |", ["---:"; FaultPoint::ALL.len()].join(" | "));
+        for column in CoverageColumn::ALL {
             let cells: Vec<String> =
-                Instant::ALL.iter().map(|instant| shown(coverage, kind, column, *instant)).collect();
+                FaultPoint::ALL.iter().map(|instant| shown(coverage, kind, column, *instant)).collect();
             if cells.iter().any(|cell| cell != "–") {
                 let _ = writeln!(text, "| {} | {} |", column.word(), cells.join(" | "));
             }
@@ -34,8 +34,8 @@ pub fn markdown(coverage: &Coverage, seeds: u64) -> String {
     text
 }
 
-fn shown(coverage: &Coverage, kind: &'static str, column: Column, instant: Instant) -> String {
-    let cell = Cell { kind, column, instant };
+fn shown(coverage: &FaultCoverage, kind: &'static str, column: CoverageColumn, instant: FaultPoint) -> String {
+    let cell = CoverageCell { kind, column, instant };
     match (cell.impossible(), coverage.of(cell)) {
         (Some(_), _) => "–".to_owned(),
         (None, 0) => "**empty**".to_owned(),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use baton_core::agent::Agent;
-use baton_core::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
+use baton_core::agent::AgentDefinition;
+use baton_core::tool::{EffectClass, OnUnavailable, RetryPolicy, ToolCompensation, ToolContract};
 use serde_json::{Value, json};
 
 /// An agent that makes the moves its task is written in, one after another.
@@ -23,37 +23,37 @@ pub const SIGNALS: [&str; 2] = ["paid", "arrived"];
 
 /// What drawn workflows may name.
 #[derive(Debug)]
-pub struct Catalog {
-    pub tools: BTreeMap<String, Facts>,
-    pub agents: BTreeMap<String, Agent>,
+pub struct SimCatalog {
+    pub tools: BTreeMap<String, ToolContract>,
+    pub agents: BTreeMap<String, AgentDefinition>,
 }
 
 /// Tools a node may call, with how often.
 pub(super) const TOOLS: [(u64, &str); 8] =
     [(1, "pure"), (2, "read"), (4, "book"), (2, "keep"), (3, "charge"), (2, "mail"), (3, "ship"), (1, "patient")];
 
-impl Catalog {
+impl SimCatalog {
     pub fn new() -> Result<Self, serde_json::Error> {
         let tools = [
-            ("pure", facts(Class::Pure, 2)),
-            ("read", standing(facts(Class::Read, 3), OnUnavailable::Empty)),
-            ("book", undone_by(facts(Class::Keyed, 3), "unbook")),
+            ("pure", facts(EffectClass::Pure, 2)),
+            ("read", standing(facts(EffectClass::Read, 3), OnUnavailable::Empty)),
+            ("book", undone_by(facts(EffectClass::Keyed, 3), "unbook")),
             // Nothing undoes it: a rollback only reports it.
-            ("keep", standing(facts(Class::Keyed, 2), OnUnavailable::Queue)),
-            ("charge", undone_by(facts(Class::Verify, 3), "refund")),
+            ("keep", standing(facts(EffectClass::Keyed, 2), OnUnavailable::Queue)),
+            ("charge", undone_by(facts(EffectClass::Verify, 3), "refund")),
             (
                 "mail",
-                Facts {
+                ToolContract {
                     irreversible: Some("a letter cannot be unread".to_owned()),
                     on_unavailable: Some(OnUnavailable::Provider("courier".to_owned())),
-                    ..facts(Class::Once, 2)
+                    ..facts(EffectClass::Once, 2)
                 },
             ),
-            ("ship", standing(undone_by(facts(Class::Once, 2), "unship"), OnUnavailable::Manual)),
-            ("patient", undone_by(facts(Class::Keyed, 6), "unship")),
-            ("unbook", facts(Class::Keyed, 4)),
-            ("refund", facts(Class::Verify, 4)),
-            ("unship", facts(Class::Once, 3)),
+            ("ship", standing(undone_by(facts(EffectClass::Once, 2), "unship"), OnUnavailable::Manual)),
+            ("patient", undone_by(facts(EffectClass::Keyed, 6), "unship")),
+            ("unbook", facts(EffectClass::Keyed, 4)),
+            ("refund", facts(EffectClass::Verify, 4)),
+            ("unship", facts(EffectClass::Once, 3)),
         ];
         let agent = json!({ "name": AGENT, "type": "reasoning", "prompt": "-", "tools": TOOLS.map(|(_, name)| name) });
         let proxy = json!({
@@ -62,7 +62,7 @@ impl Catalog {
         });
         let shipped = shipped().into_iter();
         let agents = [agent, proxy].into_iter().chain(shipped).map(|written| {
-            let agent: Agent = serde_json::from_value(written)?;
+            let agent: AgentDefinition = serde_json::from_value(written)?;
             Ok::<_, serde_json::Error>((agent.name.clone(), agent))
         });
         Ok(Self {
@@ -111,8 +111,8 @@ fn shipped() -> [Value; 4] {
     ]
 }
 
-fn facts(class: Class, max_attempts: u32) -> Facts {
-    let retry = Retry {
+fn facts(class: EffectClass, max_attempts: u32) -> ToolContract {
+    let retry = RetryPolicy {
         max_attempts,
         initial: Duration::from_millis(400),
         multiplier: 2.0,
@@ -120,16 +120,16 @@ fn facts(class: Class, max_attempts: u32) -> Facts {
         jitter: 0.2,
         retry_on: Vec::new(),
     };
-    Facts { retry, ..Facts::new(class, Duration::from_secs(10)) }
+    ToolContract { retry, ..ToolContract::new(class, Duration::from_secs(10)) }
 }
 
-fn standing(facts: Facts, way: OnUnavailable) -> Facts {
-    Facts { on_unavailable: Some(way), ..facts }
+fn standing(facts: ToolContract, way: OnUnavailable) -> ToolContract {
+    ToolContract { on_unavailable: Some(way), ..facts }
 }
 
-fn undone_by(facts: Facts, tool: &str) -> Facts {
+fn undone_by(facts: ToolContract, tool: &str) -> ToolContract {
     // `v` changes while the run goes on: what is rendered too late shows. Not every workflow has it.
     let v = "{{ shared_context.v | default(none) }}";
     let parameters = json!({ "undo": "{{ output.ref }}", "n": "{{ arguments.n }}", "v": v });
-    Facts { compensation: Some(Compensation { tool_name: tool.to_owned(), parameters }), ..facts }
+    ToolContract { compensation: Some(ToolCompensation { tool_name: tool.to_owned(), parameters }), ..facts }
 }

@@ -4,28 +4,28 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
-use baton_ports::feed::{Feed, Laid, Space, Talked};
-use baton_ports::journal::{Error, Kind};
+use baton_ports::feed::{ConversationActivity, FeedEntry, FeedSpace, JournalFeed};
+use baton_ports::journal::{AggregateKind, JournalError};
 
-use super::Store;
-use super::books::{Aggregate, Books};
+use super::FakeStore;
+use super::journal::{FakeAggregate, FakeJournal};
 
 /// Entries looked at in one piece.
 const PIECE: usize = 100;
 
 /// Where an entry lies: of which aggregate, in which place of its journal.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct EntryLocation {
     pub aggregate: usize,
     pub entry: usize,
 }
 
-impl Books {
+impl FakeJournal {
     /// Entries behind a place, with their ids; and up to which id they go.
-    fn piece(&self, after: i64) -> (Vec<(i64, &Aggregate, usize)>, i64) {
+    fn piece(&self, after: i64) -> (Vec<(i64, &FakeAggregate, usize)>, i64) {
         let first = usize::try_from(after).unwrap_or_default();
-        let last = first.saturating_add(PIECE).min(self.laid.len());
-        let places = self.laid.iter().enumerate().take(last).skip(first);
+        let last = first.saturating_add(PIECE).min(self.commit_order.len());
+        let places = self.commit_order.iter().enumerate().take(last).skip(first);
         let entries = places.map(|(id, place)| (number(id + 1), &self.aggregates[place.aggregate], place.entry));
         (entries.collect(), number(last).max(after))
     }
@@ -36,28 +36,28 @@ fn number(id: usize) -> i64 {
 }
 
 #[async_trait]
-impl Feed for Store {
-    async fn tenants(&self, space: Space) -> Result<Vec<TenantId>, Error> {
+impl JournalFeed for FakeStore {
+    async fn tenants(&self, space: FeedSpace) -> Result<Vec<TenantId>, JournalError> {
         let spaces: &[&str] = match space {
-            Space::Schedules => &["schedule"],
-            Space::Subscriptions => &["subscription"],
-            Space::Deliveries => &["webhook_pending"],
-            Space::Secrets => &["secrets", "hook_secret", "subscription_secret"],
+            FeedSpace::Schedules => &["schedule"],
+            FeedSpace::Subscriptions => &["subscription"],
+            FeedSpace::Deliveries => &["webhook_pending"],
+            FeedSpace::Secrets => &["secrets", "hook_secret", "subscription_secret"],
         };
         let tenants: BTreeSet<TenantId> =
-            self.with(|inner| spaces.iter().flat_map(|space| inner.cabinet.tenants(space)).collect());
+            self.with(|inner| spaces.iter().flat_map(|space| inner.records.tenants(space)).collect());
         Ok(tenants.into_iter().collect())
     }
 
-    async fn newest(&self) -> Result<i64, Error> {
-        Ok(self.with(|inner| number(inner.books.laid.len())))
+    async fn newest(&self) -> Result<i64, JournalError> {
+        Ok(self.with(|inner| number(inner.journal.commit_order.len())))
     }
 
-    async fn talked(&self, after: i64) -> Result<(Vec<Talked>, i64), Error> {
+    async fn conversation_activity(&self, after: i64) -> Result<(Vec<ConversationActivity>, i64), JournalError> {
         Ok(self.with(|inner| {
-            let (entries, up_to) = inner.books.piece(after);
-            let talks = entries.into_iter().filter(|(_, found, _)| found.kind == Kind::Conversation);
-            let talked = talks.map(|(id, found, _)| Talked {
+            let (entries, up_to) = inner.journal.piece(after);
+            let talks = entries.into_iter().filter(|(_, found, _)| found.kind == AggregateKind::Conversation);
+            let talked = talks.map(|(id, found, _)| ConversationActivity {
                 id,
                 tenant: found.tenant.clone(),
                 conversation: found.name.clone(),
@@ -66,12 +66,13 @@ impl Feed for Store {
         }))
     }
 
-    async fn laid(&self, tenant: &TenantId, after: i64) -> Result<(Vec<Laid>, i64), Error> {
+    async fn journal_entries(&self, tenant: &TenantId, after: i64) -> Result<(Vec<FeedEntry>, i64), JournalError> {
         Ok(self.with(|inner| {
-            let (entries, up_to) = inner.books.piece(after);
-            let theirs =
-                entries.into_iter().filter(|(_, found, _)| found.tenant == *tenant && found.kind != Kind::Desk);
-            let laid = theirs.map(|(id, found, entry)| Laid {
+            let (entries, up_to) = inner.journal.piece(after);
+            let theirs = entries
+                .into_iter()
+                .filter(|(_, found, _)| found.tenant == *tenant && found.kind != AggregateKind::Desk);
+            let laid = theirs.map(|(id, found, entry)| FeedEntry {
                 id,
                 kind: found.kind,
                 run: found.name.clone(),

@@ -1,4 +1,4 @@
-//! [`Stacks`] behind the index port.
+//! [`FakeDocuments`] behind the index port.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,121 +6,149 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::index::{
-    self, Collection, Document, Error, Filter, Generation, Head, Hit, Kept, Laid, Laying, Passage, Recipe, Since,
-    Stored, Switched,
+    self, ChunkBatch, DocumentFilter, DocumentHeader, DocumentRevision, ForgetWatermark, IndexError, IndexGeneration,
+    IndexProgress, IndexRecipe, IndexedPassage, MemoryCollection, SearchHit, SourceDocument, StoredDocument,
+    SwitchResult,
 };
 
-use super::Stacks;
+use super::FakeDocuments;
 
 /// An index in memory. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Index {
-    stacks: Arc<Mutex<Stacks>>,
+pub struct FakeIndex {
+    documents: Arc<Mutex<FakeDocuments>>,
 }
 
-impl Index {
+impl FakeIndex {
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Stacks) -> T) -> T {
-        act(&mut self.stacks.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, act: impl FnOnce(&mut FakeDocuments) -> T) -> T {
+        act(&mut self.documents.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 #[async_trait]
-impl index::Index for Index {
+impl index::DocumentIndex for FakeIndex {
     async fn put(
         &self,
         tenant: &TenantId,
-        of: Collection,
-        document: Document,
-        since: Since,
+        of: MemoryCollection,
+        document: SourceDocument,
+        since: ForgetWatermark,
         at: Time,
-    ) -> Result<Option<Kept>, Error> {
+    ) -> Result<Option<DocumentRevision>, IndexError> {
         self.with(|stacks| stacks.put(tenant, of, document, since, at))
     }
 
-    async fn document(&self, tenant: &TenantId, of: Collection, name: &str) -> Result<Option<Stored>, Error> {
+    async fn document(
+        &self,
+        tenant: &TenantId,
+        of: MemoryCollection,
+        name: &str,
+    ) -> Result<Option<StoredDocument>, IndexError> {
         Ok(self.with(|stacks| stacks.document(tenant, of, name)))
     }
 
     async fn documents(
         &self,
         tenant: &TenantId,
-        of: Collection,
+        of: MemoryCollection,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Head>, Error> {
+    ) -> Result<Vec<DocumentHeader>, IndexError> {
         Ok(self.with(|stacks| stacks.documents(tenant, of, after, limit)))
     }
 
-    async fn remove(&self, tenant: &TenantId, of: Collection, name: &str) -> Result<bool, Error> {
+    async fn remove(&self, tenant: &TenantId, of: MemoryCollection, name: &str) -> Result<bool, IndexError> {
         Ok(self.with(|stacks| stacks.remove(tenant, of, name)))
     }
 
-    async fn forget(&self, tenant: &TenantId, of: Collection, subject: &str, at: Time) -> Result<u64, Error> {
+    async fn forget(
+        &self,
+        tenant: &TenantId,
+        of: MemoryCollection,
+        subject: &str,
+        at: Time,
+    ) -> Result<u64, IndexError> {
         Ok(self.with(|stacks| stacks.forget(tenant, of, subject, at)))
     }
 
-    async fn forgettings(&self, tenant: &TenantId, of: Collection) -> Result<u64, Error> {
-        Ok(self.with(|stacks| stacks.forgettings(tenant, of)))
+    async fn forget_count(&self, tenant: &TenantId, of: MemoryCollection) -> Result<u64, IndexError> {
+        Ok(self.with(|stacks| stacks.forget_count(tenant, of)))
     }
 
-    async fn generations(&self, tenant: &TenantId, of: Collection) -> Result<Vec<Generation>, Error> {
+    async fn generations(&self, tenant: &TenantId, of: MemoryCollection) -> Result<Vec<IndexGeneration>, IndexError> {
         Ok(self.with(|stacks| stacks.generations(tenant, of)))
     }
 
-    async fn begin(&self, tenant: &TenantId, of: Collection, recipe: &Recipe, at: Time) -> Result<Generation, Error> {
+    async fn begin(
+        &self,
+        tenant: &TenantId,
+        of: MemoryCollection,
+        recipe: &IndexRecipe,
+        at: Time,
+    ) -> Result<IndexGeneration, IndexError> {
         Ok(self.with(|stacks| stacks.begin(tenant, of, recipe, at)))
     }
 
-    async fn unlaid(
+    async fn unindexed(
         &self,
         tenant: &TenantId,
         generation: u64,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Head>, Error> {
-        Ok(self.with(|stacks| stacks.unlaid(tenant, generation, after, limit)))
+    ) -> Result<Vec<DocumentHeader>, IndexError> {
+        Ok(self.with(|stacks| stacks.unindexed(tenant, generation, after, limit)))
     }
 
-    async fn lay(&self, tenant: &TenantId, generation: u64, laying: Laying) -> Result<Laid, Error> {
-        self.with(|stacks| stacks.lay(tenant, generation, laying))
+    async fn add_chunks(
+        &self,
+        tenant: &TenantId,
+        generation: u64,
+        laying: ChunkBatch,
+    ) -> Result<IndexProgress, IndexError> {
+        self.with(|stacks| stacks.add_chunks(tenant, generation, laying))
     }
 
-    async fn switch(&self, tenant: &TenantId, generation: u64) -> Result<Switched, Error> {
-        Ok(self.with(|stacks| stacks.switch(tenant, generation)))
+    async fn make_live(&self, tenant: &TenantId, generation: u64) -> Result<SwitchResult, IndexError> {
+        Ok(self.with(|stacks| stacks.make_live(tenant, generation)))
     }
 
-    async fn discard(&self, tenant: &TenantId, generation: u64) -> Result<(), Error> {
+    async fn discard(&self, tenant: &TenantId, generation: u64) -> Result<(), IndexError> {
         self.with(|stacks| stacks.discard(tenant, generation));
         Ok(())
     }
 
-    async fn nearest(
+    async fn search_vectors(
         &self,
         tenant: &TenantId,
         generation: u64,
         vector: &[f32],
-        filter: &Filter,
+        filter: &DocumentFilter,
         limit: usize,
-    ) -> Result<Vec<Hit>, Error> {
-        Ok(self.with(|stacks| stacks.nearest(tenant, generation, vector, filter, limit)))
+    ) -> Result<Vec<SearchHit>, IndexError> {
+        Ok(self.with(|stacks| stacks.search_vectors(tenant, generation, vector, filter, limit)))
     }
 
-    async fn matching(
+    async fn search_words(
         &self,
         tenant: &TenantId,
         generation: u64,
         words: &[String],
-        filter: &Filter,
+        filter: &DocumentFilter,
         limit: usize,
-    ) -> Result<Vec<Hit>, Error> {
-        Ok(self.with(|stacks| stacks.matching(tenant, generation, words, filter, limit)))
+    ) -> Result<Vec<SearchHit>, IndexError> {
+        Ok(self.with(|stacks| stacks.search_words(tenant, generation, words, filter, limit)))
     }
 
-    async fn passages(&self, tenant: &TenantId, generation: u64, pieces: &[u64]) -> Result<Vec<Passage>, Error> {
+    async fn passages(
+        &self,
+        tenant: &TenantId,
+        generation: u64,
+        pieces: &[u64],
+    ) -> Result<Vec<IndexedPassage>, IndexError> {
         Ok(self.with(|stacks| stacks.passages(tenant, generation, pieces)))
     }
 }

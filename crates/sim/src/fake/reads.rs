@@ -4,29 +4,30 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use baton_core::id::{RunId, TenantId};
-use baton_core::kpi::Conversations;
+use baton_core::kpi::ConversationCounts;
 use baton_core::money::Usd;
-use baton_core::run::State;
+use baton_core::run::RunState;
 use baton_core::time::Time;
 use baton_ports::budget::{CostFilter, CostRow};
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
-use baton_ports::journal::{DeskItem, Kind, Snapshot};
+use baton_ports::journal::{AggregateKind, StateSnapshot, TaskItem};
 use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, RunFilter, RunHead, customer_hash};
 
-use super::books::{Aggregate, Books};
+use super::journal::{FakeAggregate, FakeJournal};
 
-impl Books {
+impl FakeJournal {
     pub fn run(&self, tenant: &TenantId, run: &RunId) -> Option<RunHead> {
-        self.find(run).filter(|found| found.tenant == *tenant && found.kind == Kind::Run).map(shown)
+        self.find(run).filter(|found| found.tenant == *tenant && found.kind == AggregateKind::Run).map(shown)
     }
 
     pub fn runs(&self, tenant: &TenantId, filter: &RunFilter) -> Vec<RunHead> {
         let before = filter.before.as_ref().map_or(Some(self.aggregates.len()), |run| {
-            let is_it = |found: &Aggregate| found.name == *run && found.tenant == *tenant;
+            let is_it = |found: &FakeAggregate| found.name == *run && found.tenant == *tenant;
             self.aggregates.iter().position(is_it)
         });
         let older = self.aggregates.get(..before.unwrap_or(0)).unwrap_or_default();
-        let wanted = older.iter().rev().filter(|found| found.tenant == *tenant && found.kind == Kind::Run).map(shown);
+        let wanted =
+            older.iter().rev().filter(|found| found.tenant == *tenant && found.kind == AggregateKind::Run).map(shown);
         wanted.filter(|head| self.lets_through(tenant, filter, head)).take(page(filter.limit)).collect()
     }
 
@@ -63,30 +64,30 @@ impl Books {
         wanted.take(page(filter.limit)).cloned().collect()
     }
 
-    pub fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Conversations {
-        let mut tally = Conversations::default();
+    pub fn conversations_ended(&self, tenant: &TenantId, since: Time) -> ConversationCounts {
+        let mut tally = ConversationCounts::default();
         for head in self.conversations.iter().filter(|head| head.tenant == *tenant) {
             let Some(ended_at) = head.ended_at.filter(|at| *at >= since) else { continue };
             tally.ended += 1;
-            tally.took += ended_at.since(head.created_at);
+            tally.total_duration += ended_at.since(head.created_at);
             tally.cost += head.cost;
             tally.reopened += u64::from(head.reopened > 0);
             if head.handovers > 0 {
                 *tally.handed_over.entry(head.handed_over_for.clone().unwrap_or_default()).or_default() += 1;
             }
             if let Some(stars) = head.rating {
-                (tally.ratings, tally.stars) = (tally.ratings + 1, tally.stars + u64::from(stars));
+                (tally.ratings, tally.rating_sum) = (tally.ratings + 1, tally.rating_sum + u64::from(stars));
             }
             if let Some((from, until)) = head.waiting_since.zip(head.first_response_at) {
                 tally.answered += 1;
-                tally.answered_after += until.since(from);
+                tally.total_answer_time += until.since(from);
             }
         }
         tally
     }
 
     pub fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Vec<RunHead> {
-        let is_it = |found: &&Aggregate| found.tenant == *tenant && found.kind == Kind::Run;
+        let is_it = |found: &&FakeAggregate| found.tenant == *tenant && found.kind == AggregateKind::Run;
         let heads = self.aggregates.iter().filter(is_it).map(shown);
         let mut begun: Vec<RunHead> =
             heads.filter(|head| head.parent.is_none() && head.run.as_str().starts_with(prefix)).collect();
@@ -101,27 +102,27 @@ impl Books {
         found.journal.iter().skip(behind).take(limit).cloned().collect()
     }
 
-    pub fn snapshot(&self, tenant: &TenantId, id: &RunId, fold_version: u32, after: u64) -> Option<Snapshot> {
+    pub fn snapshot(&self, tenant: &TenantId, id: &RunId, fold_version: u32, after: u64) -> Option<StateSnapshot> {
         let kept = self.find(id).filter(|found| found.tenant == *tenant)?.snapshot.as_ref()?;
         (kept.fold_version == fold_version && kept.seq > after).then(|| kept.clone())
     }
 
     /// Open items, oldest first.
-    pub fn open_desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Vec<DeskItem> {
+    pub fn open_desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Vec<TaskItem> {
         let is_wanted =
-            |item: &DeskItem| item.tenant == *tenant && run.is_none_or(|run| item.run.as_ref() == Some(run));
-        let mut open: Vec<_> = self.desk.values().filter(|filed| filed.open && is_wanted(&filed.item)).collect();
+            |item: &TaskItem| item.tenant == *tenant && run.is_none_or(|run| item.run.as_ref() == Some(run));
+        let mut open: Vec<_> = self.tasks.values().filter(|filed| filed.open && is_wanted(&filed.item)).collect();
         open.sort_by_key(|filed| (filed.item.opened_at, filed.place));
         open.into_iter().map(|filed| filed.item.clone()).collect()
     }
 
     pub fn costs(&self, filter: &CostFilter) -> Vec<CostRow> {
-        self.till.costs(filter)
+        self.budget.costs(filter)
     }
 
-    pub fn counts(&self) -> Vec<(State, u64)> {
+    pub fn counts(&self) -> Vec<(RunState, u64)> {
         let mut counts = BTreeMap::new();
-        for found in self.aggregates.iter().filter(|found| found.kind == Kind::Run) {
+        for found in self.aggregates.iter().filter(|found| found.kind == AggregateKind::Run) {
             *counts.entry(state_of(found)).or_default() += 1;
         }
         counts.into_iter().collect()
@@ -132,11 +133,11 @@ pub(super) fn page(limit: usize) -> usize {
     if limit == 0 { PAGE_DEFAULT } else { limit.min(PAGE_MAX) }
 }
 
-fn state_of(found: &Aggregate) -> State {
-    found.head.as_ref().map_or(State::Pending, |head| head.state)
+fn state_of(found: &FakeAggregate) -> RunState {
+    found.head.as_ref().map_or(RunState::Pending, |head| head.state)
 }
 
-fn shown(found: &Aggregate) -> RunHead {
+fn shown(found: &FakeAggregate) -> RunHead {
     let head = found.head.as_ref();
     RunHead {
         run: found.name.clone(),

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use baton_core::id::RunId;
-use baton_core::run::{Entry, Event, Incoming};
+use baton_core::run::{IncomingCommand, RunEntry, RunEvent};
 use baton_ports::journal::InboxItem;
 
-use super::{Violation, broken};
+use super::{PromiseViolation, violation};
 
 #[derive(Debug, Default)]
-pub struct Inbox {
+pub struct InboxOracle {
     consumed: BTreeSet<i64>,
     /// Items of the last append, with the trace each should have left.
     last: Vec<(i64, &'static str)>,
@@ -21,13 +21,19 @@ pub struct Inbox {
     epoch: u64,
 }
 
-impl Inbox {
-    pub fn taken(&mut self, run: &RunId, epoch: u64, items: &[InboxItem], entry: &Entry) -> Result<(), Violation> {
-        self.forget();
+impl InboxOracle {
+    pub fn items_consumed(
+        &mut self,
+        run: &RunId,
+        epoch: u64,
+        items: &[InboxItem],
+        entry: &RunEntry,
+    ) -> Result<(), PromiseViolation> {
+        self.owner_changed();
         self.epoch = epoch;
         for item in items {
             if !self.consumed.insert(item.item) {
-                return broken("inbox", format!("`{run}` consumed item {} twice", item.item));
+                return violation("inbox", format!("`{run}` consumed item {} twice", item.item));
             }
             if let Some(trace) = trace_of(item) {
                 self.last.push((item.item, trace));
@@ -44,7 +50,7 @@ impl Inbox {
     }
 
     /// Nobody will tell any more what was refused of the last append.
-    pub fn forget(&mut self) {
+    pub fn owner_changed(&mut self) {
         self.last.clear();
         self.traces.clear();
         self.refused.clear();
@@ -61,7 +67,7 @@ impl Inbox {
         }
     }
 
-    pub fn settle(&mut self, run: &RunId, epoch: u64) -> Result<(), Violation> {
+    pub fn settle(&mut self, run: &RunId, epoch: u64) -> Result<(), PromiseViolation> {
         if !self.is_acknowledged || self.epoch != epoch {
             return Ok(());
         }
@@ -71,11 +77,11 @@ impl Inbox {
             match left.checked_sub(1) {
                 Some(less) => *left = less,
                 None => {
-                    return broken("inbox", format!("`{run}` consumed item {item} without a trace of `{trace}`"));
+                    return violation("inbox", format!("`{run}` consumed item {item} without a trace of `{trace}`"));
                 }
             }
         }
-        self.forget();
+        self.owner_changed();
         Ok(())
     }
 
@@ -86,41 +92,41 @@ impl Inbox {
 
 /// The trace an item leaves where it is not refused; `None` where it may leave none.
 fn trace_of(item: &InboxItem) -> Option<&'static str> {
-    match serde_json::from_slice::<Incoming>(&item.payload).ok()? {
-        Incoming::Start(_) => Some("start"),
+    match serde_json::from_slice::<IncomingCommand>(&item.payload).ok()? {
+        IncomingCommand::Start(_) => Some("start"),
         // A number that was seen before is dropped in silence.
-        Incoming::Signal(signal) => signal.sequence.is_none().then_some("signal"),
-        Incoming::Answer { .. } => Some("answer"),
-        Incoming::Approve { .. } => Some("approve"),
-        Incoming::Fill { .. } => Some("fill"),
-        Incoming::Resolve { .. } => Some("resolve"),
-        Incoming::ChildEnded { .. } => Some("child ended"),
-        Incoming::ChildUndone { .. } => Some("child undone"),
-        Incoming::Pause { .. } => Some("pause"),
-        Incoming::Resume { .. } => Some("resume"),
-        Incoming::Cancel { .. } => Some("cancel"),
-        Incoming::Retry { .. } | Incoming::Rollback { .. } => Some("reopen"),
-        Incoming::Fork { .. } => Some("fork"),
+        IncomingCommand::Signal(signal) => signal.sequence.is_none().then_some("signal"),
+        IncomingCommand::Answer { .. } => Some("answer"),
+        IncomingCommand::Approve { .. } => Some("approve"),
+        IncomingCommand::Fill { .. } => Some("fill"),
+        IncomingCommand::Resolve { .. } => Some("resolve"),
+        IncomingCommand::ChildEnded { .. } => Some("child ended"),
+        IncomingCommand::ChildUndone { .. } => Some("child undone"),
+        IncomingCommand::Pause { .. } => Some("pause"),
+        IncomingCommand::Resume { .. } => Some("resume"),
+        IncomingCommand::Cancel { .. } => Some("cancel"),
+        IncomingCommand::Retry { .. } | IncomingCommand::Rollback { .. } => Some("reopen"),
+        IncomingCommand::Fork { .. } => Some("fork"),
     }
 }
 
-fn traces_of(event: &Event) -> &'static [&'static str] {
+fn traces_of(event: &RunEvent) -> &'static [&'static str] {
     match event {
-        Event::Started(_) => &["start"],
-        Event::SignalKept { .. } | Event::SignalHeld { .. } => &["signal"],
-        Event::Answered { .. } => &["answer"],
-        Event::UndoneByHand { .. } | Event::UndoAgain { .. } => &["resolve"],
-        Event::Replied { .. } => &["fill", "approve"],
-        Event::Unblocked { .. } | Event::Approved { .. } => &["approve"],
-        Event::NotDone { .. } | Event::NotUndone { .. } | Event::Doubted { .. } => &["approve"],
-        Event::Resolved { .. } => &["resolve"],
-        Event::Done(_) => &["child ended"],
-        Event::ChildUndone { .. } => &["child undone"],
-        Event::Paused { .. } => &["pause"],
-        Event::Resumed { .. } => &["resume"],
-        Event::Winding { .. } => &["cancel"],
-        Event::Reopened(_) => &["reopen"],
-        Event::Forked(_) => &["fork"],
+        RunEvent::Started(_) => &["start"],
+        RunEvent::SignalKept { .. } | RunEvent::SignalHeld { .. } => &["signal"],
+        RunEvent::Answered { .. } => &["answer"],
+        RunEvent::UndoneByHand { .. } | RunEvent::UndoAgain { .. } => &["resolve"],
+        RunEvent::Replied { .. } => &["fill", "approve"],
+        RunEvent::Unblocked { .. } | RunEvent::Approved { .. } => &["approve"],
+        RunEvent::NotDone { .. } | RunEvent::NotUndone { .. } | RunEvent::Doubted { .. } => &["approve"],
+        RunEvent::Resolved { .. } => &["resolve"],
+        RunEvent::Done(_) => &["child ended"],
+        RunEvent::ChildUndone { .. } => &["child undone"],
+        RunEvent::Paused { .. } => &["pause"],
+        RunEvent::Resumed { .. } => &["resume"],
+        RunEvent::Winding { .. } => &["cancel"],
+        RunEvent::Reopened(_) => &["reopen"],
+        RunEvent::Forked(_) => &["fork"],
         _ => &[],
     }
 }

@@ -2,68 +2,71 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{Program, Ran, Step};
-use baton_core::run::{Address, Answer, Began, CallId, Detour, Event, Request, Role, Scheduled};
+use baton_core::agent::{AgentStep, ProgramOutcome, SandboxProgram};
+use baton_core::run::{
+    CallId, CallOutput, CallRole, CallScheduled, EffectRequest, NodeAddress, NodeWait, OutageAction, RunEvent,
+};
 use serde_json::Value;
 
-use super::{Chronicle, Violation, broken};
+use super::{PromiseViolation, RunHistory, violation};
 use crate::sandbox;
 
 /// Whether and with what a call was done; nothing while it is out.
-type Outcome = Option<(bool, Value)>;
+type ProgramCallResult = Option<(bool, Value)>;
 
 /// What the journal says of one agent's program.
 #[derive(Default)]
-struct Told {
+struct ProgramHistory {
     /// What it was scheduled as last.
-    program: Option<Program>,
+    program: Option<SandboxProgram>,
     /// Where it stands still.
-    paused: Option<baton_core::agent::Snapshot>,
+    paused: Option<baton_core::agent::ProgramSnapshot>,
     /// Calls it made since it began, and how many it made last.
     calls: usize,
     last: usize,
     /// The tool calls scheduled since it stopped, in order, with whether and with what each was done. One that was abandoned
     /// has no id until a retry schedules it anew.
-    results: Vec<(Option<CallId>, Outcome)>,
+    results: Vec<(Option<CallId>, ProgramCallResult)>,
 }
 
-pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
-    let mut agents: BTreeMap<&Address, Told> = BTreeMap::new();
+pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
+    let mut agents: BTreeMap<&NodeAddress, ProgramHistory> = BTreeMap::new();
     for event in chronicle.events() {
         let told = match event {
-            Event::Began { node, wait } if matches!(**wait, Began::Agent { .. }) => {
-                agents.insert(node, Told::default());
+            RunEvent::Began { node, wait } if matches!(**wait, NodeWait::Agent { .. }) => {
+                agents.insert(node, ProgramHistory::default());
                 Ok(())
             }
-            Event::AgentReplaced { node, .. } => {
-                agents.insert(node, Told::default());
+            RunEvent::AgentReplaced { node, .. } => {
+                agents.insert(node, ProgramHistory::default());
                 Ok(())
             }
-            Event::Stepped { node, step } if matches!(**step, Step::AskModel(_)) => {
-                agents.insert(node, Told::default());
+            RunEvent::Stepped { node, step } if matches!(**step, AgentStep::AskModel(_)) => {
+                agents.insert(node, ProgramHistory::default());
                 Ok(())
             }
-            Event::Scheduled(scheduled) if scheduled.effect.call.role == Role::Act => {
+            RunEvent::Scheduled(scheduled) if scheduled.effect.call.role == CallRole::Act => {
                 let told = agents.get_mut(&scheduled.effect.call.node);
                 told.map_or(Ok(()), |told| told.scheduled(scheduled))
             }
-            Event::Done(done) if done.effect.call.role == Role::Act => {
+            RunEvent::Done(done) if done.effect.call.role == CallRole::Act => {
                 let told = agents.get_mut(&done.effect.call.node);
                 told.map_or(Ok(()), |told| told.done(&done.effect.call, &done.output))
             }
-            Event::Degraded { effect, detour: Detour::Answered { output }, .. } => {
+            RunEvent::Degraded { effect, detour: OutageAction::Answered { output }, .. } => {
                 if let Some(told) = agents.get_mut(&effect.call.node) {
                     told.result(&effect.call, (true, (**output).clone()));
                 }
                 Ok(())
             }
-            Event::NotDone { effect, again_at: None, .. } | Event::Degraded { effect, detour: Detour::Refused, .. } => {
+            RunEvent::NotDone { effect, again_at: None, .. }
+            | RunEvent::Degraded { effect, detour: OutageAction::Refused, .. } => {
                 if let Some(told) = agents.get_mut(&effect.call.node) {
                     told.failed(&effect.call);
                 }
                 Ok(())
             }
-            Event::Abandoned { call } => {
+            RunEvent::Abandoned { call } => {
                 if let Some(told) = agents.get_mut(&call.node) {
                     told.abandoned(call);
                 }
@@ -72,34 +75,34 @@ pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
             _ => Ok(()),
         };
         if let Err(what) = told {
-            return broken("programs", format!("in `{}`: {what}", chronicle.run));
+            return violation("programs", format!("in `{}`: {what}", chronicle.run));
         }
     }
     Ok(())
 }
 
-impl Told {
-    fn scheduled(&mut self, scheduled: &Scheduled) -> Result<(), String> {
+impl ProgramHistory {
+    fn scheduled(&mut self, scheduled: &CallScheduled) -> Result<(), String> {
         let call = &scheduled.effect.call;
         match &scheduled.request {
-            Request::Tool { .. } => match self.results.iter_mut().find(|(known, _)| known.is_none()) {
+            EffectRequest::Tool { .. } => match self.results.iter_mut().find(|(known, _)| known.is_none()) {
                 Some((abandoned, _)) => *abandoned = Some(call.clone()),
                 None => self.results.push((Some(call.clone()), None)),
             },
-            Request::Code { program, .. } => {
-                self.goes_on(program).map_err(|what| format!("{}: {what}", scheduled.effect))?;
+            EffectRequest::Code { program, .. } => {
+                self.check_continuation(program).map_err(|what| format!("{}: {what}", scheduled.effect))?;
                 self.program = Some((**program).clone());
             }
-            Request::Model(_) | Request::Step { .. } => {}
+            EffectRequest::Model(_) | EffectRequest::Step { .. } => {}
         }
         Ok(())
     }
 
-    fn goes_on(&self, program: &Program) -> Result<(), String> {
+    fn check_continuation(&self, program: &SandboxProgram) -> Result<(), String> {
         match (program, &self.paused) {
-            (Program::Start { .. }, None) => Ok(()),
-            (Program::Start { .. }, Some(_)) => Err("a program under way was begun anew".to_owned()),
-            (Program::Resume { snapshot, results }, paused) => {
+            (SandboxProgram::Start { .. }, None) => Ok(()),
+            (SandboxProgram::Start { .. }, Some(_)) => Err("a program under way was begun anew".to_owned()),
+            (SandboxProgram::Resume { snapshot, results }, paused) => {
                 if paused.as_ref() != Some(snapshot) {
                     return Err(format!("it stood still at {paused:?} and goes on from {snapshot:?}"));
                 }
@@ -108,25 +111,25 @@ impl Told {
                     self.results.iter().rev().take(self.last).rev().map(|(_, one)| one.clone()).collect();
                 if given == known { Ok(()) } else { Err(format!("it is told {given:?}, and {known:?} came of it")) }
             }
-            (Program::Replay { calls, .. }, _) if calls.len() == self.calls => Ok(()),
-            (Program::Replay { calls, .. }, _) => {
+            (SandboxProgram::Replay { calls, .. }, _) if calls.len() == self.calls => Ok(()),
+            (SandboxProgram::Replay { calls, .. }, _) => {
                 Err(format!("it made {} calls, and is replayed over {}", self.calls, calls.len()))
             }
         }
     }
 
-    fn done(&mut self, call: &CallId, output: &Answer) -> Result<(), String> {
+    fn done(&mut self, call: &CallId, output: &CallOutput) -> Result<(), String> {
         match output {
-            Answer::Tool(output) => self.result(call, (true, (**output).clone())),
-            Answer::Model(_) | Answer::Step(_) => {}
-            Answer::Code(ran) => return self.ran(ran),
+            CallOutput::Tool(output) => self.result(call, (true, (**output).clone())),
+            CallOutput::Model(_) | CallOutput::Step(_) => {}
+            CallOutput::Code(ran) => return self.ran(ran),
         }
         Ok(())
     }
 
-    fn ran(&mut self, ran: &Ran) -> Result<(), String> {
+    fn ran(&mut self, ran: &ProgramOutcome) -> Result<(), String> {
         match ran {
-            Ran::Calls { calls, snapshot, .. } => {
+            ProgramOutcome::Calls { calls, snapshot, .. } => {
                 let version = snapshot.version.parse().unwrap_or_default();
                 if self.program.as_ref().is_some_and(|program| sandbox::run(program, version) != *ran) {
                     return Err(format!("{:?} is recorded to have come to {ran:?}", self.program));
@@ -134,8 +137,8 @@ impl Told {
                 self.paused = Some(snapshot.clone());
                 (self.calls, self.last) = (self.calls + calls.len(), calls.len());
             }
-            Ran::Finished { .. } | Ran::Failed { .. } => *self = Self::default(),
-            Ran::Stale => {}
+            ProgramOutcome::Finished { .. } | ProgramOutcome::Failed { .. } => *self = Self::default(),
+            ProgramOutcome::Stale => {}
         }
         Ok(())
     }

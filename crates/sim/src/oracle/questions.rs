@@ -3,75 +3,78 @@
 use std::collections::BTreeMap;
 
 use baton_core::id::RunId;
-use baton_core::run::{Block, CallId, DEADLINE, EffectId, Event};
+use baton_core::run::{BlockReason, CallId, DEADLINE_ACTOR, EffectId, RunEvent};
 use baton_core::time::Time;
-use baton_core::tool::{QUESTIONS_MAX, Question, Reply, Said};
-use baton_engine::owner::{Send, What};
+use baton_core::tool::{QUESTIONS_MAX, QuestionOutcome, QuestionReply, ToolQuestion};
+use baton_engine::owner::{Attempt, CallRequest};
 
-use super::{Violation, broken};
+use super::{PromiseViolation, violation};
 
 #[derive(Debug, Default)]
-pub struct Questions {
-    open: BTreeMap<CallId, Open>,
+pub struct QuestionOracle {
+    open: BTreeMap<CallId, OracleQuestion>,
     /// What was said to each call, oldest first.
-    said: BTreeMap<CallId, Vec<Reply>>,
+    answers: BTreeMap<CallId, Vec<QuestionReply>>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OracleQuestion {
     effect: EffectId,
-    question: Question,
+    question: ToolQuestion,
     until: Option<Time>,
 }
 
-impl Questions {
-    pub fn recorded(&mut self, run: &RunId, at: Time, event: &Event) -> Result<(), Violation> {
+impl QuestionOracle {
+    pub fn recorded(&mut self, run: &RunId, at: Time, event: &RunEvent) -> Result<(), PromiseViolation> {
         match event {
-            Event::Blocked { effect, by: Block::Question { question, until } } => {
-                let asked = self.said.get(&effect.call).map_or(0, Vec::len);
+            RunEvent::Blocked { effect, by: BlockReason::Question { question, until } } => {
+                let asked = self.answers.get(&effect.call).map_or(0, Vec::len);
                 if asked >= QUESTIONS_MAX {
-                    return broken("question", format!("{effect} of `{run}` asks once more after {asked} questions"));
+                    return violation(
+                        "question",
+                        format!("{effect} of `{run}` asks once more after {asked} questions"),
+                    );
                 }
-                let open = Open { effect: effect.clone(), question: (**question).clone(), until: *until };
+                let open = OracleQuestion { effect: effect.clone(), question: (**question).clone(), until: *until };
                 match self.open.insert(effect.call.clone(), open) {
-                    Some(_) => broken("question", format!("{effect} of `{run}` asks while it asks")),
+                    Some(_) => violation("question", format!("{effect} of `{run}` asks while it asks")),
                     None => Ok(()),
                 }
             }
-            Event::Replied { effect, by, said, .. } => {
+            RunEvent::Replied { effect, by, said, .. } => {
                 let Some(open) = self.open.remove(&effect.call).filter(|open| open.effect == *effect) else {
-                    return broken("question", format!("`{by}` answered {effect} of `{run}`, and it asks nothing"));
+                    return violation("question", format!("`{by}` answered {effect} of `{run}`, and it asks nothing"));
                 };
                 let is_right = match said {
-                    Said::Filled { form } => by != DEADLINE && form["ok"].is_boolean(),
-                    Said::Declined => by != DEADLINE,
-                    Said::Lapsed => by == DEADLINE && open.until.is_some_and(|until| until <= at),
+                    QuestionOutcome::Filled { form } => by != DEADLINE_ACTOR && form["ok"].is_boolean(),
+                    QuestionOutcome::Declined => by != DEADLINE_ACTOR,
+                    QuestionOutcome::Lapsed => by == DEADLINE_ACTOR && open.until.is_some_and(|until| until <= at),
                 };
                 if !is_right {
-                    return broken(
+                    return violation(
                         "question",
                         format!("{effect} of `{run}`: `{by}` said {said:?} at {at} to {open:?}"),
                     );
                 }
-                let reply = Reply { question: open.question, said: said.clone() };
-                self.said.entry(effect.call.clone()).or_default().push(reply);
+                let reply = QuestionReply { question: open.question, said: said.clone() };
+                self.answers.entry(effect.call.clone()).or_default().push(reply);
                 Ok(())
             }
-            Event::Done(done) => {
+            RunEvent::Done(done) => {
                 self.open.remove(&done.effect.call);
                 Ok(())
             }
-            Event::NotDone { effect, .. } | Event::NotUndone { effect, .. } => {
+            RunEvent::NotDone { effect, .. } | RunEvent::NotUndone { effect, .. } => {
                 self.open.remove(&effect.call);
                 Ok(())
             }
             // A compensation that is tried once more is another call.
-            Event::Scheduled(scheduled) => {
+            RunEvent::Scheduled(scheduled) => {
                 self.open.remove(&scheduled.effect.call);
-                self.said.remove(&scheduled.effect.call);
+                self.answers.remove(&scheduled.effect.call);
                 Ok(())
             }
-            Event::Abandoned { call } => {
+            RunEvent::Abandoned { call } => {
                 self.open.remove(call);
                 Ok(())
             }
@@ -80,17 +83,18 @@ impl Questions {
     }
 
     /// A call goes out with what was said to it, and not while it asks.
-    pub fn leaves(&self, run: &RunId, send: &Send) -> Result<(), Violation> {
-        let (effect, What::Tool(call)) = (&send.effect, &send.what) else { return Ok(()) };
+    pub fn check_send(&self, run: &RunId, send: &Attempt) -> Result<(), PromiseViolation> {
+        let (effect, CallRequest::Tool(call)) = (&send.effect, &send.request) else { return Ok(()) };
         if let Some(open) = self.open.get(&effect.call) {
-            return broken("question", format!("{effect} of `{run}` goes out while it asks {open:?}"));
+            return violation("question", format!("{effect} of `{run}` goes out while it asks {open:?}"));
         }
-        let said = self.said.get(&effect.call).map_or(&[][..], Vec::as_slice);
+        let said = self.answers.get(&effect.call).map_or(&[][..], Vec::as_slice);
         match call.replies == said {
             true => Ok(()),
-            false => {
-                broken("question", format!("{effect} of `{run}` goes out with {:?}, said was {said:?}", call.replies))
-            }
+            false => violation(
+                "question",
+                format!("{effect} of `{run}` goes out with {:?}, said was {said:?}", call.replies),
+            ),
         }
     }
 }

@@ -2,21 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::run::{Address, CallId, Done, Event, Path, Reopened, Request, Role, State, Undo};
+use baton_core::run::{
+    CallCompleted, CallId, CallRole, EffectRequest, NodeAddress, RunEvent, RunReopened, RunState, ScopePath, UndoAction,
+};
 
-use super::{Chronicle, Violation, broken};
+use super::{PromiseViolation, RunHistory, violation};
 
 /// One effect and how its undoing stands.
-struct Entry {
-    done: Done,
-    undo: Undo,
-    at: Standing,
+struct OracleUndo {
+    done: CallCompleted,
+    undo: UndoAction,
+    at: OracleUndoState,
     /// A merge cut its branch off and wants it undone.
     is_wanted: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum OracleUndoState {
     Kept,
     Underway,
     Undone,
@@ -24,112 +26,119 @@ enum Standing {
 }
 
 /// Whether a node, or one whose body it is in, was cut off.
-fn is_cut(cut: &BTreeSet<Address>, node: &Address) -> bool {
+fn is_cut(cut: &BTreeSet<NodeAddress>, node: &NodeAddress) -> bool {
     let mut at = node.clone();
     loop {
         if cut.contains(&at) {
             return true;
         }
         match at.scope.parent() {
-            Some((scope, node, _)) => at = Address::new(scope, node),
+            Some((scope, node, _)) => at = NodeAddress::new(scope, node),
             None => return false,
         }
     }
 }
 
 #[derive(Default)]
-struct Walk {
-    entries: Vec<Entry>,
+struct SagaCheck {
+    entries: Vec<OracleUndo>,
     rolls_back: bool,
-    cut: BTreeSet<Address>,
+    cut: BTreeSet<NodeAddress>,
 }
 
-pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
-    let mut walk = Walk::default();
+pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
+    let mut walk = SagaCheck::default();
     for event in chronicle.events() {
-        walk.event(event).or_else(|what| broken("saga", format!("`{}`: {what}", chronicle.run)))?;
+        walk.event(event).or_else(|what| violation("saga", format!("`{}`: {what}", chronicle.run)))?;
     }
     match &chronicle.finished {
         Some(finished) => {
-            walk.end(finished.state).or_else(|what| broken("saga", format!("`{}`: {what}", chronicle.run)))
+            walk.check_end(finished.state).or_else(|what| violation("saga", format!("`{}`: {what}", chronicle.run)))
         }
         None => Ok(()),
     }
 }
 
-impl Walk {
-    fn event(&mut self, event: &Event) -> Result<(), String> {
+impl SagaCheck {
+    fn event(&mut self, event: &RunEvent) -> Result<(), String> {
         match event {
-            Event::Done(done) if done.effect.call.role == Role::Undo => {
-                return self.settle(&done.effect.call, Standing::Undone);
+            RunEvent::Done(done) if done.effect.call.role == CallRole::Undo => {
+                return self.settle_undo(&done.effect.call, OracleUndoState::Undone);
             }
-            Event::Done(done) | Event::ArrivedLate(done) => self.push(done),
-            Event::Scheduled(scheduled) if scheduled.effect.call.role == Role::Undo => {
-                return self.begin(&scheduled.effect.call, &scheduled.request);
+            RunEvent::Done(done) | RunEvent::ArrivedLate(done) => self.record_done(done),
+            RunEvent::Scheduled(scheduled) if scheduled.effect.call.role == CallRole::Undo => {
+                return self.begin_undo(&scheduled.effect.call, &scheduled.request);
             }
-            Event::ChildUndoing { effect, .. } => return self.begin_any(&effect.call).map(drop),
-            Event::ChildUndone { effect, fault } => {
-                let at = if fault.is_none() { Standing::Undone } else { Standing::Failed };
-                return self.settle(&effect.call, at);
+            RunEvent::ChildUndoing { effect, .. } => return self.begin_next_undo(&effect.call).map(drop),
+            RunEvent::ChildUndone { effect, fault } => {
+                let at = if fault.is_none() { OracleUndoState::Undone } else { OracleUndoState::Failed };
+                return self.settle_undo(&effect.call, at);
             }
-            Event::NotUndone { effect, .. } => return self.settle(&effect.call, Standing::Failed),
-            Event::UndoAgain { effect, .. } => return self.try_again(&effect.call),
-            Event::BranchesCut { scope, nodes, undo: true } => self.cut_off(scope, nodes),
-            Event::Compensating => self.rolls_back = true,
-            Event::Reopened(reopened) if matches!(**reopened, Reopened::Rollback { .. }) => self.rolls_back = true,
+            RunEvent::NotUndone { effect, .. } => return self.settle_undo(&effect.call, OracleUndoState::Failed),
+            RunEvent::UndoAgain { effect, .. } => return self.retry_undo(&effect.call),
+            RunEvent::BranchesCut { scope, nodes, undo: true } => self.cut_off(scope, nodes),
+            RunEvent::Compensating => self.rolls_back = true,
+            RunEvent::Reopened(reopened) if matches!(**reopened, RunReopened::Rollback { .. }) => {
+                self.rolls_back = true
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn push(&mut self, done: &Done) {
+    fn record_done(&mut self, done: &CallCompleted) {
         let Some(undo) = &done.undo else { return };
         let is_wanted = is_cut(&self.cut, &done.effect.call.node);
-        self.entries.push(Entry { done: done.clone(), undo: (**undo).clone(), at: Standing::Kept, is_wanted });
+        self.entries.push(OracleUndo {
+            done: done.clone(),
+            undo: (**undo).clone(),
+            at: OracleUndoState::Kept,
+            is_wanted,
+        });
     }
 
-    fn cut_off(&mut self, scope: &Path, nodes: &[baton_core::id::NodeId]) {
-        self.cut.extend(nodes.iter().map(|node| Address::new(scope.clone(), node.clone())));
+    fn cut_off(&mut self, scope: &ScopePath, nodes: &[baton_core::id::NodeId]) {
+        self.cut.extend(nodes.iter().map(|node| NodeAddress::new(scope.clone(), node.clone())));
         for entry in &mut self.entries {
             entry.is_wanted |= is_cut(&self.cut, &entry.done.effect.call.node);
         }
     }
 
-    fn begin(&mut self, call: &CallId, request: &Request) -> Result<(), String> {
-        let entry = self.begin_any(call)?;
-        let Request::Tool { tool: name, arguments: given, .. } = request else {
+    fn begin_undo(&mut self, call: &CallId, request: &EffectRequest) -> Result<(), String> {
+        let entry = self.begin_next_undo(call)?;
+        let EffectRequest::Tool { tool: name, arguments: given, .. } = request else {
             return Err(format!("{call:?} is undone by a model"));
         };
         match &entry.undo {
-            Undo::Call { tool, arguments, .. } if tool == name && *arguments == **given => Ok(()),
+            UndoAction::Call { tool, arguments, .. } if tool == name && *arguments == **given => Ok(()),
             stored => Err(format!("{call:?} is undone by {name} {given}, and {stored:?} was stored")),
         }
     }
 
     /// The undoing of an effect begins: nothing newer may be left.
-    fn begin_any(&mut self, call: &CallId) -> Result<&Entry, String> {
+    fn begin_next_undo(&mut self, call: &CallId) -> Result<&OracleUndo, String> {
         let rolls_back = self.rolls_back;
-        let is_work = |entry: &Entry| !matches!(entry.undo, Undo::Irreversible { .. });
-        let Some(place) = self.place_of(call).filter(|place| self.entries[*place].at == Standing::Kept) else {
+        let is_work = |entry: &OracleUndo| !matches!(entry.undo, UndoAction::Irreversible { .. });
+        let Some(place) = self.place_of(call).filter(|place| self.entries[*place].at == OracleUndoState::Kept) else {
             return Err(format!("{call:?} is undone, and there is nothing to undo"));
         };
-        let is_due = |entry: &Entry| (rolls_back || entry.is_wanted) && is_work(entry);
+        let is_due = |entry: &OracleUndo| (rolls_back || entry.is_wanted) && is_work(entry);
         if !is_due(&self.entries[place]) {
             return Err(format!("{call:?} is undone, and nobody asked for it"));
         }
-        let newer = self.entries[place + 1..].iter().find(|entry| is_due(entry) && entry.at == Standing::Kept);
+        let newer = self.entries[place + 1..].iter().find(|entry| is_due(entry) && entry.at == OracleUndoState::Kept);
         if let Some(newer) = newer {
             return Err(format!("{call:?} is undone before the newer {}", newer.done.effect));
         }
-        self.entries[place].at = Standing::Underway;
+        self.entries[place].at = OracleUndoState::Underway;
         Ok(&self.entries[place])
     }
 
-    fn settle(&mut self, call: &CallId, at: Standing) -> Result<(), String> {
+    fn settle_undo(&mut self, call: &CallId, at: OracleUndoState) -> Result<(), String> {
         // What cannot be undone for want of arguments fails without having begun.
-        let is_open = |entry: &Entry| {
-            let is_broken = matches!(entry.undo, Undo::Broken { .. }) && at == Standing::Failed;
-            entry.at == Standing::Underway || (is_broken && entry.at == Standing::Kept)
+        let is_open = |entry: &OracleUndo| {
+            let is_broken = matches!(entry.undo, UndoAction::Broken { .. }) && at == OracleUndoState::Failed;
+            entry.at == OracleUndoState::Underway || (is_broken && entry.at == OracleUndoState::Kept)
         };
         match self.place_of(call).filter(|place| is_open(&self.entries[*place])) {
             Some(place) => {
@@ -141,11 +150,13 @@ impl Walk {
     }
 
     /// Only what was not undone is tried again, and only where something can be asked.
-    fn try_again(&mut self, call: &CallId) -> Result<(), String> {
-        let is_left = |entry: &Entry| entry.at == Standing::Failed && !matches!(entry.undo, Undo::Broken { .. });
+    fn retry_undo(&mut self, call: &CallId) -> Result<(), String> {
+        let is_left = |entry: &OracleUndo| {
+            entry.at == OracleUndoState::Failed && !matches!(entry.undo, UndoAction::Broken { .. })
+        };
         match self.place_of(call).filter(|place| is_left(&self.entries[*place])) {
             Some(place) => {
-                self.entries[place].at = Standing::Kept;
+                self.entries[place].at = OracleUndoState::Kept;
                 self.entries[place].is_wanted = true;
                 Ok(())
             }
@@ -157,19 +168,24 @@ impl Walk {
     fn place_of(&self, call: &CallId) -> Option<usize> {
         let place = usize::try_from(call.call).ok()?;
         let entry = self.entries.get(place)?;
-        (entry.done.effect.call.node == call.node && call.role == Role::Undo).then_some(place)
+        (entry.done.effect.call.node == call.node && call.role == CallRole::Undo).then_some(place)
     }
 
-    fn end(&self, state: State) -> Result<(), String> {
-        let is_work = |entry: &&Entry| !matches!(entry.undo, Undo::Irreversible { .. });
-        let left = |entry: &&Entry| entry.at != Standing::Undone;
+    fn check_end(&self, state: RunState) -> Result<(), String> {
+        let is_work = |entry: &&OracleUndo| !matches!(entry.undo, UndoAction::Irreversible { .. });
+        let left = |entry: &&OracleUndo| entry.at != OracleUndoState::Undone;
         match state {
-            State::Compensated => match self.entries.iter().filter(is_work).find(left) {
+            RunState::Compensated => match self.entries.iter().filter(is_work).find(left) {
                 Some(entry) => Err(format!("{} is {:?}, and the run is compensated", entry.done.effect, entry.at)),
                 None => Ok(()),
             },
             _ => {
-                match self.entries.iter().filter(is_work).find(|entry| entry.is_wanted && entry.at == Standing::Kept) {
+                match self
+                    .entries
+                    .iter()
+                    .filter(is_work)
+                    .find(|entry| entry.is_wanted && entry.at == OracleUndoState::Kept)
+                {
                     Some(entry) => Err(format!("{} lost its race, and was never undone", entry.done.effect)),
                     None => Ok(()),
                 }

@@ -3,30 +3,30 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use baton_core::run::{Address, Event, How};
+use baton_core::run::{NodeAddress, NodeOutcome, RunEvent};
 use serde_json::Value;
 
-use super::{Chronicle, Violation, broken};
+use super::{PromiseViolation, RunHistory, violation};
 
-pub fn check(chronicle: &Chronicle) -> Result<(), Violation> {
+pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
     let run = &chronicle.run;
     let mut kept: BTreeMap<&str, VecDeque<&Arc<Value>>> = BTreeMap::new();
-    let mut taken: Option<(&Address, &Arc<Value>)> = None;
+    let mut taken: Option<(&NodeAddress, &Arc<Value>)> = None;
     for event in chronicle.events() {
         match event {
-            Event::SignalKept { signal } => kept.entry(&signal.name).or_default().push_back(&signal.payload),
-            Event::SignalTaken { node, name } => match kept.get_mut(name.as_str()).and_then(VecDeque::pop_front) {
+            RunEvent::SignalKept { signal } => kept.entry(&signal.name).or_default().push_back(&signal.payload),
+            RunEvent::SignalTaken { node, name } => match kept.get_mut(name.as_str()).and_then(VecDeque::pop_front) {
                 Some(payload) => taken = Some((node, payload)),
-                None => return broken("signals", format!("`{node}` of `{run}` took a `{name}` that was not there")),
+                None => return violation("signals", format!("`{node}` of `{run}` took a `{name}` that was not there")),
             },
-            Event::Ended(ended) => {
+            RunEvent::Ended(ended) => {
                 // A wait's output is what it took; an agent's is not.
-                if let (Some((node, payload)), How::Completed { output }) = (taken, &ended.how)
+                if let (Some((node, payload)), NodeOutcome::Completed { output }) = (taken, &ended.how)
                     && *node == ended.node
                     && node.node.as_str().starts_with("wait")
                     && output != payload
                 {
-                    return broken("signals", format!("`{node}` of `{run}` took {payload} and gave {output}"));
+                    return violation("signals", format!("`{node}` of `{run}` took {payload} and gave {output}"));
                 }
                 taken = None;
             }

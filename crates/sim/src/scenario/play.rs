@@ -4,44 +4,47 @@ use std::collections::BTreeMap;
 
 use baton_core::id::RunId;
 use baton_core::run::Run;
-use baton_ports::journal::DeskKind;
+use baton_ports::journal::TaskItemKind;
 
-use super::told;
-use super::{Course, Scenario, What};
-use crate::case::Case;
-use crate::coverage::Coverage;
-use crate::draw::Catalog;
-use crate::services::Asked;
-use crate::simulation::script::{Script, about, root};
-use crate::simulation::{Report, Simulation, Storm, tenant};
+use super::transcript;
+use super::{ExpectationKind, ScenarioCase, ScenarioPage};
+use crate::case::SimCase;
+use crate::coverage::FaultCoverage;
+use crate::draw::SimCatalog;
+use crate::services::ServiceRequest;
+use crate::simulation::script::{SimScript, root, subject_of};
+use crate::simulation::{FaultInjector, SimReport, Simulation, tenant};
 
 /// What came of a course under one seed.
-pub struct Played {
+pub struct ScenarioResult {
     /// A promise that was broken, or a line whose moment never came.
-    pub broken: Option<String>,
+    pub failure: Option<String>,
     /// Everything that happened, for people.
     pub story: Vec<String>,
-    report: Report,
+    report: SimReport,
 }
 
 /// Plays a course; the seed chooses how long everything takes.
-pub fn play(course: &Course, catalog: &Catalog, seed: u64) -> Played {
-    let case = Case::written(seed, course.drawing.clone(), course.input.clone());
-    let mut coverage = Coverage::default();
-    let simulation = Simulation::new(&case, catalog, &mut coverage, Storm::of(&case), true);
-    let mut report = simulation.with_script(Script::new(course.cues.clone())).run();
+pub fn play(course: &ScenarioCase, catalog: &SimCatalog, seed: u64) -> ScenarioResult {
+    let case = SimCase::for_scenario(seed, course.workflows.clone(), course.input.clone());
+    let mut coverage = FaultCoverage::default();
+    let simulation = Simulation::new(&case, catalog, &mut coverage, FaultInjector::of(&case), true);
+    let mut report = simulation.with_script(SimScript::new(course.script.clone())).run();
     let violation =
         report.violation.take().map(|violation| format!("it breaks `{}`: {}", violation.rule, violation.what));
-    let left = report.script.as_ref().and_then(|script| script.cues.first());
+    let left = report.script.as_ref().and_then(|script| script.lines.first());
     let left = left.map(|cue| format!("the moment of this line never came: {}", cue.line));
-    Played { broken: violation.or(left), story: std::mem::take(&mut report.story), report }
+    ScenarioResult { failure: violation.or(left), story: std::mem::take(&mut report.story), report }
 }
 
-impl Scenario {
+impl ScenarioPage {
     /// The page as it is where this came of its courses, in their order.
-    pub fn rewritten(&self, page: &str, played: &[Played]) -> String {
-        let blocks = self.courses.iter().zip(played).flat_map(|(course, played)| {
-            course.expected.iter().map(|expected| (expected.span.clone(), played.told(&expected.what, &expected.text)))
+    pub fn rewrite_page(&self, page: &str, played: &[ScenarioResult]) -> String {
+        let blocks = self.cases.iter().zip(played).flat_map(|(course, played)| {
+            course
+                .expected
+                .iter()
+                .map(|expected| (expected.span.clone(), played.actual_text(&expected.kind, &expected.text)))
         });
         let mut page = page.to_owned();
         for (span, text) in blocks.collect::<Vec<_>>().into_iter().rev() {
@@ -51,27 +54,27 @@ impl Scenario {
     }
 }
 
-impl Course {
+impl ScenarioCase {
     /// What is written that did not come of it, with what did.
-    pub fn differs(&self, played: &Played) -> Option<String> {
+    pub fn difference(&self, played: &ScenarioResult) -> Option<String> {
         self.expected.iter().find_map(|expected| {
-            let told = played.told(&expected.what, &expected.text);
+            let told = played.actual_text(&expected.kind, &expected.text);
             (told != expected.text).then(|| format!("expected\n{}\nand there was\n{told}", expected.text))
         })
     }
 }
 
-impl Played {
-    fn told(&self, what: &What, written: &str) -> String {
+impl ScenarioResult {
+    fn actual_text(&self, what: &ExpectationKind, written: &str) -> String {
         match what {
-            What::Events(run) => self.events(run),
-            What::Outcome => self.outcome(written),
+            ExpectationKind::Events(run) => self.events(run),
+            ExpectationKind::Outcome => self.outcome(written),
         }
     }
 
     fn events(&self, run: &RunId) -> String {
-        let events = self.report.witness.chronicles.get(run).into_iter().flat_map(|chronicle| chronicle.events());
-        events.map(|event| told::line(event) + "\n").collect()
+        let events = self.report.oracle.histories.get(run).into_iter().flat_map(|chronicle| chronicle.events());
+        events.map(|event| transcript::event_line(event) + "\n").collect()
     }
 
     /// The lines that are asked for, as they are.
@@ -88,11 +91,11 @@ impl Played {
     }
 
     fn outcomes(&self) -> BTreeMap<String, String> {
-        let asked = |is_wanted: fn(&Asked) -> bool| {
+        let asked = |is_wanted: fn(&ServiceRequest) -> bool| {
             let ledger = self.report.services.ledger.iter().filter(|asked| is_wanted(asked));
             // How often a program is run depends on whether the next process reads what the last one wrote.
             let is_service = |word: &String| !word.split(' ').next().is_some_and(|word| word.ends_with(".program"));
-            or_nothing(ledger.map(|asked| self.word(asked)).filter(is_service).collect(), ", ")
+            join_or_nothing(ledger.map(|asked| self.word(asked)).filter(is_service).collect(), ", ")
         };
         let mut all = BTreeMap::from([
             ("asked".to_owned(), asked(|asked| !asked.is_look_up)),
@@ -101,7 +104,7 @@ impl Played {
             ("desk".to_owned(), self.desk()),
             ("refused".to_owned(), self.refused()),
         ]);
-        for id in self.report.witness.chronicles.keys() {
+        for id in self.report.oracle.histories.keys() {
             let of = if *id == root() { String::new() } else { format!(" of {id}") };
             let run = self.folded(id);
             all.insert(format!("state{of}"), run.state().to_string());
@@ -113,44 +116,44 @@ impl Played {
 
     fn folded(&self, id: &RunId) -> Run {
         let mut run = Run::new();
-        if let Some(chronicle) = self.report.witness.chronicles.get(id) {
-            self.report.witness.versions().for_each(|(hash, workflow)| run.know(hash.clone(), workflow.clone()));
+        if let Some(chronicle) = self.report.oracle.histories.get(id) {
+            self.report.oracle.versions().for_each(|(hash, workflow)| run.add_version(hash.clone(), workflow.clone()));
             chronicle.entries.iter().for_each(|entry| run.fold(entry));
         }
         run
     }
 
-    fn word(&self, asked: &Asked) -> String {
+    fn word(&self, asked: &ServiceRequest) -> String {
         let word = self.report.script.as_ref().map_or("", |script| script.word(&asked.run, &asked.effect.call));
         if asked.run == root() { word.to_owned() } else { format!("{word} of {}", asked.run) }
     }
 
     fn desk(&self) -> String {
-        let open = self.report.books.open_desk(&tenant(), None);
+        let open = self.report.journal.open_desk(&tenant(), None);
         let lines = open.iter().map(|item| {
             let kind = match item.kind {
-                DeskKind::Approval => "may it",
-                DeskKind::Form => "a form",
-                DeskKind::Doubt => "did it act",
-                DeskKind::ToolApproval => "may it act",
-                DeskKind::NotUndone => "not undone",
-                DeskKind::Question => "a question to the customer",
-                DeskKind::Budget => "a budget is used up",
-                DeskKind::OverBudget => "is there money",
-                DeskKind::NeedsKey => "a key",
-                DeskKind::Connection => "a connection",
-                DeskKind::Late => "a conversation",
+                TaskItemKind::Approval => "may it",
+                TaskItemKind::Form => "a form",
+                TaskItemKind::Doubt => "did it act",
+                TaskItemKind::ToolApproval => "may it act",
+                TaskItemKind::NotUndone => "not undone",
+                TaskItemKind::Question => "a question to the customer",
+                TaskItemKind::Budget => "a budget is used up",
+                TaskItemKind::OverBudget => "is there money",
+                TaskItemKind::NeedsKey => "a key",
+                TaskItemKind::Connection => "a connection",
+                TaskItemKind::Late => "a conversation",
             };
-            format!("{}: {kind}", about(item))
+            format!("{}: {kind}", subject_of(item))
         });
-        or_nothing(lines.collect(), ", ")
+        join_or_nothing(lines.collect(), ", ")
     }
 
     fn refused(&self) -> String {
-        or_nothing(self.report.script.iter().flat_map(|script| script.refused.clone()).collect(), "; ")
+        join_or_nothing(self.report.script.iter().flat_map(|script| script.refused.clone()).collect(), "; ")
     }
 }
 
-fn or_nothing(parts: Vec<String>, between: &str) -> String {
+fn join_or_nothing(parts: Vec<String>, between: &str) -> String {
     if parts.is_empty() { "nothing".to_owned() } else { parts.join(between) }
 }

@@ -5,210 +5,221 @@ use std::time::Duration;
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::money::Usd;
-use baton_core::run::{Block as Blocked, EffectId, Lapse, Leave, Outcome};
+use baton_core::run::{Approval, BlockReason as Blocked, CallOutcome, EffectId, OnExpiry};
 use baton_core::time::Time;
-use baton_core::tool::{CIRCUIT_OPEN, Class, Question};
-use baton_engine::own_time::Now;
-use baton_engine::owner::{Input, Send, What};
-use baton_ports::clock::Steady;
+use baton_core::tool::{CIRCUIT_OPEN, EffectClass, ToolQuestion};
+use baton_engine::aggregate_clock::ClockReading;
+use baton_engine::owner::{Attempt, CallRequest, OwnerInput};
+use baton_ports::clock::MonotonicTime;
 use serde_json::json;
 
-use super::outside::PEOPLE;
-use super::script::Stage;
-use super::{Happening, Simulation, tell};
-use crate::case::{Block, Instant};
-use crate::coverage::Column;
-use crate::process::{Out, Place};
-use crate::rng::Rng;
-use crate::services::{self, Asked, Fate};
+use super::external_input::PEOPLE;
+use super::script::CallStage;
+use super::{SimEvent, Simulation, log_story};
+use crate::case::{FaultPoint, SimCallBlock};
+use crate::coverage::CoverageColumn;
+use crate::process::{SimAttempt, TaskAddress};
+use crate::rng::SeededRng;
+use crate::services::{self, RequestFate, ServiceRequest};
 
 impl Simulation<'_> {
     /// May this call go out now? A marked one stops at its permit.
-    pub(super) fn check(&mut self, place: &Place, send: Box<Send>) {
-        let ticket = self.number();
+    pub(super) fn check(&mut self, place: &TaskAddress, send: Box<Attempt>) {
+        let ticket = self.next_number();
         self.name_call(place, &send);
         if let Some(task) = self.processes[place.process].task_mut(place) {
-            let asks_model = send.what.is_of_a_model();
-            task.out.insert(send.effect.clone(), Out { ticket, acted: false, asks_model });
+            let asks_model = send.request.asks_model();
+            task.attempts.insert(send.effect.clone(), SimAttempt { ticket, acted: false, asks_model });
         }
-        self.soon(0, 2, Happening::Checked { place: place.clone(), send, ticket });
+        self.schedule_within(0, 2, SimEvent::CallChecked { place: place.clone(), send, ticket });
     }
 
-    pub(super) fn checked(&mut self, place: &Place, send: Box<Send>, ticket: u64) {
-        if !self.is_out(place, &send.effect, ticket) {
+    pub(super) fn checked(&mut self, place: &TaskAddress, send: Box<Attempt>, ticket: u64) {
+        if !self.is_in_flight(place, &send.effect, ticket) {
             return;
         }
-        let is_tool = matches!(send.what, What::Tool(_));
+        let is_tool = matches!(send.request, CallRequest::Tool(_));
         let block = match send.approved.as_deref() {
             _ if !is_tool => None,
-            None => self.storm.block(&mut self.rng),
+            None => self.faults.next_block(&mut self.rng),
             // What people allowed was an earlier attempt.
-            Some(hash) => (hash != hash_of(&send.effect)).then_some(Block::Approval),
+            Some(hash) => (hash != hash_of(&send.effect)).then_some(SimCallBlock::Approval),
         };
         if let Some(block) = block {
             let outcome = self.blocked_by(place, &send, block);
-            self.cover_call(place, &send.effect.call.node, Column::Blocked, Instant::AfterAppend);
-            let input = Input::Outcome { effect: send.effect.clone(), outcome, audit: None, spends: Vec::new() };
-            return self.back(place, ticket, None, input, None);
+            self.cover_call(place, &send.effect.call.node, CoverageColumn::Blocked, FaultPoint::AfterAppend);
+            let input = OwnerInput::Outcome { effect: send.effect.clone(), outcome, audit: None, spends: Vec::new() };
+            return self.deliver_answer(place, ticket, None, input, None);
         }
-        if send.class.is_marked() && is_tool {
+        if send.class.needs_marker() && is_tool {
             let effect = send.effect.clone();
             if let Some(task) = self.processes[place.process].task_mut(place) {
                 task.permits.insert(effect.clone(), send);
             }
-            return self.feed(place.process, &place.run, Input::Permitted { effect });
+            return self.feed_input(place.process, &place.run, OwnerInput::Permitted { effect });
         }
         if is_tool && !self.is_leased(place.process) {
-            tell!(self, "p{} {} has no lease to send {} under", place.process, place.run, send.effect);
-            return self.back(place, ticket, None, not_sent(send.effect), None);
+            log_story!(self, "p{} {} has no lease to send {} under", place.process, place.run, send.effect);
+            return self.deliver_answer(place, ticket, None, not_sent(send.effect), None);
         }
         let limit = send.limit;
-        self.leave(place, send, ticket, limit, false);
+        self.send_call(place, send, ticket, limit, false);
     }
 
     fn is_leased(&self, process: usize) -> bool {
         self.clocks(process).for_leases() < self.processes[process].lease.until
     }
 
-    fn blocked_by(&mut self, place: &Place, send: &Send, block: Block) -> Outcome {
+    fn blocked_by(&mut self, place: &TaskAddress, send: &Attempt, block: SimCallBlock) -> CallOutcome {
         let wall = self.clocks(place.process).wall;
         let until = wall + Duration::from_millis(self.rng.between(100, 8_000));
         let by = match block {
-            Block::RateLimit => Blocked::RateLimit { until },
-            Block::Circuit => {
+            SimCallBlock::RateLimit => Blocked::RateLimit { until },
+            SimCallBlock::Circuit => {
                 let fault = Fault::new(CIRCUIT_OPEN, "the service is left alone for a while");
-                return Outcome::CircuitOpen { until, fault };
+                return CallOutcome::CircuitOpen { until, fault };
             }
-            Block::Approval => Blocked::Approval(Box::new(self.asks(&send.effect, wall))),
-            Block::Stopped => {
+            SimCallBlock::Approval => Blocked::Approval(Box::new(self.approval_request(&send.effect, wall))),
+            SimCallBlock::Stopped => {
                 let fault = Fault::new("TOOL_NOT_ALLOWED", "the tool was switched off");
-                return Outcome::Stopped { fault };
+                return CallOutcome::Stopped { fault };
             }
         };
-        Outcome::Blocked { by, cost: Usd::ZERO }
+        CallOutcome::Blocked { by, cost: Usd::ZERO }
     }
 
     /// What people are asked: one of them or several, any or some, for ever or for a while.
-    fn asks(&self, effect: &EffectId, wall: Time) -> Leave {
-        let leave = Leave::of(hash_of(effect));
+    fn approval_request(&self, effect: &EffectId, wall: Time) -> Approval {
+        let leave = Approval::of(hash_of(effect));
         if self.script.is_some() {
             return leave;
         }
         // By itself, so that whatever is drawn after it stays as it was.
-        let mut rng = Rng::new(self.case.seed ^ number_of(&leave.hash));
+        let mut rng = SeededRng::new(self.case.seed ^ number_of(&leave.hash));
         let need = rng.between(1, PEOPLE.len() as u64);
         let asked = usize::try_from(rng.between(need, PEOPLE.len() as u64)).unwrap_or(PEOPLE.len());
         let from = if rng.chance(40) { &PEOPLE[..asked] } else { &[] };
-        Leave {
+        Approval {
             need: u32::try_from(need).unwrap_or(1),
             from: from.iter().map(|name| (*name).to_owned()).collect(),
             until: rng.chance(50).then(|| wall + Duration::from_secs(rng.between(1, 120))),
-            then: if rng.chance(50) { Lapse::Approve } else { Lapse::Reject },
+            then: if rng.chance(50) { OnExpiry::Approve } else { OnExpiry::Reject },
             ..leave
         }
     }
 
     /// Nobody waits for a call any more. What a model was asked until now is paid for.
-    pub(super) fn drop_call(&mut self, place: &Place, effect: EffectId) {
-        let ticket = self.number();
+    pub(super) fn drop_call(&mut self, place: &TaskAddress, effect: EffectId) {
+        let ticket = self.next_number();
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         task.permits.remove(&effect);
-        let Some(out) = task.out.remove(&effect).filter(|out| out.asks_model) else { return };
-        task.out.insert(effect.clone(), Out { ticket, ..out });
+        let Some(out) = task.attempts.remove(&effect).filter(|out| out.asks_model) else { return };
+        task.attempts.insert(effect.clone(), SimAttempt { ticket, ..out });
         let ownership = task.owner.ownership();
         let cost = if out.acted { services::MODEL_COST } else { Usd::ZERO };
         if out.acted {
-            self.witness.paid_for_nothing(&place.run, ownership, &effect);
+            self.oracle.paid_call_dropped(&place.run, ownership, &effect);
         }
-        let spends = services::spend_on_nothing(&super::tenant(), cost, self.now);
-        let input = Input::Outcome { effect, outcome: Outcome::Dropped { cost }, audit: None, spends };
-        self.soon_back(place, ticket, input);
+        let spends = services::spend_unanswered(&super::tenant(), cost, self.now);
+        let input = OwnerInput::Outcome { effect, outcome: CallOutcome::Dropped { cost }, audit: None, spends };
+        self.schedule_answer(place, ticket, input);
     }
 
     /// The marker is durable: the permitted call goes out now.
-    pub(super) fn perform(&mut self, place: &Place, effect: &EffectId, until: Steady) {
+    pub(super) fn perform(&mut self, place: &TaskAddress, effect: &EffectId, until: MonotonicTime) {
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         let Some(send) = task.permits.remove(effect) else { return };
-        let Some(ticket) = task.out.get(effect).map(|out| out.ticket) else { return };
-        let limit = until.since(self.clocks(place.process).steady);
+        let Some(ticket) = task.attempts.get(effect).map(|out| out.ticket) else { return };
+        let limit = until.since(self.clocks(place.process).monotonic);
         if limit.is_zero() {
-            tell!(self, "p{} {} is too late to send {effect}", place.process, place.run);
-            return self.soon_back(place, ticket, not_sent(effect.clone()));
+            log_story!(self, "p{} {} is too late to send {effect}", place.process, place.run);
+            return self.schedule_answer(place, ticket, not_sent(effect.clone()));
         }
-        self.leave(place, send, ticket, limit, true);
+        self.send_call(place, send, ticket, limit, true);
     }
 
-    fn leave(&mut self, place: &Place, mut send: Box<Send>, ticket: u64, limit: Duration, is_marked: bool) {
+    fn send_call(
+        &mut self,
+        place: &TaskAddress,
+        mut send: Box<Attempt>,
+        ticket: u64,
+        limit: Duration,
+        is_marked: bool,
+    ) {
         send.limit = limit;
         let Some(ownership) = self.ownership(place) else { return };
-        tell!(self, "p{} {} sends {} ({:?})", place.process, place.run, send.effect, send.class);
-        let now = self.own_time(place);
-        let checked = self.witness.leaves(&place.run, &send, ownership, now, &self.services);
-        self.heed(checked);
-        self.cue_call(place, &send, Stage::Sent);
-        self.soon(1, 20, Happening::Reaches { place: place.clone(), send, ticket, is_marked });
-        for fault in self.storm.due(Instant::Sent) {
-            self.strike(place, fault);
+        log_story!(self, "p{} {} sends {} ({:?})", place.process, place.run, send.effect, send.class);
+        let now = self.run_time(place);
+        let checked = self.oracle.check_send(&place.run, &send, ownership, now, &self.services);
+        self.record_check(checked);
+        self.cue_call(place, &send, CallStage::Sent);
+        self.schedule_within(1, 20, SimEvent::CallReachesService { place: place.clone(), send, ticket, is_marked });
+        for fault in self.faults.due_faults(FaultPoint::Sent) {
+            self.inject_fault(place, fault);
         }
     }
 
-    pub(super) fn reaches(&mut self, place: &Place, send: Box<Send>, ticket: u64) {
+    pub(super) fn reach_service(&mut self, place: &TaskAddress, send: Box<Attempt>, ticket: u64) {
         let is_alive = self.processes[place.process].incarnation == place.incarnation;
-        if !is_alive && self.coin(50) {
+        if !is_alive && self.chance_unless_scripted(50) {
             return;
         }
         // A call that was dropped may be on the wire already.
-        if is_alive && !self.is_out(place, &send.effect, ticket) && self.coin(50) {
+        if is_alive && !self.is_in_flight(place, &send.effect, ticket) && self.chance_unless_scripted(50) {
             return;
         }
-        let is_tool = matches!(send.what, What::Tool(_));
+        let is_tool = matches!(send.request, CallRequest::Tool(_));
         let fate = match self.scripted_fate(place, &send) {
             Some(fate) => fate,
-            None => self.storm.fate(&mut self.rng, send.class),
+            None => self.faults.next_fate(&mut self.rng, send.class),
         };
-        let fate = if fate == Fate::Garbled && is_tool { Fate::Done } else { fate };
-        if let Some(column) = Column::of(fate).filter(|_| is_alive) {
+        let fate = if fate == RequestFate::Garbled && is_tool { RequestFate::Done } else { fate };
+        if let Some(column) = CoverageColumn::of(fate).filter(|_| is_alive) {
             let instant = match fate {
-                Fate::Refused | Fate::Declined | Fate::RequestLost => Instant::Sent,
-                Fate::Done | Fate::Slow | Fate::AnswerLost | Fate::Late | Fate::Garbled => Instant::Acted,
+                RequestFate::Refused | RequestFate::Declined | RequestFate::RequestLost => FaultPoint::Sent,
+                RequestFate::Done
+                | RequestFate::Slow
+                | RequestFate::AnswerLost
+                | RequestFate::Late
+                | RequestFate::Garbled => FaultPoint::Acted,
             };
             self.cover_call(place, &send.effect.call.node, column, instant);
         }
-        let asked = self.asked(place, &send, false);
+        let asked = self.service_request(place, &send, false);
         let index = self.services.ledger.len();
         let quick = Duration::from_millis(self.rng.between(1, 200));
         let version = self.processes[place.process].fold_version;
         let question = self.question(&send, fate);
         let answer = match question {
             Some((question, within)) => {
-                self.cover_call(place, &send.effect.call.node, Column::Asked, Instant::Sent);
-                self.services.asks(asked, question, within, quick)
+                self.cover_call(place, &send.effect.call.node, CoverageColumn::Asked, FaultPoint::Sent);
+                self.services.ask_person(asked, question, within, quick)
             }
-            None => self.services.receive(asked, &send.what, fate, quick, send.limit, version),
+            None => self.services.receive(asked, &send.request, fate, quick, send.limit, version),
         };
-        tell!(self, "  {} reaches its service: {fate:?}", send.effect);
+        log_story!(self, "  {} reaches its service: {fate:?}", send.effect);
         if let Some(task) = self.processes[place.process].task_mut(place)
-            && let Some(out) = task.out.get_mut(&send.effect)
+            && let Some(out) = task.attempts.get_mut(&send.effect)
         {
             out.acted = true;
         }
-        self.cue_call(place, &send, Stage::Acted);
+        self.cue_call(place, &send, CallStage::Acted);
         self.answer(place, send, ticket, answer, Some(index));
-        for fault in self.storm.due(Instant::Acted) {
-            self.strike(place, fault);
+        for fault in self.faults.due_faults(FaultPoint::Acted) {
+            self.inject_fault(place, fault);
         }
     }
 
     /// What the service of a call asks people before it acts, and for how long: nothing, or one or two questions. One that
     /// knows the key has acted, and asks nothing more.
-    fn question(&self, send: &Send, fate: Fate) -> Option<(Question, Option<u64>)> {
-        let What::Tool(call) = &send.what else { return None };
-        let is_heard = matches!(fate, Fate::Done | Fate::Slow);
-        if self.script.is_some() || !is_heard || self.services.did(&call.key).is_some() {
+    fn question(&self, send: &Attempt, fate: RequestFate) -> Option<(ToolQuestion, Option<u64>)> {
+        let CallRequest::Tool(call) = &send.request else { return None };
+        let is_heard = matches!(fate, RequestFate::Done | RequestFate::Slow);
+        if self.script.is_some() || !is_heard || self.services.result_of(&call.key).is_some() {
             return None;
         }
         // By itself, so that whatever is drawn after it stays as it was.
-        let mut rng = Rng::new(self.case.seed ^ number_of(&format!("{:?} asks", send.effect.call)));
+        let mut rng = SeededRng::new(self.case.seed ^ number_of(&format!("{:?} asks", send.effect.call)));
         let questions = if rng.chance(15) { rng.between(1, 2) } else { 0 };
         let asked = call.replies.len() as u64;
         if asked >= questions {
@@ -217,144 +228,162 @@ impl Simulation<'_> {
         let schema = json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
         let message = format!("question {asked} of {}", send.effect.call.node);
         let within = rng.chance(50).then(|| rng.between(1_000, 120_000));
-        Some((Question { message, schema, resume: json!(asked) }, within))
+        Some((ToolQuestion { message, schema, resume: json!(asked) }, within))
     }
 
     /// What time it is for the run, by what its owner saw. A clock that is set between its look and the socket is within the
     /// same window as a process that stands still there.
-    fn own_time(&self, place: &Place) -> Time {
+    fn run_time(&self, place: &TaskAddress) -> Time {
         let now = self.clocks(place.process);
         let task = self.processes[place.process].tasks.get(&place.run);
-        task.map_or(now.wall, |task| task.owner.time(Now { wall: task.looked_at, ..now }))
+        task.map_or(now.wall, |task| task.owner.time(ClockReading { wall: task.looked_at, ..now }))
     }
 
-    fn soon_back(&mut self, place: &Place, ticket: u64, input: Input) {
+    fn schedule_answer(&mut self, place: &TaskAddress, ticket: u64, input: OwnerInput) {
         let (place, input) = (place.clone(), Box::new(input));
-        self.soon(0, 2, Happening::Back { place, ticket, call: None, input, asked: None });
+        self.schedule_within(0, 2, SimEvent::AnswerArrives { place, ticket, call: None, input, asked: None });
     }
 
-    fn asked(&self, place: &Place, send: &Send, is_look_up: bool) -> Asked {
-        let (key, tool) = match &send.what {
-            What::Tool(call) => (call.key.clone(), call.tool.clone()),
-            What::Model { key, .. } | What::Code { key, .. } | What::Step { key, .. } => (key.clone(), String::new()),
+    fn service_request(&self, place: &TaskAddress, send: &Attempt, is_look_up: bool) -> ServiceRequest {
+        let (key, tool) = match &send.request {
+            CallRequest::Tool(call) => (call.key.clone(), call.tool.clone()),
+            CallRequest::Model { key, .. } | CallRequest::Code { key, .. } | CallRequest::Step { key, .. } => {
+                (key.clone(), String::new())
+            }
         };
         let found = &self.processes[place.process];
         let task = found.tasks.get(&place.run).filter(|task| task.number == place.task);
         let task = task.filter(|_| found.incarnation == place.incarnation);
         let epoch = task.map_or(0, |task| task.owner.ownership().epoch);
-        Asked {
+        ServiceRequest {
             at: self.now,
             run: place.run.clone(),
             effect: send.effect.clone(),
             key,
             tool,
             class: send.class,
-            arguments: services::asks_for(&send.what),
+            arguments: services::requested_value(&send.request),
             is_look_up,
             epoch,
-            was_owner: task.is_some_and(|task| self.witness.is_owner(&place.run, &task.owner.ownership())),
+            was_owner: task.is_some_and(|task| self.oracle.is_owner(&place.run, &task.owner.ownership())),
             acted: false,
-            told: None,
+            reported: None,
         }
     }
 
-    fn answer(&mut self, place: &Place, send: Box<Send>, ticket: u64, answer: services::Answer, asked: Option<usize>) {
+    fn answer(
+        &mut self,
+        place: &TaskAddress,
+        send: Box<Attempt>,
+        ticket: u64,
+        answer: services::ServiceAnswer,
+        asked: Option<usize>,
+    ) {
         let effect = send.effect.clone();
         if let Some((outcome, after)) = answer.late {
-            let input = Box::new(Input::Outcome { effect: effect.clone(), outcome, audit: None, spends: Vec::new() });
+            let input =
+                Box::new(OwnerInput::Outcome { effect: effect.clone(), outcome, audit: None, spends: Vec::new() });
             let (place, at) = (place.clone(), self.now + after);
-            self.put(at, Happening::Back { place, ticket: 0, call: None, input, asked: None });
+            self.schedule(at, SimEvent::AnswerArrives { place, ticket: 0, call: None, input, asked: None });
         }
-        let audit = match &send.what {
-            What::Tool(call) => Some(Box::new(services::audit_row(call, &answer.outcome, self.now))),
-            What::Model { .. } | What::Code { .. } | What::Step { .. } => None,
+        let audit = match &send.request {
+            CallRequest::Tool(call) => Some(Box::new(services::audit_row(call, &answer.outcome, self.now))),
+            CallRequest::Model { .. } | CallRequest::Code { .. } | CallRequest::Step { .. } => None,
         };
         let spends = services::spend(&super::tenant(), &answer.outcome, self.now);
-        let input = Box::new(Input::Outcome { effect, outcome: answer.outcome, audit, spends });
+        let input = Box::new(OwnerInput::Outcome { effect, outcome: answer.outcome, audit, spends });
         let (place, at) = (place.clone(), self.now + answer.after);
-        self.put(at, Happening::Back { place, ticket, call: Some(send), input, asked });
+        self.schedule(at, SimEvent::AnswerArrives { place, ticket, call: Some(send), input, asked });
     }
 
-    pub(super) fn begin_look_up(&mut self, place: &Place, send: Box<Send>) {
-        let ticket = self.number();
+    pub(super) fn begin_look_up(&mut self, place: &TaskAddress, send: Box<Attempt>) {
+        let ticket = self.next_number();
         if let Some(task) = self.processes[place.process].task_mut(place) {
-            task.out.insert(send.effect.clone(), Out { ticket, acted: false, asks_model: false });
+            task.attempts.insert(send.effect.clone(), SimAttempt { ticket, acted: false, asks_model: false });
         }
-        let now = self.own_time(place);
-        let checked = self.witness.looks_up(&place.run, &send.effect, now);
-        self.heed(checked);
-        tell!(self, "p{} {} looks up {}", place.process, place.run, send.effect);
-        self.soon(1, 20, Happening::LookedUp { place: place.clone(), send, ticket });
+        let now = self.run_time(place);
+        let checked = self.oracle.check_look_up(&place.run, &send.effect, now);
+        self.record_check(checked);
+        log_story!(self, "p{} {} looks up {}", place.process, place.run, send.effect);
+        self.schedule_within(1, 20, SimEvent::CallLookedUp { place: place.clone(), send, ticket });
     }
 
-    pub(super) fn looked_up(&mut self, place: &Place, send: &Send, ticket: u64) {
-        if !self.is_out(place, &send.effect, ticket) {
+    pub(super) fn looked_up(&mut self, place: &TaskAddress, send: &Attempt, ticket: u64) {
+        if !self.is_in_flight(place, &send.effect, ticket) {
             return;
         }
-        let asked = self.asked(place, send, true);
+        let asked = self.service_request(place, send, true);
         let index = self.services.ledger.len();
-        let is_reachable = self.storm.fate(&mut self.rng, Class::Verify) == Fate::Done;
+        let is_reachable = self.faults.next_fate(&mut self.rng, EffectClass::Verify) == RequestFate::Done;
         let quick = Duration::from_millis(self.rng.between(1, 50));
         let answer = self.services.look_up(asked, is_reachable, quick);
-        let input = Box::new(Input::Outcome {
+        let input = Box::new(OwnerInput::Outcome {
             effect: send.effect.clone(),
             outcome: answer.outcome,
             audit: None,
             spends: Vec::new(),
         });
         let (place, at) = (place.clone(), self.now + answer.after);
-        self.put(at, Happening::Back { place, ticket, call: None, input, asked: Some(index) });
+        self.schedule(at, SimEvent::AnswerArrives { place, ticket, call: None, input, asked: Some(index) });
     }
 
     /// Where a run is awake: a late answer comes in by any door.
-    pub(super) fn awake_at(&self, run: &RunId) -> Option<Place> {
+    pub(super) fn task_of(&self, run: &RunId) -> Option<TaskAddress> {
         let mut up = (0..self.processes.len()).filter(|process| self.processes[*process].is_up());
         up.find_map(|process| Some(self.place(process, run, self.processes[process].tasks.get(run)?.number)))
     }
 
     /// An answer reaches whoever sent the call, if it is still there to hear it. Ticket 0 is one that comes after it
     /// was given up.
-    pub(super) fn back(
+    pub(super) fn deliver_answer(
         &mut self,
-        place: &Place,
+        place: &TaskAddress,
         ticket: u64,
-        call: Option<Box<Send>>,
-        input: Input,
+        call: Option<Box<Attempt>>,
+        input: OwnerInput,
         asked: Option<usize>,
     ) {
-        let Input::Outcome { effect, outcome, audit, spends } = input else { return };
+        let OwnerInput::Outcome { effect, outcome, audit, spends } = input else { return };
         let is_late = ticket == 0;
-        let found = if is_late { self.awake_at(&place.run) } else { Some(place.clone()) };
+        let found = if is_late { self.task_of(&place.run) } else { Some(place.clone()) };
         let Some(place) = &found else { return };
-        if !is_late && !self.is_out(place, &effect, ticket) {
+        if !is_late && !self.is_in_flight(place, &effect, ticket) {
             return;
         }
         let Some(task) = self.processes[place.process].task_mut(place) else { return };
         // One that comes by another door ends the attempt that is out.
-        task.out.remove(&effect);
+        task.attempts.remove(&effect);
         task.permits.remove(&effect);
         let ownership = task.owner.ownership();
         if is_late {
-            tell!(self, "a late answer to {effect}");
-            self.witness.heard_late(&place.run, ownership, &effect);
+            log_story!(self, "a late answer to {effect}");
+            self.oracle.late_answer_received(&place.run, ownership, &effect);
         }
         if let Some(asked) = asked {
-            self.services.ledger[asked].told = services::told(&outcome);
+            self.services.ledger[asked].reported = services::reported_outcome(&outcome);
         }
-        let twice = (call.is_some() && self.storm.answers_twice()).then(|| outcome.clone());
+        let twice = (call.is_some() && self.faults.answers_twice()).then(|| outcome.clone());
         if let Some(audit) = &audit {
-            self.witness.heard(&place.run, ownership, audit);
+            self.oracle.outcome_received(&place.run, ownership, audit);
         }
-        self.feed(place.process, &place.run, Input::Outcome { effect: effect.clone(), outcome, audit, spends });
+        self.feed_input(
+            place.process,
+            &place.run,
+            OwnerInput::Outcome { effect: effect.clone(), outcome, audit, spends },
+        );
         if let Some(outcome) = twice {
-            self.cover_call(place, &effect.call.node, Column::AnswerTwice, Instant::Acted);
-            self.feed(place.process, &place.run, Input::Outcome { effect, outcome, audit: None, spends: Vec::new() });
+            self.cover_call(place, &effect.call.node, CoverageColumn::AnswerTwice, FaultPoint::Acted);
+            self.feed_input(
+                place.process,
+                &place.run,
+                OwnerInput::Outcome { effect, outcome, audit: None, spends: Vec::new() },
+            );
         }
     }
 }
 
-fn not_sent(effect: EffectId) -> Input {
-    Input::Outcome { effect, outcome: Outcome::NotSent, audit: None, spends: Vec::new() }
+fn not_sent(effect: EffectId) -> OwnerInput {
+    OwnerInput::Outcome { effect, outcome: CallOutcome::NotSent, audit: None, spends: Vec::new() }
 }
 
 /// What stands for the arguments that people are asked about.

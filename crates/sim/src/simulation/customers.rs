@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use baton_core::conversation::{Arrived, Command};
+use baton_core::conversation::{ConversationCommand, InboundMessage};
 use baton_core::id::RunId;
-use baton_ports::journal::{Create, DeskItem, DeskKind, Kind, Submit};
+use baton_ports::journal::{AggregateKind, InboxSubmission, NewAggregate, TaskItem, TaskItemKind};
 
-use super::{Happening, Simulation, tenant};
-use crate::case::Instant;
-use crate::coverage::Column;
-use crate::talks::{LATER, letter};
+use super::{SimEvent, Simulation, tenant};
+use crate::case::FaultPoint;
+use crate::conversation_plan::{LATER_NUMBERS, inbound_message};
+use crate::coverage::CoverageColumn;
 
 /// Who writes back.
 const WRITER: &str = "s0";
@@ -18,51 +18,58 @@ const LATER_MAX: u64 = 6;
 
 impl Simulation<'_> {
     /// Puts on the agenda what is drawn of conversations.
-    pub(super) fn open_talks(&mut self) {
-        let Some(talks) = &self.case.talks else { return };
+    pub(super) fn schedule_conversations(&mut self) {
+        let Some(talks) = &self.case.conversations else { return };
         for begun in &talks.conversations {
             let workflow = begun.version.workflow.clone();
-            let creates = Create { kind: Kind::Conversation, workflow, parent: None, owner: None };
-            let begins = Command::Begin(Box::new(begun.clone()));
-            self.tell_talk(&begun.conversation, "start".to_owned(), &begins, Some(creates), Duration::from_millis(50));
+            let creates = NewAggregate { kind: AggregateKind::Conversation, workflow, parent: None, owner: None };
+            let begins = ConversationCommand::Begin(Box::new(begun.clone()));
+            self.submit_to_conversation(
+                &begun.conversation,
+                "start".to_owned(),
+                &begins,
+                Some(creates),
+                Duration::from_millis(50),
+            );
         }
-        for letter in &talks.letters {
-            let message = Command::Message(letter.arrived.clone());
-            if letter.arrived.sequence.is_some() {
-                self.coverage.hit("conversation", Column::OutOfOrder, Instant::Sent);
+        for letter in &talks.messages {
+            let message = ConversationCommand::Message(letter.message.clone());
+            if letter.message.sequence.is_some() {
+                self.coverage.hit("conversation", CoverageColumn::OutOfOrder, FaultPoint::Sent);
             }
-            self.tell_talk(&letter.conversation, letter.command_id.clone(), &message, None, letter.after);
+            self.submit_to_conversation(&letter.conversation, letter.command_id.clone(), &message, None, letter.after);
         }
-        self.open_desk_of_talks();
+        self.schedule_people();
     }
 
     /// Somebody tells a conversation something, after so long.
-    pub(super) fn tell_talk(
+    pub(super) fn submit_to_conversation(
         &mut self,
         to: &RunId,
         command_id: String,
         said: &impl serde::Serialize,
-        creates: Option<Create>,
+        creates: Option<NewAggregate>,
         after: Duration,
     ) {
         let payload = match serde_json::to_vec(said) {
             Ok(payload) => payload.into(),
-            Err(error) => return self.violate("codec", format!("an inbox item cannot be written: {error}")),
+            Err(error) => return self.record_violation("codec", format!("an inbox item cannot be written: {error}")),
         };
-        let submit = Submit { aggregate: to.clone(), tenant: tenant(), command_id, payload, at: self.now, creates };
-        self.put(self.now + after, Happening::Submits { submit: Box::new(submit) });
+        let submit =
+            InboxSubmission { aggregate: to.clone(), tenant: tenant(), command_id, payload, at: self.now, creates };
+        self.schedule(self.now + after, SimEvent::SubmitItem { submit: Box::new(submit) });
     }
 
     /// The conversation whose customer is asked this.
-    pub(super) fn asked_in_a_talk(&self, item: &DeskItem) -> Option<RunId> {
-        let run = item.run.as_ref().filter(|_| item.kind == DeskKind::Question)?;
-        self.witness.talks.of_run(run)
+    pub(super) fn asking_conversation(&self, item: &TaskItem) -> Option<RunId> {
+        let run = item.run.as_ref().filter(|_| item.kind == TaskItemKind::Question)?;
+        self.oracle.conversations.conversation_of(run)
     }
 
     /// The customer writes once more, most of the time.
     pub(super) fn write_back(&mut self, conversation: &RunId) {
-        let written = self.written.get(conversation).copied().unwrap_or_default();
-        if written >= LATER_MAX || self.is_calm() || !self.rng.chance(85) {
+        let written = self.last_messages.get(conversation).copied().unwrap_or_default();
+        if written >= LATER_MAX || self.is_over() || !self.rng.chance(85) {
             return;
         }
         let after = Duration::from_millis(self.rng.between(100, 12_000));
@@ -71,14 +78,14 @@ impl Simulation<'_> {
 
     /// A message beyond those that are drawn.
     pub(super) fn write_later(&mut self, conversation: &RunId, after: Duration) {
-        let Some(talks) = &self.case.talks else { return };
+        let Some(talks) = &self.case.conversations else { return };
         let begun = talks.conversations.iter().find(|begun| begun.conversation == *conversation);
         let Some(version) = begun.map(|begun| begun.version.clone()) else { return };
-        let written = self.written.entry(conversation.clone()).or_default();
+        let written = self.last_messages.entry(conversation.clone()).or_default();
         *written += 1;
-        let number = LATER + *written;
-        let arrived: Arrived = letter(WRITER, None, number, false, &version);
+        let number = LATER_NUMBERS + *written;
+        let arrived: InboundMessage = inbound_message(WRITER, None, number, false, &version);
         let command_id = format!("{WRITER}/{number}");
-        self.tell_talk(conversation, command_id, &Command::Message(arrived), None, after);
+        self.submit_to_conversation(conversation, command_id, &ConversationCommand::Message(arrived), None, after);
     }
 }

@@ -2,96 +2,101 @@
 
 use std::time::Duration;
 
-use baton_core::run::Incoming;
-use baton_core::tool::Class;
-use baton_ports::journal::Submit;
+use baton_core::run::IncomingCommand;
+use baton_core::tool::EffectClass;
+use baton_ports::journal::InboxSubmission;
 
-use super::standing::column;
-use super::{Happening, Simulation, tell};
-use crate::case::{Block, Case, Fault, Instant, Planned};
-use crate::coverage::Column;
-use crate::process::{Place, State, Stop};
-use crate::rng::Rng;
-use crate::services::Fate;
+use super::node_states::column;
+use super::{SimEvent, Simulation, log_story};
+use crate::case::{FaultPoint, PlannedFault, SimCallBlock, SimCase, SimFault};
+use crate::coverage::CoverageColumn;
+use crate::process::{SimProcessState, StopMode, TaskAddress};
+use crate::rng::SeededRng;
+use crate::services::RequestFate;
 
 /// Hints that get lost once they do.
 const HINTS_LOST: u32 = 6;
 
 /// What is still to go wrong.
 #[derive(Debug, Default)]
-pub struct Storm {
-    plan: Vec<Planned>,
+pub struct FaultInjector {
+    plan: Vec<PlannedFault>,
     /// How often anything stood at each instant.
-    seen: [u32; Instant::ALL.len()],
-    fates: u64,
-    next_fates: Vec<Fate>,
-    next_blocks: Vec<Block>,
+    point_counts: [u32; FaultPoint::ALL.len()],
+    fate_percent: u64,
+    next_fates: Vec<RequestFate>,
+    next_blocks: Vec<SimCallBlock>,
     hints_to_lose: u32,
     answers_to_repeat: u32,
-    pub people: u64,
+    pub mistake_percent: u64,
     /// Calls of the store, but for appends, that fail, and whether it does what it does not answer.
-    fails: (u32, bool),
+    store_failures: (u32, bool),
     is_over: bool,
 }
 
-impl Storm {
-    pub fn of(case: &Case) -> Self {
-        Self { plan: case.plan.clone(), fates: case.fates, people: case.people, ..Self::default() }
+impl FaultInjector {
+    pub fn of(case: &SimCase) -> Self {
+        Self {
+            plan: case.plan.clone(),
+            fate_percent: case.fate_percent,
+            mistake_percent: case.mistake_percent,
+            ..Self::default()
+        }
     }
 
     /// Faults whose moment this is.
-    pub(super) fn due(&mut self, instant: Instant) -> Vec<Fault> {
+    pub(super) fn due_faults(&mut self, instant: FaultPoint) -> Vec<SimFault> {
         if self.is_over {
             return Vec::new();
         }
-        let seen = &mut self.seen[instant as usize];
+        let seen = &mut self.point_counts[instant as usize];
         *seen += 1;
         let now = *seen;
-        let due = self.plan.extract_if(.., |planned| planned.instant == instant && planned.nth <= now);
+        let due = self.plan.extract_if(.., |planned| planned.point == instant && planned.nth <= now);
         due.map(|planned| planned.fault).collect()
     }
 
     /// What the next call meets.
-    pub(super) fn fate(&mut self, rng: &mut Rng, class: Class) -> Fate {
+    pub(super) fn next_fate(&mut self, rng: &mut SeededRng, class: EffectClass) -> RequestFate {
         if let Some(fate) = self.next_fates.pop() {
             return fate;
         }
-        if self.is_over || !rng.chance(self.fates) {
-            return Fate::Done;
+        if self.is_over || !rng.chance(self.fate_percent) {
+            return RequestFate::Done;
         }
-        let declined = u64::from(class != Class::Verify);
-        let fate = rng.weighted(&[
-            (2, Fate::Slow),
-            (6, Fate::Refused),
-            (declined, Fate::Declined),
-            (3, Fate::AnswerLost),
-            (3, Fate::RequestLost),
-            (2, Fate::Late),
-            (3, Fate::Garbled),
+        let declined = u64::from(class != EffectClass::Verify);
+        let fate = rng.choose_weighted(&[
+            (2, RequestFate::Slow),
+            (6, RequestFate::Refused),
+            (declined, RequestFate::Declined),
+            (3, RequestFate::AnswerLost),
+            (3, RequestFate::RequestLost),
+            (2, RequestFate::Late),
+            (3, RequestFate::Garbled),
         ]);
         // Whoever is asked again after nonsense often says nonsense again, and is given up.
-        if fate == Fate::Garbled && rng.chance(50) {
-            self.next_fates.push(Fate::Garbled);
+        if fate == RequestFate::Garbled && rng.chance(50) {
+            self.next_fates.push(RequestFate::Garbled);
         }
         fate
     }
 
-    pub(super) fn block(&mut self, rng: &mut Rng) -> Option<Block> {
+    pub(super) fn next_block(&mut self, rng: &mut SeededRng) -> Option<SimCallBlock> {
         if let Some(block) = self.next_blocks.pop() {
             return Some(block);
         }
-        let may = !self.is_over && rng.chance(self.fates / 5);
-        may.then(|| *rng.pick(&Block::ALL))
+        let may = !self.is_over && rng.chance(self.fate_percent / 5);
+        may.then(|| *rng.choose(&SimCallBlock::ALL))
     }
 
     /// Whether the store fails this time; then, whether it did what it was asked.
-    pub(super) fn fails(&mut self) -> Option<bool> {
-        let (left, done) = &mut self.fails;
+    pub(super) fn store_failure(&mut self) -> Option<bool> {
+        let (left, done) = &mut self.store_failures;
         *left = left.checked_sub(1)?;
         Some(*done)
     }
 
-    pub(super) fn loses_hint(&mut self, rng: &mut Rng) -> bool {
+    pub(super) fn loses_hint(&mut self, rng: &mut SeededRng) -> bool {
         if self.hints_to_lose > 0 {
             self.hints_to_lose -= 1;
             return true;
@@ -108,134 +113,135 @@ impl Storm {
 }
 
 impl Simulation<'_> {
-    pub(super) fn strike(&mut self, place: &Place, fault: Fault) {
+    pub(super) fn inject_fault(&mut self, place: &TaskAddress, fault: SimFault) {
         let process = place.process;
         // Its process may have stopped by an earlier fault of the same instant.
         if !self.is_up(process, place.incarnation) {
             return;
         }
         // Nobody pauses or cancels a conversation: this is for the next run.
-        if matches!(fault, Fault::Pause | Fault::Cancel { .. }) && self.witness.talks.has(&place.run) {
-            return self.plan_again(fault);
+        if matches!(fault, SimFault::Pause | SimFault::Cancel { .. }) && self.oracle.conversations.contains(&place.run)
+        {
+            return self.reschedule_fault(fault);
         }
-        tell!(self, "FAULT {fault:?} at p{process} {}", place.run);
+        log_story!(self, "FAULT {fault:?} at p{process} {}", place.run);
         match fault {
-            Fault::Call(fate) => self.storm.next_fates.push(fate),
-            Fault::Block(block) => self.storm.next_blocks.push(block),
-            Fault::AnswerTwice => self.storm.answers_to_repeat += 1,
-            Fault::SlowWrite { .. } | Fault::FailWrite { .. } => self.plan_again(fault),
-            Fault::Kill { .. }
-            | Fault::KillMidway { .. }
-            | Fault::Freeze { .. }
-            | Fault::FreezeMidway { .. }
-            | Fault::Leave
-            | Fault::LoseHints
-            | Fault::FailStore { .. }
-            | Fault::SetClock { .. }
-            | Fault::Duplicate => {
+            SimFault::Call(fate) => self.faults.next_fates.push(fate),
+            SimFault::Block(block) => self.faults.next_blocks.push(block),
+            SimFault::AnswerTwice => self.faults.answers_to_repeat += 1,
+            SimFault::SlowWrite { .. } | SimFault::FailWrite { .. } => self.reschedule_fault(fault),
+            SimFault::Kill { .. }
+            | SimFault::KillMidway { .. }
+            | SimFault::Freeze { .. }
+            | SimFault::FreezeMidway { .. }
+            | SimFault::Leave
+            | SimFault::LoseHints
+            | SimFault::FailStore { .. }
+            | SimFault::SetClock { .. }
+            | SimFault::Duplicate => {
                 if let Some(column) = column(fault) {
                     self.cover_all(place, column);
                 }
             }
-            Fault::Pause => self.cover(place, Column::Pause),
-            Fault::Cancel { .. } => self.cover(place, Column::Cancel),
+            SimFault::Pause => self.cover(place, CoverageColumn::Pause),
+            SimFault::Cancel { .. } => self.cover(place, CoverageColumn::Cancel),
         }
         match fault {
-            Fault::Kill { noticed } => {
+            SimFault::Kill { noticed } => {
                 let after = Duration::from_secs(self.rng.between(1, 60));
                 self.kill(process, noticed, after);
             }
-            Fault::KillMidway { after } => self.processes[process].stops_after = Some((after, Stop::Killed)),
-            Fault::FreezeMidway { after } => self.processes[process].stops_after = Some((after, Stop::Frozen)),
-            Fault::Freeze { seconds, holds } => self.freeze(process, seconds, holds),
-            Fault::Leave => {
-                self.processes[process].leaving = true;
+            SimFault::KillMidway { after } => self.processes[process].stops_after = Some((after, StopMode::Killed)),
+            SimFault::FreezeMidway { after } => self.processes[process].stops_after = Some((after, StopMode::Frozen)),
+            SimFault::Freeze { seconds, holds } => self.freeze(process, seconds, holds),
+            SimFault::Leave => {
+                self.processes[process].is_draining = true;
                 self.leave_if_idle(place);
             }
-            Fault::LoseHints => self.storm.hints_to_lose += HINTS_LOST,
-            Fault::FailStore { calls, done } => self.storm.fails = (calls, done),
-            Fault::SetClock { by } => self.set_clock(process, by),
-            Fault::Duplicate => self.submit_again(place),
-            Fault::Pause => {
-                self.command(place, Incoming::Pause { by: "operator".to_owned() }, 0);
+            SimFault::LoseHints => self.faults.hints_to_lose += HINTS_LOST,
+            SimFault::FailStore { calls, done } => self.faults.store_failures = (calls, done),
+            SimFault::SetClock { by } => self.set_clock(process, by),
+            SimFault::Duplicate => self.submit_again(place),
+            SimFault::Pause => {
+                self.command(place, IncomingCommand::Pause { by: "operator".to_owned() }, 0);
                 let after = self.rng.between(1_000, 60_000);
-                self.command(place, Incoming::Resume { by: "operator".to_owned() }, after);
+                self.command(place, IncomingCommand::Resume { by: "operator".to_owned() }, after);
             }
-            Fault::Cancel { compensate } => {
+            SimFault::Cancel { compensate } => {
                 self.command(
                     place,
-                    Incoming::Cancel { by: "operator".to_owned(), compensate, asked_by: Vec::new() },
+                    IncomingCommand::Cancel { by: "operator".to_owned(), compensate, asked_by: Vec::new() },
                     0,
                 );
             }
-            Fault::Call(_)
-            | Fault::Block(_)
-            | Fault::AnswerTwice
-            | Fault::SlowWrite { .. }
-            | Fault::FailWrite { .. } => {}
+            SimFault::Call(_)
+            | SimFault::Block(_)
+            | SimFault::AnswerTwice
+            | SimFault::SlowWrite { .. }
+            | SimFault::FailWrite { .. } => {}
         }
     }
 
     /// A fault that only an append can have waits for the next.
-    fn plan_again(&mut self, fault: Fault) {
-        self.storm.plan.push(Planned { instant: Instant::BeforeAppend, nth: 0, fault });
+    fn reschedule_fault(&mut self, fault: SimFault) {
+        self.faults.plan.push(PlannedFault { point: FaultPoint::BeforeAppend, nth: 0, fault });
     }
 
-    fn command(&mut self, place: &Place, incoming: Incoming, after: u64) {
-        let number = self.number();
-        let Some(submit) = self.written(&place.run, format!("operator/{number}"), &incoming) else { return };
-        self.soon(after, after + 5, Happening::Submits { submit: Box::new(submit) });
+    fn command(&mut self, place: &TaskAddress, incoming: IncomingCommand, after: u64) {
+        let number = self.next_number();
+        let Some(submit) = self.encode_item(&place.run, format!("operator/{number}"), &incoming) else { return };
+        self.schedule_within(after, after + 5, SimEvent::SubmitItem { submit: Box::new(submit) });
     }
 
     pub(super) fn freeze(&mut self, process: usize, seconds: u64, holds: bool) {
         let found = &mut self.processes[process];
-        found.state = State::Frozen { holds };
+        found.state = SimProcessState::Frozen { holds };
         let incarnation = found.incarnation;
-        tell!(self, "p{process} stands still for {seconds} s");
+        log_story!(self, "p{process} stands still for {seconds} s");
         let at = self.now + Duration::from_secs(seconds) + Duration::from_millis(self.rng.below(500));
-        self.put(at, Happening::Thaws { process, incarnation });
+        self.schedule(at, SimEvent::ThawProcess { process, incarnation });
     }
 
     /// A process that stops in order lets its appends finish and gives everything back.
-    pub(super) fn leave_if_idle(&mut self, place: &Place) {
+    pub(super) fn leave_if_idle(&mut self, place: &TaskAddress) {
         let found = &mut self.processes[place.process];
-        if !found.leaving || !found.is_up() || found.is_appending() {
+        if !found.is_draining || !found.is_up() || found.is_appending() {
             return;
         }
         let id = found.lease.process;
-        found.forget();
-        self.books.leave(id);
-        tell!(self, "p{} leaves", place.process);
+        found.reset();
+        self.journal.leave_cluster(id);
+        log_story!(self, "p{} leaves", place.process);
         let after = Duration::from_secs(self.rng.between(1, 20));
-        self.put(self.now + after, Happening::Restarts { process: place.process });
-        self.stirred = true;
+        self.schedule(self.now + after, SimEvent::RestartProcess { process: place.process });
+        self.store_changed = true;
     }
 
-    fn submit_again(&mut self, place: &Place) {
-        let again: Vec<Submit> = self.witness.submitted(&place.run).to_vec();
+    fn submit_again(&mut self, place: &TaskAddress) {
+        let again: Vec<InboxSubmission> = self.oracle.submitted(&place.run).to_vec();
         for submit in again {
-            self.soon(0, 500, Happening::Submits { submit: Box::new(submit) });
+            self.schedule_within(0, 500, SimEvent::SubmitItem { submit: Box::new(submit) });
         }
     }
 
     /// Nothing goes wrong any more; whatever stopped goes on.
-    pub(super) fn calm_down(&mut self) {
-        tell!(self, "the storm is over");
+    pub(super) fn end_faults(&mut self) {
+        log_story!(self, "the storm is over");
         let people = 0;
-        self.storm = Storm { is_over: true, people, ..Storm::default() };
+        self.faults = FaultInjector { is_over: true, mistake_percent: people, ..FaultInjector::default() };
         self.calm_since = Some(self.now);
         for process in 0..self.processes.len() {
             self.processes[process].stops_after = None;
             let incarnation = self.processes[process].incarnation;
             match self.processes[process].state {
-                State::Up => {}
-                State::Down => self.start_process(process),
-                State::Frozen { .. } => self.thaw(process, incarnation),
+                SimProcessState::Up => {}
+                SimProcessState::Down => self.start_process(process),
+                SimProcessState::Frozen { .. } => self.thaw(process, incarnation),
             }
         }
     }
 
-    pub(super) fn is_calm(&self) -> bool {
-        self.storm.is_over
+    pub(super) fn is_over(&self) -> bool {
+        self.faults.is_over
     }
 }

@@ -1,16 +1,17 @@
 //! One append: the guard on the head row first, then everything that becomes true with it.
 
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::RunId;
 use baton_core::time::Time;
 use baton_ports::budget::ROWS_MAX;
 use baton_ports::journal::{
-    Append, BLOB_BYTES_MIN, DeskItem, ENTRY_BYTES_MAX, Error, Head, Ownership, Projection, Snapshot,
+    BLOB_BYTES_MIN, ENTRY_BYTES_MAX, JournalAppend, JournalError, Ownership, ProjectionRow, RunHeadUpdate,
+    StateSnapshot, TaskItem,
 };
 use rusqlite::{OptionalExtension, Statement, params};
 
-use super::session::Session;
-use super::submit::{self, Via};
+use super::session::WriterSession;
+use super::submit::{self, DeliveryRoute};
 use super::{audit, budget, conversations};
 
 /// Bytes of one append with all that goes with it.
@@ -19,25 +20,26 @@ const APPEND_BYTES_MAX: usize = 128 << 20;
 const SNAPSHOT_BYTES_MAX: usize = 64 << 20;
 
 /// An append with everything done that need not be done on the writer's thread.
-pub(super) struct Prepared {
-    append: Append,
+pub(super) struct PreparedAppend {
+    append: JournalAppend,
     /// The entry's hash, where it is kept apart.
-    blob: Option<Hash>,
-    audit: Vec<audit::Sealed>,
+    blob: Option<ContentHash>,
+    audit: Vec<audit::SealedRow>,
     /// `details` of each desk item, as text.
-    desk_details: Vec<String>,
+    task_details: Vec<String>,
 }
 
-impl Prepared {
-    pub(super) fn new(append: Append) -> Result<Self, Error> {
+impl PreparedAppend {
+    pub(super) fn new(append: JournalAppend) -> Result<Self, JournalError> {
         let size = append.entry.as_ref().map_or(0, |entry| entry.len());
         check_size("a journal entry", size, ENTRY_BYTES_MAX)?;
         append.outbox.iter().try_for_each(submit::check_size)?;
         check_size("the spends of an append", append.spends.len(), ROWS_MAX)?;
-        let blob = append.entry.as_ref().filter(|entry| entry.len() > BLOB_BYTES_MIN).map(|entry| Hash::of(entry));
-        let audit = append.audit.iter().map(audit::Sealed::new).collect::<Result<_, _>>()?;
-        let desk_details = append.projections.iter().map(desk_details).collect();
-        let prepared = Self { append, blob, audit, desk_details };
+        let blob =
+            append.entry.as_ref().filter(|entry| entry.len() > BLOB_BYTES_MIN).map(|entry| ContentHash::of(entry));
+        let audit = append.audit.iter().map(audit::SealedRow::new).collect::<Result<_, _>>()?;
+        let desk_details = append.projections.iter().map(task_details).collect();
+        let prepared = Self { append, blob, audit, task_details: desk_details };
         check_size("an append with all that goes with it", prepared.bytes(), APPEND_BYTES_MAX)?;
         Ok(prepared)
     }
@@ -47,20 +49,20 @@ impl Prepared {
         let outbox: usize = self.append.outbox.iter().map(|submit| submit.payload.len()).sum();
         let snapshot = self.append.snapshot.as_ref().map_or(0, |snapshot| snapshot.state.len());
         let audit = self.append.audit.iter().map(|row| row.details.text().len());
-        let details: usize = audit.chain(self.desk_details.iter().map(String::len)).sum();
+        let details: usize = audit.chain(self.task_details.iter().map(String::len)).sum();
         let entry = self.append.entry.as_ref().map_or(0, |entry| entry.len());
         entry + outbox + snapshot + details
     }
 
-    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
+    pub(super) fn perform(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<Result<(), JournalError>> {
         let append = &self.append;
         if let Err(undeliverable) = self.check_outbox(session)? {
             // A stale owner hears that it is stale, whatever else is wrong.
-            return Ok(Err(stale(session, append)?.unwrap_or(undeliverable)));
+            return Ok(Err(stale_error(session, append)?.unwrap_or(undeliverable)));
         }
         if !move_head(session, append)? {
-            let gone = || Error::NotFound { aggregate: append.aggregate.clone() };
-            return Ok(Err(stale(session, append)?.unwrap_or_else(gone)));
+            let gone = || JournalError::NotFound { aggregate: append.aggregate.clone() };
+            return Ok(Err(stale_error(session, append)?.unwrap_or_else(gone)));
         }
         if let Some(entry) = &append.entry {
             self.insert_entry(session, entry)?;
@@ -69,30 +71,30 @@ impl Prepared {
             audit::insert(session, row, sealed)?;
         }
         for spend in &append.spends {
-            budget::note(session, spend)?;
+            budget::note_spend(session, spend)?;
         }
         self.move_messages(session)?;
-        for (projection, details) in append.projections.iter().zip(&self.desk_details) {
+        for (projection, details) in append.projections.iter().zip(&self.task_details) {
             project(session, projection, details)?;
         }
         if let Some(snapshot) = &append.snapshot {
-            keep_snapshot(session, append.ownership, snapshot)?;
+            write_snapshot(session, append.ownership, snapshot)?;
         }
         Ok(Ok(()))
     }
 
-    fn check_outbox(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
+    fn check_outbox(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<Result<(), JournalError>> {
         for message in &self.append.outbox {
             match submit::check(session, message)? {
                 // One of the same append brings it into being, or it was deleted with its age.
-                Err(Error::NotFound { .. }) | Ok(()) => {}
+                Err(JournalError::NotFound { .. }) | Ok(()) => {}
                 Err(undeliverable) => return Ok(Err(undeliverable)),
             }
         }
         Ok(Ok(()))
     }
 
-    fn insert_entry(&self, session: &mut Session<'_>, entry: &[u8]) -> rusqlite::Result<()> {
+    fn insert_entry(&self, session: &mut WriterSession<'_>, entry: &[u8]) -> rusqlite::Result<()> {
         let append = &self.append;
         let payload = match &self.blob {
             None => Some(entry),
@@ -102,21 +104,21 @@ impl Prepared {
                 None
             }
         };
-        let blob = self.blob.as_ref().map(Hash::as_str);
+        let blob = self.blob.as_ref().map(ContentHash::as_str);
         let seq = append.expected_seq + 1;
         let row = params![append.ownership.handle.0, seq, append.at.as_ms(), payload, blob];
         session.hot.entry.execute(row).map(drop)
     }
 
     /// Takes what was consumed out of the inbox and sends what goes to others.
-    fn move_messages(&self, session: &mut Session<'_>) -> rusqlite::Result<()> {
+    fn move_messages(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<()> {
         let append = &self.append;
         let handle = append.ownership.handle.0;
         for item in &append.inbox_done {
             session.hot.consume.execute(params![handle, item])?;
         }
         for message in &append.outbox {
-            submit::deliver(session, message, Via::Owner(append.ownership.process))?;
+            submit::deliver(session, message, DeliveryRoute::Owner(append.ownership.process))?;
         }
         if append.release || !append.inbox_done.is_empty() {
             session.hot.recall.execute(params![handle, append.release])?;
@@ -125,12 +127,12 @@ impl Prepared {
     }
 }
 
-fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
-    if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), JournalError> {
+    if size > limit { Err(JournalError::TooLarge { what, size, limit }) } else { Ok(()) }
 }
 
 /// Moves the head row on if this owner, epoch and sequence are the row's. Nothing has been written if not.
-fn move_head(session: &mut Session<'_>, append: &Append) -> rusqlite::Result<bool> {
+fn move_head(session: &mut WriterSession<'_>, append: &JournalAppend) -> rusqlite::Result<bool> {
     let with_head = usize::from(append.head.is_some());
     let statement = &mut session.hot.heads[with_head][usize::from(append.release)];
     let Ownership { handle, process, epoch } = append.ownership;
@@ -146,7 +148,7 @@ fn move_head(session: &mut Session<'_>, append: &Append) -> rusqlite::Result<boo
     Ok(statement.raw_execute()? == 1)
 }
 
-fn bind_head(statement: &mut Statement<'_>, head: &Head) -> rusqlite::Result<()> {
+fn bind_head(statement: &mut Statement<'_>, head: &RunHeadUpdate) -> rusqlite::Result<()> {
     statement.raw_bind_parameter(7, head.state.word())?;
     statement.raw_bind_parameter(8, head.started_at.map(Time::as_ms))?;
     statement.raw_bind_parameter(9, head.ended_at.map(Time::as_ms))?;
@@ -155,7 +157,7 @@ fn bind_head(statement: &mut Statement<'_>, head: &Head) -> rusqlite::Result<()>
 }
 
 /// What makes this append stale, if anything does.
-fn stale(session: &Session<'_>, append: &Append) -> rusqlite::Result<Option<Error>> {
+fn stale_error(session: &WriterSession<'_>, append: &JournalAppend) -> rusqlite::Result<Option<JournalError>> {
     let Ownership { handle, process, epoch } = append.ownership;
     let mut head = session.statement("SELECT owner, epoch, seq FROM aggregate WHERE id = $1")?;
     let found = head
@@ -163,16 +165,16 @@ fn stale(session: &Session<'_>, append: &Append) -> rusqlite::Result<Option<Erro
         .optional()?;
     let aggregate = append.aggregate.clone();
     Ok(match found {
-        None => Some(Error::NotFound { aggregate }),
-        Some((owner, at, _)) if owner != Some(process.0) || at != epoch => Some(Error::LeaseLost { aggregate }),
+        None => Some(JournalError::NotFound { aggregate }),
+        Some((owner, at, _)) if owner != Some(process.0) || at != epoch => Some(JournalError::LeaseLost { aggregate }),
         Some((_, _, found)) if found != append.expected_seq => {
-            Some(Error::WrongSequence { aggregate, expected: append.expected_seq, found })
+            Some(JournalError::WrongSequence { aggregate, expected: append.expected_seq, found })
         }
         Some(_) => None,
     })
 }
 
-fn keep_snapshot(session: &Session<'_>, ownership: Ownership, snapshot: &Snapshot) -> rusqlite::Result<()> {
+fn write_snapshot(session: &WriterSession<'_>, ownership: Ownership, snapshot: &StateSnapshot) -> rusqlite::Result<()> {
     if snapshot.state.len() > SNAPSHOT_BYTES_MAX {
         return Ok(());
     }
@@ -181,23 +183,25 @@ fn keep_snapshot(session: &Session<'_>, ownership: Ownership, snapshot: &Snapsho
     keep.execute(params![ownership.handle.0, snapshot.seq, snapshot.fold_version, &*snapshot.state]).map(drop)
 }
 
-fn desk_details(projection: &Projection) -> String {
+fn task_details(projection: &ProjectionRow) -> String {
     match projection {
-        Projection::DeskOpened(item) => item.details.to_string(),
-        Projection::DeskClosed { .. } | Projection::Conversation(_) | Projection::RunBegun { .. } => String::new(),
+        ProjectionRow::TaskOpened(item) => item.details.to_string(),
+        ProjectionRow::TaskClosed { .. } | ProjectionRow::Conversation(_) | ProjectionRow::RunBegun { .. } => {
+            String::new()
+        }
     }
 }
 
-fn project(session: &Session<'_>, projection: &Projection, details: &str) -> rusqlite::Result<()> {
+fn project(session: &WriterSession<'_>, projection: &ProjectionRow, details: &str) -> rusqlite::Result<()> {
     match projection {
-        Projection::DeskOpened(item) => open_desk_item(session, item, details),
-        Projection::DeskClosed { id, at, outcome } => {
+        ProjectionRow::TaskOpened(item) => open_task_item(session, item, details),
+        ProjectionRow::TaskClosed { id, at, outcome } => {
             let mut close = session
                 .statement("UPDATE desk SET closed_at = $2, outcome = $3 WHERE id = $1 AND closed_at IS NULL")?;
             close.execute(params![id, at.as_ms(), outcome]).map(drop)
         }
-        Projection::Conversation(head) => conversations::put(session, head),
-        Projection::RunBegun { run, customer, bundle } => {
+        ProjectionRow::Conversation(head) => conversations::put(session, head),
+        ProjectionRow::RunBegun { run, customer, bundle } => {
             let mut begun = session.statement("UPDATE aggregate SET customer = $2, bundle = $3 WHERE name = $1")?;
             begun.execute(params![run.as_str(), customer, bundle.as_str()]).map(drop)
         }
@@ -205,7 +209,7 @@ fn project(session: &Session<'_>, projection: &Projection, details: &str) -> rus
 }
 
 /// An item that is opened again (its question changed) is open, whatever became of it before.
-pub(super) fn open_desk_item(session: &Session<'_>, item: &DeskItem, details: &str) -> rusqlite::Result<()> {
+pub(super) fn open_task_item(session: &WriterSession<'_>, item: &TaskItem, details: &str) -> rusqlite::Result<()> {
     let mut open = session.statement(
         "INSERT OR REPLACE INTO desk (id, tenant, run, kind, title, details, opened_at, deadline) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -214,7 +218,7 @@ pub(super) fn open_desk_item(session: &Session<'_>, item: &DeskItem, details: &s
         item.id,
         item.tenant.as_str(),
         item.run.as_ref().map(RunId::as_str),
-        super::codec::desk_word(item.kind),
+        super::codec::task_kind_word(item.kind),
         item.title,
         details,
         item.opened_at.as_ms(),

@@ -1,27 +1,29 @@
 //! The audit port: rows in a chain a tenant. Each is linked where every row passes in commit order, in the writer's
 //! transaction, so that two processes write one chain.
 
+mod legacy;
 mod list;
-mod old;
 mod usage;
 
 use async_trait::async_trait;
-use baton_core::audit::{CUT, Digest, Entry, Salt, Tip, cut_off, erasure, seal};
+use baton_core::audit::{
+    AuditEntry, ChainTip, CommitmentSalt, RETENTION, Sha256Digest, erasure_row, retention_row, seal,
+};
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
 use baton_core::tool::AuditRow;
-use baton_ports::audit::{Anchor, Audit, Filter, Person, Told, Usage, UsageFilter};
-use baton_ports::journal::Error;
+use baton_ports::audit::{AuditFilter, AuditMention, AuditTrail, ChainAnchor, ErasureSubject, UsageFilter, UsageSum};
+use baton_ports::journal::JournalError;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::{Store, codec};
-use list::Of;
+use super::{SqliteStore, codec};
+pub(super) use legacy::chain_legacy_rows as chain_old_rows;
+use list::TrailView;
 #[cfg(test)]
 pub(super) use list::queries;
-pub(super) use old::chain as chain_old_rows;
 
 /// Bytes one row takes, about.
 const ROW_BYTES: usize = 512;
@@ -35,15 +37,15 @@ const RUNS_AT_ONCE: usize = 200;
 const CUT_MAX: usize = 500;
 
 /// What of a row need not be worked out on the writer's thread.
-pub(super) struct Sealed {
-    salt: Salt,
-    sealed: Digest,
+pub(super) struct SealedRow {
+    salt: CommitmentSalt,
+    sealed: Sha256Digest,
     erases: Option<String>,
 }
 
-impl Sealed {
-    pub(super) fn new(row: &AuditRow) -> Result<Self, Error> {
-        let salt = salt().map_err(|reason| Error::Unwritable { reason })?;
+impl SealedRow {
+    pub(super) fn new(row: &AuditRow) -> Result<Self, JournalError> {
+        let salt = salt().map_err(|reason| JournalError::Unwritable { reason })?;
         let sealed = seal(&salt, row, row.details.text());
         let erases = (!row.erases.is_empty()).then(|| serde_json::json!(row.erases).to_string());
         Ok(Self { salt, sealed, erases })
@@ -51,54 +53,56 @@ impl Sealed {
 }
 
 /// Nobody can guess it.
-fn salt() -> Result<Salt, String> {
-    let mut salt = Salt::default();
+fn salt() -> Result<CommitmentSalt, String> {
+    let mut salt = CommitmentSalt::default();
     getrandom::fill(&mut salt).map_err(|error| format!("no random bytes can be had: {error}"))?;
     Ok(salt)
 }
 
 #[async_trait]
-impl Audit for Store {
-    async fn trail(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error> {
+impl AuditTrail for SqliteStore {
+    async fn trail(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditEntry>, JournalError> {
         let tenant = tenant.clone();
-        self.read(move |connection| list::page(connection, Of::Trail, &tenant, &filter)).await
+        self.read(move |connection| list::page(connection, TrailView::Trail, &tenant, &filter)).await
     }
 
-    async fn latest(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Entry>, Error> {
+    async fn latest(&self, tenant: &TenantId, filter: AuditFilter) -> Result<Vec<AuditEntry>, JournalError> {
         let tenant = tenant.clone();
-        self.read(move |connection| list::page(connection, Of::Latest, &tenant, &filter)).await
+        self.read(move |connection| list::page(connection, TrailView::Latest, &tenant, &filter)).await
     }
 
-    async fn tip(&self, tenant: &TenantId) -> Result<Tip, Error> {
+    async fn tip(&self, tenant: &TenantId) -> Result<ChainTip, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| tip(connection, tenant.as_str())).await
     }
 
-    async fn anchor(&self, tenant: &TenantId) -> Result<Option<Anchor>, Error> {
+    async fn anchor(&self, tenant: &TenantId) -> Result<Option<ChainAnchor>, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| {
             let mut one =
                 connection.prepare_cached("SELECT seq, hash, cut_at FROM audit_anchor WHERE company_id = ?1")?;
-            one.query_row([tenant.as_str()], |row| Ok(Anchor { tip: read_tip(row)?, cut_at: codec::time(row, 2)? }))
-                .optional()
+            one.query_row([tenant.as_str()], |row| {
+                Ok(ChainAnchor { tip: read_tip(row)?, cut_at: codec::time(row, 2)? })
+            })
+            .optional()
         })
         .await
     }
 
-    async fn usage(&self, filter: UsageFilter) -> Result<Vec<Usage>, Error> {
+    async fn usage(&self, filter: UsageFilter) -> Result<Vec<UsageSum>, JournalError> {
         self.read(move |connection| usage::sums(connection, &filter)).await
     }
 
-    async fn note(&self, row: AuditRow) -> Result<(), Error> {
-        let with = Sealed::new(&row)?;
+    async fn append_row(&self, row: AuditRow) -> Result<(), JournalError> {
+        let with = SealedRow::new(&row)?;
         self.write(ROW_BYTES, move |session| insert(session, &row, &with).map(Ok)).await
     }
 
-    async fn erase(&self, tenant: &TenantId, person: &Person, by: &str, at: Time) -> Result<u64, Error> {
+    async fn erase(&self, tenant: &TenantId, person: &ErasureSubject, by: &str, at: Time) -> Result<u64, JournalError> {
         let mut erased = 0;
         loop {
             let names = json!(person.names().collect::<Vec<_>>()).to_string();
-            let rows = self.erase_of(tenant, Whose::Names(names), by, at).await?;
+            let rows = self.erase_rows(tenant, RowSelector::Names(names), by, at).await?;
             erased += rows;
             if rows < ERASED_MAX as u64 {
                 break;
@@ -107,7 +111,7 @@ impl Audit for Store {
         let runs: Vec<&RunId> = person.runs.iter().collect();
         for some in runs.chunks(RUNS_AT_ONCE) {
             loop {
-                let rows = self.erase_of(tenant, Whose::Runs(json!(some).to_string()), by, at).await?;
+                let rows = self.erase_rows(tenant, RowSelector::Runs(json!(some).to_string()), by, at).await?;
                 erased += rows;
                 if rows < ERASED_MAX as u64 {
                     break;
@@ -118,12 +122,12 @@ impl Audit for Store {
         let mut cursor = Some(0);
         while let Some(after) = cursor {
             let (of, person) = (tenant.clone(), person.clone());
-            let found: Result<_, Error> =
-                self.read(move |connection| mentioning(connection, &of, &person, after)).await;
+            let found: Result<_, JournalError> =
+                self.read(move |connection| rows_mentioning(connection, &of, &person, after)).await;
             let (last, places) = found?;
             if !places.is_empty() {
                 let places = json!(places).to_string();
-                erased += self.erase_of(tenant, Whose::Places(places), by, at).await?;
+                erased += self.erase_rows(tenant, RowSelector::Places(places), by, at).await?;
             }
             cursor = last;
         }
@@ -131,26 +135,26 @@ impl Audit for Store {
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Cuts a chain's oldest rows off, as far as they are from before an instant; some of them, and never the last row. Says
     /// how many. What is left follows the anchor.
-    pub async fn cut_audit(&self, tenant: &TenantId, before: Time, at: Time) -> Result<u64, Error> {
+    pub async fn cut_audit(&self, tenant: &TenantId, before: Time, at: Time) -> Result<u64, JournalError> {
         let tenant = tenant.clone();
-        self.write::<_, _, Error>(0, move |session| cut(session, &tenant, before, at).map(Ok)).await
+        self.write::<_, _, JournalError>(0, move |session| cut(session, &tenant, before, at).map(Ok)).await
     }
 
     /// Empties as many of these rows as one transaction may, and answers how many.
-    async fn erase_of(&self, tenant: &TenantId, whose: Whose, by: &str, at: Time) -> Result<u64, Error> {
+    async fn erase_rows(&self, tenant: &TenantId, whose: RowSelector, by: &str, at: Time) -> Result<u64, JournalError> {
         let (tenant, by) = (tenant.clone(), by.to_owned());
-        self.write::<_, _, Error>(0, move |session| erase_some(session, &tenant, &whose, &by, at)).await
+        self.write::<_, _, JournalError>(0, move |session| erase_some(session, &tenant, &whose, &by, at)).await
     }
 }
 
 /// Adds one row behind the last of its tenant.
-pub(super) fn insert(session: &mut Session<'_>, row: &AuditRow, with: &Sealed) -> rusqlite::Result<()> {
+pub(super) fn insert(session: &mut WriterSession<'_>, row: &AuditRow, with: &SealedRow) -> rusqlite::Result<()> {
     let company = row.company_id.as_str();
-    let before = session.hot.audit_tip.query_row([company], read_tip).optional()?.unwrap_or(Tip::NONE);
-    let Tip { seq, hash } = before.then(row, &with.sealed);
+    let before = session.hot.audit_tip.query_row([company], read_tip).optional()?.unwrap_or(ChainTip::NONE);
+    let ChainTip { seq, hash } = before.with_row(row, &with.sealed);
     let columns = params![
         seq,
         row.at.as_ms(),
@@ -186,17 +190,17 @@ pub(super) const TIP: &str = "SELECT seq, hash FROM audit_tip WHERE company_id =
 pub(super) const TIP_MOVES: &str = "INSERT INTO audit_tip (company_id, seq, hash) VALUES ($1, $2, $3) \
      ON CONFLICT (company_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
 
-fn tip(connection: &Connection, company: &str) -> rusqlite::Result<Tip> {
+fn tip(connection: &Connection, company: &str) -> rusqlite::Result<ChainTip> {
     let mut one = connection.prepare_cached(&numbered(TIP))?;
-    Ok(one.query_row([company], read_tip).optional()?.unwrap_or(Tip::NONE))
+    Ok(one.query_row([company], read_tip).optional()?.unwrap_or(ChainTip::NONE))
 }
 
-fn read_tip(row: &rusqlite::Row<'_>) -> rusqlite::Result<Tip> {
-    Ok(Tip { seq: row.get(0)?, hash: row.get(1)? })
+fn read_tip(row: &rusqlite::Row<'_>) -> rusqlite::Result<ChainTip> {
+    Ok(ChainTip { seq: row.get(0)?, hash: row.get(1)? })
 }
 
 /// Which rows are emptied, as JSON.
-enum Whose {
+enum RowSelector {
     /// Those of whoever is called so.
     Names(String),
     /// Those at these places.
@@ -208,19 +212,19 @@ enum Whose {
 /// The places of rows behind this one whose details name the person, or that are theirs under a name that is written another
 /// way or of one of their conversations, of as many rows as are read at once; and the last place that was read, unless that
 /// was the end. Not those that say what was cut off: they hold numbers of rows, and the chain is followed by them.
-fn mentioning(
+fn rows_mentioning(
     connection: &Connection,
     tenant: &TenantId,
-    person: &Person,
+    person: &ErasureSubject,
     after: u64,
 ) -> rusqlite::Result<(Option<u64>, Vec<u64>)> {
     let mut rows = connection.prepare_cached(
         "SELECT seq, details, conversation_id, user_id, action_type FROM audit_trail WHERE company_id = ?1 AND seq > ?2 \
          AND action_type <> ?4 ORDER BY seq LIMIT ?3",
     )?;
-    let mut rows = rows.query(params![tenant.as_str(), after, READ_AT_ONCE, CUT])?;
+    let mut rows = rows.query(params![tenant.as_str(), after, READ_AT_ONCE, RETENTION])?;
     let (mut last, mut read, mut places) = (after, 0, Vec::new());
-    let whom = person.whom();
+    let whom = person.matcher();
     let text = |row: &rusqlite::Row<'_>, column: usize| row.get::<_, Option<String>>(column);
     while let Some(row) = rows.next()? {
         (last, read) = (row.get(0)?, read + 1);
@@ -228,7 +232,10 @@ fn mentioning(
         let details = text(row, 1)?.unwrap_or_default();
         let (conversation, user, action_type) = (text(row, 2)?, text(row, 3)?, row.get::<_, String>(4)?);
         let (conversation_id, user_id) = (conversation.as_deref(), user.as_deref());
-        if person.is_told_of(&whom, &Told { action_type: &action_type, user_id, conversation_id, details: &details }) {
+        if person.is_mentioned_in(
+            &whom,
+            &AuditMention { action_type: &action_type, user_id, conversation_id, details: &details },
+        ) {
             places.push(last);
         }
     }
@@ -237,7 +244,7 @@ fn mentioning(
 
 /// Rows are in the order of their places, and about in that of their times: the first that is newer ends it, unless a clock
 /// that was ahead wrote it.
-fn cut(session: &mut Session<'_>, tenant: &TenantId, before: Time, at: Time) -> rusqlite::Result<u64> {
+fn cut(session: &mut WriterSession<'_>, tenant: &TenantId, before: Time, at: Time) -> rusqlite::Result<u64> {
     let mut oldest = session.statement(
         "SELECT seq, hash, at FROM audit_trail WHERE company_id = $1 AND seq < (SELECT seq FROM audit_tip \
          WHERE company_id = $1) ORDER BY seq LIMIT $2",
@@ -253,7 +260,7 @@ fn cut(session: &mut Session<'_>, tenant: &TenantId, before: Time, at: Time) -> 
         anchor = Some(read_tip(row)?);
     }
     drop(rows);
-    let Some(Tip { seq, hash }) = anchor else { return Ok(0) };
+    let Some(ChainTip { seq, hash }) = anchor else { return Ok(0) };
     let mut move_on = session.statement(
         "INSERT INTO audit_anchor (company_id, seq, hash, cut_at) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (company_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash, cut_at = excluded.cut_at",
@@ -261,14 +268,14 @@ fn cut(session: &mut Session<'_>, tenant: &TenantId, before: Time, at: Time) -> 
     move_on.execute(params![tenant.as_str(), seq, hash, at.as_ms()])?;
     let mut delete = session.statement("DELETE FROM audit_trail WHERE company_id = $1 AND seq <= $2")?;
     let rows = delete.execute(params![tenant.as_str(), seq])? as u64;
-    let row = cut_off(tenant, &Tip { seq, hash }, rows, at);
-    note_in(session, &row)?;
+    let row = retention_row(tenant, &ChainTip { seq, hash }, rows, at);
+    append_row(session, &row)?;
     Ok(rows)
 }
 
 /// Adds a row of the store's own.
-fn note_in(session: &mut Session<'_>, row: &AuditRow) -> rusqlite::Result<()> {
-    match Sealed::new(row) {
+fn append_row(session: &mut WriterSession<'_>, row: &AuditRow) -> rusqlite::Result<()> {
+    match SealedRow::new(row) {
         Ok(sealed) => insert(session, row, &sealed),
         Err(error) => Err(rusqlite::Error::ToSqlConversionFailure(Box::new(error))),
     }
@@ -276,26 +283,26 @@ fn note_in(session: &mut Session<'_>, row: &AuditRow) -> rusqlite::Result<()> {
 
 /// Empties some rows, and says so in the chain.
 fn erase_some(
-    session: &mut Session<'_>,
+    session: &mut WriterSession<'_>,
     tenant: &TenantId,
-    whose: &Whose,
+    whose: &RowSelector,
     by: &str,
     at: Time,
-) -> rusqlite::Result<Result<u64, Error>> {
+) -> rusqlite::Result<Result<u64, JournalError>> {
     let places = empty(session, tenant, whose, at)?;
     if !places.is_empty() {
-        note_in(session, &erasure(tenant, by, &places, at))?;
+        append_row(session, &erasure_row(tenant, by, &places, at))?;
     }
     Ok(Ok(places.len() as u64))
 }
 
 /// Answers the places of the rows it emptied, ascending.
-fn empty(session: &Session<'_>, tenant: &TenantId, whose: &Whose, at: Time) -> rusqlite::Result<Vec<u64>> {
+fn empty(session: &WriterSession<'_>, tenant: &TenantId, whose: &RowSelector, at: Time) -> rusqlite::Result<Vec<u64>> {
     let (which, list) = match whose {
-        Whose::Names(names) => ("user_id", names),
+        RowSelector::Names(names) => ("user_id", names),
         // Another erasure may have been there first.
-        Whose::Places(places) => ("erased_at IS NULL AND seq", places),
-        Whose::Runs(runs) => ("erased_at IS NULL AND run IS NOT NULL AND run", runs),
+        RowSelector::Places(places) => ("erased_at IS NULL AND seq", places),
+        RowSelector::Runs(runs) => ("erased_at IS NULL AND run IS NOT NULL AND run", runs),
     };
     let mut empty = session.statement(&format!(
         "UPDATE audit_trail SET user_id = NULL, conversation_id = NULL, details = NULL, salt = NULL, erased_at = $3 \

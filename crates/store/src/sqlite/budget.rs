@@ -4,18 +4,18 @@ mod costs;
 
 use async_trait::async_trait;
 use baton_core::id::TenantId;
-use baton_core::money::{Usd, Window};
+use baton_core::money::{BudgetWindow, Usd};
 use baton_core::time::Time;
 use baton_ports::budget::{
-    Budget, CostFilter, CostRow, Grown, Holder, Line, NOTICES, Notice, ROWS_MAX, Settlement, Spend, Standing, Want,
-    notice, notice_id, reached,
+    AllowanceGrant, AllowanceRequest, BudgetHolder, BudgetNotice, BudgetPeriod, BudgetSettlement, BudgetStanding,
+    BudgetStore, CallSpend, CostFilter, CostRow, NOTICES, ROWS_MAX, notice_id, notice_item, reached,
 };
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::{Store, append, codec, records};
+use super::{SqliteStore, append, codec, records};
 
 const DAY_MS: i64 = 24 * 3_600_000;
 /// How long lines are kept that are over.
@@ -29,33 +29,38 @@ const HOLDERS_KEPT_MS: i64 = 62 * DAY_MS;
 const NOTED_MAX: usize = 64;
 
 #[async_trait]
-impl Budget for Store {
-    async fn open(&self, now: Time) -> Result<Holder, Error> {
+impl BudgetStore for SqliteStore {
+    async fn open(&self, now: Time) -> Result<BudgetHolder, JournalError> {
         self.write(0, move |session| open(session, now).map(Ok)).await
     }
 
-    async fn grow(&self, holder: Holder, wants: Vec<Want>, now: Time) -> Result<Vec<Grown>, Error> {
+    async fn reserve(
+        &self,
+        holder: BudgetHolder,
+        wants: Vec<AllowanceRequest>,
+        now: Time,
+    ) -> Result<Vec<AllowanceGrant>, JournalError> {
         check_size("the lines of one growth", wants.len())?;
         self.write(0, move |session| {
-            write_noted(session)?;
-            wants.iter().map(|want| grow(session, holder, want, now)).collect::<rusqlite::Result<Vec<_>>>().map(Ok)
+            flush_spends(session)?;
+            wants.iter().map(|want| reserve(session, holder, want, now)).collect::<rusqlite::Result<Vec<_>>>().map(Ok)
         })
         .await
     }
 
-    async fn settle(&self, settlement: Settlement) -> Result<(), Error> {
+    async fn settle(&self, settlement: BudgetSettlement) -> Result<(), JournalError> {
         check_size("the spends of one settlement", settlement.spends.len())?;
-        check_size("what one settlement gives back", settlement.back.len())?;
+        check_size("what one settlement gives back", settlement.returned.len())?;
         self.write(0, move |session| {
-            write_noted(session)?;
+            flush_spends(session)?;
             settle(session, &settlement).map(Ok)
         })
         .await
     }
 
-    async fn close(&self, holder: Holder) -> Result<(), Error> {
+    async fn close(&self, holder: BudgetHolder) -> Result<(), JournalError> {
         self.write(0, move |session| {
-            write_noted(session)?;
+            flush_spends(session)?;
             session.statement("DELETE FROM budget_hold WHERE holder = $1")?.execute([holder.0])?;
             session.statement("DELETE FROM budget_holder WHERE id = $1")?.execute([holder.0])?;
             Ok(Ok(()))
@@ -63,11 +68,11 @@ impl Budget for Store {
         .await
     }
 
-    async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<Standing>, Error> {
+    async fn standings(&self, tenant: &TenantId, now: Time) -> Result<Vec<BudgetStanding>, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| {
             let mut standings = Vec::new();
-            for window in Window::ALL {
+            for window in BudgetWindow::ALL {
                 standings.extend(of_window(connection, &tenant, window, now)?);
             }
             Ok(standings)
@@ -75,26 +80,31 @@ impl Budget for Store {
         .await
     }
 
-    async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, Error> {
+    async fn costs(&self, filter: CostFilter) -> Result<Vec<CostRow>, JournalError> {
         self.read(move |connection| costs::read(connection, &filter)).await
     }
 }
 
-fn check_size(what: &'static str, size: usize) -> Result<(), Error> {
-    if size > ROWS_MAX { Err(Error::TooLarge { what, size, limit: ROWS_MAX }) } else { Ok(()) }
+fn check_size(what: &'static str, size: usize) -> Result<(), JournalError> {
+    if size > ROWS_MAX { Err(JournalError::TooLarge { what, size, limit: ROWS_MAX }) } else { Ok(()) }
 }
 
-fn open(session: &Session<'_>, now: Time) -> rusqlite::Result<Holder> {
+fn open(session: &WriterSession<'_>, now: Time) -> rusqlite::Result<BudgetHolder> {
     let mut forget = session.statement(
         "DELETE FROM budget_holder WHERE opened_at < $1 \
          AND NOT EXISTS (SELECT 1 FROM budget_hold WHERE holder = budget_holder.id)",
     )?;
     forget.execute([now.as_ms() - HOLDERS_KEPT_MS])?;
     session.statement("INSERT INTO budget_holder (opened_at, settled) VALUES ($1, 0)")?.execute([now.as_ms()])?;
-    Ok(Holder(session.connection.last_insert_rowid()))
+    Ok(BudgetHolder(session.connection.last_insert_rowid()))
 }
 
-fn grow(session: &Session<'_>, holder: Holder, want: &Want, now: Time) -> rusqlite::Result<Grown> {
+fn reserve(
+    session: &WriterSession<'_>,
+    holder: BudgetHolder,
+    want: &AllowanceRequest,
+    now: Time,
+) -> rusqlite::Result<AllowanceGrant> {
     let mut state = begin(session, &want.line, want.limit, now)?;
     let held = held(session.connection, &want.line)?;
     let amount = want.grant(want.limit - state.spent - held);
@@ -111,19 +121,19 @@ fn grow(session: &Session<'_>, holder: Holder, want: &Want, now: Time) -> rusqli
     let is_short = amount < want.need;
     let percent = if is_short { 100 } else { reached(state.spent, want.limit) };
     let standing =
-        Standing { line: want.line.clone(), limit: Some(want.limit), spent: state.spent, held: held + amount };
-    tell(session, &standing, want.limit, percent, &mut state.told, now)?;
-    Ok(Grown { amount, standing })
+        BudgetStanding { line: want.line.clone(), limit: Some(want.limit), spent: state.spent, held: held + amount };
+    notify(session, &standing, want.limit, percent, &mut state.notified_percent, now)?;
+    Ok(AllowanceGrant { amount, standing })
 }
 
 /// What is known of a line.
-struct State {
+struct PeriodState {
     spent: Usd,
-    told: u8,
+    notified_percent: u8,
 }
 
 /// The line's row, made where this is the first that is heard of it, with the limit it has now.
-fn begin(session: &Session<'_>, line: &Line, limit: Usd, now: Time) -> rusqlite::Result<State> {
+fn begin(session: &WriterSession<'_>, line: &BudgetPeriod, limit: Usd, now: Time) -> rusqlite::Result<PeriodState> {
     let (tenant, per, begins, key) = columns(line);
     let mut find = session.statement(
         "SELECT spent_nanos, limit_nanos, told FROM budget_line \
@@ -132,12 +142,12 @@ fn begin(session: &Session<'_>, line: &Line, limit: Usd, now: Time) -> rusqlite:
     let read = |row: &Row<'_>| Ok((usd(row, 0)?, row.get::<_, Option<i64>>(1)?.map(Usd::from_nanos), row.get(2)?));
     let found = find.query_row(params![tenant, per, begins, key], read).optional()?;
     let state = match found {
-        Some((spent, Some(known), told)) if known == limit => return Ok(State { spent, told }),
+        Some((spent, Some(known), told)) if known == limit => return Ok(PeriodState { spent, notified_percent: told }),
         // Under another limit it may be told again what was reached under the one before.
-        Some((spent, _, told)) => State { spent, told: reached(spent, limit).min(told) },
+        Some((spent, _, told)) => PeriodState { spent, notified_percent: reached(spent, limit).min(told) },
         None => {
             tidy(session, line, now)?;
-            State { spent: Usd::ZERO, told: 0 }
+            PeriodState { spent: Usd::ZERO, notified_percent: 0 }
         }
     };
     let mut keep = session.statement(
@@ -145,19 +155,19 @@ fn begin(session: &Session<'_>, line: &Line, limit: Usd, now: Time) -> rusqlite:
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (tenant, per, begins, key_id) \
          DO UPDATE SET limit_nanos = excluded.limit_nanos, told = excluded.told",
     )?;
-    keep.execute(params![tenant, per, begins, key, state.spent.as_nanos(), limit.as_nanos(), state.told])?;
+    keep.execute(params![tenant, per, begins, key, state.spent.as_nanos(), limit.as_nanos(), state.notified_percent])?;
     Ok(state)
 }
 
 /// A new window has begun: what was held of those before is over, and what was told of them.
-fn tidy(session: &Session<'_>, line: &Line, now: Time) -> rusqlite::Result<()> {
+fn tidy(session: &WriterSession<'_>, line: &BudgetPeriod, now: Time) -> rusqlite::Result<()> {
     let (tenant, per, begins, key) = columns(line);
     let mut free =
         session.statement("DELETE FROM budget_hold WHERE tenant = $1 AND per = $2 AND begins < $3 AND key_id = $4")?;
     free.execute(params![tenant, per, begins, key])?;
     let kept_ms = match line.window {
-        Window::Hour => HOURS_KEPT_MS,
-        Window::Day | Window::Month => DAYS_KEPT_MS,
+        BudgetWindow::Hour => HOURS_KEPT_MS,
+        BudgetWindow::Day | BudgetWindow::Month => DAYS_KEPT_MS,
     };
     let mut forget =
         session.statement("DELETE FROM budget_line WHERE tenant = $1 AND per = $2 AND begins < $3 AND key_id = $4")?;
@@ -167,21 +177,21 @@ fn tidy(session: &Session<'_>, line: &Line, now: Time) -> rusqlite::Result<()> {
         "UPDATE desk SET closed_at = $2, outcome = 'its window is over' \
          WHERE tenant = $1 AND closed_at IS NULL AND +kind = $3 AND deadline <= $2",
     )?;
-    let kind = codec::desk_word(baton_ports::journal::DeskKind::Budget);
+    let kind = codec::task_kind_word(baton_ports::journal::TaskItemKind::Budget);
     close.execute(params![tenant, now.as_ms(), kind]).map(drop)
 }
 
 /// Where nobody serves, nobody else forgets them. The keys of a line's are in the order of its windows.
-fn forget_notices(session: &Session<'_>, line: &Line, now: Time) -> rusqlite::Result<()> {
+fn forget_notices(session: &WriterSession<'_>, line: &BudgetPeriod, now: Time) -> rusqlite::Result<()> {
     let long_over = line.window.begin(Time::from_ms(now.as_ms() - NOTICES_KEPT_MS));
-    let of = |begins: Time| notice_id(&Line { begins, ..line.clone() });
+    let of = |begins: Time| notice_id(&BudgetPeriod { begins, ..line.clone() });
     let mut forget =
         session.statement("DELETE FROM record WHERE tenant = $1 AND space = $2 AND key >= $3 AND key < $4")?;
     forget.execute(params![line.tenant.as_str(), NOTICES, of(Time::EPOCH), of(long_over)]).map(drop)
 }
 
-fn settle(session: &Session<'_>, settlement: &Settlement) -> rusqlite::Result<()> {
-    let Settlement { holder, number, spends, back } = settlement;
+fn settle(session: &WriterSession<'_>, settlement: &BudgetSettlement) -> rusqlite::Result<()> {
+    let BudgetSettlement { holder, number, spends, returned: back } = settlement;
     let mut known = session.statement("SELECT settled >= $2 FROM budget_holder WHERE id = $1")?;
     let is_known: Option<bool> = known.query_row(params![holder.0, number], |row| row.get(0)).optional()?;
     if is_known == Some(true) {
@@ -195,7 +205,7 @@ fn settle(session: &Session<'_>, settlement: &Settlement) -> rusqlite::Result<()
     )?;
     keep.execute(params![holder.0, number, at])?;
     for spend in spends {
-        write_down(session, spend)?;
+        write_spend(session, spend)?;
     }
     for (line, amount) in back {
         release(session, *holder, line, *amount)?;
@@ -205,33 +215,33 @@ fn settle(session: &Session<'_>, settlement: &Settlement) -> rusqlite::Result<()
 
 /// Notes what an append has spent, together with what others of its group have spent on the same account. It is written
 /// before anybody hears of the append, and before whatever else the books are asked.
-pub(super) fn note(session: &mut Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
+pub(super) fn note_spend(session: &mut WriterSession<'_>, spend: &CallSpend) -> rusqlite::Result<()> {
     if let Some(noted) = session.spends.iter_mut().find(|noted| is_one_account(noted, spend)) {
         noted.add(spend);
         return Ok(());
     }
     if session.spends.len() == NOTED_MAX {
-        write_noted(session)?;
+        flush_spends(session)?;
     }
     session.spends.push(spend.clone());
     Ok(())
 }
 
-fn is_one_account(one: &Spend, other: &Spend) -> bool {
+fn is_one_account(one: &CallSpend, other: &CallSpend) -> bool {
     one.tenant == other.tenant
         && one.key_id == other.key_id
         && one.holder == other.holder
-        && Window::Hour.begin(one.at) == Window::Hour.begin(other.at)
+        && BudgetWindow::Hour.begin(one.at) == BudgetWindow::Hour.begin(other.at)
         && one.account == other.account
 }
 
 /// Writes what was noted.
-pub(super) fn write_noted(session: &mut Session<'_>) -> rusqlite::Result<()> {
-    std::mem::take(&mut session.spends).iter().try_for_each(|spend| write_down(session, spend))
+pub(super) fn flush_spends(session: &mut WriterSession<'_>) -> rusqlite::Result<()> {
+    std::mem::take(&mut session.spends).iter().try_for_each(|spend| write_spend(session, spend))
 }
 
 /// Moves what was spent from held to spent in every line it counts against, and adds it to the day's costs.
-fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
+fn write_spend(session: &WriterSession<'_>, spend: &CallSpend) -> rusqlite::Result<()> {
     costs::add(session, spend)?;
     let Some(holder) = spend.holder.filter(|_| spend.cost > Usd::ZERO) else { return Ok(()) };
     let mut add = session.statement(
@@ -239,7 +249,7 @@ fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
          ON CONFLICT (tenant, per, begins, key_id) DO UPDATE SET spent_nanos = spent_nanos + excluded.spent_nanos \
          RETURNING spent_nanos, limit_nanos, told",
     )?;
-    for line in Line::all(&spend.tenant, spend.key_id.as_deref(), spend.at) {
+    for line in BudgetPeriod::all(&spend.tenant, spend.key_id.as_deref(), spend.at) {
         let (tenant, per, begins, key) = columns(&line);
         let row = params![tenant, per, begins, key, spend.cost.as_nanos()];
         let (spent, limit, mut told): (Usd, Option<i64>, u8) =
@@ -253,8 +263,8 @@ fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
             let percent = reached(spent, limit);
             if percent > told {
                 let held = held(session.connection, &line)?;
-                let standing = Standing { line, limit: Some(limit), spent, held };
-                tell(session, &standing, limit, percent, &mut told, spend.at)?;
+                let standing = BudgetStanding { line, limit: Some(limit), spent, held };
+                notify(session, &standing, limit, percent, &mut told, spend.at)?;
             }
         }
     }
@@ -262,7 +272,12 @@ fn write_down(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
 }
 
 /// A holder holds so much less of a line; never less than nothing, where a call cost more than was held for it.
-fn release(session: &Session<'_>, holder: Holder, line: &Line, amount: Usd) -> rusqlite::Result<()> {
+fn release(
+    session: &WriterSession<'_>,
+    holder: BudgetHolder,
+    line: &BudgetPeriod,
+    amount: Usd,
+) -> rusqlite::Result<()> {
     let (tenant, per, begins, key) = columns(line);
     let mut release = session.statement(
         "UPDATE budget_hold SET held_nanos = max(held_nanos - $6, 0) \
@@ -272,9 +287,9 @@ fn release(session: &Session<'_>, holder: Holder, line: &Line, amount: Usd) -> r
 }
 
 /// Puts it on the desk that a line has reached so many per cent, once.
-fn tell(
-    session: &Session<'_>,
-    standing: &Standing,
+fn notify(
+    session: &WriterSession<'_>,
+    standing: &BudgetStanding,
     limit: Usd,
     percent: u8,
     told: &mut u8,
@@ -288,13 +303,18 @@ fn tell(
     let mut keep = session
         .statement("UPDATE budget_line SET told = $5 WHERE tenant = $1 AND per = $2 AND begins = $3 AND key_id = $4")?;
     keep.execute(params![tenant, per, begins, key, percent])?;
-    let item = notice(standing, limit, percent, now);
+    let item = notice_item(standing, limit, percent, now);
     tracing::warn!("{}", item.title);
-    append::open_desk_item(session, &item, &item.details.to_string())?;
-    records::put(session, &item.tenant, Notice::record(&item), now)
+    append::open_task_item(session, &item, &item.details.to_string())?;
+    records::put(session, &item.tenant, BudgetNotice::record(&item), now)
 }
 
-fn of_window(connection: &Connection, tenant: &TenantId, window: Window, now: Time) -> rusqlite::Result<Vec<Standing>> {
+fn of_window(
+    connection: &Connection,
+    tenant: &TenantId,
+    window: BudgetWindow,
+    now: Time,
+) -> rusqlite::Result<Vec<BudgetStanding>> {
     let begins = window.begin(now);
     let mut lines = connection.prepare_cached(&numbered(
         "SELECT key_id, spent_nanos, limit_nanos, (SELECT coalesce(sum(held_nanos), 0) FROM budget_hold AS hold \
@@ -304,14 +324,14 @@ fn of_window(connection: &Connection, tenant: &TenantId, window: Window, now: Ti
     ))?;
     let rows = lines.query_map(params![tenant.as_str(), window.word(), begins.as_ms()], |row| {
         let key: String = row.get(0)?;
-        let line = Line { tenant: tenant.clone(), key_id: (!key.is_empty()).then_some(key), window, begins };
+        let line = BudgetPeriod { tenant: tenant.clone(), key_id: (!key.is_empty()).then_some(key), window, begins };
         let limit = row.get::<_, Option<i64>>(2)?.map(Usd::from_nanos);
-        Ok(Standing { line, limit, spent: usd(row, 1)?, held: usd(row, 3)? })
+        Ok(BudgetStanding { line, limit, spent: usd(row, 1)?, held: usd(row, 3)? })
     })?;
     rows.collect()
 }
 
-fn held(connection: &Connection, line: &Line) -> rusqlite::Result<Usd> {
+fn held(connection: &Connection, line: &BudgetPeriod) -> rusqlite::Result<Usd> {
     let (tenant, per, begins, key) = columns(line);
     let mut sum = connection.prepare_cached(&numbered(
         "SELECT coalesce(sum(held_nanos), 0) FROM budget_hold \
@@ -321,7 +341,7 @@ fn held(connection: &Connection, line: &Line) -> rusqlite::Result<Usd> {
 }
 
 /// A line as its columns say it: tenant, window, beginning, key.
-fn columns(line: &Line) -> (&str, &'static str, i64, &str) {
+fn columns(line: &BudgetPeriod) -> (&str, &'static str, i64, &str) {
     (line.tenant.as_str(), line.window.word(), line.begins.as_ms(), line.key_id.as_deref().unwrap_or_default())
 }
 
@@ -331,23 +351,23 @@ fn usd(row: &Row<'_>, column: usize) -> rusqlite::Result<Usd> {
 
 #[cfg(test)]
 mod tests {
-    use baton_sim::conformance::world::{at, other_tenant, spend};
+    use baton_sim::conformance::fixtures::{at, other_tenant, spend};
 
     use super::*;
 
     #[test]
     fn whatever_tells_two_spends_apart_keeps_them_apart() {
-        let one = || spend(Holder(1), 0.5);
-        assert!(is_one_account(&one(), &Spend { cost: Usd::from_f64(2.0), calls: 7, at: at(1), ..one() }));
+        let one = || spend(BudgetHolder(1), 0.5);
+        assert!(is_one_account(&one(), &CallSpend { cost: Usd::from_f64(2.0), calls: 7, at: at(1), ..one() }));
         let mut account = one().account;
         account.model.push('x');
         for other in [
-            Spend { tenant: other_tenant(), ..one() },
-            Spend { key_id: Some("k".to_owned()), ..one() },
-            Spend { holder: Some(Holder(2)), ..one() },
-            Spend { holder: None, ..one() },
-            Spend { at: Window::Hour.end(at(0)), ..one() },
-            Spend { account, ..one() },
+            CallSpend { tenant: other_tenant(), ..one() },
+            CallSpend { key_id: Some("k".to_owned()), ..one() },
+            CallSpend { holder: Some(BudgetHolder(2)), ..one() },
+            CallSpend { holder: None, ..one() },
+            CallSpend { at: BudgetWindow::Hour.end(at(0)), ..one() },
+            CallSpend { account, ..one() },
         ] {
             assert!(!is_one_account(&one(), &other), "{other:?}");
         }

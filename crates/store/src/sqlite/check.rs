@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 use rusqlite::{Connection, OpenFlags};
 
 use super::create;
@@ -13,7 +13,7 @@ const FINDINGS_MAX: usize = 20;
 
 /// How closely a database is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+pub enum CheckDepth {
     /// Every page and row (`PRAGMA quick_check`): some hundred megabytes a second.
     Quick,
     /// Also whether every index has what its table has (`PRAGMA integrity_check`): several times as long.
@@ -24,11 +24,11 @@ pub enum Depth {
 ///
 /// # Errors
 /// The file cannot be opened, or not be read now.
-pub fn check(database: &Path, depth: Depth) -> Result<Vec<String>, Error> {
-    let unreadable = |error: rusqlite::Error| Error::Unreadable { reason: error.to_string() };
+pub fn check(database: &Path, depth: CheckDepth) -> Result<Vec<String>, JournalError> {
+    let unreadable = |error: rusqlite::Error| JournalError::Unreadable { reason: error.to_string() };
     // SQLite takes an empty file for an empty database.
-    let named = |reason: String| Error::Unopenable { reason: format!("`{}`: {reason}", database.display()) };
-    create::not_empty(database).map_err(named)?;
+    let named = |reason: String| JournalError::Unopenable { reason: format!("`{}`: {reason}", database.display()) };
+    create::check_not_empty(database).map_err(named)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(database, flags).map_err(unreadable)?;
     match findings(&connection, depth) {
@@ -38,11 +38,11 @@ pub fn check(database: &Path, depth: Depth) -> Result<Vec<String>, Error> {
     }
 }
 
-fn findings(connection: &Connection, depth: Depth) -> rusqlite::Result<Vec<String>> {
+fn findings(connection: &Connection, depth: CheckDepth) -> rusqlite::Result<Vec<String>> {
     connection.busy_timeout(super::connection::BUSY_WAIT)?;
     let pragma = match depth {
-        Depth::Quick => "quick_check",
-        Depth::Full => "integrity_check",
+        CheckDepth::Quick => "quick_check",
+        CheckDepth::Full => "integrity_check",
     };
     let mut look = connection.prepare(&format!("PRAGMA {pragma}({FINDINGS_MAX})"))?;
     let rows = look.query_map([], |row| row.get::<_, String>(0))?.collect::<rusqlite::Result<Vec<_>>>()?;

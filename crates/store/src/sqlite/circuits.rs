@@ -2,21 +2,21 @@
 
 use async_trait::async_trait;
 use baton_core::time::Time;
-use baton_ports::circuits::{Circuit, Circuits};
-use baton_ports::journal::Error;
+use baton_ports::circuits::{ModelCircuit, ModelCircuitStore};
+use baton_ports::journal::JournalError;
 use rusqlite::params;
 
-use super::{Store, codec};
+use super::{SqliteStore, codec};
 
 /// Bytes of what a circuit's texts may hold.
 const TEXT_BYTES_MAX: usize = 4_096;
 
 #[async_trait]
-impl Circuits for Store {
-    async fn set(&self, circuit: Circuit) -> Result<(), Error> {
+impl ModelCircuitStore for SqliteStore {
+    async fn set(&self, circuit: ModelCircuit) -> Result<(), JournalError> {
         let (size, limit) = (circuit.model.len().max(circuit.by.len()).max(circuit.reason.len()), TEXT_BYTES_MAX);
         if size > limit {
-            return Err(Error::TooLarge { what: "a circuit's text", size, limit });
+            return Err(JournalError::TooLarge { what: "a circuit's text", size, limit });
         }
         self.write(0, move |session| {
             let mut set = session.statement(
@@ -38,13 +38,13 @@ impl Circuits for Store {
         .await
     }
 
-    async fn circuits(&self) -> Result<Vec<Circuit>, Error> {
+    async fn circuits(&self) -> Result<Vec<ModelCircuit>, JournalError> {
         self.read(|connection| {
             let mut all = connection.prepare_cached(
                 "SELECT model, state, open_until, since, told_by, reason FROM model_circuit ORDER BY model",
             )?;
             let rows = all.query_map([], |row| {
-                Ok(Circuit {
+                Ok(ModelCircuit {
                     model: row.get(0)?,
                     state: codec::circuit_state(row, 1)?,
                     until: codec::maybe_time(row, 2)?,

@@ -1,27 +1,27 @@
 //! How the ports' values are written in columns, and read back.
 
-use baton_core::bundle::Hash;
-use baton_core::conversation::{self, Owner};
-use baton_core::model::Profile;
-use baton_core::run::State;
+use baton_core::bundle::ContentHash;
+use baton_core::conversation::{self, ConversationOwner};
+use baton_core::model::ModelProfile;
+use baton_core::run::RunState;
 use baton_core::time::Time;
 use baton_core::tool::AuditStatus;
 use baton_ports::circuits;
-use baton_ports::journal::{DeskKind, Kind, Snapshot};
+use baton_ports::journal::{AggregateKind, StateSnapshot, TaskItemKind};
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type, ValueRef};
 use serde::de::DeserializeOwned;
 
 /// Of a row of `seq` and `state`.
-pub(super) fn snapshot(row: &Row<'_>, fold_version: u32) -> rusqlite::Result<Snapshot> {
-    Ok(Snapshot { fold_version, seq: row.get(0)?, state: row.get_ref(1)?.as_blob()?.into() })
+pub(super) fn snapshot(row: &Row<'_>, fold_version: u32) -> rusqlite::Result<StateSnapshot> {
+    Ok(StateSnapshot { fold_version, seq: row.get(0)?, state: row.get_ref(1)?.as_blob()?.into() })
 }
 
-pub(super) fn kind_word(kind: Kind) -> &'static str {
+pub(super) fn kind_word(kind: AggregateKind) -> &'static str {
     match kind {
-        Kind::Run => "run",
-        Kind::Conversation => "conversation",
-        Kind::Desk => "desk",
+        AggregateKind::Run => "run",
+        AggregateKind::Conversation => "conversation",
+        AggregateKind::Desk => "desk",
     }
 }
 
@@ -33,92 +33,92 @@ pub(super) fn audit_word(status: AuditStatus) -> &'static str {
     }
 }
 
-pub(super) fn desk_word(kind: DeskKind) -> &'static str {
+pub(super) fn task_kind_word(kind: TaskItemKind) -> &'static str {
     match kind {
-        DeskKind::Approval => "approval",
-        DeskKind::Form => "form",
-        DeskKind::Doubt => "doubt",
-        DeskKind::ToolApproval => "tool_approval",
-        DeskKind::NotUndone => "not_undone",
-        DeskKind::Question => "question",
-        DeskKind::Budget => "budget",
-        DeskKind::OverBudget => "over_budget",
-        DeskKind::NeedsKey => "needs_key",
-        DeskKind::Connection => "connection",
-        DeskKind::Late => "late",
+        TaskItemKind::Approval => "approval",
+        TaskItemKind::Form => "form",
+        TaskItemKind::Doubt => "doubt",
+        TaskItemKind::ToolApproval => "tool_approval",
+        TaskItemKind::NotUndone => "not_undone",
+        TaskItemKind::Question => "question",
+        TaskItemKind::Budget => "budget",
+        TaskItemKind::OverBudget => "over_budget",
+        TaskItemKind::NeedsKey => "needs_key",
+        TaskItemKind::Connection => "connection",
+        TaskItemKind::Late => "late",
     }
 }
 
-pub(super) fn profile_word(profile: Profile) -> &'static str {
+pub(super) fn profile_word(profile: ModelProfile) -> &'static str {
     match profile {
-        Profile::Fast => "fast",
-        Profile::Balanced => "balanced",
-        Profile::Powerful => "powerful",
+        ModelProfile::Fast => "fast",
+        ModelProfile::Balanced => "balanced",
+        ModelProfile::Powerful => "powerful",
     }
 }
 
-pub(super) fn circuit_word(state: circuits::State) -> &'static str {
+pub(super) fn circuit_word(state: circuits::ModelCircuitState) -> &'static str {
     match state {
-        circuits::State::Closed => "closed",
-        circuits::State::Open => "open",
+        circuits::ModelCircuitState::Closed => "closed",
+        circuits::ModelCircuitState::Open => "open",
     }
 }
 
-pub(super) fn owner_word(owner: &Owner) -> &'static str {
+pub(super) fn owner_word(owner: &ConversationOwner) -> &'static str {
     match owner {
-        Owner::Ai => "ai",
-        Owner::Nobody => "nobody",
-        Owner::Person(_) => "person",
+        ConversationOwner::Ai => "ai",
+        ConversationOwner::Nobody => "nobody",
+        ConversationOwner::Person(_) => "person",
     }
 }
 
 /// Without the person's name, which is a column of its own.
-pub(super) fn owner(row: &Row<'_>, column: usize) -> rusqlite::Result<Owner> {
+pub(super) fn owner(row: &Row<'_>, column: usize) -> rusqlite::Result<ConversationOwner> {
     let found = row.get_ref(column)?.as_str()?;
-    let all = [Owner::Ai, Owner::Nobody, Owner::Person(String::new())];
+    let all = [ConversationOwner::Ai, ConversationOwner::Nobody, ConversationOwner::Person(String::new())];
     let owner = all.into_iter().find(|owner| owner_word(owner) == found);
     owner.ok_or_else(|| unknown(column, format!("`{found}` is a word this program does not know")))
 }
 
-pub(super) fn conversation_state(row: &Row<'_>, column: usize) -> rusqlite::Result<conversation::State> {
-    word(row, column, &conversation::State::ALL, conversation::State::word)
+pub(super) fn conversation_state(row: &Row<'_>, column: usize) -> rusqlite::Result<conversation::ConversationState> {
+    word(row, column, &conversation::ConversationState::ALL, conversation::ConversationState::word)
 }
 
-pub(super) fn profile(row: &Row<'_>, column: usize) -> rusqlite::Result<Profile> {
-    word(row, column, &[Profile::Fast, Profile::Balanced, Profile::Powerful], profile_word)
+pub(super) fn profile(row: &Row<'_>, column: usize) -> rusqlite::Result<ModelProfile> {
+    word(row, column, &[ModelProfile::Fast, ModelProfile::Balanced, ModelProfile::Powerful], profile_word)
 }
 
-pub(super) fn circuit_state(row: &Row<'_>, column: usize) -> rusqlite::Result<circuits::State> {
-    word(row, column, &[circuits::State::Closed, circuits::State::Open], circuit_word)
+pub(super) fn circuit_state(row: &Row<'_>, column: usize) -> rusqlite::Result<circuits::ModelCircuitState> {
+    word(row, column, &[circuits::ModelCircuitState::Closed, circuits::ModelCircuitState::Open], circuit_word)
 }
 
-pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<Kind> {
-    word(row, column, &[Kind::Run, Kind::Conversation, Kind::Desk], kind_word)
+pub(super) fn kind(row: &Row<'_>, column: usize) -> rusqlite::Result<AggregateKind> {
+    word(row, column, &[AggregateKind::Run, AggregateKind::Conversation, AggregateKind::Desk], kind_word)
 }
 
 pub(super) fn audit_status(row: &Row<'_>, column: usize) -> rusqlite::Result<AuditStatus> {
     word(row, column, &[AuditStatus::Success, AuditStatus::Error, AuditStatus::Compensated], audit_word)
 }
 
-pub(super) fn desk_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<DeskKind> {
-    const ALL: [DeskKind; 11] = [
-        DeskKind::Approval,
-        DeskKind::Form,
-        DeskKind::Doubt,
-        DeskKind::ToolApproval,
-        DeskKind::NotUndone,
-        DeskKind::Question,
-        DeskKind::Budget,
-        DeskKind::OverBudget,
-        DeskKind::NeedsKey,
-        DeskKind::Connection,
-        DeskKind::Late,
+pub(super) fn task_kind(row: &Row<'_>, column: usize) -> rusqlite::Result<TaskItemKind> {
+    const ALL: [TaskItemKind; 11] = [
+        TaskItemKind::Approval,
+        TaskItemKind::Form,
+        TaskItemKind::Doubt,
+        TaskItemKind::ToolApproval,
+        TaskItemKind::NotUndone,
+        TaskItemKind::Question,
+        TaskItemKind::Budget,
+        TaskItemKind::OverBudget,
+        TaskItemKind::NeedsKey,
+        TaskItemKind::Connection,
+        TaskItemKind::Late,
     ];
-    word(row, column, &ALL, desk_word)
+    word(row, column, &ALL, task_kind_word)
 }
 
-pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<State> {
-    word(row, column, &State::ALL, State::word)
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RunState> {
+    word(row, column, &RunState::ALL, RunState::word)
 }
 
 pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Time> {
@@ -129,9 +129,9 @@ pub(super) fn maybe_time(row: &Row<'_>, column: usize) -> rusqlite::Result<Optio
     Ok(row.get::<_, Option<i64>>(column)?.map(Time::from_ms))
 }
 
-pub(super) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<Hash> {
+pub(super) fn hash(row: &Row<'_>, column: usize) -> rusqlite::Result<ContentHash> {
     let found = row.get_ref(column)?.as_str()?;
-    Hash::parse(found).ok_or_else(|| unknown(column, format!("`{found}` is no hash")))
+    ContentHash::parse(found).ok_or_else(|| unknown(column, format!("`{found}` is no hash")))
 }
 
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {

@@ -21,13 +21,13 @@ const STATEMENTS_MAX: usize = 64;
 
 /// Where a database is.
 #[derive(Clone, Debug)]
-pub(super) enum Place {
+pub(super) enum DatabaseLocation {
     File(PathBuf),
     /// Gone with the store; only its writer can see it.
     Memory,
 }
 
-impl Place {
+impl DatabaseLocation {
     /// The one connection that writes. Nothing is changed yet, so what is found may still turn out not to be ours.
     pub(super) fn writer(&self, cache_bytes: usize) -> rusqlite::Result<Connection> {
         let mut connection = match self {
@@ -47,7 +47,7 @@ impl Place {
     /// From here on what the connection commits has reached the disk.
     pub(super) fn make_durable(&self, connection: &Connection) -> rusqlite::Result<()> {
         if matches!(self, Self::File(_)) {
-            keep_log(connection)?;
+            keep_wal(connection)?;
         }
         connection.pragma_update(None, "synchronous", "FULL")?;
         // A plain sync ends at the drive's own memory on macOS: there the drive is told to empty it (`F_FULLFSYNC`). No
@@ -82,7 +82,7 @@ fn settle(connection: &mut Connection, cache_bytes: usize) -> rusqlite::Result<(
 
 /// Switches to a write-ahead log. The busy handler is not asked for this one, so two processes that open a new database
 /// at once are kept apart here.
-pub(super) fn keep_log(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn keep_wal(connection: &Connection) -> rusqlite::Result<()> {
     let mut tries = 0;
     loop {
         match connection.pragma_update(None, "journal_mode", "WAL") {

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use baton_core::conversation::{Owner, State, Status};
+use baton_core::conversation::{ConversationOwner, ConversationState, ConversationStatus};
 use baton_core::id::{RunId, TenantId};
-use baton_core::kpi::Conversations;
+use baton_core::kpi::ConversationCounts;
 use baton_core::money::Usd;
 use baton_core::time::Time;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
 use super::{codec, read};
 
@@ -21,7 +21,7 @@ const COLUMNS: &str = "name, tenant, workflow, state, owner, person, number, use
 const SHOWN: &str = "erased_at, id";
 
 /// Writes a conversation's row anew.
-pub(super) fn put(session: &Session<'_>, head: &ConversationHead) -> rusqlite::Result<()> {
+pub(super) fn put(session: &WriterSession<'_>, head: &ConversationHead) -> rusqlite::Result<()> {
     let mut put = session.statement(&format!(
         "INSERT INTO conversation ({COLUMNS}, status) VALUES \
          ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25) \
@@ -84,9 +84,9 @@ pub(super) fn list(
             cursor.query_row([id.as_str(), tenant.as_str()], |row| row.get(0)).optional()?.unwrap_or(0)
         }
     };
-    let state = filter.state.map(State::word);
+    let state = filter.state.map(ConversationState::word);
     // The index of a tenant's rows is by status, and there are few: the newest of each, put together.
-    let statuses = filter.status.as_ref().map_or(Status::ALL.as_slice(), std::slice::from_ref);
+    let statuses = filter.status.as_ref().map_or(ConversationStatus::ALL.as_slice(), std::slice::from_ref);
     let mut query = connection.prepare_cached(&numbered(&list_query(filter.person.is_some())))?;
     let mut found: Vec<(i64, ConversationHead)> = Vec::new();
     for status in statuses {
@@ -120,12 +120,12 @@ const ENDED: &str = "SELECT CASE WHEN handovers > 0 THEN coalesce(handed_over_fo
      FROM conversation WHERE tenant = $1 AND ended_at IS NOT NULL AND ended_at >= $2 GROUP BY 1";
 
 /// What there is to count of a tenant's conversations that ended since then.
-pub(super) fn tally(connection: &Connection, tenant: &TenantId, since: Time) -> rusqlite::Result<Conversations> {
+pub(super) fn tally(connection: &Connection, tenant: &TenantId, since: Time) -> rusqlite::Result<ConversationCounts> {
     let ms = |row: &Row<'_>, column| {
         let ms: i64 = row.get(column)?;
         Ok::<_, rusqlite::Error>(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
     };
-    let mut all = Conversations::default();
+    let mut all = ConversationCounts::default();
     let mut ended = connection.prepare_cached(&numbered(ENDED))?;
     let mut rows = ended.query(params![tenant.as_str(), since.as_ms()])?;
     while let Some(row) = rows.next()? {
@@ -134,13 +134,13 @@ pub(super) fn tally(connection: &Connection, tenant: &TenantId, since: Time) -> 
             all.handed_over.insert(why, count);
         }
         all.ended += count;
-        all.took += ms(row, 2)?;
+        all.total_duration += ms(row, 2)?;
         all.cost += Usd::from_nanos(row.get(3)?);
         all.reopened += row.get::<_, u64>(4)?;
         all.ratings += row.get::<_, u64>(5)?;
-        all.stars += row.get::<_, u64>(6)?;
+        all.rating_sum += row.get::<_, u64>(6)?;
         all.answered += row.get::<_, u64>(7)?;
-        all.answered_after += ms(row, 8)?;
+        all.total_answer_time += ms(row, 8)?;
     }
     Ok(all)
 }
@@ -158,7 +158,7 @@ pub(super) fn queries() -> Vec<(String, &'static str)> {
 fn head(row: &Row<'_>) -> rusqlite::Result<ConversationHead> {
     let person: Option<String> = row.get(5)?;
     let owner = match codec::owner(row, 4)? {
-        Owner::Person(_) => Owner::Person(person.clone().unwrap_or_default()),
+        ConversationOwner::Person(_) => ConversationOwner::Person(person.clone().unwrap_or_default()),
         owner => owner,
     };
     Ok(ConversationHead {

@@ -15,7 +15,7 @@ use super::health::OpenError;
 use super::{connection, migrations};
 
 /// Whether what lies beside a database's file shows that there has been one.
-pub fn has_been(database: &Path) -> bool {
+pub fn was_created(database: &Path) -> bool {
     trace(database).is_some()
 }
 
@@ -25,9 +25,9 @@ pub fn has_been(database: &Path) -> bool {
 /// An empty file, and a file that is missing where one has been: what was in it would be taken for nothing.
 pub(super) fn ensure(database: &Path) -> Result<(), OpenError> {
     match fs::metadata(database) {
-        Ok(_) => Ok(not_empty(database)?),
+        Ok(_) => Ok(check_not_empty(database)?),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            not_gone(database)?;
+            check_present(database)?;
             make(database).map_err(|reason| OpenError::Other(format!("it cannot be made: {reason}")))
         }
         // Whoever opens it says why.
@@ -37,19 +37,19 @@ pub(super) fn ensure(database: &Path) -> Result<(), OpenError> {
 
 /// # Errors
 /// A file that is missing where one has been.
-pub(super) fn not_gone(database: &Path) -> Result<(), String> {
+pub(super) fn check_present(database: &Path) -> Result<(), String> {
     let Some(trace) = trace(database).filter(|_| !database.exists()) else { return Ok(()) };
     Err(format!(
         "the file is gone, and `{}` beside it shows that there was one. Put the file back, or a backup in its place; if it is \
          to begin anew, first remove what is left of the old one{}",
         trace.display(),
-        and_the_rest(database)
+        side_files_text(database)
     ))
 }
 
 /// # Errors
 /// An empty file.
-pub(super) fn not_empty(database: &Path) -> Result<(), String> {
+pub(super) fn check_not_empty(database: &Path) -> Result<(), String> {
     let is_empty = fs::metadata(database).is_ok_and(|about| about.is_file() && about.len() == 0);
     if !is_empty {
         return Ok(());
@@ -57,7 +57,7 @@ pub(super) fn not_empty(database: &Path) -> Result<(), String> {
     Err(format!(
         "the file is empty (0 bytes), which no database of Baton's ever is: something cut it short. Put a backup in its \
          place; if nothing was in it, remove the file, and a new database is made{}",
-        and_the_rest(database)
+        side_files_text(database)
     ))
 }
 
@@ -68,7 +68,7 @@ fn trace(database: &Path) -> Option<PathBuf> {
     is_log.then_some(log).or_else(|| owners.is_dir().then_some(owners))
 }
 
-fn and_the_rest(database: &Path) -> String {
+fn side_files_text(database: &Path) -> String {
     let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let left = ["-wal", "-shm", ".owners"].map(|end| beside(database, end)).into_iter().filter(|path| path.exists());
     let left: Vec<String> = left.map(name).collect();
@@ -89,12 +89,12 @@ fn make(database: &Path) -> Result<(), String> {
     let new = beside(database, &format!(".new-{}-{number}", std::process::id()));
     // What a process of this number left behind when it was killed.
     let _ = fs::remove_file(&new);
-    let made = lay_out(&new).and_then(|()| name_it(&new, database).map_err(|error| error.to_string()));
+    let made = create_layout(&new).and_then(|()| rename_into_place(&new, database).map_err(|error| error.to_string()));
     let _ = fs::remove_file(&new);
     made
 }
 
-fn lay_out(new: &Path) -> Result<(), String> {
+fn create_layout(new: &Path) -> Result<(), String> {
     let failed = |error: rusqlite::Error| error.to_string();
     let mut connection = Connection::open(new).map_err(failed)?;
     // Nobody knows it yet: it is synced once, when it is whole.
@@ -103,12 +103,12 @@ fn lay_out(new: &Path) -> Result<(), String> {
     // From its first page on: it can give pages back a few at a time.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     migrations::run(&mut connection).map_err(|error| error.to_string())?;
-    connection::keep_log(&connection).map_err(failed)?;
+    connection::keep_wal(&connection).map_err(failed)?;
     connection.close().map_err(|(_, error)| error.to_string())?;
     File::open(new).and_then(|file| file.sync_all()).map_err(|error| error.to_string())
 }
 
-fn name_it(new: &Path, database: &Path) -> io::Result<()> {
+fn rename_into_place(new: &Path, database: &Path) -> io::Result<()> {
     match fs::hard_link(new, database) {
         // Somebody else made one meanwhile, as whole as ours.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),

@@ -2,33 +2,33 @@
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_core::model::Usage;
+use baton_core::model::TokenUsage;
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use baton_ports::decisions::{BATCH_MAX, Decision, Decisions, Filter, LIST_MAX, Sum};
-use baton_ports::journal::Error;
+use baton_ports::decisions::{BATCH_MAX, DecisionFilter, DecisionLog, DecisionSum, LIST_MAX, ModelDecision};
+use baton_ports::journal::JournalError;
 use rusqlite::{Row, params};
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::{Store, codec};
+use super::{SqliteStore, codec};
 
 /// About what a record's columns take, its texts aside.
 const ROW_BYTES: usize = 256;
 
 #[async_trait]
-impl Decisions for Store {
-    fn record(&self, batch: Vec<Decision>) -> Result<(), Error> {
+impl DecisionLog for SqliteStore {
+    fn record(&self, batch: Vec<ModelDecision>) -> Result<(), JournalError> {
         let (size, limit) = (batch.len(), BATCH_MAX);
         if size > limit {
-            return Err(Error::TooLarge { what: "a batch of decisions", size, limit });
+            return Err(JournalError::TooLarge { what: "a batch of decisions", size, limit });
         }
         let bytes = batch.iter().map(bytes).sum();
-        self.cast(bytes, move |session| insert(session, &batch))
+        self.write_detached(bytes, move |session| insert(session, &batch))
     }
 
-    async fn decisions(&self, tenant: &TenantId, filter: Filter) -> Result<Vec<Decision>, Error> {
-        self.settled().await?;
+    async fn decisions(&self, tenant: &TenantId, filter: DecisionFilter) -> Result<Vec<ModelDecision>, JournalError> {
+        self.wait_for_writes().await?;
         let tenant = tenant.clone();
         self.read(move |connection| {
             let sql = format!(
@@ -46,8 +46,8 @@ impl Decisions for Store {
         .await
     }
 
-    async fn sums(&self, tenant: &TenantId, since: Time) -> Result<Vec<Sum>, Error> {
-        self.settled().await?;
+    async fn sums(&self, tenant: &TenantId, since: Time) -> Result<Vec<DecisionSum>, JournalError> {
+        self.wait_for_writes().await?;
         let tenant = tenant.clone();
         self.read(move |connection| {
             let mut all = connection.prepare_cached(&numbered(SUMS))?;
@@ -58,9 +58,9 @@ impl Decisions for Store {
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Waits until what was handed over before is written: readers see commits only.
-    async fn settled(&self) -> Result<(), Error> {
+    async fn wait_for_writes(&self) -> Result<(), JournalError> {
         self.write(0, |_| Ok(Ok(()))).await
     }
 }
@@ -75,12 +75,12 @@ const SUMS: &str = "SELECT profile, model, count(*), sum(success), coalesce(sum(
      coalesce(sum(cache_write_hour_tokens), 0), sum(cost_nanos), sum(success AND cached) FROM routing_decision WHERE tenant = $1 AND \
      created_at >= $2 AND model <> '' GROUP BY profile, model ORDER BY profile, model";
 
-fn bytes(decision: &Decision) -> usize {
+fn bytes(decision: &ModelDecision) -> usize {
     let texts = [decision.explanation.as_deref(), decision.error_message.as_deref(), Some(decision.key.as_str())];
     ROW_BYTES + texts.into_iter().flatten().map(str::len).sum::<usize>()
 }
 
-fn insert(session: &mut Session<'_>, batch: &[Decision]) -> rusqlite::Result<()> {
+fn insert(session: &mut WriterSession<'_>, batch: &[ModelDecision]) -> rusqlite::Result<()> {
     let mut insert = session.statement(&format!(
         "INSERT INTO routing_decision (tenant, {COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
          $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26)"
@@ -124,8 +124,8 @@ fn whole(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<Decision> {
-    Ok(Decision {
+fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<ModelDecision> {
+    Ok(ModelDecision {
         tenant: tenant.clone(),
         key: row.get(0)?,
         attempt: row.get(1)?,
@@ -152,9 +152,9 @@ fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<Decision> {
 }
 
 /// Five columns from here on; nothing where nothing was counted. Older rows know nothing of hours.
-fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<Usage>> {
+fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<TokenUsage>> {
     let Some(input_tokens) = row.get(from)? else { return Ok(None) };
-    Ok(Some(Usage {
+    Ok(Some(TokenUsage {
         input_tokens,
         output_tokens: row.get(from + 1)?,
         cached_tokens: row.get(from + 2)?,
@@ -163,8 +163,8 @@ fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<Usage>> {
     }))
 }
 
-fn sum(row: &Row<'_>) -> rusqlite::Result<Sum> {
-    Ok(Sum {
+fn sum(row: &Row<'_>) -> rusqlite::Result<DecisionSum> {
+    Ok(DecisionSum {
         profile: codec::profile(row, 0)?,
         model: row.get(1)?,
         calls: row.get(2)?,

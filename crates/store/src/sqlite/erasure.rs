@@ -1,24 +1,26 @@
 //! The erasure port: aggregates are marked in one small write, and cleared piece by piece by the writer, between what others
 //! write. What to delete is looked for by readers.
 
-mod desk;
+mod routing;
 pub(super) mod scrub;
 mod services;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
 use baton_core::time::Time;
-use baton_ports::audit::Person;
-use baton_ports::erasure::{Belonging, Cleared, Erasure, Marked, Names, Remainder, Scrubbed, is_begun_for};
-use baton_ports::journal::{AggregateId, Error, Kind};
-use baton_ports::records::Record;
+use baton_ports::audit::ErasureSubject;
+use baton_ports::erasure::{
+    ClearedRows, ErasedIds, ErasureRemainder, ErasureStore, MarkResult, ScrubResult, SubjectAggregate, is_begun_for,
+};
+use baton_ports::journal::{AggregateId, AggregateKind, JournalError};
+use baton_ports::records::StoredRecord;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::Value;
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::task::Answer;
-use super::{Store, codec};
+use super::writer_task::WriteAnswer;
+use super::{SqliteStore, codec};
 
 /// Aggregates that are looked at at once.
 const LOOKED_AT: usize = 500;
@@ -30,27 +32,33 @@ const CLEARED_MAX: usize = 200;
 const RECORDS_MAX: usize = 500;
 const RECORDS_BYTES_MAX: usize = 16 << 20;
 
-impl Answer for Marked {}
-impl Answer for Cleared {}
+impl WriteAnswer for MarkResult {}
+impl WriteAnswer for ClearedRows {}
 
 #[async_trait]
-impl Erasure for Store {
+impl ErasureStore for SqliteStore {
     async fn begun_for(
         &self,
         tenant: &TenantId,
-        person: &Person,
+        person: &ErasureSubject,
         after: i64,
-    ) -> Result<(Vec<Belonging>, Option<i64>), Error> {
+    ) -> Result<(Vec<SubjectAggregate>, Option<i64>), JournalError> {
         let (tenant, person) = (tenant.clone(), person.clone());
         self.read(move |connection| begun_for(connection, &tenant, &person, after)).await
     }
 
-    async fn family(&self, tenant: &TenantId, of: &AggregateId) -> Result<Vec<Belonging>, Error> {
+    async fn descendants(&self, tenant: &TenantId, of: &AggregateId) -> Result<Vec<SubjectAggregate>, JournalError> {
         let (tenant, of) = (tenant.clone(), of.clone());
         self.read(move |connection| family(connection, &tenant, &of)).await
     }
 
-    async fn mark(&self, tenant: &TenantId, id: &AggregateId, rest: Remainder, at: Time) -> Result<Marked, Error> {
+    async fn mark(
+        &self,
+        tenant: &TenantId,
+        id: &AggregateId,
+        rest: ErasureRemainder,
+        at: Time,
+    ) -> Result<MarkResult, JournalError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.write(0, move |session| mark(session, &tenant, &id, rest, at).map(Ok)).await
     }
@@ -58,9 +66,9 @@ impl Erasure for Store {
     async fn marked(
         &self,
         tenant: &TenantId,
-        rest: Remainder,
+        rest: ErasureRemainder,
         before: Option<Time>,
-    ) -> Result<Vec<AggregateId>, Error> {
+    ) -> Result<Vec<AggregateId>, JournalError> {
         let (tenant, removal, before) = (tenant.clone(), removal(rest), before.map_or(i64::MAX, Time::as_ms));
         self.read(move |connection| {
             let mut all = connection.prepare_cached(&numbered(
@@ -73,23 +81,23 @@ impl Erasure for Store {
         .await
     }
 
-    async fn old(
+    async fn expired(
         &self,
         tenant: &TenantId,
-        kind: Kind,
+        kind: AggregateKind,
         before: Time,
         after: Option<(Time, i64)>,
-    ) -> Result<(Vec<Vec<AggregateId>>, Option<(Time, i64)>), Error> {
+    ) -> Result<(Vec<Vec<AggregateId>>, Option<(Time, i64)>), JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| old(connection, &tenant, kind, before, after)).await
     }
 
-    async fn clear(&self, tenant: &TenantId, id: &AggregateId) -> Result<Cleared, Error> {
+    async fn clear(&self, tenant: &TenantId, id: &AggregateId) -> Result<ClearedRows, JournalError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.write(0, move |session| clear(session, &tenant, &id).map(Ok)).await
     }
 
-    async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, Error> {
+    async fn clear_answers(&self, tenant: &TenantId) -> Result<u64, JournalError> {
         let tenant = tenant.clone();
         self.write(0, move |session| {
             let sql = format!(
@@ -100,40 +108,44 @@ impl Erasure for Store {
         .await
     }
 
-    async fn clear_desk(&self, tenant: &TenantId, conversations: &Names) -> Result<u64, Error> {
-        desk::clear(self, tenant, conversations).await
+    async fn clear_routing(&self, tenant: &TenantId, conversations: &ErasedIds) -> Result<u64, JournalError> {
+        routing::clear(self, tenant, conversations).await
     }
 
-    async fn clear_services(&self, tenant: &TenantId, person: &Person) -> Result<u64, Error> {
+    async fn clear_services(&self, tenant: &TenantId, person: &ErasureSubject) -> Result<u64, JournalError> {
         services::clear(self, tenant, person).await
     }
 
-    async fn records_of_all(&self, tenant: &TenantId, after: Option<(String, String)>) -> Result<Vec<Record>, Error> {
+    async fn records_of_all(
+        &self,
+        tenant: &TenantId,
+        after: Option<(String, String)>,
+    ) -> Result<Vec<StoredRecord>, JournalError> {
         let (tenant, (space, key)) = (tenant.clone(), after.unwrap_or_default());
         self.read(move |connection| records_of_all(connection, &tenant, &space, &key)).await
     }
 
-    async fn scrub(&self, vacuum_bytes_max: u64) -> Result<Scrubbed, Error> {
+    async fn scrub(&self, vacuum_bytes_max: u64) -> Result<ScrubResult, JournalError> {
         // A database in memory has no log and no file.
-        let Some(path) = self.inner.path.clone() else { return Ok(Scrubbed::default()) };
-        scrub::on_its_own(path, vacuum_bytes_max).await
+        let Some(path) = self.inner.path.clone() else { return Ok(ScrubResult::default()) };
+        scrub::scrub_in_thread(path, vacuum_bytes_max).await
     }
 
-    async fn give_back_pages(&self, pages_max: u32) -> Result<u64, Error> {
-        self.write(0, move |session| give_back_pages(session.connection, pages_max).map(Ok)).await
+    async fn release_pages(&self, pages_max: u32) -> Result<u64, JournalError> {
+        self.write(0, move |session| release_pages(session.connection, pages_max).map(Ok)).await
     }
 }
 
-impl Store {
+impl SqliteStore {
     /// Marks a whole family in one write, or nothing of it where one of it is live, is being cleared already, or cannot go.
     /// Those that are not there any more are passed over.
     pub async fn mark_all(
         &self,
         tenant: &TenantId,
         family: &[AggregateId],
-        rest: Remainder,
+        rest: ErasureRemainder,
         at: Time,
-    ) -> Result<Marked, Error> {
+    ) -> Result<MarkResult, JournalError> {
         let (tenant, family) = (tenant.clone(), family.to_vec());
         self.write(0, move |session| mark_all(session, &tenant, &family, rest, at).map(Ok)).await
     }
@@ -145,36 +157,38 @@ const HEAD: &str = "aggregate.id, aggregate.name, aggregate.kind, coalesce(aggre
 const FROM: &str = "FROM aggregate LEFT JOIN conversation ON conversation.name = aggregate.name";
 
 /// An aggregate's row.
-struct Found {
+struct ErasureRow {
     id: i64,
-    belonging: Belonging,
+    belonging: SubjectAggregate,
     removal: i64,
     is_erased: bool,
 }
 
-fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+fn found(row: &Row<'_>) -> rusqlite::Result<ErasureRow> {
     let kind = codec::kind(row, 2)?;
     let state: String = row.get(3)?;
     let status: Option<String> = row.get(4)?;
     let has_items: bool = row.get(5)?;
     let is_over = match kind {
-        Kind::Run => baton_core::run::State::ALL.iter().any(|one| one.word() == state && one.is_end()),
-        Kind::Conversation => status.as_deref() == Some(baton_core::conversation::Status::Closed.word()),
+        AggregateKind::Run => baton_core::run::RunState::ALL.iter().any(|one| one.word() == state && one.is_end()),
+        AggregateKind::Conversation => {
+            status.as_deref() == Some(baton_core::conversation::ConversationStatus::Closed.word())
+        }
         // A tenant's desk is never over.
-        Kind::Desk => false,
+        AggregateKind::Desk => false,
     };
     let id = row.get::<_, String>(1)?.into();
-    let belonging = Belonging { id, kind, state, live: !is_over || has_items, user: row.get(8)? };
+    let belonging = SubjectAggregate { id, kind, state, live: !is_over || has_items, user: row.get(8)? };
     let erased_at: Option<i64> = row.get(7)?;
-    Ok(Found { id: row.get(0)?, belonging, removal: row.get(6)?, is_erased: erased_at.is_some() })
+    Ok(ErasureRow { id: row.get(0)?, belonging, removal: row.get(6)?, is_erased: erased_at.is_some() })
 }
 
 fn begun_for(
     connection: &Connection,
     tenant: &TenantId,
-    person: &Person,
+    person: &ErasureSubject,
     after: i64,
-) -> rusqlite::Result<(Vec<Belonging>, Option<i64>)> {
+) -> rusqlite::Result<(Vec<SubjectAggregate>, Option<i64>)> {
     let sql = format!(
         "SELECT {HEAD}, aggregate.tenant = $1 {FROM} WHERE aggregate.id > $2 \
          ORDER BY aggregate.id LIMIT {LOOKED_AT}"
@@ -182,15 +196,15 @@ fn begun_for(
     let mut page = connection.prepare_cached(&numbered(&sql))?;
     let mut rows = page.query(params![tenant.as_str(), after])?;
     let (mut all, mut looked_at, mut last) = (Vec::new(), 0, after);
-    let whom = person.whom();
+    let whom = person.matcher();
     while let Some(row) = rows.next()? {
         let one = found(row)?;
         (looked_at, last) = (looked_at + 1, one.id);
         let is_own: bool = row.get(9)?;
-        if !is_own || one.is_erased || one.belonging.kind == Kind::Desk {
+        if !is_own || one.is_erased || one.belonging.kind == AggregateKind::Desk {
             continue;
         }
-        if one.belonging.user.as_deref().is_some_and(|user| whom.is_called(user))
+        if one.belonging.user.as_deref().is_some_and(|user| whom.matches_name(user))
             || first_of(connection, one.id)?.is_some_and(|first| is_begun_for(&first, &whom))
         {
             all.push(one.belonging);
@@ -216,17 +230,21 @@ fn first_of(connection: &Connection, id: i64) -> rusqlite::Result<Option<Value>>
 }
 
 /// Names below a conversation are `NAME.1`, those below a run `NAME/node`: each set lies together in the index of names.
-fn family(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<Belonging>> {
+fn family(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<SubjectAggregate>> {
     let all = family_with_erased(connection, tenant, of)?.into_iter();
     Ok(all.filter(|found| !found.is_erased).map(|found| found.belonging).collect())
 }
 
 /// With those that were erased: their rows are still there.
-fn all_of(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<Belonging>> {
+fn all_of(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<SubjectAggregate>> {
     Ok(family_with_erased(connection, tenant, of)?.into_iter().map(|found| found.belonging).collect())
 }
 
-fn family_with_erased(connection: &Connection, tenant: &TenantId, of: &AggregateId) -> rusqlite::Result<Vec<Found>> {
+fn family_with_erased(
+    connection: &Connection,
+    tenant: &TenantId,
+    of: &AggregateId,
+) -> rusqlite::Result<Vec<ErasureRow>> {
     let sql = format!(
         "SELECT {HEAD} {FROM} WHERE aggregate.name >= $2 AND aggregate.name < $3 AND +aggregate.tenant = $1 \
          ORDER BY aggregate.name"
@@ -253,7 +271,7 @@ fn family_with_erased(connection: &Connection, tenant: &TenantId, of: &Aggregate
     Ok(all)
 }
 
-fn one(connection: &Connection, tenant: &TenantId, id: &AggregateId) -> rusqlite::Result<Option<Found>> {
+fn one(connection: &Connection, tenant: &TenantId, id: &AggregateId) -> rusqlite::Result<Option<ErasureRow>> {
     let sql = format!("SELECT {HEAD} {FROM} WHERE aggregate.name = $1 AND aggregate.tenant = $2");
     connection.prepare_cached(&numbered(&sql))?.query_row([id.as_str(), tenant.as_str()], found).optional()
 }
@@ -263,46 +281,46 @@ fn markable(
     connection: &Connection,
     tenant: &TenantId,
     id: &AggregateId,
-    rest: Remainder,
-) -> rusqlite::Result<Option<(Found, Marked)>> {
+    rest: ErasureRemainder,
+) -> rusqlite::Result<Option<(ErasureRow, MarkResult)>> {
     let Some(found) = one(connection, tenant, id)? else { return Ok(None) };
-    if found.removal > 0 || found.is_erased && rest == Remainder::Tombstone {
-        return Ok(Some((found, Marked::Absent)));
+    if found.removal > 0 || found.is_erased && rest == ErasureRemainder::Tombstone {
+        return Ok(Some((found, MarkResult::Absent)));
     }
     if found.belonging.live {
-        return Ok(Some((found, Marked::Live)));
+        return Ok(Some((found, MarkResult::Live)));
     }
     // The numbers of aggregates are what owners hold: the highest one is not given out twice.
     let highest: i64 = connection.prepare_cached("SELECT max(id) FROM aggregate")?.query_row([], |row| row.get(0))?;
-    let stays = rest == Remainder::Nothing && found.id == highest;
-    Ok(Some((found, if stays { Marked::Absent } else { Marked::Done })))
+    let stays = rest == ErasureRemainder::Nothing && found.id == highest;
+    Ok(Some((found, if stays { MarkResult::Absent } else { MarkResult::Done })))
 }
 
 fn mark(
-    session: &mut Session<'_>,
+    session: &mut WriterSession<'_>,
     tenant: &TenantId,
     id: &AggregateId,
-    rest: Remainder,
+    rest: ErasureRemainder,
     at: Time,
-) -> rusqlite::Result<Marked> {
-    let Some((found, marked)) = markable(session.connection, tenant, id, rest)? else { return Ok(Marked::Absent) };
-    if marked == Marked::Done {
+) -> rusqlite::Result<MarkResult> {
+    let Some((found, marked)) = markable(session.connection, tenant, id, rest)? else { return Ok(MarkResult::Absent) };
+    if marked == MarkResult::Done {
         set_mark(session, id, &found, rest, at)?;
     }
     Ok(marked)
 }
 
 fn mark_all(
-    session: &mut Session<'_>,
+    session: &mut WriterSession<'_>,
     tenant: &TenantId,
     family: &[AggregateId],
-    rest: Remainder,
+    rest: ErasureRemainder,
     at: Time,
-) -> rusqlite::Result<Marked> {
+) -> rusqlite::Result<MarkResult> {
     let mut all = Vec::new();
     for id in family {
         match markable(session.connection, tenant, id, rest)? {
-            Some((found, Marked::Done)) => all.push((id, found)),
+            Some((found, MarkResult::Done)) => all.push((id, found)),
             Some((_, marked)) => return Ok(marked),
             None => {}
         }
@@ -310,12 +328,18 @@ fn mark_all(
     for (id, found) in all {
         set_mark(session, id, &found, rest, at)?;
     }
-    Ok(Marked::Done)
+    Ok(MarkResult::Done)
 }
 
 /// Whoever owned it is stale from here on, and nobody is woken for it any more. A fault keeps its code with the colon, by
 /// which lists find it.
-fn set_mark(session: &Session<'_>, id: &AggregateId, found: &Found, rest: Remainder, at: Time) -> rusqlite::Result<()> {
+fn set_mark(
+    session: &WriterSession<'_>,
+    id: &AggregateId,
+    found: &ErasureRow,
+    rest: ErasureRemainder,
+    at: Time,
+) -> rusqlite::Result<()> {
     let version = first_of(session.connection, found.id)?.as_ref().and_then(version_of);
     let mut mark = session.statement(
         "UPDATE aggregate SET removal = $2, erased_at = coalesce(erased_at, $3), \
@@ -333,10 +357,10 @@ fn set_mark(session: &Session<'_>, id: &AggregateId, found: &Found, rest: Remain
 }
 
 /// As the column has it.
-fn removal(rest: Remainder) -> i64 {
+fn removal(rest: ErasureRemainder) -> i64 {
     match rest {
-        Remainder::Tombstone => 1,
-        Remainder::Nothing => 2,
+        ErasureRemainder::Tombstone => 1,
+        ErasureRemainder::Nothing => 2,
     }
 }
 
@@ -347,19 +371,19 @@ const OLD_CONVERSATIONS: &str = "SELECT id, name, ended_at FROM conversation WHE
      AND ended_at < $2 AND (ended_at, id) > ($3, $4) AND status = 'closed' ORDER BY ended_at, id LIMIT $5";
 
 /// Families of one page, and behind which to go on.
-type OldPage = (Vec<Vec<AggregateId>>, Option<(Time, i64)>);
+type ExpiredPage = (Vec<Vec<AggregateId>>, Option<(Time, i64)>);
 
 fn old(
     connection: &Connection,
     tenant: &TenantId,
-    kind: Kind,
+    kind: AggregateKind,
     before: Time,
     after: Option<(Time, i64)>,
-) -> rusqlite::Result<OldPage> {
+) -> rusqlite::Result<ExpiredPage> {
     let sql = match kind {
-        Kind::Run => OLD_RUNS,
-        Kind::Conversation => OLD_CONVERSATIONS,
-        Kind::Desk => return Ok((Vec::new(), None)),
+        AggregateKind::Run => OLD_RUNS,
+        AggregateKind::Conversation => OLD_CONVERSATIONS,
+        AggregateKind::Desk => return Ok((Vec::new(), None)),
     };
     let (ended, id) = after.map_or((i64::MIN, 0), |(ended, id)| (ended.as_ms(), id));
     let mut page = connection.prepare_cached(&numbered(sql))?;
@@ -377,17 +401,17 @@ fn old(
         let whole = all_of(connection, tenant, &id)?;
         let may_go = whole.iter().all(|one| !one.live && newest.as_deref() != Some(one.id.as_str()))
             && !waits_for_a_person(connection, &whole)?
-            && !(kind == Kind::Run && is_of_open_conversation(connection, tenant, &id)?);
+            && !(kind == AggregateKind::Run && is_of_open_conversation(connection, tenant, &id)?);
         if may_go {
             // A conversation's runs are kept as long as runs are.
-            let own = whole.into_iter().filter(|one| kind == Kind::Run || one.id == id);
+            let own = whole.into_iter().filter(|one| kind == AggregateKind::Run || one.id == id);
             families.push(own.map(|one| one.id).rev().collect());
         }
     }
     Ok((families, next))
 }
 
-fn waits_for_a_person(connection: &Connection, all: &[Belonging]) -> rusqlite::Result<bool> {
+fn waits_for_a_person(connection: &Connection, all: &[SubjectAggregate]) -> rusqlite::Result<bool> {
     let mut open =
         connection.prepare_cached("SELECT 1 FROM desk WHERE run = ?1 AND run IS NOT NULL AND closed_at IS NULL")?;
     for one in all {
@@ -413,9 +437,9 @@ fn version_of(first: &Value) -> Option<String> {
     Some(started.get("bundle")?.as_str()?.to_owned())
 }
 
-fn clear(session: &mut Session<'_>, tenant: &TenantId, name: &AggregateId) -> rusqlite::Result<Cleared> {
-    let mut cleared = Cleared::default();
-    let Some(Found { id, removal: removal @ 1.., .. }) = one(session.connection, tenant, name)? else {
+fn clear(session: &mut WriterSession<'_>, tenant: &TenantId, name: &AggregateId) -> rusqlite::Result<ClearedRows> {
+    let mut cleared = ClearedRows::default();
+    let Some(ErasureRow { id, removal: removal @ 1.., .. }) = one(session.connection, tenant, name)? else {
         return Ok(cleared);
     };
     cleared.entries = clear_journal(session, id)?;
@@ -444,9 +468,9 @@ fn clear(session: &mut Session<'_>, tenant: &TenantId, name: &AggregateId) -> ru
     )?;
     cleared.decisions = decisions.execute(params![tenant.as_str(), text, CLEARED_MAX])? as u64;
     let most = CLEARED_MAX as u64;
-    cleared.more =
+    cleared.has_more =
         [cleared.entries, items, seen, cleared.desk_items, cleared.decisions].into_iter().any(|rows| rows >= most);
-    if cleared.more {
+    if cleared.has_more {
         return Ok(cleared);
     }
     if removal == 1 {
@@ -459,7 +483,7 @@ fn clear(session: &mut Session<'_>, tenant: &TenantId, name: &AggregateId) -> ru
 }
 
 /// Deletes some entries, and the large payloads that are no other entry's.
-fn clear_journal(session: &Session<'_>, id: i64) -> rusqlite::Result<u64> {
+fn clear_journal(session: &WriterSession<'_>, id: i64) -> rusqlite::Result<u64> {
     // Whoever follows the journal has read up to some row: the highest one stays, and says nothing.
     let highest: i64 =
         session.statement("SELECT coalesce(max(id), 0) FROM journal")?.query_row([], |row| row.get(0))?;
@@ -487,7 +511,12 @@ fn clear_journal(session: &Session<'_>, id: i64) -> rusqlite::Result<u64> {
     Ok(rows.len() as u64)
 }
 
-fn records_of_all(connection: &Connection, tenant: &TenantId, space: &str, key: &str) -> rusqlite::Result<Vec<Record>> {
+fn records_of_all(
+    connection: &Connection,
+    tenant: &TenantId,
+    space: &str,
+    key: &str,
+) -> rusqlite::Result<Vec<StoredRecord>> {
     let mut page = connection.prepare_cached(&numbered(
         "SELECT space, key, version, at, value FROM record WHERE tenant = $1 AND (space, key) > ($2, $3) \
          ORDER BY space, key LIMIT $4",
@@ -499,7 +528,7 @@ fn records_of_all(connection: &Connection, tenant: &TenantId, space: &str, key: 
         if bytes > RECORDS_BYTES_MAX && !all.is_empty() {
             break;
         }
-        all.push(Record {
+        all.push(StoredRecord {
             space: row.get(0)?,
             key: row.get(1)?,
             version: row.get(2)?,
@@ -510,7 +539,7 @@ fn records_of_all(connection: &Connection, tenant: &TenantId, space: &str, key: 
     Ok(all)
 }
 
-fn give_back_pages(connection: &Connection, pages_max: u32) -> rusqlite::Result<u64> {
+fn release_pages(connection: &Connection, pages_max: u32) -> rusqlite::Result<u64> {
     let free = |connection: &Connection| -> rusqlite::Result<u64> {
         connection.pragma_query_value(None, "freelist_count", |row| row.get(0))
     };

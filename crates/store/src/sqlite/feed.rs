@@ -2,11 +2,11 @@
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_ports::feed::{Feed, Laid, Space, Talked};
-use baton_ports::journal::Error;
+use baton_ports::feed::{ConversationActivity, FeedEntry, FeedSpace, JournalFeed};
+use baton_ports::journal::JournalError;
 use rusqlite::{Connection, params};
 
-use super::Store;
+use super::SqliteStore;
 use super::codec;
 use super::sql::numbered;
 
@@ -18,15 +18,15 @@ const PIECE_BYTES_MAX: usize = 8 << 20;
 const TENANTS_MAX: usize = 100_000;
 
 #[async_trait]
-impl Feed for Store {
-    async fn tenants(&self, space: Space) -> Result<Vec<TenantId>, Error> {
+impl JournalFeed for SqliteStore {
+    async fn tenants(&self, space: FeedSpace) -> Result<Vec<TenantId>, JournalError> {
         // The index is of the first three only, and is used where the text says which. Secrets are looked for once in a
         // long while, among all records.
         let which = match space {
-            Space::Schedules => "space = 'schedule'",
-            Space::Subscriptions => "space = 'subscription'",
-            Space::Deliveries => "space = 'webhook_pending'",
-            Space::Secrets => "space IN ('secrets', 'hook_secret', 'subscription_secret')",
+            FeedSpace::Schedules => "space = 'schedule'",
+            FeedSpace::Subscriptions => "space = 'subscription'",
+            FeedSpace::Deliveries => "space = 'webhook_pending'",
+            FeedSpace::Secrets => "space IN ('secrets', 'hook_secret', 'subscription_secret')",
         };
         self.read(move |connection| {
             let sql = format!("SELECT DISTINCT tenant FROM record WHERE {which} ORDER BY tenant LIMIT {TENANTS_MAX}");
@@ -36,17 +36,17 @@ impl Feed for Store {
         .await
     }
 
-    async fn newest(&self) -> Result<i64, Error> {
+    async fn newest(&self) -> Result<i64, JournalError> {
         self.read(newest).await
     }
 
-    async fn talked(&self, after: i64) -> Result<(Vec<Talked>, i64), Error> {
-        self.read(move |connection| talked(connection, after)).await
+    async fn conversation_activity(&self, after: i64) -> Result<(Vec<ConversationActivity>, i64), JournalError> {
+        self.read(move |connection| conversation_activity(connection, after)).await
     }
 
-    async fn laid(&self, tenant: &TenantId, after: i64) -> Result<(Vec<Laid>, i64), Error> {
+    async fn journal_entries(&self, tenant: &TenantId, after: i64) -> Result<(Vec<FeedEntry>, i64), JournalError> {
         let tenant = tenant.clone();
-        self.read(move |connection| laid(connection, &tenant, after)).await
+        self.read(move |connection| journal_entries(connection, &tenant, after)).await
     }
 }
 
@@ -55,25 +55,25 @@ fn newest(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// Up to where one piece behind `after` goes. Asked first, so that what is committed meanwhile is left for the next.
-fn piece(connection: &Connection, after: i64) -> rusqlite::Result<i64> {
+fn page_end(connection: &Connection, after: i64) -> rusqlite::Result<i64> {
     Ok(newest(connection)?.min(after.saturating_add(PIECE)).max(after))
 }
 
-fn talked(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<Talked>, i64)> {
-    let up_to = piece(connection, after)?;
+fn conversation_activity(connection: &Connection, after: i64) -> rusqlite::Result<(Vec<ConversationActivity>, i64)> {
+    let up_to = page_end(connection, after)?;
     let mut piece = connection.prepare_cached(&numbered(
         "SELECT journal.id, tenant, name FROM journal JOIN aggregate ON aggregate.id = aggregate \
          WHERE journal.id > $1 AND journal.id <= $2 AND kind = 'conversation' AND erased_at IS NULL ORDER BY journal.id",
     ))?;
     let found = piece.query_map(params![after, up_to], |row| {
         let (tenant, name): (String, String) = (row.get(1)?, row.get(2)?);
-        Ok(Talked { id: row.get(0)?, tenant: tenant.into(), conversation: RunId::from(name) })
+        Ok(ConversationActivity { id: row.get(0)?, tenant: tenant.into(), conversation: RunId::from(name) })
     })?;
     Ok((found.collect::<Result<_, _>>()?, up_to))
 }
 
-fn laid(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Result<(Vec<Laid>, i64)> {
-    let up_to = piece(connection, after)?;
+fn journal_entries(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Result<(Vec<FeedEntry>, i64)> {
+    let up_to = page_end(connection, after)?;
     let mut piece = connection.prepare_cached(&numbered(
         "SELECT journal.id, name, workflow, parent IS NOT NULL, coalesce(payload, body), kind \
          FROM journal JOIN aggregate ON aggregate.id = aggregate LEFT JOIN blobs ON hash = blob \
@@ -91,7 +91,7 @@ fn laid(connection: &Connection, tenant: &TenantId, after: i64) -> rusqlite::Res
         }
         let (run, workflow, is_child) = (RunId::from(row.get::<_, String>(1)?), row.get(2)?, row.get(3)?);
         let kind = codec::kind(row, 5)?;
-        found.push(Laid { id, kind, run, workflow, is_child, entry: entry.into() });
+        found.push(FeedEntry { id, kind, run, workflow, is_child, entry: entry.into() });
     }
     Ok((found, up_to))
 }

@@ -10,16 +10,16 @@ use std::sync::OnceLock;
 use std::{fmt, fs};
 
 use baton_ports::health::StoreOutage;
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 use rusqlite::{ErrorCode, ffi};
 use tokio::sync::Notify;
 
-use super::create::has_been;
+use super::create::was_created;
 
 /// What all of a store's threads share.
-pub(super) struct Health {
+pub(super) struct StoreHealth {
     /// The database, its log, and what its processes share of the log; none in memory.
-    files: Vec<File>,
+    files: Vec<WatchedFile>,
     outage: OnceLock<StoreOutage>,
     /// Told when there is one.
     failed: Notify,
@@ -27,13 +27,13 @@ pub(super) struct Health {
 
 /// Why what was written may not be found again.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Misplaced {
+pub(super) enum FileError {
     Moved(StoreOutage),
     /// It cannot be told, and will be looked at again.
-    Unseen(String),
+    Unreadable(String),
 }
 
-impl Health {
+impl StoreHealth {
     pub(super) fn in_memory() -> Self {
         Self { files: Vec::new(), outage: OnceLock::new(), failed: Notify::new() }
     }
@@ -43,7 +43,7 @@ impl Health {
         let beside = |end: &str| {
             let mut name = database.as_os_str().to_owned();
             name.push(end);
-            File::at(name.into())
+            WatchedFile::at(name.into())
         };
         Self { files: vec![beside(""), beside("-wal"), beside("-shm")], outage: OnceLock::new(), failed: Notify::new() }
     }
@@ -65,7 +65,7 @@ impl Health {
     }
 
     /// Nothing is acknowledged from here on. The first reason stands.
-    pub(super) fn fails(&self, outage: StoreOutage) -> StoreOutage {
+    pub(super) fn record_outage(&self, outage: StoreOutage) -> StoreOutage {
         if self.outage.set(outage.clone()).is_ok() {
             let (code, hint) = (outage.code(), outage.hint());
             tracing::error!(code, hint, "{outage}; nothing more is acknowledged");
@@ -75,72 +75,72 @@ impl Health {
     }
 
     /// Takes in what the database said no with; the outage it shows, where it shows one.
-    pub(super) fn judge(&self, error: &rusqlite::Error) -> Option<StoreOutage> {
-        outage_of(error).map(|outage| self.fails(outage))
+    pub(super) fn classify(&self, error: &rusqlite::Error) -> Option<StoreOutage> {
+        outage_of(error).map(|outage| self.record_outage(outage))
     }
 
     /// Remembers which files were opened.
-    pub(super) fn settle(&self) {
-        self.files.iter().for_each(File::settle);
+    pub(super) fn record_identities(&self) {
+        self.files.iter().for_each(WatchedFile::record_identity);
     }
 
     /// Whether the files that were opened are still the ones that whoever comes next will find.
-    pub(super) fn look(&self) -> Result<(), Misplaced> {
-        self.files.iter().try_for_each(File::look)
+    pub(super) fn check_files(&self) -> Result<(), FileError> {
+        self.files.iter().try_for_each(WatchedFile::check)
     }
 
     /// Whether the database itself is in its place, and nothing in that of its log.
-    pub(super) fn lost_only_its_log(&self) -> bool {
+    pub(super) fn lost_only_wal(&self) -> bool {
         match self.files.as_slice() {
-            [database, log, ..] => database.look().is_ok() && !log.path.exists(),
+            [database, log, ..] => database.check().is_ok() && !log.path.exists(),
             _ => false,
         }
     }
 }
 
 /// A file as it was opened.
-struct File {
+struct WatchedFile {
     path: PathBuf,
-    opened: OnceLock<Identity>,
+    opened: OnceLock<FileIdentity>,
 }
 
-impl File {
+impl WatchedFile {
     fn at(path: PathBuf) -> Self {
         Self { path, opened: OnceLock::new() }
     }
 
     /// Where the file is not there (a file system on which SQLite keeps no log), nothing is expected of it.
-    fn settle(&self) {
+    fn record_identity(&self) {
         if let Ok(about) = fs::metadata(&self.path) {
-            let _ = self.opened.set(Identity::of(&about));
+            let _ = self.opened.set(FileIdentity::of(&about));
         }
     }
 
-    fn look(&self) -> Result<(), Misplaced> {
+    fn check(&self) -> Result<(), FileError> {
         let Some(opened) = self.opened.get() else { return Ok(()) };
         let path = self.path.display();
-        let moved = |reason: String| Err(Misplaced::Moved(StoreOutage::Moved { reason }));
+        let moved = |reason: String| Err(FileError::Moved(StoreOutage::Moved { reason }));
         match fs::metadata(&self.path) {
-            Ok(about) if Identity::of(&about) == *opened => Ok(()),
+            Ok(about) if FileIdentity::of(&about) == *opened => Ok(()),
             Ok(_) => moved(format!("another file lies at `{path}` than was opened")),
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 moved(format!("`{path}` is not there any more"))
             }
-            Err(error) => Err(Misplaced::Unseen(format!("`{path}` cannot be looked at: {error}"))),
+            Err(error) => Err(FileError::Unreadable(format!("`{path}` cannot be looked at: {error}"))),
         }
     }
 }
 
 /// What tells a file from any other that lies at its path later.
 #[derive(Debug, PartialEq, Eq)]
-struct Identity {
+struct FileIdentity {
     #[cfg(unix)]
     device: u64,
     #[cfg(unix)]
     inode: u64,
 }
 
-impl Identity {
+impl FileIdentity {
     #[cfg(unix)]
     fn of(about: &fs::Metadata) -> Self {
         use std::os::unix::fs::MetadataExt as _;
@@ -165,13 +165,13 @@ pub(super) enum OpenError {
 
 impl OpenError {
     /// As it is told of this file. One that Baton wrote once and that is no database now is damaged.
-    pub(super) fn of(self, database: &Path) -> Error {
+    pub(super) fn of(self, database: &Path) -> JournalError {
         let named = |reason: String| format!("`{}`: {reason}", database.display());
         match self {
             Self::Outage(StoreOutage::Damaged { reason }) => StoreOutage::Damaged { reason: named(reason) }.into(),
-            Self::NotDatabase(reason) if has_been(database) => StoreOutage::Damaged { reason: named(reason) }.into(),
+            Self::NotDatabase(reason) if was_created(database) => StoreOutage::Damaged { reason: named(reason) }.into(),
             Self::Outage(outage) => outage.into(),
-            Self::NotDatabase(reason) | Self::Other(reason) => Error::Unopenable { reason: named(reason) },
+            Self::NotDatabase(reason) | Self::Other(reason) => JournalError::Unopenable { reason: named(reason) },
         }
     }
 }
@@ -243,10 +243,10 @@ mod tests {
 
     #[test]
     fn the_first_reason_stands() {
-        let health = Health::in_memory();
+        let health = StoreHealth::in_memory();
         let moved = || StoreOutage::Moved { reason: "away".into() };
-        assert_eq!(health.fails(moved()), moved());
-        assert_eq!(health.fails(StoreOutage::Damaged { reason: "too".into() }), moved());
+        assert_eq!(health.record_outage(moved()), moved());
+        assert_eq!(health.record_outage(StoreOutage::Damaged { reason: "too".into() }), moved());
         assert_eq!(health.outage(), Some(&moved()));
     }
 
@@ -255,17 +255,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("baton.db");
         fs::write(&database, "one").unwrap();
-        let health = Health::of(&database);
-        health.settle();
+        let health = StoreHealth::of(&database);
+        health.record_identities();
         fs::write(folder.path().join("baton.db-wal"), "of somebody else").unwrap();
-        assert_eq!(health.look(), Ok(()), "a log that was not there is nobody's");
+        assert_eq!(health.check_files(), Ok(()), "a log that was not there is nobody's");
         fs::write(&database, "changed where it lies").unwrap();
-        assert_eq!(health.look(), Ok(()));
+        assert_eq!(health.check_files(), Ok(()));
         fs::write(folder.path().join("other"), "two").unwrap();
         fs::rename(folder.path().join("other"), &database).unwrap();
-        assert!(matches!(health.look(), Err(Misplaced::Moved(_))));
+        assert!(matches!(health.check_files(), Err(FileError::Moved(_))));
         fs::remove_file(&database).unwrap();
-        assert!(matches!(health.look(), Err(Misplaced::Moved(_))));
-        assert!(!health.lost_only_its_log());
+        assert!(matches!(health.check_files(), Err(FileError::Moved(_))));
+        assert!(!health.lost_only_wal());
     }
 }

@@ -4,19 +4,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use baton_core::time::Time;
-use baton_ports::clock::Steady;
+use baton_ports::clock::MonotonicTime;
 use baton_ports::journal::{
-    AggregateId, Append, AstrayPage, Claimed, Error, Handle, InboxItem, Journal, Lease, Ownership, ProcessId, Submit,
-    Submitted, TimerKey,
+    AggregateHandle, AggregateId, ClaimedAggregate, InboxItem, InboxReceipt, InboxSubmission, JournalAppend,
+    JournalError, JournalStore, Ownership, ProcessId, ProcessLease, StrandedPage, TimerKey,
 };
 
-use super::append::Prepared;
-use super::ownership::{self, Claim};
-use super::{Store, submit};
+use super::append::PreparedAppend;
+use super::ownership::{self, ClaimRequest};
+use super::{SqliteStore, submit};
 
 #[async_trait]
-impl Journal for Store {
-    async fn join(&self, steady: Steady) -> Result<Lease, Error> {
+impl JournalStore for SqliteStore {
+    async fn join(&self, steady: MonotonicTime) -> Result<ProcessLease, JournalError> {
         // One at a time: a number that a failed commit takes back must not be another caller's.
         let _alone = self.joining().lock().await;
         let joined = Arc::new(Mutex::new(None));
@@ -29,30 +29,30 @@ impl Journal for Store {
             .await;
         let joined = joined.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Err(_), Some(process)) = (&done, joined) {
-            self.owners().let_go(process);
+            self.owners().release(process);
         }
         done
     }
 
-    async fn renew(&self, process: ProcessId, steady: Steady) -> Result<Lease, Error> {
+    async fn renew(&self, process: ProcessId, steady: MonotonicTime) -> Result<ProcessLease, JournalError> {
         self.write(0, move |session| ownership::renew(session, process, steady)).await
     }
 
-    async fn leave(&self, process: ProcessId) -> Result<(), Error> {
-        self.write::<_, _, Error>(0, move |session| ownership::leave(session, process).map(Ok)).await?;
-        self.owners().let_go(process);
+    async fn leave(&self, process: ProcessId) -> Result<(), JournalError> {
+        self.write::<_, _, JournalError>(0, move |session| ownership::leave(session, process).map(Ok)).await?;
+        self.owners().release(process);
         Ok(())
     }
 
-    async fn submit(&self, message: Submit) -> Result<Submitted, Error> {
+    async fn submit(&self, message: InboxSubmission) -> Result<InboxReceipt, JournalError> {
         submit::check_size(&message)?;
         let message = Arc::new(message);
         let shared = Arc::clone(&message);
         self.write(message.payload.len(), move |session| submit::perform(session, &shared)).await
     }
 
-    async fn append(&self, append: Append) -> Result<(), Error> {
-        let prepared = Arc::new(Prepared::new(append)?);
+    async fn append(&self, append: JournalAppend) -> Result<(), JournalError> {
+        let prepared = Arc::new(PreparedAppend::new(append)?);
         let shared = Arc::clone(&prepared);
         self.write(prepared.bytes(), move |session| shared.perform(session)).await
     }
@@ -62,17 +62,17 @@ impl Journal for Store {
         aggregate: &AggregateId,
         process: ProcessId,
         fold_version: u32,
-        steady: Steady,
-    ) -> Result<Option<Claimed>, Error> {
-        let claim = Claim { aggregate: aggregate.clone(), process, fold_version, steady };
+        steady: MonotonicTime,
+    ) -> Result<Option<ClaimedAggregate>, JournalError> {
+        let claim = ClaimRequest { aggregate: aggregate.clone(), process, fold_version, steady };
         self.write(0, move |session| claim.perform(session)).await
     }
 
-    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), Error> {
+    async fn release(&self, ownership: Ownership, wake_at: Option<Time>) -> Result<(), JournalError> {
         self.write(0, move |session| ownership::release(session, ownership, wake_at)).await
     }
 
-    async fn inbox(&self, handle: Handle, after: i64) -> Result<Vec<InboxItem>, Error> {
+    async fn inbox(&self, handle: AggregateHandle, after: i64) -> Result<Vec<InboxItem>, JournalError> {
         self.read(move |connection| ownership::open_items(connection, handle, after)).await
     }
 
@@ -80,18 +80,18 @@ impl Journal for Store {
         &self,
         process: ProcessId,
         now: Time,
-        steady: Steady,
+        steady: MonotonicTime,
         limit: usize,
-    ) -> Result<Vec<AggregateId>, Error> {
+    ) -> Result<Vec<AggregateId>, JournalError> {
         let owners = Arc::clone(self.owners());
         self.read(move |connection| ownership::due(connection, &owners, process, (now, steady), limit)).await
     }
 
-    async fn astray(&self, now: Time, after: TimerKey, limit: usize) -> Result<AstrayPage, Error> {
-        self.read(move |connection| ownership::astray(connection, now, after, limit)).await
+    async fn stranded(&self, now: Time, after: TimerKey, limit: usize) -> Result<StrandedPage, JournalError> {
+        self.read(move |connection| ownership::stranded(connection, now, after, limit)).await
     }
 
-    async fn nudged(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, Error> {
-        self.read(move |connection| ownership::nudged(connection, process, limit)).await
+    async fn with_new_items(&self, process: ProcessId, limit: usize) -> Result<Vec<AggregateId>, JournalError> {
+        self.read(move |connection| ownership::with_new_items(connection, process, limit)).await
     }
 }

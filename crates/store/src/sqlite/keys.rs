@@ -5,32 +5,32 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::journal::Error;
-use baton_ports::keys::{Hash, Key, Keys, Need, PAGE_MAX, Role};
+use baton_ports::journal::JournalError;
+use baton_ports::keys::{AccessRole, AccessScope, ApiKeyRecord, ApiKeyStore, KeyHash, PAGE_MAX};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::{Store, codec};
+use super::{SqliteStore, codec};
 
 /// Bytes one key's row takes, about.
 const ROW_BYTES: usize = 256;
 const COLUMNS: &str = "id, tenant, name, role, created_at, expires_at, revoked_at, per_minute, scopes";
 
 #[async_trait]
-impl Keys for Store {
-    async fn add(&self, key: &Key, hash: &Hash) -> Result<(), Error> {
+impl ApiKeyStore for SqliteStore {
+    async fn add(&self, key: &ApiKeyRecord, hash: &KeyHash) -> Result<(), JournalError> {
         let (key, hash) = (key.clone(), *hash);
         self.write(ROW_BYTES, move |session| insert(session, &key, &hash, "").map(|_| Ok(()))).await
     }
 
-    async fn add_first(&self, key: &Key, hash: &Hash) -> Result<bool, Error> {
+    async fn add_first(&self, key: &ApiKeyRecord, hash: &KeyHash) -> Result<bool, JournalError> {
         let (key, hash) = (key.clone(), *hash);
         let alone = "WHERE NOT EXISTS (SELECT 1 FROM api_key)";
         self.write(ROW_BYTES, move |session| insert(session, &key, &hash, alone).map(|rows| Ok(rows == 1))).await
     }
 
-    async fn find(&self, hash: &Hash) -> Result<Option<Key>, Error> {
+    async fn find(&self, hash: &KeyHash) -> Result<Option<ApiKeyRecord>, JournalError> {
         let hash = *hash;
         self.read(move |connection| {
             let sql = format!("SELECT {COLUMNS} FROM api_key WHERE hash = $1");
@@ -39,7 +39,12 @@ impl Keys for Store {
         .await
     }
 
-    async fn list(&self, tenant: &TenantId, before: Option<&str>, limit: usize) -> Result<Vec<Key>, Error> {
+    async fn list(
+        &self,
+        tenant: &TenantId,
+        before: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<ApiKeyRecord>, JournalError> {
         let (tenant, before, limit) = (tenant.clone(), before.map(str::to_owned), limit.min(PAGE_MAX));
         self.read(move |connection| {
             let sql = format!(
@@ -53,7 +58,7 @@ impl Keys for Store {
         .await
     }
 
-    async fn rotate(&self, old: &str, until: Time, new: &Key, hash: &Hash) -> Result<bool, Error> {
+    async fn rotate(&self, old: &str, until: Time, new: &ApiKeyRecord, hash: &KeyHash) -> Result<bool, JournalError> {
         let (old, new, hash) = (old.to_owned(), new.clone(), *hash);
         self.write(ROW_BYTES, move |session| {
             let sql = "UPDATE api_key SET expires_at = CASE WHEN expires_at < $3 THEN expires_at ELSE $3 END \
@@ -68,7 +73,7 @@ impl Keys for Store {
         .await
     }
 
-    async fn revoke(&self, tenant: &TenantId, id: &str, now: Time) -> Result<bool, Error> {
+    async fn revoke(&self, tenant: &TenantId, id: &str, now: Time) -> Result<bool, JournalError> {
         let (tenant, id) = (tenant.clone(), id.to_owned());
         self.write(ROW_BYTES, move |session| {
             let sql = "UPDATE api_key SET revoked_at = $3 WHERE id = $1 AND tenant = $2 AND revoked_at IS NULL";
@@ -79,7 +84,12 @@ impl Keys for Store {
     }
 }
 
-fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) -> rusqlite::Result<usize> {
+fn insert(
+    session: &mut WriterSession<'_>,
+    key: &ApiKeyRecord,
+    hash: &KeyHash,
+    condition: &str,
+) -> rusqlite::Result<usize> {
     let sql = format!(
         "INSERT INTO api_key (id, hash, tenant, name, role, created_at, expires_at, revoked_at, per_minute, \
          scopes) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 {condition}"
@@ -98,8 +108,8 @@ fn insert(session: &mut Session<'_>, key: &Key, hash: &Hash, condition: &str) ->
     ])
 }
 
-fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
-    Ok(Key {
+fn key(row: &Row<'_>) -> rusqlite::Result<ApiKeyRecord> {
+    Ok(ApiKeyRecord {
         id: row.get(0)?,
         tenant: row.get::<_, String>(1)?.into(),
         name: row.get(2)?,
@@ -113,11 +123,11 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Key> {
 }
 
 /// A scope that is not known here lets its key do nothing.
-fn scopes(words: &str) -> BTreeSet<Need> {
-    words.split(' ').filter_map(Need::parse).collect()
+fn scopes(words: &str) -> BTreeSet<AccessScope> {
+    words.split(' ').filter_map(AccessScope::parse).collect()
 }
 
 /// A role that is not known here may do the least.
-fn role(word: &str) -> Role {
-    Role::parse(word).unwrap_or(Role::HumanAgent)
+fn role(word: &str) -> AccessRole {
+    AccessRole::parse(word).unwrap_or(AccessRole::HumanAgent)
 }

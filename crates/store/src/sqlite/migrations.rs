@@ -6,40 +6,43 @@ use super::audit;
 use super::health::OpenError;
 
 /// Each brings the layout one version further; what has been released never changes.
-const STEPS: [Step; 22] = [
-    Step::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0005_api_keys.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0006_money.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0007_hour_long_cache_writes.sql")),
-    Step { sql: include_str!("../../migrations/sqlite/0008_audit_chain.sql"), then: Some(audit::chain_old_rows) },
-    Step::sql(include_str!("../../migrations/sqlite/0009_audit_erasures.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0010_released.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0011_forgotten.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0012_conversations.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0014_shelf.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0015_key_rates.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0016_triggers.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0017_conversation_figures.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0018_key_scopes.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0019_saved_costs.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0020_steady_leases.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0023_erasure.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0024_audit_anchor.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0025_shared_limits.sql")),
-    Step::sql(include_str!("../../migrations/sqlite/0027_found_runs.sql")),
+const STEPS: [MigrationStep; 22] = [
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0001_first.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0002_decisions.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0004_memory.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0005_api_keys.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0006_money.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0007_hour_long_cache_writes.sql")),
+    MigrationStep {
+        sql: include_str!("../../migrations/sqlite/0008_audit_chain.sql"),
+        then: Some(audit::chain_old_rows),
+    },
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0009_audit_erasures.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0010_released.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0011_forgotten.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0012_conversations.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0014_shelf.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0015_key_rates.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0016_triggers.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0017_conversation_figures.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0018_key_scopes.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0019_saved_costs.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0020_steady_leases.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0023_erasure.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0024_audit_anchor.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0025_shared_limits.sql")),
+    MigrationStep::sql(include_str!("../../migrations/sqlite/0027_found_runs.sql")),
 ];
 /// The layout this program knows.
 pub(super) const LAYOUT: u32 = STEPS.len() as u32;
 /// A change of the layout.
-struct Step {
+struct MigrationStep {
     sql: &'static str,
     /// What SQL cannot do.
     then: Option<fn(&Connection) -> rusqlite::Result<()>>,
 }
 
-impl Step {
+impl MigrationStep {
     const fn sql(sql: &'static str) -> Self {
         Self { sql, then: None }
     }

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use baton_core::run::Departure;
+use baton_core::run::OwnerDeparture;
 use baton_core::time::Time;
-use baton_ports::clock::Steady;
+use baton_ports::clock::MonotonicTime;
 use baton_ports::journal::{
-    AggregateId, AstrayPage, Claimed, Error, Handle, InboxItem, LEASE, Lease, Ownership, ProcessId, Snapshot,
-    TIMERS_MAX, TimerKey,
+    AggregateHandle, AggregateId, ClaimedAggregate, InboxItem, JournalError, LEASE, Ownership, ProcessId, ProcessLease,
+    StateSnapshot, StrandedPage, TIMERS_MAX, TimerKey,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::codec;
-use super::owners::Owners;
+use super::owner_locks::OwnerLocks;
 use super::read;
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
 
 /// Bytes of inbox items handed over at once; what is left is named by `nudged` until it is consumed.
@@ -27,50 +27,50 @@ const BEYOND_TIME: i64 = i64::MAX;
 
 /// A new incarnation with its lock and its first lease. `joined` is told the number as soon as the lock is held.
 pub(super) fn join(
-    session: &mut Session<'_>,
-    steady: Steady,
+    session: &mut WriterSession<'_>,
+    steady: MonotonicTime,
     joined: &mut Option<ProcessId>,
-) -> rusqlite::Result<Result<Lease, Error>> {
-    bury(session)?;
+) -> rusqlite::Result<Result<ProcessLease, JournalError>> {
+    remove_dead_owners(session)?;
     let until = steady + LEASE;
     session.statement("INSERT INTO lease (until, beat) VALUES ($1, $2)")?.execute([BEYOND_TIME, until.as_ms()])?;
     let process = ProcessId(session.connection.last_insert_rowid());
-    if let Err(error) = session.owners.hold(process) {
+    if let Err(error) = session.owners.acquire(process) {
         session.statement("DELETE FROM lease WHERE process = $1")?.execute([process.0])?;
         return Ok(Err(unlockable(&error)));
     }
     *joined = Some(process);
-    Ok(Ok(Lease { process, until }))
+    Ok(Ok(ProcessLease { process, until }))
 }
 
-fn unlockable(error: &io::Error) -> Error {
-    Error::Unwritable { reason: format!("the folder `.owners` beside the database cannot be used: {error}") }
+fn unlockable(error: &io::Error) -> JournalError {
+    JournalError::Unwritable { reason: format!("the folder `.owners` beside the database cannot be used: {error}") }
 }
 
 pub(super) fn renew(
-    session: &mut Session<'_>,
+    session: &mut WriterSession<'_>,
     process: ProcessId,
-    steady: Steady,
-) -> rusqlite::Result<Result<Lease, Error>> {
-    bury(session)?;
+    steady: MonotonicTime,
+) -> rusqlite::Result<Result<ProcessLease, JournalError>> {
+    remove_dead_owners(session)?;
     let until = steady + LEASE;
     let mut renew =
         session.statement("UPDATE lease SET beat = max(coalesce(beat, $2), $2) WHERE process = $1 AND taken = 0")?;
     let renewed = renew.execute([process.0, until.as_ms()])? == 1;
-    Ok(if renewed { Ok(Lease { process, until }) } else { Err(Error::LeaseEnded { process }) })
+    Ok(if renewed { Ok(ProcessLease { process, until }) } else { Err(JournalError::LeaseEnded { process }) })
 }
 
 /// What the process owned may have work in flight, so each is looked at again by whoever comes first.
-pub(super) fn leave(session: &mut Session<'_>, process: ProcessId) -> rusqlite::Result<()> {
+pub(super) fn leave(session: &mut WriterSession<'_>, process: ProcessId) -> rusqlite::Result<()> {
     session.statement("UPDATE aggregate SET owner = NULL, called = 1 WHERE owner = $1")?.execute([process.0])?;
     session.statement("DELETE FROM lease WHERE process = $1")?.execute([process.0]).map(drop)
 }
 
 pub(super) fn release(
-    session: &mut Session<'_>,
+    session: &mut WriterSession<'_>,
     ownership: Ownership,
     wake_at: Option<Time>,
-) -> rusqlite::Result<Result<(), Error>> {
+) -> rusqlite::Result<Result<(), JournalError>> {
     let mut release = session.statement(
         "UPDATE aggregate SET owner = NULL, released = 1, wake_at = $4, \
          called = EXISTS (SELECT 1 FROM inbox WHERE aggregate = $1) WHERE id = $1 AND owner = $2 AND epoch = $3",
@@ -87,23 +87,23 @@ pub(super) fn release(
         .optional()?;
     Ok(match found {
         Some((_, true)) => Ok(()),
-        Some((name, false)) => Err(Error::LeaseLost { aggregate: name.into() }),
-        None => Err(Error::NotFound { aggregate: format!("number {}", ownership.handle.0).into() }),
+        Some((name, false)) => Err(JournalError::LeaseLost { aggregate: name.into() }),
+        None => Err(JournalError::NotFound { aggregate: format!("number {}", ownership.handle.0).into() }),
     })
 }
 
 /// Gives back what nobody received. Its new owner may never have looked, so somebody must.
-pub(super) fn give_back(session: &mut Session<'_>, ownership: Ownership) -> rusqlite::Result<()> {
+pub(super) fn release_unclaimed(session: &mut WriterSession<'_>, ownership: Ownership) -> rusqlite::Result<()> {
     let mut release = session
         .statement("UPDATE aggregate SET owner = NULL, called = 1 WHERE id = $1 AND owner = $2 AND epoch = $3")?;
     release.execute(params![ownership.handle.0, ownership.process.0, ownership.epoch]).map(drop)
 }
 
 /// An aggregate's head row as a claim finds it.
-struct Found {
+struct AggregateRow {
     id: i64,
     tenant: String,
-    kind: baton_ports::journal::Kind,
+    kind: baton_ports::journal::AggregateKind,
     workflow: String,
     owner: Option<ProcessId>,
     epoch: u64,
@@ -115,18 +115,21 @@ struct Found {
 }
 
 /// Who claims what, and what for.
-pub(super) struct Claim {
+pub(super) struct ClaimRequest {
     pub(super) aggregate: AggregateId,
     pub(super) process: ProcessId,
     pub(super) fold_version: u32,
-    pub(super) steady: Steady,
+    pub(super) steady: MonotonicTime,
 }
 
-impl Claim {
+impl ClaimRequest {
     /// Takes it over, if its owner is nobody, dead, or the claimant itself.
-    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<Option<Claimed>, Error>> {
+    pub(super) fn perform(
+        &self,
+        session: &mut WriterSession<'_>,
+    ) -> rusqlite::Result<Result<Option<ClaimedAggregate>, JournalError>> {
         let Some(found) = self.find(session)? else {
-            return Ok(Err(Error::NotFound { aggregate: self.aggregate.clone() }));
+            return Ok(Err(JournalError::NotFound { aggregate: self.aggregate.clone() }));
         };
         // Nobody moves it any more.
         if found.is_erased {
@@ -134,7 +137,7 @@ impl Claim {
         }
         let mut lease = session.statement("SELECT 1 FROM lease WHERE process = $1 AND taken = 0")?;
         if !lease.exists([self.process.0])? {
-            return Ok(Err(Error::LeaseEnded { process: self.process }));
+            return Ok(Err(JournalError::LeaseEnded { process: self.process }));
         }
         let previous = found.owner.filter(|owner| *owner != self.process);
         if let Some(owner) = previous
@@ -144,7 +147,7 @@ impl Claim {
         }
         let released = found.released;
         let claimed = match self.read(session, found)? {
-            Ok(claimed) => Claimed { left: Departure::of(previous.is_some(), released), ..claimed },
+            Ok(claimed) => ClaimedAggregate { departure: OwnerDeparture::of(previous.is_some(), released), ..claimed },
             Err(corrupt) => return Ok(Err(corrupt)),
         };
         if let Some(owner) = previous {
@@ -154,14 +157,14 @@ impl Claim {
         Ok(Ok(Some(claimed)))
     }
 
-    fn find(&self, session: &Session<'_>) -> rusqlite::Result<Option<Found>> {
+    fn find(&self, session: &WriterSession<'_>) -> rusqlite::Result<Option<AggregateRow>> {
         let mut head = session.statement(
             "SELECT id, tenant, kind, workflow, owner, epoch, seq, released, wake_at, erased_at IS NOT NULL, \
              (SELECT journal.at FROM journal WHERE journal.aggregate = aggregate.id AND journal.seq = aggregate.seq) \
              FROM aggregate WHERE name = $1",
         )?;
         let read = |row: &rusqlite::Row<'_>| {
-            Ok(Found {
+            Ok(AggregateRow {
                 id: row.get(0)?,
                 tenant: row.get(1)?,
                 kind: codec::kind(row, 2)?,
@@ -179,24 +182,39 @@ impl Claim {
     }
 
     /// What the new owner must know, as of the new epoch: nobody else can append from here on.
-    fn read(&self, session: &Session<'_>, found: Found) -> rusqlite::Result<Result<Claimed, Error>> {
-        let Found { id, tenant, kind, workflow, epoch, seq, wake_at, last_at, owner: _, released: _, is_erased: _ } =
-            found;
+    fn read(
+        &self,
+        session: &WriterSession<'_>,
+        found: AggregateRow,
+    ) -> rusqlite::Result<Result<ClaimedAggregate, JournalError>> {
+        let AggregateRow {
+            id,
+            tenant,
+            kind,
+            workflow,
+            epoch,
+            seq,
+            wake_at,
+            last_at,
+            owner: _,
+            released: _,
+            is_erased: _,
+        } = found;
         let snapshot = self.snapshot(session, id)?.filter(|snapshot| snapshot.seq <= seq);
         let behind = snapshot.as_ref().map_or(0, |snapshot| snapshot.seq);
         let tail = match read::tail(session.connection, id, behind, seq)? {
             Ok(tail) => tail,
-            Err(reason) => return Ok(Err(Error::Corrupt { aggregate: self.aggregate.clone(), reason })),
+            Err(reason) => return Ok(Err(JournalError::Corrupt { aggregate: self.aggregate.clone(), reason })),
         };
-        let inbox = open_items(session.connection, Handle(id), 0)?;
-        let ownership = Ownership { handle: Handle(id), process: self.process, epoch: epoch + 1 };
-        Ok(Ok(Claimed {
+        let inbox = open_items(session.connection, AggregateHandle(id), 0)?;
+        let ownership = Ownership { handle: AggregateHandle(id), process: self.process, epoch: epoch + 1 };
+        Ok(Ok(ClaimedAggregate {
             ownership,
             tenant: tenant.into(),
             kind,
             workflow,
             seq,
-            left: Departure::Dropped,
+            departure: OwnerDeparture::Dropped,
             wake_at,
             last_at,
             snapshot,
@@ -205,7 +223,7 @@ impl Claim {
         }))
     }
 
-    fn snapshot(&self, session: &Session<'_>, id: i64) -> rusqlite::Result<Option<Snapshot>> {
+    fn snapshot(&self, session: &WriterSession<'_>, id: i64) -> rusqlite::Result<Option<StateSnapshot>> {
         let mut newest =
             session.statement("SELECT seq, state FROM snapshot WHERE aggregate = $1 AND fold_version = $2")?;
         let found = |row: &rusqlite::Row<'_>| codec::snapshot(row, self.fold_version);
@@ -213,7 +231,7 @@ impl Claim {
     }
 
     /// Items that were not handed over keep their mark.
-    fn take(&self, session: &Session<'_>, claimed: &Claimed) -> rusqlite::Result<()> {
+    fn take(&self, session: &WriterSession<'_>, claimed: &ClaimedAggregate) -> rusqlite::Result<()> {
         let Ownership { handle, process, epoch } = claimed.ownership;
         let last = claimed.inbox.last().map_or(0, |item| item.item);
         let mut take = session.statement(
@@ -225,7 +243,11 @@ impl Claim {
 }
 
 /// Open items behind `after`, oldest first: all of them, or as many as [`INBOX_READ_BYTES_MAX`] allows.
-pub(super) fn open_items(connection: &Connection, handle: Handle, after: i64) -> rusqlite::Result<Vec<InboxItem>> {
+pub(super) fn open_items(
+    connection: &Connection,
+    handle: AggregateHandle,
+    after: i64,
+) -> rusqlite::Result<Vec<InboxItem>> {
     let mut open = connection.prepare_cached(&numbered(
         "SELECT item, command_id, payload, at FROM inbox WHERE aggregate = $1 AND item > $2 ORDER BY item",
     ))?;
@@ -246,12 +268,12 @@ pub(super) fn open_items(connection: &Connection, handle: Handle, after: i64) ->
 /// Who should be looked at by `process`: what dead owners left, what was called, what is due.
 pub(super) fn due(
     connection: &Connection,
-    owners: &Owners,
+    owners: &OwnerLocks,
     process: ProcessId,
-    (now, steady): (Time, Steady),
+    (now, steady): (Time, MonotonicTime),
     limit: usize,
 ) -> rusqlite::Result<Vec<AggregateId>> {
-    let mut found = Names { limit, ids: BTreeSet::new(), names: Vec::new() };
+    let mut found = AggregateNames { limit, ids: BTreeSet::new(), names: Vec::new() };
     for dead in dead_owners(connection, owners, process, steady)? {
         found.add(connection, OWNED, &[dead.0])?;
     }
@@ -261,24 +283,28 @@ pub(super) fn due(
 }
 
 /// Who `process` owns and must look into the inbox of.
-pub(super) fn nudged(connection: &Connection, process: ProcessId, limit: usize) -> rusqlite::Result<Vec<AggregateId>> {
-    let mut found = Names { limit, ids: BTreeSet::new(), names: Vec::new() };
+pub(super) fn with_new_items(
+    connection: &Connection,
+    process: ProcessId,
+    limit: usize,
+) -> rusqlite::Result<Vec<AggregateId>> {
+    let mut found = AggregateNames { limit, ids: BTreeSet::new(), names: Vec::new() };
     found.add(connection, NUDGED, &[process.0])?;
     Ok(found.names)
 }
 
 /// What sleeps for a timer that a clock set, which has been set back since.
-pub(super) fn astray(
+pub(super) fn stranded(
     connection: &Connection,
     now: Time,
     after: TimerKey,
     limit: usize,
-) -> rusqlite::Result<AstrayPage> {
+) -> rusqlite::Result<StrandedPage> {
     // What is due by now is found as such.
-    let after = after.max(TimerKey { at: now, handle: Handle(i64::MIN) });
+    let after = after.max(TimerKey { at: now, handle: AggregateHandle(i64::MIN) });
     let mut query = connection.prepare_cached(&numbered(LAST_ENTRIES))?;
     let mut rows = query.query((after.at.as_ms(), after.handle.0, TIMERS_MAX))?;
-    let (mut page, mut looked_at) = (AstrayPage { found: Vec::new(), next: None }, 0);
+    let (mut page, mut looked_at) = (StrandedPage { found: Vec::new(), next: None }, 0);
     while let Some(row) = rows.next()? {
         let (timer, last_at) = (codec::time(row, 0)?, row.get::<_, Option<i64>>(2)?.map(Time::from_ms));
         // A timer that was set by the clock of the last entry lies behind it; one that has been put right lies before.
@@ -287,7 +313,7 @@ pub(super) fn astray(
         }
         looked_at += 1;
         if looked_at >= TIMERS_MAX || page.found.len() >= limit {
-            page.next = Some(TimerKey { at: timer, handle: Handle(row.get(1)?) });
+            page.next = Some(TimerKey { at: timer, handle: AggregateHandle(row.get(1)?) });
             break;
         }
     }
@@ -310,13 +336,13 @@ const NUDGED: &str = "SELECT id, name FROM aggregate WHERE owner = $1 AND called
 pub(super) const QUERIES: [&str; 4] = [OWNED, CALLED, TIMERS, NUDGED];
 
 /// Names found so far, each once.
-struct Names {
+struct AggregateNames {
     limit: usize,
     ids: BTreeSet<i64>,
     names: Vec<AggregateId>,
 }
 
-impl Names {
+impl AggregateNames {
     /// Runs a query whose last parameter is the most it may find.
     fn add(&mut self, connection: &Connection, sql: &str, first: &[i64]) -> rusqlite::Result<()> {
         if self.names.len() >= self.limit {
@@ -337,42 +363,42 @@ impl Names {
 
 fn dead_owners(
     connection: &Connection,
-    owners: &Owners,
+    owners: &OwnerLocks,
     besides: ProcessId,
-    steady: Steady,
+    steady: MonotonicTime,
 ) -> rusqlite::Result<Vec<ProcessId>> {
     let mut others =
         connection.prepare_cached(&numbered("SELECT process, taken, beat FROM lease WHERE process <> $1"))?;
     let leases = others
-        .query_map([besides.0], |row| Ok((ProcessId(row.get(0)?), Row::at(row, 1)?)))?
+        .query_map([besides.0], |row| Ok((ProcessId(row.get(0)?), LeaseRow::at(row, 1)?)))?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     let dead = leases.into_iter().filter(|(process, lease)| lease.is_over(owners, *process, steady));
     Ok(dead.map(|(process, _)| process).collect())
 }
 
-fn is_dead(session: &Session<'_>, owner: ProcessId, steady: Steady) -> rusqlite::Result<bool> {
+fn is_dead(session: &WriterSession<'_>, owner: ProcessId, steady: MonotonicTime) -> rusqlite::Result<bool> {
     let mut lease = session.statement("SELECT taken, beat FROM lease WHERE process = $1")?;
-    let lease = lease.query_row([owner.0], |row| Row::at(row, 0)).optional()?;
+    let lease = lease.query_row([owner.0], |row| LeaseRow::at(row, 0)).optional()?;
     Ok(lease.is_none_or(|lease| lease.is_over(&session.owners, owner, steady)))
 }
 
 /// What the table says of a lease.
-struct Row {
+struct LeaseRow {
     /// Somebody took over what its process owned.
     taken: bool,
     /// Nothing where a program of before keeps it.
-    beat: Option<Steady>,
+    beat: Option<MonotonicTime>,
 }
 
-impl Row {
+impl LeaseRow {
     fn at(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Self> {
-        Ok(Self { taken: row.get(first)?, beat: row.get::<_, Option<i64>>(first + 1)?.map(Steady::from_ms) })
+        Ok(Self { taken: row.get(first)?, beat: row.get::<_, Option<i64>>(first + 1)?.map(MonotonicTime::from_ms) })
     }
 
     /// Who was taken for dead once is dead for everybody: it has joined anew, if it lives. A lease that ends much later than
     /// one that is taken now was taken before the machine was booted; one that was renewed since `steady` was read, while
     /// whoever read it waited for its turn to write, ends a little later too.
-    fn is_over(&self, owners: &Owners, process: ProcessId, steady: Steady) -> bool {
+    fn is_over(&self, owners: &OwnerLocks, process: ProcessId, steady: MonotonicTime) -> bool {
         let has_ended = match self.beat {
             Some(until) => until <= steady || until > steady + LEASE * 2,
             None => !owners.has_lock(process),
@@ -382,7 +408,7 @@ impl Row {
 }
 
 /// Forgets incarnations that are certainly gone and own nothing any more.
-fn bury(session: &mut Session<'_>) -> rusqlite::Result<()> {
+fn remove_dead_owners(session: &mut WriterSession<'_>) -> rusqlite::Result<()> {
     let mut leases = session.statement("SELECT process FROM lease")?;
     let mut leased: BTreeSet<ProcessId> =
         leases.query_map([], |row| row.get(0).map(ProcessId))?.collect::<rusqlite::Result<_>>()?;

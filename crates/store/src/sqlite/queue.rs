@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Items and the bytes they carry; whoever takes sleeps while there is nothing.
-pub(super) struct Queue<T> {
-    inner: Mutex<Inner<T>>,
+pub(super) struct BoundedQueue<T> {
+    inner: Mutex<QueueInner<T>>,
     filled: Condvar,
     items_max: usize,
     bytes_max: usize,
 }
 
-struct Inner<T> {
+struct QueueInner<T> {
     waiting: VecDeque<(T, usize)>,
     bytes: usize,
     asleep: usize,
@@ -20,26 +20,26 @@ struct Inner<T> {
 
 /// Why an item was not taken in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Refused {
+pub(super) enum QueueError {
     Full,
     Closed,
 }
 
-impl<T> Queue<T> {
+impl<T> BoundedQueue<T> {
     pub(super) fn new(items_max: usize, bytes_max: usize) -> Self {
-        let inner = Inner { waiting: VecDeque::new(), bytes: 0, asleep: 0, closed: false };
+        let inner = QueueInner { waiting: VecDeque::new(), bytes: 0, asleep: 0, closed: false };
         Self { inner: Mutex::new(inner), filled: Condvar::new(), items_max, bytes_max }
     }
 
     /// An item larger than the whole queue is taken while the queue is empty: it has its own limit elsewhere.
-    pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), Refused> {
+    pub(super) fn push(&self, item: T, bytes: usize) -> Result<(), QueueError> {
         let mut inner = self.lock();
         if inner.closed {
-            return Err(Refused::Closed);
+            return Err(QueueError::Closed);
         }
         let full = inner.waiting.len() >= self.items_max || inner.bytes.saturating_add(bytes) > self.bytes_max;
         if full && !inner.waiting.is_empty() {
-            return Err(Refused::Full);
+            return Err(QueueError::Full);
         }
         inner.bytes = inner.bytes.saturating_add(bytes);
         inner.waiting.push_back((item, bytes));
@@ -72,7 +72,7 @@ impl<T> Queue<T> {
         self.filled.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner<T>> {
+    fn lock(&self) -> MutexGuard<'_, QueueInner<T>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -83,38 +83,38 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_and_takes_again_once_emptied() {
-        let queue = Queue::new(2, 100);
+        let queue = BoundedQueue::new(2, 100);
         assert_eq!(queue.push('a', 10), Ok(()));
         assert_eq!(queue.push('b', 10), Ok(()));
-        assert_eq!(queue.push('c', 10), Err(Refused::Full));
+        assert_eq!(queue.push('c', 10), Err(QueueError::Full));
         assert_eq!(queue.take(1), ['a']);
-        assert_eq!(queue.push('c', 91), Err(Refused::Full), "bytes count too");
+        assert_eq!(queue.push('c', 91), Err(QueueError::Full), "bytes count too");
         assert_eq!(queue.push('c', 90), Ok(()));
         assert_eq!(queue.take(9), ['b', 'c']);
     }
 
     #[test]
     fn one_item_over_the_bytes_passes_an_empty_queue() {
-        let queue = Queue::new(2, 100);
+        let queue = BoundedQueue::new(2, 100);
         assert_eq!(queue.push('a', 1_000), Ok(()));
-        assert_eq!(queue.push('b', 1), Err(Refused::Full));
+        assert_eq!(queue.push('b', 1), Err(QueueError::Full));
         assert_eq!(queue.take(9), ['a']);
         assert_eq!(queue.push('b', 1), Ok(()));
     }
 
     #[test]
     fn a_closed_queue_hands_out_what_waits_and_then_nothing() {
-        let queue = Queue::new(2, 100);
+        let queue = BoundedQueue::new(2, 100);
         assert_eq!(queue.push('a', 1), Ok(()));
         queue.close();
-        assert_eq!(queue.push('b', 1), Err(Refused::Closed));
+        assert_eq!(queue.push('b', 1), Err(QueueError::Closed));
         assert_eq!(queue.take(9), ['a']);
         assert_eq!(queue.take(9), []);
     }
 
     #[test]
     fn a_sleeping_taker_is_woken() {
-        let queue = Queue::new(2, 100);
+        let queue = BoundedQueue::new(2, 100);
         std::thread::scope(|scope| {
             let taker = scope.spawn(|| queue.take(9));
             assert_eq!(queue.push('a', 1), Ok(()));

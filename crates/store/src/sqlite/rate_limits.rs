@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::canonical::{self, Part};
+use baton_core::canonical::{self, ListPart};
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 use baton_ports::rate_limits::{
-    CALLS_MAX, LIMITS_MAX, NAME_BYTES_MAX, RESERVATIONS_MAX, RESERVED_FOR, RateLimit, RateLimits, SET_BACK, Turn,
-    check_names,
+    CALLS_MAX, LIMITS_MAX, NAME_BYTES_MAX, RESERVATIONS_MAX, RESERVED_FOR, RateDecision, RateLimit, RateLimitStore,
+    SET_BACK, check_names,
 };
 use rusqlite::{OptionalExtension, params};
 
-use super::Store;
-use super::session::Session;
+use super::SqliteStore;
+use super::session::WriterSession;
 
 /// Windows that are over which are deleted when a new one begins, and the most turns deleted with them.
 const TIDIED_WINDOWS: usize = 4;
@@ -27,8 +27,14 @@ const TIDIED_RESERVATIONS: usize = 100;
 type CallHash = [u8; 32];
 
 #[async_trait]
-impl RateLimits for Store {
-    async fn take(&self, tenant: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Result<Turn, Error> {
+impl RateLimitStore for SqliteStore {
+    async fn take(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        limits: &[RateLimit],
+        now: Time,
+    ) -> Result<RateDecision, JournalError> {
         check_size("the limits of one call", limits.len(), LIMITS_MAX)?;
         check_names(limits)?;
         for limit in limits {
@@ -36,25 +42,25 @@ impl RateLimits for Store {
             check_size("the calls of a limit", limit.calls as usize, CALLS_MAX as usize)?;
         }
         let (tenant, limits) = (tenant.clone(), limits.to_vec());
-        let call = canonical::digest_of_list([Part::Text(Some(key))]);
+        let call = canonical::digest_of_list([ListPart::Text(Some(key))]);
         self.write_relaxed(0, move |session| take(session, &tenant, &call, &limits, now).map(Ok)).await
     }
 }
 
-fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
-    if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), JournalError> {
+    if size > limit { Err(JournalError::TooLarge { what, size, limit }) } else { Ok(()) }
 }
 
 fn take(
-    session: &Session<'_>,
+    session: &WriterSession<'_>,
     tenant: &TenantId,
     call: &CallHash,
     limits: &[RateLimit],
     now: Time,
-) -> rusqlite::Result<Turn> {
+) -> rusqlite::Result<RateDecision> {
     let mut windows = Vec::with_capacity(limits.len());
     for limit in limits {
-        windows.push((limit, Window::open(session, tenant, limit, call, now)?));
+        windows.push((limit, RateWindow::open(session, tenant, limit, call, now)?));
     }
     let turn = take_of(session, call, &mut windows, now)?;
     // After what was counted is written down: a window that was over may be one of these.
@@ -65,11 +71,11 @@ fn take(
 }
 
 fn take_of(
-    session: &Session<'_>,
+    session: &WriterSession<'_>,
     call: &CallHash,
-    windows: &mut [(&RateLimit, Window)],
+    windows: &mut [(&RateLimit, RateWindow)],
     now: Time,
-) -> rusqlite::Result<Turn> {
+) -> rusqlite::Result<RateDecision> {
     // Whoever is full keeps a place at the first limit that is full, and takes no turn from the others.
     if let Some((limit, full)) = windows.iter_mut().find(|(limit, window)| window.turn(limit, now) > now) {
         let turn = full.turn(limit, now);
@@ -77,7 +83,7 @@ fn take_of(
             full.reserve(session, limit, call, turn, now)?;
         }
         full.save(session, now)?;
-        return Ok(Turn::After(turn.since(now)));
+        return Ok(RateDecision::After(turn.since(now)));
     }
     for (limit, window) in windows {
         match window.reserved {
@@ -89,11 +95,11 @@ fn take_of(
         }
         window.save(session, now)?;
     }
-    Ok(Turn::Now)
+    Ok(RateDecision::Now)
 }
 
 /// A window as it is kept.
-struct Window {
+struct RateWindow {
     id: i64,
     taken: i64,
     waiting: i64,
@@ -108,9 +114,9 @@ struct Window {
     is_new: bool,
 }
 
-impl Window {
+impl RateWindow {
     fn open(
-        session: &Session<'_>,
+        session: &WriterSession<'_>,
         tenant: &TenantId,
         limit: &RateLimit,
         call: &CallHash,
@@ -151,7 +157,7 @@ impl Window {
         Ok(window)
     }
 
-    fn begin(session: &Session<'_>, tenant: &TenantId, limit: &RateLimit, now: Time) -> rusqlite::Result<Self> {
+    fn begin(session: &WriterSession<'_>, tenant: &TenantId, limit: &RateLimit, now: Time) -> rusqlite::Result<Self> {
         let mut insert = session.statement(
             "INSERT INTO rate_window (tenant, name, taken, waiting, seen_at, expires_at) VALUES ($1, $2, 0, 0, $3, $3)",
         )?;
@@ -171,7 +177,7 @@ impl Window {
     }
 
     /// The clock was set back: what was counted by the other time would hold calls up for as long as it was wrong.
-    fn begin_anew(&mut self, session: &Session<'_>, now: Time) -> rusqlite::Result<()> {
+    fn begin_anew(&mut self, session: &WriterSession<'_>, now: Time) -> rusqlite::Result<()> {
         session.statement("DELETE FROM rate_turn WHERE window_id = $1")?.execute([self.id])?;
         session.statement("DELETE FROM rate_reservation WHERE window_id = $1")?.execute([self.id])?;
         (self.taken, self.waiting, self.seen_at, self.expires_at) = (0, 0, now, now);
@@ -185,7 +191,7 @@ impl Window {
         self.reserved.unwrap_or(free)
     }
 
-    fn add_turn(&mut self, session: &Session<'_>, limit: &RateLimit, at: Time) -> rusqlite::Result<()> {
+    fn add_turn(&mut self, session: &WriterSession<'_>, limit: &RateLimit, at: Time) -> rusqlite::Result<()> {
         let mut add = session.statement("INSERT INTO rate_turn (window_id, number, at) VALUES ($1, $2, $3)")?;
         add.execute(params![self.id, self.taken, at.as_ms()])?;
         self.taken += 1;
@@ -198,7 +204,7 @@ impl Window {
     /// Keeps a place for a call that must wait; beyond [`RESERVATIONS_MAX`] it comes back when a place is free.
     fn reserve(
         &mut self,
-        session: &Session<'_>,
+        session: &WriterSession<'_>,
         limit: &RateLimit,
         call: &CallHash,
         turn: Time,
@@ -221,18 +227,18 @@ impl Window {
         self.add_turn(session, limit, turn)
     }
 
-    fn forget_lapsed(&mut self, session: &Session<'_>, call: &CallHash) -> rusqlite::Result<()> {
+    fn forget_lapsed(&mut self, session: &WriterSession<'_>, call: &CallHash) -> rusqlite::Result<()> {
         if self.lapsed { self.spend_reservation(session, call) } else { Ok(()) }
     }
 
-    fn spend_reservation(&mut self, session: &Session<'_>, call: &CallHash) -> rusqlite::Result<()> {
+    fn spend_reservation(&mut self, session: &WriterSession<'_>, call: &CallHash) -> rusqlite::Result<()> {
         let mut spend = session.statement("DELETE FROM rate_reservation WHERE window_id = $1 AND call = $2")?;
         spend.execute(params![self.id, call])?;
         self.waiting = (self.waiting - 1).max(0);
         Ok(())
     }
 
-    fn save(&self, session: &Session<'_>, now: Time) -> rusqlite::Result<()> {
+    fn save(&self, session: &WriterSession<'_>, now: Time) -> rusqlite::Result<()> {
         let mut save = session.statement(
             "UPDATE rate_window SET taken = $2, waiting = $3, seen_at = $4, expires_at = $5 WHERE id = $1",
         )?;
@@ -242,7 +248,7 @@ impl Window {
 }
 
 /// Forgets windows that say nothing any more, a few at a time.
-fn tidy(session: &Session<'_>, now: Time) -> rusqlite::Result<()> {
+fn tidy(session: &WriterSession<'_>, now: Time) -> rusqlite::Result<()> {
     let mut over =
         session.statement(&format!("SELECT id FROM rate_window WHERE expires_at < $1 LIMIT {TIDIED_WINDOWS}"))?;
     let over: Vec<i64> = over.query_map([now.as_ms()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;

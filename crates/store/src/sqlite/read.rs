@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::id::{RunId, TenantId};
-use baton_core::kpi::Conversations;
+use baton_core::kpi::ConversationCounts;
 use baton_core::money::Usd;
-use baton_core::run::State;
+use baton_core::run::RunState;
 use baton_core::time::Time;
 use baton_ports::conversations::{ConversationFilter, ConversationHead};
-use baton_ports::journal::{AggregateId, DeskItem, Error, Snapshot};
-use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, Read, RunFilter, RunHead, RunPage};
+use baton_ports::journal::{AggregateId, JournalError, StateSnapshot, TaskItem};
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX, ReadModel, RunFilter, RunHead, RunPage};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::sql::numbered;
-use super::{Store, codec, conversations, erasure, runs};
+use super::{SqliteStore, codec, conversations, erasure, runs};
 
 /// Bytes of entries one page holds; a page is cut short rather than larger.
 const PAGE_BYTES_MAX: usize = 64 << 20;
@@ -22,8 +22,8 @@ const PAGE_BYTES_MAX: usize = 64 << 20;
 const DESK_ITEMS_MAX: usize = 10_000;
 
 #[async_trait]
-impl Read for Store {
-    async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, Error> {
+impl ReadModel for SqliteStore {
+    async fn run(&self, tenant: &TenantId, run: &RunId) -> Result<Option<RunHead>, JournalError> {
         let (tenant, run) = (tenant.clone(), run.clone());
         self.read(move |connection| {
             let sql = format!("SELECT {HEAD} FROM aggregate WHERE name = $1 AND tenant = $2 AND state IS NOT NULL");
@@ -33,17 +33,22 @@ impl Read for Store {
         .await
     }
 
-    async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, Error> {
+    async fn runs(&self, tenant: &TenantId, filter: RunFilter) -> Result<Vec<RunHead>, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| runs::all(connection, &tenant, &filter)).await
     }
 
-    async fn run_page(&self, tenant: &TenantId, filter: RunFilter) -> Result<RunPage, Error> {
+    async fn run_page(&self, tenant: &TenantId, filter: RunFilter) -> Result<RunPage, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| runs::page(connection, &tenant, &filter)).await
     }
 
-    async fn begun_by(&self, tenant: &TenantId, prefix: &str, limit: usize) -> Result<Vec<RunHead>, Error> {
+    async fn roots_with_prefix(
+        &self,
+        tenant: &TenantId,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<RunHead>, JournalError> {
         let (tenant, prefix) = (tenant.clone(), prefix.to_owned());
         self.read(move |connection| {
             let mut query = connection.prepare_cached(&numbered(&begun_by_query()))?;
@@ -54,13 +59,19 @@ impl Read for Store {
         .await
     }
 
-    async fn entries(&self, tenant: &TenantId, run: &RunId, after: u64, limit: usize) -> Result<Vec<Arc<[u8]>>, Error> {
+    async fn entries(
+        &self,
+        tenant: &TenantId,
+        run: &RunId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Arc<[u8]>>, JournalError> {
         let (tenant, name) = (tenant.clone(), run.clone());
         let query = move |connection: &Connection| page(connection, &tenant, &name, after, limit);
-        let page = self.read::<_, Error, _>(query).await?;
+        let page = self.read::<_, JournalError, _>(query).await?;
         page.map_err(|reason| match reason {
-            Some(reason) => Error::Corrupt { aggregate: run.clone(), reason },
-            None => Error::Erased { aggregate: run.clone() },
+            Some(reason) => JournalError::Corrupt { aggregate: run.clone(), reason },
+            None => JournalError::Erased { aggregate: run.clone() },
         })
     }
 
@@ -70,7 +81,7 @@ impl Read for Store {
         id: &AggregateId,
         fold_version: u32,
         after: u64,
-    ) -> Result<Option<Snapshot>, Error> {
+    ) -> Result<Option<StateSnapshot>, JournalError> {
         let (tenant, name) = (tenant.clone(), id.clone());
         self.read(move |connection| {
             let mut query = connection.prepare_cached(&numbered(
@@ -83,13 +94,13 @@ impl Read for Store {
         .await
     }
 
-    async fn desk(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<DeskItem>, Error> {
+    async fn open_tasks(&self, tenant: &TenantId, run: Option<&RunId>) -> Result<Vec<TaskItem>, JournalError> {
         let (tenant, run) = (tenant.clone(), run.cloned());
         self.read(move |connection| {
-            let mut open = connection.prepare_cached(&numbered(&desk_query(run.is_some())))?;
+            let mut open = connection.prepare_cached(&numbered(&open_tasks_query(run.is_some())))?;
             let run = run.as_ref().map(RunId::as_str);
             let mut items = Vec::new();
-            for item in open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], |row| Ok(desk_item(row)))? {
+            for item in open.query_map(params![tenant.as_str(), DESK_ITEMS_MAX, run], |row| Ok(task_item(row)))? {
                 match item? {
                     Ok(item) => items.push(item),
                     // The others are not to wait for it.
@@ -103,7 +114,7 @@ impl Read for Store {
         .await
     }
 
-    async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, Error> {
+    async fn conversation(&self, tenant: &TenantId, id: &RunId) -> Result<Option<ConversationHead>, JournalError> {
         let (tenant, id) = (tenant.clone(), id.clone());
         self.read(move |connection| conversations::one(connection, &tenant, &id)).await
     }
@@ -112,17 +123,17 @@ impl Read for Store {
         &self,
         tenant: &TenantId,
         filter: ConversationFilter,
-    ) -> Result<Vec<ConversationHead>, Error> {
+    ) -> Result<Vec<ConversationHead>, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| conversations::list(connection, &tenant, &filter)).await
     }
 
-    async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<Conversations, Error> {
+    async fn conversations_ended(&self, tenant: &TenantId, since: Time) -> Result<ConversationCounts, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| conversations::tally(connection, &tenant, since)).await
     }
 
-    async fn counts(&self) -> Result<Vec<(State, u64)>, Error> {
+    async fn counts(&self) -> Result<Vec<(RunState, u64)>, JournalError> {
         self.read(|connection| {
             let mut counts = connection
                 .prepare_cached("SELECT state, count(*) FROM aggregate WHERE state IS NOT NULL GROUP BY state")?;
@@ -168,7 +179,7 @@ fn begun_by_query() -> String {
 }
 
 /// Why a journal is not read: what is wrong with it, or nothing where it was erased.
-type Unfit = Option<String>;
+type UnreadableReason = Option<String>;
 
 fn page(
     connection: &Connection,
@@ -176,7 +187,7 @@ fn page(
     run: &RunId,
     after: u64,
     limit: usize,
-) -> rusqlite::Result<Result<Vec<Arc<[u8]>>, Unfit>> {
+) -> rusqlite::Result<Result<Vec<Arc<[u8]>>, UnreadableReason>> {
     let mut head = connection.prepare_cached(&numbered(
         "SELECT id, seq, erased_at IS NOT NULL FROM aggregate WHERE name = $1 AND tenant = $2",
     ))?;
@@ -244,20 +255,20 @@ fn entries(
 }
 
 /// A run has few items, a tenant many: where the run is told, its index is the one to use, and `+` says so.
-fn desk_query(of_run: bool) -> String {
+fn open_tasks_query(of_run: bool) -> String {
     let which = if of_run { "+tenant = $1 AND run = $3" } else { "tenant = $1 AND $3 IS NULL" };
     format!("SELECT {DESK_COLUMNS} FROM desk WHERE closed_at IS NULL AND {which} ORDER BY opened_at, rowid LIMIT $2")
 }
 
-/// What [`desk_item`] reads, in its order.
+/// What [`task_item`] reads, in its order.
 pub(super) const DESK_COLUMNS: &str = "id, tenant, run, kind, title, details, opened_at, deadline";
 
-pub(super) fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
-    Ok(DeskItem {
+pub(super) fn task_item(row: &Row<'_>) -> rusqlite::Result<TaskItem> {
+    Ok(TaskItem {
         id: row.get(0)?,
         tenant: row.get::<_, String>(1)?.into(),
         run: row.get::<_, Option<String>>(2)?.map(RunId::from),
-        kind: codec::desk_kind(row, 3)?,
+        kind: codec::task_kind(row, 3)?,
         title: row.get(4)?,
         details: codec::json(row, 5)?,
         opened_at: codec::time(row, 6)?,
@@ -270,7 +281,7 @@ pub(super) fn desk_item(row: &Row<'_>) -> rusqlite::Result<DeskItem> {
 pub(super) fn queries() -> Vec<(String, &'static str)> {
     vec![
         (begun_by_query(), "sqlite_autoindex_aggregate"),
-        (desk_query(false), "desk_open"),
-        (desk_query(true), "desk_runs"),
+        (open_tasks_query(false), "desk_open"),
+        (open_tasks_query(true), "desk_runs"),
     ]
 }

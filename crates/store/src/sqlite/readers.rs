@@ -10,14 +10,14 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::connection;
-use super::ended::{self, Ended};
-use super::health::Health;
-use super::queue::{Queue, Refused};
-use super::task::Failure;
+use super::exit_signal::{self, ExitSignal};
+use super::health::StoreHealth;
+use super::queue::{BoundedQueue, QueueError};
 use super::writer::RETRY_AFTER;
+use super::writer_task::WriterError;
 
 /// A query, and where its answer goes; or why there is no connection.
-type Job = Box<dyn FnOnce(rusqlite::Result<&Connection>) + Send>;
+type ReadJob = Box<dyn FnOnce(rusqlite::Result<&Connection>) + Send>;
 
 /// Queries that may wait for a thread.
 const QUERIES_MAX: usize = 10_000;
@@ -27,18 +27,18 @@ const CACHE_BYTES: usize = 4 << 20;
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
 /// The way to the threads.
-pub(super) struct Readers {
-    queue: Arc<Queue<Job>>,
+pub(super) struct ReaderPool {
+    queue: Arc<BoundedQueue<ReadJob>>,
     threads: Vec<JoinHandle<()>>,
-    ended: Ended,
-    health: Arc<Health>,
+    ended: ExitSignal,
+    health: Arc<StoreHealth>,
 }
 
-impl Readers {
+impl ReaderPool {
     /// Connections are opened by the first query that needs them.
-    pub(super) fn start(path: &Path, threads: usize, health: Arc<Health>) -> Result<Self, String> {
-        let queue = Arc::new(Queue::new(QUERIES_MAX, usize::MAX));
-        let (alive, ended) = ended::watched();
+    pub(super) fn start(path: &Path, threads: usize, health: Arc<StoreHealth>) -> Result<Self, String> {
+        let queue = Arc::new(BoundedQueue::new(QUERIES_MAX, usize::MAX));
+        let (alive, ended) = exit_signal::exit_channel();
         let mut readers = Self { queue, threads: Vec::new(), ended, health };
         for number in 0..threads.max(1) {
             let (queue, path) = (Arc::clone(&readers.queue), path.to_owned());
@@ -54,7 +54,7 @@ impl Readers {
         Ok(readers)
     }
 
-    pub(super) async fn read<T, Q>(&self, query: Q) -> Result<T, Failure>
+    pub(super) async fn read<T, Q>(&self, query: Q) -> Result<T, WriterError>
     where
         T: Send + 'static,
         Q: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -64,20 +64,20 @@ impl Readers {
             let _ = reply.send(connection.and_then(query));
         });
         self.queue.push(job, 0).map_err(|refused| match refused {
-            Refused::Full => Failure::Busy { retry_after: RETRY_AFTER },
-            Refused::Closed => Failure::Stopped,
+            QueueError::Full => WriterError::Busy { retry_after: RETRY_AFTER },
+            QueueError::Closed => WriterError::Stopped,
         })?;
         match answer.await {
-            Ok(found) => found.map_err(|error| match self.health.judge(&error) {
-                Some(outage) => Failure::Outage(outage),
+            Ok(found) => found.map_err(|error| match self.health.classify(&error) {
+                Some(outage) => WriterError::Outage(outage),
                 None => unreadable(&error),
             }),
-            Err(_) => Err(Failure::Unreadable { reason: "a query broke off, which is a defect".into() }),
+            Err(_) => Err(WriterError::Unreadable { reason: "a query broke off, which is a defect".into() }),
         }
     }
 }
 
-impl Drop for Readers {
+impl Drop for ReaderPool {
     fn drop(&mut self) {
         self.queue.close();
         if !self.ended.within(CLOSE_WAIT) {
@@ -90,14 +90,14 @@ impl Drop for Readers {
     }
 }
 
-pub(super) fn unreadable(error: &rusqlite::Error) -> Failure {
+pub(super) fn unreadable(error: &rusqlite::Error) -> WriterError {
     if connection::is_busy(error) {
-        return Failure::Busy { retry_after: RETRY_AFTER };
+        return WriterError::Busy { retry_after: RETRY_AFTER };
     }
-    Failure::Unreadable { reason: error.to_string() }
+    WriterError::Unreadable { reason: error.to_string() }
 }
 
-fn serve(queue: &Queue<Job>, path: &Path) {
+fn serve(queue: &BoundedQueue<ReadJob>, path: &Path) {
     let mut connection = None;
     while let Some(job) = queue.take(1).pop() {
         if connection.is_none() {

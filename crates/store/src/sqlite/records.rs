@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::records::{Error, OPS_MAX, Op, RECORD_BYTES_MAX, Record, Records};
+use baton_ports::records::{OPS_MAX, RECORD_BYTES_MAX, RecordError, RecordOp, RecordStore, StoredRecord};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::{Store, codec};
+use super::{SqliteStore, codec};
 
 /// Bytes of a space's, a key's or a resource's name.
 const NAME_BYTES_MAX: usize = 1_024;
@@ -17,13 +17,13 @@ const NAME_BYTES_MAX: usize = 1_024;
 const PAGE_MAX: usize = 1_000;
 
 #[async_trait]
-impl Records for Store {
-    async fn commit(&self, tenant: &TenantId, ops: Vec<Op>, at: Time) -> Result<(), Error> {
-        let batch = Batch::new(tenant.clone(), ops, at)?;
+impl RecordStore for SqliteStore {
+    async fn commit(&self, tenant: &TenantId, ops: Vec<RecordOp>, at: Time) -> Result<(), RecordError> {
+        let batch = RecordBatch::new(tenant.clone(), ops, at)?;
         self.write(batch.bytes, move |session| batch.perform(session)).await
     }
 
-    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, Error> {
+    async fn get(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<StoredRecord>, RecordError> {
         let (tenant, space, key) = (tenant.clone(), space.to_owned(), key.to_owned());
         self.read(move |connection| get(connection, &tenant, &space, &key)).await
     }
@@ -35,7 +35,7 @@ impl Records for Store {
         prefix: &str,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Vec<Record>, Error> {
+    ) -> Result<Vec<StoredRecord>, RecordError> {
         let (tenant, space, prefix) = (tenant.clone(), space.to_owned(), prefix.to_owned());
         let after = after.map(str::to_owned);
         self.read(move |connection| list(connection, &tenant, &space, &prefix, after.as_deref(), limit)).await
@@ -48,8 +48,8 @@ impl Records for Store {
         resource: &str,
         from: i64,
         to: i64,
-    ) -> Result<Vec<(i64, i64, String)>, Error> {
-        let place = Place { tenant: tenant.clone(), space: space.to_owned(), resource: resource.to_owned() };
+    ) -> Result<Vec<(i64, i64, String)>, RecordError> {
+        let place = ResourceKey { tenant: tenant.clone(), space: space.to_owned(), resource: resource.to_owned() };
         self.read(move |connection| {
             let held = overlapping(connection, &place.borrow(), from, to)?;
             Ok(held.into_iter().map(|held| (held.begins, held.ends, held.key)).collect())
@@ -58,31 +58,31 @@ impl Records for Store {
     }
 }
 
-/// Writes one record with whatever else is written; operations other than [`Op::Put`] are none of this.
-pub(super) fn put(session: &Session<'_>, tenant: &TenantId, op: Op, at: Time) -> rusqlite::Result<()> {
-    let Op::Put { space, key, value } = op else { return Ok(()) };
+/// Writes one record with whatever else is written; operations other than [`RecordOp::Put`] are none of this.
+pub(super) fn put(session: &WriterSession<'_>, tenant: &TenantId, op: RecordOp, at: Time) -> rusqlite::Result<()> {
+    let RecordOp::Put { space, key, value } = op else { return Ok(()) };
     let row = params![tenant.as_str(), space, key, at.as_ms(), value.to_string()];
     session.statement(PUT)?.execute(row).map(drop)
 }
 
 /// A checked batch, its values as text.
-struct Batch {
+struct RecordBatch {
     tenant: TenantId,
-    ops: Vec<(Op, String)>,
+    ops: Vec<(RecordOp, String)>,
     at: Time,
     bytes: usize,
 }
 
-impl Batch {
-    fn new(tenant: TenantId, ops: Vec<Op>, at: Time) -> Result<Self, Error> {
+impl RecordBatch {
+    fn new(tenant: TenantId, ops: Vec<RecordOp>, at: Time) -> Result<Self, RecordError> {
         check_size("a batch", ops.len(), OPS_MAX)?;
         let mut batch = Self { tenant, ops: Vec::with_capacity(ops.len()), at, bytes: 0 };
         for (index, op) in ops.into_iter().enumerate() {
             names(&op).into_iter().try_for_each(|name| check_size("a record's name", name.len(), NAME_BYTES_MAX))?;
-            if let Op::HoldRange { from, to, .. } = &op
+            if let RecordOp::HoldRange { from, to, .. } = &op
                 && from >= to
             {
-                return Err(Error::EmptyRange { index });
+                return Err(RecordError::EmptyRange { index });
             }
             let text = value(&op).map(ToString::to_string).unwrap_or_default();
             check_size("a record's value", text.len(), RECORD_BYTES_MAX)?;
@@ -92,13 +92,13 @@ impl Batch {
         Ok(batch)
     }
 
-    fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Result<(), Error>> {
+    fn perform(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<Result<(), RecordError>> {
         session.statement("SAVEPOINT batch")?.execute([])?;
         for (index, (op, text)) in self.ops.iter().enumerate() {
             if let Err(found) = self.perform_one(session, op, text)? {
                 session.statement("ROLLBACK TO batch")?.execute([])?;
                 session.statement("RELEASE batch")?.execute([])?;
-                return Ok(Err(Error::Conflict { index, found }));
+                return Ok(Err(RecordError::Conflict { index, found }));
             }
         }
         session.statement("RELEASE batch")?.execute([])?;
@@ -108,42 +108,42 @@ impl Batch {
     /// Does one operation, or answers with what is in its way.
     fn perform_one(
         &self,
-        session: &mut Session<'_>,
-        op: &Op,
+        session: &mut WriterSession<'_>,
+        op: &RecordOp,
         text: &str,
-    ) -> rusqlite::Result<Result<(), Option<Record>>> {
+    ) -> rusqlite::Result<Result<(), Option<StoredRecord>>> {
         let tenant = self.tenant.as_str();
         match op {
-            Op::Insert { space, key, .. } => {
+            RecordOp::Insert { space, key, .. } => {
                 let mut insert = session.statement(INSERT)?;
                 let done = insert.execute(params![tenant, space, key, self.at.as_ms(), text])?;
-                self.unless_there(session, done, space, key)
+                self.conflict_if_present(session, done, space, key)
             }
-            Op::CompareAndSet { space, key, version, .. } => {
+            RecordOp::CompareAndSet { space, key, version, .. } => {
                 let mut set = session.statement(SET)?;
                 let done = set.execute(params![tenant, space, key, self.at.as_ms(), text, version])?;
-                self.unless_there(session, done, space, key)
+                self.conflict_if_present(session, done, space, key)
             }
-            Op::Put { space, key, .. } => {
+            RecordOp::Put { space, key, .. } => {
                 session.statement(PUT)?.execute(params![tenant, space, key, self.at.as_ms(), text])?;
                 Ok(Ok(()))
             }
-            Op::Delete { space, key } => {
+            RecordOp::Delete { space, key } => {
                 let mut delete =
                     session.statement("DELETE FROM record WHERE tenant = $1 AND space = $2 AND key = $3")?;
                 delete.execute([tenant, space, key])?;
                 Ok(Ok(()))
             }
-            Op::Expect { space, key, version } => {
+            RecordOp::Expect { space, key, version } => {
                 let found = get(session.connection, &self.tenant, space, key)?;
                 let is_so = found.as_ref().map(|found| found.version) == *version;
                 Ok(if is_so { Ok(()) } else { Err(found) })
             }
-            Op::HoldRange { space, resource, from, to, key } => {
-                let place = Borrowed { tenant, space, resource };
-                hold(session, &place, Held { begins: *from, ends: *to, key: key.clone(), at: self.at })
+            RecordOp::HoldRange { space, resource, from, to, key } => {
+                let place = ResourceRef { tenant, space, resource };
+                hold_range(session, &place, HeldRange { begins: *from, ends: *to, key: key.clone(), at: self.at })
             }
-            Op::FreeRange { space, key } => {
+            RecordOp::FreeRange { space, key } => {
                 let mut free =
                     session.statement("DELETE FROM held_range WHERE tenant = $1 AND space = $2 AND key = $3")?;
                 free.execute([tenant, space, key])?;
@@ -153,13 +153,13 @@ impl Batch {
     }
 
     /// Done if one row changed, else in conflict with what is stored.
-    fn unless_there(
+    fn conflict_if_present(
         &self,
-        session: &Session<'_>,
+        session: &WriterSession<'_>,
         changed: usize,
         space: &str,
         key: &str,
-    ) -> rusqlite::Result<Result<(), Option<Record>>> {
+    ) -> rusqlite::Result<Result<(), Option<StoredRecord>>> {
         if changed == 1 {
             return Ok(Ok(()));
         }
@@ -174,31 +174,35 @@ const SET: &str = "UPDATE record SET version = version + 1, at = $4, value = $5 
 const PUT: &str = "INSERT INTO record (tenant, space, key, version, at, value) VALUES ($1, $2, $3, 1, $4, $5) \
      ON CONFLICT (tenant, space, key) DO UPDATE SET version = version + 1, at = excluded.at, value = excluded.value";
 
-fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), Error> {
-    if size > limit { Err(Error::TooLarge { what, size, limit }) } else { Ok(()) }
+fn check_size(what: &'static str, size: usize, limit: usize) -> Result<(), RecordError> {
+    if size > limit { Err(RecordError::TooLarge { what, size, limit }) } else { Ok(()) }
 }
 
-fn names(op: &Op) -> [&str; 3] {
+fn names(op: &RecordOp) -> [&str; 3] {
     match op {
-        Op::Insert { space, key, .. }
-        | Op::CompareAndSet { space, key, .. }
-        | Op::Put { space, key, .. }
-        | Op::Delete { space, key }
-        | Op::Expect { space, key, .. }
-        | Op::FreeRange { space, key } => [space, key, ""],
-        Op::HoldRange { space, resource, key, .. } => [space, key, resource],
+        RecordOp::Insert { space, key, .. }
+        | RecordOp::CompareAndSet { space, key, .. }
+        | RecordOp::Put { space, key, .. }
+        | RecordOp::Delete { space, key }
+        | RecordOp::Expect { space, key, .. }
+        | RecordOp::FreeRange { space, key } => [space, key, ""],
+        RecordOp::HoldRange { space, resource, key, .. } => [space, key, resource],
     }
 }
 
-fn value(op: &Op) -> Option<&serde_json::Value> {
+fn value(op: &RecordOp) -> Option<&serde_json::Value> {
     match op {
-        Op::Insert { value, .. } | Op::CompareAndSet { value, .. } | Op::Put { value, .. } => Some(value),
-        Op::Delete { .. } | Op::Expect { .. } | Op::HoldRange { .. } | Op::FreeRange { .. } => None,
+        RecordOp::Insert { value, .. } | RecordOp::CompareAndSet { value, .. } | RecordOp::Put { value, .. } => {
+            Some(value)
+        }
+        RecordOp::Delete { .. } | RecordOp::Expect { .. } | RecordOp::HoldRange { .. } | RecordOp::FreeRange { .. } => {
+            None
+        }
     }
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    Ok(Record {
+fn record(row: &Row<'_>) -> rusqlite::Result<StoredRecord> {
+    Ok(StoredRecord {
         space: row.get(0)?,
         key: row.get(1)?,
         value: codec::json(row, 2)?,
@@ -207,7 +211,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     })
 }
 
-fn get(connection: &Connection, tenant: &TenantId, space: &str, key: &str) -> rusqlite::Result<Option<Record>> {
+fn get(connection: &Connection, tenant: &TenantId, space: &str, key: &str) -> rusqlite::Result<Option<StoredRecord>> {
     let mut one = connection.prepare_cached(&numbered(
         "SELECT space, key, value, version, at FROM record WHERE tenant = $1 AND space = $2 AND key = $3",
     ))?;
@@ -221,37 +225,38 @@ fn list(
     prefix: &str,
     after: Option<&str>,
     limit: usize,
-) -> rusqlite::Result<Vec<Record>> {
+) -> rusqlite::Result<Vec<StoredRecord>> {
     let behind = if after.is_some() { "AND key > $4" } else { "AND $4 IS NULL" };
     let mut ordered = connection.prepare_cached(&numbered(&format!(
         "SELECT space, key, value, version, at FROM record \
          WHERE tenant = $1 AND space = $2 AND key >= $3 {behind} ORDER BY key LIMIT $5",
     )))?;
     let rows = ordered.query_map(params![tenant.as_str(), space, prefix, after, limit.min(PAGE_MAX)], record)?;
-    let within = |row: &rusqlite::Result<Record>| row.as_ref().map_or(true, |record| record.key.starts_with(prefix));
+    let within =
+        |row: &rusqlite::Result<StoredRecord>| row.as_ref().map_or(true, |record| record.key.starts_with(prefix));
     rows.take_while(within).collect()
 }
 
 /// A resource whose ranges are held.
-struct Place {
+struct ResourceKey {
     tenant: TenantId,
     space: String,
     resource: String,
 }
 
-impl Place {
-    fn borrow(&self) -> Borrowed<'_> {
-        Borrowed { tenant: self.tenant.as_str(), space: &self.space, resource: &self.resource }
+impl ResourceKey {
+    fn borrow(&self) -> ResourceRef<'_> {
+        ResourceRef { tenant: self.tenant.as_str(), space: &self.space, resource: &self.resource }
     }
 }
 
-struct Borrowed<'p> {
+struct ResourceRef<'p> {
     tenant: &'p str,
     space: &'p str,
     resource: &'p str,
 }
 
-struct Held {
+struct HeldRange {
     begins: i64,
     ends: i64,
     key: String,
@@ -259,10 +264,14 @@ struct Held {
 }
 
 /// Holds a range, joined with what its key holds there already, or answers with the holding in its way.
-fn hold(session: &Session<'_>, place: &Borrowed<'_>, mut wanted: Held) -> rusqlite::Result<Result<(), Option<Record>>> {
+fn hold_range(
+    session: &WriterSession<'_>,
+    place: &ResourceRef<'_>,
+    mut wanted: HeldRange,
+) -> rusqlite::Result<Result<(), Option<StoredRecord>>> {
     let overlaps = overlapping(session.connection, place, wanted.begins, wanted.ends)?;
     if let Some(other) = overlaps.iter().find(|held| held.key != wanted.key) {
-        return Ok(Err(Some(holding(place, other))));
+        return Ok(Err(Some(range_record(place, other))));
     }
     let mut drop_piece = session
         .statement("DELETE FROM held_range WHERE tenant = $1 AND space = $2 AND resource = $3 AND begins = $4")?;
@@ -288,7 +297,12 @@ fn hold(session: &Session<'_>, place: &Borrowed<'_>, mut wanted: Held) -> rusqli
 
 /// Held ranges of a place that overlap `from..to`, in order. Ranges of one place never overlap each other, so going back
 /// from `to` the first that ends before `from` ends the search.
-fn overlapping(connection: &Connection, place: &Borrowed<'_>, from: i64, to: i64) -> rusqlite::Result<Vec<Held>> {
+fn overlapping(
+    connection: &Connection,
+    place: &ResourceRef<'_>,
+    from: i64,
+    to: i64,
+) -> rusqlite::Result<Vec<HeldRange>> {
     let mut backwards = connection.prepare_cached(&numbered(
         "SELECT begins, ends, key, at FROM held_range \
          WHERE tenant = $1 AND space = $2 AND resource = $3 AND begins < $4 ORDER BY begins DESC",
@@ -296,7 +310,7 @@ fn overlapping(connection: &Connection, place: &Borrowed<'_>, from: i64, to: i64
     let mut rows = backwards.query(params![place.tenant, place.space, place.resource, to])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let held = Held { begins: row.get(0)?, ends: row.get(1)?, key: row.get(2)?, at: codec::time(row, 3)? };
+        let held = HeldRange { begins: row.get(0)?, ends: row.get(1)?, key: row.get(2)?, at: codec::time(row, 3)? };
         if held.ends <= from {
             break;
         }
@@ -307,8 +321,8 @@ fn overlapping(connection: &Connection, place: &Borrowed<'_>, from: i64, to: i64
 }
 
 /// A holding as a conflict shows it.
-fn holding(place: &Borrowed<'_>, held: &Held) -> Record {
-    Record {
+fn range_record(place: &ResourceRef<'_>, held: &HeldRange) -> StoredRecord {
+    StoredRecord {
         space: place.space.to_owned(),
         key: held.key.clone(),
         value: json!({ "resource": place.resource, "from": held.begins, "to": held.ends }),

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::journal::Error;
-use baton_ports::registry::{Change, Changed, New, Registry, Share, Standing, Version};
+use baton_ports::journal::JournalError;
+use baton_ports::registry::{
+    ChangeResult, NewVersion, VersionShare, WorkflowChange, WorkflowRegistry, WorkflowStatus, WorkflowVersion,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::Store;
-use super::session::Session;
+use super::SqliteStore;
+use super::session::WriterSession;
 use super::sql::numbered;
 
 /// Bytes of one bundle's text.
@@ -21,43 +23,43 @@ const BUNDLE_BYTES_MAX: usize = 64 << 20;
 const CHANGE_BYTES: usize = 1 << 10;
 
 #[async_trait]
-impl Registry for Store {
+impl WorkflowRegistry for SqliteStore {
     async fn change(
         &self,
         tenant: &TenantId,
         workflow: &str,
-        change: Change,
+        change: WorkflowChange,
         expected: Option<u64>,
         now: Time,
-    ) -> Result<Changed, Error> {
+    ) -> Result<ChangeResult, JournalError> {
         let size = match &change {
-            Change::Add(new) => checked(workflow, new)?,
-            Change::Activate { .. } | Change::Split(_) | Change::Archive => CHANGE_BYTES,
+            WorkflowChange::Add(new) => checked(workflow, new)?,
+            WorkflowChange::Activate { .. } | WorkflowChange::Split(_) | WorkflowChange::Archive => CHANGE_BYTES,
         };
         let (tenant, workflow) = (tenant.clone(), workflow.to_owned());
         self.write(size, move |session| {
             let names = [tenant.as_str(), workflow.as_str()];
-            Asked { session, names, expected, now }.perform(&change).map(Ok)
+            RegistryChange { session, names, expected, now }.perform(&change).map(Ok)
         })
         .await
     }
 
-    async fn standing(&self, tenant: &TenantId, workflow: &str) -> Result<Option<Standing>, Error> {
+    async fn workflow_status(&self, tenant: &TenantId, workflow: &str) -> Result<Option<WorkflowStatus>, JournalError> {
         let (tenant, workflow) = (tenant.clone(), workflow.to_owned());
         self.read(move |connection| {
             let names = [tenant.as_str(), workflow.as_str()];
-            let Some(kept) = kept(connection, names)? else { return Ok(None) };
+            let Some(kept) = workflow_row(connection, names)? else { return Ok(None) };
             let active = one(connection, names, "active = 1")?;
             let mut split = Vec::with_capacity(kept.shares.len());
-            for Share { revision, percent } in kept.shares {
+            for VersionShare { revision, percent } in kept.shares {
                 split.extend(numbered_version(connection, names, revision)?.map(|version| (version, percent)));
             }
-            Ok(Some(Standing { changes: kept.changes, archived_at: kept.archived_at, active, split }))
+            Ok(Some(WorkflowStatus { changes: kept.changes, archived_at: kept.archived_at, active, split }))
         })
         .await
     }
 
-    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<Version>, Error> {
+    async fn workflows(&self, tenant: &TenantId) -> Result<Vec<WorkflowVersion>, JournalError> {
         let tenant = tenant.clone();
         self.read(move |connection| {
             let mut all = connection.prepare_cached(&numbered(&format!(
@@ -73,7 +75,7 @@ impl Registry for Store {
         .await
     }
 
-    async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<Version>, Error> {
+    async fn versions(&self, tenant: &TenantId, workflow: &str) -> Result<Vec<WorkflowVersion>, JournalError> {
         let (tenant, workflow) = (tenant.clone(), workflow.to_owned());
         self.read(move |connection| {
             let mut all = connection.prepare_cached(&numbered(&format!(
@@ -84,7 +86,7 @@ impl Registry for Store {
         .await
     }
 
-    async fn bundle(&self, hash: &Hash) -> Result<Option<Arc<[u8]>>, Error> {
+    async fn bundle(&self, hash: &ContentHash) -> Result<Option<Arc<[u8]>>, JournalError> {
         let hash = hash.clone();
         self.read(move |connection| {
             let mut one = connection.prepare_cached(&numbered("SELECT body FROM bundle WHERE hash = $1"))?;
@@ -95,25 +97,25 @@ impl Registry for Store {
 }
 
 /// The size of a bundle that may be kept.
-fn checked(workflow: &str, new: &New) -> Result<usize, Error> {
+fn checked(workflow: &str, new: &NewVersion) -> Result<usize, JournalError> {
     let (size, limit) = (new.bundle.len(), BUNDLE_BYTES_MAX);
     if size > limit {
-        return Err(Error::TooLarge { what: "a bundle", size, limit });
+        return Err(JournalError::TooLarge { what: "a bundle", size, limit });
     }
     // Bundles are shared by hash, so a wrong one would be everybody's.
-    let found = Hash::of(&new.bundle);
+    let found = ContentHash::of(&new.bundle);
     if found != new.hash {
         let reason = format!("its bundle was to have the hash {} and has {}", new.hash.short(), found.short());
-        return Err(Error::Corrupt { aggregate: workflow.into(), reason });
+        return Err(JournalError::Corrupt { aggregate: workflow.into(), reason });
     }
     Ok(size)
 }
 
 const VERSION: &str = "workflow, revision, label, bundle, active, created_at, made_by, activated_at";
 
-fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
+fn version(row: &Row<'_>) -> rusqlite::Result<WorkflowVersion> {
     let made_by: String = row.get(6)?;
-    Ok(Version {
+    Ok(WorkflowVersion {
         workflow: row.get(0)?,
         revision: row.get(1)?,
         label: row.get(2)?,
@@ -126,14 +128,18 @@ fn version(row: &Row<'_>) -> rusqlite::Result<Version> {
 }
 
 /// The first version of which this is so.
-fn one(connection: &Connection, names: [&str; 2], so: &str) -> rusqlite::Result<Option<Version>> {
+fn one(connection: &Connection, names: [&str; 2], so: &str) -> rusqlite::Result<Option<WorkflowVersion>> {
     let mut one = connection.prepare_cached(&numbered(&format!(
         "SELECT {VERSION} FROM version WHERE tenant = $1 AND workflow = $2 AND {so} ORDER BY revision DESC LIMIT 1"
     )))?;
     one.query_row(names, version).optional()
 }
 
-fn numbered_version(connection: &Connection, names: [&str; 2], revision: u32) -> rusqlite::Result<Option<Version>> {
+fn numbered_version(
+    connection: &Connection,
+    names: [&str; 2],
+    revision: u32,
+) -> rusqlite::Result<Option<WorkflowVersion>> {
     let mut one = connection.prepare_cached(&numbered(&format!(
         "SELECT {VERSION} FROM version WHERE tenant = $1 AND workflow = $2 AND revision = $3"
     )))?;
@@ -141,67 +147,67 @@ fn numbered_version(connection: &Connection, names: [&str; 2], revision: u32) ->
 }
 
 /// What is kept of a workflow beside its versions.
-struct Kept {
+struct WorkflowRow {
     changes: u64,
     archived_at: Option<Time>,
-    shares: Vec<Share>,
+    shares: Vec<VersionShare>,
 }
 
-fn kept(connection: &Connection, names: [&str; 2]) -> rusqlite::Result<Option<Kept>> {
+fn workflow_row(connection: &Connection, names: [&str; 2]) -> rusqlite::Result<Option<WorkflowRow>> {
     let mut one = connection.prepare_cached(&numbered(
         "SELECT changes, archived_at, shares FROM workflow WHERE tenant = $1 AND workflow = $2",
     ))?;
     one.query_row(names, |row| {
         let (archived_at, shares) = (super::codec::maybe_time(row, 1)?, super::codec::json(row, 2)?);
-        Ok(Kept { changes: row.get(0)?, archived_at, shares })
+        Ok(WorkflowRow { changes: row.get(0)?, archived_at, shares })
     })
     .optional()
 }
 
 /// A change that is asked for.
-struct Asked<'s, 'c> {
-    session: &'s Session<'c>,
+struct RegistryChange<'s, 'c> {
+    session: &'s WriterSession<'c>,
     names: [&'s str; 2],
     expected: Option<u64>,
     now: Time,
 }
 
-impl Asked<'_, '_> {
-    fn perform(&self, change: &Change) -> rusqlite::Result<Changed> {
-        let kept = kept(self.session.connection, self.names)?;
+impl RegistryChange<'_, '_> {
+    fn perform(&self, change: &WorkflowChange) -> rusqlite::Result<ChangeResult> {
+        let kept = workflow_row(self.session.connection, self.names)?;
         let changes = kept.as_ref().map_or(0, |kept| kept.changes);
         if self.expected.is_some_and(|expected| expected != changes) {
-            return Ok(Changed::Stale { changes });
+            return Ok(ChangeResult::Stale { changes });
         }
         let (version, shares, archived_at) = match change {
-            Change::Add(new) => match self.known(new)? {
+            WorkflowChange::Add(new) => match self.existing_version(new)? {
                 Some(version) if version.active || !new.activate || new.made_by.is_none() => {
-                    return Ok(Changed::Done { version, changes });
+                    return Ok(ChangeResult::Done { version, changes });
                 }
-                Some(version) => (self.activated(version.revision)?, Vec::new(), None),
+                Some(version) => (self.activate(version.revision)?, Vec::new(), None),
                 None => {
-                    let added = self.added(new)?;
+                    let added = self.add_version(new)?;
                     let shares =
                         if new.activate { Vec::new() } else { kept.map(|kept| kept.shares).unwrap_or_default() };
                     (Some(added), shares, None)
                 }
             },
-            Change::Activate { revision } => (self.activated(*revision)?, Vec::new(), None),
-            Change::Split(shares) => {
+            WorkflowChange::Activate { revision } => (self.activate(*revision)?, Vec::new(), None),
+            WorkflowChange::Split(shares) => {
                 for share in shares {
                     if numbered_version(self.session.connection, self.names, share.revision)?.is_none() {
-                        return Ok(Changed::Missing);
+                        return Ok(ChangeResult::Missing);
                     }
                 }
                 let archived_at = kept.and_then(|kept| kept.archived_at);
                 (self.newest()?, shares.clone(), archived_at)
             }
-            Change::Archive => {
+            WorkflowChange::Archive => {
                 self.deactivate()?;
                 (self.newest()?, Vec::new(), Some(self.now))
             }
         };
-        let Some(version) = version else { return Ok(Changed::Missing) };
+        let Some(version) = version else { return Ok(ChangeResult::Missing) };
         let changes = changes + 1;
         let shares = json!(shares).to_string();
         let [tenant, workflow] = self.names;
@@ -212,16 +218,16 @@ impl Asked<'_, '_> {
                  archived_at = excluded.archived_at, shares = excluded.shares",
             )?
             .execute(params![tenant, workflow, changes, archived_at.map(Time::as_ms), shares])?;
-        Ok(Changed::Done { version, changes })
+        Ok(ChangeResult::Done { version, changes })
     }
 
-    fn newest(&self) -> rusqlite::Result<Option<Version>> {
+    fn newest(&self) -> rusqlite::Result<Option<WorkflowVersion>> {
         one(self.session.connection, self.names, "TRUE")
     }
 
     /// The version that a new one would only repeat.
-    fn known(&self, new: &New) -> rusqlite::Result<Option<Version>> {
-        let same = |version: &Version| version.bundle == new.hash;
+    fn existing_version(&self, new: &NewVersion) -> rusqlite::Result<Option<WorkflowVersion>> {
+        let same = |version: &WorkflowVersion| version.bundle == new.hash;
         if let Some(active) = one(self.session.connection, self.names, "active = 1")?.filter(same) {
             return Ok(Some(active));
         }
@@ -229,7 +235,7 @@ impl Asked<'_, '_> {
         Ok(one(self.session.connection, self.names, way)?.filter(same))
     }
 
-    fn added(&self, new: &New) -> rusqlite::Result<Version> {
+    fn add_version(&self, new: &NewVersion) -> rusqlite::Result<WorkflowVersion> {
         let [tenant, workflow] = self.names;
         self.session
             .statement("INSERT OR IGNORE INTO bundle (hash, body) VALUES ($1, $2)")?
@@ -256,7 +262,7 @@ impl Asked<'_, '_> {
     }
 
     /// A version that is there, active from now on.
-    fn activated(&self, revision: u32) -> rusqlite::Result<Option<Version>> {
+    fn activate(&self, revision: u32) -> rusqlite::Result<Option<WorkflowVersion>> {
         if numbered_version(self.session.connection, self.names, revision)?.is_none() {
             return Ok(None);
         }

@@ -2,10 +2,10 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 use rusqlite::params;
 
-use super::Store;
+use super::SqliteStore;
 use super::sql::numbered;
 
 /// Rows looked at in one piece.
@@ -13,7 +13,7 @@ pub const PIECE: usize = 500;
 
 /// What is not kept for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Old {
+pub enum RetentionClass {
     /// Messages that were written down and not sent.
     Outbox,
     /// Keys of effects and what they came to, of runs that have ended: nobody sends one of them again.
@@ -37,42 +37,44 @@ pub enum Old {
 
 /// What became of one piece.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Forgotten {
+pub struct ExpiryResult {
     pub rows: u64,
     /// Behind this the next piece begins; none where all was looked at.
     pub next: Option<String>,
 }
 
-impl Store {
+impl SqliteStore {
     /// Forgets a tenant's rows from before an instant, of those behind `after` at most [`PIECE`].
     pub async fn expire(
         &self,
         tenant: &TenantId,
-        what: Old,
+        what: RetentionClass,
         before: Time,
         after: Option<String>,
-    ) -> Result<Forgotten, Error> {
+    ) -> Result<ExpiryResult, JournalError> {
         match what {
-            Old::Outbox => self.expire_records(tenant, "outbox", UNCONDITIONED, before, after).await,
-            Old::Effects => self.expire_records(tenant, "effects", ENDED, before, after).await,
-            Old::SentTo => self.expire_records(tenant, "sent_to", ENDED, before, after).await,
-            Old::ContactsBefore => self.expire_records(tenant, "contacts_before", ENDED, before, after).await,
-            Old::AskedOnce => self.expire_records(tenant, "asked_once", ENDED, before, after).await,
-            Old::Told => self.expire_records(tenant, "webhook_sent", UNCONDITIONED, before, after).await,
-            Old::Links => self.expire_records(tenant, "decision_link", UNCONDITIONED, before, after).await,
-            Old::ChatTurns => self.expire_records(tenant, "chat_turns", ALL_ENDED, before, after).await,
-            Old::Untold => self.expire_records(tenant, "webhook_dead", UNCONDITIONED, before, after).await,
-            Old::Decisions => {
+            RetentionClass::Outbox => self.expire_records(tenant, "outbox", UNCONDITIONED, before, after).await,
+            RetentionClass::Effects => self.expire_records(tenant, "effects", ENDED, before, after).await,
+            RetentionClass::SentTo => self.expire_records(tenant, "sent_to", ENDED, before, after).await,
+            RetentionClass::ContactsBefore => {
+                self.expire_records(tenant, "contacts_before", ENDED, before, after).await
+            }
+            RetentionClass::AskedOnce => self.expire_records(tenant, "asked_once", ENDED, before, after).await,
+            RetentionClass::Told => self.expire_records(tenant, "webhook_sent", UNCONDITIONED, before, after).await,
+            RetentionClass::Links => self.expire_records(tenant, "decision_link", UNCONDITIONED, before, after).await,
+            RetentionClass::ChatTurns => self.expire_records(tenant, "chat_turns", ALL_ENDED, before, after).await,
+            RetentionClass::Untold => self.expire_records(tenant, "webhook_dead", UNCONDITIONED, before, after).await,
+            RetentionClass::Decisions => {
                 let tenant = tenant.clone();
                 let deleted = self.write(0, move |session| {
                     let mut delete = session.statement(&format!(
                         "DELETE FROM routing_decision WHERE id IN (SELECT id FROM routing_decision \
                          WHERE tenant = $1 AND created_at < $2 LIMIT {PIECE})"
                     ))?;
-                    Ok(Ok::<_, Error>(delete.execute(params![tenant.as_str(), before.as_ms()])? as u64))
+                    Ok(Ok::<_, JournalError>(delete.execute(params![tenant.as_str(), before.as_ms()])? as u64))
                 });
                 let rows = deleted.await?;
-                Ok(Forgotten { rows, next: (rows == PIECE as u64).then(String::new) })
+                Ok(ExpiryResult { rows, next: (rows == PIECE as u64).then(String::new) })
             }
         }
     }
@@ -85,10 +87,10 @@ impl Store {
         condition: &'static str,
         before: Time,
         after: Option<String>,
-    ) -> Result<Forgotten, Error> {
+    ) -> Result<ExpiryResult, JournalError> {
         let (of, after) = (tenant.clone(), after.unwrap_or_default());
         let page: Vec<(String, bool)> = self
-            .read::<_, Error, _>(move |connection| {
+            .read::<_, JournalError, _>(move |connection| {
                 let sql = format!(
                     "SELECT key, at < $4 AND {condition} FROM record \
                      WHERE tenant = $1 AND space = $2 AND key > $3 ORDER BY key LIMIT {PIECE}"
@@ -103,7 +105,7 @@ impl Store {
         let next = (page.len() == PIECE).then(|| page.last().map(|(key, _)| key.clone())).flatten();
         let old: Vec<String> = page.into_iter().filter(|(_, is_old)| *is_old).map(|(key, _)| key).collect();
         if old.is_empty() {
-            return Ok(Forgotten { rows: 0, next });
+            return Ok(ExpiryResult { rows: 0, next });
         }
         let of = tenant.clone();
         let deleted = self.write(0, move |session| {
@@ -113,9 +115,9 @@ impl Store {
             for key in &old {
                 rows += delete.execute(params![of.as_str(), space, key, before.as_ms()])? as u64;
             }
-            Ok(Ok::<_, Error>(rows))
+            Ok(Ok::<_, JournalError>(rows))
         });
-        Ok(Forgotten { rows: deleted.await?, next })
+        Ok(ExpiryResult { rows: deleted.await?, next })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::cmp::Reverse;
 
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::id::{RunId, TenantId};
-use baton_core::run::State;
+use baton_core::run::RunState;
 use baton_core::time::Time;
 use baton_ports::read::{RunFilter, RunHead, RunPage, customer_hash};
 use rusqlite::types::Value;
@@ -17,10 +17,10 @@ use super::sql::numbered;
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// Where a run stands in a list.
-type Place = (i64, i64);
+type ListPosition = (i64, i64);
 
 /// The index that a list is read by: what the run must be, and the values of it, one after the other.
-struct By {
+struct ListIndex {
     index: &'static str,
     /// In the words of the index, so that SQLite knows it by them. `$2` is the value.
     condition: &'static str,
@@ -30,7 +30,7 @@ struct By {
 
 const TIMES: &str = "aggregate_times";
 
-impl By {
+impl ListIndex {
     /// The narrowest of what was asked for.
     fn of(tenant: &TenantId, filter: &RunFilter) -> Self {
         let by = |index, condition, values| Self { index, condition, values: Some(values) };
@@ -46,7 +46,7 @@ impl By {
             return by("aggregate_bundles", "bundle = $2", values);
         }
         // Most runs have completed: those of one workflow are fewer.
-        let is_rare = !filter.states.is_empty() && !filter.states.contains(&State::Completed);
+        let is_rare = !filter.states.is_empty() && !filter.states.contains(&RunState::Completed);
         match &filter.workflow {
             Some(workflow) if !is_rare => {
                 by("aggregate_workflows", "kind = 'run' AND workflow = $2", vec![workflow.clone()])
@@ -70,7 +70,7 @@ fn others(filter: &RunFilter) -> (String, Vec<Value>) {
         sql.push_str(&condition.replace("$?", &number));
     };
     if !filter.states.is_empty() {
-        let words: Vec<&str> = filter.states.iter().copied().map(State::word).collect();
+        let words: Vec<&str> = filter.states.iter().copied().map(RunState::word).collect();
         // Words of ours, in which there is no quote.
         add(&format!("state IN ('{}') AND $? IS NULL", words.join("', '")), Value::Null);
     }
@@ -79,7 +79,7 @@ fn others(filter: &RunFilter) -> (String, Vec<Value>) {
     }
     if let Some(bundles) = &filter.bundles {
         // Digits of hexadecimal numbers.
-        let all: Vec<&str> = bundles.iter().map(Hash::as_str).collect();
+        let all: Vec<&str> = bundles.iter().map(ContentHash::as_str).collect();
         add(&format!("bundle IN ('{}') AND $? IS NULL", all.join("', '")), Value::Null);
     }
     if let Some(code) = &filter.error_code {
@@ -98,7 +98,7 @@ fn others(filter: &RunFilter) -> (String, Vec<Value>) {
 const FIXED: usize = 8;
 
 /// The rows that are looked at, newest first: inside, so that no more of them are read than that.
-fn looked_at(by: &By) -> String {
+fn looked_at(by: &ListIndex) -> String {
     format!(
         "SELECT * FROM aggregate INDEXED BY {} WHERE tenant = $1 AND {} AND created_at >= $3 AND created_at < $4 \
          AND (created_at, id) < ($5, $6) ORDER BY created_at DESC, id DESC LIMIT $7",
@@ -106,12 +106,12 @@ fn looked_at(by: &By) -> String {
     )
 }
 
-fn query(by: &By, others: &str) -> String {
+fn query(by: &ListIndex, others: &str) -> String {
     format!("SELECT {HEAD}, created_at FROM ({}) WHERE {others} LIMIT $8", looked_at(by))
 }
 
 /// The last of the rows that are looked at, where there are as many as may be.
-fn last_query(by: &By) -> String {
+fn last_query(by: &ListIndex) -> String {
     format!(
         "SELECT created_at, id, name FROM ({}) WHERE $8 IS NOT NULL LIMIT 1 OFFSET {}",
         looked_at(by),
@@ -144,17 +144,17 @@ pub(super) fn page(connection: &Connection, tenant: &TenantId, filter: &RunFilte
 }
 
 /// Up to where everything was looked at, where that is not to the end.
-type Seen = Option<(Place, RunId)>;
+type ScanPosition = Option<(ListPosition, RunId)>;
 
 fn found(
     connection: &Connection,
     tenant: &TenantId,
     filter: &RunFilter,
-    before: Place,
+    before: ListPosition,
     looked_at_max: Option<usize>,
-) -> rusqlite::Result<(Vec<(Place, RunHead)>, Seen)> {
+) -> rusqlite::Result<(Vec<(ListPosition, RunHead)>, ScanPosition)> {
     let limit = rows(filter.limit);
-    let by = By::of(tenant, filter);
+    let by = ListIndex::of(tenant, filter);
     let (others, more) = others(filter);
     let mut newest = connection.prepare_cached(&numbered(&query(&by, &others)))?;
     let mut last = connection.prepare_cached(&numbered(&last_query(&by)))?;
@@ -164,7 +164,7 @@ fn found(
         None => vec![Value::Null],
     };
     let rows_max = looked_at_max.and_then(|most| i64::try_from(most).ok()).unwrap_or(i64::MAX);
-    let (mut found, mut seen): (Vec<(Place, RunHead)>, Seen) = (Vec::new(), None);
+    let (mut found, mut seen): (Vec<(ListPosition, RunHead)>, ScanPosition) = (Vec::new(), None);
     for value in values {
         let mut parameters = vec![
             Value::Text(tenant.as_str().to_owned()),
@@ -203,7 +203,7 @@ fn found(
 }
 
 /// Where a page begins; nothing where its cursor names no run of the tenant's.
-fn place(connection: &Connection, tenant: &TenantId, before: Option<&RunId>) -> rusqlite::Result<Option<Place>> {
+fn place(connection: &Connection, tenant: &TenantId, before: Option<&RunId>) -> rusqlite::Result<Option<ListPosition>> {
     let Some(run) = before else { return Ok(Some((i64::MAX, i64::MAX))) };
     let mut cursor =
         connection.prepare_cached(&numbered("SELECT created_at, id FROM aggregate WHERE name = $1 AND tenant = $2"))?;
@@ -219,14 +219,14 @@ pub(super) fn queries() -> Vec<(String, &'static str)> {
         every.clone(),
         RunFilter { customer: Some("c".into()), ..every.clone() },
         RunFilter { error_code: Some("TIMEOUT".into()), text: Some("x".into()), ..every.clone() },
-        RunFilter { bundles: Some(vec![Hash::of(b"b")]), workflow: Some("w".into()), ..every.clone() },
-        RunFilter { states: vec![State::Failed], workflow: Some("w".into()), ..every.clone() },
-        RunFilter { workflow: Some("w".into()), states: vec![State::Completed], ..every },
+        RunFilter { bundles: Some(vec![ContentHash::of(b"b")]), workflow: Some("w".into()), ..every.clone() },
+        RunFilter { states: vec![RunState::Failed], workflow: Some("w".into()), ..every.clone() },
+        RunFilter { workflow: Some("w".into()), states: vec![RunState::Completed], ..every },
     ];
     filters
         .iter()
         .map(|filter| {
-            let by = By::of(&tenant, filter);
+            let by = ListIndex::of(&tenant, filter);
             (looked_at(&by), by.index)
         })
         .collect()

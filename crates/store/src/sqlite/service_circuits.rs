@@ -5,23 +5,23 @@ use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
 use baton_ports::circuits::{
-    SERVICE_BYTES_MAX, SERVICE_CIRCUIT_KEPT_FOR, SERVICE_CIRCUITS_MAX, ServiceCircuit, ServiceCircuits,
+    SERVICE_BYTES_MAX, SERVICE_CIRCUIT_KEPT_FOR, SERVICE_CIRCUITS_MAX, ServiceCircuit, ServiceCircuitStore,
 };
-use baton_ports::journal::Error;
+use baton_ports::journal::JournalError;
 use baton_ports::rate_limits::SET_BACK;
 use rusqlite::params;
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::task::Found;
-use super::{Store, codec};
+use super::writer_task::ReadAnswer;
+use super::{SqliteStore, codec};
 
 /// Rows of services nobody has heard of for long that are deleted with one word.
 const TIDIED: usize = 16;
 
 #[async_trait]
-impl ServiceCircuits for Store {
-    async fn failed(&self, tenant: &TenantId, service: &str, now: Time) -> Result<u32, Error> {
+impl ServiceCircuitStore for SqliteStore {
+    async fn record_failure(&self, tenant: &TenantId, service: &str, now: Time) -> Result<u32, JournalError> {
         check_name(service)?;
         let (tenant, service) = (tenant.clone(), service.to_owned());
         let failures = self.write_relaxed(0, move |session| {
@@ -33,12 +33,18 @@ impl ServiceCircuits for Store {
                  RETURNING failures",
             )?;
             let row = params![tenant.as_str(), service, now.as_ms()];
-            Ok(Ok::<_, Error>(Found(count.query_row(row, |row| row.get::<_, u32>(0))?)))
+            Ok(Ok::<_, JournalError>(ReadAnswer(count.query_row(row, |row| row.get::<_, u32>(0))?)))
         });
         failures.await.map(|found| found.0)
     }
 
-    async fn tell(&self, tenant: &TenantId, service: &str, open_until: Option<Time>, now: Time) -> Result<(), Error> {
+    async fn set_service_circuit(
+        &self,
+        tenant: &TenantId,
+        service: &str,
+        open_until: Option<Time>,
+        now: Time,
+    ) -> Result<(), JournalError> {
         check_name(service)?;
         let (tenant, service) = (tenant.clone(), service.to_owned());
         self.write_relaxed(0, move |session| {
@@ -55,7 +61,7 @@ impl ServiceCircuits for Store {
         .await
     }
 
-    async fn service_circuits(&self, now: Time) -> Result<Vec<ServiceCircuit>, Error> {
+    async fn service_circuits(&self, now: Time) -> Result<Vec<ServiceCircuit>, JournalError> {
         self.read(move |connection| {
             let mut all = connection.prepare_cached(&numbered(&format!(
                 "SELECT tenant, service, failures, open_until, since FROM service_circuit WHERE since BETWEEN $1 AND $2 \
@@ -76,12 +82,12 @@ impl ServiceCircuits for Store {
     }
 }
 
-fn check_name(service: &str) -> Result<(), Error> {
+fn check_name(service: &str) -> Result<(), JournalError> {
     let (size, limit) = (service.len(), SERVICE_BYTES_MAX);
-    if size > limit { Err(Error::TooLarge { what: "a service's name", size, limit }) } else { Ok(()) }
+    if size > limit { Err(JournalError::TooLarge { what: "a service's name", size, limit }) } else { Ok(()) }
 }
 
-fn tidy(session: &Session<'_>, now: Time) -> rusqlite::Result<()> {
+fn tidy(session: &WriterSession<'_>, now: Time) -> rusqlite::Result<()> {
     let mut forget = session.statement(&format!(
         "DELETE FROM service_circuit WHERE (tenant, service) IN \
          (SELECT tenant, service FROM service_circuit WHERE since < $1 LIMIT {TIDIED})"

@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use baton_ports::budget::Spend;
+use baton_ports::budget::CallSpend;
 use rusqlite::config::DbConfig;
 use rusqlite::{CachedStatement, Connection, Statement};
 
 use super::audit;
-use super::owners::Owners;
+use super::owner_locks::OwnerLocks;
 use super::sql::numbered;
 
 /// What a task may use while the writer performs it.
-pub(super) struct Session<'c> {
+pub(super) struct WriterSession<'c> {
     pub(super) connection: &'c Connection,
-    pub(super) owners: Arc<Owners>,
-    pub(super) hot: Hot<'c>,
+    pub(super) owners: Arc<OwnerLocks>,
+    pub(super) hot: HotStatements<'c>,
     /// What appends of this group have spent: told to the books once, before it commits.
-    pub(super) spends: Vec<Spend>,
+    pub(super) spends: Vec<CallSpend>,
     begin: Statement<'c>,
     commit: Statement<'c>,
     /// Whether commits wait for the disk.
@@ -24,7 +24,7 @@ pub(super) struct Session<'c> {
 }
 
 /// Statements of a step, a start and a message.
-pub(super) struct Hot<'c> {
+pub(super) struct HotStatements<'c> {
     /// The head row, by what changes: `[with a head][with a release]`.
     pub(super) heads: [[Statement<'c>; 2]; 2],
     pub(super) entry: Statement<'c>,
@@ -39,11 +39,11 @@ pub(super) struct Hot<'c> {
     pub(super) open_item: Statement<'c>,
 }
 
-impl<'c> Session<'c> {
-    pub(super) fn prepare(connection: &'c Connection, owners: Arc<Owners>) -> rusqlite::Result<Self> {
+impl<'c> WriterSession<'c> {
+    pub(super) fn prepare(connection: &'c Connection, owners: Arc<OwnerLocks>) -> rusqlite::Result<Self> {
         let statement = |sql: &str| connection.prepare(&numbered(sql));
         let head = |with_head: bool, release: bool| statement(&head_update(with_head, release));
-        let hot = Hot {
+        let hot = HotStatements {
             heads: [[head(false, false)?, head(false, true)?], [head(true, false)?, head(true, true)?]],
             entry: statement("INSERT INTO journal (aggregate, seq, at, payload, blob) VALUES ($1, $2, $3, $4, $5)")?,
             audit: statement(audit::INSERT)?,
@@ -100,26 +100,26 @@ impl<'c> Session<'c> {
         }
     }
 
-    pub(super) fn save(&self) -> rusqlite::Result<()> {
+    pub(super) fn savepoint(&self) -> rusqlite::Result<()> {
         self.statement("SAVEPOINT task")?.execute([]).map(drop)
     }
 
-    pub(super) fn keep_saved(&self) -> rusqlite::Result<()> {
+    pub(super) fn release_savepoint(&self) -> rusqlite::Result<()> {
         self.statement("RELEASE task")?.execute([]).map(drop)
     }
 
-    pub(super) fn back_to_saved(&self) -> rusqlite::Result<()> {
+    pub(super) fn rollback_to_savepoint(&self) -> rusqlite::Result<()> {
         self.statement("ROLLBACK TO task")?.execute([])?;
-        self.keep_saved()
+        self.release_savepoint()
     }
 
     /// Moves the log into the database, as far as nobody reads what came before.
-    pub(super) fn move_log(&self) -> rusqlite::Result<()> {
+    pub(super) fn checkpoint_wal(&self) -> rusqlite::Result<()> {
         self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |_| Ok(()))
     }
 
     /// From here on nothing moves the log into the database, closing it neither.
-    pub(super) fn leave_log(&self) -> rusqlite::Result<()> {
+    pub(super) fn keep_wal(&self) -> rusqlite::Result<()> {
         self.connection.pragma_update(None, "wal_autocheckpoint", 0)?;
         self.connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
     }

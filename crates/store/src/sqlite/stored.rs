@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use baton_core::id::{RunId, TenantId};
-use baton_ports::journal::{Error, Snapshot};
+use baton_ports::journal::{JournalError, StateSnapshot};
 use baton_ports::stored::StoredAggregate;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::sql::numbered;
-use super::{Store, codec, conversations, read};
+use super::{SqliteStore, codec, conversations, read};
 
 /// Aggregates of one page of numbers.
 pub const NUMBERS_MAX: usize = 10_000;
@@ -35,12 +35,12 @@ const ORPHANS: [(&str, &str); 6] = [
     ("conversations", "SELECT count(*) FROM conversation WHERE name NOT IN (SELECT name FROM aggregate)"),
 ];
 
-impl Store {
+impl SqliteStore {
     /// Numbers of the aggregates behind `after` that were not erased, rising: at most [`NUMBERS_MAX`].
     ///
     /// # Errors
     /// As of any read.
-    pub async fn numbers(&self, after: i64) -> Result<Vec<i64>, Error> {
+    pub async fn aggregate_numbers(&self, after: i64) -> Result<Vec<i64>, JournalError> {
         self.read(move |connection| {
             let sql =
                 format!("SELECT id FROM aggregate WHERE id > $1 AND erased_at IS NULL ORDER BY id LIMIT {NUMBERS_MAX}");
@@ -53,7 +53,7 @@ impl Store {
     ///
     /// # Errors
     /// As of any read.
-    pub async fn stored(&self, number: i64) -> Result<Option<StoredAggregate>, Error> {
+    pub async fn stored(&self, number: i64) -> Result<Option<StoredAggregate>, JournalError> {
         self.read(move |connection| {
             let instant = connection.unchecked_transaction()?;
             let stored = stored(&instant, number)?;
@@ -67,7 +67,7 @@ impl Store {
     ///
     /// # Errors
     /// As of any read.
-    pub async fn orphans(&self) -> Result<Vec<(&'static str, u64)>, Error> {
+    pub async fn orphans(&self) -> Result<Vec<(&'static str, u64)>, JournalError> {
         self.read(|connection| {
             let counted =
                 ORPHANS.iter().map(|(what, sql)| Ok((*what, connection.query_row(sql, [], |row| row.get(0))?)));
@@ -84,7 +84,7 @@ impl Store {
     ///
     /// # Errors
     /// As of any read.
-    pub async fn audited(&self) -> Result<Vec<TenantId>, Error> {
+    pub async fn audited_tenants(&self) -> Result<Vec<TenantId>, JournalError> {
         self.read(|connection| {
             let mut tenants = connection.prepare_cached("SELECT company_id FROM audit_tip ORDER BY company_id")?;
             tenants.query_map([], |row| Ok(row.get::<_, String>(0)?.into()))?.collect()
@@ -110,14 +110,14 @@ fn stored(connection: &Connection, number: i64) -> rusqlite::Result<Option<Store
     }
     let sql = "SELECT fold_version, seq, state FROM snapshot WHERE aggregate = $1";
     let snapshot = |row: &Row<'_>| {
-        Ok(Snapshot { fold_version: row.get(0)?, seq: row.get(1)?, state: row.get_ref(2)?.as_blob()?.into() })
+        Ok(StateSnapshot { fold_version: row.get(0)?, seq: row.get(1)?, state: row.get_ref(2)?.as_blob()?.into() })
     };
     stored.snapshot = connection.prepare_cached(&numbered(sql))?.query_row([number], snapshot).optional()?;
     let sql = format!("SELECT {} FROM desk WHERE run = $1 AND closed_at IS NULL", read::DESK_COLUMNS);
     let mut open = connection.prepare_cached(&numbered(&sql))?;
     let item = |row: &Row<'_>| {
         let id = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
-        Ok((id, read::desk_item(row).map_err(|error| error.to_string())))
+        Ok((id, read::task_item(row).map_err(|error| error.to_string())))
     };
     stored.open_items = open.query_map([stored.name.as_str()], item)?.collect::<rusqlite::Result<_>>()?;
     stored.conversation = conversations::one(connection, &stored.tenant, &stored.name)?;

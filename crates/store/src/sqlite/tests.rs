@@ -16,23 +16,23 @@ mod two_processes;
 
 use std::path::PathBuf;
 
-use super::{Options, Store};
+use super::{SqliteStore, StoreOptions};
 
 /// A database in a folder that goes with it.
-struct Database {
+struct TestDatabase {
     _folder: tempfile::TempDir,
     path: PathBuf,
 }
 
-impl Database {
+impl TestDatabase {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("baton.db");
         Self { _folder: folder, path }
     }
 
-    fn open(&self) -> Store {
-        Store::open(&self.path, Options::default()).unwrap()
+    fn open(&self) -> SqliteStore {
+        SqliteStore::open(&self.path, StoreOptions::default()).unwrap()
     }
 
     /// Past the store, as anybody with the file could.

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::journal::Error;
-use baton_ports::tool_cache::{ANSWER_BYTES_MAX, ANSWERS_MAX, BYTES_MAX, CachedAnswer, Key, ToolCache};
+use baton_ports::journal::JournalError;
+use baton_ports::tool_cache::{ANSWER_BYTES_MAX, ANSWERS_MAX, BYTES_MAX, CachedAnswer, ToolCache, ToolCacheKey};
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 
-use super::session::Session;
+use super::session::WriterSession;
 use super::sql::numbered;
-use super::{Store, codec};
+use super::{SqliteStore, codec};
 
 /// Answers that are over which are deleted when one is kept.
 const TIDIED: usize = 32;
 
 #[async_trait]
-impl ToolCache for Store {
-    async fn find(&self, tenant: &TenantId, key: &Key, now: Time) -> Result<Option<Arc<Value>>, Error> {
+impl ToolCache for SqliteStore {
+    async fn find(&self, tenant: &TenantId, key: &ToolCacheKey, now: Time) -> Result<Option<Arc<Value>>, JournalError> {
         let (tenant, key) = (tenant.clone(), *key);
         self.read(move |connection| {
             let mut find = connection.prepare_cached(&numbered(
@@ -31,7 +31,7 @@ impl ToolCache for Store {
         .await
     }
 
-    async fn keep(&self, answer: CachedAnswer) -> Result<(), Error> {
+    async fn keep(&self, answer: CachedAnswer) -> Result<(), JournalError> {
         let output = answer.output.to_string();
         if output.len() > ANSWER_BYTES_MAX {
             return Ok(());
@@ -40,7 +40,7 @@ impl ToolCache for Store {
     }
 }
 
-fn keep(session: &Session<'_>, answer: &CachedAnswer, output: &str) -> rusqlite::Result<()> {
+fn keep(session: &WriterSession<'_>, answer: &CachedAnswer, output: &str) -> rusqlite::Result<()> {
     let tenant = answer.tenant.as_str();
     let mut tidy = session.statement(&format!(
         "DELETE FROM tool_answer WHERE id IN (SELECT id FROM tool_answer WHERE expires_at <= $1 LIMIT {TIDIED})"

@@ -10,13 +10,13 @@ use rusqlite::{Connection, ErrorCode};
 
 use super::budget;
 use super::connection;
-use super::ended::{self, Ended};
-use super::health::{self, Health, Misplaced};
-use super::owners::Owners;
+use super::exit_signal::{self, ExitSignal};
+use super::health::{self, FileError, StoreHealth};
+use super::owner_locks::OwnerLocks;
 use super::ownership;
-use super::queue::{Queue, Refused};
-use super::session::Session;
-use super::task::{Answer, Failure, Task, Work};
+use super::queue::{BoundedQueue, QueueError};
+use super::session::WriterSession;
+use super::writer_task::{PendingWrite, WriteAnswer, WriterError, WriterTask};
 
 /// Tasks that share one commit.
 const GROUP_MAX: usize = 4_096;
@@ -27,31 +27,31 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_millis(50);
 const CLOSE_WAIT: Duration = Duration::from_secs(8);
 
 /// The way to the thread.
-pub(super) struct Writer {
-    queue: Arc<Queue<Box<dyn Work>>>,
+pub(super) struct WriterThread {
+    queue: Arc<BoundedQueue<Box<dyn WriterTask>>>,
     thread: Option<JoinHandle<()>>,
-    ended: Ended,
+    ended: ExitSignal,
 }
 
-impl Writer {
+impl WriterThread {
     pub(super) fn start(
         connection: Connection,
-        owners: Arc<Owners>,
-        health: Arc<Health>,
-        queue: Queue<Box<dyn Work>>,
+        owners: Arc<OwnerLocks>,
+        health: Arc<StoreHealth>,
+        queue: BoundedQueue<Box<dyn WriterTask>>,
     ) -> Result<Self, String> {
         let queue = Arc::new(queue);
         let (ready, prepared) = std::sync::mpsc::sync_channel(1);
         let work = Arc::clone(&queue);
-        let (alive, ended) = ended::watched();
+        let (alive, ended) = exit_signal::exit_channel();
         let body = move || {
-            match Session::prepare(&connection, owners) {
+            match WriterSession::prepare(&connection, owners) {
                 Ok(session) => {
                     // Its log was opened at the latest when its statements were prepared.
-                    health.settle();
+                    health.record_identities();
                     let _ = ready.send(Ok(()));
-                    let work = Closing(&work);
-                    Loop { session, health, ailing: false }.run(work.0);
+                    let work = CloseGuard(&work);
+                    WriterLoop { session, health, is_failing: false }.run(work.0);
                 }
                 Err(error) => drop(ready.send(Err(error.to_string()))),
             }
@@ -68,45 +68,45 @@ impl Writer {
     /// Durable when it returns `Ok`. `bytes` is about what the task carries.
     pub(super) async fn write<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
-        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
-        T: Answer + 'static,
-        E: From<Failure> + Send + 'static,
+        A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: WriteAnswer + 'static,
+        E: From<WriterError> + Send + 'static,
     {
-        let (task, answer) = Task::new(act);
+        let (task, answer) = PendingWrite::new(act);
         self.push(Box::new(task), bytes)?;
-        answer.await.unwrap_or_else(|_| Err(Failure::Stopped.into()))
+        answer.await.unwrap_or_else(|_| Err(WriterError::Stopped.into()))
     }
 
     /// The same for what may be lost if the machine goes down: committed when it returns `Ok`, so every process sees it.
     pub(super) async fn write_relaxed<A, T, E>(&self, bytes: usize, act: A) -> Result<T, E>
     where
-        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
-        T: Answer + 'static,
-        E: From<Failure> + Send + 'static,
+        A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send + 'static,
+        T: WriteAnswer + 'static,
+        E: From<WriterError> + Send + 'static,
     {
-        let (task, answer) = Task::relaxed(act);
+        let (task, answer) = PendingWrite::relaxed(act);
         self.push(Box::new(task), bytes)?;
-        answer.await.unwrap_or_else(|_| Err(Failure::Stopped.into()))
+        answer.await.unwrap_or_else(|_| Err(WriterError::Stopped.into()))
     }
 
     /// The same for nobody: it is written with whatever else waits, or it is lost.
-    pub(super) fn cast<A, T>(&self, bytes: usize, act: A) -> Result<(), Failure>
+    pub(super) fn write_detached<A, T>(&self, bytes: usize, act: A) -> Result<(), WriterError>
     where
-        A: FnMut(&mut Session<'_>) -> rusqlite::Result<Result<T, Failure>> + Send + 'static,
-        T: Answer + 'static,
+        A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, WriterError>> + Send + 'static,
+        T: WriteAnswer + 'static,
     {
-        self.push(Box::new(Task::new(act).0), bytes)
+        self.push(Box::new(PendingWrite::new(act).0), bytes)
     }
 
-    fn push(&self, task: Box<dyn Work>, bytes: usize) -> Result<(), Failure> {
+    fn push(&self, task: Box<dyn WriterTask>, bytes: usize) -> Result<(), WriterError> {
         self.queue.push(task, bytes).map_err(|refused| match refused {
-            Refused::Full => Failure::Busy { retry_after: RETRY_AFTER },
-            Refused::Closed => Failure::Stopped,
+            QueueError::Full => WriterError::Busy { retry_after: RETRY_AFTER },
+            QueueError::Closed => WriterError::Stopped,
         })
     }
 }
 
-impl Drop for Writer {
+impl Drop for WriterThread {
     /// What waits is still written, if the disk lets it.
     fn drop(&mut self) {
         self.queue.close();
@@ -119,9 +119,9 @@ impl Drop for Writer {
 }
 
 /// Should the thread ever end by a panic, callers are told instead of waiting for ever.
-struct Closing<'q>(&'q Queue<Box<dyn Work>>);
+struct CloseGuard<'q>(&'q BoundedQueue<Box<dyn WriterTask>>);
 
-impl Drop for Closing<'_> {
+impl Drop for CloseGuard<'_> {
     fn drop(&mut self) {
         self.0.close();
         drop(self.0.take(usize::MAX));
@@ -130,7 +130,7 @@ impl Drop for Closing<'_> {
 
 /// How the tasks of a group share its transaction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Guard {
+enum SavepointMode {
     /// Nothing between them: a refusal writes nothing, and anything worse is rare enough to do the group over.
     None,
     /// A savepoint around each, so that one the database rejects goes alone.
@@ -138,78 +138,78 @@ enum Guard {
 }
 
 /// Why a group's transaction did not commit.
-enum Broken {
+enum TransactionError {
     /// One task's own fault: do the group over with savepoints.
-    ByTask,
-    ByStore(Failure),
+    Task,
+    Store(WriterError),
 }
 
-struct Loop<'c> {
-    session: Session<'c>,
-    health: Arc<Health>,
+struct WriterLoop<'c> {
+    session: WriterSession<'c>,
+    health: Arc<StoreHealth>,
     /// The last group could not be written: nothing is acknowledged until a probe is.
-    ailing: bool,
+    is_failing: bool,
 }
 
-impl Loop<'_> {
-    fn run(mut self, queue: &Queue<Box<dyn Work>>) {
+impl WriterLoop<'_> {
+    fn run(mut self, queue: &BoundedQueue<Box<dyn WriterTask>>) {
         loop {
             let group = queue.take(GROUP_MAX);
             if group.is_empty() {
                 return;
             }
-            let mut unheard = self.settle(group);
+            let mut unheard = self.write_group(group);
             while !unheard.is_empty() {
-                unheard = self.settle(unheard.into_iter().map(give_back).collect());
+                unheard = self.write_group(unheard.into_iter().map(release_task).collect());
             }
         }
     }
 
     /// Writes a group and answers it. What comes back is ownership nobody was left to receive.
-    fn settle(&mut self, mut group: Vec<Box<dyn Work>>) -> Vec<Ownership> {
+    fn write_group(&mut self, mut group: Vec<Box<dyn WriterTask>>) -> Vec<Ownership> {
         if let Err(failure) = self.write(&mut group) {
             for task in &mut group {
                 task.fail(failure.clone());
             }
         }
-        group.into_iter().filter_map(Work::answer).collect()
+        group.into_iter().filter_map(WriterTask::answer).collect()
     }
 
-    fn write(&mut self, group: &mut [Box<dyn Work>]) -> Result<(), Failure> {
+    fn write(&mut self, group: &mut [Box<dyn WriterTask>]) -> Result<(), WriterError> {
         if let Some(outage) = self.health.outage() {
-            return Err(Failure::Outage(outage.clone()));
+            return Err(WriterError::Outage(outage.clone()));
         }
-        if self.ailing {
+        if self.is_failing {
             self.probe()?;
         }
-        let broken = match self.transact(group, Guard::None) {
-            Err(Broken::ByTask) => self.transact(group, Guard::Each),
+        let broken = match self.transact(group, SavepointMode::None) {
+            Err(TransactionError::Task) => self.transact(group, SavepointMode::Each),
             other => other,
         };
         match broken {
-            Ok(()) => self.look(),
-            Err(Broken::ByTask) => Err(self.ail("the database rejects a savepoint".into())),
-            Err(Broken::ByStore(failure)) => Err(self.told(failure)),
+            Ok(()) => self.check_health(),
+            Err(TransactionError::Task) => Err(self.mark_failing("the database rejects a savepoint".into())),
+            Err(TransactionError::Store(failure)) => Err(self.report(failure)),
         }
     }
 
     /// Whether what was committed lies where whoever comes next will find it: before anybody is answered.
-    fn look(&mut self) -> Result<(), Failure> {
-        match self.health.look() {
+    fn check_health(&mut self) -> Result<(), WriterError> {
+        match self.health.check_files() {
             Ok(()) => Ok(()),
-            Err(Misplaced::Unseen(reason)) => Err(self.ail(reason)),
-            Err(Misplaced::Moved(outage)) => {
-                let failure = self.told(Failure::Outage(outage));
+            Err(FileError::Unreadable(reason)) => Err(self.mark_failing(reason)),
+            Err(FileError::Moved(outage)) => {
+                let failure = self.report(WriterError::Outage(outage));
                 // What was acknowledged before is in a log that nobody will find: as long as it is open here, it can be
                 // moved to where it is found.
-                if self.health.lost_only_its_log() {
-                    match self.session.move_log() {
+                if self.health.lost_only_wal() {
+                    match self.session.checkpoint_wal() {
                         Ok(()) => tracing::warn!("what the log held has been moved into the database"),
                         Err(error) => tracing::error!(%error, "what the log held cannot be moved into the database"),
                     }
                 }
                 // Whoever opens the database now makes a log of its own: nothing of this one may be laid over that.
-                if let Err(error) = self.session.leave_log() {
+                if let Err(error) = self.session.keep_wal() {
                     tracing::error!(%error, "the log may be moved into a database that is another's by now");
                 }
                 Err(failure)
@@ -218,20 +218,20 @@ impl Loop<'_> {
     }
 
     /// Goes by a failure of the store's from here on.
-    fn told(&mut self, failure: Failure) -> Failure {
+    fn report(&mut self, failure: WriterError) -> WriterError {
         match failure {
-            Failure::Unwritable { reason } => self.ail(reason),
-            Failure::Outage(outage) => Failure::Outage(self.health.fails(outage)),
+            WriterError::Unwritable { reason } => self.mark_failing(reason),
+            WriterError::Outage(outage) => WriterError::Outage(self.health.record_outage(outage)),
             failure => failure,
         }
     }
 
-    fn transact(&mut self, group: &mut [Box<dyn Work>], guard: Guard) -> Result<(), Broken> {
+    fn transact(&mut self, group: &mut [Box<dyn WriterTask>], guard: SavepointMode) -> Result<(), TransactionError> {
         let durable = group.iter().any(|task| task.is_durable());
         let begun = self.session.commit_durably(durable).and_then(|()| self.session.begin());
         let done = begun.map_err(broken).and_then(|()| {
             group.iter_mut().try_for_each(|task| self.perform(task.as_mut(), guard))?;
-            budget::write_noted(&mut self.session).map_err(broken)?;
+            budget::flush_spends(&mut self.session).map_err(broken)?;
             self.session.commit().map_err(broken)
         });
         if done.is_err() {
@@ -240,45 +240,45 @@ impl Loop<'_> {
         done
     }
 
-    fn perform(&mut self, task: &mut dyn Work, guard: Guard) -> Result<(), Broken> {
-        if guard == Guard::None {
+    fn perform(&mut self, task: &mut dyn WriterTask, guard: SavepointMode) -> Result<(), TransactionError> {
+        if guard == SavepointMode::None {
             return task.perform(&mut self.session).map_err(broken);
         }
-        self.session.save().map_err(broken)?;
-        let done = task.perform(&mut self.session).and_then(|()| budget::write_noted(&mut self.session));
+        self.session.savepoint().map_err(broken)?;
+        let done = task.perform(&mut self.session).and_then(|()| budget::flush_spends(&mut self.session));
         match done.map_err(|error| (error.to_string(), broken(error))) {
-            Ok(()) => self.session.keep_saved().map_err(broken),
-            Err((reason, Broken::ByTask)) => {
+            Ok(()) => self.session.release_savepoint().map_err(broken),
+            Err((reason, TransactionError::Task)) => {
                 self.session.spends.clear();
-                task.fail(Failure::Unwritable { reason });
-                self.session.back_to_saved().map_err(broken)
+                task.fail(WriterError::Unwritable { reason });
+                self.session.rollback_to_savepoint().map_err(broken)
             }
             Err((_, by_store)) => Err(by_store),
         }
     }
 
-    fn ail(&mut self, reason: String) -> Failure {
-        if !self.ailing {
+    fn mark_failing(&mut self, reason: String) -> WriterError {
+        if !self.is_failing {
             tracing::error!(reason, "the store cannot write; nothing is acknowledged until it can");
         }
-        self.ailing = true;
-        Failure::Unwritable { reason }
+        self.is_failing = true;
+        WriterError::Unwritable { reason }
     }
 
     /// Tries whether a commit reaches the disk again.
-    fn probe(&mut self) -> Result<(), Failure> {
+    fn probe(&mut self) -> Result<(), WriterError> {
         let done = self.session.probe().map_err(broken);
         match done {
             Ok(()) => {
                 tracing::info!("the store writes again");
-                self.ailing = false;
-                self.look()
+                self.is_failing = false;
+                self.check_health()
             }
             Err(broken) => {
                 self.session.roll_back();
                 Err(match broken {
-                    Broken::ByStore(failure) => self.told(failure),
-                    Broken::ByTask => Failure::Unwritable { reason: "a trial write was rejected".into() },
+                    TransactionError::Store(failure) => self.report(failure),
+                    TransactionError::Task => WriterError::Unwritable { reason: "a trial write was rejected".into() },
                 })
             }
         }
@@ -286,18 +286,20 @@ impl Loop<'_> {
 }
 
 /// Ownership whose new owner has gone away is nobody's, and looked at again.
-fn give_back(ownership: Ownership) -> Box<dyn Work> {
-    let act = move |session: &mut Session<'_>| ownership::give_back(session, ownership).map(Ok::<(), Failure>);
-    Box::new(Task::new(act).0)
+fn release_task(ownership: Ownership) -> Box<dyn WriterTask> {
+    let act = move |session: &mut WriterSession<'_>| {
+        ownership::release_unclaimed(session, ownership).map(Ok::<(), WriterError>)
+    };
+    Box::new(PendingWrite::new(act).0)
 }
 
 /// Whose fault an error of the database is.
-fn broken(error: rusqlite::Error) -> Broken {
+fn broken(error: rusqlite::Error) -> TransactionError {
     if connection::is_busy(&error) {
-        return Broken::ByStore(Failure::Busy { retry_after: RETRY_AFTER });
+        return TransactionError::Store(WriterError::Busy { retry_after: RETRY_AFTER });
     }
     if let Some(outage) = health::outage_of(&error) {
-        return Broken::ByStore(Failure::Outage(outage));
+        return TransactionError::Store(WriterError::Outage(outage));
     }
     match error.sqlite_error_code() {
         Some(
@@ -309,8 +311,8 @@ fn broken(error: rusqlite::Error) -> Broken {
             | ErrorCode::PermissionDenied
             | ErrorCode::NoLargeFileSupport
             | ErrorCode::FileLockingProtocolFailed,
-        ) => Broken::ByStore(Failure::Unwritable { reason: error.to_string() }),
-        _ => Broken::ByTask,
+        ) => TransactionError::Store(WriterError::Unwritable { reason: error.to_string() }),
+        _ => TransactionError::Task,
     }
 }
 
@@ -322,9 +324,9 @@ mod tests {
 
     fn blames(code: i32) -> &'static str {
         match broken(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None)) {
-            Broken::ByTask => "the task",
-            Broken::ByStore(Failure::Busy { .. }) => "others",
-            Broken::ByStore(_) => "the store",
+            TransactionError::Task => "the task",
+            TransactionError::Store(WriterError::Busy { .. }) => "others",
+            TransactionError::Store(_) => "the store",
         }
     }
 
@@ -344,8 +346,8 @@ mod tests {
 
     fn broken_by_value() -> &'static str {
         match broken(rusqlite::Error::ToSqlConversionFailure("too large".into())) {
-            Broken::ByTask => "the task",
-            Broken::ByStore(_) => "the store",
+            TransactionError::Task => "the task",
+            TransactionError::Store(_) => "the store",
         }
     }
 }

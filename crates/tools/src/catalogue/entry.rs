@@ -5,78 +5,78 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::canonical;
 use baton_core::money::Usd;
-use baton_core::tool::{Call, Class, Facts, OnUnavailable};
-use baton_ports::catalogue::{Acting, Described, Description, Offered, Risk};
+use baton_core::tool::{EffectClass, OnUnavailable, ToolContract, ToolInvocation};
+use baton_ports::catalogue::{ActionDescription, DescriptionFields, ProviderOption, ToolDescription, ToolRisk};
 use serde_json::{Map, Value, json};
 
-use super::identity::Identity;
-use super::performer::{Lack, Performer};
+use super::identity::ToolIdentity;
+use super::performer::{ToolPerformer, UnavailableProvider};
 use crate::by_tenant::ByTenant;
-use crate::check::Schema;
-use crate::config::Tuning;
-use crate::rate::Rate;
-use crate::tool::Tool;
+use crate::check::ArgumentSchema;
+use crate::config::ToolSettings;
+use crate::rate::CallRate;
+use crate::tool::ToolHandler;
 
 /// What is said of one action of a tool, or of a tool without actions.
 #[derive(Clone, Debug)]
-pub(crate) struct Action {
-    pub(crate) facts: Facts,
+pub(crate) struct ActionSpec {
+    pub(crate) facts: ToolContract,
     pub(crate) audit_type: Cow<'static, str>,
-    pub(crate) risk: Risk,
+    pub(crate) risk: ToolRisk,
 }
 
-impl Action {
-    pub(crate) fn new(facts: Facts, audit_type: impl Into<Cow<'static, str>>, risk: Risk) -> Self {
+impl ActionSpec {
+    pub(crate) fn new(facts: ToolContract, audit_type: impl Into<Cow<'static, str>>, risk: ToolRisk) -> Self {
         Self { facts, audit_type: audit_type.into(), risk }
     }
 }
 
 /// An action, ready for calls.
-pub(crate) struct Variant {
+pub(crate) struct ActionVariant {
     pub(crate) audit_type: Cow<'static, str>,
-    pub(crate) risk: Risk,
+    pub(crate) risk: ToolRisk,
     pub(crate) compensable: bool,
-    pub(crate) schema: Schema,
+    pub(crate) schema: ArgumentSchema,
     /// The least that any provider promises of it.
-    class: Class,
+    class: EffectClass,
 }
 
-impl Variant {
-    fn new(action: Action) -> Self {
+impl ActionVariant {
+    fn new(action: ActionSpec) -> Self {
         Self {
             audit_type: action.audit_type,
             risk: action.risk,
             compensable: action.facts.compensation.is_some(),
             class: action.facts.class,
-            schema: Schema::new(action.facts.parameters),
+            schema: ArgumentSchema::new(action.facts.parameters),
         }
     }
 }
 
 /// A tool of the catalogue. Cheap to clone: schemas are shared, and compiled once for all names of a tool.
 #[derive(Clone)]
-pub(crate) struct Entry {
+pub(crate) struct ToolEntry {
     pub(crate) name: Arc<str>,
     /// The tool this is a preset of, else its own name.
     pub(crate) base: Arc<str>,
     /// Another tool that takes its name, defined anew or by another source, has another.
-    pub(crate) identity: Identity,
+    pub(crate) identity: ToolIdentity,
     pub(crate) category: Cow<'static, str>,
     /// Shared with lists, which would else copy a schema for each tool.
-    pub(crate) facts: Arc<Facts>,
+    pub(crate) facts: Arc<ToolContract>,
     /// Who performs it for whom.
-    performers: Arc<ByTenant<Performer>>,
+    performers: Arc<ByTenant<ToolPerformer>>,
     /// Who performs it where the run says so by name: the provider that the settings choose is down.
-    others: BTreeMap<String, Arc<ByTenant<Performer>>>,
+    alternatives: BTreeMap<String, Arc<ByTenant<ToolPerformer>>>,
     /// Whom it could be performed by.
-    offered: &'static [Offered],
+    offers: &'static [ProviderOption],
     /// How often one tenant may call it.
-    pub(crate) rate: Option<Rate>,
+    pub(crate) rate: Option<CallRate>,
     /// How often one tenant may call it and those that count with it, under their name.
-    pub(crate) group_rate: Option<(Arc<str>, Rate)>,
+    pub(crate) group_rate: Option<(Arc<str>, CallRate)>,
     /// How long an answer holds.
     pub(crate) cache: Option<Duration>,
     /// The MCP server it is of.
@@ -84,94 +84,94 @@ pub(crate) struct Entry {
     /// JSON Schema of what it answers with.
     output_schema: Option<Arc<Value>>,
     /// Which edition of it this is, as whoever makes it says.
-    edition: Option<Arc<str>>,
+    source_version: Option<Arc<str>>,
     /// Arguments that a preset always has.
     pub(crate) fixed: Map<String, Value>,
-    whole: Arc<Variant>,
-    actions: BTreeMap<String, Arc<Variant>>,
+    default_action: Arc<ActionVariant>,
+    actions: BTreeMap<String, Arc<ActionVariant>>,
 }
 
-impl Entry {
+impl ToolEntry {
     pub(crate) fn new(
         name: &str,
         category: impl Into<Cow<'static, str>>,
         provider: &'static str,
-        whole: Action,
-        tool: Arc<dyn Tool>,
+        whole: ActionSpec,
+        tool: Arc<dyn ToolHandler>,
     ) -> Self {
-        let performer = Performer::new(provider, whole.facts.class, tool);
-        Self::by(name, category, ByTenant::shared(performer), whole)
+        let performer = ToolPerformer::new(provider, whole.facts.class, tool);
+        Self::with_performers(name, category, ByTenant::uniform(performer), whole)
     }
 
     /// A tool whose provider the settings choose, perhaps another for each tenant. Its facts are pinned with versions and
     /// hold for all of them, so the class is that of the provider that can promise least.
-    pub(crate) fn by(
+    pub(crate) fn with_performers(
         name: &str,
         category: impl Into<Cow<'static, str>>,
-        performers: ByTenant<Performer>,
-        mut whole: Action,
+        performers: ByTenant<ToolPerformer>,
+        mut whole: ActionSpec,
     ) -> Self {
-        let least = performers.each().map(|performer| performer.class).max();
+        let least = performers.values().map(|performer| performer.class).max();
         whole.facts.class = least.unwrap_or(whole.facts.class);
         Self {
             name: name.into(),
             base: name.into(),
-            identity: Identity::of_process(),
+            identity: ToolIdentity::of_process(),
             category: category.into(),
             facts: Arc::new(whole.facts.clone()),
             performers: Arc::new(performers),
-            others: BTreeMap::new(),
-            offered: &[],
+            alternatives: BTreeMap::new(),
+            offers: &[],
             rate: None,
             group_rate: None,
             cache: None,
             source: None,
             output_schema: None,
-            edition: None,
+            source_version: None,
             fixed: Map::new(),
-            whole: Arc::new(Variant::new(whole)),
+            default_action: Arc::new(ActionVariant::new(whole)),
             actions: BTreeMap::new(),
         }
     }
 
     /// Adds actions, told apart by the argument that the facts name.
-    pub(crate) fn with_actions(mut self, actions: impl IntoIterator<Item = (&'static str, Action)>) -> Self {
+    pub(crate) fn with_actions(mut self, actions: impl IntoIterator<Item = (&'static str, ActionSpec)>) -> Self {
         let facts = Arc::make_mut(&mut self.facts);
         for (name, action) in actions {
             facts.actions.insert(name.to_owned(), action.facts.clone());
-            self.actions.insert(name.to_owned(), Arc::new(Variant::new(action)));
+            self.actions.insert(name.to_owned(), Arc::new(ActionVariant::new(action)));
         }
         self
     }
 
     /// A price whoever performs it.
-    pub(crate) fn costing(mut self, cost: Usd) -> Self {
-        Arc::make_mut(&mut self.performers).each_mut().for_each(|performer| performer.cost = cost);
+    pub(crate) fn with_cost(mut self, cost: Usd) -> Self {
+        Arc::make_mut(&mut self.performers).values_mut().for_each(|performer| performer.cost = cost);
         self
     }
 
-    pub(crate) fn identified(self, identity: Identity) -> Self {
+    pub(crate) fn with_identity(self, identity: ToolIdentity) -> Self {
         Self { identity, ..self }
     }
 
-    pub(crate) fn offered_by(self, offered: &'static [Offered]) -> Self {
-        Self { offered, ..self }
+    pub(crate) fn with_offers(self, offered: &'static [ProviderOption]) -> Self {
+        Self { offers: offered, ..self }
     }
 
     /// Who performs this call: the provider that it names, else the one that the settings choose.
-    pub(crate) fn performer_of(&self, call: &Call) -> &Performer {
-        let other = call.provider.as_ref().and_then(|name| self.others.get(name));
+    pub(crate) fn performer_of(&self, call: &ToolInvocation) -> &ToolPerformer {
+        let other = call.provider.as_ref().and_then(|name| self.alternatives.get(name));
         other.unwrap_or(&self.performers).of(&call.tenant)
     }
 
     /// What the tool does while its service is down, in all its actions, whatever they said before.
-    pub(crate) fn standing(mut self, way: &OnUnavailable) -> Self {
-        stand(Arc::make_mut(&mut self.facts), way);
+    pub(crate) fn with_outage_policy(mut self, way: &OnUnavailable) -> Self {
+        apply_outage_policy(Arc::make_mut(&mut self.facts), way);
         self
     }
 
     /// What one action does then, and what stands in for its answer.
-    pub(crate) fn action_standing(mut self, action: &str, way: OnUnavailable, stand_in: &Value) -> Self {
+    pub(crate) fn with_action_outage_policy(mut self, action: &str, way: OnUnavailable, stand_in: &Value) -> Self {
         let facts = Arc::make_mut(&mut self.facts);
         let facts = match action {
             "" => Some(facts),
@@ -186,105 +186,105 @@ impl Entry {
 
     /// The same tool as the settings would have it with another provider may be asked by that provider's name.
     /// The error says what that provider cannot promise.
-    pub(crate) fn or_by(mut self, name: &str, other: &Self) -> Result<Self, String> {
-        if self.performers.for_all().provider == other.performers.for_all().provider {
+    pub(crate) fn with_alternative(mut self, name: &str, other: &Self) -> Result<Self, String> {
+        if self.performers.default_value().provider == other.performers.default_value().provider {
             return Err(format!("`{name}` is whom the settings choose already"));
         }
-        let pairs = self.facts.actual().into_iter().zip(other.facts.actual());
+        let pairs = self.facts.flattened_actions().into_iter().zip(other.facts.flattened_actions());
         if let Some((own, theirs)) = pairs.into_iter().find(|(own, theirs)| theirs.class > own.class) {
             let (own, theirs) = (json!(own.class), json!(theirs.class));
             return Err(format!("calls are {own}, and `{name}` can only promise {theirs}"));
         }
-        self.others.insert(name.to_owned(), other.performers.clone());
+        self.alternatives.insert(name.to_owned(), other.performers.clone());
         Ok(self)
     }
 
     /// Whether a run may name this provider.
-    pub(crate) fn is_offered_by(&self, provider: &str) -> bool {
-        self.others.contains_key(provider)
+    pub(crate) fn has_alternative(&self, provider: &str) -> bool {
+        self.alternatives.contains_key(provider)
     }
 
     /// What the provider that the settings choose now makes of a call whose outcome nobody knows; nothing where there is
     /// no choice. Of several actions each has its own class: a provider can promise less of one, and never needs to of
     /// the others.
-    pub(crate) fn class_now(&self, call: &Call) -> Option<Class> {
+    pub(crate) fn current_class(&self, call: &ToolInvocation) -> Option<EffectClass> {
         let by_provider = self.performer_of(call).class;
         let variant = self.variant(&call.arguments);
-        (!self.offered.is_empty())
+        (!self.offers.is_empty())
             .then(|| if self.actions.is_empty() { by_provider } else { by_provider.min(variant.class) })
     }
 
     /// The most that a call of it costs, whoever it is for.
-    pub(crate) fn cost_at_most(&self) -> Usd {
-        self.performers.each().map(|performer| performer.cost).max().unwrap_or(Usd::ZERO)
+    pub(crate) fn max_cost(&self) -> Usd {
+        self.performers.values().map(|performer| performer.cost).max().unwrap_or(Usd::ZERO)
     }
 
     /// With the price among the facts: what is held against limits while a call is out.
-    pub(super) fn priced(mut self) -> Self {
-        let cost = self.cost_at_most();
-        if self.facts.actual().iter().any(|facts| facts.cost != cost) || self.facts.cost != cost {
-            self.facts = Arc::new(Facts::clone(&self.facts).costing(cost));
+    pub(super) fn with_max_cost(mut self) -> Self {
+        let cost = self.max_cost();
+        if self.facts.flattened_actions().iter().any(|facts| facts.cost != cost) || self.facts.cost != cost {
+            self.facts = Arc::new(ToolContract::clone(&self.facts).with_cost(cost));
         }
         self
     }
 
     /// Settings that its providers lack.
-    pub(crate) fn lacks(&self) -> impl Iterator<Item = Lack> {
-        self.performers.each().filter_map(|performer| {
-            let setting = performer.lacks.clone()?;
-            Some(Lack { tool: self.name.to_string(), provider: performer.provider, setting })
+    pub(crate) fn unavailable_providers(&self) -> impl Iterator<Item = UnavailableProvider> {
+        self.performers.values().filter_map(|performer| {
+            let setting = performer.missing_setting.clone()?;
+            Some(UnavailableProvider { tool: self.name.to_string(), provider: performer.provider, setting })
         })
     }
 
-    pub(crate) fn at_most(self, rate: Rate) -> Self {
+    pub(crate) fn with_rate(self, rate: CallRate) -> Self {
         Self { rate: Some(rate), ..self }
     }
 
     /// Counts with the other tools of a group, beside its own rate.
-    pub(crate) fn together_at_most(self, group: Arc<str>, rate: Rate) -> Self {
+    pub(crate) fn with_group_rate(self, group: Arc<str>, rate: CallRate) -> Self {
         Self { group_rate: Some((group, rate)), ..self }
     }
 
     /// How long an answer is kept, where it is.
-    pub(crate) fn holding(self, cache: Option<Duration>) -> Self {
+    pub(crate) fn with_cache(self, cache: Option<Duration>) -> Self {
         Self { cache, ..self }
     }
 
-    pub(crate) fn answering(self, output_schema: Option<Arc<Value>>) -> Self {
+    pub(crate) fn with_output_schema(self, output_schema: Option<Arc<Value>>) -> Self {
         Self { output_schema, ..self }
     }
 
-    pub(crate) fn of_version(self, version: Option<String>) -> Self {
-        Self { edition: version.map(Into::into), ..self }
+    pub(crate) fn with_source_version(self, version: Option<String>) -> Self {
+        Self { source_version: version.map(Into::into), ..self }
     }
 
-    pub(crate) fn of_source(self, source: &str) -> Self {
+    pub(crate) fn with_source(self, source: &str) -> Self {
         Self { source: Some(source.into()), ..self }
     }
 
     /// What the settings say of the tool for everybody.
-    pub(crate) fn tuned(mut self, tuning: &Tuning) -> Self {
+    pub(crate) fn with_settings(mut self, tuning: &ToolSettings) -> Self {
         if let Some(timeout) = tuning.timeout_ms.map(Duration::from_millis) {
             let facts = Arc::make_mut(&mut self.facts);
             facts.timeout = timeout;
             facts.actions.values_mut().for_each(|facts| facts.timeout = timeout);
         }
         if let Some(way) = &tuning.on_unavailable {
-            self = self.standing(way);
+            self = self.with_outage_policy(way);
         }
         // What a tenant has of its own comes before these.
         self.rate = tuning.rate.or(self.rate);
         self.cache = tuning.cache_seconds.map(Duration::from_secs).or(self.cache);
         match tuning.cost_usd {
-            Some(cost) => self.costing(Usd::from_f64(cost)),
+            Some(cost) => self.with_cost(Usd::from_f64(cost)),
             None => self,
         }
     }
 
     /// What holds for a call with these arguments.
-    pub(crate) fn variant(&self, arguments: &Value) -> &Variant {
+    pub(crate) fn variant(&self, arguments: &Value) -> &ActionVariant {
         let action = arguments.get(&*self.facts.told_by).and_then(Value::as_str);
-        action.and_then(|action| self.actions.get(action)).unwrap_or(&self.whole)
+        action.and_then(|action| self.actions.get(action)).unwrap_or(&self.default_action)
     }
 
     /// The action that a call with these arguments is for, where there are several.
@@ -298,11 +298,11 @@ impl Entry {
     }
 
     /// The same tool, always performing this action, which then need not be among the arguments.
-    pub(super) fn always(mut self, action: &str) -> Self {
+    pub(super) fn with_fixed_action(mut self, action: &str) -> Self {
         let told_by = self.facts.told_by.clone();
         if let Some(facts) = self.facts.actions.get(action).cloned() {
-            let mut facts = Facts { told_by: told_by.clone(), ..facts };
-            leave_out(&mut facts.parameters, &told_by);
+            let mut facts = ToolContract { told_by: told_by.clone(), ..facts };
+            remove_property(&mut facts.parameters, &told_by);
             self.facts = Arc::new(facts);
         }
         self.fixed = Map::from_iter([(told_by.into_owned(), Value::from(action))]);
@@ -310,59 +310,59 @@ impl Entry {
     }
 
     /// Of what it does, as far as can be seen: another definition under the same name has another.
-    pub(crate) fn version(&self) -> Hash {
+    pub(crate) fn version(&self) -> ContentHash {
         // What it costs is no part of what it does.
-        let facts = Facts::clone(&self.facts).costing(Usd::ZERO);
+        let facts = ToolContract::clone(&self.facts).with_cost(Usd::ZERO);
         let facts = serde_json::to_value(&facts).unwrap_or_default();
         let said = json!({ "base": self.base, "facts": facts, "fixed": self.fixed });
-        Hash::of(canonical::text(&said).as_bytes())
+        ContentHash::of(canonical::text(&said).as_bytes())
     }
 
     /// Nothing where it does one thing, or always the same.
-    fn acting(&self) -> BTreeMap<String, Acting> {
+    fn action_facts(&self) -> BTreeMap<String, ActionDescription> {
         if !self.fixed.is_empty() {
             return BTreeMap::new();
         }
         self.actions.iter().map(|(action, variant)| (action.to_string(), variant.acting())).collect()
     }
 
-    pub(crate) fn description(&self) -> Description {
+    pub(crate) fn description(&self) -> ToolDescription {
         let variant = match self.fixed.is_empty() {
-            true => &self.whole,
+            true => &self.default_action,
             false => self.variant(&Value::Object(self.fixed.clone())),
         };
-        Description::from(Described {
+        ToolDescription::from(DescriptionFields {
             name: self.name.clone(),
             category: self.category.clone(),
-            provider: self.performers.for_all().provider,
-            providers: self.offered.to_vec(),
+            provider: self.performers.default_value().provider,
+            providers: self.offers.to_vec(),
             audit_type: variant.audit_type.clone(),
             compensable: variant.compensable,
             risk: variant.risk,
-            cost_usd: self.performers.for_all().cost.as_f64(),
-            rate: self.rate.filter(|rate| *rate != Rate::Free).map(|rate| rate.to_string().into()),
+            cost_usd: self.performers.default_value().cost.as_f64(),
+            rate: self.rate.filter(|rate| *rate != CallRate::Free).map(|rate| rate.to_string().into()),
             cache_seconds: self.cache.map(|cache| cache.as_secs()).filter(|seconds| *seconds > 0),
-            version: self.edition.clone(),
+            version: self.source_version.clone(),
             output_schema: self.output_schema.clone(),
             facts: self.facts.clone(),
-            actions: self.acting(),
+            actions: self.action_facts(),
         })
     }
 }
 
-impl Variant {
-    fn acting(&self) -> Acting {
-        Acting { audit_type: self.audit_type.clone(), compensable: self.compensable, risk: self.risk }
+impl ActionVariant {
+    fn acting(&self) -> ActionDescription {
+        ActionDescription { audit_type: self.audit_type.clone(), compensable: self.compensable, risk: self.risk }
     }
 }
 
-fn stand(facts: &mut Facts, way: &OnUnavailable) {
+fn apply_outage_policy(facts: &mut ToolContract, way: &OnUnavailable) {
     facts.on_unavailable = Some(way.clone());
-    facts.actions.values_mut().for_each(|facts| stand(facts, way));
+    facts.actions.values_mut().for_each(|facts| apply_outage_policy(facts, way));
 }
 
 /// Takes a property out of a schema.
-fn leave_out(schema: &mut Value, property: &str) {
+fn remove_property(schema: &mut Value, property: &str) {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         properties.remove(property);
     }

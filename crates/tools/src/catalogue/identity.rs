@@ -4,34 +4,37 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
-use baton_core::canonical::{self, Part};
+use baton_core::canonical::{self, ListPart};
 
-use crate::config::{Config, Secret};
-use crate::kinds::query_database::Url;
+use crate::config::{SecretString, ToolsConfig};
+use crate::kinds::query_database::DatabaseUrl;
 use crate::providers::memory::knowledge;
 use crate::providers::{calendar, crm, email, message, payment, ticket};
 
 /// Told apart from every other process.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().build_hasher().finish());
 /// Tools that this process has made.
-static MADE: AtomicU64 = AtomicU64::new(0);
+static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
 
 /// Equal where two tools of one name answer alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Identity(Arc<str>);
+pub(crate) struct ToolIdentity(Arc<str>);
 
-impl Identity {
+impl ToolIdentity {
     /// Of a tool that no other process can know to be the same.
     pub(crate) fn of_process() -> Self {
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let number = NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed);
         Self(format!("{:x}.{:x}.{number}", std::process::id(), *PROCESS).into())
     }
 
     /// Of a tool that every process makes in the same way: by this program, these settings and these words.
-    pub(crate) fn of_words(settings: &SettingsDigest, words: &[u8; 32]) -> Self {
+    pub(crate) fn of_source(settings: &SettingsDigest, words: &[u8; 32]) -> Self {
         let parts = [settings.0.as_slice(), words].map(hex);
-        let all =
-            [Part::Text(Some(env!("CARGO_PKG_VERSION"))), Part::Text(Some(&parts[0])), Part::Text(Some(&parts[1]))];
+        let all = [
+            ListPart::Text(Some(env!("CARGO_PKG_VERSION"))),
+            ListPart::Text(Some(&parts[0])),
+            ListPart::Text(Some(&parts[1])),
+        ];
         Self(hex(canonical::digest_of_list(all)).into())
     }
 
@@ -45,24 +48,24 @@ impl Identity {
 pub(crate) struct SettingsDigest([u8; 32]);
 
 impl SettingsDigest {
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &ToolsConfig) -> Self {
         let shown = format!("{config:?}");
         let secrets = config.secrets.iter().flat_map(|(name, bound)| [name.as_str(), bound.expose()]);
         let named = std::iter::once(shown.as_str()).chain(secrets).map(Some);
-        let unnamed = in_place(config).into_iter().map(|secret| secret.map(Secret::expose));
-        Self(canonical::digest_of_list(named.chain(unnamed).map(Part::Text)))
+        let unnamed = inline_secrets(config).into_iter().map(|secret| secret.map(SecretString::expose));
+        Self(canonical::digest_of_list(named.chain(unnamed).map(ListPart::Text)))
     }
 }
 
 /// Each place of the settings that may have a secret of its own, in their order, with what is there. A setting that is one is
 /// to be listed here, for as it is shown all secrets look alike.
-fn in_place(config: &Config) -> Vec<Option<&Secret>> {
+fn inline_secrets(config: &ToolsConfig) -> Vec<Option<&SecretString>> {
     let mut found = vec![config.composio.api_key.as_ref(), config.web_search.authorization.as_ref()];
     found.extend(config.databases.values().map(|database| match &database.url {
-        Url::Sqlite(_) => None,
-        Url::Postgres(url) => Some(url),
+        DatabaseUrl::Sqlite(_) => None,
+        DatabaseUrl::Postgres(url) => Some(url),
     }));
-    let shared = Accounts {
+    let shared = AccountConfigs {
         calendar: Some(&config.calendar),
         payment: Some(&config.payment),
         email: Some(&config.email),
@@ -73,7 +76,7 @@ fn in_place(config: &Config) -> Vec<Option<&Secret>> {
     };
     found.extend(shared.secrets());
     for tenant in config.tenants.values() {
-        let own = Accounts {
+        let own = AccountConfigs {
             calendar: tenant.calendar.as_ref(),
             payment: tenant.payment.as_ref(),
             email: tenant.email.as_ref(),
@@ -88,18 +91,18 @@ fn in_place(config: &Config) -> Vec<Option<&Secret>> {
 }
 
 /// The accounts outside that everybody has, or one tenant.
-struct Accounts<'c> {
-    calendar: Option<&'c calendar::Config>,
-    payment: Option<&'c payment::Config>,
-    email: Option<&'c email::Config>,
-    message: Option<&'c message::Config>,
-    crm: Option<&'c crm::Config>,
-    tickets: Option<&'c ticket::Config>,
-    knowledge: Option<&'c knowledge::Config>,
+struct AccountConfigs<'c> {
+    calendar: Option<&'c calendar::CalendarConfig>,
+    payment: Option<&'c payment::PaymentConfig>,
+    email: Option<&'c email::EmailConfig>,
+    message: Option<&'c message::MessageConfig>,
+    crm: Option<&'c crm::CrmConfig>,
+    tickets: Option<&'c ticket::TicketConfig>,
+    knowledge: Option<&'c knowledge::KnowledgeConfig>,
 }
 
-impl<'c> Accounts<'c> {
-    fn secrets(&self) -> [Option<&'c Secret>; 13] {
+impl<'c> AccountConfigs<'c> {
+    fn secrets(&self) -> [Option<&'c SecretString>; 13] {
         let google = self.calendar.and_then(|calendar| calendar.google.as_ref());
         let smtp = self.email.and_then(|email| email.smtp.as_ref());
         let sendgrid = self.email.and_then(|email| email.sendgrid.as_ref());
@@ -166,7 +169,7 @@ mod tests {
         config
     }
 
-    fn read(config: Value) -> Config {
+    fn read(config: Value) -> ToolsConfig {
         serde_json::from_value(config).expect("settings")
     }
 

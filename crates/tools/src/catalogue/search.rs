@@ -3,35 +3,35 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::Description;
+use super::ToolDescription;
 
 /// How fast a word that comes again counts for less, and how much a long description is held against a tool
 /// (Robertson and Zaragoza, 2009).
 const K1: f64 = 1.2;
 const B: f64 = 0.75;
 /// A word of a tool's name counts as often as this many of its description.
-const IN_NAME: u32 = 4;
+const NAME_WEIGHT: u32 = 4;
 /// Words of one query.
 const QUERY_WORDS_MAX: usize = 50;
 
 /// Which tool has which words, and how often. Made once for a catalogue: a search looks at no other tool.
 #[derive(Clone)]
-pub(super) struct Words {
+pub(super) struct ToolSearchIndex {
     tools: Vec<(Arc<str>, f64)>,
     /// Where each word is among `places`.
-    known: HashMap<Box<str>, usize>,
+    word_ids: HashMap<Box<str>, usize>,
     /// By word: the tool's place and how often it has it.
-    places: Vec<Vec<(usize, u32)>>,
+    postings: Vec<Vec<(usize, u32)>>,
     mean: f64,
 }
 
-impl Words {
-    pub(super) fn of<'e>(tools: impl Iterator<Item = &'e Description>) -> Self {
-        let mut words = Self { tools: Vec::new(), known: HashMap::new(), places: Vec::new(), mean: 0.0 };
+impl ToolSearchIndex {
+    pub(super) fn of<'e>(tools: impl Iterator<Item = &'e ToolDescription>) -> Self {
+        let mut words = Self { tools: Vec::new(), word_ids: HashMap::new(), postings: Vec::new(), mean: 0.0 };
         let mut room = String::new();
         for tool in tools {
             let mut length = 0;
-            for (text, times) in [(&*tool.name, IN_NAME), (&*tool.category, 1), (&*tool.facts.description, 1)] {
+            for (text, times) in [(&*tool.name, NAME_WEIGHT), (&*tool.category, 1), (&*tool.facts.description, 1)] {
                 for word in words_of(text, &mut room) {
                     words.count(word, times);
                     length += times;
@@ -46,24 +46,24 @@ impl Words {
     /// The tool that comes next has this word.
     fn count(&mut self, word: &str, times: u32) {
         let tool = self.tools.len();
-        let place = match self.known.get(word) {
+        let place = match self.word_ids.get(word) {
             Some(place) => *place,
             None => {
-                self.known.insert(word.into(), self.places.len());
-                self.places.push(Vec::new());
-                self.places.len() - 1
+                self.word_ids.insert(word.into(), self.postings.len());
+                self.postings.push(Vec::new());
+                self.postings.len() - 1
             }
         };
-        match self.places[place].last_mut() {
+        match self.postings[place].last_mut() {
             Some((last, counted)) if *last == tool => *counted += times,
-            Some(_) | None => self.places[place].push((tool, times)),
+            Some(_) | None => self.postings[place].push((tool, times)),
         }
     }
 
     pub(super) fn search(&self, query: &str, limit: usize) -> Vec<Arc<str>> {
         let mut scores = BTreeMap::<usize, f64>::new();
         for word in words_of(query, &mut String::new()).take(QUERY_WORDS_MAX) {
-            let Some(places) = self.known.get(word).map(|place| &self.places[*place]) else { continue };
+            let Some(places) = self.word_ids.get(word).map(|place| &self.postings[*place]) else { continue };
             let (all, having) = (self.tools.len() as f64, places.len() as f64);
             let rarity = ((all - having + 0.5) / (having + 0.5)).ln_1p();
             for (tool, times) in places {
@@ -98,10 +98,10 @@ fn words_of<'r>(text: &str, room: &'r mut String) -> impl Iterator<Item = &'r st
 
 #[cfg(test)]
 mod tests {
-    use super::super::Catalogue;
+    use super::super::ToolIndex;
     use crate::kinds::calculator;
 
-    fn catalogue(others: usize) -> Catalogue {
+    fn catalogue(others: usize) -> ToolIndex {
         let tool = |name: &str, description: &str| {
             let mut entry = calculator::entry().renamed(name);
             description.clone_into(&mut std::sync::Arc::make_mut(&mut entry.facts).description);
@@ -113,7 +113,7 @@ mod tests {
             tool("gmail.send_email", "Sends an e-mail message from the user's account"),
         ];
         entries.extend((0..others).map(|number| tool(&format!("app{number}.do_it"), "Does something with a thing")));
-        Catalogue::new(entries, &std::collections::BTreeMap::new())
+        ToolIndex::new(entries, &std::collections::BTreeMap::new())
     }
 
     #[test]

@@ -2,79 +2,89 @@
 
 use std::sync::Arc;
 
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use baton_core::canonical;
-use baton_ports::tools::Needed;
+use baton_ports::tools::ApprovalRequirement;
 use serde_json::json;
 
-use super::Stopped;
-use crate::catalogue::Entry;
-use crate::config::{Approvers, Permission};
-use crate::request::Request;
+use super::EarlyOutcome;
+use crate::catalogue::ToolEntry;
+use crate::config::{ApproverPolicy, ToolPermission};
+use crate::request::PreparedRequest;
 use crate::rules::TenantRules;
 
 /// A leave that the call has; performing looks whether it is still for what goes out.
-pub(crate) struct Leave {
-    hash: Hash,
+pub(crate) struct GrantedApproval {
+    hash: ContentHash,
     /// The account that it is for, where the tool has one.
     pub(super) account: Option<String>,
 }
 
-impl Leave {
+impl GrantedApproval {
     /// Whether it is for this request.
-    pub(crate) fn is_for(&self, request: &Request, entry: &Entry) -> bool {
+    pub(crate) fn matches(&self, request: &PreparedRequest, entry: &ToolEntry) -> bool {
         self.hash == hash(request, entry, self.account.as_deref())
     }
 
     #[cfg(test)]
-    pub(crate) fn of_something_else() -> Self {
-        Self { hash: Hash::of(b"something else"), account: None }
+    pub(crate) fn for_another_request() -> Self {
+        Self { hash: ContentHash::of(b"something else"), account: None }
     }
 }
 
 /// The leave that a call has; nothing where none is needed.
 pub(super) async fn check(
     rules: &TenantRules,
-    permission: Option<&Permission>,
-    request: &Request,
-    entry: &Arc<Entry>,
+    permission: Option<&ToolPermission>,
+    request: &PreparedRequest,
+    entry: &Arc<ToolEntry>,
     approved: Option<&str>,
-) -> Result<Option<Leave>, Stopped> {
+) -> Result<Option<GrantedApproval>, EarlyOutcome> {
     if !is_needed(rules, permission, request, entry) {
         return Ok(None);
     }
     let account = entry.performer_of(&request.call).tool.account(request).await;
     let hash = hash(request, entry, account.as_deref());
     if approved == Some(hash.as_str()) {
-        return Ok(Some(Leave { hash, account }));
+        return Ok(Some(GrantedApproval { hash, account }));
     }
     let of_workflow = rules.workflow(&request.call.workflow).and_then(|rule| rule.approvers.as_ref());
     let of_tool = permission.and_then(|permission| permission.approvers.as_ref());
     let approvers = of_tool.or(of_workflow).or(rules.approvers.as_ref()).cloned().unwrap_or_default();
-    Err(Stopped::NeedsApproval(Box::new(needed(hash, request, account, approvers))))
+    Err(EarlyOutcome::NeedsApproval(Box::new(approval_request(hash, request, account, approvers))))
 }
 
-fn needed(hash: Hash, request: &Request, account: Option<String>, approvers: Approvers) -> Needed {
-    Needed {
+fn approval_request(
+    hash: ContentHash,
+    request: &PreparedRequest,
+    account: Option<String>,
+    approvers: ApproverPolicy,
+) -> ApprovalRequirement {
+    ApprovalRequirement {
         hash: hash.to_string(),
         account,
         arguments: (*request.call.arguments).clone(),
-        need: approvers.need.get(),
+        approvals_needed: approvers.need.get(),
         deadline: approvers.deadline(),
-        then: approvers.on_deadline,
-        from: approvers.from,
+        on_expiry: approvers.on_deadline,
+        approvers: approvers.from,
     }
 }
 
 /// The tool's own word holds; else the call waits if its workflow or its risk asks for it.
-fn is_needed(rules: &TenantRules, permission: Option<&Permission>, request: &Request, entry: &Entry) -> bool {
+fn is_needed(
+    rules: &TenantRules,
+    permission: Option<&ToolPermission>,
+    request: &PreparedRequest,
+    entry: &ToolEntry,
+) -> bool {
     if let Some(said) = permission.and_then(|permission| permission.approval) {
         return said;
     }
     let risk = || entry.variant(&request.call.arguments).risk;
     let workflow = rules.workflow(&request.call.workflow);
     let by_workflow = workflow.is_some_and(|rule| {
-        rule.approval.is_some_and(|all| all && request.call.class.acts())
+        rule.approval.is_some_and(|all| all && request.call.class.has_side_effects())
             || rule.approval_from.is_some_and(|from| risk() >= from)
     });
     by_workflow || rules.approval_from.is_some_and(|from| risk() >= from)
@@ -83,7 +93,7 @@ fn is_needed(rules: &TenantRules, permission: Option<&Permission>, request: &Req
 /// What people allow: SHA-256 over RFC 8785 JSON of the tenant, the tool with its version, who performs it with which
 /// account, the effect's key and the settled arguments. Secrets are not among the arguments: a tool's definition names
 /// them.
-fn hash(request: &Request, entry: &Entry, account: Option<&str>) -> Hash {
+fn hash(request: &PreparedRequest, entry: &ToolEntry, account: Option<&str>) -> ContentHash {
     let call = &request.call;
     let mut allowed = json!({
         "tenant": call.tenant, "tool": entry.name, "version": entry.version().as_str(), "connection": entry.performer_of(call).provider,
@@ -95,7 +105,7 @@ fn hash(request: &Request, entry: &Entry, account: Option<&str>) -> Hash {
     if let Some(account) = account {
         allowed["account"] = account.into();
     }
-    Hash::of(canonical::text(&allowed).as_bytes())
+    ContentHash::of(canonical::text(&allowed).as_bytes())
 }
 
 #[cfg(test)]

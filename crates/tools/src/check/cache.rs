@@ -7,18 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::canonical::{self, Part};
+use baton_core::canonical::{self, ListPart};
 use baton_core::id::TenantId;
-use baton_core::shelf::Shelf;
+use baton_core::lru_cache::LruCache;
 use baton_core::time::Time;
-use baton_ports::journal::Error;
-use baton_ports::tool_cache::{CachedAnswer, Key, ToolCache};
+use baton_ports::journal::JournalError;
+use baton_ports::tool_cache::{CachedAnswer, ToolCache, ToolCacheKey};
 use serde_json::Value;
 
-use super::Stopped;
-use crate::catalogue::Entry;
-use crate::config::Permission;
-use crate::request::Request;
+use super::EarlyOutcome;
+use crate::catalogue::ToolEntry;
+use crate::config::ToolPermission;
+use crate::request::PreparedRequest;
 
 /// Bytes of memory that answers take, about.
 const BYTES_MAX: usize = 64 << 20;
@@ -26,17 +26,17 @@ const BYTES_MAX: usize = 64 << 20;
 const ANSWER_BYTES: usize = 256;
 
 /// Where an answer belongs, and for how long it holds.
-pub(crate) struct Place {
-    key: Key,
-    holds_for: Duration,
+pub(crate) struct ToolCacheSlot {
+    key: ToolCacheKey,
+    ttl: Duration,
 }
 
-impl Place {
+impl ToolCacheSlot {
     /// Keeps the answer to a request for whoever asks the same; one that cannot be kept is asked for again.
     pub(crate) async fn keep(
         self,
         cache: &dyn ToolCache,
-        (request, entry): (&Request, &Entry),
+        (request, entry): (&PreparedRequest, &ToolEntry),
         output: Arc<Value>,
         memory_bytes: usize,
         now: Time,
@@ -51,7 +51,7 @@ impl Place {
             user_id: call.caller.user_id.clone(),
             conversation_id: call.caller.conversation_id.clone(),
             created_at: now,
-            expires_at: now + self.holds_for,
+            expires_at: now + self.ttl,
         };
         if let Err(error) = cache.keep(answer).await {
             tracing::warn!(%error, tool = call.tool, "the answer cannot be kept");
@@ -62,67 +62,67 @@ impl Place {
 /// Answers from what is kept, or says where the answer will belong.
 pub(super) async fn check(
     cache: &dyn ToolCache,
-    permission: Option<&Permission>,
-    request: &Request,
-    entry: &Arc<Entry>,
+    permission: Option<&ToolPermission>,
+    request: &PreparedRequest,
+    entry: &Arc<ToolEntry>,
     now: Time,
-) -> Result<Option<Place>, Stopped> {
+) -> Result<Option<ToolCacheSlot>, EarlyOutcome> {
     let told = permission.and_then(|permission| permission.cache_seconds).map(Duration::from_secs);
     let holds_for = told.or(entry.cache).unwrap_or_default();
     // What people answered is no argument: the same arguments may come to something else.
-    if holds_for.is_zero() || request.call.class.acts() || !request.call.replies.is_empty() {
+    if holds_for.is_zero() || request.call.class.has_side_effects() || !request.call.replies.is_empty() {
         return Ok(None);
     }
     let key = key(request, entry);
     match cache.find(&request.call.tenant, &key, now).await {
-        Ok(Some(output)) => Err(Stopped::Known { output, entry: entry.clone() }),
-        Ok(None) => Ok(Some(Place { key, holds_for })),
+        Ok(Some(output)) => Err(EarlyOutcome::CacheHit { output, entry: entry.clone() }),
+        Ok(None) => Ok(Some(ToolCacheSlot { key, ttl: holds_for })),
         // Then it is asked again.
         Err(error) => {
             tracing::warn!(%error, tool = request.call.tool, "kept answers cannot be read");
-            Ok(Some(Place { key, holds_for }))
+            Ok(Some(ToolCacheSlot { key, ttl: holds_for }))
         }
     }
 }
 
-fn key(request: &Request, entry: &Entry) -> Key {
+fn key(request: &PreparedRequest, entry: &ToolEntry) -> ToolCacheKey {
     let call = &request.call;
     // What a tool answered that was replaced meanwhile, or taken away, is no answer of the one that has its name now.
     let asked = [
-        Part::Text(Some(call.tenant.as_str())),
-        Part::Text(Some(&entry.name)),
-        Part::Text(Some(entry.identity.text())),
-        Part::Value(&call.arguments),
-        Part::Text(Some(&request.zone)),
-        Part::Text(Some(request.language.tag())),
-        Part::Text(call.agent.as_deref()),
-        Part::Text(call.provider.as_deref()),
+        ListPart::Text(Some(call.tenant.as_str())),
+        ListPart::Text(Some(&entry.name)),
+        ListPart::Text(Some(entry.identity.text())),
+        ListPart::Value(&call.arguments),
+        ListPart::Text(Some(&request.zone)),
+        ListPart::Text(Some(request.language.tag())),
+        ListPart::Text(call.agent.as_deref()),
+        ListPart::Text(call.provider.as_deref()),
         // What may be known of one person is not told to another.
-        Part::Text(call.caller.user_id.as_deref()),
-        Part::Text(call.caller.conversation_id.as_deref()),
-        Part::Text(call.caller.entity_id_source.as_deref()),
+        ListPart::Text(call.caller.user_id.as_deref()),
+        ListPart::Text(call.caller.conversation_id.as_deref()),
+        ListPart::Text(call.caller.entity_id_source.as_deref()),
     ];
     canonical::digest_of_list(asked)
 }
 
 /// Answers kept in this process, for a registry that shares nothing with others. Whoever asked first has the same one, and
 /// whoever asks again is given it.
-pub(crate) struct Answers(Mutex<Shelf<(TenantId, Key), Arc<Value>>>);
+pub(crate) struct LocalToolCache(Mutex<LruCache<(TenantId, ToolCacheKey), Arc<Value>>>);
 
-impl Default for Answers {
+impl Default for LocalToolCache {
     fn default() -> Self {
-        Self(Mutex::new(Shelf::new(BYTES_MAX)))
+        Self(Mutex::new(LruCache::new(BYTES_MAX)))
     }
 }
 
 #[async_trait]
-impl ToolCache for Answers {
-    async fn find(&self, tenant: &TenantId, key: &Key, now: Time) -> Result<Option<Arc<Value>>, Error> {
+impl ToolCache for LocalToolCache {
+    async fn find(&self, tenant: &TenantId, key: &ToolCacheKey, now: Time) -> Result<Option<Arc<Value>>, JournalError> {
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(shelf.find(&(tenant.clone(), *key), now).cloned())
     }
 
-    async fn keep(&self, answer: CachedAnswer) -> Result<(), Error> {
+    async fn keep(&self, answer: CachedAnswer) -> Result<(), JournalError> {
         let bytes = ANSWER_BYTES + answer.memory_bytes;
         let holds_for = answer.expires_at.since(answer.created_at);
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -138,10 +138,10 @@ impl ToolCache for Answers {
 mod tests {
     use baton_sim::conformance;
 
-    use super::Answers;
+    use super::LocalToolCache;
 
     #[tokio::test]
     async fn one_process_alone_keeps_answers_as_the_store_does() {
-        conformance::tool_cache(async || Answers::default()).await;
+        conformance::tool_cache(async || LocalToolCache::default()).await;
     }
 }

@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use baton_core::fault::Fault;
 
-use super::Stopped;
-use crate::catalogue::{Catalogue, Entry};
+use super::EarlyOutcome;
+use crate::catalogue::{ToolEntry, ToolIndex};
 use crate::code;
 
-pub(super) fn tool<'a>(catalogue: &'a Catalogue, name: &str) -> Result<&'a Arc<Entry>, Stopped> {
+pub(super) fn tool<'a>(catalogue: &'a ToolIndex, name: &str) -> Result<&'a Arc<ToolEntry>, EarlyOutcome> {
     catalogue.find(name).ok_or_else(|| {
         let hint = match catalogue.nearest(name) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => "define it in `tools/`, or list what there is with `baton tools list`".to_owned(),
         };
         let fault = Fault::new(code::TOOL_NOT_FOUND, format!("there is no tool `{name}`; {hint}"));
-        Stopped::Refused { fault, entry: None }
+        EarlyOutcome::Refused { fault, entry: None }
     })
 }

@@ -9,57 +9,57 @@ mod schema;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use baton_core::tool::Call;
-use baton_ports::budget::Tab;
+use baton_core::tool::ToolInvocation;
+use baton_ports::budget::ChargeCollector;
 use serde_json::{Map, Value};
 
-pub(crate) use schema::Schema;
+pub(crate) use schema::ArgumentSchema;
 
-use super::Stopped;
-use crate::catalogue::{Entry, Variant};
+use super::EarlyOutcome;
+use crate::catalogue::{ActionVariant, ToolEntry};
 use crate::code;
-use crate::config::Permission;
-use crate::request::Request;
+use crate::config::ToolPermission;
+use crate::request::PreparedRequest;
 use crate::rules::TenantRules;
 
 /// The request that the tool will see.
 pub(super) fn settle(
     rules: &TenantRules,
-    permission: Option<&Permission>,
-    call: &Call,
-    entry: &Arc<Entry>,
-) -> Result<Request, Stopped> {
+    permission: Option<&ToolPermission>,
+    call: &ToolInvocation,
+    entry: &Arc<ToolEntry>,
+) -> Result<PreparedRequest, EarlyOutcome> {
     let mut settled = call.clone();
     let (zone, language) = (rules.zone(&call.caller), rules.language(&call.caller));
     if settled.arguments.is_null() {
         settled.arguments = Arc::new(Value::Object(Map::new()));
     }
-    let mut changed = impose(&mut settled.arguments, &entry.fixed);
+    let mut changed = apply_overrides(&mut settled.arguments, &entry.fixed);
     if let Some(permission) = permission {
-        changed |= impose(&mut settled.arguments, &permission.overrides);
-        changed |= fill(&mut settled.arguments, &permission.defaults);
+        changed |= apply_overrides(&mut settled.arguments, &permission.overrides);
+        changed |= apply_defaults(&mut settled.arguments, &permission.defaults);
     }
     let variant = entry.variant(&settled.arguments);
-    changed |= complete(&mut settled, variant, &zone);
+    changed |= fill_defaults_and_dates(&mut settled, variant, &zone);
     variant
         .schema
         .check(&settled.arguments)
-        .map_err(|wrong| Stopped::refused(code::INVALID_PARAMETERS, format!("`{}`: {wrong}", call.tool), entry))?;
+        .map_err(|wrong| EarlyOutcome::refused(code::INVALID_PARAMETERS, format!("`{}`: {wrong}", call.tool), entry))?;
     let asked = changed.then(|| call.arguments.clone());
-    Ok(Request {
+    Ok(PreparedRequest {
         call: settled,
-        asked,
+        journaled_arguments: asked,
         language,
         zone,
         account: None,
-        tab: Tab::default(),
-        unsent: AtomicBool::new(false),
+        tab: ChargeCollector::default(),
+        is_waiting: AtomicBool::new(false),
     })
 }
 
 /// Fills in the schema's defaults and settles relative dates.
-fn complete(settled: &mut Call, variant: &Variant, zone: &str) -> bool {
-    let mut changed = fill(&mut settled.arguments, variant.schema.defaults());
+fn fill_defaults_and_dates(settled: &mut ToolInvocation, variant: &ActionVariant, zone: &str) -> bool {
+    let mut changed = apply_defaults(&mut settled.arguments, variant.schema.defaults());
     for name in variant.schema.dates() {
         let written = settled.arguments.get(name).and_then(Value::as_str);
         if let Some(date) = written.and_then(|written| dates::resolve(written, settled.at, zone)) {
@@ -71,13 +71,13 @@ fn complete(settled: &mut Call, variant: &Variant, zone: &str) -> bool {
 }
 
 /// Sets what must be so.
-fn impose(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
+fn apply_overrides(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
     values.iter().for_each(|(name, value)| set(arguments, name, value.clone()));
     arguments.is_object() && !values.is_empty()
 }
 
 /// Sets what is not there.
-fn fill(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
+fn apply_defaults(arguments: &mut Arc<Value>, values: &Map<String, Value>) -> bool {
     let mut changed = false;
     for (name, value) in values {
         if arguments.as_object().is_some_and(|arguments| !arguments.contains_key(name)) {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_core::tool::Call;
-use baton_ports::journal::Error;
-use baton_ports::rate_limits::{RateLimit, RateLimits, Turn, check_names};
+use baton_core::tool::ToolInvocation;
+use baton_ports::journal::JournalError;
+use baton_ports::rate_limits::{RateDecision, RateLimit, RateLimitStore, check_names};
 
-use super::Stopped;
-use crate::catalogue::Entry;
-use crate::config::Permission;
-use crate::rate::{Pace, Rate};
+use super::EarlyOutcome;
+use crate::catalogue::ToolEntry;
+use crate::config::ToolPermission;
+use crate::rate::{CallRate, CallRateWindow};
 use crate::rules::TenantRules;
 
 /// Tenants whose turns are remembered before the idle are forgotten.
@@ -23,36 +23,37 @@ const TENANTS_MAX: usize = 10_000;
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 pub(super) async fn check(
-    counter: &dyn RateLimits,
+    counter: &dyn RateLimitStore,
     rules: &TenantRules,
-    permission: Option<&Permission>,
-    call: &Call,
-    entry: &Entry,
+    permission: Option<&ToolPermission>,
+    call: &ToolInvocation,
+    entry: &ToolEntry,
     now: Time,
-) -> Result<(), Stopped> {
+) -> Result<(), EarlyOutcome> {
     let limits = limits(rules, permission, entry);
     if limits.is_empty() {
         return Ok(());
     }
     match counter.take(&call.tenant, &call.key, &limits, now).await {
-        Ok(Turn::Now) => Ok(()),
-        Ok(Turn::After(retry_after)) => Err(Stopped::RateLimited { retry_after }),
+        Ok(RateDecision::Now) => Ok(()),
+        Ok(RateDecision::After(retry_after)) => Err(EarlyOutcome::RateLimited { retry_after }),
         // A call that is not counted does not go out: the limit may be used up.
         Err(error) => {
             tracing::warn!(%error, tool = call.tool, "the rate limit cannot be counted; the call waits");
             let retry_after = match error {
-                Error::Busy { retry_after } => retry_after,
+                JournalError::Busy { retry_after } => retry_after,
                 _ => UNKNOWN_WAIT,
             };
-            Err(Stopped::RateLimited { retry_after })
+            Err(EarlyOutcome::RateLimited { retry_after })
         }
     }
 }
 
 /// What counts this call; nothing where it may be made as often as one likes.
-fn limits(rules: &TenantRules, permission: Option<&Permission>, entry: &Entry) -> Vec<RateLimit> {
-    let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(Rate::Free);
-    let (group, of_group) = entry.group_rate.as_ref().map_or((&entry.base, Rate::Free), |(group, rate)| (group, *rate));
+fn limits(rules: &TenantRules, permission: Option<&ToolPermission>, entry: &ToolEntry) -> Vec<RateLimit> {
+    let own = permission.and_then(|permission| permission.rate).or(entry.rate).unwrap_or(CallRate::Free);
+    let (group, of_group) =
+        entry.group_rate.as_ref().map_or((&entry.base, CallRate::Free), |(group, rate)| (group, *rate));
     // Each under a name of its own, so that one that is set anew counts anew, and those beside it count on.
     let also = permission.into_iter().flat_map(|permission| &permission.also);
     let also = also.filter_map(|also| also.limit(|| format!("{} {also:?}", entry.base).into()));
@@ -62,19 +63,25 @@ fn limits(rules: &TenantRules, permission: Option<&Permission>, entry: &Entry) -
         true => format!("{group} together").into(),
         false => group.clone(),
     });
-    let of_all = rules.rate.unwrap_or(Rate::Free).limit(|| Arc::from(""));
+    let of_all = rules.rate.unwrap_or(CallRate::Free).limit(|| Arc::from(""));
     of_tool.into_iter().chain(of_group).chain(also).chain(of_all).collect()
 }
 
 /// What tenants have had of their limits in this process: for a registry that shares nothing with others.
 #[derive(Default)]
-pub(crate) struct Paces {
-    tenants: Mutex<HashMap<TenantId, HashMap<Arc<str>, Pace>>>,
+pub(crate) struct RateLimiters {
+    tenants: Mutex<HashMap<TenantId, HashMap<Arc<str>, CallRateWindow>>>,
 }
 
 #[async_trait]
-impl RateLimits for Paces {
-    async fn take(&self, tenant: &TenantId, key: &str, limits: &[RateLimit], now: Time) -> Result<Turn, Error> {
+impl RateLimitStore for RateLimiters {
+    async fn take(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+        limits: &[RateLimit],
+        now: Time,
+    ) -> Result<RateDecision, JournalError> {
         check_names(limits)?;
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         if !tenants.contains_key(tenant) {
@@ -83,20 +90,20 @@ impl RateLimits for Paces {
             }
             tenants.insert(tenant.clone(), HashMap::new());
         }
-        let Some(paces) = tenants.get_mut(tenant) else { return Ok(Turn::Now) };
+        let Some(paces) = tenants.get_mut(tenant) else { return Ok(RateDecision::Now) };
         for limit in limits {
-            let pace = paces.entry(limit.name.clone()).or_insert_with(|| Pace::of(limit));
+            let pace = paces.entry(limit.name.clone()).or_insert_with(|| CallRateWindow::of(limit));
             pace.adopt(limit, now);
             if !pace.has_turn(key, now) {
-                return Ok(pace.ask(key, now));
+                return Ok(pace.reserve(key, now));
             }
         }
         for limit in limits {
             if let Some(pace) = paces.get_mut(&limit.name) {
-                pace.ask(key, now);
+                pace.reserve(key, now);
             }
         }
-        Ok(Turn::Now)
+        Ok(RateDecision::Now)
     }
 }
 
@@ -104,10 +111,10 @@ impl RateLimits for Paces {
 mod tests {
     use baton_sim::conformance;
 
-    use super::Paces;
+    use super::RateLimiters;
 
     #[tokio::test]
     async fn one_process_alone_counts_as_the_store_does() {
-        conformance::rate_limits(async || Paces::default()).await;
+        conformance::rate_limits(async || RateLimiters::default()).await;
     }
 }

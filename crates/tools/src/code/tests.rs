@@ -39,7 +39,7 @@ fn every_page_has_its_code() {
 
 #[test]
 fn the_spanish_words_are_those_of_seed_000() {
-    let says = |code, category| text(code, category).unwrap().customer(Language::Spanish);
+    let says = |code, category| text(code, category).unwrap().customer(CustomerLanguage::Spanish);
     assert_eq!(says(RATE_LIMIT_EXCEEDED, "crm"), "Límite de uso excedido. Intenta en un momento.");
     assert_eq!(
         says(CALENDAR_NOT_CONFIGURED, "calendar"),
@@ -57,8 +57,8 @@ fn the_spanish_words_are_those_of_seed_000() {
 fn a_fault_keeps_the_words_it_brings() {
     let mut fault = Fault::new(PAYMENT_DECLINED, "insufficient funds");
     fault.customer = Some("No funds.".into());
-    let spoken = speak(fault, "payment", Language::Spanish);
+    let spoken = localize(fault, "payment", CustomerLanguage::Spanish);
     assert_eq!(spoken.customer.as_deref(), Some("No funds."));
     assert_eq!(spoken.suggested_action.as_deref(), Some("Ask the customer for another payment method"));
-    assert_eq!(speak(Fault::new("OURS", "x"), "crm", Language::Spanish), Fault::new("OURS", "x"));
+    assert_eq!(localize(Fault::new("OURS", "x"), "crm", CustomerLanguage::Spanish), Fault::new("OURS", "x"));
 }

@@ -1,10 +1,10 @@
 //! The catalogue of messages.
 
-use crate::language::Language;
+use crate::language::CustomerLanguage;
 
 /// What one code says.
 #[derive(Debug)]
-pub struct Text {
+pub struct CodeText {
     pub code: &'static str,
     /// Only for tools of this category; `None` for all others.
     pub category: Option<&'static str>,
@@ -15,25 +15,25 @@ pub struct Text {
     pub action: &'static str,
 }
 
-impl Text {
-    pub fn customer(&self, language: Language) -> &'static str {
+impl CodeText {
+    pub fn customer(&self, language: CustomerLanguage) -> &'static str {
         match language {
-            Language::English => self.english,
-            Language::Spanish => self.spanish,
+            CustomerLanguage::English => self.english,
+            CustomerLanguage::Spanish => self.spanish,
         }
     }
 }
 
-const fn text(code: &'static str, english: &'static str, spanish: &'static str, action: &'static str) -> Text {
-    Text { code, category: None, english, spanish, action }
+const fn text(code: &'static str, english: &'static str, spanish: &'static str, action: &'static str) -> CodeText {
+    CodeText { code, category: None, english, spanish, action }
 }
 
-const fn text_for(category: &'static str, text: Text) -> Text {
-    Text { category: Some(category), ..text }
+const fn text_for(category: &'static str, text: CodeText) -> CodeText {
+    CodeText { category: Some(category), ..text }
 }
 
 /// Sorted by code.
-pub const TEXTS: &[Text] = &[
+pub const TEXTS: &[CodeText] = &[
     text(
         "ADDRESS_NOT_ALLOWED",
         "We cannot reach that address.",

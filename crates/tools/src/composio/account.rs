@@ -5,25 +5,29 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct Account {
-    pub(super) status: State,
+pub(super) struct ComposioAccount {
+    pub(super) status: ConnectionStatus,
     #[serde(default)]
     pub(super) is_disabled: bool,
     #[serde(default)]
     pub(super) status_reason: Option<String>,
 }
 
-impl Account {
+impl ComposioAccount {
     /// The state, a disabled account counting as inactive.
-    pub(super) fn state(&self) -> State {
-        if self.is_disabled && self.status == State::Active { State::Inactive } else { self.status }
+    pub(super) fn state(&self) -> ConnectionStatus {
+        if self.is_disabled && self.status == ConnectionStatus::Active {
+            ConnectionStatus::Inactive
+        } else {
+            self.status
+        }
     }
 }
 
 /// Where a connection stands, in Composio's words. Only an active one performs actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum State {
+pub enum ConnectionStatus {
     Initializing,
     /// A person has not finished connecting yet.
     Initiated,
@@ -36,7 +40,7 @@ pub enum State {
     Unknown,
 }
 
-impl State {
+impl ConnectionStatus {
     pub(super) fn parse(word: &str) -> Self {
         match word.to_ascii_uppercase().as_str() {
             "INITIALIZING" => Self::Initializing,
@@ -50,7 +54,7 @@ impl State {
     }
 
     /// Whether only a person can make it work again.
-    pub(super) fn needs_a_person(self) -> bool {
+    pub(super) fn needs_reconnect(self) -> bool {
         matches!(self, Self::Failed | Self::Expired | Self::Inactive)
     }
 
@@ -67,13 +71,13 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for ConnectionStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
 }
 
-impl<'de> Deserialize<'de> for State {
+impl<'de> Deserialize<'de> for ConnectionStatus {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from).map(|word| Self::parse(&word))
     }

@@ -1,11 +1,11 @@
 //! One action of a toolkit: what is kept of it, and what it counts as.
 
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::catalogue::Risk;
-use crate::check::Schema;
+use crate::catalogue::ToolRisk;
+use crate::check::ArgumentSchema;
 
 /// Bytes of one action's schema. One that is larger is not kept: then Composio alone checks the arguments.
 const SCHEMA_BYTES_MAX: usize = 64 << 10;
@@ -20,18 +20,18 @@ const READS: &str = "readOnlyHint";
 const DESTROYS: &str = "destructiveHint";
 const CHANGES: [&str; 3] = ["createHint", "updateHint", DESTROYS];
 /// How the names of actions begin that only look.
-const LOOKING: [&str; 5] = ["get", "list", "search", "find", "fetch"];
+const READ_VERBS: [&str; 5] = ["get", "list", "search", "find", "fetch"];
 /// Words in the names of those that do more than look, however they begin: `find_or_create_contact`.
-const ACTING: [&str; 22] = [
+const WRITE_VERBS: [&str; 22] = [
     "add", "archive", "assign", "cancel", "charge", "create", "delete", "edit", "insert", "mark", "merge", "move",
     "patch", "post", "remove", "replace", "send", "set", "trash", "update", "upload", "upsert",
 ];
 /// Of those, what is hard to take back.
-const DESTROYING: [&str; 6] = ["cancel", "charge", "delete", "merge", "remove", "trash"];
+const DESTRUCTIVE_VERBS: [&str; 6] = ["cancel", "charge", "delete", "merge", "remove", "trash"];
 
 /// What is kept of an action. What it counts as is worked out from the settings at each start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Action {
+pub(super) struct ToolkitAction {
     /// `SHOPIFY_GET_ORDER`.
     pub(super) slug: String,
     /// The tool: `shopify.get_order`.
@@ -47,7 +47,7 @@ pub(super) struct Action {
 
 /// An action as Composio lists it, as far as it is used.
 #[derive(Deserialize)]
-struct Listed {
+struct ActionListing {
     slug: String,
     #[serde(default)]
     name: String,
@@ -67,24 +67,24 @@ struct Listed {
 
 /// Why an item of the list is no tool, or not fully.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Doubt {
+pub struct ActionDiagnostic {
     pub slug: String,
     pub reason: String,
 }
 
-impl Action {
+impl ToolkitAction {
     /// An item of the list, without its tool's name yet, and what is doubtful about it. Nothing where it is to be left out.
-    pub(super) fn read(item: Value) -> (Option<Self>, Option<Doubt>) {
+    pub(super) fn read(item: Value) -> (Option<Self>, Option<ActionDiagnostic>) {
         let slug = item.get("slug").and_then(Value::as_str).unwrap_or_default().to_owned();
         let doubt = |reason: &str| {
             let end = slug.floor_char_boundary(SLUG_BYTES_MAX);
-            Some(Doubt { slug: slug.get(..end).unwrap_or_default().to_owned(), reason: reason.to_owned() })
+            Some(ActionDiagnostic { slug: slug.get(..end).unwrap_or_default().to_owned(), reason: reason.to_owned() })
         };
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
         if slug.is_empty() || slug.len() > SLUG_BYTES_MAX || !slug.bytes().all(plain) {
             return (None, doubt("its slug is none"));
         }
-        let Ok(listed) = serde_json::from_value::<Listed>(item) else {
+        let Ok(listed) = serde_json::from_value::<ActionListing>(item) else {
             return (None, doubt("it is not as Composio documents actions"));
         };
         if listed.is_deprecated {
@@ -109,7 +109,7 @@ impl Action {
     }
 
     /// The slug without the toolkit's, in lower case: `get_order`.
-    pub(super) fn bare<'s>(slug: &'s str, app: &str) -> &'s str {
+    pub(super) fn local_name<'s>(slug: &'s str, app: &str) -> &'s str {
         let cut = |prefix: &str| {
             let head = slug.get(..prefix.len())?;
             head.eq_ignore_ascii_case(prefix).then(|| slug.get(prefix.len()..)).flatten()
@@ -120,26 +120,26 @@ impl Action {
 
     /// What may be done when nobody knows whether it acted: a read only where its source is trusted and says so, or says
     /// nothing and is named like one.
-    pub(super) fn class(&self, is_trusted: bool) -> Class {
+    pub(super) fn class(&self, is_trusted: bool) -> EffectClass {
         let tagged = |tag: &str| self.tags.iter().any(|known| known == tag);
         let changes = CHANGES.into_iter().any(tagged);
         let reads = tagged(READS) || self.is_named_like_a_read();
-        if is_trusted && !changes && reads { Class::Read } else { Class::Once }
+        if is_trusted && !changes && reads { EffectClass::Read } else { EffectClass::Once }
     }
 
-    pub(super) fn risk(&self, is_trusted: bool) -> Risk {
+    pub(super) fn risk(&self, is_trusted: bool) -> ToolRisk {
         let destroys =
-            self.tags.iter().any(|tag| tag == DESTROYS) || self.words().any(|word| DESTROYING.contains(&word));
+            self.tags.iter().any(|tag| tag == DESTROYS) || self.words().any(|word| DESTRUCTIVE_VERBS.contains(&word));
         match self.class(is_trusted) {
-            Class::Pure | Class::Read => Risk::Low,
-            Class::Keyed | Class::Verify | Class::Once if is_trusted && !destroys => Risk::Medium,
-            Class::Keyed | Class::Verify | Class::Once => Risk::High,
+            EffectClass::Pure | EffectClass::Read => ToolRisk::Low,
+            EffectClass::Keyed | EffectClass::Verify | EffectClass::Once if is_trusted && !destroys => ToolRisk::Medium,
+            EffectClass::Keyed | EffectClass::Verify | EffectClass::Once => ToolRisk::High,
         }
     }
 
     fn is_named_like_a_read(&self) -> bool {
-        let looks = self.words().next().is_some_and(|first| LOOKING.contains(&first));
-        looks && !self.words().any(|word| ACTING.contains(&word))
+        let looks = self.words().next().is_some_and(|first| READ_VERBS.contains(&first));
+        looks && !self.words().any(|word| WRITE_VERBS.contains(&word))
     }
 
     /// The words of its name, without the app's.
@@ -163,7 +163,7 @@ fn schema(given: Value) -> (Value, Option<String>) {
         let reason = format!("its schema has {bytes} bytes, over the limit of {SCHEMA_BYTES_MAX}");
         return (anything(), Some(format!("{reason}; Composio alone checks its arguments")));
     }
-    match Schema::new(given.clone()).compile() {
+    match ArgumentSchema::new(given.clone()).compile() {
         Ok(()) => (given, None),
         Err(reason) => {
             (anything(), Some(format!("its schema is none ({reason}); Composio alone checks its arguments")))

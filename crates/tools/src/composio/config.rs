@@ -7,12 +7,12 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::app::App;
-use crate::config::Secret;
-use crate::rate::Rate;
-use crate::vendor::Base;
+use super::app::ConfiguredApp;
+use crate::config::SecretString;
+use crate::rate::CallRate;
+use crate::vendor::BaseUrl;
 
-const BASE: Base = Base::documented("https://backend.composio.dev/api/v3");
+const BASE: BaseUrl = BaseUrl::documented("https://backend.composio.dev/api/v3");
 /// The time-out of an action that says nothing of it.
 const TIMEOUT_MS: u64 = 30_000;
 /// How long one request may take that performs no action: a page of actions, a look at a connection.
@@ -26,11 +26,11 @@ const SLUG_BYTES_MAX: usize = 64;
 /// Without toolkits there is nothing of Composio.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    pub api_key: Option<Secret>,
-    pub base_url: Base,
+pub struct ComposioConfig {
+    pub api_key: Option<SecretString>,
+    pub base_url: BaseUrl,
     /// Where browsers reach `baton serve`, as `https://baton.example.com`: people who connected an account come back there.
-    pub callback_base: Option<Base>,
+    pub callback_base: Option<BaseUrl>,
     /// By slug: `shopify`, `gmail`.
     pub toolkits: Vec<String>,
     /// Whether somebody vouches for how Composio tags its actions. Otherwise every action counts as one that acts.
@@ -38,7 +38,7 @@ pub struct Config {
     /// Whose connection an action uses, where its app does not say.
     pub entity_id_source: EntitySource,
     /// How often one tenant may call the actions of one app.
-    pub rate: Option<Rate>,
+    pub rate: Option<CallRate>,
     /// The time-out of one action, in milliseconds.
     pub timeout_ms: u64,
     /// The time-out of any other request, in milliseconds.
@@ -57,7 +57,7 @@ pub struct AppConfig {
     pub version: Option<String>,
     pub trusted: Option<bool>,
     pub entity_id_source: Option<EntitySource>,
-    pub rate: Option<Rate>,
+    pub rate: Option<CallRate>,
     /// How accounts are connected; needed where the toolkit has several ways.
     pub auth_config_id: Option<String>,
     /// Actions by name, `*` standing for anything; all of them unless told.
@@ -67,7 +67,7 @@ pub struct AppConfig {
     pub action: BTreeMap<String, Map<String, Value>>,
 }
 
-impl Default for Config {
+impl Default for ComposioConfig {
     fn default() -> Self {
         Self {
             api_key: None,
@@ -85,9 +85,9 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl ComposioConfig {
     /// Every chosen toolkit with what holds for it; the error says what cannot be kept.
-    pub(super) fn apps(&self) -> Result<BTreeMap<String, App>, String> {
+    pub(super) fn apps(&self) -> Result<BTreeMap<String, ConfiguredApp>, String> {
         if self.toolkits.len() > TOOLKITS_MAX {
             return Err(format!("names {} toolkits and may name {TOOLKITS_MAX}", self.toolkits.len()));
         }
@@ -100,7 +100,7 @@ impl Config {
             if slug.is_empty() || slug.len() > SLUG_BYTES_MAX || !slug.bytes().all(plain) {
                 return Err(format!("`{slug}` is no toolkit; write its slug in lower case, such as `shopify`"));
             }
-            apps.insert(slug.clone(), App::new(self, slug)?);
+            apps.insert(slug.clone(), ConfiguredApp::new(self, slug)?);
         }
         Ok(apps)
     }

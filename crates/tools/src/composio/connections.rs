@@ -2,12 +2,12 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::records::{Error, Op, Records};
+use baton_ports::records::{RecordError, RecordOp, RecordStore};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::account::State;
-use super::entity::Entity;
+use super::account::ConnectionStatus;
+use super::entity::ComposioEntity;
 
 const SPACE: &str = "composio.connections";
 /// Connections of one page, and of all pages of one list.
@@ -20,13 +20,13 @@ const FORMER_MAX: usize = 10;
 
 /// The account that one entity of a tenant connected to one app.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Connection {
+pub struct AppConnection {
     pub app: String,
     #[serde(serialize_with = "worded")]
-    pub entity: Entity,
+    pub entity: ComposioEntity,
     /// Composio's id of the connected account.
     pub account: String,
-    pub state: State,
+    pub state: ConnectionStatus,
     /// Why it stands so, where Composio says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -34,7 +34,7 @@ pub struct Connection {
     pub checked_at: Time,
     /// The account that takes its place once a person has finished connecting it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<Next>,
+    pub next: Option<PendingAccount>,
     /// Accounts whose place was taken, which Composio is still to delete.
     #[serde(skip)]
     pub(super) former: Vec<String>,
@@ -42,39 +42,39 @@ pub struct Connection {
 
 /// An account that a person began to connect while another performs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Next {
+pub struct PendingAccount {
     pub account: String,
     pub begun_at: Time,
 }
 
 /// As it is stored.
 #[derive(Serialize, Deserialize)]
-struct Row {
+struct ConnectionRow {
     app: String,
     entity: String,
     account: String,
-    state: State,
+    state: ConnectionStatus,
     #[serde(default)]
     reason: Option<String>,
     connected_at: Time,
     checked_at: Time,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    next: Option<Next>,
+    next: Option<PendingAccount>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<String>,
 }
 
 /// What becomes of a connection's record.
-pub(super) enum Change {
-    Keep(Connection),
-    Forget,
+pub(super) enum ConnectionChange {
+    Keep(AppConnection),
+    Delete,
     /// What is there is not what was meant to be changed.
-    Leave,
+    Unchanged,
 }
 
-impl Connection {
+impl AppConnection {
     /// The next account takes its place: it is active.
-    pub(super) fn succeeded(self, now: Time) -> Self {
+    pub(super) fn promote_pending(self, now: Time) -> Self {
         let Some(next) = self.next else { return self };
         let mut former = self.former;
         former.push(self.account);
@@ -82,7 +82,7 @@ impl Connection {
         let from = former.len().saturating_sub(FORMER_MAX);
         Self {
             account: next.account,
-            state: State::Active,
+            state: ConnectionStatus::Active,
             reason: None,
             connected_at: next.begun_at,
             checked_at: now,
@@ -93,27 +93,31 @@ impl Connection {
     }
 
     /// The command that connects it again.
-    pub fn command(&self) -> String {
-        command(&self.app, &self.entity)
+    pub fn reconnect_command(&self) -> String {
+        connect_command(&self.app, &self.entity)
     }
 }
 
-pub(super) fn command(app: &str, entity: &Entity) -> String {
-    format!("baton tools connect {app}{}", entity.flag())
+pub(super) fn connect_command(app: &str, entity: &ComposioEntity) -> String {
+    format!("baton tools connect {app}{}", entity.cli_flag())
 }
 
-pub(super) struct Connections<'s> {
-    pub(super) records: &'s dyn Records,
+pub(super) struct ConnectionStore<'s> {
+    pub(super) records: &'s dyn RecordStore,
     pub(super) tenant: &'s TenantId,
 }
 
-impl Connections<'_> {
-    pub(super) async fn find(&self, app: &str, entity: &Entity) -> Result<Option<Connection>, Error> {
+impl ConnectionStore<'_> {
+    pub(super) async fn find(&self, app: &str, entity: &ComposioEntity) -> Result<Option<AppConnection>, RecordError> {
         Ok(self.read(app, entity).await?.and_then(|(_, connection)| connection))
     }
 
     /// The record's version, and what it says.
-    async fn read(&self, app: &str, entity: &Entity) -> Result<Option<(u64, Option<Connection>)>, Error> {
+    async fn read(
+        &self,
+        app: &str,
+        entity: &ComposioEntity,
+    ) -> Result<Option<(u64, Option<AppConnection>)>, RecordError> {
         let record = self.records.get(self.tenant, SPACE, &key(app, entity)).await?;
         Ok(record.map(|record| (record.version, read(record.value))))
     }
@@ -123,10 +127,10 @@ impl Connections<'_> {
     pub(super) async fn change(
         &self,
         app: &str,
-        entity: &Entity,
+        entity: &ComposioEntity,
         now: Time,
-        change: impl Fn(Option<Connection>) -> Change,
-    ) -> Result<Option<Connection>, Error> {
+        change: impl Fn(Option<AppConnection>) -> ConnectionChange,
+    ) -> Result<Option<AppConnection>, RecordError> {
         let mut tries = 0;
         loop {
             let found = self.read(app, entity).await?;
@@ -134,29 +138,31 @@ impl Connections<'_> {
             let before = found.and_then(|(_, connection)| connection);
             let (space, key) = (SPACE.to_owned(), key(app, entity));
             let (ops, after) = match (change(before.clone()), version) {
-                (Change::Leave, _) | (Change::Forget, None) => return Ok(before),
-                (Change::Keep(after), _) if before.as_ref() == Some(&after) => return Ok(before),
-                (Change::Keep(after), None) => (vec![Op::Insert { space, key, value: row(&after) }], Some(after)),
-                (Change::Keep(after), Some(version)) => {
-                    (vec![Op::CompareAndSet { space, key, version, value: row(&after) }], Some(after))
+                (ConnectionChange::Unchanged, _) | (ConnectionChange::Delete, None) => return Ok(before),
+                (ConnectionChange::Keep(after), _) if before.as_ref() == Some(&after) => return Ok(before),
+                (ConnectionChange::Keep(after), None) => {
+                    (vec![RecordOp::Insert { space, key, value: row(&after) }], Some(after))
                 }
-                (Change::Forget, Some(version)) => {
+                (ConnectionChange::Keep(after), Some(version)) => {
+                    (vec![RecordOp::CompareAndSet { space, key, version, value: row(&after) }], Some(after))
+                }
+                (ConnectionChange::Delete, Some(version)) => {
                     let unchanged =
-                        Op::CompareAndSet { space: space.clone(), key: key.clone(), version, value: Value::Null };
-                    (vec![unchanged, Op::Delete { space, key }], None)
+                        RecordOp::CompareAndSet { space: space.clone(), key: key.clone(), version, value: Value::Null };
+                    (vec![unchanged, RecordOp::Delete { space, key }], None)
                 }
             };
             tries += 1;
             match self.records.commit(self.tenant, ops, now).await {
                 Ok(()) => return Ok(after),
-                Err(Error::Conflict { .. }) if tries < TRIES_MAX => {}
+                Err(RecordError::Conflict { .. }) if tries < TRIES_MAX => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
     /// All of the tenant's, by app and entity.
-    pub(super) async fn all(&self) -> Result<Vec<Connection>, Error> {
+    pub(super) async fn all(&self) -> Result<Vec<AppConnection>, RecordError> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
             let page = self.records.list(self.tenant, SPACE, "", after.as_deref(), PAGE).await?;
@@ -170,24 +176,25 @@ impl Connections<'_> {
     }
 }
 
-fn key(app: &str, entity: &Entity) -> String {
+fn key(app: &str, entity: &ComposioEntity) -> String {
     format!("{app}/{entity}")
 }
 
-fn row(connection: &Connection) -> Value {
-    let Connection { app, entity, account, state, reason, connected_at, checked_at, next, former } = connection.clone();
+fn row(connection: &AppConnection) -> Value {
+    let AppConnection { app, entity, account, state, reason, connected_at, checked_at, next, former } =
+        connection.clone();
     let entity = entity.to_string();
-    let row = Row { app, entity, account, state, reason, connected_at, checked_at, next, former };
+    let row = ConnectionRow { app, entity, account, state, reason, connected_at, checked_at, next, former };
     serde_json::to_value(row).unwrap_or_default()
 }
 
-fn read(value: Value) -> Option<Connection> {
-    let row: Row = serde_json::from_value(value).ok()?;
-    let Row { app, entity, account, state, reason, connected_at, checked_at, next, former } = row;
-    let entity = Entity::parse(&entity)?;
-    Some(Connection { app, entity, account, state, reason, connected_at, checked_at, next, former })
+fn read(value: Value) -> Option<AppConnection> {
+    let row: ConnectionRow = serde_json::from_value(value).ok()?;
+    let ConnectionRow { app, entity, account, state, reason, connected_at, checked_at, next, former } = row;
+    let entity = ComposioEntity::parse(&entity)?;
+    Some(AppConnection { app, entity, account, state, reason, connected_at, checked_at, next, former })
 }
 
-fn worded<S: serde::Serializer>(entity: &Entity, to: S) -> Result<S::Ok, S::Error> {
+fn worded<S: serde::Serializer>(entity: &ComposioEntity, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(entity)
 }

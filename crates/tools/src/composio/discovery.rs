@@ -6,9 +6,9 @@ use baton_core::id::TenantId;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::action::{Action, Doubt};
-use super::app::App;
-use super::{Composio, Fault};
+use super::action::{ActionDiagnostic, ToolkitAction};
+use super::app::ConfiguredApp;
+use super::{ComposioSource, ConnectionError};
 use crate::openapi::free_name;
 
 /// Actions of one toolkit.
@@ -18,32 +18,32 @@ const PAGES_MAX: usize = 200;
 
 /// What a look at a toolkit came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Discovered {
+pub struct DiscoveryReport {
     pub toolkit: String,
     /// The version that is pinned from now on.
     pub version: String,
     pub actions: usize,
     /// What of them is no tool, or not fully.
-    pub doubts: Vec<Doubt>,
+    pub doubts: Vec<ActionDiagnostic>,
 }
 
 /// Which version of a toolkit is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum VersionChoice {
     /// The pinned one, where one is.
     Pinned,
     /// The newest, which is pinned then.
     Newest,
 }
 
-impl Composio {
+impl ComposioSource {
     /// Looks again where nothing is kept of a toolkit, or what is kept is old, and at accounts that somebody began to
     /// connect in place of others. Answers why it could not for each toolkit that it could not look at; what is kept of it
     /// holds on.
-    pub async fn freshen(&self, tenant: &TenantId) -> Result<Vec<(String, Fault)>, Fault> {
+    pub async fn refresh_toolkits(&self, tenant: &TenantId) -> Result<Vec<(String, ConnectionError)>, ConnectionError> {
         let mut faults = Vec::new();
         for app in self.apps.values() {
-            let kept = self.shelf().kept(tenant, &app.slug).await?;
+            let kept = self.action_store().toolkit(tenant, &app.slug).await?;
             let (now, is_kept) = (self.clock.now(), kept.is_some());
             let is_fresh = kept.is_some_and(|kept| {
                 kept.fetched_at + self.refresh_after > now
@@ -53,15 +53,15 @@ impl Composio {
             if is_fresh || (is_kept && !self.has_key()) {
                 continue;
             }
-            match self.look_at(tenant, app, Wanted::Pinned).await {
+            match self.discover_toolkit(tenant, app, VersionChoice::Pinned).await {
                 Ok(_) => {}
-                Err(fault @ Fault::Storage { .. }) => return Err(fault),
-                Err(fault @ (Fault::Refused { .. } | Fault::Unavailable { .. })) => {
+                Err(fault @ ConnectionError::Storage { .. }) => return Err(fault),
+                Err(fault @ (ConnectionError::Rejected { .. } | ConnectionError::Unavailable { .. })) => {
                     faults.push((app.slug.clone(), fault));
                 }
             }
         }
-        self.finish_connecting(tenant).await?;
+        self.check_pending_accounts(tenant).await?;
         Ok(faults)
     }
 
@@ -70,17 +70,17 @@ impl Composio {
     ///
     /// # Errors
     /// The first toolkit that cannot be looked at; those before it are kept.
-    pub async fn discover(&self, tenant: &TenantId, newest: bool) -> Result<Vec<Discovered>, Fault> {
-        let wanted = if newest { Wanted::Newest } else { Wanted::Pinned };
+    pub async fn discover(&self, tenant: &TenantId, newest: bool) -> Result<Vec<DiscoveryReport>, ConnectionError> {
+        let wanted = if newest { VersionChoice::Newest } else { VersionChoice::Pinned };
         let mut all = Vec::new();
         for app in self.apps.values() {
-            all.push(self.look_at(tenant, app, wanted).await?);
+            all.push(self.discover_toolkit(tenant, app, wanted).await?);
         }
         Ok(all)
     }
 
     /// Tools that Composio finds for these words, the best first, toolkits taking turns.
-    pub(crate) async fn search(&self, words: &str, limit: usize) -> Result<Vec<String>, Fault> {
+    pub(crate) async fn search(&self, words: &str, limit: usize) -> Result<Vec<String>, ConnectionError> {
         let mut ranked = Vec::new();
         for app in self.apps.values() {
             let page = self.api.search(&app.slug, words, limit).await?;
@@ -91,10 +91,15 @@ impl Composio {
         Ok(ranked.into_iter().map(|(_, name)| name).take(limit).collect())
     }
 
-    async fn look_at(&self, tenant: &TenantId, app: &App, wanted: Wanted) -> Result<Discovered, Fault> {
+    async fn discover_toolkit(
+        &self,
+        tenant: &TenantId,
+        app: &ConfiguredApp,
+        wanted: VersionChoice,
+    ) -> Result<DiscoveryReport, ConnectionError> {
         let kept = match wanted {
-            Wanted::Pinned => self.shelf().kept(tenant, &app.slug).await?.map(|kept| kept.version),
-            Wanted::Newest => None,
+            VersionChoice::Pinned => self.action_store().toolkit(tenant, &app.slug).await?.map(|kept| kept.version),
+            VersionChoice::Newest => None,
         };
         let pinned = app.version.clone().or(kept).filter(|version| !version.is_empty());
         let (mut actions, doubts) = self.pages(app, pinned.as_deref()).await?;
@@ -102,7 +107,7 @@ impl Composio {
             let which =
                 pinned.map_or_else(|| "its newest version".to_owned(), |version| format!("version `{version}`"));
             let reason = format!("the toolkit `{}` has no actions in {which}; look at `tools.composio`", app.slug);
-            return Err(Fault::Refused { reason });
+            return Err(ConnectionError::Rejected { reason });
         }
         // Each action says its own version: the newest list is pinned action by action, never as `latest`.
         let version = pinned.or_else(|| actions.iter().map(|action| action.version.clone()).max()).unwrap_or_default();
@@ -111,28 +116,32 @@ impl Composio {
                 action.version.clone_from(&version);
             }
         }
-        self.shelf().keep(tenant, &app.slug, &version, &actions).await?;
-        Ok(Discovered { toolkit: app.slug.clone(), version, actions: actions.len(), doubts })
+        self.action_store().replace(tenant, &app.slug, &version, &actions).await?;
+        Ok(DiscoveryReport { toolkit: app.slug.clone(), version, actions: actions.len(), doubts })
     }
 
-    async fn pages(&self, app: &App, version: Option<&str>) -> Result<(Vec<Action>, Vec<Doubt>), Fault> {
-        let (mut actions, mut doubts): (Vec<Action>, Vec<Doubt>) = Default::default();
+    async fn pages(
+        &self,
+        app: &ConfiguredApp,
+        version: Option<&str>,
+    ) -> Result<(Vec<ToolkitAction>, Vec<ActionDiagnostic>), ConnectionError> {
+        let (mut actions, mut doubts): (Vec<ToolkitAction>, Vec<ActionDiagnostic>) = Default::default();
         let (mut slugs, mut names) = (BTreeSet::new(), BTreeSet::new());
         let mut cursor: Option<String> = None;
         for _ in 0..PAGES_MAX {
             let page = self.api.page(&app.slug, version, cursor.as_deref()).await?;
             for item in page.items {
-                let (action, doubt) = Action::read(item);
+                let (action, doubt) = ToolkitAction::read(item);
                 doubts.extend(doubt);
                 let Some(mut action) = action.filter(|action| slugs.insert(action.slug.clone())) else { continue };
-                let bare = Action::bare(&action.slug, &app.slug).to_ascii_lowercase();
+                let bare = ToolkitAction::local_name(&action.slug, &app.slug).to_ascii_lowercase();
                 action.name = free_name(&app.slug, &bare, &names);
                 names.insert(action.name.clone());
                 actions.push(action);
             }
             if actions.len() > ACTIONS_MAX {
                 let reason = format!("the toolkit `{}` has more than {ACTIONS_MAX} actions", app.slug);
-                return Err(Fault::Refused { reason });
+                return Err(ConnectionError::Rejected { reason });
             }
             match page.next_cursor.filter(|next| !next.is_empty()) {
                 Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
@@ -140,6 +149,6 @@ impl Composio {
             }
         }
         let reason = format!("the list of actions of `{}` has more than {PAGES_MAX} pages", app.slug);
-        Err(Fault::Refused { reason })
+        Err(ConnectionError::Rejected { reason })
     }
 }

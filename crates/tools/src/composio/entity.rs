@@ -3,7 +3,7 @@
 use std::fmt;
 
 use baton_core::id::TenantId;
-use baton_core::tool::Call;
+use baton_core::tool::ToolInvocation;
 
 use super::config::EntitySource;
 
@@ -12,7 +12,7 @@ const ID_BYTES_MAX: usize = 256;
 
 /// Who connected an account, within a tenant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Entity {
+pub enum ComposioEntity {
     Company,
     User(String),
     Conversation(String),
@@ -20,9 +20,9 @@ pub enum Entity {
     Named(String),
 }
 
-impl Entity {
+impl ComposioEntity {
     /// Whose account a call uses; the error is what the call lacks.
-    pub(super) fn of(source: &EntitySource, call: &Call) -> Result<Self, String> {
+    pub(super) fn of(source: &EntitySource, call: &ToolInvocation) -> Result<Self, String> {
         let lacking = |what: &str| {
             format!(
                 "`{}` uses the account of the run's {what}, and the run has none; give it in its context",
@@ -39,11 +39,11 @@ impl Entity {
             })?),
             EntitySource::Named(name) => Self::Named(name.clone()),
         };
-        entity.checked()
+        entity.validated()
     }
 
     /// Itself, if its id can be kept.
-    pub(super) fn checked(self) -> Result<Self, String> {
+    pub(super) fn validated(self) -> Result<Self, String> {
         match self.id() {
             Some(id) if id.is_empty() || id.len() > ID_BYTES_MAX || id.contains(char::is_control) => {
                 Err(format!("an entity's id has 1 to {ID_BYTES_MAX} bytes and no control characters"))
@@ -76,12 +76,12 @@ impl Entity {
     }
 
     /// `user_id` at Composio. The tenant comes first and has no colon, so no two tenants ever share one.
-    pub(super) fn at_composio(&self, tenant: &TenantId) -> String {
+    pub(super) fn composio_user_id(&self, tenant: &TenantId) -> String {
         format!("{tenant}:{self}")
     }
 
     /// How a command line names it.
-    pub fn flag(&self) -> String {
+    pub fn cli_flag(&self) -> String {
         let flag = |name: &str, id: &str| format!(" --{name} '{}'", id.replace('\'', r"'\''"));
         match self {
             Self::Company => String::new(),
@@ -93,7 +93,7 @@ impl Entity {
     }
 }
 
-impl fmt::Display for Entity {
+impl fmt::Display for ComposioEntity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Company => f.write_str("company"),

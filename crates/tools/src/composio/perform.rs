@@ -6,33 +6,33 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
-use super::account::State;
-use super::action::Action;
-use super::app::App;
+use super::account::ConnectionStatus;
+use super::action::ToolkitAction;
+use super::app::ConfiguredApp;
 use super::config::EntitySource;
-use super::connections::{Connection, command};
-use super::entity::Entity;
-use super::{Composio, Fault, verdict};
-use crate::catalogue::{Entry, Risk};
+use super::connections::{AppConnection, connect_command};
+use super::entity::ComposioEntity;
+use super::{ComposioSource, ConnectionError, response};
+use crate::catalogue::{ToolEntry, ToolRisk};
 use crate::code;
-use crate::definition::Said;
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::definition::ProfileDefaults;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// The catalogue's entry of an action; nothing where the settings leave it out.
-pub(super) fn entry(composio: &Arc<Composio>, app: &App, action: Action) -> Option<Entry> {
+pub(super) fn entry(composio: &Arc<ComposioSource>, app: &ConfiguredApp, action: ToolkitAction) -> Option<ToolEntry> {
     let (_, bare) = action.name.split_once('.')?;
-    if !app.wants(bare) {
+    if !app.includes(bare) {
         return None;
     }
-    let said = app.said(bare, &action.name);
+    let said = app.action_profile(bare, &action.name);
     let class = said.class.unwrap_or_else(|| action.class(app.is_trusted));
-    let profile = said.or(Said {
+    let profile = said.with_defaults(ProfileDefaults {
         description: action.description.clone(),
         category: Some(app.slug.clone()),
         class,
-        risk: if class.acts() { action.risk(app.is_trusted) } else { Risk::Low },
+        risk: if class.has_side_effects() { action.risk(app.is_trusted) } else { ToolRisk::Low },
         parameters: action.parameters.clone(),
         output_schema: None,
         version: Some(action.version.clone()).filter(|version| !version.is_empty()),
@@ -41,26 +41,26 @@ pub(super) fn entry(composio: &Arc<Composio>, app: &App, action: Action) -> Opti
     });
     let service = format!("composio.{}", app.slug);
     let tool =
-        Performs { composio: composio.clone(), app: app.slug.clone(), source: app.source.clone(), action, service };
+        ComposioTool { composio: composio.clone(), app: app.slug.clone(), source: app.source.clone(), action, service };
     let entry = profile.entry("composio", Arc::new(tool));
     Some(match &app.rate {
-        Some((name, rate)) => entry.together_at_most(name.clone(), *rate),
+        Some((name, rate)) => entry.with_group_rate(name.clone(), *rate),
         None => entry,
     })
 }
 
-struct Performs {
-    composio: Arc<Composio>,
+struct ComposioTool {
+    composio: Arc<ComposioSource>,
     app: String,
     /// Whose account it uses, where the workflow does not say.
     source: EntitySource,
-    action: Action,
+    action: ToolkitAction,
     service: String,
 }
 
 #[async_trait]
-impl Tool for Performs {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for ComposioTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let entity = self.entity(request)?;
         if self.action.no_auth {
             return self.execute(request, &entity, None).await;
@@ -72,7 +72,7 @@ impl Tool for Performs {
                 self.renew(request, &mut connection, failure).await?;
                 match self.execute(request, &entity, Some(&connection)).await {
                     Err(again) if again.fault().code == code::CONNECTION_EXPIRED => {
-                        Err(self.give_up(request, &mut connection, again).await)
+                        Err(self.request_reconnect(request, &mut connection, again).await)
                     }
                     came_to => came_to,
                 }
@@ -81,11 +81,11 @@ impl Tool for Performs {
         }
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(&self.service))
     }
 
-    async fn account(&self, request: &Request) -> Option<String> {
+    async fn account(&self, request: &PreparedRequest) -> Option<String> {
         let entity = self.entity(request).ok()?;
         if self.action.no_auth {
             return Some(self.shown(None));
@@ -96,60 +96,62 @@ impl Tool for Performs {
     }
 }
 
-impl Performs {
-    fn entity(&self, request: &Request) -> Result<Entity, Failure> {
-        let refused = |reason| Failure::refused(code::INVALID_PARAMETERS, reason);
+impl ComposioTool {
+    fn entity(&self, request: &PreparedRequest) -> Result<ComposioEntity, ToolError> {
+        let refused = |reason| ToolError::permanent(code::INVALID_PARAMETERS, reason);
         let source = match &request.call.caller.entity_id_source {
             Some(of_workflow) => EntitySource::parse(of_workflow).map_err(refused)?,
             None => self.source.clone(),
         };
-        Entity::of(&source, &request.call).map_err(refused)
+        ComposioEntity::of(&source, &request.call).map_err(refused)
     }
 
     /// The entity's connection, if it can perform something. One that a person had not finished is looked at again.
-    async fn connection(&self, request: &Request, entity: &Entity) -> Result<Connection, Failure> {
+    async fn connection(&self, request: &PreparedRequest, entity: &ComposioEntity) -> Result<AppConnection, ToolError> {
         let tenant = &request.call.tenant;
         let missing = |why: &str| {
-            let message = format!("{why}; connect it: `{}`", command(&self.app, entity));
-            Failure::refused(code::CONNECTION_MISSING, message)
+            let message = format!("{why}; connect it: `{}`", connect_command(&self.app, entity));
+            ToolError::permanent(code::CONNECTION_MISSING, message)
         };
         let found = self.composio.connections(tenant).find(&self.app, entity).await;
-        let found = found.map_err(|error| Failure::unreadable(&error))?;
+        let found = found.map_err(|error| ToolError::from_read(&error))?;
         let none = || missing(&format!("{entity} has connected no account of `{}`", self.app));
         let mut connection = found.ok_or_else(none)?;
-        if connection.state != State::Active {
-            let looked = self.composio.look_after(tenant, &mut connection).await;
+        if connection.state != ConnectionStatus::Active {
+            let looked = self.composio.refresh_connection(tenant, &mut connection).await;
             looked.map_err(|fault| match fault {
-                Fault::Refused { reason } => missing(&reason),
-                Fault::Unavailable { .. } => Failure::later(code::SERVICE_UNAVAILABLE, fault.to_string()),
-                Fault::Storage { .. } => Failure::later(code::STORAGE_UNAVAILABLE, fault.to_string()),
+                ConnectionError::Rejected { reason } => missing(&reason),
+                ConnectionError::Unavailable { .. } => {
+                    ToolError::transient(code::SERVICE_UNAVAILABLE, fault.to_string())
+                }
+                ConnectionError::Storage { .. } => ToolError::transient(code::STORAGE_UNAVAILABLE, fault.to_string()),
             })?;
         }
         match connection.state {
-            State::Active | State::Unknown => Ok(connection),
+            ConnectionStatus::Active | ConnectionStatus::Unknown => Ok(connection),
             // It may be renewed without a person.
-            State::Expired => Ok(connection),
-            State::Initializing | State::Initiated => {
+            ConnectionStatus::Expired => Ok(connection),
+            ConnectionStatus::Initializing | ConnectionStatus::Initiated => {
                 Err(missing(&format!("{entity} has not finished connecting `{}`", self.app)))
             }
-            State::Failed | State::Inactive => {
+            ConnectionStatus::Failed | ConnectionStatus::Inactive => {
                 Err(missing(&format!("the connection of `{}` for {entity} is {}", self.app, connection.state)))
             }
         }
     }
 
     /// As people see it who allow a call: an action in another version may do something else.
-    fn shown(&self, connection: Option<&Connection>) -> String {
+    fn shown(&self, connection: Option<&AppConnection>) -> String {
         let account = connection.map_or("no account", |connection| &connection.account);
         format!("{account}, version {}", self.action.version)
     }
 
     async fn execute(
         &self,
-        request: &Request,
-        entity: &Entity,
-        connection: Option<&Connection>,
-    ) -> Result<Value, Failure> {
+        request: &PreparedRequest,
+        entity: &ComposioEntity,
+        connection: Option<&AppConnection>,
+    ) -> Result<Value, ToolError> {
         let call = &request.call;
         let account = self.shown(connection);
         if let Some(allowed) = request.account.as_ref().filter(|allowed| **allowed != account) {
@@ -157,42 +159,55 @@ impl Performs {
                 "`{}` was allowed with {allowed}, and would go out with {account} now; people are asked anew",
                 call.tool
             );
-            return Err(Failure::later(code::APPROVAL_REQUIRED, message));
+            return Err(ToolError::transient(code::APPROVAL_REQUIRED, message));
         }
         let mut body = json!({
-            "user_id": entity.at_composio(&call.tenant), "version": self.action.version, "arguments": call.arguments,
+            "user_id": entity.composio_user_id(&call.tenant), "version": self.action.version, "arguments": call.arguments,
         });
         if let Some(connection) = connection {
             body["connected_account_id"] = Value::from(connection.account.as_str());
         }
         let api = &self.composio.api;
         let answer = api.execute(&self.action.slug, &body, call.class).await?;
-        verdict::performed(&answer, call.class, |text| match api.key() {
+        response::parse_result(&answer, call.class, |text| match api.key() {
             Some(key) if !key.expose().is_empty() => text.replace(key.expose(), "[REDACTED]"),
             Some(_) | None => text,
         })
     }
 
     /// Renews the credentials, if that takes no person.
-    async fn renew(&self, request: &Request, connection: &mut Connection, expired: Failure) -> Result<(), Failure> {
+    async fn renew(
+        &self,
+        request: &PreparedRequest,
+        connection: &mut AppConnection,
+        expired: ToolError,
+    ) -> Result<(), ToolError> {
         match self.composio.api.refresh(&connection.account).await {
-            Ok(refreshed) if State::parse(&refreshed.status) == State::Active && refreshed.redirect_url.is_none() => {
-                self.stands(request, connection, State::Active).await
+            Ok(refreshed)
+                if ConnectionStatus::parse(&refreshed.status) == ConnectionStatus::Active
+                    && refreshed.redirect_url.is_none() =>
+            {
+                self.record_status(request, connection, ConnectionStatus::Active).await
             }
             // A person must go there, or Composio will not.
-            Ok(_) | Err(Failure::NotDone { retryable: false, .. }) => {
-                Err(self.give_up(request, connection, expired).await)
+            Ok(_) | Err(ToolError::NotDone { retryable: false, .. }) => {
+                Err(self.request_reconnect(request, connection, expired).await)
             }
             Err(later) => Err(later),
         }
     }
 
     /// Nothing was done, and a person must connect again: they are told.
-    async fn give_up(&self, request: &Request, connection: &mut Connection, expired: Failure) -> Failure {
-        if let Err(failure) = self.stands(request, connection, State::Expired).await {
+    async fn request_reconnect(
+        &self,
+        request: &PreparedRequest,
+        connection: &mut AppConnection,
+        expired: ToolError,
+    ) -> ToolError {
+        if let Err(failure) = self.record_status(request, connection, ConnectionStatus::Expired).await {
             return failure;
         }
-        let told = match self.composio.ask_to_reconnect(&request.call.tenant, connection).await {
+        let told = match self.composio.open_reconnect_task(&request.call.tenant, connection).await {
             Ok(()) => String::new(),
             Err(reason) => format!("; the desk could not be told: {reason}"),
         };
@@ -202,23 +217,30 @@ impl Performs {
             self.app,
             connection.entity,
             expired.fault().message,
-            connection.command()
+            connection.reconnect_command()
         );
-        Failure::refused(code::CONNECTION_EXPIRED, message)
+        ToolError::permanent(code::CONNECTION_EXPIRED, message)
     }
 
-    async fn stands(&self, request: &Request, connection: &mut Connection, state: State) -> Result<(), Failure> {
+    async fn record_status(
+        &self,
+        request: &PreparedRequest,
+        connection: &mut AppConnection,
+        state: ConnectionStatus,
+    ) -> Result<(), ToolError> {
         let asked = connection.account.clone();
         // Nothing was done yet: it may be tried again.
-        let storage = |fault: Fault| Failure::later(code::STORAGE_UNAVAILABLE, fault.to_string());
-        self.composio.stands(&request.call.tenant, connection, state, None).await.map_err(|fault| match fault {
-            Fault::Refused { reason } => Failure::refused(code::CONNECTION_MISSING, reason),
-            fault @ (Fault::Unavailable { .. } | Fault::Storage { .. }) => storage(fault),
-        })?;
+        let storage = |fault: ConnectionError| ToolError::transient(code::STORAGE_UNAVAILABLE, fault.to_string());
+        self.composio.record_status(&request.call.tenant, connection, state, None).await.map_err(
+            |fault| match fault {
+                ConnectionError::Rejected { reason } => ToolError::permanent(code::CONNECTION_MISSING, reason),
+                fault @ (ConnectionError::Unavailable { .. } | ConnectionError::Storage { .. }) => storage(fault),
+            },
+        )?;
         if connection.account == asked {
             return Ok(());
         }
         let message = format!("`{}` was connected anew for {} meanwhile", self.app, connection.entity);
-        Err(Failure::later(code::CONNECTION_EXPIRED, message))
+        Err(ToolError::transient(code::CONNECTION_EXPIRED, message))
     }
 }

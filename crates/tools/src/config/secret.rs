@@ -7,10 +7,10 @@ use reqwest::Url;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::vendor::Base;
+use crate::vendor::BaseUrl;
 
 /// The variable of the environment that sets a secret of `[tools.secrets]`.
-pub fn variable_of_secret(name: &str) -> String {
+pub fn secret_env_var(name: &str) -> String {
     format!("BATON_TOOLS__SECRETS__{}", name.to_uppercase())
 }
 
@@ -23,20 +23,20 @@ pub fn named_secret(setting: &str) -> Option<&str> {
 /// Text that is never shown: not in logs, errors or debug output.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Secret(String);
+pub struct SecretString(String);
 
-impl Secret {
+impl SecretString {
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// A secret that a provider cannot do without, where `{{ secrets.NAME }}` stands for one under `tools.secrets` that may
     /// go to the provider's address. The error is the setting that is not there.
-    pub(crate) fn needed(
+    pub(crate) fn required(
         given: Option<&Self>,
         setting: impl FnOnce() -> String,
-        secrets: &BTreeMap<String, Bound>,
-        to: &Base,
+        secrets: &BTreeMap<String, BoundSecret>,
+        to: &BaseUrl,
     ) -> Result<Self, String> {
         let Some(given) = given.filter(|given| !given.0.is_empty()) else { return Err(setting()) };
         let Some(name) = named_secret(&given.0) else { return Ok(given.clone()) };
@@ -51,7 +51,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[REDACTED]")
     }
@@ -59,20 +59,20 @@ impl fmt::Debug for Secret {
 
 /// A secret of `[tools.secrets]`: its text alone, or `{value, origins}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
-    secret: Secret,
+pub struct BoundSecret {
+    secret: SecretString,
     /// Where it may go; nothing: wherever a tool of the project's own files sends it.
     origins: Option<Vec<String>>,
 }
 
-impl Bound {
+impl BoundSecret {
     /// The secret itself, to tell whether it is still the same.
     pub(crate) fn expose(&self) -> &str {
         self.secret.expose()
     }
 
     /// Whether a tool may send it there. Tools are defined in files that whoever keeps the secret keeps too.
-    pub(crate) fn for_tool(&self, url: &Url) -> Option<&Secret> {
+    pub(crate) fn for_tool(&self, url: &Url) -> Option<&SecretString> {
         let may_go = self.origins.as_ref().is_none_or(|origins| origins.contains(&origin_of(url)));
         may_go.then_some(&self.secret)
     }
@@ -80,13 +80,13 @@ impl Bound {
     /// The secret itself, for whoever sends it to this address and nowhere else.
     pub fn for_address(&self, address: &str) -> Option<&str> {
         match address.parse() {
-            Ok(url) => self.for_tool(&url).map(Secret::expose),
-            Err(_) => self.for_program().map(Secret::expose),
+            Ok(url) => self.for_tool(&url).map(SecretString::expose),
+            Err(_) => self.for_program().map(SecretString::expose),
         }
     }
 
     /// For whoever takes it out of a text.
-    pub(crate) fn to_hide(&self) -> &str {
+    pub(crate) fn redaction_text(&self) -> &str {
         self.secret.expose()
     }
 
@@ -96,40 +96,40 @@ impl Bound {
     }
 
     /// Whether a program that a tool of the project's own files starts may be given it.
-    pub(crate) fn for_program(&self) -> Option<&Secret> {
+    pub(crate) fn for_program(&self) -> Option<&SecretString> {
         self.origins.is_none().then_some(&self.secret)
     }
 
     /// Whether an agent's endpoint may be shown it: only one it is bound to, whoever wrote the agent.
-    pub(crate) fn for_endpoint(&self, url: &Url) -> Option<&Secret> {
+    pub(crate) fn for_endpoint(&self, url: &Url) -> Option<&SecretString> {
         self.origins.as_ref()?.contains(&origin_of(url)).then_some(&self.secret)
     }
 }
 
 /// One that may go wherever a tool of the project's own files sends it.
-impl From<Secret> for Bound {
-    fn from(secret: Secret) -> Self {
+impl From<SecretString> for BoundSecret {
+    fn from(secret: SecretString) -> Self {
         Self { secret, origins: None }
     }
 }
 
-impl<'de> Deserialize<'de> for Bound {
+impl<'de> Deserialize<'de> for BoundSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
-        struct Table {
-            value: Secret,
+        struct SecretTable {
+            value: SecretString,
             origins: Vec<String>,
         }
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "a secret is a text, or a table with `value` and `origins`")]
-        enum Written {
-            Text(Secret),
-            Table(Table),
+        enum SecretForm {
+            Text(SecretString),
+            Table(SecretTable),
         }
-        Ok(match Written::deserialize(deserializer)? {
-            Written::Text(secret) => Self { secret, origins: None },
-            Written::Table(Table { value, origins }) => {
+        Ok(match SecretForm::deserialize(deserializer)? {
+            SecretForm::Text(secret) => Self { secret, origins: None },
+            SecretForm::Table(SecretTable { value, origins }) => {
                 let origins = origins.iter().map(|written| origin(written).map_err(D::Error::custom));
                 Self { secret: value, origins: Some(origins.collect::<Result<_, _>>()?) }
             }
@@ -154,18 +154,18 @@ fn origin(written: &str) -> Result<String, String> {
 
 /// The secrets a request may carry to one address.
 #[derive(Clone, Copy)]
-pub(crate) struct Sendable<'s> {
-    pub(crate) all: &'s BTreeMap<String, Bound>,
+pub(crate) struct SendableSecrets<'s> {
+    pub(crate) all: &'s BTreeMap<String, BoundSecret>,
     pub(crate) to: &'s Url,
 }
 
-impl<'s> Sendable<'s> {
-    pub(crate) fn iter(self) -> impl Iterator<Item = (&'s String, &'s Secret)> {
+impl<'s> SendableSecrets<'s> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = (&'s String, &'s SecretString)> {
         self.all.iter().filter_map(move |(name, bound)| Some((name, bound.for_tool(self.to)?)))
     }
 
     /// What is kept back from this address, for messages; nothing where all may go there.
-    pub(crate) fn kept_back(self) -> Option<String> {
+    pub(crate) fn withheld_names(self) -> Option<String> {
         let kept = self.all.iter().filter(|(_, bound)| bound.for_tool(self.to).is_none());
         let names: Vec<&str> = kept.map(|(name, _)| name.as_str()).collect();
         let origin = origin_of(self.to);
@@ -179,11 +179,11 @@ mod tests {
 
     use super::*;
 
-    fn bound(written: Value) -> Result<Bound, String> {
+    fn bound(written: Value) -> Result<BoundSecret, String> {
         serde_json::from_value(written).map_err(|error| error.to_string())
     }
 
-    fn goes(bound: &Bound, url: &str) -> (bool, bool) {
+    fn goes(bound: &BoundSecret, url: &str) -> (bool, bool) {
         let url = url.parse().unwrap();
         (bound.for_tool(&url).is_some(), bound.for_endpoint(&url).is_some())
     }

@@ -1,34 +1,34 @@
 //! What a definition's templates read of a call's arguments, held against the parameters that it declares.
 
-use baton_core::expr::{Template, nearest};
+use baton_core::expr::{JinjaTemplate, nearest};
 use serde_json::{Map, Value};
 
-use crate::doubt::Doubt;
+use crate::validation_warning::ValidationWarning;
 
 /// The name under which templates see what a call is given.
 const ROOT: &str = "arguments";
 
 /// Arguments that are read and not declared, where a declared one is nearly called so. Where nothing is declared, a call may
 /// be given anything.
-pub(super) fn doubts(definition: &Map<String, Value>) -> Vec<Doubt> {
+pub(super) fn warnings(definition: &Map<String, Value>) -> Vec<ValidationWarning> {
     let declared = definition.get("parameters").and_then(|schema| schema.get("properties")).and_then(Value::as_object);
     let Some(declared) = declared.filter(|declared| !declared.is_empty()) else { return Vec::new() };
     let mut doubts = Vec::new();
     for (key, value) in definition.iter().filter(|(key, _)| *key != "parameters") {
-        look(key, value, declared, &mut doubts);
+        collect_warnings(key, value, declared, &mut doubts);
     }
     doubts
 }
 
-fn look(place: &str, value: &Value, declared: &Map<String, Value>, doubts: &mut Vec<Doubt>) {
+fn collect_warnings(place: &str, value: &Value, declared: &Map<String, Value>, doubts: &mut Vec<ValidationWarning>) {
     match value {
         Value::String(text) if text.contains("{{") || text.contains("{%") => {
             // What does not parse is an error of its own.
-            let reads = Template::parse(text).map(|template| template.fields()).unwrap_or_default();
+            let reads = JinjaTemplate::parse(text).map(|template| template.fields()).unwrap_or_default();
             for argument in reads.iter().filter(|read| read.root == ROOT).filter_map(|read| read.fields.first()) {
                 let near = nearest(argument, declared.keys().map(String::as_str));
                 if let (Some(near), false) = (near, declared.contains_key(argument)) {
-                    doubts.push(Doubt {
+                    doubts.push(ValidationWarning {
                         place: place.to_owned(),
                         message: format!("it reads `{ROOT}.{argument}`, and its `parameters` have no `{argument}`"),
                         hint: format!("did you mean `{near}`?"),
@@ -37,10 +37,13 @@ fn look(place: &str, value: &Value, declared: &Map<String, Value>, doubts: &mut 
             }
         }
         Value::Array(items) => {
-            items.iter().enumerate().for_each(|(at, item)| look(&format!("{place}.{at}"), item, declared, doubts));
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(at, item)| collect_warnings(&format!("{place}.{at}"), item, declared, doubts));
         }
         Value::Object(fields) => {
-            fields.iter().for_each(|(key, field)| look(&format!("{place}.{key}"), field, declared, doubts));
+            fields.iter().for_each(|(key, field)| collect_warnings(&format!("{place}.{key}"), field, declared, doubts));
         }
         Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

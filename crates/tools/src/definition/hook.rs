@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Definition;
-use crate::config::Secret;
-use crate::error::Error;
+use super::ToolDefinition;
+use crate::config::SecretString;
+use crate::error::ToolSetupError;
 
 /// Milliseconds of one attempt.
 const TIMEOUT_MS: u64 = 10_000;
@@ -13,17 +13,17 @@ const TIMEOUT_MS: u64 = 10_000;
 /// Where, and how.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Hook {
+pub struct NotificationHook {
     /// Shown nowhere: with many services it is the key.
-    pub url: Secret,
+    pub url: SecretString,
     #[serde(default)]
-    pub form: Form,
+    pub form: HookForm,
 }
 
 /// What is posted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Form {
+pub enum HookForm {
     /// All that is known, as one object, with the text in it.
     #[default]
     Json,
@@ -31,15 +31,15 @@ pub enum Form {
     Slack,
 }
 
-impl Hook {
+impl NotificationHook {
     /// The tool that posts its arguments there: again, under the same `Idempotency-Key`, while the address does not answer.
     ///
     /// # Errors
     /// What is wrong with its name or its address.
-    pub fn tool(&self, name: &str) -> Result<Definition, Error> {
+    pub fn tool(&self, name: &str) -> Result<ToolDefinition, ToolSetupError> {
         let body = match self.form {
-            Form::Json => json!("{{ arguments }}"),
-            Form::Slack => json!({"text": "{{ arguments.text }}"}),
+            HookForm::Json => json!("{{ arguments }}"),
+            HookForm::Slack => json!({"text": "{{ arguments.text }}"}),
         };
         let tool = json!({
             "name": name,
@@ -63,8 +63,8 @@ impl Hook {
             },
             "body": body,
         });
-        let mut parsed = Definition::parse(tool)?.tools;
-        parsed.pop().ok_or_else(|| Error::Definition {
+        let mut parsed = ToolDefinition::parse(tool)?.tools;
+        parsed.pop().ok_or_else(|| ToolSetupError::Definition {
             tool: name.to_owned(),
             place: String::new(),
             reason: "is no hook".to_owned(),

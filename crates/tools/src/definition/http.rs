@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{Condition, Language as ExprLanguage, Params};
-use baton_core::tool::Class;
+use baton_core::expr::{Condition, ConditionLanguage as ExprLanguage, ParamsTemplate};
+use baton_core::tool::EffectClass;
 use reqwest::header::HeaderName;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::script::Lang;
-use super::{Mistake, Profile, read, template};
+use super::script::LanguageKey;
+use super::{DefinitionDiagnostic, ToolProfile, read, template};
 
 /// What a URL and a query may name.
 pub(crate) const OPEN_NAMES: &[&str] = &["arguments", "attempt", "key", "language", "run", "tenant", "user_id"];
@@ -19,36 +19,36 @@ const NAMES: &[&str] = &["arguments", "attempt", "key", "language", "run", "secr
 const RULES_MAX: usize = 100;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Http {
-    pub(crate) request: Template,
+pub(crate) struct HttpDefinition {
+    pub(crate) request: HttpTemplate,
     /// JMESPath over the answer's body; the whole body where there is none.
     pub(crate) result: Option<String>,
     /// The first that holds says what an answer means; none leaves it to the status.
     pub(crate) errors: Vec<ErrorRule>,
     pub(crate) idempotency_header: Option<HeaderName>,
-    pub(crate) lookup: Option<Lookup>,
+    pub(crate) lookup: Option<HttpLookup>,
     /// Path and query are the key: nobody is shown them.
     pub(crate) secret_url: bool,
 }
 
 /// A request with holes.
 #[derive(Clone, Debug)]
-pub(crate) struct Template {
+pub(crate) struct HttpTemplate {
     pub(crate) method: Method,
     /// Scheme, host and port, which no call can change.
     pub(crate) origin: Url,
-    pub(crate) path: Vec<Segment>,
-    pub(crate) query: Vec<(String, Params)>,
-    pub(crate) headers: Params,
+    pub(crate) path: Vec<PathSegment>,
+    pub(crate) query: Vec<(String, ParamsTemplate)>,
+    pub(crate) headers: ParamsTemplate,
     /// `None` sends `{tool, arguments, key}` where the method has a body.
-    pub(crate) body: Option<Params>,
+    pub(crate) body: Option<ParamsTemplate>,
 }
 
 /// What stands between two `/` of a path.
 #[derive(Clone, Debug)]
-pub(crate) enum Segment {
+pub(crate) enum PathSegment {
     Literal(String),
-    Filled(Params),
+    Filled(ParamsTemplate),
 }
 
 #[derive(Clone, Debug)]
@@ -57,15 +57,15 @@ pub(crate) struct ErrorRule {
     pub(crate) when: Condition,
     pub(crate) code: String,
     pub(crate) message: String,
-    pub(crate) customer: BTreeMap<Lang, String>,
+    pub(crate) customer: BTreeMap<LanguageKey, String>,
     pub(crate) retryable: bool,
     pub(crate) unknown: bool,
 }
 
 /// How the service is asked what became of a call.
 #[derive(Clone, Debug)]
-pub(crate) struct Lookup {
-    pub(crate) request: Template,
+pub(crate) struct HttpLookup {
+    pub(crate) request: HttpTemplate,
     /// JMESPath over `{status, body}`; if neither holds, nobody knows.
     pub(crate) done: Condition,
     pub(crate) not_done: Option<Condition>,
@@ -74,7 +74,7 @@ pub(crate) struct Lookup {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct HttpFields {
     url: String,
     #[serde(default)]
     method: Option<String>,
@@ -87,24 +87,24 @@ struct Written {
     #[serde(default)]
     result: Option<String>,
     #[serde(default)]
-    errors: Vec<WrittenRule>,
+    errors: Vec<ErrorRuleFields>,
     #[serde(default)]
     idempotency_header: Option<String>,
     #[serde(default)]
-    lookup: Option<WrittenLookup>,
+    lookup: Option<LookupFields>,
     #[serde(default)]
     secret_url: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRule {
+struct ErrorRuleFields {
     when: String,
     code: String,
     #[serde(default)]
     message: String,
     #[serde(default)]
-    customer: BTreeMap<Lang, String>,
+    customer: BTreeMap<LanguageKey, String>,
     #[serde(default)]
     retryable: bool,
     #[serde(default)]
@@ -113,7 +113,7 @@ struct WrittenRule {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenLookup {
+struct LookupFields {
     url: String,
     #[serde(default)]
     query: Map<String, Value>,
@@ -127,25 +127,29 @@ struct WrittenLookup {
     result: Option<String>,
 }
 
-impl Http {
-    pub(super) fn read(fields: Map<String, Value>) -> Result<Self, Mistake> {
-        let written: Written = read("", fields)?;
+impl HttpDefinition {
+    pub(super) fn read(fields: Map<String, Value>) -> Result<Self, DefinitionDiagnostic> {
+        let written: HttpFields = read("", fields)?;
         let method = written.method.as_deref().unwrap_or("POST").to_ascii_uppercase();
         let known = matches!(method.as_str(), "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE");
         if !known {
-            return Err(Mistake::at("method", format!("`{method}` is none of GET, HEAD, POST, PUT, PATCH, DELETE")));
+            return Err(DefinitionDiagnostic::at(
+                "method",
+                format!("`{method}` is none of GET, HEAD, POST, PUT, PATCH, DELETE"),
+            ));
         }
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Mistake::at("method", "is no method"))?;
+        let method =
+            Method::from_bytes(method.as_bytes()).map_err(|_| DefinitionDiagnostic::at("method", "is no method"))?;
         let headers = Value::Object(written.headers);
-        let lookup = written.lookup.map(|lookup| Lookup::read(lookup, &headers)).transpose();
+        let lookup = written.lookup.map(|lookup| HttpLookup::read(lookup, &headers)).transpose();
         let header = written.idempotency_header.map(|name| name.parse());
         if written.errors.len() > RULES_MAX {
-            return Err(Mistake::at("errors", format!("there are at most {RULES_MAX}")));
+            return Err(DefinitionDiagnostic::at("errors", format!("there are at most {RULES_MAX}")));
         }
         let rules = written.errors.into_iter().enumerate();
         Ok(Self {
-            request: Template::read(method, &written.url, written.query, &headers, written.body)?,
-            result: written.result.map(|result| searched("result", result)).transpose()?,
+            request: HttpTemplate::read(method, &written.url, written.query, &headers, written.body)?,
+            result: written.result.map(|result| checked_expression("result", result)).transpose()?,
             errors: rules
                 .map(|(index, rule)| {
                     ErrorRule::read(rule).map_err(|mistake| mistake.within(&format!("errors.{index}")))
@@ -153,51 +157,57 @@ impl Http {
                 .collect::<Result<_, _>>()?,
             idempotency_header: header
                 .transpose()
-                .map_err(|_| Mistake::at("idempotency_header", "is no header's name"))?,
+                .map_err(|_| DefinitionDiagnostic::at("idempotency_header", "is no header's name"))?,
             lookup: lookup.map_err(|mistake| mistake.within("lookup"))?,
             secret_url: written.secret_url,
         })
     }
 
     /// The class, where the definition does not say; and whether the tool can keep the one it says.
-    pub(super) fn complete(&self, profile: Profile) -> Result<Profile, Mistake> {
+    pub(super) fn complete(&self, profile: ToolProfile) -> Result<ToolProfile, DefinitionDiagnostic> {
         let method = &self.request.method;
         let reads = matches!(*method, Method::GET | Method::HEAD);
         let repeatable = self.idempotency_header.is_some() || matches!(*method, Method::PUT | Method::DELETE);
         let class = match (profile.class, reads, &self.idempotency_header, &self.lookup) {
             (Some(class), ..) => class,
-            (None, true, ..) => Class::Read,
-            (None, false, Some(_), _) => Class::Keyed,
-            (None, false, None, Some(_)) => Class::Verify,
-            (None, false, None, None) => Class::Once,
+            (None, true, ..) => EffectClass::Read,
+            (None, false, Some(_), _) => EffectClass::Keyed,
+            (None, false, None, Some(_)) => EffectClass::Verify,
+            (None, false, None, None) => EffectClass::Once,
         };
-        Ok(profile.of_class(can_be(class, repeatable, self.lookup.is_some())?))
+        Ok(profile.with_class(check_class(class, repeatable, self.lookup.is_some())?))
     }
 }
 
 /// Whether a request can be of a class: sent again under the same key, or looked up.
-pub(crate) fn can_be(class: Class, repeatable: bool, looked_up: bool) -> Result<Class, Mistake> {
+pub(crate) fn check_class(
+    class: EffectClass,
+    repeatable: bool,
+    looked_up: bool,
+) -> Result<EffectClass, DefinitionDiagnostic> {
     match class {
-        Class::Keyed if !repeatable => {
+        EffectClass::Keyed if !repeatable => {
             let reason = "`keyed` needs an `idempotency_header` that the service honours, or a PUT or DELETE";
-            Err(Mistake::at("class", reason))
+            Err(DefinitionDiagnostic::at("class", reason))
         }
-        Class::Verify if !looked_up => {
-            Err(Mistake::at("class", "`verify` needs a `lookup` that asks what became of a call"))
+        EffectClass::Verify if !looked_up => {
+            Err(DefinitionDiagnostic::at("class", "`verify` needs a `lookup` that asks what became of a call"))
         }
-        Class::Pure => Err(Mistake::at("class", "a request is not `pure`; one that only asks is `read`")),
-        Class::Read | Class::Keyed | Class::Verify | Class::Once => Ok(class),
+        EffectClass::Pure => {
+            Err(DefinitionDiagnostic::at("class", "a request is not `pure`; one that only asks is `read`"))
+        }
+        EffectClass::Read | EffectClass::Keyed | EffectClass::Verify | EffectClass::Once => Ok(class),
     }
 }
 
-impl Template {
+impl HttpTemplate {
     fn read(
         method: Method,
         url: &str,
         query: Map<String, Value>,
         headers: &Value,
         body: Option<Value>,
-    ) -> Result<Self, Mistake> {
+    ) -> Result<Self, DefinitionDiagnostic> {
         let (origin, path, fixed) = parts(url)?;
         let mut pairs = Vec::new();
         for pair in fixed.split('&').filter(|pair| !pair.is_empty()) {
@@ -210,11 +220,11 @@ impl Template {
             let value = template(&format!("query.{name}"), &value, OPEN_NAMES)?;
             pairs.push((name, value));
         }
-        let segments = outside_holes(path, '/').into_iter().map(|segment| {
+        let segments = split_outside_templates(path, '/').into_iter().map(|segment| {
             if segment.contains("{{") {
-                template("url", &Value::from(segment), OPEN_NAMES).map(Segment::Filled)
+                template("url", &Value::from(segment), OPEN_NAMES).map(PathSegment::Filled)
             } else {
-                Ok(Segment::Literal(segment.to_owned()))
+                Ok(PathSegment::Literal(segment.to_owned()))
             }
         });
         Ok(Self {
@@ -236,8 +246,8 @@ fn decoded(origin: &Url, text: &str) -> String {
 }
 
 /// Origin, path and query of a URL. The origin holds no template, so no argument chooses whom we speak to.
-fn parts(url: &str) -> Result<(Url, &str, &str), Mistake> {
-    let wrong = |reason: &str| Mistake::at("url", reason);
+fn parts(url: &str) -> Result<(Url, &str, &str), DefinitionDiagnostic> {
+    let wrong = |reason: &str| DefinitionDiagnostic::at("url", reason);
     let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("write `https://host/path`"))?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
     let (host, rest) = rest.split_at(end);
@@ -251,14 +261,14 @@ fn parts(url: &str) -> Result<(Url, &str, &str), Mistake> {
     if !matches!(origin.scheme(), "http" | "https") {
         return Err(wrong("begins with http:// or https://"));
     }
-    let mut path_and_query = outside_holes(rest, '?').into_iter();
+    let mut path_and_query = split_outside_templates(rest, '?').into_iter();
     let path = path_and_query.next().unwrap_or_default();
     let query = rest.get(path.len() + 1..).unwrap_or_default();
     Ok((origin, path.strip_prefix('/').unwrap_or(path), query))
 }
 
 /// Splits at a separator, but not inside `{{ }}`.
-fn outside_holes(text: &str, separator: char) -> Vec<&str> {
+fn split_outside_templates(text: &str, separator: char) -> Vec<&str> {
     let mut pieces = Vec::new();
     let (mut from, mut depth) = (0, 0_usize);
     for (at, char) in text.char_indices() {
@@ -277,7 +287,7 @@ fn outside_holes(text: &str, separator: char) -> Vec<&str> {
 }
 
 impl ErrorRule {
-    fn read(written: WrittenRule) -> Result<Self, Mistake> {
+    fn read(written: ErrorRuleFields) -> Result<Self, DefinitionDiagnostic> {
         Ok(Self {
             when: condition("when", &written.when)?,
             code: written.code,
@@ -289,28 +299,29 @@ impl ErrorRule {
     }
 }
 
-impl Lookup {
-    fn read(written: WrittenLookup, headers: &Value) -> Result<Self, Mistake> {
+impl HttpLookup {
+    fn read(written: LookupFields, headers: &Value) -> Result<Self, DefinitionDiagnostic> {
         let headers = written.headers.map_or_else(|| headers.clone(), Value::Object);
         Ok(Self {
-            request: Template::read(Method::GET, &written.url, written.query, &headers, None)?,
+            request: HttpTemplate::read(Method::GET, &written.url, written.query, &headers, None)?,
             done: condition("done", &written.done)?,
             not_done: written.not_done.map(|source| condition("not_done", &source)).transpose()?,
-            result: written.result.map(|result| searched("result", result)).transpose()?,
+            result: written.result.map(|result| checked_expression("result", result)).transpose()?,
         })
     }
 }
 
 /// JMESPath over an answer.
-fn condition(place: &str, source: &str) -> Result<Condition, Mistake> {
+fn condition(place: &str, source: &str) -> Result<Condition, DefinitionDiagnostic> {
     let condition = Condition::parse(ExprLanguage::JmesPath, source);
-    let condition = condition.map_err(|error| Mistake::at(place, error.message))?;
+    let condition = condition.map_err(|error| DefinitionDiagnostic::at(place, error.message))?;
     super::check_roots(place, condition.roots(), &["status", "body", "true", "false", "null"])?;
     Ok(condition)
 }
 
 /// Parsed now, so that a mistake is found before the first call.
-fn searched(place: &str, source: String) -> Result<String, Mistake> {
-    Condition::parse(ExprLanguage::JmesPath, &source).map_err(|error| Mistake::at(place, error.message))?;
+fn checked_expression(place: &str, source: String) -> Result<String, DefinitionDiagnostic> {
+    Condition::parse(ExprLanguage::JmesPath, &source)
+        .map_err(|error| DefinitionDiagnostic::at(place, error.message))?;
     Ok(source)
 }

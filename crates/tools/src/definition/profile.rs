@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use baton_core::expr::nearest;
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
+use baton_core::tool::{EffectClass, OnUnavailable, RetryPolicy, ToolCompensation, ToolContract};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{Mistake, check_roots, parse, read};
-use crate::catalogue::{Action, Entry, Risk};
-use crate::check::Schema;
-use crate::doubt::hint;
-use crate::rate::Rate;
-use crate::shipped::TIMEOUT;
-use crate::tool::Tool;
+use super::{DefinitionDiagnostic, check_roots, parse, read};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
+use crate::check::ArgumentSchema;
+use crate::rate::CallRate;
+use crate::tool::ToolHandler;
+use crate::tool_set::TIMEOUT;
+use crate::validation_warning::suggestion;
 
 const NAME_BYTES_MAX: usize = 128;
 /// Of what a source says of one of its tools: models are told all of it at each step.
@@ -24,20 +24,20 @@ const DESCRIPTION_BYTES_MAX: usize = 1_000;
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Profile {
+pub(crate) struct ToolProfile {
     pub(crate) name: String,
     #[serde(default)]
     description: String,
     #[serde(default)]
     category: Option<String>,
     #[serde(default)]
-    pub(crate) class: Option<Class>,
+    pub(crate) class: Option<EffectClass>,
     #[serde(default)]
     timeout_ms: Option<u64>,
     #[serde(default)]
-    retry: Option<Retry>,
+    retry: Option<RetryPolicy>,
     #[serde(default)]
-    compensation: Option<Compensation>,
+    compensation: Option<ToolCompensation>,
     #[serde(default)]
     irreversible: Option<String>,
     /// JSON Schema.
@@ -54,11 +54,11 @@ pub(crate) struct Profile {
     #[serde(default)]
     audit_type: Option<String>,
     #[serde(default)]
-    risk: Option<Risk>,
+    risk: Option<ToolRisk>,
     #[serde(default)]
     cost_usd: Option<f64>,
     #[serde(default)]
-    rate: Option<Rate>,
+    rate: Option<CallRate>,
     #[serde(default)]
     cache_seconds: Option<u64>,
     #[serde(default)]
@@ -69,11 +69,11 @@ pub(crate) struct Profile {
 }
 
 /// What a source of tools says of one of them, where nobody says otherwise.
-pub(crate) struct Said {
+pub(crate) struct ProfileDefaults {
     pub(crate) description: String,
     pub(crate) category: Option<String>,
-    pub(crate) class: Class,
-    pub(crate) risk: Risk,
+    pub(crate) class: EffectClass,
+    pub(crate) risk: ToolRisk,
     pub(crate) parameters: Value,
     pub(crate) output_schema: Option<Arc<Value>>,
     pub(crate) version: Option<String>,
@@ -109,109 +109,112 @@ pub const FIELDS: &[&str] = &[
 const UNDO_NAMES: &[&str] = &["output", "arguments", "input", "context", "shared_context", "run"];
 
 /// Whether the arguments of a compensation can be written: what does not parse, and what is a slip of the pen, is refused.
-fn compensates(place: &str, parameters: &Value) -> Result<(), Mistake> {
+fn check_compensation(place: &str, parameters: &Value) -> Result<(), DefinitionDiagnostic> {
     let roots = parse(place, parameters)?.roots().clone();
     let is_slip =
         |root: &&String| !UNDO_NAMES.contains(&root.as_str()) && nearest(root, UNDO_NAMES.iter().copied()).is_some();
     check_roots(place, &roots.iter().filter(is_slip).cloned().collect(), UNDO_NAMES)
 }
 
-impl Profile {
+impl ToolProfile {
     pub(crate) fn parameters(&self) -> &Value {
         &self.parameters
     }
 
-    pub(crate) fn says_output_schema(&self) -> bool {
+    pub(crate) fn has_output_schema(&self) -> bool {
         self.output_schema.is_some()
     }
 
     /// Whether it says what its output carries.
-    pub(crate) fn names_output(&self) -> bool {
+    pub(crate) fn has_output_fields(&self) -> bool {
         !self.output_fields.is_empty()
     }
 
     /// Takes its fields out of a definition and leaves those of its kind.
-    pub(crate) fn take(fields: &mut Map<String, Value>) -> Result<Self, Mistake> {
+    pub(crate) fn extract(fields: &mut Map<String, Value>) -> Result<Self, DefinitionDiagnostic> {
         let own = FIELDS.iter().filter_map(|name| fields.remove_entry(*name)).collect();
         let profile: Self = read("", own)?;
         let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
         if profile.name.is_empty() || profile.name.len() > NAME_BYTES_MAX || !profile.name.bytes().all(named) {
             let reason = "a name is 1 to 128 letters, digits, `_`, `-` and `.`";
-            return Err(Mistake::at("name", reason));
+            return Err(DefinitionDiagnostic::at("name", reason));
         }
-        Schema::new(profile.parameters.clone())
+        ArgumentSchema::new(profile.parameters.clone())
             .compile()
-            .map_err(|reason| Mistake::at("parameters", format!("is no JSON Schema: {reason}")))?;
+            .map_err(|reason| DefinitionDiagnostic::at("parameters", format!("is no JSON Schema: {reason}")))?;
         if let Some(output) = &profile.output_schema {
-            let compiled = Schema::new(Value::clone(output));
-            let is_none = |reason| Mistake::at("output_schema", format!("is no JSON Schema: {reason}"));
+            let compiled = ArgumentSchema::new(Value::clone(output));
+            let is_none = |reason| DefinitionDiagnostic::at("output_schema", format!("is no JSON Schema: {reason}"));
             compiled.compile().map_err(is_none)?;
         }
         if profile.cost_usd.is_some_and(|cost| !cost.is_finite() || cost < 0.0) {
-            return Err(Mistake::at("cost_usd", "is a price in US dollars, zero or more"));
+            return Err(DefinitionDiagnostic::at("cost_usd", "is a price in US dollars, zero or more"));
         }
         if let Some(way @ OnUnavailable::Provider(_)) = &profile.on_unavailable {
             let reason = format!("`{way}`: a defined tool has one provider; write another tool and an `on_error`");
-            return Err(Mistake::at("on_unavailable", reason));
+            return Err(DefinitionDiagnostic::at("on_unavailable", reason));
         }
         if let Some(compensation) = &profile.compensation {
-            compensates("compensation.parameters", &compensation.parameters)?;
+            check_compensation("compensation.parameters", &compensation.parameters)?;
         }
         Ok(profile)
     }
 
     /// Reads what the definition of a source says of one of its tools: what all tools may say, and what is said of those
     /// of this kind (`more`). The name stands in where none is said.
-    pub(crate) fn of_one<T: DeserializeOwned>(
+    pub(crate) fn read_override<T: DeserializeOwned>(
         place: &str,
         name: &str,
         mut fields: Map<String, Value>,
         more: &[&'static str],
-    ) -> Result<(Self, T), Mistake> {
+    ) -> Result<(Self, T), DefinitionDiagnostic> {
         let known = || FIELDS.iter().chain(more).copied();
         if let Some(unknown) = fields.keys().find(|field| !known().any(|known| known == *field)) {
-            let reason = format!("unknown field `{unknown}`; {}", hint(unknown, known()));
-            return Err(Mistake::at(place, reason));
+            let reason = format!("unknown field `{unknown}`; {}", suggestion(unknown, known()));
+            return Err(DefinitionDiagnostic::at(place, reason));
         }
         fields.entry("name").or_insert_with(|| json!(name));
-        let profile = Self::take(&mut fields).map_err(|mistake| mistake.within(place))?;
-        profile.stands().and_then(|()| profile.asks_nobody()).map_err(|mistake| mistake.within(place))?;
+        let profile = Self::extract(&mut fields).map_err(|mistake| mistake.within(place))?;
+        profile
+            .check_outage_policy()
+            .and_then(|()| profile.reject_verify())
+            .map_err(|mistake| mistake.within(place))?;
         Ok((profile, read(place, fields)?))
     }
 
     /// Neither documents nor servers say how it is asked what became of a call.
-    fn asks_nobody(&self) -> Result<(), Mistake> {
-        if self.class == Some(Class::Verify) {
+    fn reject_verify(&self) -> Result<(), DefinitionDiagnostic> {
+        if self.class == Some(EffectClass::Verify) {
             let reason = "nothing here says how to look up what became of a call; say `once`";
-            return Err(Mistake::at("class", reason));
+            return Err(DefinitionDiagnostic::at("class", reason));
         }
         Ok(())
     }
 
     /// Whether what it says of outages can be, once its class is known.
-    pub(crate) fn stands(&self) -> Result<(), Mistake> {
-        if self.on_unavailable == Some(OnUnavailable::Empty) && self.class.is_some_and(Class::acts) {
+    pub(crate) fn check_outage_policy(&self) -> Result<(), DefinitionDiagnostic> {
+        if self.on_unavailable == Some(OnUnavailable::Empty) && self.class.is_some_and(EffectClass::has_side_effects) {
             let reason = "`empty` is for tools that only ask; what acts is never answered for: say `unavailable`, \
                           `queue` or `manual`";
-            return Err(Mistake::at("on_unavailable", reason));
+            return Err(DefinitionDiagnostic::at("on_unavailable", reason));
         }
         Ok(())
     }
 
-    pub(crate) fn named(self, name: String) -> Self {
+    pub(crate) fn with_name(self, name: String) -> Self {
         Self { name, ..self }
     }
 
-    pub(crate) fn of_arguments(self, parameters: Value) -> Self {
+    pub(crate) fn with_parameters(self, parameters: Value) -> Self {
         Self { parameters, ..self }
     }
 
-    pub(crate) fn of_class(self, class: Class) -> Self {
+    pub(crate) fn with_class(self, class: EffectClass) -> Self {
         Self { class: Some(class), ..self }
     }
 
     /// What a definition says of one tool, and where that is nothing, what it says of all tools of their source.
-    pub(crate) fn or_all(self, all: &Self) -> Self {
+    pub(crate) fn with_source_fallback(self, all: &Self) -> Self {
         let unless_undone = || all.irreversible.clone().filter(|_| self.compensation.is_none());
         // What stands in for its answer is a tool's own: others' would be wrong of it.
         let stand_in = match self.stand_in.is_empty() && self.on_unavailable.is_none() {
@@ -237,7 +240,7 @@ impl Profile {
     }
 
     /// Itself, and what its source says where it says nothing.
-    pub(crate) fn or(self, mut said: Said) -> Self {
+    pub(crate) fn with_defaults(self, mut said: ProfileDefaults) -> Self {
         let class = self.class.unwrap_or(said.class);
         let is_unsaid = self.compensation.is_none() && self.irreversible.is_none();
         said.description.truncate(said.description.floor_char_boundary(DESCRIPTION_BYTES_MAX));
@@ -250,16 +253,16 @@ impl Profile {
             output_schema: self.output_schema.or(said.output_schema),
             version: self.version.or(said.version),
             timeout_ms: self.timeout_ms.or(said.timeout_ms),
-            irreversible: match class.acts() && is_unsaid {
+            irreversible: match class.has_side_effects() && is_unsaid {
                 true => Some(said.irreversible.to_owned()),
-                false => self.irreversible.filter(|_| class.acts()),
+                false => self.irreversible.filter(|_| class.has_side_effects()),
             },
             ..self
         }
     }
 
     /// The first thing it says that can be said of one tool only.
-    pub(crate) fn said_of_one_tool(&self) -> Option<&'static str> {
+    pub(crate) fn per_tool_field(&self) -> Option<&'static str> {
         let said = [
             ("class", self.class.is_some()),
             ("compensation", self.compensation.is_some()),
@@ -271,9 +274,9 @@ impl Profile {
     }
 
     /// The catalogue's entry.
-    pub(crate) fn entry(self, provider: &'static str, tool: std::sync::Arc<dyn Tool>) -> Entry {
-        let class = self.class.unwrap_or(Class::Once);
-        let facts = Facts {
+    pub(crate) fn entry(self, provider: &'static str, tool: std::sync::Arc<dyn ToolHandler>) -> ToolEntry {
+        let class = self.class.unwrap_or(EffectClass::Once);
+        let facts = ToolContract {
             retry: self.retry.unwrap_or_default(),
             compensation: self.compensation,
             irreversible: self.irreversible,
@@ -282,16 +285,16 @@ impl Profile {
             output_fields: self.output_fields,
             on_unavailable: self.on_unavailable,
             stand_in: self.stand_in,
-            ..Facts::new(class, self.timeout_ms.map_or(TIMEOUT, Duration::from_millis))
+            ..ToolContract::new(class, self.timeout_ms.map_or(TIMEOUT, Duration::from_millis))
         };
-        let risk = self.risk.unwrap_or(if class.acts() { Risk::Medium } else { Risk::Low });
+        let risk = self.risk.unwrap_or(if class.has_side_effects() { ToolRisk::Medium } else { ToolRisk::Low });
         let audit_type = self.audit_type.unwrap_or_else(|| "tool_execution".to_owned());
         let category = self.category.unwrap_or_else(|| "custom".to_owned());
-        Entry::new(&self.name, category, provider, Action::new(facts, audit_type, risk), tool)
-            .costing(Usd::from_f64(self.cost_usd.unwrap_or_default()))
-            .at_most(self.rate.unwrap_or(Rate::Free))
-            .holding(self.cache_seconds.map(Duration::from_secs))
-            .answering(self.output_schema)
-            .of_version(self.version)
+        ToolEntry::new(&self.name, category, provider, ActionSpec::new(facts, audit_type, risk), tool)
+            .with_cost(Usd::from_f64(self.cost_usd.unwrap_or_default()))
+            .with_rate(self.rate.unwrap_or(CallRate::Free))
+            .with_cache(self.cache_seconds.map(Duration::from_secs))
+            .with_output_schema(self.output_schema)
+            .with_source_version(self.version)
     }
 }

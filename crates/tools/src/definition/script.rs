@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::expr::{Condition, Document, Language as ExprLanguage, Params};
-use baton_core::tool::Class;
+use baton_core::expr::{Condition, ConditionLanguage as ExprLanguage, JsonContext, ParamsTemplate};
+use baton_core::tool::EffectClass;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Mistake, Profile, check_roots, read, template};
-use crate::language::Language;
+use super::{DefinitionDiagnostic, ToolProfile, check_roots, read, template};
+use crate::language::CustomerLanguage;
 
 /// What templates and conditions of a script may name.
 pub(crate) const NAMES: &[&str] = &["arguments", "attempt", "id", "key", "run", "turn"];
@@ -19,9 +19,9 @@ const RESULTS_MAX: usize = 1_000;
 const LATENCY_MS_MAX: u64 = 10 * 60 * 1_000;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Script {
+pub(crate) struct ScriptDefinition {
     /// The first that matches answers.
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Vec<ToolScriptRule>,
     /// Whether a rule asks for the turn, which then must be counted.
     pub(crate) counts: bool,
     /// Fields of the outputs, of all rules together.
@@ -29,17 +29,17 @@ pub(crate) struct Script {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Rule {
-    pub(crate) when: When,
+pub(crate) struct ToolScriptRule {
+    pub(crate) when: RuleCondition,
     /// The n-th call of this tool in its run, from 1.
     pub(crate) turn: Option<u64>,
     pub(crate) attempt: Option<u32>,
     pub(crate) latency: Duration,
-    pub(crate) reply: Reply,
+    pub(crate) reply: ScriptReply,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum When {
+pub(crate) enum RuleCondition {
     Always,
     /// Every named argument is as given; others do not matter.
     Arguments(Map<String, Value>),
@@ -47,26 +47,26 @@ pub(crate) enum When {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Reply {
+pub(crate) enum ScriptReply {
     /// The same whatever is asked: made once, and never copied.
     Ready(Arc<Value>),
-    Output(Params),
-    Fault(Fault),
+    Output(ParamsTemplate),
+    Fault(ScriptedFault),
 }
 
-impl Reply {
-    fn of(output: Params) -> Self {
+impl ScriptReply {
+    fn of(output: ParamsTemplate) -> Self {
         // One that is too large is found out by the call, as any other is.
-        let ready = output.literal().and_then(|_| output.render(&Document::timeless(&Value::Null)).ok());
+        let ready = output.literal().and_then(|_| output.render(&JsonContext::timeless(&Value::Null)).ok());
         match ready {
-            Some(output) => Self::Ready(Arc::new(scripted(output))),
+            Some(output) => Self::Ready(Arc::new(mark_scripted(output))),
             None => Self::Output(output),
         }
     }
 }
 
 /// An output that says of itself that it is scripted, where it can say anything.
-pub(crate) fn scripted(mut output: Value) -> Value {
+pub(crate) fn mark_scripted(mut output: Value) -> Value {
     if let Value::Object(fields) = &mut output {
         fields.entry("scripted").or_insert(Value::Bool(true));
     }
@@ -75,12 +75,12 @@ pub(crate) fn scripted(mut output: Value) -> Value {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Fault {
+pub(crate) struct ScriptedFault {
     pub(crate) code: String,
     #[serde(default)]
     pub(crate) message: String,
     #[serde(default)]
-    pub(crate) customer: BTreeMap<Lang, String>,
+    pub(crate) customer: BTreeMap<LanguageKey, String>,
     #[serde(default)]
     pub(crate) retryable: bool,
     #[serde(default)]
@@ -90,30 +90,30 @@ pub(crate) struct Fault {
     pub(crate) unknown: bool,
     /// It acted all the same: a look-up will find the rule's `output`.
     #[serde(skip)]
-    pub(crate) acted: Option<Params>,
+    pub(crate) acted: Option<ParamsTemplate>,
 }
 
 /// A language as a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-pub(crate) enum Lang {
+pub(crate) enum LanguageKey {
     #[serde(rename = "en")]
     En,
     #[serde(rename = "es")]
     Es,
 }
 
-impl From<Language> for Lang {
-    fn from(language: Language) -> Self {
+impl From<CustomerLanguage> for LanguageKey {
+    fn from(language: CustomerLanguage) -> Self {
         match language {
-            Language::English => Self::En,
-            Language::Spanish => Self::Es,
+            CustomerLanguage::English => Self::En,
+            CustomerLanguage::Spanish => Self::Es,
         }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct ScriptFields {
     #[serde(default)]
     results: Vec<Map<String, Value>>,
     #[serde(default)]
@@ -122,7 +122,7 @@ struct Written {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRule {
+struct ScriptRuleFields {
     #[serde(default)]
     when: Value,
     #[serde(default)]
@@ -134,90 +134,93 @@ struct WrittenRule {
     #[serde(default)]
     output: Option<Value>,
     #[serde(default)]
-    fault: Option<Fault>,
+    fault: Option<ScriptedFault>,
 }
 
-impl Script {
-    pub(super) fn read(fields: Map<String, Value>, profile: &Profile) -> Result<Self, Mistake> {
-        let written: Written = read("", fields)?;
+impl ScriptDefinition {
+    pub(super) fn read(fields: Map<String, Value>, profile: &ToolProfile) -> Result<Self, DefinitionDiagnostic> {
+        let written: ScriptFields = read("", fields)?;
         if written.results.is_empty() || written.results.len() > RESULTS_MAX {
-            return Err(Mistake::at("results", format!("a script has 1 to {RESULTS_MAX} results")));
+            return Err(DefinitionDiagnostic::at("results", format!("a script has 1 to {RESULTS_MAX} results")));
         }
         let outputs = written.results.iter().filter_map(|rule| rule.get("output")?.as_object());
         let output_fields = outputs.flat_map(|output| output.keys().cloned()).collect();
         let mut rules = Vec::with_capacity(written.results.len());
         for (index, rule) in written.results.into_iter().enumerate() {
-            let rule = Rule::read(rule, written.latency_ms, profile);
+            let rule = ToolScriptRule::read(rule, written.latency_ms, profile);
             rules.push(rule.map_err(|mistake| mistake.within(&format!("results.{index}")))?);
         }
-        let counts = rules.iter().any(Rule::names_the_turn);
+        let counts = rules.iter().any(ToolScriptRule::uses_turn);
         Ok(Self { rules, counts, output_fields })
     }
 
     /// What the script says of the tool where its definition does not.
-    pub(super) fn complete(&self, profile: Profile) -> Profile {
+    pub(super) fn complete(&self, profile: ToolProfile) -> ToolProfile {
         let mut profile = profile;
         if profile.output_fields.is_empty() {
             profile.output_fields = self.output_fields.iter().cloned().collect();
         }
         // A script keeps a row per key, so it may be sent again.
-        let class = profile.class.unwrap_or(Class::Keyed);
-        profile.of_class(class)
+        let class = profile.class.unwrap_or(EffectClass::Keyed);
+        profile.with_class(class)
     }
 }
 
-impl Rule {
-    fn read(fields: Map<String, Value>, latency_ms: u64, profile: &Profile) -> Result<Self, Mistake> {
-        let written: WrittenRule = read("", fields)?;
+impl ToolScriptRule {
+    fn read(fields: Map<String, Value>, latency_ms: u64, profile: &ToolProfile) -> Result<Self, DefinitionDiagnostic> {
+        let written: ScriptRuleFields = read("", fields)?;
         let latency_ms = written.latency_ms.unwrap_or(latency_ms);
         if latency_ms > LATENCY_MS_MAX {
-            return Err(Mistake::at("latency_ms", format!("is at most {LATENCY_MS_MAX}")));
+            return Err(DefinitionDiagnostic::at("latency_ms", format!("is at most {LATENCY_MS_MAX}")));
         }
         let output = written.output.map(|output| template("output", &output, NAMES)).transpose()?;
         let reply = match (output, written.fault) {
-            (Some(output), None) => Reply::of(output),
-            (None, None) => return Err(Mistake::at("", "a result has an `output` or a `fault`")),
+            (Some(output), None) => ScriptReply::of(output),
+            (None, None) => return Err(DefinitionDiagnostic::at("", "a result has an `output` or a `fault`")),
             (Some(_), Some(fault)) if !fault.unknown => {
                 let reason = "a fault with an `output` acted all the same, so its outcome is `unknown: true`";
-                return Err(Mistake::at("fault", reason));
+                return Err(DefinitionDiagnostic::at("fault", reason));
             }
-            (Some(_), Some(_)) if profile.class == Some(Class::Once) => {
-                return Err(Mistake::at("fault", "a tool of class `once` cannot be looked up; leave out the `output`"));
+            (Some(_), Some(_)) if profile.class == Some(EffectClass::Once) => {
+                return Err(DefinitionDiagnostic::at(
+                    "fault",
+                    "a tool of class `once` cannot be looked up; leave out the `output`",
+                ));
             }
-            (acted, Some(fault)) => Reply::Fault(Fault { acted, ..fault }),
+            (acted, Some(fault)) => ScriptReply::Fault(ScriptedFault { acted, ..fault }),
         };
-        let when = When::read(written.when)?;
+        let when = RuleCondition::read(written.when)?;
         let latency = Duration::from_millis(latency_ms);
         Ok(Self { when, turn: written.turn, attempt: written.attempt, latency, reply })
     }
 
-    fn names_the_turn(&self) -> bool {
+    fn uses_turn(&self) -> bool {
         let output = match &self.reply {
-            Reply::Ready(_) => None,
-            Reply::Output(output) => Some(output),
-            Reply::Fault(fault) => fault.acted.as_ref(),
+            ScriptReply::Ready(_) => None,
+            ScriptReply::Output(output) => Some(output),
+            ScriptReply::Fault(fault) => fault.acted.as_ref(),
         };
         let condition = match &self.when {
-            When::Condition(condition) => condition.roots().contains("turn"),
-            When::Always | When::Arguments(_) => false,
+            RuleCondition::Condition(condition) => condition.roots().contains("turn"),
+            RuleCondition::Always | RuleCondition::Arguments(_) => false,
         };
         self.turn.is_some() || condition || output.is_some_and(|output| output.roots().contains("turn"))
     }
 }
 
-impl When {
-    fn read(written: Value) -> Result<Self, Mistake> {
+impl RuleCondition {
+    fn read(written: Value) -> Result<Self, DefinitionDiagnostic> {
         match written {
             Value::Null => Ok(Self::Always),
             Value::Object(arguments) => Ok(Self::Arguments(arguments)),
             Value::String(source) => {
                 let condition = Condition::parse(ExprLanguage::Expr, &source);
-                let condition = condition.map_err(|error| Mistake::at("when", error.message))?;
+                let condition = condition.map_err(|error| DefinitionDiagnostic::at("when", error.message))?;
                 check_roots("when", condition.roots(), NAMES)?;
                 Ok(Self::Condition(condition))
             }
             Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-                Err(Mistake::at("when", "is an object of arguments, or an expression"))
+                Err(DefinitionDiagnostic::at("when", "is an object of arguments, or an expression"))
             }
         }
     }

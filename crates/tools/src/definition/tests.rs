@@ -4,8 +4,8 @@ use super::*;
 
 #[track_caller]
 fn refused(given: Value, place: &str, reason: &str) {
-    match Definition::parse(given) {
-        Err(Error::Definition { place: found, reason: said, .. }) => {
+    match ToolDefinition::parse(given) {
+        Err(ToolSetupError::Definition { place: found, reason: said, .. }) => {
             assert_eq!(found, place, "{said}");
             assert!(said.contains(reason), "{said}");
         }
@@ -26,11 +26,11 @@ fn http(more: &Value) -> Value {
 #[test]
 fn a_document_holds_one_tool_or_several() {
     let one = script(&json!([{"output": 1}]));
-    let names = |document: Value| Definition::parse(document).unwrap().tools.len();
+    let names = |document: Value| ToolDefinition::parse(document).unwrap().tools.len();
     assert_eq!(names(one.clone()), 1);
     assert_eq!(names(json!([one, one])), 2);
     assert_eq!(names(json!({"tools": [one]})), 1);
-    assert_eq!(Definition::parse(one).unwrap().tools[0].name(), "t");
+    assert_eq!(ToolDefinition::parse(one).unwrap().tools[0].name(), "t");
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn what_the_recipe_shows_can_be_used() {
                 "/search": {"post": {"parameters": [{"name": "locale", "in": "query", "schema": {"type": "string"}}]}},
             }});
         }
-        Definition::parse(document).unwrap();
+        ToolDefinition::parse(document).unwrap();
     }
 }
 
@@ -96,7 +96,7 @@ fn a_compensation_is_checked_where_it_is_written() {
     refused(http(&undone_by("{{ output.")), place, "");
     // A name of the run that calls it: its input's, a node's.
     for known in ["{{ output.id }}", "{{ arguments.id }}", "{{ customer.id }}"] {
-        Definition::parse(http(&undone_by(known))).unwrap();
+        ToolDefinition::parse(http(&undone_by(known))).unwrap();
     }
 }
 
@@ -105,11 +105,11 @@ fn a_class_is_one_that_the_tool_can_keep() {
     refused(http(&json!({"class": "keyed"})), "class", "idempotency_header");
     refused(http(&json!({"class": "verify"})), "class", "lookup");
     refused(http(&json!({"class": "pure"})), "class", "not `pure`");
-    let class = |more: Value| Definition::parse(http(&more)).unwrap().tools[0].profile.class.unwrap();
-    use baton_core::tool::Class;
-    assert_eq!(class(json!({})), Class::Once);
-    assert_eq!(class(json!({"method": "get"})), Class::Read);
-    assert_eq!(class(json!({"idempotency_header": "Idempotency-Key"})), Class::Keyed);
-    assert_eq!(class(json!({"method": "PUT", "class": "keyed"})), Class::Keyed);
-    assert_eq!(class(json!({"lookup": {"url": "https://api.example.com/", "done": "body.done"}})), Class::Verify);
+    let class = |more: Value| ToolDefinition::parse(http(&more)).unwrap().tools[0].profile.class.unwrap();
+    use baton_core::tool::EffectClass;
+    assert_eq!(class(json!({})), EffectClass::Once);
+    assert_eq!(class(json!({"method": "get"})), EffectClass::Read);
+    assert_eq!(class(json!({"idempotency_header": "Idempotency-Key"})), EffectClass::Keyed);
+    assert_eq!(class(json!({"method": "PUT", "class": "keyed"})), EffectClass::Keyed);
+    assert_eq!(class(json!({"lookup": {"url": "https://api.example.com/", "done": "body.done"}})), EffectClass::Verify);
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Times are milliseconds since the epoch, the end excluded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct CalendarEvent {
     pub uid: String,
     pub starts: i64,
     pub ends: i64,
@@ -12,7 +12,7 @@ pub struct Event {
     pub busy: bool,
     pub cancelled: bool,
     /// Whether it has a rule that was not expanded: it happens more often than here.
-    pub recurs: bool,
+    pub is_recurring: bool,
     /// Its `X-` properties, as text, by upper-case name.
-    pub own: BTreeMap<String, String>,
+    pub extensions: BTreeMap<String, String>,
 }

@@ -1,10 +1,10 @@
 //! Content lines: unfolded, and taken apart into name, parameters and value.
 
-use super::Error;
+use super::ICalendarError;
 
 /// `DTSTART;TZID=Europe/Madrid:20250120T100000`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Line {
+pub(super) struct ContentLine {
     /// Where it begins in the text, from 1.
     pub(super) number: usize,
     /// Upper case.
@@ -13,13 +13,13 @@ pub(super) struct Line {
     pub(super) value: String,
 }
 
-impl Line {
+impl ContentLine {
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn error(&self, reason: impl Into<String>) -> Error {
-        Error { line: self.number, reason: reason.into() }
+    pub(super) fn error(&self, reason: impl Into<String>) -> ICalendarError {
+        ICalendarError { line: self.number, reason: reason.into() }
     }
 
     /// The value as TEXT, with its escapes read.
@@ -41,7 +41,7 @@ impl Line {
 }
 
 /// The lines of a text. A line that begins with a space or a tab goes on from the one before (3.1).
-pub(super) fn lines(text: &str) -> Result<Vec<Line>, Error> {
+pub(super) fn lines(text: &str) -> Result<Vec<ContentLine>, ICalendarError> {
     let mut lines: Vec<(usize, String)> = Vec::new();
     for (at, raw) in text.split('\n').enumerate() {
         let raw = raw.strip_suffix('\r').unwrap_or(raw);
@@ -58,8 +58,8 @@ pub(super) fn lines(text: &str) -> Result<Vec<Line>, Error> {
     lines.into_iter().map(|(number, line)| parse(number, &line)).collect()
 }
 
-fn parse(number: usize, line: &str) -> Result<Line, Error> {
-    let error = |reason: &str| Error { line: number, reason: reason.to_owned() };
+fn parse(number: usize, line: &str) -> Result<ContentLine, ICalendarError> {
+    let error = |reason: &str| ICalendarError { line: number, reason: reason.to_owned() };
     let mut quoted = false;
     let mut colon = None;
     let mut cuts = Vec::new();
@@ -93,5 +93,5 @@ fn parse(number: usize, line: &str) -> Result<Line, Error> {
             (name.trim().to_ascii_uppercase(), value.trim_matches('"').to_owned())
         })
         .collect();
-    Ok(Line { number, name, parameters, value: line.get(colon + 1..).unwrap_or_default().to_owned() })
+    Ok(ContentLine { number, name, parameters, value: line.get(colon + 1..).unwrap_or_default().to_owned() })
 }

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use super::event::Event;
-use super::line::{Line, lines};
-use super::time::{Moment, duration, offset};
-use super::zone::{Own, Zones};
-use super::{BYTES_MAX, DEPTH_MAX, ENTRIES_MAX, Error};
+use super::event::CalendarEvent;
+use super::line::{ContentLine, lines};
+use super::time::{DateValue, duration, offset};
+use super::zone::{DescribedZone, ZoneTable};
+use super::{BYTES_MAX, DEPTH_MAX, ENTRIES_MAX, ICalendarError};
 
 /// What a text holds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Calendar {
-    pub events: Vec<Event>,
+pub struct ParsedCalendar {
+    pub events: Vec<CalendarEvent>,
     /// Busy periods of a free-busy answer: milliseconds since the epoch, the end excluded.
     pub periods: Vec<(i64, i64)>,
 }
@@ -22,16 +22,16 @@ pub struct Calendar {
 ///
 /// # Errors
 /// What is not iCalendar, or has a time that cannot be told: then nothing can be said of what is free.
-pub fn read(text: &str, zone: &TimeZone) -> Result<Calendar, Error> {
+pub fn read(text: &str, zone: &TimeZone) -> Result<ParsedCalendar, ICalendarError> {
     if text.len() > BYTES_MAX {
-        return Err(Error { line: 1, reason: format!("{} bytes, over the limit of {BYTES_MAX}", text.len()) });
+        return Err(ICalendarError { line: 1, reason: format!("{} bytes, over the limit of {BYTES_MAX}", text.len()) });
     }
     let components = components(lines(text)?)?;
-    let mut zones = Zones::default();
+    let mut zones = ZoneTable::default();
     for component in components.iter().filter(|component| component.name == "VTIMEZONE") {
         component.describe(&components, &mut zones);
     }
-    let mut calendar = Calendar::default();
+    let mut calendar = ParsedCalendar::default();
     for component in &components {
         match component.name.as_str() {
             "VEVENT" => calendar.events.push(component.event(&zones, zone)?),
@@ -47,16 +47,16 @@ pub fn read(text: &str, zone: &TimeZone) -> Result<Calendar, Error> {
 
 /// What stands between a `BEGIN` and its `END`, without what is inside further ones.
 #[derive(Debug)]
-struct Component {
+struct CalendarComponent {
     name: String,
     line: usize,
     /// The place of the one it stands in.
     within: Option<usize>,
-    lines: Vec<Line>,
+    lines: Vec<ContentLine>,
 }
 
-fn components(lines: Vec<Line>) -> Result<Vec<Component>, Error> {
-    let mut components: Vec<Component> = Vec::new();
+fn components(lines: Vec<ContentLine>) -> Result<Vec<CalendarComponent>, ICalendarError> {
+    let mut components: Vec<CalendarComponent> = Vec::new();
     let mut open: Vec<usize> = Vec::new();
     for line in lines {
         match line.name.as_str() {
@@ -65,7 +65,12 @@ fn components(lines: Vec<Line>) -> Result<Vec<Component>, Error> {
                     return Err(line.error(format!("components are nested deeper than {DEPTH_MAX}")));
                 }
                 let name = line.value.trim().to_ascii_uppercase();
-                components.push(Component { name, line: line.number, within: open.last().copied(), lines: Vec::new() });
+                components.push(CalendarComponent {
+                    name,
+                    line: line.number,
+                    within: open.last().copied(),
+                    lines: Vec::new(),
+                });
                 open.push(components.len() - 1);
             }
             "END" => {
@@ -91,12 +96,12 @@ fn components(lines: Vec<Line>) -> Result<Vec<Component>, Error> {
     }
 }
 
-impl Component {
-    fn error(&self, reason: impl Into<String>) -> Error {
-        Error { line: self.line, reason: reason.into() }
+impl CalendarComponent {
+    fn error(&self, reason: impl Into<String>) -> ICalendarError {
+        ICalendarError { line: self.line, reason: reason.into() }
     }
 
-    fn find(&self, name: &str) -> Option<&Line> {
+    fn find(&self, name: &str) -> Option<&ContentLine> {
         self.lines.iter().find(|line| line.name == name)
     }
 
@@ -105,7 +110,7 @@ impl Component {
     }
 
     /// A `VTIMEZONE`, whose offsets are in the components inside.
-    fn describe(&self, all: &[Self], zones: &mut Zones) {
+    fn describe(&self, all: &[Self], zones: &mut ZoneTable) {
         let Some(name) = self.find("TZID") else { return };
         let inside = all.iter().filter(|inner| {
             let parent = inner.within.and_then(|at| all.get(at));
@@ -114,10 +119,10 @@ impl Component {
         let changes = inside.flat_map(|inner| [inner.find("TZOFFSETFROM"), inner.find("TZOFFSETTO")]);
         let offsets = changes.flatten().filter_map(|line| offset(&line.value)).collect();
         let known_as = self.find("X-LIC-LOCATION").map(|line| line.value.trim().to_owned());
-        zones.insert(name.value.trim().to_owned(), Own { known_as, offsets });
+        zones.insert(name.value.trim().to_owned(), DescribedZone { iana_name: known_as, offsets });
     }
 
-    fn event(&self, zones: &Zones, zone: &TimeZone) -> Result<Event, Error> {
+    fn event(&self, zones: &ZoneTable, zone: &TimeZone) -> Result<CalendarEvent, ICalendarError> {
         let start = self.find("DTSTART").ok_or_else(|| self.error("the event has no DTSTART"))?;
         let (starts, latest) = instants(start, zones, zone)?;
         let ends = match (self.find("DTEND"), self.find("DURATION")) {
@@ -126,8 +131,8 @@ impl Component {
                 let length = duration(&length.value).ok_or_else(|| length.error("is no duration"))?;
                 latest.saturating_add(length.max(0))
             }
-            (None, None) => instants(start, zones, zone).map(|(_, latest)| match Moment::parse(&start.value) {
-                Some(Moment::Day(date)) => date
+            (None, None) => instants(start, zones, zone).map(|(_, latest)| match DateValue::parse(&start.value) {
+                Some(DateValue::Day(date)) => date
                     .tomorrow()
                     .ok()
                     .and_then(|next| zones.instants(next.at(0, 0, 0, 0), None, zone))
@@ -137,21 +142,22 @@ impl Component {
         };
         let own = self.lines.iter().filter(|line| line.name.starts_with("X-"));
         let cancelled = self.is("STATUS", "CANCELLED");
-        Ok(Event {
-            uid: self.find("UID").map(Line::text).unwrap_or_default(),
+        Ok(CalendarEvent {
+            uid: self.find("UID").map(ContentLine::text).unwrap_or_default(),
             starts,
             ends: ends.max(starts),
             busy: !cancelled && !self.is("TRANSP", "TRANSPARENT"),
             cancelled,
-            recurs: self.find("RRULE").is_some() || self.find("RDATE").is_some(),
-            own: own.map(|line| (line.name.clone(), line.text())).collect::<BTreeMap<_, _>>(),
+            is_recurring: self.find("RRULE").is_some() || self.find("RDATE").is_some(),
+            extensions: own.map(|line| (line.name.clone(), line.text())).collect::<BTreeMap<_, _>>(),
         })
     }
 
     /// Of a free-busy answer. Some versions of Radicale write each period as a component of its own.
-    fn periods(&self, periods: &mut Vec<(i64, i64)>) -> Result<(), Error> {
+    fn periods(&self, periods: &mut Vec<(i64, i64)>) -> Result<(), ICalendarError> {
         let before = periods.len();
-        let is_free = |line: &Line| line.parameter("FBTYPE").is_some_and(|kind| kind.eq_ignore_ascii_case("FREE"));
+        let is_free =
+            |line: &ContentLine| line.parameter("FBTYPE").is_some_and(|kind| kind.eq_ignore_ascii_case("FREE"));
         let mut told = false;
         for line in self.lines.iter().filter(|line| line.name == "FREEBUSY") {
             told = true;
@@ -161,9 +167,9 @@ impl Component {
         }
         let alone = self.find("FBTYPE").filter(|line| !line.value.trim().eq_ignore_ascii_case("FREE"));
         if let (false, Some(line)) = (told, alone) {
-            let instant = |name: &str| match self.find(name).and_then(|line| Moment::parse(&line.value)) {
-                Some(Moment::Instant(at)) => Some(at),
-                Some(Moment::Day(_) | Moment::Local(_)) | None => None,
+            let instant = |name: &str| match self.find(name).and_then(|line| DateValue::parse(&line.value)) {
+                Some(DateValue::Instant(at)) => Some(at),
+                Some(DateValue::Day(_) | DateValue::Local(_)) | None => None,
             };
             let period = instant("DTSTART").zip(instant("DTEND"));
             periods.push(period.ok_or_else(|| line.error("the busy period has no DTSTART and DTEND in UTC"))?);
@@ -176,24 +182,24 @@ impl Component {
 /// `start/end` or `start/duration`, in UTC.
 fn read_period(text: &str) -> Option<(i64, i64)> {
     let (start, end) = text.trim().split_once('/')?;
-    let Moment::Instant(from) = Moment::parse(start)? else { return None };
-    let to = match Moment::parse(end) {
-        Some(Moment::Instant(to)) => to,
-        Some(Moment::Day(_) | Moment::Local(_)) => return None,
+    let DateValue::Instant(from) = DateValue::parse(start)? else { return None };
+    let to = match DateValue::parse(end) {
+        Some(DateValue::Instant(to)) => to,
+        Some(DateValue::Day(_) | DateValue::Local(_)) => return None,
         None => from.checked_add(duration(end)?)?,
     };
     (from <= to).then_some((from, to))
 }
 
 /// The first and the last instant that a time may be.
-fn instants(line: &Line, zones: &Zones, zone: &TimeZone) -> Result<(i64, i64), Error> {
-    let moment = Moment::parse(&line.value).ok_or_else(|| line.error(format!("`{}` is no time", line.value)))?;
+fn instants(line: &ContentLine, zones: &ZoneTable, zone: &TimeZone) -> Result<(i64, i64), ICalendarError> {
+    let moment = DateValue::parse(&line.value).ok_or_else(|| line.error(format!("`{}` is no time", line.value)))?;
     let name = line.parameter("TZID");
     let (local, name) = match moment {
-        Moment::Instant(at) => return Ok((at, at)),
+        DateValue::Instant(at) => return Ok((at, at)),
         // A whole day is a day of the calendar's own zone.
-        Moment::Day(date) => (date.at(0, 0, 0, 0), None),
-        Moment::Local(local) => (local, name),
+        DateValue::Day(date) => (date.at(0, 0, 0, 0), None),
+        DateValue::Local(local) => (local, name),
     };
     zones.instants(local, name, zone).ok_or_else(|| {
         line.error(format!("the zone `{}` is not known and not described", name.unwrap_or("of the calendar")))

@@ -1,6 +1,6 @@
 use jiff::tz::TimeZone;
 
-use super::{Appointment, Error, Event, read};
+use super::{Appointment, CalendarEvent, ICalendarError, read};
 
 fn madrid() -> TimeZone {
     TimeZone::get("Europe/Madrid").unwrap()
@@ -11,7 +11,7 @@ fn at(text: &str) -> i64 {
 }
 
 /// One event with these lines, read in Madrid.
-fn event(lines: &str) -> Result<Event, Error> {
+fn event(lines: &str) -> Result<CalendarEvent, ICalendarError> {
     let text = format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:u\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
     read(&text, &madrid()).map(|calendar| calendar.events[0].clone())
 }
@@ -49,7 +49,7 @@ fn what_takes_no_time_is_not_busy() {
     assert!(!of("TRANSP:TRANSPARENT").busy);
     assert!(!of("STATUS:CANCELLED").busy && of("STATUS:CANCELLED").cancelled);
     assert!(of("STATUS:TENTATIVE").busy);
-    assert!(of("RRULE:FREQ=DAILY").recurs && !of("SUMMARY:x").recurs);
+    assert!(of("RRULE:FREQ=DAILY").is_recurring && !of("SUMMARY:x").is_recurring);
 }
 
 #[test]
@@ -98,8 +98,17 @@ fn appointment(zone: &TimeZone, starts: &str, ends: &str) -> String {
     let own = [("X-BATON-ASKED", "a,b;c".to_owned())];
     let (starts, ends) = (at(starts), at(ends));
     let (summary, description) = ("Botox; año, \\nuevo", "customer: José Ñuñez\nnotes: línea\r\ndos\u{7}");
-    Appointment { uid: "bk_1", stamp: at("2025-01-15T09:00:00Z"), starts, ends, zone, summary, description, own: &own }
-        .text()
+    Appointment {
+        uid: "bk_1",
+        stamp: at("2025-01-15T09:00:00Z"),
+        starts,
+        ends,
+        zone,
+        summary,
+        description,
+        extensions: &own,
+    }
+    .text()
 }
 
 #[test]
@@ -120,7 +129,7 @@ fn an_appointment_is_written_in_its_zone_and_read_back() {
         let text = appointment(&zone, starts, ends);
         let event = &read(&text, &TimeZone::UTC).unwrap().events[0];
         assert_eq!((event.starts, event.ends), (at(starts), at(ends)), "{text}");
-        assert_eq!((event.uid.as_str(), event.own["X-BATON-ASKED"].as_str()), ("bk_1", "a,b;c"));
+        assert_eq!((event.uid.as_str(), event.extensions["X-BATON-ASKED"].as_str()), ("bk_1", "a,b;c"));
         assert!(event.busy);
     }
 }
@@ -140,7 +149,7 @@ fn a_written_text_is_folded_and_escaped() {
         zone: &TimeZone::UTC,
         summary: &"ñandú ".repeat(40),
         description: "",
-        own: &[],
+        extensions: &[],
     };
     let long = long.text();
     assert!(long.split("\r\n").all(|line| line.len() <= 75), "{long}");

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 /// A DATE or DATE-TIME value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Moment {
+pub(super) enum DateValue {
     /// A whole day.
     Day(Date),
     /// Wall-clock time in the zone that the property names.
@@ -16,7 +16,7 @@ pub(super) enum Moment {
 
 const DAY_MS: i64 = 86_400_000;
 
-impl Moment {
+impl DateValue {
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let date = date(text.get(..8)?)?;

@@ -22,13 +22,13 @@ pub struct Appointment<'a> {
     pub summary: &'a str,
     pub description: &'a str,
     /// Properties of our own: upper-case names that begin with `X-`.
-    pub own: &'a [(&'a str, String)],
+    pub extensions: &'a [(&'a str, String)],
 }
 
 impl Appointment<'_> {
     /// The whole text, in lines that end in CR LF.
     pub fn text(&self) -> String {
-        let mut text = Text(String::with_capacity(1_024));
+        let mut text = FoldedText(String::with_capacity(1_024));
         text.line("BEGIN:VCALENDAR");
         text.line("VERSION:2.0");
         text.line("PRODID:-//Baton//Calendar//EN");
@@ -52,7 +52,7 @@ impl Appointment<'_> {
         }
         text.line("STATUS:CONFIRMED");
         text.line("TRANSP:OPAQUE");
-        for (name, value) in self.own {
+        for (name, value) in self.extensions {
             text.line(&format!("{name}:{}", escaped(value)));
         }
         text.line("END:VEVENT");
@@ -74,7 +74,7 @@ impl Appointment<'_> {
     }
 
     /// The zone's offsets from the change before the appointment to the one after it.
-    fn describe(&self, name: &str, text: &mut Text) {
+    fn describe(&self, name: &str, text: &mut FoldedText) {
         text.line("BEGIN:VTIMEZONE");
         text.line(&format!("TZID:{name}"));
         let (starts, ends) = (instant(self.starts), instant(self.ends));
@@ -97,7 +97,7 @@ impl Appointment<'_> {
         text.line("END:VTIMEZONE");
     }
 
-    fn observance(&self, change: Timestamp, before: Offset, text: &mut Text) -> Offset {
+    fn observance(&self, change: Timestamp, before: Offset, text: &mut FoldedText) -> Offset {
         let now = self.zone.to_offset_info(change);
         let kind = if now.dst().is_dst() { "DAYLIGHT" } else { "STANDARD" };
         let onset = before.to_datetime(change);
@@ -111,9 +111,9 @@ impl Appointment<'_> {
     }
 }
 
-struct Text(String);
+struct FoldedText(String);
 
-impl Text {
+impl FoldedText {
     /// Folded between characters, never inside one.
     fn line(&mut self, line: &str) {
         let mut length = 0;

@@ -7,19 +7,19 @@ use jiff::tz::TimeZone;
 
 /// The zones a text describes itself, by `TZID`.
 #[derive(Debug, Default)]
-pub(super) struct Zones(BTreeMap<String, Own>);
+pub(super) struct ZoneTable(BTreeMap<String, DescribedZone>);
 
 /// What is used of a zone that a text describes.
 #[derive(Debug, Default)]
-pub(super) struct Own {
+pub(super) struct DescribedZone {
     /// What `X-LIC-LOCATION` says it is.
-    pub(super) known_as: Option<String>,
+    pub(super) iana_name: Option<String>,
     /// Every offset it ever has, in seconds east of Greenwich.
     pub(super) offsets: Vec<i32>,
 }
 
-impl Zones {
-    pub(super) fn insert(&mut self, name: String, own: Own) {
+impl ZoneTable {
+    pub(super) fn insert(&mut self, name: String, own: DescribedZone) {
         self.0.insert(name, own);
     }
 
@@ -32,11 +32,11 @@ impl Zones {
             Some((at, at))
         };
         let Some(name) = name else { return once(own) };
-        if let Some(zone) = known(name) {
+        if let Some(zone) = iana_zone(name) {
             return once(&zone);
         }
         let described = self.0.get(name)?;
-        if let Some(zone) = described.known_as.as_deref().and_then(known) {
+        if let Some(zone) = described.iana_name.as_deref().and_then(iana_zone) {
             return once(&zone);
         }
         let (least, most) = (described.offsets.iter().min()?, described.offsets.iter().max()?);
@@ -46,7 +46,7 @@ impl Zones {
 }
 
 /// By an IANA name, also behind a maker's prefix: `/freeassociation.sourceforge.net/Europe/Madrid`.
-fn known(name: &str) -> Option<TimeZone> {
+fn iana_zone(name: &str) -> Option<TimeZone> {
     let mut rest = name.trim().trim_start_matches('/');
     for _ in 0..4 {
         if let Ok(zone) = TimeZone::get(rest) {

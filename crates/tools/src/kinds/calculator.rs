@@ -7,21 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::tool::{Class, Facts, Retry};
+use baton_core::tool::{EffectClass, RetryPolicy, ToolContract};
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// Bytes of one expression.
 const EXPRESSION_BYTES_MAX: usize = 4_096;
 
-pub(crate) fn entry() -> Entry {
-    let facts = Facts {
-        retry: Retry::NONE,
+pub(crate) fn entry() -> ToolEntry {
+    let facts = ToolContract {
+        retry: RetryPolicy::NONE,
         description: "Computes an arithmetic expression, such as `(2 + 3) * 4` or `round(total * 0.21, 2)`".to_owned(),
         output_fields: vec!["result".to_owned()],
         parameters: json!({
@@ -40,22 +40,28 @@ pub(crate) fn entry() -> Entry {
                 },
             },
         }),
-        ..Facts::new(Class::Pure, Duration::from_secs(1))
+        ..ToolContract::new(EffectClass::Pure, Duration::from_secs(1))
     };
-    Entry::new("calculator", "data", "built-in", Action::new(facts, "tool_execution", Risk::Low), Arc::new(Calculator))
+    ToolEntry::new(
+        "calculator",
+        "data",
+        "built-in",
+        ActionSpec::new(facts, "tool_execution", ToolRisk::Low),
+        Arc::new(CalculatorTool),
+    )
 }
 
-struct Calculator;
+struct CalculatorTool;
 
 #[async_trait]
-impl Tool for Calculator {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for CalculatorTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let expression = request.text("expression").unwrap_or_default();
         let result = parser::calculate(expression, request.argument("variables").as_object())
             .and_then(|number| number.to_json().ok_or_else(|| "the result is too large for a JSON number".to_owned()));
         match result {
             Ok(result) => Ok(Value::Object(Map::from_iter([("result".to_owned(), result)]))),
-            Err(reason) => Err(Failure::refused(code::CALCULATION_FAILED, reason)),
+            Err(reason) => Err(ToolError::permanent(code::CALCULATION_FAILED, reason)),
         }
     }
 }

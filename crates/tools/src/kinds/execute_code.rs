@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::agent::{Program, Ran};
-use baton_core::tool::{Class, Facts, Retry};
-use baton_ports::sandbox::{Limits, Sandbox};
+use baton_core::agent::{ProgramOutcome, SandboxProgram};
+use baton_core::tool::{EffectClass, RetryPolicy, ToolContract};
+use baton_ports::sandbox::{Sandbox, SandboxLimits};
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// Characters of one program; a call is journaled with its arguments.
 const CODE_CHARS_MAX: usize = 64 << 10;
@@ -22,14 +22,14 @@ const WAIT: Duration = Duration::from_secs(90);
 
 /// Where programs run, and what each may use.
 #[derive(Clone)]
-pub struct Execution {
+pub struct CodeExecution {
     pub sandbox: Arc<dyn Sandbox>,
-    pub limits: Limits,
+    pub limits: SandboxLimits,
 }
 
-pub(crate) fn entry(execution: Execution) -> Entry {
-    let facts = Facts {
-        retry: Retry { max_attempts: 3, ..Retry::default() },
+pub(crate) fn entry(execution: CodeExecution) -> ToolEntry {
+    let facts = ToolContract {
+        retry: RetryPolicy { max_attempts: 3, ..RetryPolicy::default() },
         description: "Runs Python that computes and reaches nothing: no files, network, clock or tools. The value of \
                       its last expression is the result, and must have a JSON form"
             .to_owned(),
@@ -47,35 +47,37 @@ pub(crate) fn entry(execution: Execution) -> Entry {
             },
         }),
         // A function of its arguments: the sandbox has no clock, no chance and nobody to ask.
-        ..Facts::new(Class::Pure, execution.limits.time.saturating_add(WAIT))
+        ..ToolContract::new(EffectClass::Pure, execution.limits.time.saturating_add(WAIT))
     };
-    Entry::new(
+    ToolEntry::new(
         "execute_code",
         "code",
         "sandbox",
-        Action::new(facts, "code_execution", Risk::Medium),
+        ActionSpec::new(facts, "code_execution", ToolRisk::Medium),
         Arc::new(ExecuteCode(execution)),
     )
 }
 
-struct ExecuteCode(Execution);
+struct ExecuteCode(CodeExecution);
 
 #[async_trait]
-impl Tool for ExecuteCode {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for ExecuteCode {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let inputs = request.argument("inputs").as_object().cloned().unwrap_or_default();
-        let program = Program::Start {
+        let program = SandboxProgram::Start {
             source: request.text("code").unwrap_or_default().to_owned(),
             inputs: inputs.into_iter().collect(),
             tools: Vec::new(),
         };
-        let Execution { sandbox, limits } = &self.0;
+        let CodeExecution { sandbox, limits } = &self.0;
         let ran = sandbox.run(&program, limits).await;
-        match ran.map_err(|fault| Failure::NotDone { fault, retryable: true, retry_after: None })? {
-            Ran::Finished { output, printed } => Ok(json!({"result": output, "printed": printed})),
-            Ran::Failed { fault, .. } => Err(Failure::NotDone { fault, retryable: false, retry_after: None }),
-            Ran::Calls { .. } | Ran::Stale => {
-                Err(Failure::refused(code::CODE_CRASHED, "it was granted no tools and no past, and asks for one"))
+        match ran.map_err(|fault| ToolError::NotDone { fault, retryable: true, retry_after: None })? {
+            ProgramOutcome::Finished { output, printed } => Ok(json!({"result": output, "printed": printed})),
+            ProgramOutcome::Failed { fault, .. } => {
+                Err(ToolError::NotDone { fault, retryable: false, retry_after: None })
+            }
+            ProgramOutcome::Calls { .. } | ProgramOutcome::Stale => {
+                Err(ToolError::permanent(code::CODE_CRASHED, "it was granted no tools and no past, and asks for one"))
             }
         }
     }

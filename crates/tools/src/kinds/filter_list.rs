@@ -5,23 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::expr::{self, Condition, Language, Names, ParseError};
-use baton_core::tool::{Class, Facts, Retry};
+use baton_core::expr::{self, Condition, ConditionLanguage, EvalContext, ParseError};
+use baton_core::tool::{EffectClass, RetryPolicy, ToolContract};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// Items of one list.
 const ITEMS_MAX: usize = 10_000;
 
-pub(crate) fn entry() -> Entry {
-    let facts = Facts {
-        retry: Retry::NONE,
+pub(crate) fn entry() -> ToolEntry {
+    let facts = ToolContract {
+        retry: RetryPolicy::NONE,
         description: "Keeps the items of a list for which a condition holds".to_owned(),
         output_fields: vec!["items".to_owned(), "count".to_owned()],
         parameters: json!({
@@ -34,7 +34,7 @@ pub(crate) fn entry() -> Entry {
                     "description": "An expression over the item's fields, `item` and `index`, such as `price > 10`; or \
                                     {type: expr | jmespath, expression}; or {field, operator, value}",
                     "oneOf": [
-                        {"type": "string", "minLength": 1, "maxLength": expr::Limit::EXPRESSION_BYTES_MAX},
+                        {"type": "string", "minLength": 1, "maxLength": expr::ExprLimits::EXPRESSION_BYTES_MAX},
                         {
                             "type": "object", "additionalProperties": false, "required": ["expression"],
                             "properties": {
@@ -50,28 +50,28 @@ pub(crate) fn entry() -> Entry {
                 },
             },
         }),
-        ..Facts::new(Class::Pure, Duration::from_secs(10))
+        ..ToolContract::new(EffectClass::Pure, Duration::from_secs(10))
     };
-    let action = Action::new(facts, "tool_execution", Risk::Low);
-    Entry::new("filter_list", "data", "built-in", action, Arc::new(FilterList))
+    let action = ActionSpec::new(facts, "tool_execution", ToolRisk::Low);
+    ToolEntry::new("filter_list", "data", "built-in", action, Arc::new(FilterList))
 }
 
 struct FilterList;
 
 #[async_trait]
-impl Tool for FilterList {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for FilterList {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let condition = condition(request.argument("condition")).map_err(|error| {
             let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-            Failure::refused(code::INVALID_PARAMETERS, format!("`condition`: {}{hint}", error.message))
+            ToolError::permanent(code::INVALID_PARAMETERS, format!("`condition`: {}{hint}", error.message))
         })?;
         let items = request.argument("items").as_array().map(Vec::as_slice).unwrap_or_default();
         let mut kept = Vec::new();
         for (index, item) in items.iter().enumerate() {
-            let names = Item { item, index, now: request.call.at.to_timestamp(), zone: request.zone() };
+            let names = ItemScope { item, index, now: request.call.at.to_timestamp(), zone: request.zone() };
             let holds = condition.holds(&names).map_err(|error| {
                 let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                Failure::refused(code::EXPRESSION_FAILED, format!("item {index}: {}{hint}", error.message))
+                ToolError::permanent(code::EXPRESSION_FAILED, format!("item {index}: {}{hint}", error.message))
             })?;
             if holds {
                 kept.push(item.clone());
@@ -84,7 +84,7 @@ impl Tool for FilterList {
 fn condition(written: &Value) -> Result<Condition, ParseError> {
     let text = |name: &str| written.get(name).and_then(Value::as_str);
     match (written.as_str(), text("expression"), text("field"), text("operator")) {
-        (Some(expression), ..) => Condition::parse(Language::Expr, expression),
+        (Some(expression), ..) => Condition::parse(ConditionLanguage::Expr, expression),
         (None, Some(expression), ..) => Condition::parse(text("type").unwrap_or("expr").parse()?, expression),
         (None, None, field, operator) => {
             let value = written.get("value").cloned().unwrap_or_default();
@@ -94,14 +94,14 @@ fn condition(written: &Value) -> Result<Condition, ParseError> {
 }
 
 /// One item as names: `item`, `index`, and its own fields where it has any.
-struct Item<'i> {
+struct ItemScope<'i> {
     item: &'i Value,
     index: usize,
     now: Timestamp,
     zone: &'i str,
 }
 
-impl Names for Item<'_> {
+impl EvalContext for ItemScope<'_> {
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>> {
         match (self.item.get(root), root) {
             (Some(field), _) => Some(Cow::Borrowed(field)),
@@ -111,7 +111,7 @@ impl Names for Item<'_> {
         }
     }
 
-    fn known(&self) -> Vec<String> {
+    fn known_names(&self) -> Vec<String> {
         let fields = self.item.as_object().into_iter().flat_map(|fields| fields.keys().cloned());
         fields.chain(["item".to_owned(), "index".to_owned()]).collect()
     }

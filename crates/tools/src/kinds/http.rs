@@ -6,45 +6,45 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::expr::{Document, EvalError, Names, jmespath};
+use baton_core::expr::{EvalContext, EvalError, JsonContext, jmespath};
 use baton_core::fault::Fault;
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::Entry;
+use crate::catalogue::ToolEntry;
 use crate::code;
-use crate::config::{Bound, Sendable, variable_of_secret};
-use crate::definition::{ErrorRule, Http, HttpTemplate, Lookup, OPEN_NAMES, Profile, Segment};
-use crate::failure::Failure;
-use crate::kinds::http_request::{body, headers, idempotency_key, plain};
-use crate::outbound::{Answer, Outbound, Outgoing, judge, of_url};
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::config::{BoundSecret, SendableSecrets, secret_env_var};
+use crate::definition::{ErrorRule, HttpDefinition, HttpLookup, HttpTemplate, OPEN_NAMES, PathSegment, ToolProfile};
+use crate::kinds::http_request::{as_text, body, headers, idempotency_key};
+use crate::outbound::{OutboundClient, OutboundRequest, OutboundResponse, check_status, of_url};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 pub(crate) fn entry(
-    profile: Profile,
-    http: Http,
-    outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Bound>>,
-) -> Entry {
-    let declares_output = http.result.is_some() || profile.names_output();
-    profile.entry("http", Arc::new(Templated { http, declares_output, outbound, secrets }))
+    profile: ToolProfile,
+    http: HttpDefinition,
+    outbound: Arc<OutboundClient>,
+    secrets: Arc<BTreeMap<String, BoundSecret>>,
+) -> ToolEntry {
+    let declares_output = http.result.is_some() || profile.has_output_fields();
+    profile.entry("http", Arc::new(HttpTemplateTool { http, has_output_schema: declares_output, outbound, secrets }))
 }
 
-struct Templated {
-    http: Http,
+struct HttpTemplateTool {
+    http: HttpDefinition,
     /// Whether the definition says what of an answer is the output, so that one without it is no answer.
-    declares_output: bool,
-    outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Bound>>,
+    has_output_schema: bool,
+    outbound: Arc<OutboundClient>,
+    secrets: Arc<BTreeMap<String, BoundSecret>>,
 }
 
 #[async_trait]
-impl Tool for Templated {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for HttpTemplateTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let class = request.call.class;
         let mut outgoing = self.fill(&self.http.request, request)?;
         if let Some(header) = &self.http.idempotency_header {
@@ -54,77 +54,83 @@ impl Tool for Templated {
             self.send(outgoing, &self.http.request.origin).await.map_err(|no_answer| no_answer.failure(class))?;
         let seen = json!({"status": answer.status, "body": answer.value()});
         // What broke off says nothing that a rule could be held against.
-        let rule = match answer.broken_off() {
+        let rule = match answer.interruption() {
             Some(_) => None,
-            None => matching(&self.http.errors, &seen, request)?,
+            None => matching_rule(&self.http.errors, &seen, request)?,
         };
         if let Some(rule) = rule {
             return Err(rule.failure(&answer, request));
         }
-        judge(&answer, class)?;
-        if self.declares_output && answer.bare(class).is_none() {
+        check_status(&answer, class)?;
+        if self.has_output_schema && answer.declared_output(class).is_none() {
             answer.read_as_json(class)?;
         }
         result(self.http.result.as_deref(), &answer, class)
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(self.http.request.origin.as_str()))
     }
 
-    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        let unknown = |fault: Fault| Failure::Unknown { fault };
+    async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let unknown = |fault: Fault| ToolError::Unknown { fault };
         let Some(lookup) = &self.http.lookup else {
             let message = format!("`{}` has no `lookup` that tells what became of a call", request.call.tool);
             return Err(unknown(Fault::new(code::OUTCOME_UNKNOWN, message)));
         };
-        self.ask(lookup, request).await.map_err(|failure| match failure {
-            Asked::NotDone(fault) => Failure::NotDone { fault, retryable: true, retry_after: None },
-            Asked::Unknown(failure) => unknown(failure.fault().clone()),
+        self.query_status(lookup, request).await.map_err(|failure| match failure {
+            LookupError::NotDone(fault) => ToolError::NotDone { fault, retryable: true, retry_after: None },
+            LookupError::Unknown(failure) => unknown(failure.fault().clone()),
         })
     }
 }
 
 /// Why a look-up found no result.
-enum Asked {
+enum LookupError {
     NotDone(Fault),
-    Unknown(Failure),
+    Unknown(ToolError),
 }
 
-impl Templated {
-    async fn send(&self, outgoing: Outgoing, origin: &Url) -> Result<Answer, crate::outbound::NoAnswer> {
+impl HttpTemplateTool {
+    async fn send(
+        &self,
+        outgoing: OutboundRequest,
+        origin: &Url,
+    ) -> Result<OutboundResponse, crate::outbound::OutboundError> {
         self.outbound.send(outgoing, Some(origin)).await
     }
 
-    async fn ask(&self, lookup: &Lookup, request: &Request) -> Result<Value, Asked> {
-        let outgoing = self.fill(&lookup.request, request).map_err(Asked::Unknown)?;
+    async fn query_status(&self, lookup: &HttpLookup, request: &PreparedRequest) -> Result<Value, LookupError> {
+        let outgoing = self.fill(&lookup.request, request).map_err(LookupError::Unknown)?;
         let answer = self.send(outgoing, &lookup.request.origin).await;
-        let answer = answer.map_err(|no_answer| Asked::Unknown(no_answer.failure(Class::Read)))?;
-        if let Some(fault) = answer.broken_off() {
-            return Err(Asked::Unknown(Failure::Unknown { fault }));
+        let answer = answer.map_err(|no_answer| LookupError::Unknown(no_answer.failure(EffectClass::Read)))?;
+        if let Some(fault) = answer.interruption() {
+            return Err(LookupError::Unknown(ToolError::Unknown { fault }));
         }
         let seen = json!({"status": answer.status, "body": answer.value()});
         let holds = |condition: &baton_core::expr::Condition| {
-            condition.holds(&document(&seen, request)).map_err(|error| Asked::Unknown(expression("lookup", &error)))
+            condition
+                .holds(&document(&seen, request))
+                .map_err(|error| LookupError::Unknown(expression_error("lookup", &error)))
         };
         if holds(&lookup.done)? {
-            return result(lookup.result.as_deref(), &answer, Class::Read).map_err(Asked::Unknown);
+            return result(lookup.result.as_deref(), &answer, EffectClass::Read).map_err(LookupError::Unknown);
         }
         let from = &answer.from;
         match &lookup.not_done {
             Some(not_done) if holds(not_done)? => {
                 let message = format!("{from} says that the call was not done");
-                Err(Asked::NotDone(Fault::new(code::SERVICE_UNAVAILABLE, message)))
+                Err(LookupError::NotDone(Fault::new(code::SERVICE_UNAVAILABLE, message)))
             }
             Some(_) | None => {
                 let message = format!("{from} answered {}, which tells neither done nor not done", answer.status);
-                Err(Asked::Unknown(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }))
+                Err(LookupError::Unknown(ToolError::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }))
             }
         }
     }
 
     /// Of addresses that are the key: a look-up's answer may repeat where the call went.
-    fn secrets_of_urls(&self, names: &Scene<'_>) -> Vec<String> {
+    fn secrets_of_urls(&self, names: &TemplateScope<'_>) -> Vec<String> {
         if !self.http.secret_url {
             return Vec::new();
         }
@@ -134,13 +140,13 @@ impl Templated {
     }
 
     /// The request, with every hole filled.
-    fn fill(&self, template: &HttpTemplate, request: &Request) -> Result<Outgoing, Failure> {
-        let open = Scene { request, secrets: None };
+    fn fill(&self, template: &HttpTemplate, request: &PreparedRequest) -> Result<OutboundRequest, ToolError> {
+        let open = TemplateScope { request, secrets: None };
         let url = url(template, &open)?;
-        let sendable = Sendable { all: &self.secrets, to: &url };
-        let closed = Scene { request, secrets: Some(sendable) };
-        let expression = |place: &str, error: &EvalError| expression_with(place, error, sendable);
-        let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
+        let sendable = SendableSecrets { all: &self.secrets, to: &url };
+        let closed = TemplateScope { request, secrets: Some(sendable) };
+        let expression = |place: &str, error: &EvalError| expression_error_with_secrets(place, error, sendable);
+        let invalid = |reason: String| ToolError::permanent(code::INVALID_PARAMETERS, reason);
         let filled = template.headers.render(&closed).map_err(|error| expression("headers", &error))?;
         let mut headers: HeaderMap = headers(&filled).map_err(invalid)?;
         let content = match &template.body {
@@ -154,22 +160,22 @@ impl Templated {
         let body = body(&content, &mut headers).map_err(invalid)?;
         let mut secrets: Vec<String> = sendable.iter().map(|(_, secret)| secret.expose().to_owned()).collect();
         secrets.extend(self.secrets_of_urls(&open));
-        Ok(Outgoing { method: template.method.clone(), url, headers, body, secrets })
+        Ok(OutboundRequest { method: template.method.clone(), url, headers, body, secrets })
     }
 }
 
 /// A path segment that a call fills stays one segment: it is encoded, and may not be empty or lead upwards.
-fn url(template: &HttpTemplate, names: &Scene<'_>) -> Result<Url, Failure> {
+fn url(template: &HttpTemplate, names: &TemplateScope<'_>) -> Result<Url, ToolError> {
     let mut path = String::new();
     for segment in &template.path {
         path.push('/');
         match segment {
-            Segment::Literal(text) => path.push_str(text),
-            Segment::Filled(params) => {
-                let text = plain(&params.render(names).map_err(|error| expression("url", &error))?);
+            PathSegment::Literal(text) => path.push_str(text),
+            PathSegment::Filled(params) => {
+                let text = as_text(&params.render(names).map_err(|error| expression_error("url", &error))?);
                 if matches!(text.as_str(), "" | "." | "..") {
                     let reason = format!("`url`: a part of the path came out as `{text}`");
-                    return Err(Failure::refused(code::INVALID_PARAMETERS, reason));
+                    return Err(ToolError::permanent(code::INVALID_PARAMETERS, reason));
                 }
                 encode(&mut path, &text);
             }
@@ -180,9 +186,9 @@ fn url(template: &HttpTemplate, names: &Scene<'_>) -> Result<Url, Failure> {
     if !template.query.is_empty() {
         let mut pairs = url.query_pairs_mut();
         for (name, value) in &template.query {
-            match value.render(names).map_err(|error| expression("url", &error))? {
+            match value.render(names).map_err(|error| expression_error("url", &error))? {
                 Value::Null => {}
-                value => drop(pairs.append_pair(name, &plain(&value))),
+                value => drop(pairs.append_pair(name, &as_text(&value))),
             }
         }
     }
@@ -200,12 +206,17 @@ pub(crate) fn encode(path: &mut String, text: &str) {
     }
 }
 
-fn matching<'h>(rules: &'h [ErrorRule], seen: &Value, request: &Request) -> Result<Option<&'h ErrorRule>, Failure> {
+fn matching_rule<'h>(
+    rules: &'h [ErrorRule],
+    seen: &Value,
+    request: &PreparedRequest,
+) -> Result<Option<&'h ErrorRule>, ToolError> {
     for rule in rules {
         // The service has answered: a rule that breaks on it must not hide whether it acted.
         let holds = rule.when.holds(&document(seen, request));
-        let holds = holds
-            .map_err(|error| Failure::unclear(request.call.class, expression("errors", &error).fault().clone()))?;
+        let holds = holds.map_err(|error| {
+            ToolError::indeterminate(request.call.class, expression_error("errors", &error).fault().clone())
+        })?;
         if holds {
             return Ok(Some(rule));
         }
@@ -214,69 +225,75 @@ fn matching<'h>(rules: &'h [ErrorRule], seen: &Value, request: &Request) -> Resu
 }
 
 impl ErrorRule {
-    fn failure(&self, answer: &Answer, request: &Request) -> Failure {
+    fn failure(&self, answer: &OutboundResponse, request: &PreparedRequest) -> ToolError {
         let told = if self.message.is_empty() { "" } else { ": " };
         let message = format!("{} answered {}{told}{}", answer.from, answer.status, self.message);
         let mut fault = Fault::new(self.code.clone(), message);
         fault.customer = self.customer.get(&request.language.into()).map(|words| words.as_str().into());
         if self.unknown {
-            return Failure::Unknown { fault };
+            return ToolError::Unknown { fault };
         }
-        Failure::NotDone { fault, retryable: self.retryable, retry_after: None }
+        ToolError::NotDone { fault, retryable: self.retryable, retry_after: None }
     }
 }
 
 /// What of an answer is the tool's result. An act that was done is done, even if its answer is too long or the expression
-/// fails over it; whether it is JSON at all, where that was declared, is for [`Answer::read_as_json`] to say before.
-pub(super) fn result(expression: Option<&str>, answer: &Answer, class: Class) -> Result<Value, Failure> {
-    if let Some(bare) = answer.bare(class) {
+/// fails over it; whether it is JSON at all, where that was declared, is for [`OutboundResponse::read_as_json`] to say before.
+pub(super) fn result(
+    expression: Option<&str>,
+    answer: &OutboundResponse,
+    class: EffectClass,
+) -> Result<Value, ToolError> {
+    if let Some(bare) = answer.declared_output(class) {
         return Ok(bare);
     }
     if answer.truncated {
         let message = format!("{} answered with more than {} bytes", answer.from, answer.body.len());
-        return Err(Failure::refused(code::RESPONSE_TOO_LARGE, message));
+        return Err(ToolError::permanent(code::RESPONSE_TOO_LARGE, message));
     }
     let Some(expression) = expression else { return Ok(answer.value()) };
     match jmespath::search(expression, &answer.value()) {
         Ok(result) => Ok(result),
-        Err(_) if class.acts() => Ok(answer.value()),
-        Err(error) => Err(Failure::refused(code::EXPRESSION_FAILED, format!("`result` over {}: {error}", answer.from))),
+        Err(_) if class.has_side_effects() => Ok(answer.value()),
+        Err(error) => {
+            Err(ToolError::permanent(code::EXPRESSION_FAILED, format!("`result` over {}: {error}", answer.from)))
+        }
     }
 }
 
-fn document<'d>(seen: &'d Value, request: &'d Request) -> Document<'d> {
-    Document::new(seen, request.call.at.to_timestamp()).in_zone(request.zone())
+fn document<'d>(seen: &'d Value, request: &'d PreparedRequest) -> JsonContext<'d> {
+    JsonContext::new(seen, request.call.at.to_timestamp()).in_zone(request.zone())
 }
 
-pub(crate) fn expression(place: &str, error: &EvalError) -> Failure {
+pub(crate) fn expression_error(place: &str, error: &EvalError) -> ToolError {
     let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}", error.message))
+    ToolError::permanent(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}", error.message))
 }
 
 /// The same where secrets may be meant: one that is not set is said to be so, and those that are kept back from the address
 /// are named.
-pub(super) fn expression_with(place: &str, error: &EvalError, secrets: Sendable<'_>) -> Failure {
+pub(super) fn expression_error_with_secrets(place: &str, error: &EvalError, secrets: SendableSecrets<'_>) -> ToolError {
     let absent = error.absent.as_deref().and_then(|path| path.strip_prefix("secrets."));
     if let Some(secret) = absent.filter(|secret| !secrets.all.contains_key(*secret)) {
-        let variable = variable_of_secret(secret);
+        let variable = secret_env_var(secret);
         let message = format!(
             "`{place}`: the secret `{secret}` is not set; set it by {variable}, or as `{secret}` under [tools.secrets]"
         );
-        return Failure::refused(code::SERVICE_NOT_CONFIGURED, message);
+        return ToolError::permanent(code::SERVICE_NOT_CONFIGURED, message);
     }
     let hint = error.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
-    let kept = secrets.kept_back().map(|kept| format!("; {kept}")).unwrap_or_default();
-    Failure::refused(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}{kept}", error.message))
+    let kept = secrets.withheld_names().map(|kept| format!("; {kept}")).unwrap_or_default();
+    ToolError::permanent(code::EXPRESSION_FAILED, format!("`{place}`: {}{hint}{kept}", error.message))
 }
 
 /// A call as a request template's names.
-pub(super) struct Scene<'r> {
-    pub(super) request: &'r Request,
+pub(super) struct TemplateScope<'r> {
+    pub(super) request: &'r PreparedRequest,
     /// Only where what is written is shown nowhere.
-    pub(super) secrets: Option<Sendable<'r>>,
+    pub(super) secrets: Option<SendableSecrets<'r>>,
 }
 
-impl Names for Scene<'_> {
+impl EvalContext for TemplateScope<'_> {
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>> {
         let call = &self.request.call;
         Some(match root {
@@ -295,7 +312,7 @@ impl Names for Scene<'_> {
         })
     }
 
-    fn known(&self) -> Vec<String> {
+    fn known_names(&self) -> Vec<String> {
         OPEN_NAMES.iter().map(|name| (*name).to_owned()).collect()
     }
 

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::outbound::{Answer, Outbound, Outgoing, URL_BYTES_MAX, judge};
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::outbound::{OutboundClient, OutboundRequest, OutboundResponse, URL_BYTES_MAX, check_status};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempote
 /// The longest key that services commonly take; a longer one is hashed.
 const KEY_BYTES_MAX: usize = 255;
 /// Headers that belong to the connection, or would speak to a proxy or another host than the one that was checked.
-pub(crate) const NOT_TAKEN: &[&str] = &[
+pub(crate) const FORBIDDEN_HEADERS: &[&str] = &[
     "connection",
     "content-length",
     "expect",
@@ -46,28 +46,29 @@ pub(crate) const NOT_TAKEN: &[&str] = &[
 const READS: &[&str] = &["GET", "HEAD", "OPTIONS"];
 const ACTS: &[&str] = &["POST", "PUT", "PATCH", "DELETE"];
 
-pub(crate) fn entry(outbound: Arc<Outbound>) -> Entry {
+pub(crate) fn entry(outbound: Arc<OutboundClient>) -> ToolEntry {
     // Without a method it is a GET.
-    let whole = Facts { told_by: Cow::Borrowed("method"), ..facts(Class::Read) };
-    let reads = READS.iter().map(|method| (*method, Action::new(facts(Class::Read), "api_call", Risk::Low)));
+    let whole = ToolContract { told_by: Cow::Borrowed("method"), ..facts(EffectClass::Read) };
+    let reads =
+        READS.iter().map(|method| (*method, ActionSpec::new(facts(EffectClass::Read), "api_call", ToolRisk::Low)));
     let idempotent = outbound.config().idempotent_methods.clone();
     let acts = ACTS.iter().map(|method| {
-        let class = if idempotent.contains(*method) { Class::Keyed } else { Class::Once };
+        let class = if idempotent.contains(*method) { EffectClass::Keyed } else { EffectClass::Once };
         let mut acts = facts(class);
         acts.irreversible = Some("nobody knows what the request does; undo it with another request".to_owned());
-        let keyed = Facts { class: Class::Keyed, ..acts.clone() };
+        let keyed = ToolContract { class: EffectClass::Keyed, ..acts.clone() };
         acts.told_by = Cow::Borrowed("idempotency");
         acts.actions.insert("true".to_owned(), keyed);
-        (*method, Action::new(acts, "api_call", Risk::High))
+        (*method, ActionSpec::new(acts, "api_call", ToolRisk::High))
     });
     let actions: Vec<_> = reads.chain(acts).collect();
     let tool = Arc::new(HttpRequest { outbound });
-    Entry::new("http_request", "integration", "built-in", Action::new(whole, "api_call", Risk::Low), tool)
+    ToolEntry::new("http_request", "integration", "built-in", ActionSpec::new(whole, "api_call", ToolRisk::Low), tool)
         .with_actions(actions)
 }
 
-fn facts(class: Class) -> Facts {
-    Facts {
+fn facts(class: EffectClass) -> ToolContract {
+    ToolContract {
         description: "Makes an HTTP request to a public address".to_owned(),
         output_fields: ["status", "headers", "body", "url"].map(str::to_owned).into(),
         parameters: json!({
@@ -91,24 +92,24 @@ fn facts(class: Class) -> Facts {
                 },
             },
         }),
-        ..Facts::new(class, TIMEOUT)
+        ..ToolContract::new(class, TIMEOUT)
     }
 }
 
 struct HttpRequest {
-    outbound: Arc<Outbound>,
+    outbound: Arc<OutboundClient>,
 }
 
 #[async_trait]
-impl Tool for HttpRequest {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for HttpRequest {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let class = request.call.class;
-        let outgoing = outgoing(request).map_err(|reason| Failure::refused(code::INVALID_PARAMETERS, reason))?;
+        let outgoing = outgoing(request).map_err(|reason| ToolError::permanent(code::INVALID_PARAMETERS, reason))?;
         let answer = self.outbound.send(outgoing, None).await.map_err(|no_answer| no_answer.failure(class))?;
-        judge(&answer, class)?;
-        if answer.truncated && !class.acts() {
+        check_status(&answer, class)?;
+        if answer.truncated && !class.has_side_effects() {
             let message = format!("{} answered with more than {} bytes", answer.from, answer.body.len());
-            return Err(Failure::NotDone {
+            return Err(ToolError::NotDone {
                 fault: Fault::new(code::RESPONSE_TOO_LARGE, message),
                 retryable: false,
                 retry_after: None,
@@ -118,14 +119,14 @@ impl Tool for HttpRequest {
     }
 
     /// The host, for one that fails says nothing of the others.
-    fn service<'a>(&'a self, request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         let url: Url = request.text("url")?.parse().ok()?;
         url.host_str().map(|host| Cow::Owned(host.to_owned()))
     }
 }
 
-fn output(answer: &Answer, class: Class) -> Value {
-    let is_cut = answer.bare(class).is_some_and(|bare| bare["truncated"] == true);
+fn output(answer: &OutboundResponse, class: EffectClass) -> Value {
+    let is_cut = answer.declared_output(class).is_some_and(|bare| bare["truncated"] == true);
     json!({
         "status": answer.status,
         "headers": answer.kept_headers(),
@@ -136,12 +137,12 @@ fn output(answer: &Answer, class: Class) -> Value {
     })
 }
 
-fn outgoing(request: &Request) -> Result<Outgoing, String> {
+fn outgoing(request: &PreparedRequest) -> Result<OutboundRequest, String> {
     let mut url: Url = request.text("url").unwrap_or_default().parse().map_err(|error| format!("`url`: {error}"))?;
     if let Some(query) = request.argument("query").as_object() {
         let mut pairs = url.query_pairs_mut();
         for (name, value) in query {
-            pairs.append_pair(name, &plain(value));
+            pairs.append_pair(name, &as_text(value));
         }
     }
     let method = request.text("method").unwrap_or("GET");
@@ -157,11 +158,11 @@ fn outgoing(request: &Request) -> Result<Outgoing, String> {
             value.set_sensitive(true);
         }
     }
-    Ok(Outgoing { method, url, headers, body, secrets: Vec::new() })
+    Ok(OutboundRequest { method, url, headers, body, secrets: Vec::new() })
 }
 
 /// A value as it stands in a query or a header.
-pub(crate) fn plain(value: &Value) -> String {
+pub(crate) fn as_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
@@ -170,10 +171,10 @@ pub(crate) fn headers(given: &Value) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in given.as_object().into_iter().flatten() {
         let parsed: HeaderName = name.parse().map_err(|_| format!("`headers`: `{name}` is no header's name"))?;
-        if NOT_TAKEN.contains(&parsed.as_str()) {
+        if FORBIDDEN_HEADERS.contains(&parsed.as_str()) {
             return Err(format!("`headers`: `{name}` is set by the connection and not by a call"));
         }
-        let value = HeaderValue::from_str(&plain(value))
+        let value = HeaderValue::from_str(&as_text(value))
             .map_err(|_| format!("`headers`: the value of `{name}` has characters that a header cannot carry"))?;
         headers.insert(parsed, value);
     }
@@ -197,7 +198,7 @@ pub(crate) fn body(given: &Value, headers: &mut HeaderMap) -> Result<Option<Vec<
 /// The effect's key as a header; what a header cannot carry, or services do not take, is hashed.
 pub(crate) fn idempotency_key(key: &str) -> HeaderValue {
     let plain = key.len() <= KEY_BYTES_MAX && key.bytes().all(|byte| byte.is_ascii_graphic());
-    let value = if plain { key.to_owned() } else { baton_core::bundle::Hash::of(key.as_bytes()).to_string() };
+    let value = if plain { key.to_owned() } else { baton_core::bundle::ContentHash::of(key.as_bytes()).to_string() };
     HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("invalid"))
 }
 

@@ -6,40 +6,45 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 
-use crate::catalogue::Entry;
-use crate::definition::Profile;
-use crate::failure::Failure;
-use crate::mcp::{Answers, Link};
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::catalogue::ToolEntry;
+use crate::definition::ToolProfile;
+use crate::mcp::{McpConnectionPool, OutputSchema};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
-pub(crate) fn entry(profile: Profile, tool: String, output: Option<&Value>, link: Arc<Link>) -> Entry {
+pub(crate) fn entry(
+    profile: ToolProfile,
+    tool: String,
+    output: Option<&Value>,
+    link: Arc<McpConnectionPool>,
+) -> ToolEntry {
     let service = format!("mcp {}", link.source.name());
     let source = link.source.name().to_owned();
-    let answers = output.map(Answers::new);
-    profile.entry("mcp", Arc::new(Remote { tool, answers, link, service })).of_source(&source)
+    let answers = output.map(OutputSchema::new);
+    profile.entry("mcp", Arc::new(McpTool { tool, answers, link, service })).with_source(&source)
 }
 
-struct Remote {
+struct McpTool {
     /// As the server calls it.
     tool: String,
     /// What its server says it answers with.
-    answers: Option<Answers>,
-    link: Arc<Link>,
+    answers: Option<OutputSchema>,
+    link: Arc<McpConnectionPool>,
     service: String,
 }
 
 #[async_trait]
-impl Tool for Remote {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for McpTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let answer = self.link.call(&self.tool, request).await?;
         match &self.answers {
-            Some(answers) => answers.kept(&request.call.tool, answer, request.call.class),
+            Some(answers) => answers.validate(&request.call.tool, answer, request.call.class),
             None => Ok(answer),
         }
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(&self.service))
     }
 }

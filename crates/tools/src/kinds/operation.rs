@@ -13,56 +13,63 @@ use reqwest::Url;
 use reqwest::header::{self, HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::catalogue::Entry;
+use crate::catalogue::ToolEntry;
 use crate::code;
-use crate::config::{Bound, Sendable};
-use crate::definition::Profile;
-use crate::failure::Failure;
-use crate::kinds::http::{Scene, encode, expression_with, result};
-use crate::kinds::http_request::{NOT_TAKEN, idempotency_key, plain};
-use crate::openapi::{Body, Credential, CredentialPlace, Media, Operation, Parameter, Part, Place, Style};
-use crate::outbound::{Outbound, Outgoing, judge};
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::config::{BoundSecret, SendableSecrets};
+use crate::definition::ToolProfile;
+use crate::kinds::http::{TemplateScope, encode, expression_error_with_secrets, result};
+use crate::kinds::http_request::{FORBIDDEN_HEADERS, as_text, idempotency_key};
+use crate::openapi::{
+    BodyMedia, CredentialPlace, OpenApiOperation, OperationBody, OperationParameter, ParameterPlace, ParameterStyle,
+    PathPart, RequestCredential,
+};
+use crate::outbound::{OutboundClient, OutboundRequest, check_status};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 pub(crate) fn entry(
-    profile: Profile,
-    operation: Operation,
-    outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Bound>>,
-) -> Entry {
-    profile.entry("openapi", Arc::new(Called { operation, outbound, secrets }))
+    profile: ToolProfile,
+    operation: OpenApiOperation,
+    outbound: Arc<OutboundClient>,
+    secrets: Arc<BTreeMap<String, BoundSecret>>,
+) -> ToolEntry {
+    profile.entry("openapi", Arc::new(OperationTool { operation, outbound, secrets }))
 }
 
-struct Called {
-    operation: Operation,
-    outbound: Arc<Outbound>,
-    secrets: Arc<BTreeMap<String, Bound>>,
+struct OperationTool {
+    operation: OpenApiOperation,
+    outbound: Arc<OutboundClient>,
+    secrets: Arc<BTreeMap<String, BoundSecret>>,
 }
 
 #[async_trait]
-impl Tool for Called {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for OperationTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let class = request.call.class;
         let outgoing = self.outgoing(request)?;
         let trusted = self.operation.is_trusted.then_some(&self.operation.origin);
         let answer = self.outbound.send(outgoing, trusted).await;
         let answer = answer.map_err(|no_answer| no_answer.failure(class))?;
-        judge(&answer, class)?;
+        check_status(&answer, class)?;
         result(None, &answer, class)
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(self.operation.origin.as_str()))
     }
 }
 
-impl Called {
-    fn outgoing(&self, request: &Request) -> Result<Outgoing, Failure> {
+impl OperationTool {
+    fn outgoing(&self, request: &PreparedRequest) -> Result<OutboundRequest, ToolError> {
         let operation = &self.operation;
         let arguments = &request.call.arguments;
-        let mut sent =
-            Sent { url: operation.origin.clone(), headers: HeaderMap::new(), cookies: Vec::new(), secrets: Vec::new() };
+        let mut sent = OperationRequest {
+            url: operation.origin.clone(),
+            headers: HeaderMap::new(),
+            cookies: Vec::new(),
+            secrets: Vec::new(),
+        };
         sent.url.set_path(&path(operation, arguments)?);
         for parameter in &operation.parameters {
             match arguments.get(&parameter.argument) {
@@ -71,13 +78,13 @@ impl Called {
             }
         }
         for credential in &operation.credentials {
-            self.identify(credential, request, &mut sent)?;
+            self.authenticate(credential, request, &mut sent)?;
         }
         if let Some(header) = &operation.idempotency_header {
             sent.headers.insert(header.clone(), idempotency_key(&request.call.key));
         }
         if !sent.cookies.is_empty() {
-            let is_secret = |credential: &Credential| matches!(credential.place, CredentialPlace::Cookie(_));
+            let is_secret = |credential: &RequestCredential| matches!(credential.place, CredentialPlace::Cookie(_));
             let cookies = sent.cookies.join("; ");
             match operation.credentials.iter().any(is_secret) {
                 true => sent.secret(&header::COOKIE, &cookies)?,
@@ -89,7 +96,7 @@ impl Called {
             Some(body) => content(body, arguments, &mut sent.headers)?,
             None => None,
         };
-        Ok(Outgoing {
+        Ok(OutboundRequest {
             method: operation.method.clone(),
             url: sent.url,
             headers: sent.headers,
@@ -98,11 +105,16 @@ impl Called {
         })
     }
 
-    fn identify(&self, credential: &Credential, request: &Request, sent: &mut Sent) -> Result<(), Failure> {
-        let sendable = Sendable { all: &self.secrets, to: &sent.url };
-        let scene = Scene { request, secrets: Some(sendable) };
+    fn authenticate(
+        &self,
+        credential: &RequestCredential,
+        request: &PreparedRequest,
+        sent: &mut OperationRequest,
+    ) -> Result<(), ToolError> {
+        let sendable = SendableSecrets { all: &self.secrets, to: &sent.url };
+        let scene = TemplateScope { request, secrets: Some(sendable) };
         let rendered = credential.secret.render(&scene);
-        let secret = plain(&rendered.map_err(|error| expression_with("auth", &error, sendable))?);
+        let secret = as_text(&rendered.map_err(|error| expression_error_with_secrets("auth", &error, sendable))?);
         sent.secrets.push(secret.clone());
         match &credential.place {
             CredentialPlace::Header(name) => sent.secret(name, &secret),
@@ -123,7 +135,7 @@ impl Called {
 }
 
 /// What is sent, as far as it is put together.
-struct Sent {
+struct OperationRequest {
     url: Url,
     headers: HeaderMap,
     cookies: Vec<String>,
@@ -131,27 +143,27 @@ struct Sent {
     secrets: Vec<String>,
 }
 
-impl Sent {
-    fn put(&mut self, parameter: &Parameter, value: &Value) -> Result<(), Failure> {
+impl OperationRequest {
+    fn put(&mut self, parameter: &OperationParameter, value: &Value) -> Result<(), ToolError> {
         match parameter.place {
-            Place::Path => Ok(()),
-            Place::Query => {
+            ParameterPlace::Path => Ok(()),
+            ParameterPlace::Query => {
                 let mut pairs = self.url.query_pairs_mut();
-                for (name, text) in written(parameter, value) {
+                for (name, text) in encode_parameter(parameter, value) {
                     pairs.append_pair(&name, &text);
                 }
                 Ok(())
             }
-            Place::Header => {
+            ParameterPlace::Header => {
                 let name: HeaderName =
                     parameter.name.parse().map_err(|_| invalid(format!("`{}` is no header's name", parameter.name)))?;
-                if NOT_TAKEN.contains(&name.as_str()) {
+                if FORBIDDEN_HEADERS.contains(&name.as_str()) {
                     return Err(invalid(format!("`{name}` is set by the connection and not by a call")));
                 }
                 self.header(&name, &simple(parameter.style, value))
             }
-            Place::Cookie => {
-                for (name, text) in written(parameter, value) {
+            ParameterPlace::Cookie => {
+                for (name, text) in encode_parameter(parameter, value) {
                     let mut cookie = String::new();
                     encode(&mut cookie, &name);
                     cookie.push('=');
@@ -163,14 +175,14 @@ impl Sent {
         }
     }
 
-    fn header(&mut self, name: &HeaderName, text: &str) -> Result<(), Failure> {
+    fn header(&mut self, name: &HeaderName, text: &str) -> Result<(), ToolError> {
         let value = HeaderValue::from_str(text)
             .map_err(|_| invalid(format!("the value of `{name}` has characters that a header cannot carry")))?;
         self.headers.insert(name.clone(), value);
         Ok(())
     }
 
-    fn secret(&mut self, name: &HeaderName, text: &str) -> Result<(), Failure> {
+    fn secret(&mut self, name: &HeaderName, text: &str) -> Result<(), ToolError> {
         self.header(name, text)?;
         if let Some(value) = self.headers.get_mut(name) {
             value.set_sensitive(true);
@@ -180,16 +192,18 @@ impl Sent {
 }
 
 /// What a call fills stays within its part of the path: it is encoded, and no part may be empty or lead upwards.
-fn path(operation: &Operation, arguments: &Value) -> Result<String, Failure> {
+fn path(operation: &OpenApiOperation, arguments: &Value) -> Result<String, ToolError> {
     let mut path = String::new();
     for part in &operation.path {
         match part {
-            Part::Literal(text) => path.push_str(text),
-            Part::Parameter(name) => {
-                let is_it = |parameter: &&Parameter| parameter.place == Place::Path && parameter.name == *name;
+            PathPart::Literal(text) => path.push_str(text),
+            PathPart::Parameter(name) => {
+                let is_it = |parameter: &&OperationParameter| {
+                    parameter.place == ParameterPlace::Path && parameter.name == *name
+                };
                 let found = operation.parameters.iter().find(is_it);
                 let (argument, style) =
-                    found.map_or((name, Style::Joined(',')), |found| (&found.argument, found.style));
+                    found.map_or((name, ParameterStyle::Joined(',')), |found| (&found.argument, found.style));
                 let text = simple(style, arguments.get(argument).unwrap_or(&Value::Null));
                 if matches!(text.as_str(), "" | "." | "..") {
                     return Err(invalid(format!("`{argument}` is a part of the path and came out as `{text}`")));
@@ -205,58 +219,58 @@ fn path(operation: &Operation, arguments: &Value) -> Result<String, Failure> {
 }
 
 /// A value as pairs of a query.
-fn written(parameter: &Parameter, value: &Value) -> Vec<(String, String)> {
+fn encode_parameter(parameter: &OperationParameter, value: &Value) -> Vec<(String, String)> {
     let name = || parameter.name.clone();
     match (parameter.style, value) {
-        (Style::Json, value) => vec![(name(), value.to_string())],
-        (Style::Deep, Value::Object(_)) => {
+        (ParameterStyle::Json, value) => vec![(name(), value.to_string())],
+        (ParameterStyle::Deep, Value::Object(_)) => {
             let mut pairs = Vec::new();
             flatten(parameter.name.clone(), value, &mut pairs);
             pairs
         }
-        (Style::Exploded, Value::Array(items)) => items.iter().map(|item| (name(), plain(item))).collect(),
-        (Style::Exploded, Value::Object(fields)) => {
-            fields.iter().map(|(field, value)| (field.clone(), plain(value))).collect()
+        (ParameterStyle::Exploded, Value::Array(items)) => items.iter().map(|item| (name(), as_text(item))).collect(),
+        (ParameterStyle::Exploded, Value::Object(fields)) => {
+            fields.iter().map(|(field, value)| (field.clone(), as_text(value))).collect()
         }
-        (Style::Joined(separator), value) => vec![(name(), joined(value, separator))],
-        (Style::Pairs, value) => vec![(name(), simple(Style::Pairs, value))],
-        (Style::Deep | Style::Exploded, value) => vec![(name(), plain(value))],
+        (ParameterStyle::Joined(separator), value) => vec![(name(), joined(value, separator))],
+        (ParameterStyle::Pairs, value) => vec![(name(), simple(ParameterStyle::Pairs, value))],
+        (ParameterStyle::Deep | ParameterStyle::Exploded, value) => vec![(name(), as_text(value))],
     }
 }
 
 /// A value as one text, in a path or a header.
-fn simple(style: Style, value: &Value) -> String {
+fn simple(style: ParameterStyle, value: &Value) -> String {
     match (style, value) {
-        (Style::Json, value) => value.to_string(),
-        (Style::Pairs, Value::Object(fields)) => {
-            let pairs = fields.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+        (ParameterStyle::Json, value) => value.to_string(),
+        (ParameterStyle::Pairs, Value::Object(fields)) => {
+            let pairs = fields.iter().map(|(name, value)| format!("{name}={}", as_text(value)));
             pairs.collect::<Vec<_>>().join(",")
         }
-        (Style::Joined(separator), value) => joined(value, separator),
-        (Style::Pairs | Style::Exploded | Style::Deep, value) => joined(value, ','),
+        (ParameterStyle::Joined(separator), value) => joined(value, separator),
+        (ParameterStyle::Pairs | ParameterStyle::Exploded | ParameterStyle::Deep, value) => joined(value, ','),
     }
 }
 
 fn joined(value: &Value, separator: char) -> String {
     let separator = separator.to_string();
     match value {
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(&separator),
+        Value::Array(items) => items.iter().map(as_text).collect::<Vec<_>>().join(&separator),
         Value::Object(fields) => {
-            let pairs = fields.iter().flat_map(|(name, value)| [name.clone(), plain(value)]);
+            let pairs = fields.iter().flat_map(|(name, value)| [name.clone(), as_text(value)]);
             pairs.collect::<Vec<_>>().join(&separator)
         }
         Value::Null => String::new(),
-        value => plain(value),
+        value => as_text(value),
     }
 }
 
-fn content(body: &Body, arguments: &Value, headers: &mut HeaderMap) -> Result<Option<Vec<u8>>, Failure> {
+fn content(body: &OperationBody, arguments: &Value, headers: &mut HeaderMap) -> Result<Option<Vec<u8>>, ToolError> {
     let Some(value) = arguments.get(&body.argument) else { return Ok(None) };
     let (kind, bytes) = match &body.media {
-        Media::Json(kind) => (kind.clone(), value.to_string().into_bytes()),
-        Media::Text(kind) => (kind.clone(), plain(value).into_bytes()),
-        Media::Form => ("application/x-www-form-urlencoded".to_owned(), form(value).map_err(invalid)?.into_bytes()),
-        Media::Multipart(files) => multipart::body(value, files).map_err(invalid)?,
+        BodyMedia::Json(kind) => (kind.clone(), value.to_string().into_bytes()),
+        BodyMedia::Text(kind) => (kind.clone(), as_text(value).into_bytes()),
+        BodyMedia::Form => ("application/x-www-form-urlencoded".to_owned(), form(value).map_err(invalid)?.into_bytes()),
+        BodyMedia::Multipart(files) => multipart::body(value, files).map_err(invalid)?,
     };
     let kind = HeaderValue::from_str(&kind).map_err(|_| invalid(format!("`{kind}` is no content type")))?;
     headers.insert(header::CONTENT_TYPE, kind);
@@ -288,12 +302,12 @@ fn flatten(name: String, value: &Value, pairs: &mut Vec<(String, String)>) {
             fields.iter().for_each(|(field, value)| flatten(format!("{name}[{field}]"), value, pairs));
         }
         Value::Array(items) => items.iter().for_each(|item| flatten(format!("{name}[]"), item, pairs)),
-        value => pairs.push((name, plain(value))),
+        value => pairs.push((name, as_text(value))),
     }
 }
 
-fn invalid(reason: String) -> Failure {
-    Failure::refused(code::INVALID_PARAMETERS, reason)
+fn invalid(reason: String) -> ToolError {
+    ToolError::permanent(code::INVALID_PARAMETERS, reason)
 }
 
 #[cfg(test)]

@@ -14,18 +14,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::expr::nearest;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-pub use config::{Config, Url};
+pub use config::{DatabaseConfig, DatabaseUrl};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
-use statement::{QUERY_BYTES_MAX, Refusal, Statement, VALUES_MAX};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use statement::{QUERY_BYTES_MAX, SqlStatement, StatementError, VALUES_MAX};
 
 /// How long one query may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,13 +36,13 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_millis(9_500);
 /// Queries of one database at once.
 const QUERIES_MAX: usize = 8;
 
-pub(crate) fn entry(databases: BTreeMap<String, Config>) -> Entry {
+pub(crate) fn entry(databases: BTreeMap<String, DatabaseConfig>) -> ToolEntry {
     let mut database = json!({"type": "string", "description": "Which one; it may be left out where there is one"});
     // Names that are not everybody's are not told to everybody.
     if !databases.is_empty() && databases.values().all(|config| config.tenants.is_none()) {
         database["enum"] = json!(databases.keys().collect::<Vec<_>>());
     }
-    let facts = Facts {
+    let facts = ToolContract {
         description:
             "Asks a database with one SELECT that only reads. Values go into `params`, never into the text of \
                       the query"
@@ -66,72 +66,74 @@ pub(crate) fn entry(databases: BTreeMap<String, Config>) -> Entry {
                 "database": database,
             },
         }),
-        ..Facts::new(Class::Read, TIMEOUT)
+        ..ToolContract::new(EffectClass::Read, TIMEOUT)
     };
     // What is in a database may be anybody's.
-    let action = Action::new(facts, "tool_execution", Risk::Medium);
-    let databases = databases.into_iter().map(|(name, config)| (name, Database::new(config))).collect();
-    Entry::new("query_database", "data", "built-in", action, Arc::new(QueryDatabase { databases })).holding(Some(CACHE))
+    let action = ActionSpec::new(facts, "tool_execution", ToolRisk::Medium);
+    let databases = databases.into_iter().map(|(name, config)| (name, ConfiguredDatabase::new(config))).collect();
+    ToolEntry::new("query_database", "data", "built-in", action, Arc::new(QueryDatabase { databases }))
+        .with_cache(Some(CACHE))
 }
 
 struct QueryDatabase {
-    databases: BTreeMap<String, Database>,
+    databases: BTreeMap<String, ConfiguredDatabase>,
 }
 
-struct Database {
-    config: Config,
-    turns: Semaphore,
+struct ConfiguredDatabase {
+    config: DatabaseConfig,
+    slots: Semaphore,
 }
 
-impl Database {
-    fn new(config: Config) -> Self {
-        Self { config, turns: Semaphore::new(QUERIES_MAX) }
+impl ConfiguredDatabase {
+    fn new(config: DatabaseConfig) -> Self {
+        Self { config, slots: Semaphore::new(QUERIES_MAX) }
     }
 }
 
 #[async_trait]
-impl Tool for QueryDatabase {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let database = self.meant(request)?;
+impl ToolHandler for QueryDatabase {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let database = self.select_database(request)?;
         let config = &database.config;
-        let turn = database.turns.acquire().await;
+        let turn = database.slots.acquire().await;
         // A query may be long and deep, and reading it take a while: not on a thread that others wait for.
         let (dialect, functions) = (config.dialect(), config.functions.clone());
         let (query, params) =
             (request.text("query").unwrap_or_default().to_owned(), request.argument("params").clone());
-        let read = tokio::task::spawn_blocking(move || Statement::read(dialect, &query, &params, &functions));
-        let read = read.await.map_err(|_| Failure::refused(code::QUERY_REFUSED, "the query cannot be read"))?;
-        let statement = read.map_err(refusal)?;
+        let read = tokio::task::spawn_blocking(move || SqlStatement::read(dialect, &query, &params, &functions));
+        let read = read.await.map_err(|_| ToolError::permanent(code::QUERY_REFUSED, "the query cannot be read"))?;
+        let statement = read.map_err(statement_failure)?;
         let asked = match &config.url {
-            Url::Sqlite(file) => sqlite::ask(file, config, statement).await,
-            Url::Postgres(url) => postgres::ask(url, config, statement).await,
+            DatabaseUrl::Sqlite(file) => sqlite::ask(file, config, statement).await,
+            DatabaseUrl::Postgres(url) => postgres::ask(url, config, statement).await,
         };
         drop(turn);
         asked
     }
 
     /// The database, for one that fails says nothing of the others.
-    fn service<'a>(&'a self, request: &'a Request) -> Option<Cow<'a, str>> {
-        let name = request.text("database").or_else(|| self.only())?;
+    fn service<'a>(&'a self, request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
+        let name = request.text("database").or_else(|| self.only_database())?;
         Some(Cow::Owned(format!("database {name}")))
     }
 }
 
 impl QueryDatabase {
-    fn only(&self) -> Option<&str> {
+    fn only_database(&self) -> Option<&str> {
         let mut names = self.databases.keys();
         names.next().filter(|_| names.next().is_none()).map(String::as_str)
     }
 
     /// The database that a call is for. One that is not the tenant's is told of as if it were not there.
-    fn meant(&self, request: &Request) -> Result<&Database, Failure> {
-        let is_theirs = |database: &Database| {
+    fn select_database(&self, request: &PreparedRequest) -> Result<&ConfiguredDatabase, ToolError> {
+        let is_theirs = |database: &ConfiguredDatabase| {
             database.config.tenants.as_ref().is_none_or(|tenants| tenants.contains(&request.call.tenant))
         };
         let theirs = self.databases.iter().filter(|(_, database)| is_theirs(database));
-        let theirs: BTreeMap<&str, &Database> = theirs.map(|(name, database)| (name.as_str(), database)).collect();
+        let theirs: BTreeMap<&str, &ConfiguredDatabase> =
+            theirs.map(|(name, database)| (name.as_str(), database)).collect();
         let names = || theirs.keys().copied();
-        let not_configured = |message: String| Failure::refused(code::DATABASE_NOT_CONFIGURED, message);
+        let not_configured = |message: String| ToolError::permanent(code::DATABASE_NOT_CONFIGURED, message);
         if theirs.is_empty() {
             let message = "no database is set up: name one under `[tools.databases.NAME]` with its `url`";
             return Err(not_configured(message.to_owned()));
@@ -149,18 +151,18 @@ impl QueryDatabase {
                 _ => {
                     let names = names().collect::<Vec<_>>().join("`, `");
                     let message = format!("say which `database`: there are `{names}`");
-                    Err(Failure::refused(code::INVALID_PARAMETERS, message))
+                    Err(ToolError::permanent(code::INVALID_PARAMETERS, message))
                 }
             },
         }
     }
 }
 
-fn refusal(refusal: Refusal) -> Failure {
+fn statement_failure(refusal: StatementError) -> ToolError {
     match refusal {
-        Refusal::NotAllowed(reason) => Failure::refused(code::QUERY_REFUSED, reason),
-        Refusal::Unreadable(reason) => Failure::refused(code::QUERY_FAILED, reason),
-        Refusal::Values(reason) => Failure::refused(code::INVALID_PARAMETERS, reason),
+        StatementError::NotAllowed(reason) => ToolError::permanent(code::QUERY_REFUSED, reason),
+        StatementError::Unreadable(reason) => ToolError::permanent(code::QUERY_FAILED, reason),
+        StatementError::Values(reason) => ToolError::permanent(code::INVALID_PARAMETERS, reason),
     }
 }
 

@@ -4,65 +4,70 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::expr::{EvalError, Names, Params};
+use baton_core::expr::{EvalContext, EvalError, ParamsTemplate};
 use baton_core::fault::Fault;
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use baton_ports::clock::Clock;
-use baton_ports::records::{Error, Op, Records};
+use baton_ports::records::{RecordError, RecordOp, RecordStore};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::catalogue::Entry;
+use crate::catalogue::ToolEntry;
 use crate::code;
-use crate::contact;
-use crate::definition::{Profile, Reply, Rule, Script, When, scripted};
-use crate::failure::Failure;
-use crate::keyed::{Act, Rejected};
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::definition::{RuleCondition, ScriptDefinition, ScriptReply, ToolProfile, ToolScriptRule, mark_scripted};
+use crate::idempotency::{ActError, IdempotentAct};
+use crate::reach_tracker;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// Turns by run and tool, and the turn of each key.
 const TURNS: &str = "script_turns";
 /// How often others may take a turn before we give up.
 const TRIES_MAX: usize = 100;
 
-pub(crate) fn entry(profile: Profile, script: Script, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Entry {
-    let tool = Arc::new(Scripted { script, records, clock });
+pub(crate) fn entry(
+    profile: ToolProfile,
+    script: ScriptDefinition,
+    records: Arc<dyn RecordStore>,
+    clock: Arc<dyn Clock>,
+) -> ToolEntry {
+    let tool = Arc::new(ScriptTool { script, records, clock });
     profile.entry("script", tool)
 }
 
-struct Scripted {
-    script: Script,
-    records: Arc<dyn Records>,
+struct ScriptTool {
+    script: ScriptDefinition,
+    records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for Scripted {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for ScriptTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         self.answer(request).await.map(Arc::unwrap_or_clone)
     }
 
-    async fn answer(&self, request: &Request) -> Result<Arc<Value>, Failure> {
-        let keeps = matches!(request.call.class, Class::Keyed | Class::Verify);
-        let act = Act::new(&*self.records, request);
+    async fn answer(&self, request: &PreparedRequest) -> Result<Arc<Value>, ToolError> {
+        let keeps = matches!(request.call.class, EffectClass::Keyed | EffectClass::Verify);
+        let act = IdempotentAct::new(&*self.records, request);
         if keeps && let Some(output) = act.recorded().await? {
             return Ok(output.into());
         }
         let turn = if self.script.counts { self.turn(request).await? } else { 1 };
-        let names = Scene { request, turn };
+        let names = ScriptScope { request, turn };
         let rule = self.rule(&names)?;
-        contact::made();
+        reach_tracker::mark_reached();
         // The shortest sleep there is takes a millisecond.
         if !rule.latency.is_zero() {
             tokio::time::sleep(rule.latency).await;
         }
         let output = match &rule.reply {
-            Reply::Ready(output) => output.clone(),
-            Reply::Output(output) => filled(output, &names)?.into(),
-            Reply::Fault(fault) => {
+            ScriptReply::Ready(output) => output.clone(),
+            ScriptReply::Output(output) => filled(output, &names)?.into(),
+            ScriptReply::Fault(fault) => {
                 if let Some(acted) = &fault.acted {
-                    self.keep(&act, filled(acted, &names)?).await?;
+                    self.commit_once(&act, filled(acted, &names)?).await?;
                 }
                 return Err(fault.failure(request));
             }
@@ -70,53 +75,58 @@ impl Tool for Scripted {
         if !keeps {
             return Ok(output);
         }
-        self.keep(&act, Arc::unwrap_or_clone(output)).await.map(Arc::new)
+        self.commit_once(&act, Arc::unwrap_or_clone(output)).await.map(Arc::new)
     }
 
     /// A scripted tool stands for a service, and fails as one.
-    fn service<'a>(&'a self, request: &'a Request) -> Option<Cow<'a, str>> {
-        (request.call.class != Class::Pure).then(|| Cow::Borrowed(&*request.call.tool))
+    fn service<'a>(&'a self, request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
+        (request.call.class != EffectClass::Pure).then(|| Cow::Borrowed(&*request.call.tool))
     }
 
-    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        let recorded = Act::new(&*self.records, request)
+    async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let recorded = IdempotentAct::new(&*self.records, request)
             .recorded()
             .await
-            .map_err(|failure| Failure::Unknown { fault: failure.fault().clone() })?;
+            .map_err(|failure| ToolError::Unknown { fault: failure.fault().clone() })?;
         recorded.ok_or_else(|| {
-            Failure::later(code::SERVICE_UNAVAILABLE, format!("`{}` has not acted under this key", request.call.tool))
+            ToolError::transient(
+                code::SERVICE_UNAVAILABLE,
+                format!("`{}` has not acted under this key", request.call.tool),
+            )
         })
     }
 }
 
-impl Scripted {
-    fn rule(&self, names: &Scene<'_>) -> Result<&Rule, Failure> {
+impl ScriptTool {
+    fn rule(&self, names: &ScriptScope<'_>) -> Result<&ToolScriptRule, ToolError> {
         for (index, rule) in self.script.rules.iter().enumerate() {
             let matches = rule.matches(names).map_err(|error| {
-                Failure::refused(code::EXPRESSION_FAILED, format!("`results.{index}.when`: {}", error.message))
+                ToolError::permanent(code::EXPRESSION_FAILED, format!("`results.{index}.when`: {}", error.message))
             })?;
             if matches {
                 return Ok(rule);
             }
         }
         let message = format!("no result of the script `{}` matches these arguments", names.request.call.tool);
-        Err(Failure::refused(code::NO_SCRIPTED_RESULT, message))
+        Err(ToolError::permanent(code::NO_SCRIPTED_RESULT, message))
     }
 
-    async fn keep(&self, act: &Act<'_>, output: Value) -> Result<Value, Failure> {
+    async fn commit_once(&self, act: &IdempotentAct<'_>, output: Value) -> Result<Value, ToolError> {
         act.commit(Vec::new(), output, self.clock.now()).await.map_err(|rejected| match rejected {
-            Rejected::Failed(failure) => failure,
-            Rejected::Conflict { .. } => Failure::later(code::STORAGE_UNAVAILABLE, "the key's row is being written"),
+            ActError::Failed(failure) => failure,
+            ActError::Conflict { .. } => {
+                ToolError::transient(code::STORAGE_UNAVAILABLE, "the key's row is being written")
+            }
         })
     }
 
     /// Which call of this tool in its run this is, from 1; the same however often the key is sent.
-    async fn turn(&self, request: &Request) -> Result<u64, Failure> {
+    async fn turn(&self, request: &PreparedRequest) -> Result<u64, ToolError> {
         let call = &request.call;
         let (counter, own) = (format!("{}/{}", call.run, call.tool), format!("key/{}", call.key));
         let read = async |key: &str| {
             let record = self.records.get(&call.tenant, TURNS, key).await;
-            record.map_err(|error| Failure::unreadable(&error))
+            record.map_err(|error| ToolError::from_read(&error))
         };
         let turn_of = |value: &Value| value["turn"].as_u64().unwrap_or(0);
         for _ in 0..TRIES_MAX {
@@ -129,44 +139,44 @@ impl Scripted {
             let (key, own) = (counter.clone(), own.clone());
             let count = match last {
                 Some(last) => {
-                    Op::CompareAndSet { space: space.clone(), key, version: last.version, value: value.clone() }
+                    RecordOp::CompareAndSet { space: space.clone(), key, version: last.version, value: value.clone() }
                 }
-                None => Op::Insert { space: space.clone(), key, value: value.clone() },
+                None => RecordOp::Insert { space: space.clone(), key, value: value.clone() },
             };
-            let batch = vec![Op::Insert { space, key: own, value }, count];
+            let batch = vec![RecordOp::Insert { space, key: own, value }, count];
             match self.records.commit(&call.tenant, batch, self.clock.now()).await {
                 Ok(()) => return Ok(turn),
-                Err(Error::Conflict { .. }) => {}
+                Err(RecordError::Conflict { .. }) => {}
                 // Nothing was acted yet, whatever became of the count.
-                Err(error) => return Err(Failure::unreadable(&error)),
+                Err(error) => return Err(ToolError::from_read(&error)),
             }
         }
-        Err(Failure::later(code::STORAGE_UNAVAILABLE, "others keep taking the turn"))
+        Err(ToolError::transient(code::STORAGE_UNAVAILABLE, "others keep taking the turn"))
     }
 }
 
 /// The output, saying that it is scripted.
-fn filled(output: &Params, names: &Scene<'_>) -> Result<Value, Failure> {
+fn filled(output: &ParamsTemplate, names: &ScriptScope<'_>) -> Result<Value, ToolError> {
     let output = output.render(names).map_err(|error| {
         let hint = error.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        Failure::refused(code::EXPRESSION_FAILED, format!("`output`: {}{hint}", error.message))
+        ToolError::permanent(code::EXPRESSION_FAILED, format!("`output`: {}{hint}", error.message))
     })?;
-    Ok(scripted(output))
+    Ok(mark_scripted(output))
 }
 
 impl crate::definition::ScriptedFault {
-    fn failure(&self, request: &Request) -> Failure {
+    fn failure(&self, request: &PreparedRequest) -> ToolError {
         let mut fault = Fault::new(self.code.clone(), format!("scripted: {}", self.message));
         fault.customer = self.customer.get(&request.language.into()).map(|words| words.as_str().into());
         if self.unknown {
-            return Failure::Unknown { fault };
+            return ToolError::Unknown { fault };
         }
-        Failure::NotDone { fault, retryable: self.retryable, retry_after: self.retry_after_ms }
+        ToolError::NotDone { fault, retryable: self.retryable, retry_after: self.retry_after_ms }
     }
 }
 
-impl Rule {
-    fn matches(&self, names: &Scene<'_>) -> Result<bool, EvalError> {
+impl ToolScriptRule {
+    fn matches(&self, names: &ScriptScope<'_>) -> Result<bool, EvalError> {
         let call = &names.request.call;
         if self.turn.is_some_and(|turn| turn != names.turn)
             || self.attempt.is_some_and(|attempt| attempt != call.attempt)
@@ -174,17 +184,17 @@ impl Rule {
             return Ok(false);
         }
         match &self.when {
-            When::Always => Ok(true),
-            When::Arguments(given) => Ok(holds(given, &call.arguments)),
-            When::Condition(condition) => condition.holds(names),
+            RuleCondition::Always => Ok(true),
+            RuleCondition::Arguments(given) => Ok(matches_arguments(given, &call.arguments)),
+            RuleCondition::Condition(condition) => condition.holds(names),
         }
     }
 }
 
 /// Whether every given field is there and equal; objects are compared the same way, inside.
-fn holds(given: &Map<String, Value>, arguments: &Value) -> bool {
+fn matches_arguments(given: &Map<String, Value>, arguments: &Value) -> bool {
     given.iter().all(|(name, value)| match (value, arguments.get(name)) {
-        (Value::Object(inner), Some(argument)) => holds(inner, argument),
+        (Value::Object(inner), Some(argument)) => matches_arguments(inner, argument),
         (Value::Number(one), Some(Value::Number(other))) => one.as_f64() == other.as_f64(),
         (value, Some(argument)) => value == argument,
         (value, None) => value.is_null(),
@@ -192,12 +202,12 @@ fn holds(given: &Map<String, Value>, arguments: &Value) -> bool {
 }
 
 /// A call as a script's names.
-struct Scene<'r> {
-    request: &'r Request,
+struct ScriptScope<'r> {
+    request: &'r PreparedRequest,
     turn: u64,
 }
 
-impl Names for Scene<'_> {
+impl EvalContext for ScriptScope<'_> {
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>> {
         let call = &self.request.call;
         Some(match root {
@@ -211,7 +221,7 @@ impl Names for Scene<'_> {
         })
     }
 
-    fn known(&self) -> Vec<String> {
+    fn known_names(&self) -> Vec<String> {
         crate::definition::SCRIPT_NAMES.iter().map(|name| (*name).to_owned()).collect()
     }
 

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::expr::{self, jmespath};
-use baton_core::tool::{Class, Facts, Retry};
+use baton_core::tool::{EffectClass, RetryPolicy, ToolContract};
 use serde_json::{Value, json};
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
-pub(crate) fn entry() -> Entry {
-    let facts = Facts {
-        retry: Retry::NONE,
+pub(crate) fn entry() -> ToolEntry {
+    let facts = ToolContract {
+        retry: RetryPolicy::NONE,
         description: "Takes a JSON document apart and puts it together anew, by a JMESPath expression".to_owned(),
         output_fields: vec!["result".to_owned()],
         parameters: json!({
@@ -26,30 +26,30 @@ pub(crate) fn entry() -> Entry {
             "properties": {
                 "data": {"description": "Any JSON"},
                 "expression": {
-                    "type": "string", "minLength": 1, "maxLength": expr::Limit::EXPRESSION_BYTES_MAX,
+                    "type": "string", "minLength": 1, "maxLength": expr::ExprLimits::EXPRESSION_BYTES_MAX,
                     "description": "JMESPath, such as `items[?price > `10`].name`",
                 },
             },
         }),
-        ..Facts::new(Class::Pure, Duration::from_secs(5))
+        ..ToolContract::new(EffectClass::Pure, Duration::from_secs(5))
     };
-    let action = Action::new(facts, "tool_execution", Risk::Low);
-    Entry::new("transform_json", "data", "built-in", action, Arc::new(TransformJson))
+    let action = ActionSpec::new(facts, "tool_execution", ToolRisk::Low);
+    ToolEntry::new("transform_json", "data", "built-in", action, Arc::new(TransformJson))
 }
 
 struct TransformJson;
 
 #[async_trait]
-impl Tool for TransformJson {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for TransformJson {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let expression = request.text("expression").unwrap_or_default();
         match jmespath::search(expression, request.argument("data")) {
             Ok(result) => Ok(json!({"result": result})),
             Err(jmespath::SearchError::Parse(error)) => {
-                Err(Failure::refused(code::INVALID_PARAMETERS, format!("`expression`: {error}")))
+                Err(ToolError::permanent(code::INVALID_PARAMETERS, format!("`expression`: {error}")))
             }
             Err(jmespath::SearchError::Eval(error)) => {
-                Err(Failure::refused(code::EXPRESSION_FAILED, error.to_string()))
+                Err(ToolError::permanent(code::EXPRESSION_FAILED, error.to_string()))
             }
         }
     }

@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use reqwest::{Url, header};
 use serde_json::{Value, json};
 
-pub use config::Config;
+pub use config::WebSearchConfig;
 
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::outbound::{Answer, Outbound};
-use crate::request::Request;
-use crate::tool::Tool;
-use crate::vendor::{Auth, Complaint, Meaning, Vendor};
+use crate::outbound::{OutboundClient, OutboundResponse};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use crate::vendor::{VendorApi, VendorAuth, VendorError, VendorErrorMeaning};
 
 const PROVIDER: &str = "searxng";
 /// An instance asks many engines and waits for the slow ones.
@@ -35,8 +35,8 @@ const SNIPPET_CHARS_MAX: usize = 600;
 /// Bytes of an address; one that is longer is no result.
 const URL_BYTES_MAX: usize = 2_048;
 
-pub(crate) fn entry(config: Config, outbound: Arc<Outbound>) -> Entry {
-    let facts = Facts {
+pub(crate) fn entry(config: WebSearchConfig, outbound: Arc<OutboundClient>) -> ToolEntry {
+    let facts = ToolContract {
         description: "Searches the web and gives titles, addresses and snippets of what it finds".to_owned(),
         output_fields: ["query", "results", "count", "page", "provider"].map(str::to_owned).into(),
         parameters: json!({
@@ -58,26 +58,26 @@ pub(crate) fn entry(config: Config, outbound: Arc<Outbound>) -> Entry {
                 },
             },
         }),
-        ..Facts::new(Class::Read, TIMEOUT)
+        ..ToolContract::new(EffectClass::Read, TIMEOUT)
     };
-    let action = Action::new(facts, "api_call", Risk::Low);
-    let instance = config.url.clone().map(|url| Vendor::new(PROVIDER, url, outbound, complaint));
-    Entry::new("web_search", "search", PROVIDER, action, Arc::new(WebSearch { config, instance }))
+    let action = ActionSpec::new(facts, "api_call", ToolRisk::Low);
+    let instance = config.url.clone().map(|url| VendorApi::new(PROVIDER, url, outbound, complaint));
+    ToolEntry::new("web_search", "search", PROVIDER, action, Arc::new(WebSearch { config, instance }))
 }
 
 struct WebSearch {
-    config: Config,
+    config: WebSearchConfig,
     /// `None` where no instance is set up.
-    instance: Option<Vendor>,
+    instance: Option<VendorApi>,
 }
 
 #[async_trait]
-impl Tool for WebSearch {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for WebSearch {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let Some(instance) = &self.instance else {
             let message = "no search service is set up: set `url` under `[tools.web_search]` to a SearXNG instance \
                            that answers with JSON";
-            return Err(Failure::refused(code::WEB_SEARCH_NOT_CONFIGURED, message));
+            return Err(ToolError::permanent(code::WEB_SEARCH_NOT_CONFIGURED, message));
         };
         let language = request.text("language").unwrap_or_else(|| request.language.tag());
         let page = request.argument("page").as_u64().unwrap_or(1).to_string();
@@ -93,29 +93,29 @@ impl Tool for WebSearch {
         .collect();
         let mut asked = instance.get(&["search"]).query(&query);
         if let Some(secret) = &self.config.authorization {
-            asked = asked.auth(Auth::Header { name: header::AUTHORIZATION, secret });
+            asked = asked.auth(VendorAuth::Header { name: header::AUTHORIZATION, secret });
         }
-        output(&asked.send(Class::Read).await?, request)
+        output(&asked.send(EffectClass::Read).await?, request)
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         self.instance.as_ref().map(|instance| Cow::Borrowed(instance.name()))
     }
 }
 
 /// An instance that does not serve JSON answers 403 with a page.
-fn complaint(answer: &Answer) -> Option<Complaint> {
-    (answer.status == 403).then(|| Complaint {
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
+    (answer.status == 403).then(|| VendorError {
         message: "let the instance answer with JSON (`json` among `search.formats` in its settings.yml), or look at \
                   `authorization` under `[tools.web_search]`"
             .to_owned(),
-        meaning: Meaning::AsStatus,
+        meaning: VendorErrorMeaning::AsStatus,
     })
 }
 
 /// What was found, cut to its limits. An answer that is no list of results is the service's fault, and may be better
 /// another time.
-fn output(answer: &Answer, request: &Request) -> Result<Value, Failure> {
+fn output(answer: &OutboundResponse, request: &PreparedRequest) -> Result<Value, ToolError> {
     let body = if answer.truncated { Value::Null } else { answer.value() };
     let Some(found) = body.get("results").and_then(Value::as_array) else {
         let message = match answer.truncated {
@@ -123,7 +123,7 @@ fn output(answer: &Answer, request: &Request) -> Result<Value, Failure> {
             false => format!("{} did not answer with a list of `results`", answer.from),
         };
         let fault = Fault::new(code::SERVICE_UNAVAILABLE, message);
-        return Err(Failure::unclear(Class::Read, fault));
+        return Err(ToolError::indeterminate(EffectClass::Read, fault));
     };
     let most = request.argument("max_results").as_u64().unwrap_or(RESULTS_DEFAULT).min(RESULTS_MAX);
     let results: Vec<Value> = found.iter().filter_map(result).take(usize::try_from(most).unwrap_or(0)).collect();

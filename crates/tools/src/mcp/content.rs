@@ -1,15 +1,15 @@
 //! What a call of a server's tool came to, as this room says it.
 
 use baton_core::fault::Fault;
-use baton_core::tool::{Class, Question};
+use baton_core::tool::{EffectClass, ToolQuestion};
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock, ErrorCode, ResourceContents};
 use rmcp::service::ServiceError;
 use serde_json::{Map, Value, json};
 
-use super::forms::{self, Asking};
-use super::session::Called;
+use super::elicitation::{self, QuestionPolicy};
+use super::session::McpCallOutcome;
 use crate::code;
-use crate::failure::Failure;
+use crate::tool_error::ToolError;
 
 /// Bytes of one picture, sound or embedded file that are kept, as base64.
 const BINARY_BYTES_MAX: usize = 1 << 20;
@@ -17,52 +17,62 @@ const BINARY_BYTES_MAX: usize = 1 << 20;
 pub(super) const ERROR_BYTES_MAX: usize = 2_000;
 
 /// The tool's result: its text, and what else there is.
-pub(super) fn answer(name: &str, called: Called, class: Class, asking: Asking) -> Result<Value, Failure> {
+pub(super) fn answer(
+    name: &str,
+    called: McpCallOutcome,
+    class: EffectClass,
+    asking: QuestionPolicy,
+) -> Result<Value, ToolError> {
     match called {
-        Called::Wanted(question) if asking.again => Err(asks(name, question, asking)),
+        McpCallOutcome::InputNeeded(question) if asking.resumable => Err(input_needed(name, question, asking)),
         // It asked in the middle of the call: what it did before, and after it was refused, nobody here knows.
-        Called::Wanted(question) => Err(Failure::unclear(class, input_required(name, &question.message))),
+        McpCallOutcome::InputNeeded(question) => {
+            Err(ToolError::indeterminate(class, input_required(name, &question.message)))
+        }
         // It may go on later, and asks nobody for anything.
-        Called::Answered(CallToolResponse::InputRequired(asked)) if forms::asks_nothing(&asked) => {
-            Err(Failure::later(code::SERVICE_UNAVAILABLE, format!("`{name}` is busy, and wants to be called again")))
+        McpCallOutcome::Answered(CallToolResponse::InputRequired(asked)) if elicitation::has_no_requests(&asked) => {
+            Err(ToolError::transient(
+                code::SERVICE_UNAVAILABLE,
+                format!("`{name}` is busy, and wants to be called again"),
+            ))
         }
         // It asked in place of acting: the protocol has it called anew with the answers.
-        Called::Answered(CallToolResponse::InputRequired(asked)) => Err(match forms::questions(asked) {
-            Ok(question) => asks(name, question, asking),
-            Err(reason) => refused(input_required(name, &reason)),
+        McpCallOutcome::Answered(CallToolResponse::InputRequired(asked)) => Err(match elicitation::questions(asked) {
+            Ok(question) => input_needed(name, question, asking),
+            Err(reason) => permanent(input_required(name, &reason)),
         }),
-        Called::Answered(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
+        McpCallOutcome::Answered(CallToolResponse::Complete(result)) if result.is_error == Some(true) => {
             let mut says = text(&result);
             says.truncate(says.floor_char_boundary(ERROR_BYTES_MAX));
-            Err(Failure::in_words(class, &says, code::SERVICE_REJECTED, format!("`{name}` failed: {says}")))
+            Err(ToolError::from_message(class, &says, code::SERVICE_REJECTED, format!("`{name}` failed: {says}")))
         }
-        Called::Answered(CallToolResponse::Complete(result)) => Ok(output(result)),
-        Called::Answered(_) => {
+        McpCallOutcome::Answered(CallToolResponse::Complete(result)) => Ok(output(result)),
+        McpCallOutcome::Answered(_) => {
             let message = format!("`{name}` answers in a way that is not understood here");
-            Err(Failure::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message)))
+            Err(ToolError::indeterminate(class, Fault::new(code::SERVICE_UNAVAILABLE, message)))
         }
     }
 }
 
 /// Why there is no answer. `told` is the error in words.
-pub(super) fn failure(name: &str, error: &ServiceError, told: &str, class: Class) -> Failure {
+pub(super) fn failure(name: &str, error: &ServiceError, told: &str, class: EffectClass) -> ToolError {
     let message = format!("`{name}`: {told}");
     match error {
         ServiceError::McpError(error) if error.code == ErrorCode::INVALID_PARAMS => {
-            Failure::refused(code::INVALID_PARAMETERS, message)
+            ToolError::permanent(code::INVALID_PARAMETERS, message)
         }
         ServiceError::McpError(error) if error.code == ErrorCode::METHOD_NOT_FOUND => {
-            Failure::refused(code::TOOL_NOT_FOUND, message)
+            ToolError::permanent(code::TOOL_NOT_FOUND, message)
         }
-        _ => Failure::unclear(class, Fault::new(code::SERVICE_UNAVAILABLE, message)),
+        _ => ToolError::indeterminate(class, Fault::new(code::SERVICE_UNAVAILABLE, message)),
     }
 }
 
-fn asks(name: &str, question: Question, asking: Asking) -> Failure {
-    Failure::Asks {
+fn input_needed(name: &str, question: ToolQuestion, asking: QuestionPolicy) -> ToolError {
+    ToolError::NeedsInput {
         fault: input_required(name, &question.message),
         question: Box::new(question),
-        within: asking.within,
+        within: asking.time_limit,
     }
 }
 
@@ -72,8 +82,8 @@ fn input_required(name: &str, asked: &str) -> Fault {
     Fault::new(code::INPUT_REQUIRED, format!("`{name}` asks for what only a person knows: {asked}"))
 }
 
-fn refused(fault: Fault) -> Failure {
-    Failure::NotDone { fault, retryable: false, retry_after: None }
+fn permanent(fault: Fault) -> ToolError {
+    ToolError::NotDone { fault, retryable: false, retry_after: None }
 }
 
 fn text(result: &CallToolResult) -> String {

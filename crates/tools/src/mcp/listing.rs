@@ -4,7 +4,7 @@ use rmcp::model::Tool;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::size::extent;
+use crate::value_size::json_size;
 
 /// Tools of one server. A list is read until one of these limits.
 pub(super) const TOOLS_MAX: usize = 2_000;
@@ -18,8 +18,8 @@ const VERSION_BYTES_MAX: usize = 100;
 
 /// A server's tools. Written as JSON, to be kept and read again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Listing {
-    pub(super) tools: Vec<Listed>,
+pub struct McpToolListing {
+    pub(super) tools: Vec<McpListedTool>,
     /// Whether there were more than are taken.
     #[serde(default)]
     pub(super) truncated: bool,
@@ -29,7 +29,7 @@ pub struct Listing {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Listed {
+pub(super) struct McpListedTool {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) schema: Value,
@@ -42,10 +42,10 @@ pub(super) struct Listed {
     pub(super) idempotent: bool,
 }
 
-impl Listing {
+impl McpToolListing {
     pub(super) fn of_version(version: Option<&str>) -> Self {
         let version = version.filter(|version| !version.is_empty());
-        Self { version: version.map(|version| cut(version.to_owned(), VERSION_BYTES_MAX)), ..Self::default() }
+        Self { version: version.map(|version| truncate(version.to_owned(), VERSION_BYTES_MAX)), ..Self::default() }
     }
 
     /// How many tools there are.
@@ -58,14 +58,14 @@ impl Listing {
     }
 }
 
-impl Listed {
-    pub(super) fn of(tool: Tool) -> Self {
+impl McpListedTool {
+    pub(super) fn from_mcp(tool: Tool) -> Self {
         let annotations = tool.annotations.unwrap_or_default();
         let title = tool.title.or(annotations.title);
         let description = tool.description.map(std::borrow::Cow::into_owned).or(title).unwrap_or_default();
         Self {
-            name: cut(tool.name.into_owned(), NAME_BYTES_MAX),
-            description: cut(description, DESCRIPTION_BYTES_MAX),
+            name: truncate(tool.name.into_owned(), NAME_BYTES_MAX),
+            description: truncate(description, DESCRIPTION_BYTES_MAX),
             schema: Value::Object(tool.input_schema.as_ref().clone()),
             output: tool.output_schema.map(|schema| Value::Object(schema.as_ref().clone())),
             read_only: annotations.read_only_hint.unwrap_or(false),
@@ -75,11 +75,11 @@ impl Listed {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.name.len() + self.description.len() + extent(&self.schema) + self.output.as_ref().map_or(0, extent)
+        self.name.len() + self.description.len() + json_size(&self.schema) + self.output.as_ref().map_or(0, json_size)
     }
 }
 
-fn cut(mut text: String, bytes: usize) -> String {
+fn truncate(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes));
     text
 }

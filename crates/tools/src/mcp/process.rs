@@ -9,33 +9,33 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use super::attend::cannot_start;
-use crate::launch::{Launch, by_pipes};
+use super::supervisor::cannot_start;
+use crate::launch::{LaunchCommand, with_pipes};
 
 /// Variables that a program needs to be found and to find its own; every other is named in the definition or not there.
 const INHERITED: &[&str] = &["HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ", "USER"];
 /// Bytes kept of what it says on standard error: its last words.
-const LAST_WORDS_BYTES_MAX: usize = 2_000;
+const STDERR_BYTES_MAX: usize = 2_000;
 /// Bytes from which on a value it was given is taken out of them: shorter ones are words like any other, such as `yes`.
 const GIVEN_BYTES_MIN: usize = 6;
-const LAST_WORDS_WAIT: Duration = Duration::from_millis(500);
+const STDERR_WAIT: Duration = Duration::from_millis(500);
 
 /// A running program, and who attends it. Dropped, it is killed, with what it started: `npx` and its like start the server
 /// as a child of theirs.
-pub(super) struct Process {
+pub(super) struct McpProcess {
     child: Child,
-    last_words: Arc<Mutex<Vec<u8>>>,
+    stderr_tail: Arc<Mutex<Vec<u8>>>,
     /// What it was given in its environment, which it may say and we do not repeat.
-    given: Vec<String>,
-    hearing: JoinHandle<()>,
+    secrets: Vec<String>,
+    reader: JoinHandle<()>,
 }
 
-impl Process {
+impl McpProcess {
     pub(super) fn start(
         command: &str,
         arguments: &[String],
         environment: &BTreeMap<String, String>,
-        attendant: Option<&Launch>,
+        attendant: Option<&LaunchCommand>,
     ) -> Result<(Self, ChildStdout, ChildStdin), String> {
         let mut program = match attendant {
             Some(attendant) => {
@@ -46,7 +46,7 @@ impl Process {
             None => {
                 let mut program = Command::new(command);
                 program.env_clear();
-                by_pipes(&mut program);
+                with_pipes(&mut program);
                 program
             }
         };
@@ -59,29 +59,29 @@ impl Process {
             return Err(format!("`{command}` has no pipes"));
         };
         let last_words = Arc::<Mutex<Vec<u8>>>::default();
-        let hearing = tokio::spawn(hear(stderr, last_words.clone()));
+        let hearing = tokio::spawn(read_stderr(stderr, last_words.clone()));
         let given = environment.values().filter(|value| value.len() >= GIVEN_BYTES_MIN).cloned().collect();
-        Ok((Self { child, last_words, given, hearing }, stdout, stdin))
+        Ok((Self { child, stderr_tail: last_words, secrets: given, reader: hearing }, stdout, stdin))
     }
 
     /// The same of a program that is about to end: what it said last may not have been read yet.
-    pub(super) async fn last_words_of_all(&mut self) -> String {
+    pub(super) async fn final_stderr_tail(&mut self) -> String {
         // One that does not end has said what it has said.
-        drop(tokio::time::timeout(LAST_WORDS_WAIT, &mut self.hearing).await);
-        self.last_words()
+        drop(tokio::time::timeout(STDERR_WAIT, &mut self.reader).await);
+        self.stderr_tail()
     }
 
     /// The end of what it said on standard error, on one line, without what it was given and what is somebody's own.
-    pub(super) fn last_words(&self) -> String {
-        let words = self.last_words.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn stderr_tail(&self) -> String {
+        let words = self.stderr_tail.lock().unwrap_or_else(PoisonError::into_inner);
         let said = String::from_utf8_lossy(&words).into_owned();
-        let said = self.given.iter().fold(said, |said, given| said.replace(given, "[REDACTED]"));
+        let said = self.secrets.iter().fold(said, |said, given| said.replace(given, "[REDACTED]"));
         let line = said.split_whitespace().collect::<Vec<_>>().join(" ");
         redact::text(&line).into_owned()
     }
 }
 
-impl Drop for Process {
+impl Drop for McpProcess {
     fn drop(&mut self) {
         #[cfg(target_os = "linux")]
         if let Some(group) = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.try_into().ok()?)) {
@@ -93,12 +93,12 @@ impl Drop for Process {
 }
 
 /// Reads to the end, so that the program is never held up by a full pipe, and keeps the last of it.
-async fn hear(mut stderr: ChildStderr, into: Arc<Mutex<Vec<u8>>>) {
+async fn read_stderr(mut stderr: ChildStderr, into: Arc<Mutex<Vec<u8>>>) {
     let mut chunk = [0; 1024];
     while let Ok(count @ 1..) = stderr.read(&mut chunk).await {
         let mut words = into.lock().unwrap_or_else(PoisonError::into_inner);
         words.extend_from_slice(&chunk[..count]);
-        let beyond = words.len().saturating_sub(LAST_WORDS_BYTES_MAX);
+        let beyond = words.len().saturating_sub(STDERR_BYTES_MAX);
         words.drain(..beyond);
     }
 }

@@ -14,20 +14,21 @@ const CALLS_MAX: usize = 1_000;
 const WORDS_MAX: usize = 200;
 
 #[derive(Clone, Default)]
-pub(super) struct Progress(Arc<Mutex<HashMap<ProgressToken, Last>>>);
+pub(super) struct ProgressTracker(Arc<Mutex<HashMap<ProgressToken, LastProgress>>>);
 
 /// What a server last said of a call.
 #[derive(Debug, PartialEq)]
-pub(super) struct Last {
-    done: f64,
-    of: Option<f64>,
-    words: String,
+pub(super) struct LastProgress {
+    completed: f64,
+    total: Option<f64>,
+    message: String,
 }
 
-impl Progress {
-    pub(super) fn hear(&self, said: ProgressNotificationParam) {
+impl ProgressTracker {
+    pub(super) fn update(&self, said: ProgressNotificationParam) {
         let words: String = said.message.unwrap_or_default().chars().take(WORDS_MAX).collect();
-        let last = Last { done: said.progress, of: said.total, words: redact::text(&words).into_owned() };
+        let last =
+            LastProgress { completed: said.progress, total: said.total, message: redact::text(&words).into_owned() };
         tracing::debug!(%last, "a call of an MCP server makes progress");
         let mut calls = self.calls();
         if calls.len() < CALLS_MAX || calls.contains_key(&said.progress_token) {
@@ -36,22 +37,22 @@ impl Progress {
     }
 
     /// What was last said of a call, which is over.
-    pub(super) fn end(&self, token: &ProgressToken) -> Option<Last> {
+    pub(super) fn end(&self, token: &ProgressToken) -> Option<LastProgress> {
         self.calls().remove(token)
     }
 
-    fn calls(&self) -> MutexGuard<'_, HashMap<ProgressToken, Last>> {
+    fn calls(&self) -> MutexGuard<'_, HashMap<ProgressToken, LastProgress>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Display for Last {
+impl fmt::Display for LastProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.done)?;
-        if let Some(of) = self.of {
+        write!(f, "{}", self.completed)?;
+        if let Some(of) = self.total {
             write!(f, " of {of}")?;
         }
-        if self.words.is_empty() { Ok(()) } else { write!(f, ": {}", self.words) }
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
 }
 
@@ -67,12 +68,12 @@ mod tests {
 
     #[test]
     fn the_last_that_was_said_of_a_call_is_kept_until_it_ends() {
-        let progress = Progress::default();
-        progress.hear(said(1, 1.0));
+        let progress = ProgressTracker::default();
+        progress.update(said(1, 1.0));
         let mut last = said(1, 3.0);
         (last.total, last.message) = (Some(10.0), Some("packing for ana@example.com".to_owned()));
-        progress.hear(last);
-        progress.hear(said(2, 0.5));
+        progress.update(last);
+        progress.update(said(2, 0.5));
         let told = progress.end(&ProgressToken(NumberOrString::Number(1))).unwrap().to_string();
         assert!(told.starts_with("3 of 10: packing for ") && !told.contains("ana@"), "{told}");
         assert_eq!(progress.end(&ProgressToken(NumberOrString::Number(1))), None);
@@ -80,8 +81,8 @@ mod tests {
 
     #[test]
     fn a_server_that_makes_calls_up_is_not_listened_to_without_end() {
-        let progress = Progress::default();
-        (0..5_000).for_each(|token| progress.hear(said(token, 1.0)));
+        let progress = ProgressTracker::default();
+        (0..5_000).for_each(|token| progress.update(said(token, 1.0)));
         assert_eq!(progress.calls().len(), CALLS_MAX);
     }
 }

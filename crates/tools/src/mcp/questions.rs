@@ -10,46 +10,46 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use baton_core::tool::{Question, Reply, Said};
+use baton_core::tool::{QuestionOutcome, QuestionReply, ToolQuestion};
 
 #[derive(Clone, Default)]
-pub(super) struct Questions(Arc<Mutex<State>>);
+pub(super) struct QuestionTracker(Arc<Mutex<QuestionState>>);
 
 #[derive(Default)]
-struct State {
-    under_way: BTreeMap<u64, Asked>,
+struct QuestionState {
+    active: BTreeMap<u64, CallQuestions>,
     next: u64,
     /// A call was dropped before its answer came.
-    given_up: bool,
+    abandoned: bool,
 }
 
 /// One call's part.
-struct Asked {
+struct CallQuestions {
     /// What was said before, oldest first; each is used once.
-    replies: VecDeque<Reply>,
+    replies: VecDeque<QuestionReply>,
     /// The first question that nobody has been asked yet.
-    open: Option<Question>,
+    open: Option<ToolQuestion>,
 }
 
-impl Questions {
+impl QuestionTracker {
     /// From here on a call is under way, until its answer came or it is dropped.
-    pub(super) fn begin(&self, replies: &[Reply]) -> UnderWay {
+    pub(super) fn begin(&self, replies: &[QuestionReply]) -> ActiveCall {
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.under_way.insert(number, Asked { replies: replies.iter().cloned().collect(), open: None });
+        state.active.insert(number, CallQuestions { replies: replies.iter().cloned().collect(), open: None });
         drop(state);
-        UnderWay { questions: self.clone(), number }
+        ActiveCall { questions: self.clone(), number }
     }
 
     /// The server asks something: what it is told.
-    pub(super) fn ask(&self, question: Question) -> Said {
+    pub(super) fn ask(&self, question: ToolQuestion) -> QuestionOutcome {
         let mut state = self.state();
-        if state.given_up || state.under_way.len() != 1 {
-            return Said::Lapsed;
+        if state.abandoned || state.active.len() != 1 {
+            return QuestionOutcome::Lapsed;
         }
-        let Some(asked) = state.under_way.values_mut().next() else { return Said::Lapsed };
-        let is_same = |reply: &Reply| reply.question.is_same(&question);
+        let Some(asked) = state.active.values_mut().next() else { return QuestionOutcome::Lapsed };
+        let is_same = |reply: &QuestionReply| reply.question.is_same(&question);
         if asked.open.is_none()
             && let Some(place) = asked.replies.iter().position(is_same)
             && let Some(reply) = asked.replies.remove(place)
@@ -57,37 +57,37 @@ impl Questions {
             return reply.said;
         }
         asked.open.get_or_insert(question);
-        Said::Lapsed
+        QuestionOutcome::Lapsed
     }
 
     /// Whether a question could be of a call that nobody waits for any more.
-    pub(super) fn is_muddled(&self) -> bool {
-        self.state().given_up
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.state().abandoned
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QuestionState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call that is under way.
-pub(super) struct UnderWay {
-    questions: Questions,
+pub(super) struct ActiveCall {
+    questions: QuestionTracker,
     number: u64,
 }
 
-impl UnderWay {
+impl ActiveCall {
     /// Its answer came: what it asked that nobody has answered.
-    pub(super) fn answered(self) -> Option<Question> {
-        self.questions.state().under_way.remove(&self.number).and_then(|asked| asked.open)
+    pub(super) fn finish(self) -> Option<ToolQuestion> {
+        self.questions.state().active.remove(&self.number).and_then(|asked| asked.open)
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         let mut state = self.questions.state();
-        if state.under_way.remove(&self.number).is_some() {
-            state.given_up = true;
+        if state.active.remove(&self.number).is_some() {
+            state.abandoned = true;
         }
     }
 }
@@ -98,54 +98,58 @@ mod tests {
 
     use super::*;
 
-    fn which(message: &str) -> Question {
-        Question { message: message.to_owned(), schema: json!({"type": "object"}), resume: Value::Null }
+    fn which(message: &str) -> ToolQuestion {
+        ToolQuestion { message: message.to_owned(), schema: json!({"type": "object"}), resume: Value::Null }
     }
 
-    fn said(message: &str, said: Said) -> Reply {
-        Reply { question: which(message), said }
+    fn said(message: &str, said: QuestionOutcome) -> QuestionReply {
+        QuestionReply { question: which(message), said }
     }
 
     #[test]
     fn a_question_is_that_of_the_only_call() {
-        let questions = Questions::default();
+        let questions = QuestionTracker::default();
         let call = questions.begin(&[]);
-        assert_eq!(questions.ask(which("seat")), Said::Lapsed);
-        assert_eq!(call.answered(), Some(which("seat")));
-        assert_eq!(questions.begin(&[]).answered(), None, "and of no later one");
+        assert_eq!(questions.ask(which("seat")), QuestionOutcome::Lapsed);
+        assert_eq!(call.finish(), Some(which("seat")));
+        assert_eq!(questions.begin(&[]).finish(), None, "and of no later one");
     }
 
     #[test]
     fn a_question_that_could_be_either_calls_is_neithers() {
-        let questions = Questions::default();
-        let form = Said::Filled { form: json!({"seat": "1A"}) };
+        let questions = QuestionTracker::default();
+        let form = QuestionOutcome::Filled { form: json!({"seat": "1A"}) };
         let (one, other) = (questions.begin(&[said("seat", form)]), questions.begin(&[]));
-        assert_eq!(questions.ask(which("seat")), Said::Lapsed, "the answer of one is not told for the other");
-        assert_eq!((one.answered(), other.answered()), (None, None));
+        assert_eq!(
+            questions.ask(which("seat")),
+            QuestionOutcome::Lapsed,
+            "the answer of one is not told for the other"
+        );
+        assert_eq!((one.finish(), other.finish()), (None, None));
     }
 
     #[test]
     fn a_question_of_a_call_that_was_given_up_is_no_later_calls() {
-        let questions = Questions::default();
+        let questions = QuestionTracker::default();
         let (slow, quick) = (questions.begin(&[]), questions.begin(&[]));
         drop(slow);
         questions.ask(which("seat"));
-        assert_eq!(quick.answered(), None);
+        assert_eq!(quick.finish(), None);
         let later = questions.begin(&[]);
         questions.ask(which("seat"));
-        assert_eq!(later.answered(), None, "the server may still be working on the first");
-        assert!(questions.is_muddled());
+        assert_eq!(later.finish(), None, "the server may still be working on the first");
+        assert!(questions.is_ambiguous());
     }
 
     #[test]
     fn what_was_answered_before_is_told_once_and_the_next_question_is_open() {
-        let questions = Questions::default();
-        let form = Said::Filled { form: json!({"seat": "1A"}) };
-        let call = questions.begin(&[said("seat", form.clone()), said("meal", Said::Declined)]);
+        let questions = QuestionTracker::default();
+        let form = QuestionOutcome::Filled { form: json!({"seat": "1A"}) };
+        let call = questions.begin(&[said("seat", form.clone()), said("meal", QuestionOutcome::Declined)]);
         assert_eq!(questions.ask(which("seat")), form);
-        assert_eq!(questions.ask(which("meal")), Said::Declined);
-        assert_eq!(questions.ask(which("seat")), Said::Lapsed, "asked anew, it is another question");
-        assert_eq!(questions.ask(which("meal")), Said::Lapsed, "which comes after one that is open");
-        assert_eq!(call.answered(), Some(which("seat")));
+        assert_eq!(questions.ask(which("meal")), QuestionOutcome::Declined);
+        assert_eq!(questions.ask(which("seat")), QuestionOutcome::Lapsed, "asked anew, it is another question");
+        assert_eq!(questions.ask(which("meal")), QuestionOutcome::Lapsed, "which comes after one that is open");
+        assert_eq!(call.finish(), Some(which("seat")));
     }
 }

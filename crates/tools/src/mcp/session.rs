@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use baton_core::expr::{Document, Params};
-use baton_core::tool::{Question, Reply};
+use baton_core::expr::{JsonContext, ParamsTemplate};
+use baton_core::tool::{QuestionReply, ToolQuestion};
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::ClientHandler;
 use rmcp::model::{
@@ -22,45 +22,45 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::Source;
-use super::attend::cannot_start;
-use super::forms::{self, Asking};
-use super::listing::{LISTING_BYTES_MAX, Listed, Listing, PAGES_MAX, TOOLS_MAX};
-use super::process::Process;
-use super::progress::Progress;
-use super::questions::Questions;
-use super::written::Place;
-use crate::config::{Bound, Secret, Sendable};
-use crate::outbound::Outbound;
+use super::McpSource;
+use super::definition::ServerLocation;
+use super::elicitation::{self, QuestionPolicy};
+use super::listing::{LISTING_BYTES_MAX, McpListedTool, McpToolListing, PAGES_MAX, TOOLS_MAX};
+use super::process::McpProcess;
+use super::progress::ProgressTracker;
+use super::questions::QuestionTracker;
+use super::supervisor::cannot_start;
+use crate::config::{BoundSecret, SecretString, SendableSecrets};
+use crate::outbound::OutboundClient;
 
 /// Bytes of one message.
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
 /// Versions of the protocol in which a server is asked first; older ones are agreed on.
 const VERSIONS: [ProtocolVersion; 1] = [ProtocolVersion::LATEST];
 
-pub(super) struct Session {
-    running: RunningService<RoleClient, Listener>,
-    questions: Questions,
-    progress: Progress,
-    process: Option<Process>,
-    turns: RwLock<()>,
+pub(super) struct McpSession {
+    running: RunningService<RoleClient, McpClientHandler>,
+    questions: QuestionTracker,
+    progress: ProgressTracker,
+    process: Option<McpProcess>,
+    call_lock: RwLock<()>,
 }
 
 /// The right to call, until it is dropped.
-pub(super) enum Turn<'s> {
-    Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'s, ()>),
+pub(super) enum SessionLock<'s> {
+    Exclusive(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'s, ()>),
     Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'s, ()>),
 }
 
 /// A request that is out. Dropped before it is answered, the server is told that it is cancelled.
-struct Out {
+struct PendingRequest {
     handle: Option<RequestHandle<RoleClient>>,
-    progress: Progress,
+    progress: ProgressTracker,
     tool: String,
 }
 
-impl Out {
-    async fn answered(mut self) -> Result<ServerResult, ServiceError> {
+impl PendingRequest {
+    async fn wait(mut self) -> Result<ServerResult, ServiceError> {
         let Some(handle) = &mut self.handle else { return Err(ServiceError::TransportClosed) };
         let answered = (&mut handle.rx).await.unwrap_or(Err(ServiceError::TransportClosed));
         if let Some(handle) = self.handle.take() {
@@ -70,7 +70,7 @@ impl Out {
     }
 }
 
-impl Drop for Out {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         let Some(handle) = self.handle.take() else { return };
         if let Some(last) = self.progress.end(&handle.progress_token) {
@@ -84,55 +84,57 @@ impl Drop for Out {
 }
 
 /// What became of a call.
-pub(super) enum Called {
+pub(super) enum McpCallOutcome {
     Answered(CallToolResponse),
     /// The server asked for something only a person knows, and was told that nobody says it now.
-    Wanted(Question),
+    InputNeeded(ToolQuestion),
 }
 
-impl Session {
+impl McpSession {
     /// Connects. `changed` hears that the list of tools is another.
     pub(super) async fn open(
-        source: &Source,
-        secrets: &BTreeMap<String, Bound>,
-        outbound: &Outbound,
+        source: &McpSource,
+        secrets: &BTreeMap<String, BoundSecret>,
+        outbound: &OutboundClient,
         changed: Option<Sender<()>>,
     ) -> Result<Self, String> {
-        let questions = Questions::default();
-        let progress = Progress::default();
-        let listener = Listener { questions: questions.clone(), progress: progress.clone(), changed };
+        let questions = QuestionTracker::default();
+        let progress = ProgressTracker::default();
+        let listener = McpClientHandler { questions: questions.clone(), progress: progress.clone(), changed };
         let mode = ClientLifecycleMode::Auto { preferred_versions: VERSIONS.into(), legacy_version: None };
         match &source.0.place {
-            Place::Program { command, arguments, environment } => {
+            ServerLocation::Program { command, arguments, environment } => {
                 // A secret that is bound to an address goes to no program.
                 let free: Vec<_> =
                     secrets.iter().filter_map(|(name, bound)| Some((name, bound.for_program()?))).collect();
-                let filled = |params: &Params| filled(params, free.iter().copied());
+                let filled = |params: &ParamsTemplate| render_template(params, free.iter().copied());
                 let environment = environment.iter().map(|(name, value)| Ok((name.clone(), filled(value)?)));
                 let environment = environment.collect::<Result<BTreeMap<_, _>, String>>()?;
-                let (mut process, stdout, stdin) = Process::start(command, arguments, &environment, source.1.as_ref())?;
+                let (mut process, stdout, stdin) =
+                    McpProcess::start(command, arguments, &environment, source.1.as_ref())?;
                 let transport = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_BYTES_MAX);
                 match listener.serve_with_lifecycle(transport, mode).await {
                     Ok(running) => {
-                        Ok(Self { running, questions, progress, process: Some(process), turns: RwLock::default() })
+                        Ok(Self { running, questions, progress, process: Some(process), call_lock: RwLock::default() })
                     }
                     Err(error) => {
-                        let words = process.last_words_of_all().await;
+                        let words = process.final_stderr_tail().await;
                         if words.starts_with(&cannot_start(command)) {
                             return Err(words);
                         }
                         let said = if words.is_empty() { String::new() } else { format!("; it said: {words}") };
-                        Err(format!("`{command}` does not speak MCP: {}{said}", plainly(&error)))
+                        Err(format!("`{command}` does not speak MCP: {}{said}", strip_type_names(&error)))
                     }
                 }
             }
-            Place::Address { url, headers } => {
-                let sendable = Sendable { all: secrets, to: url };
+            ServerLocation::Address { url, headers } => {
+                let sendable = SendableSecrets { all: secrets, to: url };
                 let headers = headers.iter().map(|(name, value)| {
-                    let value = filled(value, sendable.iter()).map_err(|reason| match sendable.kept_back() {
-                        Some(kept) => format!("{reason}; {kept}"),
-                        None => reason,
-                    })?;
+                    let value =
+                        render_template(value, sendable.iter()).map_err(|reason| match sendable.withheld_names() {
+                            Some(kept) => format!("{reason}; {kept}"),
+                            None => reason,
+                        })?;
                     let value = HeaderValue::from_str(&value)
                         .map_err(|_| format!("the value of `{name}` has characters that a header cannot carry"))?;
                     Ok((name.clone(), value))
@@ -141,28 +143,29 @@ impl Session {
                 let config = StreamableHttpClientTransportConfig::with_uri(url.as_str())
                     .custom_headers(headers)
                     .max_sse_event_size(MESSAGE_BYTES_MAX);
-                let client =
-                    outbound.client_for(url).map_err(|reason| format!("{}: {reason}", crate::outbound::shown(url)))?;
+                let client = outbound
+                    .client_for(url)
+                    .map_err(|reason| format!("{}: {reason}", crate::outbound::display_url(url)))?;
                 let transport = StreamableHttpClientTransport::with_client(client, config);
                 let running = listener.serve_with_lifecycle(transport, mode).await;
-                let running =
-                    running.map_err(|error| format!("{}: {}", crate::outbound::shown(url), plainly(&error)))?;
-                Ok(Self { running, questions, progress, process: None, turns: RwLock::default() })
+                let running = running
+                    .map_err(|error| format!("{}: {}", crate::outbound::display_url(url), strip_type_names(&error)))?;
+                Ok(Self { running, questions, progress, process: None, call_lock: RwLock::default() })
             }
         }
     }
 
     /// All tools, page by page, up to the limits.
-    pub(super) async fn list(&self) -> Result<Listing, String> {
+    pub(super) async fn list(&self) -> Result<McpToolListing, String> {
         let peer = self.running.peer_info();
         let version = peer.as_ref().and_then(|peer| peer.server_info.as_ref()).map(|server| server.version.as_str());
-        let mut listing = Listing::of_version(version);
+        let mut listing = McpToolListing::of_version(version);
         let (mut cursor, mut bytes) = (None, 0);
         for _ in 0..PAGES_MAX {
             let params = PaginatedRequestParams::default().with_cursor(cursor);
-            let page = self.running.list_tools(Some(params)).await.map_err(|error| self.told(&error))?;
+            let page = self.running.list_tools(Some(params)).await.map_err(|error| self.describe_error(&error))?;
             for tool in page.tools {
-                let listed = Listed::of(tool);
+                let listed = McpListedTool::from_mcp(tool);
                 bytes += listed.bytes();
                 if listing.tools.len() >= TOOLS_MAX || bytes > LISTING_BYTES_MAX {
                     listing.truncated = true;
@@ -184,23 +187,23 @@ impl Session {
         &self,
         tool: &str,
         arguments: JsonObject,
-        replies: &[Reply],
-        asking: Asking,
-    ) -> Result<Called, ServiceError> {
+        replies: &[QuestionReply],
+        asking: QuestionPolicy,
+    ) -> Result<McpCallOutcome, ServiceError> {
         let under_way = self.questions.begin(replies);
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let answered = self.resume(tool, params, replies).await;
-        let wanted = under_way.answered();
+        let wanted = under_way.finish();
         let is_settled = match &answered {
             // A server may do without what it asked for; where the call did nothing, a person is asked all the same.
-            Ok(CallToolResponse::Complete(done)) => !asking.again && done.is_error != Some(true),
+            Ok(CallToolResponse::Complete(done)) => !asking.resumable && done.is_error != Some(true),
             Ok(_) | Err(ServiceError::McpError(_)) => false,
             // What became of it is not known, whatever it asked before.
-            Err(_) => asking.again,
+            Err(_) => asking.resumable,
         };
         match wanted.filter(|_| !is_settled) {
-            Some(question) => Ok(Called::Wanted(question)),
-            None => answered.map(Called::Answered),
+            Some(question) => Ok(McpCallOutcome::InputNeeded(question)),
+            None => answered.map(McpCallOutcome::Answered),
         }
     }
 
@@ -210,46 +213,46 @@ impl Session {
         &self,
         tool: &str,
         params: CallToolRequestParams,
-        replies: &[Reply],
+        replies: &[QuestionReply],
     ) -> Result<CallToolResponse, ServiceError> {
-        let resumed = self.send(tool, forms::with_replies(params.clone(), replies)).await;
+        let resumed = self.send(tool, elicitation::with_replies(params.clone(), replies)).await;
         let is_forgotten =
             matches!(&resumed, Err(ServiceError::McpError(error)) if error.code == ErrorCode::INVALID_PARAMS);
-        if !is_forgotten || !forms::resumes(replies) {
+        if !is_forgotten || !elicitation::is_resumption(replies) {
             return resumed;
         }
         let mut answered = self.send(tool, params.clone()).await?;
         for reply in replies {
             let CallToolResponse::InputRequired(asked) = &answered else { break };
-            let Ok(question) = forms::questions(asked.clone()) else { break };
+            let Ok(question) = elicitation::questions(asked.clone()) else { break };
             if !question.is_same(&reply.question) {
                 break;
             }
-            let again = Reply { question, said: reply.said.clone() };
-            answered = self.send(tool, forms::with_replies(params.clone(), &[again])).await?;
+            let again = QuestionReply { question, said: reply.said.clone() };
+            answered = self.send(tool, elicitation::with_replies(params.clone(), &[again])).await?;
         }
         Ok(answered)
     }
 
     /// Waits until questions can be told whose they are, for a call that will be asked some: nothing else is under way
     /// then. Other calls share the connection.
-    pub(super) async fn turn(&self, alone: bool) -> Turn<'_> {
+    pub(super) async fn lock(&self, alone: bool) -> SessionLock<'_> {
         match alone {
-            true => Turn::Alone(self.turns.write().await),
-            false => Turn::Shared(self.turns.read().await),
+            true => SessionLock::Exclusive(self.call_lock.write().await),
+            false => SessionLock::Shared(self.call_lock.read().await),
         }
     }
 
     /// Whether a question could be that of a call which nobody waits for any more.
-    pub(super) fn is_muddled(&self) -> bool {
-        self.questions.is_muddled()
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.questions.is_ambiguous()
     }
 
     async fn send(&self, tool: &str, params: CallToolRequestParams) -> Result<CallToolResponse, ServiceError> {
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
         let handle = self.running.send_cancellable_request(request, PeerRequestOptions::no_options()).await?;
-        let out = Out { handle: Some(handle), progress: self.progress.clone(), tool: tool.to_owned() };
-        match out.answered().await? {
+        let out = PendingRequest { handle: Some(handle), progress: self.progress.clone(), tool: tool.to_owned() };
+        match out.wait().await? {
             ServerResult::CallToolResult(result) => Ok(CallToolResponse::Complete(result)),
             ServerResult::InputRequiredResult(result) => Ok(CallToolResponse::InputRequired(result)),
             ServerResult::CreateTaskResult(result) => Ok(CallToolResponse::Task(result)),
@@ -262,40 +265,43 @@ impl Session {
     }
 
     /// What went wrong, with the last words of a program.
-    pub(super) fn told(&self, error: &ServiceError) -> String {
-        let words = self.process.as_ref().map(Process::last_words).filter(|words| !words.is_empty());
+    pub(super) fn describe_error(&self, error: &ServiceError) -> String {
+        let words = self.process.as_ref().map(McpProcess::stderr_tail).filter(|words| !words.is_empty());
         match (words, error) {
             (Some(words), ServiceError::TransportClosed | ServiceError::TransportSend(_)) => {
-                format!("{}; it said: {words}", plainly(error))
+                format!("{}; it said: {words}", strip_type_names(error))
             }
-            (_, error) => plainly(error),
+            (_, error) => strip_type_names(error),
         }
     }
 }
 
 /// The library's words, without the names of its types before them.
-fn plainly(error: &impl std::fmt::Display) -> String {
+fn strip_type_names(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     text.split_once("] error: ").map_or_else(|| text.clone(), |(_, rest)| rest.to_owned())
 }
 
 /// A template over the secrets, as text.
-fn filled<'s>(params: &Params, secrets: impl Iterator<Item = (&'s String, &'s Secret)>) -> Result<String, String> {
+fn render_template<'s>(
+    params: &ParamsTemplate,
+    secrets: impl Iterator<Item = (&'s String, &'s SecretString)>,
+) -> Result<String, String> {
     let secrets: serde_json::Map<_, _> =
         secrets.map(|(name, secret)| (name.clone(), Value::from(secret.expose()))).collect();
-    let rendered = params.render(&Document::timeless(&json!({"secrets": secrets})));
+    let rendered = params.render(&JsonContext::timeless(&json!({"secrets": secrets})));
     let value = rendered.map_err(|error| format!("{error}; secrets are set under `[tools.secrets]`"))?;
-    Ok(crate::kinds::http_request::plain(&value))
+    Ok(crate::kinds::http_request::as_text(&value))
 }
 
 /// Hears what a server says without being asked.
-struct Listener {
-    questions: Questions,
-    progress: Progress,
+struct McpClientHandler {
+    questions: QuestionTracker,
+    progress: ProgressTracker,
     changed: Option<Sender<()>>,
 }
 
-impl ClientHandler for Listener {
+impl ClientHandler for McpClientHandler {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
         let mut elicitation = ElicitationCapability::default();
@@ -311,8 +317,8 @@ impl ClientHandler for Listener {
         request: ElicitRequestParams,
         _context: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
-        match forms::question(&request) {
-            Ok(question) => Ok(forms::told(self.questions.ask(question))),
+        match elicitation::question(&request) {
+            Ok(question) => Ok(elicitation::elicit_result(self.questions.ask(question))),
             Err(reason) => {
                 tracing::warn!(%reason, "an MCP server asks a person for what nobody is asked");
                 Err(ErrorData::invalid_params(format!("nobody is asked for this: {reason}"), None))
@@ -321,7 +327,7 @@ impl ClientHandler for Listener {
     }
 
     async fn on_progress(&self, said: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
-        self.progress.hear(said);
+        self.progress.update(said);
     }
 
     async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {

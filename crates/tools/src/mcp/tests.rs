@@ -1,21 +1,21 @@
 //! Against servers that speak the protocol by hand: small programs of the shell, and a service on loopback. Servers of the
 //! official libraries are asked by `cargo xtask test`.
 
-mod answers;
+mod output_schema;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use baton_core::tool::{Call, Class, Outcome, Question, Reply, Said};
-use baton_ports::tools::Tools as _;
+use baton_core::tool::{EffectClass, QuestionOutcome, QuestionReply, ToolInvocation, ToolOutcome, ToolQuestion};
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Value, json};
 
-use super::Source;
-use crate::testing::service::{Asked, Says, Service, json as says};
-use crate::testing::{Memory, NOW, SetClock, not_done, unknown};
-use crate::{Config, Definition, Registry, Risk, Services};
+use super::McpSource;
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as says};
+use crate::testing::{InMemoryRecords, ManualClock, NOW, not_done, unknown};
+use crate::{ToolDefinition, ToolRegistry, ToolRisk, ToolServices, ToolsConfig};
 
 /// A server of the shell. It answers what it is asked by the method's name; `CALL` is what it does when a tool is called.
 const SHELL: &str = r#"
@@ -32,13 +32,13 @@ done
 /// What a call of the shell's tool answers where nothing else is said.
 const ANSWERS: &str = r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"acted"}]}}'"#;
 
-fn source(definition: Value) -> Source {
-    let mut parsed = Definition::parse(definition).unwrap();
+fn source(definition: Value) -> McpSource {
+    let mut parsed = ToolDefinition::parse(definition).unwrap();
     assert_eq!((parsed.sources.len(), parsed.tools.len()), (1, 0));
     parsed.sources.remove(0)
 }
 
-fn shell(call: &str, more: Value) -> Source {
+fn shell(call: &str, more: Value) -> McpSource {
     let script = SHELL.replace("CALL", call);
     let mut definition = json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]});
     definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -46,25 +46,31 @@ fn shell(call: &str, more: Value) -> Source {
 }
 
 /// A registry that knows what the server lists.
-async fn registry(source: &Source, config: Value) -> Registry {
-    let config: Config = serde_json::from_value(config).unwrap();
+async fn registry(source: &McpSource, config: Value) -> ToolRegistry {
+    let config: ToolsConfig = serde_json::from_value(config).unwrap();
     let listing = source.list(&config).await.unwrap();
     let (tools, unsupported) = source.tools(&listing);
     assert_eq!(unsupported, []);
-    let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-    Registry::with_sources(config, tools, vec![source.clone()], &services).unwrap()
+    let services = ToolServices::new(Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
+    ToolRegistry::with_sources(config, tools, vec![source.clone()], &services).unwrap()
 }
 
-async fn call(registry: &Registry, tool: &str, arguments: Value) -> Outcome {
+async fn call(registry: &ToolRegistry, tool: &str, arguments: Value) -> ToolOutcome {
     call_within(registry, tool, arguments, Duration::from_secs(20)).await
 }
 
-async fn call_within(registry: &Registry, tool: &str, arguments: Value, limit: Duration) -> Outcome {
+async fn call_within(registry: &ToolRegistry, tool: &str, arguments: Value, limit: Duration) -> ToolOutcome {
     call_of(registry, None, tool, arguments, limit).await
 }
 
-async fn call_of(registry: &Registry, tenant: Option<&str>, tool: &str, arguments: Value, limit: Duration) -> Outcome {
-    let mut call = crate::testing::World::new().call("run/node/0/0", tool, arguments);
+async fn call_of(
+    registry: &ToolRegistry,
+    tenant: Option<&str>,
+    tool: &str,
+    arguments: Value,
+    limit: Duration,
+) -> ToolOutcome {
+    let mut call = crate::testing::ToolsFixture::new().call("run/node/0/0", tool, arguments);
     if let Some(tenant) = tenant {
         call.tenant = tenant.into();
     }
@@ -72,40 +78,43 @@ async fn call_of(registry: &Registry, tenant: Option<&str>, tool: &str, argument
 }
 
 /// With what people said to its questions.
-async fn call_with(registry: &Registry, tool: &str, replies: &[(&Question, Said)]) -> Outcome {
-    let mut call = crate::testing::World::new().call("run/node/0/1", tool, json!({}));
-    let reply = |(question, said): &(&Question, Said)| Reply { question: (*question).clone(), said: said.clone() };
+async fn call_with(registry: &ToolRegistry, tool: &str, replies: &[(&ToolQuestion, QuestionOutcome)]) -> ToolOutcome {
+    let mut call = crate::testing::ToolsFixture::new().call("run/node/0/1", tool, json!({}));
+    let reply = |(question, said): &(&ToolQuestion, QuestionOutcome)| QuestionReply {
+        question: (*question).clone(),
+        said: said.clone(),
+    };
     call.replies = replies.iter().map(reply).collect();
     perform(registry, call, Duration::from_secs(20)).await
 }
 
 /// What a call asks.
 #[track_caller]
-fn asks(outcome: Outcome) -> Question {
+fn asks(outcome: ToolOutcome) -> ToolQuestion {
     match outcome {
-        Outcome::Asks { question, .. } => *question,
+        ToolOutcome::Asks { question, .. } => *question,
         other => panic!("it asks nothing: {other:?}"),
     }
 }
 
 /// The text of what was done.
 #[track_caller]
-fn text(outcome: Outcome) -> String {
+fn text(outcome: ToolOutcome) -> String {
     match outcome {
-        Outcome::Done { output, .. } => output["text"].as_str().unwrap().to_owned(),
+        ToolOutcome::Done { output, .. } => output["text"].as_str().unwrap().to_owned(),
         other => panic!("not done: {other:?}"),
     }
 }
 
-fn seat(seat: &str) -> Said {
-    Said::Filled { form: json!({"seat": seat}) }
+fn seat(seat: &str) -> QuestionOutcome {
+    QuestionOutcome::Filled { form: json!({"seat": seat}) }
 }
 
-async fn perform(registry: &Registry, mut call: Call, limit: Duration) -> Outcome {
+async fn perform(registry: &ToolRegistry, mut call: ToolInvocation, limit: Duration) -> ToolOutcome {
     call.class = registry.facts(&call.tool).unwrap().class;
     match registry.check(&call, None).await {
-        baton_ports::tools::Checked::Permitted(permit) => permit.perform(limit).await.outcome,
-        baton_ports::tools::Checked::Answered(performed) => performed.outcome,
+        baton_ports::tools::CheckResult::Permitted(permit) => permit.perform(limit).await.outcome,
+        baton_ports::tools::CheckResult::Answered(performed) => performed.outcome,
         _ => panic!("held back"),
     }
 }
@@ -116,7 +125,7 @@ async fn a_program_is_started_asked_and_called() {
     let described = registry.describe_shared("sh.act").unwrap();
     assert_eq!((described.provider, described.facts.description.as_str()), ("mcp", "Acts"));
     let outcome = call(&registry, "sh.act", json!({"word": "now"})).await;
-    assert!(matches!(&outcome, Outcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
+    assert!(matches!(&outcome, ToolOutcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
     let (code, _) = not_done(call(&registry, "sh.act", json!({"word": 7})).await);
     assert_eq!(code, "INVALID_PARAMETERS", "its schema holds here already");
 }
@@ -126,12 +135,12 @@ async fn a_program_is_given_the_variables_that_are_named_and_no_others() {
     let tells = r#"echo '{"jsonrpc":"2.0","id":'"$id"',"result":{"content":[{"type":"text","text":"'"$TOKEN $(env | cut -d= -f1 | sort | tr '\n' ' ')"'"}]}}'"#;
     let env = json!({"env": {"TOKEN": "{{ secrets.sh }}"}});
     let registry = registry(&shell(tells, env.clone()), json!({"secrets": {"sh": "t0ken"}})).await;
-    let Outcome::Done { output, .. } = call(&registry, "sh.act", json!({})).await else { panic!("not done") };
+    let ToolOutcome::Done { output, .. } = call(&registry, "sh.act", json!({})).await else { panic!("not done") };
     let told = output["text"].as_str().unwrap();
     assert!(told.starts_with("t0ken ") && told.contains(" PATH "), "{told}");
     // The test runner's own variables are not there.
     assert!(std::env::var("CARGO_MANIFEST_DIR").is_ok() && !told.contains("CARGO"), "{told}");
-    let unset = shell(tells, env).list(&Config::default()).await.unwrap_err();
+    let unset = shell(tells, env).list(&ToolsConfig::default()).await.unwrap_err();
     assert!(unset.contains("[tools.secrets]"), "{unset}");
 }
 
@@ -161,12 +170,12 @@ async fn a_program_that_starts_slowly_is_started_once_for_all_who_wait() {
     let impatient = || call_within(&registry, "sh.act", json!({}), Duration::from_millis(150));
     let (first, second) = futures::future::join(impatient(), impatient()).await;
     for outcome in [first, second, impatient().await] {
-        let Outcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+        let ToolOutcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
         assert_eq!(fault.code, "TIMEOUT");
     }
     std::fs::write(&gate, "").unwrap();
     let outcome = call(&registry, "sh.act", json!({})).await;
-    assert!(matches!(&outcome, Outcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
+    assert!(matches!(&outcome, ToolOutcome::Done { output, .. } if output["text"] == "acted"), "{outcome:?}");
     let lines = std::fs::read_to_string(&starts).unwrap();
     assert_eq!(lines, "start\nstart\n", "one start for the list, one for all calls");
 }
@@ -183,7 +192,7 @@ async fn no_two_tenants_speak_with_a_server_by_the_same_connection() {
     let registry = registry(&source, json!({})).await;
     let counted = async |tenant: &str| {
         let outcome = call_of(&registry, Some(tenant), "sh.act", json!({}), Duration::from_secs(20)).await;
-        let Outcome::Done { output, .. } = outcome else { panic!("{outcome:?}") };
+        let ToolOutcome::Done { output, .. } = outcome else { panic!("{outcome:?}") };
         output["text"].as_str().unwrap().to_owned()
     };
     assert_eq!((counted("acme").await, counted("acme").await), ("1".to_owned(), "2".to_owned()));
@@ -201,10 +210,10 @@ async fn no_two_tenants_speak_with_a_server_by_the_same_connection() {
 #[tokio::test]
 async fn what_is_no_server_is_said_to_be_none_with_its_last_words() {
     let of = |script: &str| source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
-    let reason = of("echo no database >&2; exit 1").list(&Config::default()).await.unwrap_err();
+    let reason = of("echo no database >&2; exit 1").list(&ToolsConfig::default()).await.unwrap_err();
     assert!(reason.contains("does not speak MCP") && reason.contains("it said: no database"), "{reason}");
     let absent = source(json!({"name": "sh", "kind": "mcp", "command": "no-such-program-anywhere"}));
-    let reason = absent.list(&Config::default()).await.unwrap_err();
+    let reason = absent.list(&ToolsConfig::default()).await.unwrap_err();
     assert!(reason.contains("`no-such-program-anywhere` cannot be started"), "{reason}");
 }
 
@@ -212,7 +221,7 @@ async fn what_is_no_server_is_said_to_be_none_with_its_last_words() {
 async fn garbage_without_end_and_silence_are_given_up_in_time() {
     for script in ["yes garbage", "while read -r line; do :; done", "cat /dev/zero"] {
         let hostile = source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
-        let listed = hostile.list_within(&Config::default(), Duration::from_secs(1)).await;
+        let listed = hostile.list_within(&ToolsConfig::default(), Duration::from_secs(1)).await;
         assert_eq!(listed, Err("no list of tools within 1 s".to_owned()), "{script}");
     }
 }
@@ -229,7 +238,7 @@ async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
     let source = source(json!({"name": "sh", "kind": "mcp", "command": "sh", "args": ["-c", script]}));
     let registry = registry(&source, json!({})).await;
     let outcome = call_within(&registry, "sh.act", json!({}), Duration::from_millis(300)).await;
-    assert!(matches!(&outcome, Outcome::Unknown { fault } if fault.code == "TIMEOUT"), "{outcome:?}");
+    assert!(matches!(&outcome, ToolOutcome::Unknown { fault } if fault.code == "TIMEOUT"), "{outcome:?}");
     let heard = async {
         while !note.exists() {
             tokio::task::yield_now().await;
@@ -239,15 +248,15 @@ async fn a_call_that_is_dropped_is_cancelled_at_the_server() {
 }
 
 /// A server by HTTP that answers a method with `results(method, params)`, or an error where there is none.
-async fn service(results: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> Service {
-    Service::start(move |asked: &Asked| {
+async fn service(results: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> FakeService {
+    FakeService::start(move |asked: &RecordedRequest| {
         if asked.method != "POST" {
-            return Says::Answer(405, String::new(), String::new());
+            return CannedResponse::Answer(405, String::new(), String::new());
         }
         let message = asked.json();
         let (method, params) = (message["method"].as_str().unwrap_or_default(), &message["params"]);
         if message.get("id").is_none() {
-            return Says::Answer(202, String::new(), String::new());
+            return CannedResponse::Answer(202, String::new(), String::new());
         }
         let result = match method {
             "initialize" => Some(json!({
@@ -274,7 +283,7 @@ fn tool(name: &str, annotations: Value) -> Value {
     json!({"name": name, "description": name, "inputSchema": {"type": "object"}, "annotations": annotations})
 }
 
-fn at(service: &Service, more: Value) -> Source {
+fn at(service: &FakeService, more: Value) -> McpSource {
     let mut definition = json!({"name": "far", "kind": "mcp", "url": service.url("/mcp")});
     definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     source(definition)
@@ -289,7 +298,7 @@ async fn what_a_server_says_of_its_tools_counts_where_a_person_vouches_for_it() 
         tool("wipe", json!({})),
     ]);
     let service = service(move |method, _| (method == "tools/list").then(|| json!({"tools": tools}))).await;
-    let facts = async |more: Value| -> BTreeMap<String, (Class, Risk)> {
+    let facts = async |more: Value| -> BTreeMap<String, (EffectClass, ToolRisk)> {
         let source = at(&service, more);
         let registry = registry(&source, json!({})).await;
         let of = |name: &str| {
@@ -299,18 +308,21 @@ async fn what_a_server_says_of_its_tools_counts_where_a_person_vouches_for_it() 
         ["look", "set", "append", "wipe"].map(of).into()
     };
     let all = |class, risk| ["look", "set", "append", "wipe"].map(|name| (name.to_owned(), (class, risk))).into();
-    assert_eq!(facts(json!({})).await, all(Class::Once, Risk::High));
+    assert_eq!(facts(json!({})).await, all(EffectClass::Once, ToolRisk::High));
     let trusted = facts(json!({"trusted": true})).await;
-    assert_eq!(trusted["look"], (Class::Read, Risk::Low));
-    assert_eq!(trusted["set"], (Class::Keyed, Risk::Medium));
-    assert_eq!(trusted["append"], (Class::Once, Risk::Medium));
-    assert_eq!(trusted["wipe"], (Class::Once, Risk::High));
+    assert_eq!(trusted["look"], (EffectClass::Read, ToolRisk::Low));
+    assert_eq!(trusted["set"], (EffectClass::Keyed, ToolRisk::Medium));
+    assert_eq!(trusted["append"], (EffectClass::Once, ToolRisk::Medium));
+    assert_eq!(trusted["wipe"], (EffectClass::Once, ToolRisk::High));
     let said = json!({"tools": {"look": {"class": "read", "risk": "low"}, "set": {"risk": "medium"}}});
     let said = facts(said).await;
-    assert_eq!((said["look"], said["set"]), ((Class::Read, Risk::Low), (Class::Once, Risk::Medium)));
+    assert_eq!(
+        (said["look"], said["set"]),
+        ((EffectClass::Read, ToolRisk::Low), (EffectClass::Once, ToolRisk::Medium))
+    );
     // What is said of one tool comes before what is said of all.
     let said = facts(json!({"risk": "low", "tools": {"set": {"risk": "medium"}}})).await;
-    assert_eq!((said["wipe"].1, said["set"].1), (Risk::Low, Risk::Medium));
+    assert_eq!((said["wipe"].1, said["set"].1), (ToolRisk::Low, ToolRisk::Medium));
 }
 
 #[tokio::test]
@@ -324,13 +336,13 @@ async fn all_pages_of_a_list_are_read_and_a_list_without_end_is_not() {
         (method == "tools/list").then_some(result)
     })
     .await;
-    assert_eq!(at(&pages, json!({})).list(&Config::default()).await.unwrap().len(), 4);
+    assert_eq!(at(&pages, json!({})).list(&ToolsConfig::default()).await.unwrap().len(), 4);
     let endless = service(|method, _| {
         (method == "tools/list").then(|| json!({"tools": [tool("again", json!({}))], "nextCursor": "more"}))
     })
     .await;
     let source = at(&endless, json!({}));
-    let listing = source.list(&Config::default()).await.unwrap();
+    let listing = source.list(&ToolsConfig::default()).await.unwrap();
     let (tools, unsupported) = source.tools(&listing);
     assert_eq!((tools.len(), unsupported.len()), (super::listing::PAGES_MAX, 1), "{unsupported:?}");
 }
@@ -347,9 +359,9 @@ async fn what_cannot_be_used_of_a_list_is_named_and_the_rest_is_there() {
     })
     .await;
     let source = at(&service, json!({"prefix": "f", "exclude": ["le*"], "tools": {"gone": {"risk": "low"}}}));
-    let listing = source.list(&Config::default()).await.unwrap();
+    let listing = source.list(&ToolsConfig::default()).await.unwrap();
     let (tools, unsupported) = source.tools(&listing);
-    assert_eq!(tools.iter().map(Definition::name).collect::<Vec<_>>(), ["f.good_one"]);
+    assert_eq!(tools.iter().map(ToolDefinition::name).collect::<Vec<_>>(), ["f.good_one"]);
     let places: Vec<&str> = unsupported.iter().map(|part| part.place.as_str()).collect();
     assert_eq!(places, ["tools.wide", "tools.bare"]);
 }
@@ -363,8 +375,8 @@ async fn what_a_definition_names_and_the_server_does_not_have_is_doubted_with_wh
     .await;
     let doubts = async |more: Value| {
         let source = at(&service, more);
-        let listing = source.list(&Config::default()).await.unwrap();
-        let told = source.doubts(&listing).into_iter();
+        let listing = source.list(&ToolsConfig::default()).await.unwrap();
+        let told = source.warnings(&listing).into_iter();
         told.map(|doubt| format!("{}: {}; {}", doubt.place, doubt.message, doubt.hint)).collect::<Vec<_>>()
     };
     let sound = json!({"include": ["add", "list_*"], "exclude": ["list_one"], "tools": {"add": {"class": "read"}}});
@@ -388,7 +400,7 @@ async fn what_a_definition_names_and_the_server_does_not_have_is_doubted_with_wh
     );
     // Of a server that was never reached nothing is known.
     let source = at(&service, json!({"include": ["addd"]}));
-    assert!(source.doubts(&super::Listing::default()).is_empty());
+    assert!(source.warnings(&super::McpToolListing::default()).is_empty());
 }
 
 #[tokio::test]
@@ -416,7 +428,7 @@ async fn every_kind_of_answer_is_told() {
     })
     .await;
     let registry = registry(&at(&service, json!({})), json!({})).await;
-    let Outcome::Done { output, .. } = call(&registry, "far.rich", json!({})).await else { panic!("not done") };
+    let ToolOutcome::Done { output, .. } = call(&registry, "far.rich", json!({})).await else { panic!("not done") };
     assert_eq!(
         *output,
         json!({
@@ -456,14 +468,15 @@ async fn what_a_server_asks_in_place_of_acting_is_asked_and_told_with_its_state(
     .await;
     let within = json!({"tools": {"book": {"answer_within_seconds": 60}}});
     let registry = registry(&at(&service, within), json!({})).await;
-    assert_eq!(registry.facts("far.book").unwrap().class, Class::Once, "in place of acting, so whatever it does");
+    assert_eq!(registry.facts("far.book").unwrap().class, EffectClass::Once, "in place of acting, so whatever it does");
     let outcome = call(&registry, "far.book", json!({})).await;
-    assert!(matches!(outcome, Outcome::Asks { within: Some(60_000), .. }), "{outcome:?}");
+    assert!(matches!(outcome, ToolOutcome::Asks { within: Some(60_000), .. }), "{outcome:?}");
     let first = asks(outcome);
     assert_eq!((first.message.as_str(), &first.schema["required"]), ("Which seat?", &json!(["seat"])));
     let second = asks(call_with(&registry, "far.book", &[(&first, seat("1A"))]).await);
     assert_eq!(second.message, "Which meal?");
-    let done = text(call_with(&registry, "far.book", &[(&first, seat("1A")), (&second, Said::Declined)]).await);
+    let done =
+        text(call_with(&registry, "far.book", &[(&first, seat("1A")), (&second, QuestionOutcome::Declined)]).await);
     assert_eq!(serde_json::from_str::<Value>(&done).unwrap(), json!({"meal": {"action": "decline"}}));
 }
 
@@ -498,7 +511,7 @@ async fn a_server_that_forgot_where_it_asked_is_asked_afresh_and_told_the_answer
     started.fetch_add(1, Ordering::Relaxed);
     assert_eq!(text(call_with(&registry, "far.book", &[(&question, seat("1A"))]).await), "1A");
     // Where it asks for something else now, that is another question.
-    let other = Question { message: "Which row?".to_owned(), ..question };
+    let other = ToolQuestion { message: "Which row?".to_owned(), ..question };
     assert_eq!(asks(call_with(&registry, "far.book", &[(&other, seat("1A"))]).await).message, "Which seat?");
 }
 
@@ -523,7 +536,7 @@ async fn what_a_server_asks_for_that_is_no_form_fails_the_call() {
     assert!(code == "INPUT_REQUIRED" && message.contains("https://x.example/login,"), "{code}: {message}");
     assert!(!message.contains("t0ken"), "{message}");
     let outcome = call(&registry, "far.later", json!({})).await;
-    let Outcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+    let ToolOutcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
     assert!(fault.message.contains("wants to be called again"), "{}", fault.message);
 }
 
@@ -542,7 +555,7 @@ async fn what_was_asked_in_the_middle_of_an_act_leaves_it_unknown() {
         let said = json!({"tools": {"act": {"class": class}}});
         let script = format!("{ASKS}; {HEARS}; {FAILS}");
         let acts = registry(&shell(&script, said.clone()), json!({})).await;
-        assert!(acts.facts("sh.act").unwrap().class.acts());
+        assert!(acts.facts("sh.act").unwrap().class.has_side_effects());
         let (code, message) = unknown(call(&acts, "sh.act", json!({})).await);
         assert_eq!(code, "INPUT_REQUIRED", "{class}: {message}");
         // A result that it gives without the answer holds: with the answer it would act under another key.
@@ -562,8 +575,8 @@ async fn what_was_asked_in_the_middle_of_a_call_that_may_be_made_again_is_asked_
         assert_eq!(question.message, "Which seat?");
         for (said, told) in [
             (seat("1A"), "{action:accept,content:{seat:1A}}}"),
-            (Said::Declined, "{action:decline}}"),
-            (Said::Lapsed, "{action:cancel}}"),
+            (QuestionOutcome::Declined, "{action:decline}}"),
+            (QuestionOutcome::Lapsed, "{action:cancel}}"),
         ] {
             assert_eq!(text(call_with(&registry, "sh.act", &[(&question, said)]).await), told);
         }
@@ -616,7 +629,7 @@ async fn a_question_of_a_call_that_was_given_up_reaches_nobody_else() {
     let script = format!("case \"$line\" in *first*) {ASKS};; *) {FAILS};; esac");
     let registry = registry(&shell(&script, json!({})), json!({})).await;
     let first = call_within(&registry, "sh.act", json!({"word": "first"}), Duration::from_secs(1)).await;
-    assert!(!matches!(first, Outcome::Done { .. }), "{first:?}");
+    assert!(!matches!(first, ToolOutcome::Done { .. }), "{first:?}");
     let (code, message) = not_done(call(&registry, "sh.act", json!({"word": "second"})).await);
     assert!(code == "SERVICE_REJECTED" && !message.contains("seat?"), "{code}: {message}");
 }
@@ -637,7 +650,7 @@ async fn a_list_that_changed_is_the_catalogue_from_then_on() {
     .await;
     let registry = registry(&at(&service, json!({})), json!({"tool": {"far.new": {"timeout_ms": 123}}})).await;
     assert!(registry.facts("far.new").is_none());
-    assert!(matches!(call(&registry, "far.old", json!({})).await, Outcome::Done { .. }));
+    assert!(matches!(call(&registry, "far.old", json!({})).await, ToolOutcome::Done { .. }));
     let there = async {
         while registry.facts("far.new").is_none() {
             tokio::task::yield_now().await;
@@ -654,16 +667,16 @@ async fn headers_carry_secrets_and_a_server_that_is_down_is_said_to_be() {
     let secret = json!({"headers": {"Authorization": "Bearer {{ secrets.far }}"}});
     let config = serde_json::from_value(json!({"secrets": {"far": "t0ken"}})).unwrap();
     let listing = at(&service, secret).list(&config).await.unwrap();
-    assert!(service.asked().iter().all(|asked| asked.header("authorization") == Some("Bearer t0ken")));
+    assert!(service.received().iter().all(|asked| asked.header("authorization") == Some("Bearer t0ken")));
     let gone = source(json!({"name": "gone", "kind": "mcp", "url": "http://127.0.0.1:1/mcp"}));
-    let reason = gone.list(&Config::default()).await.unwrap_err();
+    let reason = gone.list(&ToolsConfig::default()).await.unwrap_err();
     assert!(reason.contains("127.0.0.1") && !reason.contains("rmcp::"), "{reason}");
     // What it listed before stands, and a call says why it fails.
     let (tools, _) = gone.tools(&listing);
-    let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-    let registry = Registry::with_sources(Config::default(), tools, vec![gone], &services).unwrap();
+    let services = ToolServices::new(Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
+    let registry = ToolRegistry::with_sources(ToolsConfig::default(), tools, vec![gone], &services).unwrap();
     let outcome = call(&registry, "gone.look", json!({})).await;
-    let Outcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
+    let ToolOutcome::NotDone { fault, retryable: true, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!(fault.code, "SERVICE_UNAVAILABLE");
     assert!(fault.message.contains("the MCP server `gone` cannot be reached"), "{}", fault.message);
 }
@@ -691,7 +704,7 @@ fn a_definition_that_cannot_hold_is_refused_with_the_way_out() {
     ] {
         let mut definition = json!({"name": "far", "kind": "mcp"});
         definition.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let error = Definition::parse(definition).unwrap_err().to_string();
+        let error = ToolDefinition::parse(definition).unwrap_err().to_string();
         assert!(error.contains(expect), "{error}");
     }
 }

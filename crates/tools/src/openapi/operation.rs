@@ -6,12 +6,12 @@ use reqwest::header::{HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::{Map, Value, json};
 
-use super::auth::{self, Credential};
-use super::parameter::{self, Parameter, Place};
-use super::schema::{Schemas, is_file};
-use super::within::Within;
-use super::{Asked, Source, Unsupported, method, origin};
-use crate::size::extent;
+use super::auth::{self, RequestCredential};
+use super::cursor::DocumentCursor;
+use super::parameter::{self, OperationParameter, ParameterPlace};
+use super::schema::{SchemaCollector, is_file};
+use super::{ImportContext, ImportDiagnostic, ImportedOperation, method, origin};
+use crate::value_size::json_size;
 
 /// Schemas within one another that are looked into for files.
 const SCHEMAS_DEEP: usize = 8;
@@ -22,14 +22,14 @@ const ANSWER_BYTES_MAX: usize = 32 << 10;
 
 /// An operation of a document, ready to be called.
 #[derive(Clone, Debug)]
-pub(crate) struct Operation {
+pub(crate) struct OpenApiOperation {
     pub(crate) method: Method,
     /// Scheme, host and port, which no call can change.
     pub(crate) origin: Url,
-    pub(crate) path: Vec<Part>,
-    pub(crate) parameters: Vec<Parameter>,
-    pub(crate) body: Option<Body>,
-    pub(crate) credentials: Vec<Credential>,
+    pub(crate) path: Vec<PathPart>,
+    pub(crate) parameters: Vec<OperationParameter>,
+    pub(crate) body: Option<OperationBody>,
+    pub(crate) credentials: Vec<RequestCredential>,
     /// Whether the project itself names the server, or vouches for the document: it may then be a private address.
     pub(crate) is_trusted: bool,
     /// A header of the document's own that takes the call's key.
@@ -38,20 +38,20 @@ pub(crate) struct Operation {
 
 /// A piece of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum PathPart {
     Literal(String),
     /// The parameter of this name.
     Parameter(String),
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Body {
+pub(crate) struct OperationBody {
     pub(crate) argument: String,
-    pub(crate) media: Media,
+    pub(crate) media: BodyMedia,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Media {
+pub(crate) enum BodyMedia {
     /// Under this content type.
     Json(String),
     Form,
@@ -62,8 +62,8 @@ pub(crate) enum Media {
 }
 
 /// An operation, as it is read.
-pub(super) struct Read {
-    pub(super) operation: Operation,
+pub(super) struct ParsedOperation {
+    pub(super) operation: OpenApiOperation,
     /// JSON Schema of its arguments.
     pub(super) parameters: Value,
     /// JSON Schema of what it answers with, where the document says.
@@ -71,21 +71,21 @@ pub(super) struct Read {
 }
 
 pub(super) fn read<'d>(
-    source: &Source<'d>,
-    asked: &Asked<'_, 'd>,
-    notes: &mut Vec<Unsupported>,
-) -> Result<Read, Unsupported> {
-    let Asked { path, item, method: verb, written, own, .. } = asked;
+    source: &ImportContext<'d>,
+    asked: &ImportedOperation<'_, 'd>,
+    notes: &mut Vec<ImportDiagnostic>,
+) -> Result<ParsedOperation, ImportDiagnostic> {
+    let ImportedOperation { path, item, method: verb, written, operation_override: own, .. } = asked;
     let (origin, base) = server(source, item, written)?;
     let credentials = auth::read(source, written, notes)?;
-    let mut schemas = Schemas::new(&source.root, source.version, notes);
+    let mut schemas = SchemaCollector::new(&source.root, source.version, notes);
     let (mut properties, mut required) = (Map::new(), Vec::new());
     let mut parameters = Vec::new();
     let mut idempotency_header = own.idempotency_header.clone();
     let takes_key = own.idempotency_header.as_ref().map_or(IDEMPOTENCY_KEY, HeaderName::as_str);
     for written in merged(item, written) {
         let Some(read) = parameter::read(&written, &mut schemas, &properties)? else { continue };
-        if read.parameter.place == Place::Header && read.parameter.name.eq_ignore_ascii_case(takes_key) {
+        if read.parameter.place == ParameterPlace::Header && read.parameter.name.eq_ignore_ascii_case(takes_key) {
             idempotency_header = read.parameter.name.parse().ok();
             continue;
         }
@@ -98,11 +98,12 @@ pub(super) fn read<'d>(
     let body = body(written, &mut schemas, &mut properties, &mut required)?;
     let path = parts(&format!("{base}{path}"));
     for part in &path {
-        let is_known = |name: &str| parameters.iter().any(|known| known.place == Place::Path && known.name == name);
-        if let Part::Parameter(name) = part
+        let is_known =
+            |name: &str| parameters.iter().any(|known| known.place == ParameterPlace::Path && known.name == name);
+        if let PathPart::Parameter(name) = part
             && !is_known(name)
         {
-            return Err(Unsupported {
+            return Err(ImportDiagnostic {
                 place: written.place(),
                 reason: format!("its path names `{name}`, which it does not declare"),
             });
@@ -113,12 +114,13 @@ pub(super) fn read<'d>(
     schemas.define(&mut schema);
     let is_trusted = source.trusted || source.server.is_some();
     let method = method(verb);
-    let operation = Operation { method, origin, path, parameters, body, credentials, is_trusted, idempotency_header };
-    Ok(Read { operation, parameters: schema, answer: answer(source, written) })
+    let operation =
+        OpenApiOperation { method, origin, path, parameters, body, credentials, is_trusted, idempotency_header };
+    Ok(ParsedOperation { operation, parameters: schema, answer: answer(source, written) })
 }
 
 /// The schema of what it answers with where it did what it was asked. What of it cannot be told is anything.
-fn answer<'d>(source: &Source<'d>, operation: &Within<'d>) -> Option<Value> {
+fn answer<'d>(source: &ImportContext<'d>, operation: &DocumentCursor<'d>) -> Option<Value> {
     let responses = operation.field("responses");
     let written = ["200", "201"].into_iter().find_map(|status| {
         let content = responses.field(status).resolved().ok()?.field("content").fields();
@@ -126,10 +128,10 @@ fn answer<'d>(source: &Source<'d>, operation: &Within<'d>) -> Option<Value> {
         Some(content.field("schema")).filter(|schema| !schema.is_null())
     })?;
     let mut notes = Vec::new();
-    let mut schemas = Schemas::of_answers(&source.root, source.version, &mut notes);
+    let mut schemas = SchemaCollector::of_answers(&source.root, source.version, &mut notes);
     let mut schema = schemas.of(&written);
     schemas.define(&mut schema);
-    (schema.is_object() && extent(&schema) <= ANSWER_BYTES_MAX).then_some(schema)
+    (schema.is_object() && json_size(&schema) <= ANSWER_BYTES_MAX).then_some(schema)
 }
 
 fn is_json(kind: &str) -> bool {
@@ -137,29 +139,29 @@ fn is_json(kind: &str) -> bool {
 }
 
 /// Parameters of the path, in whose place those of the operation stand.
-fn merged<'d>(item: &Within<'d>, operation: &Within<'d>) -> Vec<Within<'d>> {
-    let key = |parameter: &Within<'d>| {
+fn merged<'d>(item: &DocumentCursor<'d>, operation: &DocumentCursor<'d>) -> Vec<DocumentCursor<'d>> {
+    let key = |parameter: &DocumentCursor<'d>| {
         let parameter = parameter.resolved().ok()?;
         Some((parameter.field("in").text()?, parameter.field("name").text()?))
     };
     let own = operation.field("parameters").items();
-    let is_own = |shared: &Within<'d>| own.iter().any(|own| key(own).is_some() && key(own) == key(shared));
+    let is_own = |shared: &DocumentCursor<'d>| own.iter().any(|own| key(own).is_some() && key(own) == key(shared));
     let mut all: Vec<_> = item.field("parameters").items().into_iter().filter(|shared| !is_own(shared)).collect();
     all.extend(own);
     all
 }
 
 fn body<'d>(
-    operation: &Within<'d>,
-    schemas: &mut Schemas<'d, '_>,
+    operation: &DocumentCursor<'d>,
+    schemas: &mut SchemaCollector<'d, '_>,
     properties: &mut Map<String, Value>,
     required: &mut Vec<Value>,
-) -> Result<Option<Body>, Unsupported> {
+) -> Result<Option<OperationBody>, ImportDiagnostic> {
     let written = operation.field("requestBody");
     if written.is_null() {
         return Ok(None);
     }
-    let body = written.resolved().map_err(|reason| Unsupported { place: written.place(), reason })?;
+    let body = written.resolved().map_err(|reason| ImportDiagnostic { place: written.place(), reason })?;
     let kinds = body.field("content").fields();
     let find = |wanted: &dyn Fn(&str) -> bool| kinds.iter().find(|(kind, _)| wanted(kind));
     let found = find(&is_json)
@@ -176,16 +178,16 @@ fn body<'d>(
             return Ok(None);
         }
         let reason = format!("it needs a body of {kinds}, which is not supported");
-        return Err(Unsupported { place: body.place(), reason });
+        return Err(ImportDiagnostic { place: body.place(), reason });
     };
     let media = match *kind {
-        "*/*" => Media::Json("application/json".to_owned()),
-        kind if is_json(kind) => Media::Json(kind.to_owned()),
-        kind if kind.starts_with("text/") => Media::Text(kind.to_owned()),
-        kind if kind.starts_with("multipart/") => Media::Multipart(files(content)),
-        _ => Media::Form,
+        "*/*" => BodyMedia::Json("application/json".to_owned()),
+        kind if is_json(kind) => BodyMedia::Json(kind.to_owned()),
+        kind if kind.starts_with("text/") => BodyMedia::Text(kind.to_owned()),
+        kind if kind.starts_with("multipart/") => BodyMedia::Multipart(files(content)),
+        _ => BodyMedia::Form,
     };
-    if media == Media::Form && !content.field("encoding").is_null() {
+    if media == BodyMedia::Form && !content.field("encoding").is_null() {
         let reason = "lists are written as `name[]`, objects as `name[field]`, whatever is said here".to_owned();
         schemas.note(&content.field("encoding").place(), reason);
     }
@@ -198,18 +200,18 @@ fn body<'d>(
     if body.field("required").is_true() {
         required.push(argument.into());
     }
-    Ok(Some(Body { argument: argument.to_owned(), media }))
+    Ok(Some(OperationBody { argument: argument.to_owned(), media }))
 }
 
 /// The fields of a form that are files, with the kind that the document says they are of.
-fn files(form: &Within<'_>) -> BTreeMap<String, String> {
+fn files(form: &DocumentCursor<'_>) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     gather(&form.field("schema"), form, SCHEMAS_DEEP, &mut found);
     found
 }
 
 /// Those of a form's schema, and of the schemas that it is put together of.
-fn gather(schema: &Within<'_>, form: &Within<'_>, deep: usize, found: &mut BTreeMap<String, String>) {
+fn gather(schema: &DocumentCursor<'_>, form: &DocumentCursor<'_>, deep: usize, found: &mut BTreeMap<String, String>) {
     let Ok(schema) = schema.resolved() else { return };
     for (name, written) in schema.field("properties").fields() {
         let Some(own) = file(&written, deep) else { continue };
@@ -224,7 +226,7 @@ fn gather(schema: &Within<'_>, form: &Within<'_>, deep: usize, found: &mut BTree
 }
 
 /// The kind of the file that a field is, or may be, or is a list of.
-fn file(written: &Within<'_>, deep: usize) -> Option<String> {
+fn file(written: &DocumentCursor<'_>, deep: usize) -> Option<String> {
     let field = written.resolved().ok()?;
     if is_file(field.value()) {
         return Some(field.field("contentMediaType").text().unwrap_or_default().to_owned());
@@ -236,7 +238,11 @@ fn file(written: &Within<'_>, deep: usize) -> Option<String> {
 }
 
 /// The nearest server that is named: the definition's, the operation's, its path's, the document's.
-fn server(source: &Source<'_>, item: &Within<'_>, operation: &Within<'_>) -> Result<(Url, String), Unsupported> {
+fn server(
+    source: &ImportContext<'_>,
+    item: &DocumentCursor<'_>,
+    operation: &DocumentCursor<'_>,
+) -> Result<(Url, String), ImportDiagnostic> {
     let named =
         [operation, item, &source.root].into_iter().find_map(|at| at.field("servers").items().into_iter().next());
     let address = match (source.server, &named) {
@@ -244,14 +250,14 @@ fn server(source: &Source<'_>, item: &Within<'_>, operation: &Within<'_>) -> Res
         (None, Some(named)) => filled(named),
         (None, None) => String::new(),
     };
-    origin(&address).ok_or_else(|| Unsupported {
+    origin(&address).ok_or_else(|| ImportDiagnostic {
         place: named.map_or_else(|| operation.place(), |named| named.place()),
         reason: format!("`{address}` is no address to call; say `server: https://…` in the definition"),
     })
 }
 
 /// A server's address with the defaults of its variables.
-fn filled(server: &Within<'_>) -> String {
+fn filled(server: &DocumentCursor<'_>) -> String {
     let mut address = server.field("url").text().unwrap_or_default().to_owned();
     for (name, variable) in server.field("variables").fields() {
         if let Some(default) = variable.field("default").text() {
@@ -261,19 +267,19 @@ fn filled(server: &Within<'_>) -> String {
     address
 }
 
-fn parts(path: &str) -> Vec<Part> {
+fn parts(path: &str) -> Vec<PathPart> {
     let mut parts = Vec::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('{') {
         let Some((name, behind)) = after.split_once('}') else { break };
         if !before.is_empty() {
-            parts.push(Part::Literal(before.to_owned()));
+            parts.push(PathPart::Literal(before.to_owned()));
         }
-        parts.push(Part::Parameter(name.to_owned()));
+        parts.push(PathPart::Parameter(name.to_owned()));
         rest = behind;
     }
     if !rest.is_empty() {
-        parts.push(Part::Literal(rest.to_owned()));
+        parts.push(PathPart::Literal(rest.to_owned()));
     }
     parts
 }

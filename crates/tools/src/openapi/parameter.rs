@@ -2,22 +2,22 @@
 
 use serde_json::{Map, Value};
 
-use super::Unsupported;
-use super::schema::Schemas;
-use super::within::Within;
+use super::ImportDiagnostic;
+use super::cursor::DocumentCursor;
+use super::schema::SchemaCollector;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Parameter {
+pub(crate) struct OperationParameter {
     /// What the argument is called.
     pub(crate) argument: String,
     /// What the service calls it.
     pub(crate) name: String,
-    pub(crate) place: Place,
-    pub(crate) style: Style,
+    pub(crate) place: ParameterPlace,
+    pub(crate) style: ParameterStyle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ParameterPlace {
     Path,
     Query,
     Header,
@@ -26,7 +26,7 @@ pub(crate) enum Place {
 
 /// How lists and objects are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub(crate) enum ParameterStyle {
     /// Lists one after the other under the same name, an object field by field.
     Exploded,
     /// Joined by this.
@@ -40,35 +40,35 @@ pub(crate) enum Style {
 }
 
 /// A parameter, with the schema of its argument and whether it must be there.
-pub(super) struct Read {
-    pub(super) parameter: Parameter,
+pub(super) struct ParsedParameter {
+    pub(super) parameter: OperationParameter,
     pub(super) schema: Value,
     pub(super) required: bool,
 }
 
 /// `None` for a header that HTTP itself decides.
 pub(super) fn read(
-    written: &Within<'_>,
-    schemas: &mut Schemas<'_, '_>,
+    written: &DocumentCursor<'_>,
+    schemas: &mut SchemaCollector<'_, '_>,
     properties: &Map<String, Value>,
-) -> Result<Option<Read>, Unsupported> {
-    let parameter = written.resolved().map_err(|reason| Unsupported { place: written.place(), reason })?;
-    let wrong = |reason: &str| Unsupported { place: parameter.place(), reason: reason.to_owned() };
+) -> Result<Option<ParsedParameter>, ImportDiagnostic> {
+    let parameter = written.resolved().map_err(|reason| ImportDiagnostic { place: written.place(), reason })?;
+    let wrong = |reason: &str| ImportDiagnostic { place: parameter.place(), reason: reason.to_owned() };
     let name = parameter.field("name").text().ok_or_else(|| wrong("has no name"))?;
     let place = match parameter.field("in").text() {
-        Some("path") => Place::Path,
-        Some("query") => Place::Query,
-        Some("header") => Place::Header,
-        Some("cookie") => Place::Cookie,
+        Some("path") => ParameterPlace::Path,
+        Some("query") => ParameterPlace::Query,
+        Some("header") => ParameterPlace::Header,
+        Some("cookie") => ParameterPlace::Cookie,
         Some(_) | None => return Err(wrong("is in none of path, query, header and cookie")),
     };
     let decided = ["accept", "content-type", "authorization"];
-    if place == Place::Header && decided.contains(&name.to_ascii_lowercase().as_str()) {
+    if place == ParameterPlace::Header && decided.contains(&name.to_ascii_lowercase().as_str()) {
         return Ok(None);
     }
     let content = parameter.field("content").fields().into_iter().next();
     let (style, written_schema) = match &content {
-        Some((media, content)) if media.contains("json") => (Style::Json, content.field("schema")),
+        Some((media, content)) if media.contains("json") => (ParameterStyle::Json, content.field("schema")),
         Some(_) => return Err(wrong("is neither plain nor JSON")),
         None => (style(&parameter, place).map_err(wrong)?, parameter.field("schema")),
     };
@@ -83,27 +83,29 @@ pub(super) fn read(
         false => name.to_owned(),
         true => format!("{name}_{}", parameter.field("in").text().unwrap_or_default()),
     };
-    let required = place == Place::Path || parameter.field("required").is_true();
-    let parameter = Parameter { argument, name: name.to_owned(), place, style };
-    Ok(Some(Read { parameter, schema, required }))
+    let required = place == ParameterPlace::Path || parameter.field("required").is_true();
+    let parameter = OperationParameter { argument, name: name.to_owned(), place, style };
+    Ok(Some(ParsedParameter { parameter, schema, required }))
 }
 
-fn style(parameter: &Within<'_>, place: Place) -> Result<Style, &'static str> {
+fn style(parameter: &DocumentCursor<'_>, place: ParameterPlace) -> Result<ParameterStyle, &'static str> {
     let explode = parameter.field("explode");
     let exploded = |unless_told: bool| explode.value().as_bool().unwrap_or(unless_told);
     match (place, parameter.field("style").text()) {
-        (Place::Path | Place::Header, None | Some("simple")) => {
-            Ok(if exploded(false) { Style::Pairs } else { Style::Joined(',') })
+        (ParameterPlace::Path | ParameterPlace::Header, None | Some("simple")) => {
+            Ok(if exploded(false) { ParameterStyle::Pairs } else { ParameterStyle::Joined(',') })
         }
-        (Place::Query | Place::Cookie, None | Some("form")) => {
-            Ok(if exploded(true) { Style::Exploded } else { Style::Joined(',') })
+        (ParameterPlace::Query | ParameterPlace::Cookie, None | Some("form")) => {
+            Ok(if exploded(true) { ParameterStyle::Exploded } else { ParameterStyle::Joined(',') })
         }
-        (Place::Query, Some("spaceDelimited")) => {
-            Ok(if exploded(false) { Style::Exploded } else { Style::Joined(' ') })
+        (ParameterPlace::Query, Some("spaceDelimited")) => {
+            Ok(if exploded(false) { ParameterStyle::Exploded } else { ParameterStyle::Joined(' ') })
         }
-        (Place::Query, Some("pipeDelimited")) => Ok(if exploded(false) { Style::Exploded } else { Style::Joined('|') }),
-        (Place::Query, Some("deepObject")) => Ok(Style::Deep),
-        (Place::Path | Place::Query | Place::Header | Place::Cookie, Some(_)) => {
+        (ParameterPlace::Query, Some("pipeDelimited")) => {
+            Ok(if exploded(false) { ParameterStyle::Exploded } else { ParameterStyle::Joined('|') })
+        }
+        (ParameterPlace::Query, Some("deepObject")) => Ok(ParameterStyle::Deep),
+        (ParameterPlace::Path | ParameterPlace::Query | ParameterPlace::Header | ParameterPlace::Cookie, Some(_)) => {
             Err("is written in a style that is not supported")
         }
     }

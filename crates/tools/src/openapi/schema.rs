@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
-use super::within::Within;
-use super::{Unsupported, Version};
+use super::cursor::DocumentCursor;
+use super::{ImportDiagnostic, OpenApiVersion};
 
 /// Schemas that one tool's arguments may lead to; beyond them anything is accepted.
 const DEFINITIONS_MAX: usize = 300;
@@ -13,48 +13,58 @@ const DEFINITIONS_MAX: usize = 300;
 const ANSWER_DEFINITIONS_MAX: usize = 50;
 const DEPTH_MAX: usize = 64;
 /// Words about a schema that say nothing of what it accepts.
-const LEFT_OUT: &[&str] = &["$schema", "discriminator", "example", "examples", "externalDocs", "nullable", "xml"];
+const DROPPED_KEYWORDS: &[&str] =
+    &["$schema", "discriminator", "example", "examples", "externalDocs", "nullable", "xml"];
 /// What comes before the name of a schema in a reference.
 const SCHEMAS: &str = "#/components/schemas/";
 /// Keywords whose value is a schema, a list of schemas, and schemas by name.
-const ONE: &[&str] = &["additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"];
-const LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
-const NAMED: &[&str] = &["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
+const SUBSCHEMA_KEYWORDS: &[&str] =
+    &["additionalProperties", "contains", "else", "if", "items", "not", "propertyNames", "then"];
+const SUBSCHEMA_LISTS: &[&str] = &["allOf", "anyOf", "oneOf", "prefixItems"];
+const SUBSCHEMA_MAPS: &[&str] = &["$defs", "definitions", "dependentSchemas", "patternProperties", "properties"];
 
 /// Who writes what a schema is of.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Writer {
+enum SchemaWriter {
     Caller,
     Service,
 }
 
 /// Gathers what the schemas of one tool refer to.
-pub(super) struct Schemas<'d, 'n> {
-    root: Within<'d>,
-    version: Version,
-    writer: Writer,
+pub(super) struct SchemaCollector<'d, 'n> {
+    root: DocumentCursor<'d>,
+    version: OpenApiVersion,
+    writer: SchemaWriter,
     definitions_max: usize,
     /// By reference: the name under `$defs`.
     names: BTreeMap<String, String>,
-    waiting: VecDeque<(String, Within<'d>)>,
-    notes: &'n mut Vec<Unsupported>,
+    waiting: VecDeque<(String, DocumentCursor<'d>)>,
+    notes: &'n mut Vec<ImportDiagnostic>,
 }
 
-impl<'d, 'n> Schemas<'d, 'n> {
-    pub(super) fn new(root: &Within<'d>, version: Version, notes: &'n mut Vec<Unsupported>) -> Self {
+impl<'d, 'n> SchemaCollector<'d, 'n> {
+    pub(super) fn new(
+        root: &DocumentCursor<'d>,
+        version: OpenApiVersion,
+        notes: &'n mut Vec<ImportDiagnostic>,
+    ) -> Self {
         let (names, waiting) = (BTreeMap::new(), VecDeque::new());
-        let (writer, definitions_max) = (Writer::Caller, DEFINITIONS_MAX);
+        let (writer, definitions_max) = (SchemaWriter::Caller, DEFINITIONS_MAX);
         Self { root: root.clone(), version, writer, definitions_max, names, waiting, notes }
     }
 
     /// The same for what a service answers with.
-    pub(super) fn of_answers(root: &Within<'d>, version: Version, notes: &'n mut Vec<Unsupported>) -> Self {
+    pub(super) fn of_answers(
+        root: &DocumentCursor<'d>,
+        version: OpenApiVersion,
+        notes: &'n mut Vec<ImportDiagnostic>,
+    ) -> Self {
         let asked = Self::new(root, version, notes);
-        Self { writer: Writer::Service, definitions_max: ANSWER_DEFINITIONS_MAX, ..asked }
+        Self { writer: SchemaWriter::Service, definitions_max: ANSWER_DEFINITIONS_MAX, ..asked }
     }
 
     /// A schema as JSON Schema; what it refers to comes with [`Self::define`].
-    pub(super) fn of(&mut self, written: &Within<'_>) -> Value {
+    pub(super) fn of(&mut self, written: &DocumentCursor<'_>) -> Value {
         self.convert(written.value(), &written.place(), 0)
     }
 
@@ -87,8 +97,8 @@ impl<'d, 'n> Schemas<'d, 'n> {
         }
         if let Some(reference) = fields.get("$ref").and_then(Value::as_str) {
             let nullable = fields.get("nullable") == Some(&Value::Bool(true));
-            let schema = self.referred(reference, place);
-            if self.version == Version::V30 {
+            let schema = self.resolve_reference(reference, place);
+            if self.version == OpenApiVersion::V30 {
                 return if nullable { json!({"anyOf": [schema, {"type": "null"}]}) } else { schema };
             }
             // What stands beside a reference counts since 3.1.
@@ -111,44 +121,44 @@ impl<'d, 'n> Schemas<'d, 'n> {
         if let Some(discriminator) = fields.get("discriminator") {
             self.discriminate(&mut converted, fields, discriminator);
         }
-        if self.writer == Writer::Caller && is_file(schema) {
+        if self.writer == SchemaWriter::Caller && is_file(schema) {
             // Arguments are JSON.
             converted.remove("format");
             converted.entry("type").or_insert_with(|| json!("string"));
             converted.insert("contentEncoding".to_owned(), json!("base64"));
         }
-        if self.version == Version::V30 {
+        if self.version == OpenApiVersion::V30 {
             bounds(&mut converted);
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 if !converted.contains_key("type") && !converted.contains_key("enum") {
                     // Beside `allOf` and its like it is meant of the whole.
-                    self.leave_to_others(&mut converted);
+                    self.drop_other_direction(&mut converted);
                     return json!({"anyOf": [converted, {"type": "null"}]});
                 }
                 allow_null(&mut converted);
             }
         }
-        self.leave_to_others(&mut converted);
+        self.drop_other_direction(&mut converted);
         Value::Object(converted)
     }
 
     fn keyword(&mut self, keyword: &str, value: &Value, place: &str, depth: usize) -> Option<Value> {
-        if LEFT_OUT.contains(&keyword) || keyword.starts_with("x-") {
+        if DROPPED_KEYWORDS.contains(&keyword) || keyword.starts_with("x-") {
             return None;
         }
         let inner = |name: &str| format!("{place}.{keyword}.{name}");
         match value {
-            Value::Object(_) if ONE.contains(&keyword) => {
+            Value::Object(_) if SUBSCHEMA_KEYWORDS.contains(&keyword) => {
                 Some(self.convert(value, &format!("{place}.{keyword}"), depth + 1))
             }
-            Value::Object(named) if NAMED.contains(&keyword) => {
+            Value::Object(named) if SUBSCHEMA_MAPS.contains(&keyword) => {
                 let mut converted = Map::new();
                 for (name, schema) in named {
                     converted.insert(name.clone(), self.convert(schema, &inner(name), depth + 1));
                 }
                 Some(Value::Object(converted))
             }
-            Value::Array(schemas) if LISTS.contains(&keyword) || keyword == "items" => {
+            Value::Array(schemas) if SUBSCHEMA_LISTS.contains(&keyword) || keyword == "items" => {
                 let each = schemas.iter().enumerate();
                 let converted = each.map(|(index, schema)| self.convert(schema, &inner(&index.to_string()), depth + 1));
                 Some(Value::Array(converted.collect()))
@@ -157,7 +167,7 @@ impl<'d, 'n> Schemas<'d, 'n> {
         }
     }
 
-    fn referred(&mut self, reference: &str, place: &str) -> Value {
+    fn resolve_reference(&mut self, reference: &str, place: &str) -> Value {
         if let Some(name) = self.names.get(reference) {
             return json!({ "$ref": format!("#/$defs/{name}") });
         }
@@ -190,7 +200,7 @@ impl<'d, 'n> Schemas<'d, 'n> {
     }
 
     pub(super) fn note(&mut self, place: &str, reason: String) {
-        self.notes.push(Unsupported { place: place.to_owned(), reason });
+        self.notes.push(ImportDiagnostic { place: place.to_owned(), reason });
     }
 
     /// An alternative holds with the values of the discriminating property that stand for it alone: without that, what
@@ -203,7 +213,7 @@ impl<'d, 'n> Schemas<'d, 'n> {
             let Some(converted) = converted.get_mut(keyword).and_then(Value::as_array_mut) else { continue };
             for (written, converted) in alternatives.iter().zip(converted) {
                 let Some(reference) = written.get("$ref").and_then(Value::as_str) else { continue };
-                let values = self.standing_for(reference, property, mapping);
+                let values = self.mapped_schemas(reference, property, mapping);
                 if !values.is_empty() {
                     let alone = json!({"required": [property], "properties": {property: {"enum": values}}});
                     *converted = json!({"allOf": [converted.take(), alone]});
@@ -214,7 +224,7 @@ impl<'d, 'n> Schemas<'d, 'n> {
 
     /// The values of the property that stand for the schema which a reference leads to; none where the schema itself says
     /// that its name is not among them.
-    fn standing_for<'r>(
+    fn mapped_schemas<'r>(
         &self,
         reference: &'r str,
         property: &str,
@@ -239,17 +249,17 @@ impl<'d, 'n> Schemas<'d, 'n> {
         let parts = schema.field("allOf").items().into_iter().filter_map(|part| part.resolved().ok());
         std::iter::once(schema.clone()).chain(parts).all(|part| {
             let Ok(said) = part.field("properties").field(property).resolved() else { return true };
-            let fits = |one: &Within<'_>| one.is_null() || one.text() == Some(value);
+            let fits = |one: &DocumentCursor<'_>| one.is_null() || one.text() == Some(value);
             let listed = said.field("enum").items();
             fits(&said.field("const")) && (listed.is_empty() || listed.iter().any(|one| one.text() == Some(value)))
         })
     }
 
     /// What only the service sets is not asked of the caller, and what only the caller sets does not come back.
-    fn leave_to_others(&self, schema: &mut Map<String, Value>) {
+    fn drop_other_direction(&self, schema: &mut Map<String, Value>) {
         let theirs = match self.writer {
-            Writer::Caller => "readOnly",
-            Writer::Service => "writeOnly",
+            SchemaWriter::Caller => "readOnly",
+            SchemaWriter::Service => "writeOnly",
         };
         let Some(Value::Object(properties)) = schema.get_mut("properties") else { return };
         let is_theirs = |property: &Value| property.get(theirs) == Some(&Value::Bool(true));

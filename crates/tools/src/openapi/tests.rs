@@ -1,19 +1,19 @@
-mod own;
+mod overrides;
 
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use serde_json::{Value, json};
 
-use crate::{Definition, Parsed, Risk};
+use crate::{ParsedDefinitions, ToolDefinition, ToolRisk};
 
-fn parsed(document: Value, more: Value) -> Parsed {
+fn parsed(document: Value, more: Value) -> ParsedDefinitions {
     let mut tool = json!({"name": "shop", "kind": "openapi", "document": document});
     tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    Definition::parse(tool).unwrap()
+    ToolDefinition::parse(tool).unwrap()
 }
 
 #[track_caller]
 fn refused(document: Value, expect: &str) {
-    let error = Definition::parse(json!({"name": "shop", "kind": "openapi", "document": document})).unwrap_err();
+    let error = ToolDefinition::parse(json!({"name": "shop", "kind": "openapi", "document": document})).unwrap_err();
     assert!(error.to_string().contains(expect), "{error}");
 }
 
@@ -40,8 +40,8 @@ fn one(method: &str, operation: Value) -> Value {
 }
 
 /// The only tool, its facts as calls and models see them.
-fn only(parsed: Parsed) -> (String, Value, Class, Risk) {
-    let [definition] = <[Definition; 1]>::try_from(parsed.tools).unwrap();
+fn only(parsed: ParsedDefinitions) -> (String, Value, EffectClass, ToolRisk) {
+    let [definition] = <[ToolDefinition; 1]>::try_from(parsed.tools).unwrap();
     let registry = crate::testing::registry(vec![definition.clone()]);
     let described = registry.describe_shared(definition.name()).unwrap();
     (definition.name().to_owned(), described.facts.parameters.clone(), described.facts.class, described.risk)
@@ -55,7 +55,7 @@ fn an_operation_is_a_tool_with_the_schema_of_its_arguments() {
     let parsed = parsed(document, json!({}));
     assert_eq!(parsed.unsupported, []);
     let (name, schema, class, risk) = only(parsed);
-    assert_eq!((name.as_str(), class, risk), ("shop.addItem", Class::Once, Risk::High));
+    assert_eq!((name.as_str(), class, risk), ("shop.addItem", EffectClass::Once, ToolRisk::High));
     assert_eq!(schema["required"], json!(["id", "body"]));
     assert_eq!(schema["properties"]["body"], json!({"$ref": "#/$defs/Item"}));
     assert_eq!(
@@ -74,14 +74,14 @@ fn what_a_method_does_decides_what_may_be_done_again() {
         let (_, _, class, risk) = only(parsed(one(method, json!({})), more));
         (class, risk)
     };
-    assert_eq!(class("get", json!({})), (Class::Read, Risk::Medium), "nobody vouches for it");
-    assert_eq!(class("get", json!({"trusted": true})), (Class::Read, Risk::Low));
-    assert_eq!(class("put", json!({"trusted": true})), (Class::Keyed, Risk::Medium));
-    assert_eq!(class("delete", json!({"trusted": true})), (Class::Keyed, Risk::High));
-    assert_eq!(class("patch", json!({"trusted": true})), (Class::Once, Risk::Medium));
+    assert_eq!(class("get", json!({})), (EffectClass::Read, ToolRisk::Medium), "nobody vouches for it");
+    assert_eq!(class("get", json!({"trusted": true})), (EffectClass::Read, ToolRisk::Low));
+    assert_eq!(class("put", json!({"trusted": true})), (EffectClass::Keyed, ToolRisk::Medium));
+    assert_eq!(class("delete", json!({"trusted": true})), (EffectClass::Keyed, ToolRisk::High));
+    assert_eq!(class("patch", json!({"trusted": true})), (EffectClass::Once, ToolRisk::Medium));
     let keyed = json!({"parameters": [{"name": "Idempotency-Key", "in": "header", "schema": {"type": "string"}}]});
     let (_, schema, class, _) = only(parsed(one("post", keyed), json!({})));
-    assert_eq!((class, &schema["properties"]["Idempotency-Key"]), (Class::Keyed, &Value::Null));
+    assert_eq!((class, &schema["properties"]["Idempotency-Key"]), (EffectClass::Keyed, &Value::Null));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn what_cannot_be_called_is_named_by_its_path_and_the_rest_is_there() {
     document["paths"]["/open"] = json!({"get": {"operationId": "open", "parameters": [
         {"name": "q", "in": "query", "schema": {"$ref": "#/components/schemas/Nothing"}}]}});
     let parsed = parsed(document, json!({}));
-    let names: Vec<&str> = parsed.tools.iter().map(Definition::name).collect();
+    let names: Vec<&str> = parsed.tools.iter().map(ToolDefinition::name).collect();
     assert_eq!(names, ["shop.open", "shop.get"]);
     let places: Vec<&str> = parsed.unsupported.iter().map(|part| part.place.as_str()).collect();
     assert_eq!(
@@ -186,7 +186,7 @@ fn odd() -> Value {
 #[tokio::test]
 async fn an_odd_document_yields_tools_or_says_by_path_what_it_does_not() {
     let parsed = parsed(odd(), json!({}));
-    let names: Vec<&str> = parsed.tools.iter().map(Definition::name).collect();
+    let names: Vec<&str> = parsed.tools.iter().map(ToolDefinition::name).collect();
     assert_eq!(names, ["shop.watch", "shop.getPet", "shop.putPet"]);
     let told: Vec<&str> = parsed.unsupported.iter().map(|part| part.place.as_str()).collect();
     assert_eq!(
@@ -195,8 +195,10 @@ async fn an_odd_document_yields_tools_or_says_by_path_what_it_does_not() {
     );
     assert!(parsed.unsupported[2].reason.contains("their schema is none"), "{:?}", parsed.unsupported[2]);
     // Schemas hold: what does not fit is refused before anything is sent.
-    let world =
-        crate::testing::World::defining(json!({}), json!({"name": "shop", "kind": "openapi", "document": odd()}));
+    let world = crate::testing::ToolsFixture::with_definitions(
+        json!({}),
+        json!({"name": "shop", "kind": "openapi", "document": odd()}),
+    );
     for (tool, arguments, expect) in [
         ("shop.putPet", json!({"id": "a1", "body": {"kind": "cow"}}), "`body`"),
         ("shop.putPet", json!({"id": "a", "body": {"kind": "cat"}}), "`id`"),
@@ -254,7 +256,7 @@ fn of_a_larger_document_everything_is_a_tool_or_is_named_by_its_path() {
 #[tokio::test]
 async fn what_does_not_fit_a_larger_document_is_refused_and_what_fits_is_sent_as_it_says() {
     let definition = json!({"name": "shop", "kind": "openapi", "document": freight(), "auth": {"key": "k"}});
-    let world = crate::testing::World::defining(json!({}), definition);
+    let world = crate::testing::ToolsFixture::with_definitions(json!({}), definition);
     let box_in_box = json!({"grams": 5, "inside": [{"boxes": [{"grams": "heavy"}]}]});
     for (tool, arguments, expect) in [
         ("shop.Shipments_List", json!({}), "X-Locale"),
@@ -272,14 +274,14 @@ async fn what_does_not_fit_a_larger_document_is_refused_and_what_fits_is_sent_as
         assert!(code == "INVALID_PARAMETERS" && message.contains(expect), "{tool}: {code}: {message}");
     }
 
-    let service = crate::testing::service::Service::start(|_| crate::testing::service::json(200, &json!({}))).await;
+    let service = crate::testing::service::FakeService::start(|_| crate::testing::service::json(200, &json!({}))).await;
     let definition = json!({
         "name": "shop", "kind": "openapi", "document": freight(), "auth": {"key": "k"}, "server": service.url("/v3"),
     });
-    let world = crate::testing::World::defining(json!({}), definition);
+    let world = crate::testing::ToolsFixture::with_definitions(json!({}), definition);
     let sent = async |key: &str, tool: &str, arguments: Value| {
         world.done(key, tool, arguments).await;
-        service.asked().pop().unwrap()
+        service.received().pop().unwrap()
     };
     let listed = sent(
         "k1",
@@ -366,7 +368,7 @@ fn references_in_a_circle_end() {
 fn what_the_document_does_not_have_is_doubted_with_what_may_be_meant() {
     let document = || one("get", json!({"operationId": "getOrder"}));
     let doubts = |more: Value| {
-        let doubts = parsed(document(), more).doubts.into_iter();
+        let doubts = parsed(document(), more).warnings.into_iter();
         doubts.map(|(_, doubt)| format!("{}: {}; {}", doubt.place, doubt.message, doubt.hint)).collect::<Vec<_>>()
     };
     assert!(doubts(json!({"include": ["get*"], "exclude": [], "auth": {"key": "k"}})).is_empty());
@@ -380,7 +382,7 @@ fn what_the_document_does_not_have_is_doubted_with_what_may_be_meant() {
 #[test]
 fn an_operation_that_says_nothing_of_itself_is_told_by_its_id_and_path() {
     let described = |operation: Value| {
-        let [definition] = <[Definition; 1]>::try_from(parsed(one("get", operation), json!({})).tools).unwrap();
+        let [definition] = <[ToolDefinition; 1]>::try_from(parsed(one("get", operation), json!({})).tools).unwrap();
         let registry = crate::testing::registry(vec![definition.clone()]);
         registry.describe_shared(definition.name()).unwrap().facts.description.clone()
     };

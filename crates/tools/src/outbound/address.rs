@@ -7,12 +7,12 @@ use serde::{Deserialize, Deserializer};
 
 /// An address or a block of them: `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
+pub struct IpNetwork {
     address: IpAddr,
     prefix: u8,
 }
 
-impl Network {
+impl IpNetwork {
     pub(super) fn holds(&self, address: IpAddr) -> bool {
         match (self.address, plain(address)) {
             (IpAddr::V4(own), IpAddr::V4(other)) => {
@@ -35,7 +35,7 @@ impl Network {
     }
 }
 
-impl<'de> Deserialize<'de> for Network {
+impl<'de> Deserialize<'de> for IpNetwork {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         Self::parse(&text)
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_network_holds_what_shares_its_prefix() {
-        let holds = |network: &str, address: &str| Network::parse(network).unwrap().holds(address.parse().unwrap());
+        let holds = |network: &str, address: &str| IpNetwork::parse(network).unwrap().holds(address.parse().unwrap());
         assert!(holds("10.0.0.0/8", "10.200.1.1"));
         assert!(!holds("10.0.0.0/8", "11.0.0.1"));
         assert!(holds("127.0.0.1", "::ffff:127.0.0.1"));
@@ -204,7 +204,7 @@ mod tests {
         assert!(holds("fd00::/8", "fd12::1"));
         assert!(holds("0.0.0.0/0", "1.2.3.4"));
         assert!(!holds("0.0.0.0/0", "::1"));
-        assert_eq!(Network::parse("10.0.0.0/33"), None);
-        assert_eq!(Network::parse("localhost"), None);
+        assert_eq!(IpNetwork::parse("10.0.0.0/33"), None);
+        assert_eq!(IpNetwork::parse("localhost"), None);
     }
 }

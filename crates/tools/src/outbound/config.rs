@@ -6,14 +6,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::address::{self, Network};
+use super::address::{self, IpNetwork};
 
 /// Unsaid, requests go to any public address and to no other.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct OutboundConfig {
     /// Addresses that are not public and may be called all the same: `10.0.0.0/8`, `127.0.0.1`.
-    pub allow: Vec<Network>,
+    pub allow: Vec<IpNetwork>,
     /// If any are named, `http_request` calls only these: `api.example.com`, `*.example.com`.
     pub hosts: BTreeSet<String>,
     /// Bytes of one answer.
@@ -27,7 +27,7 @@ pub struct Config {
     pub trusts_nobody: bool,
 }
 
-impl Default for Config {
+impl Default for OutboundConfig {
     fn default() -> Self {
         Self {
             allow: Vec::new(),
@@ -40,7 +40,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl OutboundConfig {
     /// What can be said of a URL before its name is resolved; the error is the reason it is refused.
     pub(super) fn check(&self, url: &Url) -> Result<(), String> {
         if !matches!(url.scheme(), "http" | "https") {
@@ -64,13 +64,13 @@ impl Config {
     ///
     /// # Errors
     /// The reason it is refused.
-    pub fn may_ask(&self, address: &str) -> Result<(), String> {
+    pub fn check_address(&self, address: &str) -> Result<(), String> {
         let url: Url = address.parse().map_err(|error| format!("`{address}` is no address: {error}"))?;
         self.check(&url)
     }
 
     /// Why nothing is ever sent there, where that is known before its name is looked up.
-    pub(crate) fn never_asks(&self, url: &Url) -> Option<String> {
+    pub(crate) fn static_violation(&self, url: &Url) -> Option<String> {
         let is_own = url.host_str().is_some_and(|host| host == "localhost" || host.ends_with(".localhost"));
         let own = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let refused = is_own && !self.permits(own) && !self.permits(IpAddr::V6(Ipv6Addr::LOCALHOST));

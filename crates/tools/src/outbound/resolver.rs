@@ -7,15 +7,15 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::address::is_of_a_cloud;
-use super::config::{Config, refusal};
+use super::config::{OutboundConfig, refusal};
 
 /// A name that leads nowhere a connection may go.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Forbidden(String);
+pub(super) struct ForbiddenAddressError(String);
 
 /// The reason, where a request failed because of one.
-pub(super) fn forbidden<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Forbidden> {
+pub(super) fn forbidden<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e ForbiddenAddressError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(forbidden) = error.downcast_ref() {
@@ -26,37 +26,37 @@ pub(super) fn forbidden<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e F
     None
 }
 
-pub(super) struct Resolver {
-    policy: Policy,
-    names: Names,
+pub(super) struct GuardedResolver {
+    policy: ResolverPolicy,
+    names: NameSource,
 }
 
 /// Where names may lead.
 #[derive(Clone)]
-struct Policy {
-    config: Arc<Config>,
+struct ResolverPolicy {
+    config: Arc<OutboundConfig>,
     /// Whether somebody has written the name into the project's own settings: then it may be one of a private network.
-    is_named: bool,
+    is_allowed_host: bool,
 }
 
 /// Where names are looked up.
-enum Names {
+enum NameSource {
     System,
     #[cfg(test)]
-    Fixed(Arc<Turns>),
+    Fixed(Arc<ScriptedLookups>),
 }
 
 /// What a name server of a test answers: each look-up the next, the last one for ever.
 #[cfg(test)]
 #[derive(Default)]
-pub(super) struct Turns {
+pub(super) struct ScriptedLookups {
     pub(super) answers: std::collections::BTreeMap<&'static str, Vec<Vec<std::net::IpAddr>>>,
     pub(super) asked: std::sync::atomic::AtomicUsize,
 }
 
 #[cfg(test)]
-impl Turns {
-    pub(super) fn asked(&self) -> usize {
+impl ScriptedLookups {
+    pub(super) fn lookup_count(&self) -> usize {
         self.asked.load(std::sync::atomic::Ordering::Acquire)
     }
 
@@ -68,27 +68,27 @@ impl Turns {
     }
 }
 
-impl Resolver {
-    pub(super) fn new(config: Arc<Config>, is_named: bool) -> Self {
-        Self { policy: Policy { config, is_named }, names: Names::System }
+impl GuardedResolver {
+    pub(super) fn new(config: Arc<OutboundConfig>, is_named: bool) -> Self {
+        Self { policy: ResolverPolicy { config, is_allowed_host: is_named }, names: NameSource::System }
     }
 
     #[cfg(test)]
-    pub(super) fn fixed(config: Arc<Config>, is_named: bool, turns: Arc<Turns>) -> Self {
-        Self { policy: Policy { config, is_named }, names: Names::Fixed(turns) }
+    pub(super) fn fixed(config: Arc<OutboundConfig>, is_named: bool, turns: Arc<ScriptedLookups>) -> Self {
+        Self { policy: ResolverPolicy { config, is_allowed_host: is_named }, names: NameSource::Fixed(turns) }
     }
 }
 
-impl Resolve for Resolver {
+impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let policy = self.policy.clone();
         match &self.names {
-            Names::System => Box::pin(async move {
+            NameSource::System => Box::pin(async move {
                 let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
                 policy.permitted(found.collect())
             }),
             #[cfg(test)]
-            Names::Fixed(turns) => {
+            NameSource::Fixed(turns) => {
                 let found = turns.next(name.as_str());
                 Box::pin(async move { policy.permitted(found) })
             }
@@ -96,7 +96,7 @@ impl Resolve for Resolver {
     }
 }
 
-impl Policy {
+impl ResolverPolicy {
     /// The addresses that a connection may go to; it goes to these and no others.
     fn permitted(&self, found: Vec<SocketAddr>) -> Result<Addrs, Box<dyn StdError + Send + Sync>> {
         let first = found.first().copied();
@@ -104,7 +104,7 @@ impl Policy {
         let permitted: Vec<SocketAddr> = found.into_iter().filter(permits).collect();
         match first {
             Some(first) if permitted.is_empty() => {
-                Err(Box::new(Forbidden(self.refusal(first.ip()).unwrap_or_default())))
+                Err(Box::new(ForbiddenAddressError(self.refusal(first.ip()).unwrap_or_default())))
             }
             Some(_) => Ok(Box::new(permitted.into_iter())),
             None => Err("the name has no address".into()),
@@ -116,7 +116,7 @@ impl Policy {
         if self.config.permits(address) {
             return None;
         }
-        if !self.is_named {
+        if !self.is_allowed_host {
             return Some(refusal(address));
         }
         // Whoever owns the name may lead it there, and what is told there opens the whole account.

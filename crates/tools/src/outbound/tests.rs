@@ -4,16 +4,16 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use super::resolver::Turns;
+use super::resolver::ScriptedLookups;
 use super::*;
-use crate::testing::service::{Asked, Says, Service, json as answer, redirect};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer, redirect};
 
-fn config(settings: serde_json::Value) -> Config {
+fn config(settings: serde_json::Value) -> OutboundConfig {
     serde_json::from_value(settings).unwrap()
 }
 
-fn get(url: &str) -> Outgoing {
-    Outgoing {
+fn get(url: &str) -> OutboundRequest {
+    OutboundRequest {
         method: Method::GET,
         url: url.parse().unwrap(),
         headers: HeaderMap::new(),
@@ -22,14 +22,14 @@ fn get(url: &str) -> Outgoing {
     }
 }
 
-async fn send(settings: serde_json::Value, outgoing: Outgoing) -> Result<Answer, NoAnswer> {
-    Outbound::new(config(settings)).send(outgoing, None).await
+async fn send(settings: serde_json::Value, outgoing: OutboundRequest) -> Result<OutboundResponse, OutboundError> {
+    OutboundClient::new(config(settings)).send(outgoing, None).await
 }
 
 #[track_caller]
-fn refused(outcome: Result<Answer, NoAnswer>) -> Fault {
+fn refused(outcome: Result<OutboundResponse, OutboundError>) -> Fault {
     match outcome {
-        Err(NoAnswer::Refused(fault)) => fault,
+        Err(OutboundError::Refused(fault)) => fault,
         other => panic!("expected a refusal: {other:?}"),
     }
 }
@@ -68,8 +68,8 @@ async fn only_plain_http_urls_without_credentials_are_called() {
 }
 
 /// Clients whose names are ours, as a hostile name server's would be.
-fn with_names(settings: serde_json::Value, names: &[(&'static str, &str)]) -> Outbound {
-    let mut turns = Turns::default();
+fn with_names(settings: serde_json::Value, names: &[(&'static str, &str)]) -> OutboundClient {
+    let mut turns = ScriptedLookups::default();
     for (name, address) in names {
         let known = turns.answers.entry(name).or_insert_with(|| vec![Vec::new()]);
         known[0].push(address.parse::<IpAddr>().unwrap());
@@ -77,50 +77,51 @@ fn with_names(settings: serde_json::Value, names: &[(&'static str, &str)]) -> Ou
     with_turns(settings, &Arc::new(turns))
 }
 
-fn with_turns(settings: serde_json::Value, turns: &Arc<Turns>) -> Outbound {
-    let outbound = Outbound::new(config(settings));
-    for (client, is_named) in [(&outbound.guarded, false), (&outbound.trusting, true)] {
-        let resolver = Resolver::fixed(outbound.config.clone(), is_named, turns.clone());
-        client.set(build(resolver).map_err(|error| why(&error))).unwrap();
+fn with_turns(settings: serde_json::Value, turns: &Arc<ScriptedLookups>) -> OutboundClient {
+    let outbound = OutboundClient::new(config(settings));
+    for (client, is_named) in [(&outbound.guarded_client, false), (&outbound.trusting_client, true)] {
+        let resolver = GuardedResolver::fixed(outbound.config.clone(), is_named, turns.clone());
+        client.set(build(resolver).map_err(|error| root_cause(&error))).unwrap();
     }
     outbound
 }
 
 /// Each look-up has the next answer, the last one for ever.
-fn turns(name: &'static str, answers: &[&str]) -> Arc<Turns> {
+fn turns(name: &'static str, answers: &[&str]) -> Arc<ScriptedLookups> {
     let answers = answers.iter().map(|address| vec![address.parse::<IpAddr>().unwrap()]).collect();
-    Arc::new(Turns { answers: [(name, answers)].into(), asked: std::sync::atomic::AtomicUsize::new(0) })
+    Arc::new(ScriptedLookups { answers: [(name, answers)].into(), asked: std::sync::atomic::AtomicUsize::new(0) })
 }
 
 #[tokio::test]
 async fn a_name_is_looked_up_once_and_the_connection_goes_to_that_very_address() {
-    let service = Service::start(|_| answer(200, &json!({"ok": true}))).await;
+    let service = FakeService::start(|_| answer(200, &json!({"ok": true}))).await;
     // What is looked at is permitted; had it been looked up again, the connection would have gone elsewhere.
     let turns = turns("rebinds.example", &["127.0.0.1", "169.254.169.254"]);
     let outbound = with_turns(json!({"allow": ["127.0.0.1"]}), &turns);
     let url = format!("http://rebinds.example:{}/", service.port);
     assert_eq!(outbound.send(get(&url), None).await.unwrap().status, 200);
-    assert_eq!(turns.asked(), 1);
-    assert_eq!(service.asked().len(), 1);
+    assert_eq!(turns.lookup_count(), 1);
+    assert_eq!(service.received().len(), 1);
 }
 
 #[tokio::test]
 async fn a_name_that_turns_inside_is_refused_at_its_next_connection() {
-    let service =
-        Service::start(|_| Says::Answer(302, "location: /again\r\nconnection: close\r\n".into(), String::new()));
+    let service = FakeService::start(|_| {
+        CannedResponse::Answer(302, "location: /again\r\nconnection: close\r\n".into(), String::new())
+    });
     let service = service.await;
     for inside in ["169.254.169.254", "10.0.0.1", "::ffff:169.254.169.254", "fd00:ec2::254"] {
         let turns = turns("rebinds.example", &["127.0.0.1", inside]);
         let outbound = with_turns(json!({"allow": ["127.0.0.1"]}), &turns);
         let url = format!("http://rebinds.example:{}/", service.port);
         let fault = refused(outbound.send(get(&url), None).await);
-        assert_eq!((&*fault.code, turns.asked()), (code::ADDRESS_NOT_ALLOWED, 2), "{inside}");
+        assert_eq!((&*fault.code, turns.lookup_count()), (code::ADDRESS_NOT_ALLOWED, 2), "{inside}");
     }
 }
 
 #[tokio::test]
 async fn a_name_of_the_settings_may_lead_inside_and_never_to_a_clouds_own_service() {
-    let service = Service::start(|_| answer(200, &json!({}))).await;
+    let service = FakeService::start(|_| answer(200, &json!({}))).await;
     let names = [("crm.internal", "127.0.0.1"), ("crm.evil", "169.254.169.254"), ("six.evil", "fd00:ec2::254")];
     let outbound = with_names(json!({}), &names);
     let asked = async |host: &str| {
@@ -147,7 +148,7 @@ async fn a_name_that_leads_inside_is_refused_when_it_is_resolved() {
 
 #[tokio::test]
 async fn of_a_names_addresses_only_permitted_ones_are_connected_to() {
-    let service = Service::start(|_| answer(200, &json!({"ok": true}))).await;
+    let service = FakeService::start(|_| answer(200, &json!({"ok": true}))).await;
     // 127.0.0.1 is allowed and 10.0.0.1 is not: the connection goes to the first only, whatever comes first.
     let names = [("mixed.example", "10.0.0.1"), ("mixed.example", "127.0.0.1")];
     let outbound = with_names(json!({"allow": ["127.0.0.1"]}), &names);
@@ -157,7 +158,7 @@ async fn of_a_names_addresses_only_permitted_ones_are_connected_to() {
 
 #[tokio::test]
 async fn a_redirect_is_looked_at_again() {
-    let service = Service::start(|asked| match asked.target.as_str() {
+    let service = FakeService::start(|asked| match asked.target.as_str() {
         "/inside" => redirect(302, "http://169.254.169.254/latest/"),
         "/file" => redirect(302, "file:///etc/passwd"),
         "/circle" => redirect(302, "/circle"),
@@ -176,39 +177,42 @@ async fn a_redirect_is_looked_at_again() {
 
 #[tokio::test]
 async fn an_act_is_not_repeated_by_a_redirect_that_answers_it() {
-    let service = Service::start(|asked| match asked.target.as_str() {
+    let service = FakeService::start(|asked| match asked.target.as_str() {
         "/done" => redirect(303, "/elsewhere"),
         "/try-there" => redirect(307, "/there"),
         _ => answer(200, &json!({"method": asked.method, "body": asked.body})),
     })
     .await;
-    let post = |path: &str| Outgoing { method: Method::POST, body: Some(b"hi".to_vec()), ..get(&service.url(path)) };
+    let post =
+        |path: &str| OutboundRequest { method: Method::POST, body: Some(b"hi".to_vec()), ..get(&service.url(path)) };
     let settings = json!({"allow": ["127.0.0.1"]});
     assert_eq!(send(settings.clone(), post("/done")).await.unwrap().status, 303);
     assert_eq!(send(settings, post("/try-there")).await.unwrap().value(), json!({"method": "POST", "body": "hi"}));
-    assert_eq!(service.asked().iter().filter(|asked| asked.target == "/elsewhere").count(), 0);
+    assert_eq!(service.received().iter().filter(|asked| asked.target == "/elsewhere").count(), 0);
 }
 
 #[tokio::test]
 async fn secrets_do_not_follow_a_redirect_to_another_origin() {
-    let other = Service::start(|asked: &Asked| answer(200, &json!({"auth": asked.header("authorization")}))).await;
+    let other =
+        FakeService::start(|asked: &RecordedRequest| answer(200, &json!({"auth": asked.header("authorization")})))
+            .await;
     let to = other.url("/");
-    let service = Service::start(move |_| redirect(302, &to)).await;
+    let service = FakeService::start(move |_| redirect(302, &to)).await;
     let mut outgoing = get(&service.url("/"));
     outgoing.headers.insert(header::AUTHORIZATION, "Bearer x".parse().unwrap());
     outgoing.headers.insert(header::ACCEPT, "text/plain".parse().unwrap());
     let answer = send(json!({"allow": ["127.0.0.1"]}), outgoing).await.unwrap();
     assert_eq!(answer.value(), json!({"auth": null}));
-    assert_eq!(service.asked()[0].header("authorization"), Some("Bearer x"));
-    assert_eq!(other.asked()[0].header("accept"), Some("text/plain"));
+    assert_eq!(service.received()[0].header("authorization"), Some("Bearer x"));
+    assert_eq!(other.received()[0].header("accept"), Some("text/plain"));
 }
 
 #[test]
 fn a_redirect_that_repeats_a_secret_unencrypted_is_refused_without_it() {
     let mut outgoing = get("https://hooks.example.com/services/s3cr3t");
     outgoing.secrets = vec!["s3cr3t".to_owned()];
-    let next = |url: &str| stays_encrypted(&outgoing, &url.parse().unwrap());
-    let Err(NoAnswer::Refused(fault)) = next("http://plain.example.com/services/s3cr3t") else {
+    let next = |url: &str| check_encryption(&outgoing, &url.parse().unwrap());
+    let Err(OutboundError::Refused(fault)) = next("http://plain.example.com/services/s3cr3t") else {
         panic!("it goes there")
     };
     assert_eq!(fault.code, code::ADDRESS_NOT_ALLOWED);
@@ -219,23 +223,23 @@ fn a_redirect_that_repeats_a_secret_unencrypted_is_refused_without_it() {
 
 #[tokio::test]
 async fn a_home_that_sends_elsewhere_is_refused_without_its_secret() {
-    let service = Service::start(|_| redirect(302, "http://elsewhere.example/s3cr3t")).await;
+    let service = FakeService::start(|_| redirect(302, "http://elsewhere.example/s3cr3t")).await;
     let mut outgoing = get(&service.url("/"));
     outgoing.secrets = vec!["s3cr3t".to_owned()];
-    let fault = refused(Outbound::new(config(json!({}))).send_home(outgoing).await);
+    let fault = refused(OutboundClient::new(config(json!({}))).send_to_own_origin(outgoing).await);
     assert!(fault.message.contains("elsewhere.example/[REDACTED], another host"), "{}", fault.message);
 }
 
 #[tokio::test]
 async fn a_trusted_origin_may_be_inside_and_only_that_one() {
-    let other = Service::start(|_| answer(200, &json!({}))).await;
+    let other = FakeService::start(|_| answer(200, &json!({}))).await;
     let to = other.url("/");
-    let service = Service::start(move |asked| match asked.target.as_str() {
+    let service = FakeService::start(move |asked| match asked.target.as_str() {
         "/" => answer(200, &json!({})),
         _ => redirect(302, &to),
     })
     .await;
-    let outbound = Outbound::new(config(json!({})));
+    let outbound = OutboundClient::new(config(json!({})));
     let origin: Url = service.url("/").parse().unwrap();
     assert_eq!(outbound.send(get(&service.url("/")), Some(&origin)).await.unwrap().status, 200);
     assert_eq!(refused(outbound.send(get(&other.url("/")), Some(&origin)).await).code, code::ADDRESS_NOT_ALLOWED);
@@ -246,15 +250,15 @@ async fn a_trusted_origin_may_be_inside_and_only_that_one() {
 async fn it_is_known_whether_a_request_was_sent() {
     let settings = json!({"allow": ["127.0.0.1"]});
     let unreachable = send(settings.clone(), get("http://127.0.0.1:1/")).await;
-    assert!(matches!(unreachable, Err(NoAnswer::NotSent(_))), "{unreachable:?}");
-    let service = Service::start(|_| Says::HangsUp).await;
+    assert!(matches!(unreachable, Err(OutboundError::NotSent(_))), "{unreachable:?}");
+    let service = FakeService::start(|_| CannedResponse::Disconnect).await;
     let cut_off = send(settings, get(&service.url("/"))).await;
-    assert!(matches!(cut_off, Err(NoAnswer::Unclear(_))), "{cut_off:?}");
+    assert!(matches!(cut_off, Err(OutboundError::Unclear(_))), "{cut_off:?}");
 }
 
 #[tokio::test]
 async fn an_answer_is_read_up_to_its_limit() {
-    let service = Service::start(|_| Says::Answer(200, String::new(), "x".repeat(100_000))).await;
+    let service = FakeService::start(|_| CannedResponse::Answer(200, String::new(), "x".repeat(100_000))).await;
     let answer =
         send(json!({"allow": ["127.0.0.1"], "response_bytes_max": 1_000}), get(&service.url("/"))).await.unwrap();
     assert_eq!((answer.body.len(), answer.truncated), (1_000, true));

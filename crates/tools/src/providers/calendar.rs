@@ -1,102 +1,102 @@
 //! `google_calendar`: availability, booking and cancelling. The name is historical: the provider may be another.
 
+mod booking_request;
 mod caldav;
 mod calendars;
 mod calendly;
 mod config;
 mod google;
 mod internal;
-mod keeper;
-mod outside;
+mod provider;
 mod range;
+mod remote;
 mod slot;
-mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Compensation, Facts, Retry};
+use baton_core::tool::{EffectClass, RetryPolicy, ToolCompensation, ToolContract};
 use serde_json::{Value, json};
 
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
-use crate::rate::Rate;
+use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
+use crate::rate::CallRate;
 
-pub use caldav::config::CalDav;
-pub use calendly::config::{Calendly, EventType, Place};
-pub use config::{Config, Day, Opening, Provider, Step, Treatment};
-pub use google::config::Google;
+pub use caldav::config::CalDavConfig;
+pub use calendly::config::{CalendlyConfig, CalendlyEventType, EventLocation};
+pub use config::{CalendarConfig, CalendarProviderKind, OpeningDay, OpeningHours, SlotStep, TreatmentConfig};
+pub use google::config::GoogleCalendarConfig;
 
-use self::calendars::Calendars;
-pub(crate) use self::calendars::Means;
+pub(crate) use self::calendars::CalendarServices;
+use self::calendars::CalendarTool;
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 const TEXT_BYTES_MAX: usize = 2_000;
 /// Google's price of a call, in US dollars.
 const GOOGLE_USD: f64 = 0.01;
-const OFFERED: &[Offered] = &[
-    Offered::free(internal::NAME, &[]),
-    Offered::free(google::NAME, &["calendar.google"]).at(GOOGLE_USD),
-    Offered::free(calendly::NAME, &["calendar.calendly"]),
-    Offered::free(caldav::NAME, &["calendar.caldav"]),
+const OFFERED: &[ProviderOption] = &[
+    ProviderOption::free(internal::NAME, &[]),
+    ProviderOption::free(google::NAME, &["calendar.google"]).at(GOOGLE_USD),
+    ProviderOption::free(calendly::NAME, &["calendar.calendly"]),
+    ProviderOption::free(caldav::NAME, &["calendar.caldav"]),
 ];
 
 /// The error is what is wrong with the settings.
-pub(crate) fn entry(settings: &ByTenant<Config>, means: &Means) -> Result<Entry, String> {
-    let tool = Arc::new(Calendars::new(settings, means)?);
-    let performers = settings.each_as(|calendar| {
+pub(crate) fn entry(settings: &ByTenant<CalendarConfig>, means: &CalendarServices) -> Result<ToolEntry, String> {
+    let tool = Arc::new(CalendarTool::new(settings, means)?);
+    let performers = settings.map_values(|calendar| {
         let (name, class, price) = by(calendar.provider);
-        Performer::new(name, class, tool.clone()).costing(Usd::from_f64(price))
+        ToolPerformer::new(name, class, tool.clone()).with_cost(Usd::from_f64(price))
     });
     // The least that holds of a booking in any of the calendars: the facts of a tool are every tenant's.
-    let booking_class = performers.each().map(|performer| performer.class).max().unwrap_or(Class::Keyed);
-    let whole = Facts {
+    let booking_class = performers.values().map(|performer| performer.class).max().unwrap_or(EffectClass::Keyed);
+    let whole = ToolContract {
         description: "Checks free times, books and cancels appointments. Only for one certain date; general opening \
                       hours are answered from what is known"
             .to_owned(),
         parameters: parameters(&["action"]),
-        ..Facts::new(booking_class, TIMEOUT)
+        ..ToolContract::new(booking_class, TIMEOUT)
     };
     let actions = [
-        ("check_availability", Action::new(check_availability(), "api_call", Risk::Low)),
-        ("create_booking", Action::new(create_booking(booking_class), "booking", Risk::Medium)),
-        ("cancel_booking", Action::new(cancel_booking(), "booking", Risk::Medium)),
+        ("check_availability", ActionSpec::new(check_availability(), "api_call", ToolRisk::Low)),
+        ("create_booking", ActionSpec::new(create_booking(booking_class), "booking", ToolRisk::Medium)),
+        ("cancel_booking", ActionSpec::new(cancel_booking(), "booking", ToolRisk::Medium)),
     ];
-    let whole = Action::new(whole, "tool_execution", Risk::Medium);
-    Ok(Entry::by("google_calendar", "calendar", performers, whole)
-        .offered_by(OFFERED)
+    let whole = ActionSpec::new(whole, "tool_execution", ToolRisk::Medium);
+    Ok(ToolEntry::with_performers("google_calendar", "calendar", performers, whole)
+        .with_offers(OFFERED)
         .with_actions(actions)
-        .at_most(Rate::per_minute(100)))
+        .with_rate(CallRate::per_minute(100)))
 }
 
 /// What is known of whoever keeps a calendar: the name, what a booking whose answer was lost may be, and the price of a
 /// call in US dollars.
-fn by(provider: Provider) -> (&'static str, Class, f64) {
+fn by(provider: CalendarProviderKind) -> (&'static str, EffectClass, f64) {
     match provider {
-        Provider::Internal => (internal::NAME, Class::Keyed, 0.0),
-        Provider::Google => (google::NAME, Class::Keyed, GOOGLE_USD),
-        Provider::Calendly => (calendly::NAME, Class::Verify, 0.0),
-        Provider::CalDav => (caldav::NAME, Class::Keyed, 0.0),
+        CalendarProviderKind::Internal => (internal::NAME, EffectClass::Keyed, 0.0),
+        CalendarProviderKind::Google => (google::NAME, EffectClass::Keyed, GOOGLE_USD),
+        CalendarProviderKind::Calendly => (calendly::NAME, EffectClass::Verify, 0.0),
+        CalendarProviderKind::CalDav => (caldav::NAME, EffectClass::Keyed, 0.0),
     }
 }
 
-fn check_availability() -> Facts {
-    Facts {
-        retry: Retry::default(),
+fn check_availability() -> ToolContract {
+    ToolContract {
+        retry: RetryPolicy::default(),
         description: "Lists the free times of a date".to_owned(),
         parameters: parameters(&["action", "date"]),
         output_fields: fields(&["date", "zone", "available", "slots", "available_slots", "duration_minutes"]),
-        ..Facts::new(Class::Read, TIMEOUT)
+        ..ToolContract::new(EffectClass::Read, TIMEOUT)
     }
 }
 
-fn create_booking(class: Class) -> Facts {
-    Facts {
-        retry: Retry::default(),
+fn create_booking(class: EffectClass) -> ToolContract {
+    ToolContract {
+        retry: RetryPolicy::default(),
         description: "Books an appointment at a date and time".to_owned(),
-        compensation: Some(Compensation {
+        compensation: Some(ToolCompensation {
             tool_name: "google_calendar".to_owned(),
             parameters: json!({"action": "cancel_booking", "booking_id": "{{ output.booking_id }}"}),
         }),
@@ -116,18 +116,18 @@ fn create_booking(class: Class) -> Facts {
             "duration_minutes",
             "provider",
         ]),
-        ..Facts::new(class, TIMEOUT)
+        ..ToolContract::new(class, TIMEOUT)
     }
 }
 
-fn cancel_booking() -> Facts {
-    Facts {
-        retry: Retry::default(),
+fn cancel_booking() -> ToolContract {
+    ToolContract {
+        retry: RetryPolicy::default(),
         description: "Cancels an appointment and frees its time; cancelling twice is cancelling once".to_owned(),
         irreversible: Some("the freed time may be somebody else's by now; book again instead".to_owned()),
         parameters: parameters(&["action", "booking_id"]),
         output_fields: fields(&["booking_id", "id", "status", "date", "time", "cancelled_at", "provider"]),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     }
 }
 

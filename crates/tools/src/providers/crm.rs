@@ -7,25 +7,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_core::identifier::Identifier;
-use baton_core::tool::{Class, Compensation, Facts};
+use baton_core::tool::{EffectClass, ToolCompensation, ToolContract};
 use baton_ports::clock::Clock;
-use baton_ports::records::{Op, Records};
+use baton_ports::records::{RecordOp, RecordStore};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::bound::{Account, Bound};
+use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
+use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
 use crate::code;
-use crate::config::Config as Settings;
-use crate::error::Error;
-use crate::failure::Failure;
-use crate::keyed::{Act, Rejected};
-use crate::outbound::Outbound;
-use crate::providers::rest::{self as service, INTERNAL, Rest, RestConfig, stays};
-use crate::request::Request;
-use crate::shipped::TIMEOUT;
-use crate::tool::Tool;
+use crate::config::ToolsConfig as Settings;
+use crate::error::ToolSetupError;
+use crate::idempotency::{ActError, IdempotentAct};
+use crate::outbound::OutboundClient;
+use crate::providers::rest::{self as service, INTERNAL, RestClient, RestConfig, check_same_place};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use crate::tool_set::TIMEOUT;
 
 const SPACE: &str = "contacts";
 /// Fields of one update.
@@ -36,47 +36,53 @@ const TRIES_MAX: usize = 5;
 /// Where contacts are kept; at the service where one is set up, unless told.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct CrmConfig {
     pub rest: Option<RestConfig>,
 }
 
-const OFFERED: &[Offered] =
-    &[Offered::free(INTERNAL, &[]), Offered::free(service::NAME, &["crm.rest.base_url", "crm.rest.token"])];
+const OFFERED: &[ProviderOption] = &[
+    ProviderOption::free(INTERNAL, &[]),
+    ProviderOption::free(service::NAME, &["crm.rest.base_url", "crm.rest.token"]),
+];
 
 pub(crate) fn entry(
     config: &Settings,
-    records: &Arc<dyn Records>,
+    records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
-    outbound: &Arc<Outbound>,
-) -> Result<Entry, Error> {
+    outbound: &Arc<OutboundClient>,
+) -> Result<ToolEntry, ToolSetupError> {
     let settings = ByTenant::read(config, config.crm.clone(), |tenant| tenant.crm.clone());
-    let internal: Arc<dyn Tool> = Arc::new(UpdateCrm { records: records.clone(), clock: clock.clone() });
-    let performers = settings.map(|place, settings| {
+    let internal: Arc<dyn ToolHandler> = Arc::new(UpdateCrm { records: records.clone(), clock: clock.clone() });
+    let performers = settings.try_map(|place, settings| {
         let Some(chosen) = &settings.rest else {
-            let tool = Bound::to(internal.clone(), Account::Own, records, clock);
-            return Ok(Performer::new(INTERNAL, Class::Keyed, tool));
+            let tool = AccountBoundTool::bind_to_account(internal.clone(), ProviderAccount::Internal, records, clock);
+            return Ok(ToolPerformer::new(INTERNAL, EffectClass::Keyed, tool));
         };
-        let class = if chosen.idempotency_key { Class::Keyed } else { Class::Verify };
-        let token = match Rest::token(chosen, &format!("{place}.crm"), &config.secrets) {
+        let class = if chosen.idempotency_key { EffectClass::Keyed } else { EffectClass::Verify };
+        let token = match RestClient::token(chosen, &format!("{place}.crm"), &config.secrets) {
             Ok(token) => token,
-            Err(setting) => return Ok(Performer::lacking(service::NAME, class, setting)),
+            Err(setting) => return Ok(ToolPerformer::unavailable(service::NAME, class, setting)),
         };
-        let account = Account::of(service::NAME, &chosen.base_url, &token);
-        let rest = Rest::new(chosen, token, rest::ONE, outbound.clone());
-        let rest = rest.map_err(|reason| Error::Setting { place: "crm.rest", reason })?;
+        let account = ProviderAccount::of(service::NAME, &chosen.base_url, &token);
+        let rest = RestClient::new(chosen, token, rest::ONE, outbound.clone());
+        let rest = rest.map_err(|reason| ToolSetupError::Setting { place: "crm.rest", reason })?;
         let (records, clock, internal) = (records.clone(), clock.clone(), internal.clone());
-        let tool = rest::AtRest { rest, records: records.clone(), clock: clock.clone(), internal };
-        Ok::<_, Error>(Performer::new(service::NAME, class, Bound::to(Arc::new(tool), account, &records, &clock)))
+        let tool = rest::UpdateRestCrm { rest, records: records.clone(), clock: clock.clone(), internal };
+        Ok::<_, ToolSetupError>(ToolPerformer::new(
+            service::NAME,
+            class,
+            AccountBoundTool::bind_to_account(Arc::new(tool), account, &records, &clock),
+        ))
     })?;
-    let action = Action::new(facts(), "tool_execution", Risk::Medium);
-    Ok(Entry::by("update_crm", "crm", performers, action).offered_by(OFFERED))
+    let action = ActionSpec::new(facts(), "tool_execution", ToolRisk::Medium);
+    Ok(ToolEntry::with_performers("update_crm", "crm", performers, action).with_offers(OFFERED))
 }
 
-fn facts() -> Facts {
+fn facts() -> ToolContract {
     let outputs = ["contact_id", "id", "updated", "previous", "created", "provider", "at"];
-    Facts {
+    ToolContract {
         description: "Sets fields of a contact; a field set to null is taken away".to_owned(),
-        compensation: Some(Compensation {
+        compensation: Some(ToolCompensation {
             tool_name: "update_crm".to_owned(),
             parameters: json!({
                 "contact_id": "{{ output.contact_id }}", "fields": "{{ output.previous }}",
@@ -105,7 +111,7 @@ fn facts() -> Facts {
                 "user_id": {"type": ["string", "null"], "maxLength": 200},
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     }
 }
 
@@ -119,10 +125,10 @@ const IDENTIFIERS: &[&str] =
 /// # Errors
 /// The store cannot be read.
 pub async fn identifiers_of(
-    records: &dyn Records,
+    records: &dyn RecordStore,
     tenant: &TenantId,
     person: &str,
-) -> Result<Vec<String>, baton_ports::records::Error> {
+) -> Result<Vec<String>, baton_ports::records::RecordError> {
     let contact = records.get(tenant, SPACE, person).await?.map(|contact| contact.value).unwrap_or_default();
     let fields = contact.as_object().into_iter().flatten();
     let told = fields.filter(|(name, _)| IDENTIFIERS.contains(&name.to_lowercase().as_str()));
@@ -131,27 +137,27 @@ pub async fn identifiers_of(
 }
 
 struct UpdateCrm {
-    records: Arc<dyn Records>,
+    records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for UpdateCrm {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let act = Act::new(&*self.records, request);
+impl ToolHandler for UpdateCrm {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let act = IdempotentAct::new(&*self.records, request);
         if let Some(output) = act.recorded().await? {
             return Ok(output);
         }
-        stays(request, INTERNAL)?;
+        check_same_place(request, INTERNAL)?;
         let id = request.text("contact_id").unwrap_or_default();
         for _ in 0..TRIES_MAX {
             let contact = self.records.get(&request.call.tenant, SPACE, id).await;
-            let contact = contact.map_err(|error| Failure::unreadable(&error))?;
+            let contact = contact.map_err(|error| ToolError::from_read(&error))?;
             let (version, mut value) =
                 contact.map(|contact| (Some(contact.version), contact.value)).unwrap_or_default();
             let fields = value.as_object_mut().map(std::mem::take).unwrap_or_default();
             if let Some(reason) = changed(request.argument("expected"), &fields) {
-                return Err(Failure::refused(code::CONTACT_CHANGED, format!("`{id}`: {reason}")));
+                return Err(ToolError::permanent(code::CONTACT_CHANGED, format!("`{id}`: {reason}")));
             }
             let (fields, previous) = updated(fields, request.argument("fields"));
             let output = json!({
@@ -162,25 +168,25 @@ impl Tool for UpdateCrm {
             let is_nothing = fields.is_empty() && request.argument("expected").is_object();
             let (space, key, value) = (SPACE.to_owned(), id.to_owned(), Value::Object(fields));
             let op = match version {
-                Some(version) => Op::CompareAndSet { space, key, version, value },
-                None => Op::Insert { space, key, value },
+                Some(version) => RecordOp::CompareAndSet { space, key, version, value },
+                None => RecordOp::Insert { space, key, value },
             };
-            let gone = is_nothing.then(|| Op::Delete { space: SPACE.to_owned(), key: id.to_owned() });
+            let gone = is_nothing.then(|| RecordOp::Delete { space: SPACE.to_owned(), key: id.to_owned() });
             match act.commit(std::iter::once(op).chain(gone).collect(), output, self.clock.now()).await {
                 Ok(output) => return Ok(output),
-                Err(Rejected::Conflict { .. }) => {}
-                Err(Rejected::Failed(failure)) => return Err(failure),
+                Err(ActError::Conflict { .. }) => {}
+                Err(ActError::Failed(failure)) => return Err(failure),
             }
         }
-        Err(Failure::later(
+        Err(ToolError::transient(
             code::CONTACT_CHANGED,
             format!("the contact changed {TRIES_MAX} times while it was written"),
         ))
     }
 
     /// Asked where another tenant's service makes the tool `verify`: the key's row tells for certain.
-    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        Act::new(&*self.records, request).look_up().await
+    async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        IdempotentAct::new(&*self.records, request).look_up().await
     }
 }
 

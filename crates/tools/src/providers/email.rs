@@ -1,11 +1,11 @@
 //! `send_email`: by SMTP or SendGrid where one is configured, else into the outbox.
 
 mod attachment;
+mod composed_email;
 mod config;
-mod letter;
-mod own;
 mod sendgrid;
 mod smtp;
+mod system_mailer;
 mod template;
 
 use std::borrow::Cow;
@@ -14,30 +14,30 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use baton_ports::clock::Clock;
-use baton_ports::records::Records;
+use baton_ports::records::RecordStore;
 use serde_json::{Value, json};
 
 use super::outbox;
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
-use crate::config::{Config as Settings, Secret};
-use crate::error::Error;
-use crate::failure::Failure;
-use crate::outbound::Outbound;
-use crate::rate::Rate;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
+use crate::config::{SecretString, ToolsConfig as Settings};
+use crate::error::ToolSetupError;
+use crate::outbound::OutboundClient;
+use crate::rate::CallRate;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
-use self::config::Chosen;
-use self::letter::Letter;
-use self::sendgrid::SendGrid;
-use self::smtp::Smtp;
-use self::template::Templates;
-pub use config::{Config, Provider, SendGridConfig, Sender, SmtpConfig, Tls};
-pub use own::Mailer;
-pub use template::Template;
+use self::composed_email::ComposedEmail;
+use self::config::EmailTransport;
+use self::sendgrid::SendGridClient;
+use self::smtp::SmtpClient;
+use self::template::EmailTemplates;
+pub use config::{EmailConfig, EmailProvider, EmailSender, SendGridConfig, SmtpConfig, SmtpTls};
+pub use system_mailer::SystemMailer;
+pub use template::EmailTemplate;
 
 /// How long one attempt may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,64 +45,73 @@ const SUBJECT_BYTES_MAX: usize = 998;
 const BODY_BYTES_MAX: usize = 256 << 10;
 const RECIPIENTS_MAX: usize = 50;
 
-const OFFERED: &[Offered] = &[
-    Offered::free("outbox", &[]),
-    Offered::free("smtp", &["email.smtp.host", "email.smtp.from"]),
-    Offered::free(sendgrid::NAME, &["email.sendgrid.api_key", "email.sendgrid.from"]).at(SENDGRID_USD),
+const OFFERED: &[ProviderOption] = &[
+    ProviderOption::free("outbox", &[]),
+    ProviderOption::free("smtp", &["email.smtp.host", "email.smtp.from"]),
+    ProviderOption::free(sendgrid::NAME, &["email.sendgrid.api_key", "email.sendgrid.from"]).at(SENDGRID_USD),
 ];
 /// SendGrid's price of a letter, in US dollars.
 const SENDGRID_USD: f64 = 0.0001;
 
 pub(crate) fn entry(
     config: &Settings,
-    records: &Arc<dyn Records>,
+    records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
-    outbound: &Arc<Outbound>,
-) -> Result<Entry, Error> {
-    let templates = Templates::read(config)?;
+    outbound: &Arc<OutboundClient>,
+) -> Result<ToolEntry, ToolSetupError> {
+    let templates = EmailTemplates::read(config)?;
     let names = templates.names();
     let templates = Arc::new(templates);
     let settings = ByTenant::read(config, config.email.clone(), |tenant| tenant.email.clone());
-    let performers = settings.map(|place, settings| {
+    let performers = settings.try_map(|place, settings| {
         let templates = templates.clone();
-        let wrong = |reason| Error::Setting { place: "email", reason };
-        let chosen = settings.chosen().map_err(wrong)?;
-        Ok::<_, Error>(match chosen {
-            Chosen::Outbox => {
-                let tool = ToOutbox { templates, records: records.clone(), clock: clock.clone() };
-                Performer::new("outbox", Class::Keyed, Arc::new(tool))
+        let wrong = |reason| ToolSetupError::Setting { place: "email", reason };
+        let chosen = settings.transport().map_err(wrong)?;
+        Ok::<_, ToolSetupError>(match chosen {
+            EmailTransport::Outbox => {
+                let tool = EmailOutboxTool { templates, records: records.clone(), clock: clock.clone() };
+                ToolPerformer::new("outbox", EffectClass::Keyed, Arc::new(tool))
             }
             // SMTP has no idempotency key: what was cut off may have been sent.
-            Chosen::Smtp(smtp) => {
-                let tool = BySmtp { templates, smtp: Smtp::new(smtp.clone()).map_err(wrong)?, clock: clock.clone() };
-                Performer::new("smtp", Class::Once, Arc::new(tool))
+            EmailTransport::Smtp(smtp) => {
+                let tool = SmtpEmailTool {
+                    templates,
+                    smtp: SmtpClient::new(smtp.clone()).map_err(wrong)?,
+                    clock: clock.clone(),
+                };
+                ToolPerformer::new("smtp", EffectClass::Once, Arc::new(tool))
             }
-            Chosen::SendGrid(account) => {
+            EmailTransport::SendGrid(account) => {
                 let setting = || format!("{place}.email.sendgrid.api_key");
-                match Secret::needed(account.api_key.as_ref(), setting, &config.secrets, &sendgrid::base(account)) {
+                match SecretString::required(
+                    account.api_key.as_ref(),
+                    setting,
+                    &config.secrets,
+                    &sendgrid::base(account),
+                ) {
                     Ok(key) => {
-                        let tool = SendGrid::new(account, key, templates, outbound.clone());
+                        let tool = SendGridClient::new(account, key, templates, outbound.clone());
                         let cost = Usd::from_f64(SENDGRID_USD);
-                        Performer::new(sendgrid::NAME, Class::Once, Arc::new(tool)).costing(cost)
+                        ToolPerformer::new(sendgrid::NAME, EffectClass::Once, Arc::new(tool)).with_cost(cost)
                     }
-                    Err(setting) => Performer::lacking(sendgrid::NAME, Class::Once, setting),
+                    Err(setting) => ToolPerformer::unavailable(sendgrid::NAME, EffectClass::Once, setting),
                 }
             }
         })
     })?;
-    let facts = Facts {
+    let facts = ToolContract {
         description: "Sends an e-mail, as plain text, HTML or both, or by a template".to_owned(),
         irreversible: Some("an e-mail that was sent cannot be taken back; send another that corrects it".to_owned()),
         output_fields: ["message_id", "id", "status", "delivered", "channel", "to", "provider"]
             .map(str::to_owned)
             .into(),
         parameters: parameters(&names),
-        // Of the provider that can promise least: `Entry::by`.
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        // Of the provider that can promise least: `ToolEntry::with_performers`.
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     };
-    let action = Action::new(facts, "notification", Risk::Medium);
-    let entry = Entry::by("send_email", "communication", performers, action);
-    Ok(entry.offered_by(OFFERED).at_most(Rate::per_minute(20)))
+    let action = ActionSpec::new(facts, "notification", ToolRisk::Medium);
+    let entry = ToolEntry::with_performers("send_email", "communication", performers, action);
+    Ok(entry.with_offers(OFFERED).with_rate(CallRate::per_minute(20)))
 }
 
 fn parameters(templates: &[String]) -> Value {
@@ -147,30 +156,30 @@ fn parameters(templates: &[String]) -> Value {
     })
 }
 
-struct ToOutbox {
-    templates: Arc<Templates>,
-    records: Arc<dyn Records>,
+struct EmailOutboxTool {
+    templates: Arc<EmailTemplates>,
+    records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for ToOutbox {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let message = Letter::read(request, &self.templates)?.summary();
+impl ToolHandler for EmailOutboxTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let message = ComposedEmail::read(request, &self.templates)?.summary();
         outbox::put(&*self.records, &*self.clock, request, "email", message).await
     }
 }
 
-struct BySmtp {
-    templates: Arc<Templates>,
-    smtp: Smtp,
+struct SmtpEmailTool {
+    templates: Arc<EmailTemplates>,
+    smtp: SmtpClient,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for BySmtp {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let letter = Letter::read(request, &self.templates)?;
+impl ToolHandler for SmtpEmailTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let letter = ComposedEmail::read(request, &self.templates)?;
         let id = request.id("msg");
         let answer = self.smtp.send(&letter, &id, self.clock.now()).await?;
         Ok(json!({
@@ -185,11 +194,11 @@ impl Tool for BySmtp {
         }))
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed("smtp"))
     }
 
-    async fn account(&self, _request: &Request) -> Option<String> {
+    async fn account(&self, _request: &PreparedRequest) -> Option<String> {
         Some(self.smtp.account())
     }
 }

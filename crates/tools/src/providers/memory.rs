@@ -12,17 +12,17 @@ use std::sync::Arc;
 use baton_core::fault::Fault;
 use baton_ports::clock::Clock;
 use baton_ports::embed::{self, Embedder};
-use baton_ports::index::{Filter, Whose};
-use baton_ports::memory::{Error, Memory};
-use baton_ports::models::Asker;
+use baton_ports::index::{DocumentFilter, SubjectFilter};
+use baton_ports::memory::{MemoryError, MemoryStore};
+use baton_ports::models::ModelCaller;
 use serde_json::Value;
 
-use crate::catalogue::Entry;
+use crate::catalogue::ToolEntry;
 use crate::code;
-use crate::config::Config;
-use crate::failure::Failure;
-use crate::outbound::Outbound;
-use crate::request::Request;
+use crate::config::ToolsConfig;
+use crate::outbound::OutboundClient;
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
 
 /// What the audit calls these calls, and who performs them.
 const AUDIT_TYPE: &str = "tool_execution";
@@ -30,12 +30,12 @@ const CATEGORY: &str = "memory";
 const PROVIDER: &str = "internal";
 
 pub(crate) fn entries(
-    config: &Config,
-    memory: &Arc<dyn Memory>,
+    config: &ToolsConfig,
+    memory: &Arc<dyn MemoryStore>,
     embedder: Option<&Arc<dyn Embedder>>,
     clock: &Arc<dyn Clock>,
-    outbound: &Arc<Outbound>,
-) -> Result<Vec<Entry>, crate::error::Error> {
+    outbound: &Arc<OutboundClient>,
+) -> Result<Vec<ToolEntry>, crate::error::ToolSetupError> {
     Ok(vec![
         knowledge::entry(config, memory, embedder, outbound)?,
         rag::entry(memory.clone()),
@@ -48,21 +48,24 @@ pub(crate) fn entries(
 }
 
 /// The documents a run may see: those about nobody, and those about the person it is for.
-fn filter(request: &Request) -> Filter {
+fn filter(request: &PreparedRequest) -> DocumentFilter {
     let fields = request.argument("filters").as_object().cloned().unwrap_or_default();
-    Filter { whose: Whose::SharedWith(request.call.caller.user_id.clone()), metadata: fields.into_iter().collect() }
+    DocumentFilter {
+        subject: SubjectFilter::SharedWith(request.call.caller.user_id.clone()),
+        metadata: fields.into_iter().collect(),
+    }
 }
 
 /// The conversation that is meant. A workflow may name any; an agent, which a customer may have talked into it, only the
 /// one it is in.
-fn own_conversation(request: &Request) -> Result<Option<String>, Failure> {
+fn own_conversation(request: &PreparedRequest) -> Result<Option<String>, ToolError> {
     let own = request.call.caller.conversation_id.as_deref();
     let asked = request.text("conversation_id");
     match (&request.call.agent, asked) {
         (Some(agent), Some(asked)) if own != Some(asked) => {
             let message =
                 format!("agent `{agent}` asked for the conversation `{asked}`, which is not the one it is in");
-            Err(Failure::refused(code::TOOL_NOT_ALLOWED, message))
+            Err(ToolError::permanent(code::TOOL_NOT_ALLOWED, message))
         }
         (_, asked) => Ok(asked.or(own).map(str::to_owned)),
     }
@@ -70,53 +73,53 @@ fn own_conversation(request: &Request) -> Result<Option<String>, Failure> {
 
 /// The run asks; what it costs is the run's, under a key of this call's. A consumer's own key is not shown to tools, and
 /// another does not pay in its stead: then no model is asked.
-fn asker(request: &Request) -> Asker {
+fn asker(request: &PreparedRequest) -> ModelCaller {
     let call = &request.call;
-    Asker {
+    ModelCaller {
         run: Some(call.run.clone()),
         key_id: call.caller.key_id.clone(),
-        lost_key: call.caller.own_key,
+        key_is_missing: call.caller.own_key,
         language: call.caller.language.clone(),
-        tab: Some(request.tab.clone()),
+        charges: Some(request.tab.clone()),
         traceparent: call.caller.traceparent.clone(),
-        ..Asker::of(call.tenant.clone(), call.key.as_str())
+        ..ModelCaller::of(call.tenant.clone(), call.key.as_str())
     }
 }
 
 /// A count among the arguments; the schema has checked that it is one.
-fn count(request: &Request, name: &str, otherwise: usize) -> usize {
+fn count(request: &PreparedRequest, name: &str, otherwise: usize) -> usize {
     request.argument(name).as_u64().and_then(|count| usize::try_from(count).ok()).unwrap_or(otherwise)
 }
 
 /// A word among the arguments, as the type it stands for.
-fn word<T: serde::de::DeserializeOwned + Default>(request: &Request, name: &str) -> T {
+fn word<T: serde::de::DeserializeOwned + Default>(request: &PreparedRequest, name: &str) -> T {
     serde_json::from_value(request.argument(name).clone()).unwrap_or_default()
 }
 
-fn failure(error: &Error) -> Failure {
+fn failure(error: &MemoryError) -> ToolError {
     match error {
-        Error::TooLarge { .. }
-        | Error::Invalid { .. }
-        | Error::NotFound { .. }
-        | Error::Full { .. }
-        | Error::Forgotten { .. }
-        | Error::OtherEmbedder { .. } => Failure::refused(code::INVALID_PARAMETERS, error.to_string()),
-        Error::Embedding(error) => unembedded(error),
-        Error::Busy { .. } | Error::Unwritable { .. } | Error::Unreadable { .. } => {
-            Failure::later(code::STORAGE_UNAVAILABLE, error.to_string())
+        MemoryError::TooLarge { .. }
+        | MemoryError::Invalid { .. }
+        | MemoryError::NotFound { .. }
+        | MemoryError::Full { .. }
+        | MemoryError::Forgotten { .. }
+        | MemoryError::OtherEmbedder { .. } => ToolError::permanent(code::INVALID_PARAMETERS, error.to_string()),
+        MemoryError::Embedding(error) => embed_failure(error),
+        MemoryError::Busy { .. } | MemoryError::Unwritable { .. } | MemoryError::Unreadable { .. } => {
+            ToolError::transient(code::STORAGE_UNAVAILABLE, error.to_string())
         }
     }
 }
 
 /// Why there are no vectors.
-fn unembedded(error: &embed::Error) -> Failure {
+fn embed_failure(error: &embed::EmbeddingError) -> ToolError {
     match error {
-        embed::Error::Unpaid { code, retry_after, .. } => {
+        embed::EmbeddingError::OverBudget { code, retry_after, .. } => {
             let retry_after = retry_after.and_then(|wait| u64::try_from(wait.as_millis()).ok());
-            Failure::NotDone { fault: Fault::new(code.clone(), error.to_string()), retryable: false, retry_after }
+            ToolError::NotDone { fault: Fault::new(code.clone(), error.to_string()), retryable: false, retry_after }
         }
-        embed::Error::Unavailable { .. } | embed::Error::Rejected { .. } => {
-            Failure::later(code::SERVICE_UNAVAILABLE, error.to_string())
+        embed::EmbeddingError::Unavailable { .. } | embed::EmbeddingError::Rejected { .. } => {
+            ToolError::transient(code::SERVICE_UNAVAILABLE, error.to_string())
         }
     }
 }

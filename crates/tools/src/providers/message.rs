@@ -9,67 +9,67 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use baton_ports::clock::Clock;
-use baton_ports::records::Records;
+use baton_ports::records::RecordStore;
 use serde_json::{Value, json};
 
-use self::twilio::{Sender, Twilio};
+use self::twilio::{TwilioSender, TwilioTool};
 use super::outbox;
-use crate::bound::{Account, Bound};
+use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
-use crate::config::{self as settings, Bound as Sealed, Secret};
-use crate::error::Error;
-use crate::failure::Failure;
-use crate::keyed::Act;
-use crate::outbound::Outbound;
-use crate::rate::Rate;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
+use crate::config::{self as settings, BoundSecret as Sealed, SecretString};
+use crate::error::ToolSetupError;
+use crate::idempotency::IdempotentAct;
+use crate::outbound::OutboundClient;
+use crate::rate::CallRate;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
-pub use config::{Config, TwilioConfig};
+pub use config::{MessageConfig, TwilioConfig};
 
 const WHATSAPP: &str = "whatsapp";
 /// Bytes of one message; WhatsApp takes 4,096 characters.
 const MESSAGE_BYTES_MAX: usize = 4_096;
 
 /// A channel to a phone.
-struct Channel {
+struct MessageChannel {
     tool: &'static str,
     name: &'static str,
     description: &'static str,
     timeout: Duration,
-    rate: Rate,
-    offered: &'static [Offered],
+    rate: CallRate,
+    offered: &'static [ProviderOption],
 }
 
-const OUTBOX: Offered = Offered::free("outbox", &[]);
-const CHANNELS: &[Channel] = &[
-    Channel {
+const OUTBOX: ProviderOption = ProviderOption::free("outbox", &[]);
+const CHANNELS: &[MessageChannel] = &[
+    MessageChannel {
         tool: "send_whatsapp",
         name: WHATSAPP,
         description: "Sends a WhatsApp message to a phone",
         timeout: Duration::from_secs(5),
-        rate: Rate::per_minute(10),
+        rate: CallRate::per_minute(10),
         offered: &[
             OUTBOX,
-            Offered::free(
+            ProviderOption::free(
                 twilio::NAME,
                 &["message.twilio.account_sid", "message.twilio.auth_token", "message.twilio.whatsapp_from"],
             )
             .at(TWILIO_USD),
         ],
     },
-    Channel {
+    MessageChannel {
         tool: "send_sms",
         name: "sms",
         description: "Sends a text message to a phone",
         timeout: Duration::from_secs(30),
-        rate: Rate::Free,
+        rate: CallRate::Free,
         offered: &[
             OUTBOX,
-            Offered::free(
+            ProviderOption::free(
                 twilio::NAME,
                 &["message.twilio.account_sid", "message.twilio.auth_token", "message.twilio.from"],
             )
@@ -82,48 +82,50 @@ const CHANNELS: &[Channel] = &[
 const TWILIO_USD: f64 = 0.005;
 
 pub(crate) fn entries(
-    config: &settings::Config,
-    records: &Arc<dyn Records>,
+    config: &settings::ToolsConfig,
+    records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
-    outbound: &Arc<Outbound>,
-) -> Result<Vec<Entry>, Error> {
+    outbound: &Arc<OutboundClient>,
+) -> Result<Vec<ToolEntry>, ToolSetupError> {
     let settings = ByTenant::read(config, config.message.clone(), |tenant| tenant.message.clone());
-    let entry = |channel: &'static Channel| {
-        let performers = settings.map(|place, settings| {
-            settings.check().map_err(|reason| Error::Setting { place: "message", reason })?;
-            Ok::<_, Error>(match settings.twilio() {
+    let entry = |channel: &'static MessageChannel| {
+        let performers = settings.try_map(|place, settings| {
+            settings.check().map_err(|reason| ToolSetupError::Setting { place: "message", reason })?;
+            Ok::<_, ToolSetupError>(match settings.twilio() {
                 None => {
-                    let tool = ToOutbox { channel: channel.name, records: records.clone(), clock: clock.clone() };
-                    let tool = Bound::to(Arc::new(tool), Account::Own, records, clock);
-                    Performer::new("outbox", Class::Keyed, tool)
+                    let tool =
+                        MessageOutboxTool { channel: channel.name, records: records.clone(), clock: clock.clone() };
+                    let tool =
+                        AccountBoundTool::bind_to_account(Arc::new(tool), ProviderAccount::Internal, records, clock);
+                    ToolPerformer::new("outbox", EffectClass::Keyed, tool)
                 }
                 Some(twilio) => {
-                    let to = |tool, account| Bound::to(tool, account, records, clock);
+                    let to = |tool, account| AccountBoundTool::bind_to_account(tool, account, records, clock);
                     by_twilio(channel, twilio, &format!("{place}.message.twilio"), &config.secrets, outbound, &to)
                 }
             })
         })?;
-        let action = Action::new(facts(channel), "notification", Risk::Medium);
-        Ok(Entry::by(channel.tool, "communication", performers, action)
-            .offered_by(channel.offered)
-            .at_most(channel.rate))
+        let action = ActionSpec::new(facts(channel), "notification", ToolRisk::Medium);
+        Ok(ToolEntry::with_performers(channel.tool, "communication", performers, action)
+            .with_offers(channel.offered)
+            .with_rate(channel.rate))
     };
     CHANNELS.iter().map(entry).collect()
 }
 
 fn by_twilio(
-    channel: &'static Channel,
+    channel: &'static MessageChannel,
     config: &TwilioConfig,
     place: &str,
     secrets: &BTreeMap<String, Sealed>,
-    outbound: &Arc<Outbound>,
-    to: &dyn Fn(Arc<dyn Tool>, Account) -> Arc<dyn Tool>,
-) -> Performer {
-    let lacking = |setting: String| Performer::lacking(twilio::NAME, Class::Verify, setting);
+    outbound: &Arc<OutboundClient>,
+    to: &dyn Fn(Arc<dyn ToolHandler>, ProviderAccount) -> Arc<dyn ToolHandler>,
+) -> ToolPerformer {
+    let lacking = |setting: String| ToolPerformer::unavailable(twilio::NAME, EffectClass::Verify, setting);
     if config.account_sid.is_empty() {
         return lacking(format!("{place}.account_sid"));
     }
-    let password = match Secret::needed(
+    let password = match SecretString::required(
         config.auth_token.as_ref(),
         || format!("{place}.auth_token"),
         secrets,
@@ -134,21 +136,22 @@ fn by_twilio(
     };
     let sender = if channel.name == WHATSAPP {
         let number = config.whatsapp_from.as_ref();
-        number.map(|number| Sender::Number(format!("whatsapp:{}", number.trim_start_matches("whatsapp:"))))
+        number.map(|number| TwilioSender::Number(format!("whatsapp:{}", number.trim_start_matches("whatsapp:"))))
     } else {
-        let service = config.messaging_service_sid.clone().map(Sender::Service);
-        service.or_else(|| config.from.clone().map(Sender::Number))
+        let service = config.messaging_service_sid.clone().map(TwilioSender::Service);
+        service.or_else(|| config.from.clone().map(TwilioSender::Number))
     };
     let Some(sender) = sender else {
         return lacking(format!("{place}.{}", if channel.name == WHATSAPP { "whatsapp_from" } else { "from" }));
     };
-    let tool = Twilio::new(config, password, channel.name, sender, outbound.clone());
-    let account = Account::named(twilio::NAME, &twilio::base(config), &config.account_sid);
-    Performer::new(twilio::NAME, Class::Verify, to(Arc::new(tool), account)).costing(Usd::from_f64(TWILIO_USD))
+    let tool = TwilioTool::new(config, password, channel.name, sender, outbound.clone());
+    let account = ProviderAccount::named(twilio::NAME, &twilio::base(config), &config.account_sid);
+    ToolPerformer::new(twilio::NAME, EffectClass::Verify, to(Arc::new(tool), account))
+        .with_cost(Usd::from_f64(TWILIO_USD))
 }
 
-fn facts(channel: &Channel) -> Facts {
-    Facts {
+fn facts(channel: &MessageChannel) -> ToolContract {
+    ToolContract {
         description: channel.description.to_owned(),
         irreversible: Some("a message that was read cannot be unread; send another that corrects it".to_owned()),
         output_fields: ["message_id", "id", "status", "delivered", "channel", "to", "provider"]
@@ -167,27 +170,27 @@ fn facts(channel: &Channel) -> Facts {
                 "user_id": {"type": ["string", "null"], "maxLength": 200},
             },
         }),
-        // Of the provider that can promise least: `Entry::by`.
-        ..Facts::new(Class::Keyed, channel.timeout)
+        // Of the provider that can promise least: `ToolEntry::with_performers`.
+        ..ToolContract::new(EffectClass::Keyed, channel.timeout)
     }
 }
 
-struct ToOutbox {
+struct MessageOutboxTool {
     channel: &'static str,
-    records: Arc<dyn Records>,
+    records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for ToOutbox {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for MessageOutboxTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let message = (*request.call.arguments).clone();
         outbox::put(&*self.records, &*self.clock, request, self.channel, message).await
     }
 
     /// Asked where another tenant's provider makes the tool `verify`: the key's row tells for certain.
-    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        Act::new(&*self.records, request).look_up().await
+    async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        IdempotentAct::new(&*self.records, request).look_up().await
     }
 }
 

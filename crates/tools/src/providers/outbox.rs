@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 
 use baton_core::id::{RunId, TenantId};
 use baton_ports::clock::Clock;
-use baton_ports::records::{Error, Op, Records};
+use baton_ports::records::{RecordError, RecordOp, RecordStore};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::code;
-use crate::failure::Failure;
-use crate::keyed::{Act, Rejected};
-use crate::request::Request;
+use crate::idempotency::{ActError, IdempotentAct};
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
 
 /// Where the messages are: key order is the order in which they were written.
 pub(crate) const SPACE: &str = "outbox";
@@ -21,7 +21,7 @@ const PAGE: usize = 500;
 
 /// A message that was written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Message {
+pub struct OutboxMessage {
     #[serde(rename = "message_id")]
     pub id: String,
     /// `email`, `whatsapp` or `sms`.
@@ -36,19 +36,20 @@ pub struct Message {
 /// than these kept.
 ///
 /// # Errors
-/// As [`Records::list`].
+/// As [`RecordStore::list`].
 pub async fn newest(
-    records: &dyn Records,
+    records: &dyn RecordStore,
     tenant: &TenantId,
     most: usize,
-    is_wanted: impl Fn(&Message) -> bool,
-) -> Result<Vec<Message>, Error> {
+    is_wanted: impl Fn(&OutboxMessage) -> bool,
+) -> Result<Vec<OutboxMessage>, RecordError> {
     let (mut kept, mut after) = (VecDeque::new(), None::<String>);
     loop {
         let page = records.list(tenant, SPACE, "", after.as_deref(), PAGE).await?;
         let is_last = page.len() < PAGE;
         after = page.last().map(|record| record.key.clone());
-        for message in page.into_iter().filter_map(|record| Message::deserialize(record.value).ok()).filter(&is_wanted)
+        for message in
+            page.into_iter().filter_map(|record| OutboxMessage::deserialize(record.value).ok()).filter(&is_wanted)
         {
             kept.push_back(message);
             if kept.len() > most {
@@ -63,13 +64,13 @@ pub async fn newest(
 
 /// Writes the message down, once per key.
 pub(crate) async fn put(
-    records: &dyn Records,
+    records: &dyn RecordStore,
     clock: &dyn Clock,
-    request: &Request,
+    request: &PreparedRequest,
     channel: &'static str,
     message: Value,
-) -> Result<Value, Failure> {
-    let act = Act::new(records, request);
+) -> Result<Value, ToolError> {
+    let act = IdempotentAct::new(records, request);
     if let Some(output) = act.recorded().await? {
         return Ok(output);
     }
@@ -85,14 +86,14 @@ pub(crate) async fn put(
         "provider": "outbox",
     });
     let (run, at) = (request.call.run.clone(), now.to_string());
-    let row = json!(Message { id: id.clone(), channel: channel.to_owned(), message, run, at });
+    let row = json!(OutboxMessage { id: id.clone(), channel: channel.to_owned(), message, run, at });
     // Thirteen digits of milliseconds sort as time does until the year 2286.
     let key = format!("{:013}-{id}", now.as_ms());
-    let ops = vec![Op::Insert { space: SPACE.to_owned(), key, value: row }];
+    let ops = vec![RecordOp::Insert { space: SPACE.to_owned(), key, value: row }];
     act.commit(ops, output, now).await.map_err(|rejected| match rejected {
-        Rejected::Failed(failure) => failure,
-        Rejected::Conflict { .. } => {
-            Failure::later(code::STORAGE_UNAVAILABLE, format!("the message `{id}` is in the outbox already"))
+        ActError::Failed(failure) => failure,
+        ActError::Conflict { .. } => {
+            ToolError::transient(code::STORAGE_UNAVAILABLE, format!("the message `{id}` is in the outbox already"))
         }
     })
 }

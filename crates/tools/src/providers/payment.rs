@@ -9,80 +9,88 @@ mod stripe;
 
 use std::sync::Arc;
 
-use baton_core::tool::{Class, Compensation, Facts};
+use baton_core::tool::{EffectClass, ToolCompensation, ToolContract};
 use baton_ports::clock::Clock;
-use baton_ports::records::Records;
+use baton_ports::records::RecordStore;
 use serde_json::json;
 
-use crate::bound::{Account, Bound};
+use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
-use crate::config::{Config as Settings, Secret};
-use crate::error::Error;
-use crate::outbound::Outbound;
-use crate::shipped::TIMEOUT;
-use crate::tool::Tool;
+use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
+use crate::config::{SecretString, ToolsConfig as Settings};
+use crate::error::ToolSetupError;
+use crate::outbound::OutboundClient;
+use crate::tool::ToolHandler;
+use crate::tool_set::TIMEOUT;
 
-use self::ledger::Ledger;
-use self::stripe::Stripe;
-pub use config::{Config, Method, Provider, StripeConfig, StripeMethod};
+use self::ledger::PaymentLedger;
+use self::stripe::StripeClient;
+pub use config::{PaymentConfig, PaymentMethod, PaymentProvider, StripeConfig, StripeMethod};
 
 /// How ids of the ledger's own transactions begin.
 const TRANSACTION: &str = "tx";
-const OFFERED: &[Offered] =
-    &[Offered::free(INTERNAL, &[]), Offered::free(stripe::NAME, &["payment.stripe.secret_key"])];
+const OFFERED: &[ProviderOption] =
+    &[ProviderOption::free(INTERNAL, &[]), ProviderOption::free(stripe::NAME, &["payment.stripe.secret_key"])];
 const INTERNAL: &str = "internal";
 
 /// A tool by Stripe, with a tenant's settings.
-type ByStripe<'a> = dyn Fn(Arc<Stripe>, &Config) -> Arc<dyn Tool> + 'a;
+type StripeToolFactory<'a> = dyn Fn(Arc<StripeClient>, &PaymentConfig) -> Arc<dyn ToolHandler> + 'a;
 
 pub(crate) fn entries(
     config: &Settings,
-    records: &Arc<dyn Records>,
+    records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
-    outbound: &Arc<Outbound>,
-) -> Result<Vec<Entry>, Error> {
+    outbound: &Arc<OutboundClient>,
+) -> Result<Vec<ToolEntry>, ToolSetupError> {
     let settings = ByTenant::read(config, config.payment.clone(), |tenant| tenant.payment.clone());
-    let ledger = Arc::new(Ledger::new(settings.clone(), records.clone(), clock.clone()));
-    let by = |internal: Arc<dyn Tool>, by_stripe: &ByStripe| {
-        let internal = Bound::to(internal, Account::Own, records, clock);
-        settings.map(|place, settings| {
-            let chosen = settings.stripe().map_err(|reason| Error::Setting { place: "payment", reason })?;
-            let Some(stripe) = chosen else { return Ok(Performer::new(INTERNAL, Class::Keyed, internal.clone())) };
+    let ledger = Arc::new(PaymentLedger::new(settings.clone(), records.clone(), clock.clone()));
+    let by = |internal: Arc<dyn ToolHandler>, by_stripe: &StripeToolFactory| {
+        let internal = AccountBoundTool::bind_to_account(internal, ProviderAccount::Internal, records, clock);
+        settings.try_map(|place, settings| {
+            let chosen = settings.stripe().map_err(|reason| ToolSetupError::Setting { place: "payment", reason })?;
+            let Some(stripe) = chosen else {
+                return Ok(ToolPerformer::new(INTERNAL, EffectClass::Keyed, internal.clone()));
+            };
             let setting = || format!("{place}.payment.stripe.secret_key");
-            Ok::<_, Error>(
-                match Secret::needed(stripe.secret_key.as_ref(), setting, &config.secrets, &stripe::base(stripe)) {
+            Ok::<_, ToolSetupError>(
+                match SecretString::required(
+                    stripe.secret_key.as_ref(),
+                    setting,
+                    &config.secrets,
+                    &stripe::base(stripe),
+                ) {
                     Ok(key) => {
-                        let account = Account::of(stripe::NAME, &stripe::base(stripe), &key);
-                        let stripe = Arc::new(Stripe::new(stripe, key, outbound.clone()));
-                        let tool = Bound::to(by_stripe(stripe, settings), account, records, clock);
-                        Performer::new(stripe::NAME, Class::Keyed, tool)
+                        let account = ProviderAccount::of(stripe::NAME, &stripe::base(stripe), &key);
+                        let stripe = Arc::new(StripeClient::new(stripe, key, outbound.clone()));
+                        let tool =
+                            AccountBoundTool::bind_to_account(by_stripe(stripe, settings), account, records, clock);
+                        ToolPerformer::new(stripe::NAME, EffectClass::Keyed, tool)
                     }
-                    Err(setting) => Performer::lacking(stripe::NAME, Class::Keyed, setting),
+                    Err(setting) => ToolPerformer::unavailable(stripe::NAME, EffectClass::Keyed, setting),
                 },
             )
         })
     };
-    let charge = by(Arc::new(charge::Charge(ledger.clone())), &|stripe, config| {
-        Arc::new(stripe::Charge { stripe, config: config.clone(), clock: clock.clone() })
+    let charge = by(Arc::new(charge::LedgerCharge(ledger.clone())), &|stripe, config| {
+        Arc::new(stripe::StripeCharge { stripe, config: config.clone(), clock: clock.clone() })
     })?;
-    let of_ledger: Arc<dyn Tool> = Arc::new(refund::Refund(ledger));
+    let of_ledger: Arc<dyn ToolHandler> = Arc::new(refund::LedgerRefund(ledger));
     let refund = by(of_ledger.clone(), &|stripe, _| {
-        Arc::new(stripe::Refund { stripe, ledger: of_ledger.clone(), clock: clock.clone() })
+        Arc::new(stripe::StripeRefund { stripe, ledger: of_ledger.clone(), clock: clock.clone() })
     })?;
     let entry = |name: &str, facts, performers| {
-        let action = Action::new(facts, "payment", Risk::High);
-        Entry::by(name, "payment", performers, action).offered_by(OFFERED)
+        let action = ActionSpec::new(facts, "payment", ToolRisk::High);
+        ToolEntry::with_performers(name, "payment", performers, action).with_offers(OFFERED)
     };
     Ok(vec![entry("charge_payment", charge_facts(), charge), entry("refund_payment", refund_facts(), refund)])
 }
 
-fn charge_facts() -> Facts {
+fn charge_facts() -> ToolContract {
     let outputs =
         ["id", "transaction_id", "order_id", "amount", "currency", "method", "status", "charged_at", "provider"];
-    Facts {
+    ToolContract {
         description: "Charges an amount to a payment method, once".to_owned(),
-        compensation: Some(Compensation {
+        compensation: Some(ToolCompensation {
             tool_name: "refund_payment".to_owned(),
             parameters: json!({"transaction_id": "{{ output.transaction_id }}", "reason": "undone"}),
         }),
@@ -105,13 +113,13 @@ fn charge_facts() -> Facts {
                 "user_id": {"type": ["string", "null"], "maxLength": 200},
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     }
 }
 
-fn refund_facts() -> Facts {
+fn refund_facts() -> ToolContract {
     let outputs = ["refund_id", "id", "transaction_id", "amount", "refunded_total", "currency", "status", "provider"];
-    Facts {
+    ToolContract {
         description: "Gives a charge back, whole or in part, never more than was charged".to_owned(),
         irreversible: Some("money that was given back is not taken again; charge anew with consent".to_owned()),
         output_fields: outputs.map(str::to_owned).into(),
@@ -129,7 +137,7 @@ fn refund_facts() -> Facts {
                 "user_id": {"type": ["string", "null"], "maxLength": 200},
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     }
 }
 

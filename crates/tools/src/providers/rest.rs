@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::code;
-use crate::config::{Bound, Secret};
-use crate::failure::Failure;
-use crate::outbound::{Answer, Outbound};
-use crate::request::Request;
-use crate::vendor::{Ask, Auth, Base, Complaint, Vendor};
+use crate::config::{BoundSecret, SecretString};
+use crate::outbound::{OutboundClient, OutboundResponse};
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
+use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorRequest};
 
 /// What our own tables did says that it is there.
 pub(crate) const INTERNAL: &str = "internal";
@@ -23,15 +23,15 @@ pub(crate) const NAME: &str = "rest";
 /// Stands for the id in a path.
 const ID: &str = "{id}";
 /// Where services put the words of an error.
-const WORDS: &[&str] =
+const MESSAGE_POINTERS: &[&str] =
     &["/error/message", "/message", "/error_description", "/error", "/errors/0/message", "/detail", "/title"];
 
 /// Refuses to undo here what was done elsewhere.
-pub(crate) fn stays(request: &Request, here: &str) -> Result<(), Failure> {
+pub(crate) fn check_same_place(request: &PreparedRequest, here: &str) -> Result<(), ToolError> {
     match request.text("at").filter(|at| *at != here) {
         Some(at) => {
             let message = format!("it was done at {at}, and the settings lead to {here} now; undo it there");
-            Err(Failure::refused(code::PROVIDER_CHANGED, message))
+            Err(ToolError::permanent(code::PROVIDER_CHANGED, message))
         }
         None => Ok(()),
     }
@@ -42,10 +42,10 @@ pub(crate) fn stays(request: &Request, here: &str) -> Result<(), Failure> {
 #[serde(deny_unknown_fields)]
 pub struct RestConfig {
     /// Paths are below it.
-    pub base_url: Base,
+    pub base_url: BaseUrl,
     /// The secret that says who asks: a bearer's, unless `header` or `username` says otherwise.
     #[serde(default)]
-    pub token: Option<Secret>,
+    pub token: Option<SecretString>,
     /// The header that carries the token, as it is.
     #[serde(default)]
     pub header: Option<String>,
@@ -60,7 +60,7 @@ pub struct RestConfig {
     pub one: Option<String>,
     /// How one is changed.
     #[serde(default)]
-    pub change: Change,
+    pub change: ChangeMethod,
     /// The field that holds all others, in requests and answers: `properties`.
     #[serde(default)]
     pub within: Option<String>,
@@ -81,14 +81,14 @@ pub struct RestConfig {
 /// The method of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Change {
+pub enum ChangeMethod {
     #[default]
     Patch,
     Put,
     Post,
 }
 
-impl Change {
+impl ChangeMethod {
     pub(crate) fn method(self) -> Method {
         match self {
             Self::Patch => Method::PATCH,
@@ -99,18 +99,23 @@ impl Change {
 }
 
 /// Such a service, as one account.
-pub(crate) struct Rest {
-    vendor: Vendor,
-    token: Secret,
+pub(crate) struct RestClient {
+    vendor: VendorApi,
+    token: SecretString,
     header: Option<HeaderName>,
     pub(crate) config: RestConfig,
     /// Of one object.
     one: String,
 }
 
-impl Rest {
+impl RestClient {
     /// `one` is where one object is unless the settings say. The error is the reason it cannot be asked.
-    pub(crate) fn new(config: &RestConfig, token: Secret, one: &str, outbound: Arc<Outbound>) -> Result<Self, String> {
+    pub(crate) fn new(
+        config: &RestConfig,
+        token: SecretString,
+        one: &str,
+        outbound: Arc<OutboundClient>,
+    ) -> Result<Self, String> {
         let one = config.one.as_deref().unwrap_or(one).trim_matches('/').to_owned();
         if one.split('/').filter(|part| *part == ID).count() != 1 {
             return Err(format!("`one` is `{one}`; one part of it must be `{ID}`, as in `contacts/{ID}`"));
@@ -120,13 +125,19 @@ impl Rest {
         if config.header.is_some() && config.username.is_some() {
             return Err("`header` and `username` are both there; only one says how the token is sent".to_owned());
         }
-        let vendor = Vendor::new(NAME, config.base_url.clone(), outbound, |answer| Complaint::worded(answer, WORDS));
+        let vendor = VendorApi::new(NAME, config.base_url.clone(), outbound, |answer| {
+            VendorError::from_response(answer, MESSAGE_POINTERS)
+        });
         Ok(Self { vendor, token, header: header.transpose()?, config: config.clone(), one })
     }
 
     /// The token that the settings name; the error is the setting that is not there.
-    pub(crate) fn token(config: &RestConfig, place: &str, secrets: &BTreeMap<String, Bound>) -> Result<Secret, String> {
-        Secret::needed(config.token.as_ref(), || format!("{place}.rest.token"), secrets, &config.base_url)
+    pub(crate) fn token(
+        config: &RestConfig,
+        place: &str,
+        secrets: &BTreeMap<String, BoundSecret>,
+    ) -> Result<SecretString, String> {
+        SecretString::required(config.token.as_ref(), || format!("{place}.rest.token"), secrets, &config.base_url)
     }
 
     /// Where it is, as results say it and undoing compares it.
@@ -135,28 +146,28 @@ impl Rest {
     }
 
     /// A request about one object.
-    pub(crate) fn one(&self, method: Method, id: &str) -> Ask<'_> {
+    pub(crate) fn request_one(&self, method: Method, id: &str) -> VendorRequest<'_> {
         let parts: Vec<&str> = self.one.split('/').map(|part| if part == ID { id } else { part }).collect();
-        self.identified(self.vendor.ask(method, &parts))
+        self.authenticated(self.vendor.request(method, &parts))
     }
 
     /// A request that makes one, where all of them are.
-    pub(crate) fn all(&self, all: &str) -> Ask<'_> {
+    pub(crate) fn request_create(&self, all: &str) -> VendorRequest<'_> {
         let all = self.config.all.as_deref().unwrap_or(all).trim_matches('/');
-        self.identified(self.vendor.post(&all.split('/').collect::<Vec<_>>()))
+        self.authenticated(self.vendor.post(&all.split('/').collect::<Vec<_>>()))
     }
 
-    fn identified<'v>(&self, ask: Ask<'v>) -> Ask<'v> {
+    fn authenticated<'v>(&self, ask: VendorRequest<'v>) -> VendorRequest<'v> {
         match (&self.header, &self.config.username) {
-            (Some(name), _) => ask.auth(Auth::Header { name: name.clone(), secret: &self.token }),
-            (None, Some(username)) => ask.auth(Auth::Basic { username, password: &self.token }),
-            (None, None) => ask.auth(Auth::Bearer(&self.token)),
+            (Some(name), _) => ask.auth(VendorAuth::Header { name: name.clone(), secret: &self.token }),
+            (None, Some(username)) => ask.auth(VendorAuth::Basic { username, password: &self.token }),
+            (None, None) => ask.auth(VendorAuth::Bearer(&self.token)),
         }
     }
 
     /// Our fields as the service reads them.
-    pub(crate) fn told(&self, fields: &Map<String, Value>) -> Value {
-        let named = fields.iter().map(|(name, value)| (self.theirs(name).to_owned(), value.clone()));
+    pub(crate) fn to_service_fields(&self, fields: &Map<String, Value>) -> Value {
+        let named = fields.iter().map(|(name, value)| (self.service_field(name).to_owned(), value.clone()));
         let told = Value::Object(named.collect());
         match &self.config.within {
             Some(within) => Value::Object(Map::from_iter([(within.clone(), told)])),
@@ -167,15 +178,15 @@ impl Rest {
     /// One of our fields in an answer; null where it is not there.
     pub(crate) fn field<'a>(&self, answer: &'a Value, name: &str) -> &'a Value {
         let fields = self.config.within.as_ref().map_or(answer, |within| &answer[within.as_str()]);
-        &fields[self.theirs(name)]
+        &fields[self.service_field(name)]
     }
 
-    fn theirs<'a>(&'a self, name: &'a str) -> &'a str {
+    fn service_field<'a>(&'a self, name: &'a str) -> &'a str {
         self.config.fields.get(name).map_or(name, String::as_str)
     }
 
     /// The id in the answer to what made an object, else the end of where it says that it is.
-    pub(crate) fn id(&self, answer: &Answer) -> Option<String> {
+    pub(crate) fn id(&self, answer: &OutboundResponse) -> Option<String> {
         let body = answer.value();
         let path = self.config.id.as_deref().unwrap_or("id");
         let found = path.split('.').fold(&body, |value, name| &value[name]);

@@ -5,25 +5,25 @@ mod rest;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use baton_core::tool::{Class, Compensation, Facts};
+use baton_core::tool::{EffectClass, ToolCompensation, ToolContract};
 use baton_ports::clock::Clock;
-use baton_ports::records::{Error, Op, Records};
+use baton_ports::records::{RecordError, RecordOp, RecordStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::bound::{Account, Bound};
+use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
+use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
 use crate::code;
-use crate::config::Config as Settings;
-use crate::error::Error as SettingError;
-use crate::failure::Failure;
-use crate::keyed::{Act, Rejected};
-use crate::outbound::Outbound;
-use crate::providers::rest::{self as service, INTERNAL, Rest, RestConfig, stays};
-use crate::request::Request;
-use crate::shipped::TIMEOUT;
-use crate::tool::Tool;
+use crate::config::ToolsConfig as Settings;
+use crate::error::ToolSetupError as SettingError;
+use crate::idempotency::{ActError, IdempotentAct};
+use crate::outbound::OutboundClient;
+use crate::providers::rest::{self as service, INTERNAL, RestClient, RestConfig, check_same_place};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use crate::tool_set::TIMEOUT;
 
 const SPACE: &str = "tickets";
 const SUBJECT_BYTES_MAX: usize = 500;
@@ -34,48 +34,56 @@ const TRIES_MAX: usize = 3;
 /// Where tickets are kept; at the service where one is set up, unless told.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct TicketConfig {
     pub rest: Option<RestConfig>,
 }
 
-const OFFERED: &[Offered] =
-    &[Offered::free(INTERNAL, &[]), Offered::free(service::NAME, &["tickets.rest.base_url", "tickets.rest.token"])];
+const OFFERED: &[ProviderOption] = &[
+    ProviderOption::free(INTERNAL, &[]),
+    ProviderOption::free(service::NAME, &["tickets.rest.base_url", "tickets.rest.token"]),
+];
 /// How ids of our own tickets begin.
 const PREFIX: &str = "tk";
 
 pub(crate) fn entries(
     config: &Settings,
-    records: &Arc<dyn Records>,
+    records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
-    outbound: &Arc<Outbound>,
-) -> Result<Vec<Entry>, SettingError> {
+    outbound: &Arc<OutboundClient>,
+) -> Result<Vec<ToolEntry>, SettingError> {
     let settings = ByTenant::read(config, config.tickets.clone(), |tenant| tenant.tickets.clone());
-    let create: Arc<dyn Tool> = Arc::new(Create { records: records.clone(), clock: clock.clone() });
-    let close: Arc<dyn Tool> = Arc::new(Close { records: records.clone(), clock: clock.clone() });
-    let by = |internal: &Arc<dyn Tool>, closes: bool| {
-        settings.map(|place, settings| {
+    let create: Arc<dyn ToolHandler> = Arc::new(CreateTicket { records: records.clone(), clock: clock.clone() });
+    let close: Arc<dyn ToolHandler> = Arc::new(CloseTicket { records: records.clone(), clock: clock.clone() });
+    let by = |internal: &Arc<dyn ToolHandler>, closes: bool| {
+        settings.try_map(|place, settings| {
             let Some(chosen) = &settings.rest else {
-                let tool = Bound::to(internal.clone(), Account::Own, records, clock);
-                return Ok(Performer::new(INTERNAL, Class::Keyed, tool));
+                let tool =
+                    AccountBoundTool::bind_to_account(internal.clone(), ProviderAccount::Internal, records, clock);
+                return Ok(ToolPerformer::new(INTERNAL, EffectClass::Keyed, tool));
             };
-            let class = if closes || chosen.idempotency_key { Class::Keyed } else { Class::Once };
-            let token = match Rest::token(chosen, &format!("{place}.tickets"), &config.secrets) {
+            let class = if closes || chosen.idempotency_key { EffectClass::Keyed } else { EffectClass::Once };
+            let token = match RestClient::token(chosen, &format!("{place}.tickets"), &config.secrets) {
                 Ok(token) => token,
-                Err(setting) => return Ok(Performer::lacking(service::NAME, class, setting)),
+                Err(setting) => return Ok(ToolPerformer::unavailable(service::NAME, class, setting)),
             };
-            let account = Account::of(service::NAME, &chosen.base_url, &token);
-            let rest = Rest::new(chosen, token, rest::ONE, outbound.clone());
+            let account = ProviderAccount::of(service::NAME, &chosen.base_url, &token);
+            let rest = RestClient::new(chosen, token, rest::ONE, outbound.clone());
             let rest = rest.map_err(|reason| SettingError::Setting { place: "tickets.rest", reason })?;
             let rest = Arc::new(rest);
-            let tool: Arc<dyn Tool> = match closes {
-                true => Arc::new(rest::Close { rest, internal: internal.clone() }),
-                false => Arc::new(rest::Create(rest)),
+            let tool: Arc<dyn ToolHandler> = match closes {
+                true => Arc::new(rest::CloseRestTicket { rest, internal: internal.clone() }),
+                false => Arc::new(rest::CreateRestTicket(rest)),
             };
-            Ok::<_, SettingError>(Performer::new(service::NAME, class, Bound::to(tool, account, records, clock)))
+            Ok::<_, SettingError>(ToolPerformer::new(
+                service::NAME,
+                class,
+                AccountBoundTool::bind_to_account(tool, account, records, clock),
+            ))
         })
     };
     let entry = |name: &str, facts, performers| {
-        Entry::by(name, "support", performers, Action::new(facts, "ticket", Risk::Medium)).offered_by(OFFERED)
+        ToolEntry::with_performers(name, "support", performers, ActionSpec::new(facts, "ticket", ToolRisk::Medium))
+            .with_offers(OFFERED)
     };
     Ok(vec![
         entry("create_ticket", create_facts(), by(&create, false)?),
@@ -83,10 +91,10 @@ pub(crate) fn entries(
     ])
 }
 
-fn create_facts() -> Facts {
-    Facts {
+fn create_facts() -> ToolContract {
+    ToolContract {
         description: "Opens a support ticket".to_owned(),
-        compensation: Some(Compensation {
+        compensation: Some(ToolCompensation {
             tool_name: "close_ticket".to_owned(),
             parameters: json!({
                 "ticket_id": "{{ output.ticket_id }}", "reason": "undone", "at": "{{ output.at }}",
@@ -107,12 +115,12 @@ fn create_facts() -> Facts {
                 "order_id": {"type": ["string", "null"], "maxLength": 200},
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     }
 }
 
-fn close_facts() -> Facts {
-    Facts {
+fn close_facts() -> ToolContract {
+    ToolContract {
         description: "Closes a support ticket; closing twice is closing once".to_owned(),
         irreversible: Some("a closed ticket stays closed; open another that refers to it".to_owned()),
         output_fields: ["ticket_id", "id", "status", "closed_at", "provider", "at"].map(str::to_owned).into(),
@@ -129,19 +137,19 @@ fn close_facts() -> Facts {
                 },
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     }
 }
 
-struct Create {
-    records: Arc<dyn Records>,
+struct CreateTicket {
+    records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for Create {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let act = Act::new(&*self.records, request);
+impl ToolHandler for CreateTicket {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let act = IdempotentAct::new(&*self.records, request);
         if let Some(output) = act.recorded().await? {
             return Ok(output);
         }
@@ -155,31 +163,31 @@ impl Tool for Create {
             "ticket_id": id, "status": "open", "opened_at": now.to_string(), "run": request.call.run,
             "ticket": request.call.arguments,
         });
-        let ops = vec![Op::Insert { space: SPACE.to_owned(), key: id.clone(), value: ticket }];
+        let ops = vec![RecordOp::Insert { space: SPACE.to_owned(), key: id.clone(), value: ticket }];
         act.commit(ops, output, now).await.map_err(|rejected| match rejected {
-            Rejected::Failed(failure) => failure,
-            Rejected::Conflict { .. } => {
-                Failure::later(code::STORAGE_UNAVAILABLE, format!("the ticket `{id}` is there already"))
+            ActError::Failed(failure) => failure,
+            ActError::Conflict { .. } => {
+                ToolError::transient(code::STORAGE_UNAVAILABLE, format!("the ticket `{id}` is there already"))
             }
         })
     }
 }
 
-struct Close {
-    records: Arc<dyn Records>,
+struct CloseTicket {
+    records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for Close {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        stays(request, INTERNAL)?;
+impl ToolHandler for CloseTicket {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        check_same_place(request, INTERNAL)?;
         let tenant = &request.call.tenant;
         let id = request.text("ticket_id").unwrap_or_default();
         for _ in 0..TRIES_MAX {
-            let ticket = self.records.get(tenant, SPACE, id).await.map_err(|error| Failure::unreadable(&error))?;
+            let ticket = self.records.get(tenant, SPACE, id).await.map_err(|error| ToolError::from_read(&error))?;
             let Some(ticket) = ticket else {
-                return Err(Failure::refused(code::TICKET_NOT_FOUND, format!("there is no ticket `{id}`")));
+                return Err(ToolError::permanent(code::TICKET_NOT_FOUND, format!("there is no ticket `{id}`")));
             };
             if ticket.value["status"] == "closed" {
                 return Ok(closed(id, &ticket.value));
@@ -192,14 +200,15 @@ impl Tool for Close {
                 fields.insert("reason".to_owned(), request.argument("reason").clone());
             }
             let output = closed(id, &value);
-            let set = Op::CompareAndSet { space: SPACE.to_owned(), key: id.to_owned(), version: ticket.version, value };
+            let set =
+                RecordOp::CompareAndSet { space: SPACE.to_owned(), key: id.to_owned(), version: ticket.version, value };
             match self.records.commit(tenant, vec![set], now).await {
                 Ok(()) => return Ok(output),
-                Err(Error::Conflict { .. }) => {}
-                Err(error) => return Err(Failure::unwritten(&error)),
+                Err(RecordError::Conflict { .. }) => {}
+                Err(error) => return Err(ToolError::from_write(&error)),
             }
         }
-        Err(Failure::later(code::STORAGE_UNAVAILABLE, format!("the ticket `{id}` keeps changing")))
+        Err(ToolError::transient(code::STORAGE_UNAVAILABLE, format!("the ticket `{id}` keeps changing")))
     }
 }
 

@@ -1,18 +1,18 @@
 use baton_core::id::RunId;
-use baton_core::tool::{AuditStatus, Class};
+use baton_core::tool::{AuditStatus, EffectClass};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::testing::{World, done, not_done, unknown};
-use crate::{Definition, Risk};
+use crate::testing::{ToolsFixture, done, not_done, unknown};
+use crate::{ToolDefinition, ToolRisk};
 
-fn add(key: &str, world: &World) -> Call {
+fn add(key: &str, world: &ToolsFixture) -> ToolInvocation {
     world.call(key, "calculator", json!({"expression": "2 + 2"}))
 }
 
 #[tokio::test]
 async fn a_call_goes_through_and_leaves_a_row() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let mut call = add("run-1/add/0", &world);
     call.agent = Some("schedule_agent".to_owned());
     call.caller.user_id = Some("user_123".to_owned());
@@ -40,7 +40,7 @@ async fn a_row_has_no_personal_data_and_no_secrets() {
             {"fault": {"code": "NO", "message": "ana@clinic.example is unknown"}}
         ]
     });
-    let world = World::defining(json!({}), tools);
+    let world = ToolsFixture::with_definitions(json!({}), tools);
     let call = world.call("k", "login", json!({"user": "ana@clinic.example", "password": "hunter2"}));
     let details = world.send(&call).await.audit.details;
     assert_eq!(details["parameters"], json!({"user": "[REDACTED_EMAIL]", "password": "[REDACTED]"}));
@@ -51,7 +51,7 @@ async fn a_row_has_no_personal_data_and_no_secrets() {
 
 #[tokio::test]
 async fn a_tool_that_there_is_not_is_named_with_what_was_meant() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let performed = world.send(&world.call("k", "send_emial", json!({}))).await;
     assert_eq!(performed.audit.status, AuditStatus::Error);
     let (code, message) = not_done(performed.outcome);
@@ -61,7 +61,7 @@ async fn a_tool_that_there_is_not_is_named_with_what_was_meant() {
 
 #[tokio::test]
 async fn other_names_of_the_seeds_lead_to_the_shipped_tools() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     for alias in ["make_payment", "process_payment"] {
         assert_eq!(
             world.done(alias, alias, json!({"amount": 100, "method": "credit_card"})).await["status"],
@@ -71,21 +71,24 @@ async fn other_names_of_the_seeds_lead_to_the_shipped_tools() {
     assert_eq!(world.registry.describe_shared("search_web").unwrap().provider, "searxng");
     let own =
         json!({"name": "web_search", "kind": "script", "class": "read", "results": [{"output": {"results": []}}]});
-    assert_eq!(World::defining(json!({}), own).registry.describe_shared("search_web").unwrap().provider, "script");
+    assert_eq!(
+        ToolsFixture::with_definitions(json!({}), own).registry.describe_shared("search_web").unwrap().provider,
+        "script"
+    );
 }
 
 #[tokio::test]
 async fn presets_of_the_seeds_are_one_action_of_a_tool() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let facts = |name: &str| world.registry.facts(name).unwrap();
     let described = |name: &str| world.registry.describe_shared(name).unwrap();
     for (name, class, audit_type, compensable) in [
-        ("check_availability", Class::Read, "api_call", false),
-        ("execute_booking", Class::Keyed, "booking", true),
-        ("send_notification", Class::Keyed, "notification", false),
-        ("create_ticket", Class::Keyed, "ticket", true),
+        ("check_availability", EffectClass::Read, "api_call", false),
+        ("execute_booking", EffectClass::Keyed, "booking", true),
+        ("send_notification", EffectClass::Keyed, "notification", false),
+        ("create_ticket", EffectClass::Keyed, "ticket", true),
     ] {
-        assert_eq!(facts(name).of(&json!({})).class, class, "{name}");
+        assert_eq!(facts(name).for_arguments(&json!({})).class, class, "{name}");
         assert_eq!((&*described(name).audit_type, described(name).compensable), (audit_type, compensable), "{name}");
     }
     assert_eq!(facts("execute_booking").parameters["required"], json!(["date", "time"]));
@@ -101,11 +104,11 @@ async fn presets_of_the_seeds_are_one_action_of_a_tool() {
 
 #[tokio::test]
 async fn the_facts_of_the_calendar_are_those_of_the_action() {
-    let facts = World::new().registry.facts("google_calendar").unwrap();
-    let of = |action: &str| facts.of(&json!({"action": action})).clone();
-    assert_eq!(of("check_availability").class, Class::Read);
+    let facts = ToolsFixture::new().registry.facts("google_calendar").unwrap();
+    let of = |action: &str| facts.for_arguments(&json!({"action": action})).clone();
+    assert_eq!(of("check_availability").class, EffectClass::Read);
     let booking = of("create_booking");
-    assert_eq!(booking.class, Class::Keyed);
+    assert_eq!(booking.class, EffectClass::Keyed);
     let undo = booking.compensation.unwrap();
     assert_eq!(undo.tool_name, "google_calendar");
     assert_eq!(undo.parameters, json!({"action": "cancel_booking", "booking_id": "{{ output.booking_id }}"}));
@@ -115,14 +118,14 @@ async fn the_facts_of_the_calendar_are_those_of_the_action() {
 
 #[test]
 fn every_tool_that_acts_can_be_undone_or_says_why_not() {
-    fn check(name: &str, facts: &Facts) {
-        if facts.actions.is_empty() && facts.class.acts() {
+    fn check(name: &str, facts: &ToolContract) {
+        if facts.actions.is_empty() && facts.class.has_side_effects() {
             assert!(facts.compensation.is_some() || facts.irreversible.is_some(), "{name}");
         }
         assert!(!facts.description.is_empty() && facts.parameters.is_object(), "{name}");
         facts.actions.iter().for_each(|(action, facts)| check(&format!("{name}.{action}"), facts));
     }
-    let registry = World::new().registry;
+    let registry = ToolsFixture::new().registry;
     for name in registry.names() {
         check(&name, &registry.facts(&name).unwrap());
     }
@@ -130,7 +133,7 @@ fn every_tool_that_acts_can_be_undone_or_says_why_not() {
 
 #[test]
 fn what_a_compensation_needs_is_among_the_outputs() {
-    fn check(registry: &Registry, name: &str, facts: &Facts) {
+    fn check(registry: &ToolRegistry, name: &str, facts: &ToolContract) {
         facts.actions.values().for_each(|facts| check(registry, name, facts));
         let Some(undo) = &facts.compensation else { return };
         assert!(registry.facts(&undo.tool_name).is_some(), "{name}");
@@ -140,13 +143,13 @@ fn what_a_compensation_needs_is_among_the_outputs() {
             }
         }
     }
-    let registry = World::new().registry;
+    let registry = ToolsFixture::new().registry;
     registry.names().iter().for_each(|name| check(&registry, name, &registry.facts(name).unwrap()));
 }
 
 #[tokio::test]
 async fn a_tool_is_enabled_by_tenant() {
-    let world = World::with(json!({
+    let world = ToolsFixture::with(json!({
         "tool": {"calculator": {"enabled": false}}, "tenants": {"salon": {"tool": {"calculator": {"enabled": true}}}}
     }));
     let mut call = add("k", &world);
@@ -161,15 +164,16 @@ async fn a_tool_is_enabled_by_tenant() {
 
 #[tokio::test]
 async fn a_disabled_tool_is_disabled_under_its_other_names() {
-    let world =
-        World::with(json!({"tool": {"google_calendar": {"enabled": false}, "charge_payment": {"enabled": false}}}));
+    let world = ToolsFixture::with(
+        json!({"tool": {"google_calendar": {"enabled": false}, "charge_payment": {"enabled": false}}}),
+    );
     assert_eq!(world.refused("k", "check_availability", json!({"date": "2025-01-20"})).await.0, "TOOL_NOT_ALLOWED");
     assert_eq!(world.refused("k", "make_payment", json!({"amount": 1})).await.0, "TOOL_NOT_ALLOWED");
 }
 
 #[tokio::test]
 async fn defaults_fill_in_and_overrides_win() {
-    let world = World::with(json!({
+    let world = ToolsFixture::with(json!({
         "tool": {"charge_payment": {"defaults": {"currency": "EUR"}, "overrides": {"method": "house"}}},
         "tenants": {"clinic": {"tool": {"charge_payment": {"defaults": {"currency": "GBP"}}}}}
     }));
@@ -181,14 +185,14 @@ async fn defaults_fill_in_and_overrides_win() {
 
 #[tokio::test]
 async fn wrong_arguments_are_refused_in_the_customers_language() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let mut call = world.call("k", "calculator", json!({"expresion": "1"}));
     for (language, expect) in
         [("es-MX", "Parámetros no válidos"), ("en", "Invalid parameters"), ("fr", "Invalid parameters")]
     {
         call.caller.language = Some(language.to_owned());
         match world.send(&call).await.outcome {
-            Outcome::NotDone { fault, retryable: false, .. } => {
+            ToolOutcome::NotDone { fault, retryable: false, .. } => {
                 assert_eq!(fault.code, "INVALID_PARAMETERS");
                 assert!(fault.message.contains("did you mean `expression`?"), "{}", fault.message);
                 assert_eq!(fault.customer.as_deref(), Some(expect));
@@ -199,17 +203,17 @@ async fn wrong_arguments_are_refused_in_the_customers_language() {
     }
 }
 
-async fn asked(world: &World, call: &Call, approved: Option<&str>) -> Option<String> {
+async fn asked(world: &ToolsFixture, call: &ToolInvocation, approved: Option<&str>) -> Option<String> {
     match world.registry.check(call, approved).await {
-        Checked::NeedsApproval(needed) => Some(needed.hash),
-        Checked::Permitted(_) => None,
+        CheckResult::NeedsApproval(needed) => Some(needed.hash),
+        CheckResult::Permitted(_) => None,
         _ => panic!("neither asked nor permitted"),
     }
 }
 
 #[tokio::test]
 async fn a_risky_call_needs_a_person_who_allows_exactly_it() {
-    let world = World::with(json!({"zone": "Europe/Madrid", "approval_from": "high"}));
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid", "approval_from": "high"}));
     assert_eq!(asked(&world, &add("k", &world), None).await, None);
     let refund = world.call("k", "refund_payment", json!({"transaction_id": "tx_1", "amount": 5}));
     let hash = asked(&world, &refund, None).await.unwrap();
@@ -227,7 +231,7 @@ async fn a_risky_call_needs_a_person_who_allows_exactly_it() {
 
 #[tokio::test]
 async fn one_tool_may_need_a_person_and_another_may_not() {
-    let world = World::with(json!({
+    let world = ToolsFixture::with(json!({
         "approval_from": "high", "tool": {"calculator": {"approval": true}, "charge_payment": {"approval": false}}
     }));
     assert!(asked(&world, &add("k", &world), None).await.is_some());
@@ -237,16 +241,18 @@ async fn one_tool_may_need_a_person_and_another_may_not() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_takes_too_long_is_unknown_if_it_may_have_acted() {
     let slow = |class: &str| json!({"name": class, "kind": "script", "class": class, "latency_ms": 60_000, "results": [{"output": {}}]});
-    let world =
-        World::defining(json!({}), json!([slow("pure"), slow("read"), slow("keyed"), slow("verify"), slow("once")]));
+    let world = ToolsFixture::with_definitions(
+        json!({}),
+        json!([slow("pure"), slow("read"), slow("keyed"), slow("verify"), slow("once")]),
+    );
     for (class, certain) in [("pure", true), ("read", true), ("keyed", false), ("verify", false), ("once", false)] {
         let began = tokio::time::Instant::now();
         let performed = world.send_within(&world.call(class, class, json!({})), Duration::from_millis(1_500)).await;
         assert_eq!(began.elapsed(), Duration::from_millis(1_500), "{class}");
         assert_eq!(performed.audit.duration_ms, 1_500);
         let code = match performed.outcome {
-            Outcome::NotDone { fault, retryable: true, .. } if certain => fault.code,
-            Outcome::Unknown { fault } if !certain => fault.code,
+            ToolOutcome::NotDone { fault, retryable: true, .. } if certain => fault.code,
+            ToolOutcome::Unknown { fault } if !certain => fault.code,
             other => panic!("{class}: {other:?}"),
         };
         assert_eq!(code, "TIMEOUT");
@@ -257,7 +263,7 @@ async fn a_call_that_takes_too_long_is_unknown_if_it_may_have_acted() {
 async fn what_is_unknown_says_so_in_its_row() {
     let cut_off =
         json!({"name": "cut_off", "kind": "script", "results": [{"fault": {"code": "TIMEOUT", "unknown": true}}]});
-    let world = World::defining(json!({}), cut_off);
+    let world = ToolsFixture::with_definitions(json!({}), cut_off);
     let performed = world.send(&world.call("k", "cut_off", json!({}))).await;
     assert_eq!(performed.audit.details["outcome"], "unknown");
     assert_eq!(unknown(performed.outcome).0, "TIMEOUT");
@@ -265,18 +271,18 @@ async fn what_is_unknown_says_so_in_its_row() {
 
 #[tokio::test]
 async fn a_price_is_charged_for_what_was_done_and_told_in_the_row() {
-    let world = World::with(json!({"tool": {"calculator": {"cost_usd": 0.005, "timeout_ms": 250}}}));
+    let world = ToolsFixture::with(json!({"tool": {"calculator": {"cost_usd": 0.005, "timeout_ms": 250}}}));
     let performed = world.send(&add("k", &world)).await;
-    assert!(matches!(performed.outcome, Outcome::Done { cost, .. } if cost == Usd::from_f64(0.005)));
+    assert!(matches!(performed.outcome, ToolOutcome::Done { cost, .. } if cost == Usd::from_f64(0.005)));
     assert_eq!(performed.audit.details["cost_usd"], 0.005);
     assert_eq!(world.registry.facts("calculator").unwrap().timeout, Duration::from_millis(250));
 }
 
 #[test]
 fn settings_for_a_tool_that_there_is_not_are_refused() {
-    let config: Config = serde_json::from_value(json!({"tenants": {"a": {"tool": {"calculater": {}}}}})).unwrap();
-    let world = World::new();
-    let error = Registry::new(config, &world.services()).err().unwrap();
+    let config: ToolsConfig = serde_json::from_value(json!({"tenants": {"a": {"tool": {"calculater": {}}}}})).unwrap();
+    let world = ToolsFixture::new();
+    let error = ToolRegistry::new(config, &world.services()).err().unwrap();
     assert_eq!(
         error.to_string(),
         "the settings speak of a tool `calculater` that there is not; did you mean `calculator`?"
@@ -286,9 +292,9 @@ fn settings_for_a_tool_that_there_is_not_are_refused() {
 #[test]
 fn settings_of_a_calendar_are_checked_as_a_whole() {
     let calendar = json!({"calendar": {"treatments": {"botox": {"resources": ["room 9"]}}}});
-    let config: Config = serde_json::from_value(calendar).unwrap();
-    let world = World::new();
-    let error = Registry::new(config, &world.services()).err().unwrap();
+    let config: ToolsConfig = serde_json::from_value(calendar).unwrap();
+    let world = ToolsFixture::new();
+    let error = ToolRegistry::new(config, &world.services()).err().unwrap();
     assert!(error.to_string().contains("`botox` needs `room 9`"), "{error}");
 }
 
@@ -296,24 +302,24 @@ fn settings_of_a_calendar_are_checked_as_a_whole() {
 async fn a_projects_own_tool_stands_in_for_a_shipped_one_and_its_presets() {
     let own =
         json!({"name": "google_calendar", "kind": "script", "class": "read", "results": [{"output": {"mine": true}}]});
-    let world = World::defining(json!({}), own.clone());
+    let world = ToolsFixture::with_definitions(json!({}), own.clone());
     assert_eq!(world.done("k", "check_availability", json!({"date": "x"})).await["mine"], true);
-    let twice = Definition::parse(json!([own, own])).unwrap().tools;
-    let error = Registry::with_defined(Config::default(), twice, &world.services()).err().unwrap();
-    assert_eq!(error, Error::DefinedTwice { name: "google_calendar".to_owned() });
+    let twice = ToolDefinition::parse(json!([own, own])).unwrap().tools;
+    let error = ToolRegistry::with_defined(ToolsConfig::default(), twice, &world.services()).err().unwrap();
+    assert_eq!(error, ToolSetupError::DefinedTwice { name: "google_calendar".to_owned() });
 }
 
 #[test]
 fn a_description_says_what_lists_show() {
-    let registry = World::new().registry;
+    let registry = ToolsFixture::new().registry;
     let refund = registry.describe_shared("refund_payment").unwrap();
-    assert_eq!((&*refund.category, refund.provider, refund.risk), ("payment", "internal", Risk::High));
+    assert_eq!((&*refund.category, refund.provider, refund.risk), ("payment", "internal", ToolRisk::High));
     assert!(registry.describe_shared("nothing").is_none());
 }
 
 #[tokio::test]
 async fn a_tool_that_is_gone_cannot_be_looked_up() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "gone", json!({}));
     let (code, _) = unknown(world.registry.look_up(&call, Duration::from_secs(1)).await);
     assert_eq!(code, "OUTCOME_UNKNOWN");
@@ -322,7 +328,7 @@ async fn a_tool_that_is_gone_cannot_be_looked_up() {
 /// Seed 000 gives the time-outs, seed 003 the attempts.
 #[test]
 fn time_outs_and_attempts_are_those_of_the_seeds() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let facts = |tool: &str| world.registry.facts(tool).unwrap();
     for (tool, seconds) in [("google_calendar", 10), ("send_whatsapp", 5), ("send_email", 10), ("create_ticket", 30)] {
         assert_eq!(facts(tool).timeout.as_secs(), seconds, "{tool}");
@@ -333,19 +339,19 @@ fn time_outs_and_attempts_are_those_of_the_seeds() {
 }
 
 /// What held a call back, and for how many milliseconds.
-async fn held(world: &World, call: &Call) -> Option<(&'static str, u128)> {
+async fn held(world: &ToolsFixture, call: &ToolInvocation) -> Option<(&'static str, u128)> {
     match world.registry.check(call, None).await {
-        Checked::RateLimited { retry_after } => Some(("rate", retry_after.as_millis())),
-        Checked::CircuitOpen { retry_after, .. } => Some(("circuit", retry_after.as_millis())),
-        Checked::Permitted(_) | Checked::Answered(_) => None,
-        Checked::NeedsApproval(_) => panic!("needs approval"),
+        CheckResult::RateLimited { retry_after } => Some(("rate", retry_after.as_millis())),
+        CheckResult::CircuitOpen { retry_after, .. } => Some(("circuit", retry_after.as_millis())),
+        CheckResult::Permitted(_) | CheckResult::Answered(_) => None,
+        CheckResult::NeedsApproval(_) => panic!("needs approval"),
     }
 }
 
 /// Seed 000 gives the numbers.
 #[tokio::test]
 async fn bug_tl_001_a_tenant_calls_a_tool_no_more_often_than_its_rate() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     for (tool, calls, arguments) in [
         ("google_calendar", 100, json!({"action": "check_availability", "date": "2025-01-20"})),
         ("send_whatsapp", 10, json!({"to": "+34 612 345 678", "message": "hola"})),
@@ -367,21 +373,21 @@ async fn bug_tl_001_a_tenant_calls_a_tool_no_more_often_than_its_rate() {
 
 #[tokio::test]
 async fn a_rate_holds_under_all_names_of_a_tool_and_comes_back_with_time() {
-    let world = World::with(json!({"zone": "Europe/Madrid", "tool": {"google_calendar": {"rate": "2/min"}}}));
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid", "tool": {"google_calendar": {"rate": "2/min"}}}));
     let check = |key: &str| world.call(key, "check_availability", json!({"date": "2025-01-20"}));
     let whole =
         |key: &str| world.call(key, "google_calendar", json!({"action": "check_availability", "date": "2025-01-20"}));
     assert_eq!((held(&world, &check("a")).await, held(&world, &whole("b")).await), (None, None));
     assert_eq!(held(&world, &check("c")).await, Some(("rate", 60_000)));
-    world.clock.pass(Duration::from_secs(40));
+    world.clock.advance(Duration::from_secs(40));
     assert_eq!(held(&world, &check("c")).await, Some(("rate", 20_000)));
-    world.clock.pass(Duration::from_secs(20));
+    world.clock.advance(Duration::from_secs(20));
     assert_eq!(held(&world, &check("c")).await, None);
 }
 
 #[tokio::test]
 async fn a_tenant_has_a_rate_for_all_its_tools_and_may_have_its_own_for_one() {
-    let world = World::with(json!({
+    let world = ToolsFixture::with(json!({
         "rate": "3/min", "tool": {"calculator": {"rate": "1/min"}},
         "tenants": {"clinic": {"tool": {"calculator": {"rate": "none"}}}}
     }));
@@ -400,15 +406,15 @@ async fn a_tenant_has_a_rate_for_all_its_tools_and_may_have_its_own_for_one() {
 async fn an_answer_that_holds_is_given_again_for_nothing() {
     let lookup = json!({"name": "lookup", "kind": "script", "class": "read", "cost_usd": 0.25,
                         "results": [{"output": {"n": 1}}]});
-    let world = World::defining(json!({"tool": {"lookup": {"cache_seconds": 60}}}), lookup);
+    let world = ToolsFixture::with_definitions(json!({"tool": {"lookup": {"cache_seconds": 60}}}), lookup);
     let first = world.send(&world.call("a", "lookup", json!({"q": 1, "p": 2}))).await;
     let given = match first.outcome {
-        Outcome::Done { output, cached: false, .. } => output,
+        ToolOutcome::Done { output, cached: false, .. } => output,
         other => panic!("{other:?}"),
     };
     let again = world.send(&world.call("b", "lookup", json!({"p": 2, "q": 1}))).await;
     match again.outcome {
-        Outcome::Done { output, cost: Usd::ZERO, cached: true } => {
+        ToolOutcome::Done { output, cost: Usd::ZERO, cached: true } => {
             assert_eq!((&output, &output["n"]), (&given, &json!(1)))
         }
         other => panic!("{other:?}"),
@@ -416,36 +422,41 @@ async fn an_answer_that_holds_is_given_again_for_nothing() {
     assert_eq!(again.audit.status, AuditStatus::Success);
     let mut salon = world.call("c", "lookup", json!({"q": 1, "p": 2}));
     salon.tenant = "salon".into();
-    assert!(matches!(world.send(&salon).await.outcome, Outcome::Done { cached: false, .. }), "another tenant's own");
+    assert!(
+        matches!(world.send(&salon).await.outcome, ToolOutcome::Done { cached: false, .. }),
+        "another tenant's own"
+    );
     let other = world.send(&world.call("d", "lookup", json!({"q": 2, "p": 2}))).await;
-    assert!(matches!(other.outcome, Outcome::Done { cached: false, .. }), "other arguments");
-    world.clock.pass(Duration::from_secs(60));
+    assert!(matches!(other.outcome, ToolOutcome::Done { cached: false, .. }), "other arguments");
+    world.clock.advance(Duration::from_secs(60));
     let later = world.send(&world.call("e", "lookup", json!({"q": 1, "p": 2}))).await;
-    assert!(matches!(later.outcome, Outcome::Done { cached: false, .. }), "it holds for a minute");
+    assert!(matches!(later.outcome, ToolOutcome::Done { cached: false, .. }), "it holds for a minute");
 }
 
 #[tokio::test]
 async fn what_a_tool_answered_before_it_was_replaced_is_given_to_nobody() {
     let look = |name: &str, n: u8| {
         let tool = json!({"name": name, "kind": "script", "class": "read", "results": [{"output": {"n": n}}]});
-        Definition::parse(tool).unwrap().tools
+        ToolDefinition::parse(tool).unwrap().tools
     };
     let first = json!({"name": "look", "kind": "script", "class": "read", "results": [{"output": {}}]});
-    let world = World::defining(json!({"tool": {"look": {"cache_seconds": 60}}}), first);
-    let settings = world.registry.settings_of_added(false);
-    let holds = Permission { cache_seconds: Some(60), ..Permission::default() };
-    world.registry.rule(BTreeMap::from([("clinic".into(), BTreeMap::from([(Arc::from("own.look"), holds)]))]));
+    let world = ToolsFixture::with_definitions(json!({"tool": {"look": {"cache_seconds": 60}}}), first);
+    let settings = world.registry.added_source_config(false);
+    let holds = ToolPermission { cache_seconds: Some(60), ..ToolPermission::default() };
+    world
+        .registry
+        .set_tenant_permissions(BTreeMap::from([("clinic".into(), BTreeMap::from([(Arc::from("own.look"), holds)]))]));
     let answer = async |key: &str, tool: &str| {
         let mut call = world.call(key, tool, json!({"q": 1}));
-        call.class = Class::Read;
+        call.class = EffectClass::Read;
         match world.send(&call).await.outcome {
-            Outcome::Done { output, cached, .. } => (output["n"].clone(), cached),
+            ToolOutcome::Done { output, cached, .. } => (output["n"].clone(), cached),
             other => panic!("{other:?}"),
         }
     };
     for n in [1, 2] {
         world.registry.redefine(look("look", n), Vec::new()).unwrap();
-        world.registry.add_own(&"clinic".into(), &settings, look("own.look", n), Vec::new()).unwrap();
+        world.registry.set_tenant_tools(&"clinic".into(), &settings, look("own.look", n), Vec::new()).unwrap();
         for tool in ["look", "own.look"] {
             assert_eq!(answer(&format!("{tool}/{n}/a"), tool).await, (json!(n), false), "{tool}");
             assert_eq!(answer(&format!("{tool}/{n}/b"), tool).await, (json!(n), true), "{tool}");
@@ -459,9 +470,10 @@ async fn the_answers_used_longest_ago_make_room() {
     let rows: Vec<_> = (0..2_000).map(|n| json!({"n": n})).collect();
     let lookup = json!({"name": "lookup", "kind": "script", "class": "read", "results": [
         {"output": {"rows": rows, "q": "{{ arguments.q }}"}}]});
-    let world = World::defining(json!({"tool": {"lookup": {"cache_seconds": 60}}, "rate": "none"}), lookup);
+    let world =
+        ToolsFixture::with_definitions(json!({"tool": {"lookup": {"cache_seconds": 60}}, "rate": "none"}), lookup);
     let ask = async |q: usize| match world.send(&world.call("k", "lookup", json!({"q": q}))).await.outcome {
-        Outcome::Done { cached, .. } => cached,
+        ToolOutcome::Done { cached, .. } => cached,
         other => panic!("{other:?}"),
     };
     // Each takes more than a megabyte, of the sixty-four that there are for all.
@@ -473,7 +485,7 @@ async fn the_answers_used_longest_ago_make_room() {
 
 #[tokio::test]
 async fn what_acts_is_never_answered_from_what_is_kept() {
-    let world = World::with(json!({"tool": {"charge_payment": {"cache_seconds": 60}}}));
+    let world = ToolsFixture::with(json!({"tool": {"charge_payment": {"cache_seconds": 60}}}));
     let charge = |key: &'static str| world.done(key, "charge_payment", json!({"amount": 5, "method": "card"}));
     assert_ne!(charge("a").await["transaction_id"], charge("b").await["transaction_id"]);
 }
@@ -482,7 +494,7 @@ async fn what_acts_is_never_answered_from_what_is_kept() {
 async fn a_service_that_fails_five_times_is_left_alone_for_a_minute_then_tried_once() {
     let config = json!({"email": {"smtp": {
         "host": "127.0.0.1", "port": 1, "from": "clinic@clinic.example", "tls": "none"}}, "tool": {"send_email": {"rate": "none"}}});
-    let world = World::with(config);
+    let world = ToolsFixture::with(config);
     let letter = json!({"to": "ana@clinic.example", "subject": "a", "body": "b"});
     let call = |key: &str| world.call(key, "send_email", letter.clone());
     for key in ["1", "2", "3", "4", "5"] {
@@ -490,11 +502,11 @@ async fn a_service_that_fails_five_times_is_left_alone_for_a_minute_then_tried_o
     }
     assert_eq!(held(&world, &call("6")).await, Some(("circuit", 60_000)));
     assert_eq!(
-        held(&world, &Call { tenant: "salon".into(), ..call("7") }).await,
+        held(&world, &ToolInvocation { tenant: "salon".into(), ..call("7") }).await,
         None,
         "the others have their own server"
     );
-    world.clock.pass(Duration::from_secs(60));
+    world.clock.advance(Duration::from_secs(60));
     assert_eq!(held(&world, &call("8")).await, None);
     // Its permit was never used: the next one may find out.
     assert_eq!(not_done(world.send(&call("9")).await.outcome).0, "SERVICE_UNAVAILABLE");
@@ -504,7 +516,7 @@ async fn a_service_that_fails_five_times_is_left_alone_for_a_minute_then_tried_o
 #[tokio::test]
 async fn an_answer_for_one_person_is_not_anothers() {
     let lookup = json!({"name": "lookup", "kind": "script", "class": "read", "results": [{"output": {"n": 1}}]});
-    let world = World::defining(json!({"tool": {"lookup": {"cache_seconds": 60}}}), lookup);
+    let world = ToolsFixture::with_definitions(json!({"tool": {"lookup": {"cache_seconds": 60}}}), lookup);
     let of = |user: &str| {
         let mut call = world.call(user, "lookup", json!({"q": 1}));
         call.caller.user_id = Some(user.to_owned());
@@ -512,13 +524,13 @@ async fn an_answer_for_one_person_is_not_anothers() {
     };
     for (user, expect) in [("ana", false), ("ana", true), ("ben", false)] {
         let outcome = world.send(&of(user)).await.outcome;
-        assert!(matches!(outcome, Outcome::Done { cached, .. } if cached == expect), "{user}: {outcome:?}");
+        assert!(matches!(outcome, ToolOutcome::Done { cached, .. } if cached == expect), "{user}: {outcome:?}");
     }
 }
 
 #[tokio::test]
 async fn waiting_for_one_tool_takes_no_turn_from_the_others() {
-    let world = World::with(json!({"rate": "2/min", "tool": {"calculator": {"rate": "1/min"}}}));
+    let world = ToolsFixture::with(json!({"rate": "2/min", "tool": {"calculator": {"rate": "1/min"}}}));
     assert_eq!(held(&world, &add("a", &world)).await, None);
     assert_eq!(held(&world, &add("b", &world)).await, Some(("rate", 60_000)));
     let other = world.call("c", "filter_list", json!({"items": [], "condition": "`true`"}));
@@ -526,8 +538,8 @@ async fn waiting_for_one_tool_takes_no_turn_from_the_others() {
 }
 
 /// The circuit of a database that is down, after its minute, with one call let through to find out.
-fn dead_database() -> World {
-    World::with(json!({
+fn dead_database() -> ToolsFixture {
+    ToolsFixture::with(json!({
         "databases": {"shop": {"url": "postgres://baton:secret@127.0.0.1:1/shop?sslmode=disable"}},
         "tool": {"query_database": {"rate": "none", "cache_seconds": 0}},
     }))
@@ -541,7 +553,7 @@ async fn a_query_that_is_refused_before_the_database_is_asked_says_nothing_of_it
         assert_eq!(not_done(world.send(&query(key, "SELECT 1")).await.outcome).0, "SERVICE_UNAVAILABLE");
     }
     assert_eq!(held(&world, &query("6", "SELECT 1")).await, Some(("circuit", 60_000)));
-    world.clock.pass(Duration::from_secs(60));
+    world.clock.advance(Duration::from_secs(60));
     let refused = not_done(world.send(&query("7", "DELETE FROM orders")).await.outcome);
     assert_eq!(refused.0, "QUERY_REFUSED", "{}", refused.1);
     // Nobody has found out: the next one does, and the circuit is open again at its first failure.

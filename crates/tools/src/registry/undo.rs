@@ -1,16 +1,16 @@
 //! Every act that is shipped can be undone, and undone it leaves the world as it was; or it says why it cannot be. A tool
 //! that is added is walked too, and fails here until it is one or the other.
 
-use baton_core::expr::{Dialect, Document, Params};
-use baton_core::tool::Compensation;
-use baton_ports::tools::Tools;
+use baton_core::expr::{JsonContext, ParamsDialect, ParamsTemplate};
+use baton_core::tool::ToolCompensation;
+use baton_ports::tools::ToolGateway;
 use serde_json::{Value, json};
 
-use crate::testing::World;
+use crate::testing::ToolsFixture;
 
 /// A world in which something has happened already.
-async fn lived_in() -> World {
-    let world = World::with(json!({
+async fn lived_in() -> ToolsFixture {
+    let world = ToolsFixture::with(json!({
         "zone": "Europe/Madrid", "payment": {"methods": {"card": {"balance": 500}}},
     }));
     let booking = json!({"date": "2025-01-20", "time": "09:00"});
@@ -22,13 +22,13 @@ async fn lived_in() -> World {
 }
 
 /// What a person would find in it: the calendar, the ledger, open tickets, contacts.
-fn seen(world: &World) -> Value {
+fn seen(world: &ToolsFixture) -> Value {
     let with = |space: &str, status: &str| {
         let all = world.records.space(space).into_iter();
         all.filter(|record| record["status"] == status).collect::<Vec<_>>()
     };
     json!({
-        "held": world.records.held(),
+        "held": world.records.held_ranges(),
         "booked": with("calendar", "confirmed"),
         "spent": world.records.space("payment_balances"),
         "tickets": with("tickets", "open"),
@@ -48,14 +48,14 @@ fn act(undone_by: &str, whole: bool) -> Value {
     }
 }
 
-async fn undone(world: &World, tool: &str, whole: bool, compensation: &Compensation) {
+async fn undone(world: &ToolsFixture, tool: &str, whole: bool, compensation: &ToolCompensation) {
     let before = seen(world);
     let arguments = act(&compensation.tool_name, whole);
     let output = world.done(&format!("{tool}/0"), tool, arguments.clone()).await;
     assert_ne!(seen(world), before, "`{tool}` has done nothing that could be seen");
     let root = json!({"output": output, "arguments": arguments});
-    let parameters = Params::parse(&compensation.parameters, Dialect::Edges).expect("templates");
-    let rendered = parameters.render(&Document::timeless(&root)).expect("the output has what undoing it needs");
+    let parameters = ParamsTemplate::parse(&compensation.parameters, ParamsDialect::Edges).expect("templates");
+    let rendered = parameters.render(&JsonContext::timeless(&root)).expect("the output has what undoing it needs");
     world.done(&format!("{tool}/0/undo"), &compensation.tool_name, rendered.clone()).await;
     assert_eq!(seen(world), before, "`{tool}` is undone, and the world is not as it was");
     // Undone again under the same key, as after a crash: nothing more.
@@ -70,7 +70,7 @@ async fn every_act_is_undone_whole_or_says_why_it_cannot_be() {
     for tool in world.registry.names() {
         let facts = world.registry.facts(&tool).expect("it is in the catalogue");
         let whole = !facts.actions.is_empty();
-        for one in facts.actual().into_iter().filter(|one| one.class.acts()) {
+        for one in facts.flattened_actions().into_iter().filter(|one| one.class.has_side_effects()) {
             match (&one.compensation, &one.irreversible) {
                 (Some(compensation), None) => {
                     undone(&world, &tool, whole, compensation).await;

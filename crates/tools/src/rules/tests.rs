@@ -1,10 +1,10 @@
 //! Whatever name a tool is called by, what the settings say of it holds.
 
-use baton_ports::tools::{Checked, Tools};
+use baton_ports::tools::{CheckResult, ToolGateway};
 use serde_json::{Value, json};
 
-use crate::config::Permission;
-use crate::testing::{World, not_done};
+use crate::config::ToolPermission;
+use crate::testing::{ToolsFixture, not_done};
 
 /// The names of one thing, with a call of each name.
 fn names() -> Vec<Vec<(&'static str, Value)>> {
@@ -24,18 +24,18 @@ fn names() -> Vec<Vec<(&'static str, Value)>> {
 }
 
 /// What becomes of a call: the refusal's code, or what it waits for.
-async fn comes_to(world: &World, key: &str, tool: &str, arguments: &Value) -> String {
+async fn comes_to(world: &ToolsFixture, key: &str, tool: &str, arguments: &Value) -> String {
     match world.registry.check(&world.call(key, tool, arguments.clone()), None).await {
-        Checked::Permitted(_) => "permitted".to_owned(),
-        Checked::Answered(performed) => not_done(performed.outcome).0,
-        Checked::NeedsApproval(needed) => format!("approval by {}", needed.need),
-        Checked::RateLimited { .. } => "rate".to_owned(),
-        Checked::CircuitOpen { .. } => "circuit".to_owned(),
+        CheckResult::Permitted(_) => "permitted".to_owned(),
+        CheckResult::Answered(performed) => not_done(performed.outcome).0,
+        CheckResult::NeedsApproval(needed) => format!("approval by {}", needed.approvals_needed),
+        CheckResult::RateLimited { .. } => "rate".to_owned(),
+        CheckResult::CircuitOpen { .. } => "circuit".to_owned(),
     }
 }
 
-fn ruled(name: &str, rule: &Value, of_tenant: bool) -> World {
-    World::with(match of_tenant {
+fn ruled(name: &str, rule: &Value, of_tenant: bool) -> ToolsFixture {
+    ToolsFixture::with(match of_tenant {
         true => json!({"zone": "Europe/Madrid", "tenants": {"clinic": {"tool": {name: rule}}}}),
         false => json!({"zone": "Europe/Madrid", "tool": {name: rule}}),
     })
@@ -90,7 +90,7 @@ async fn a_rule_for_one_action_leaves_the_others_alone() {
 #[tokio::test]
 async fn a_no_under_one_name_is_not_undone_by_a_yes_under_another() {
     let rules = json!({"charge_payment": {"enabled": false}, "make_payment": {"enabled": true, "approval": false}});
-    let world = World::with(json!({"approval_from": "high", "tenants": {"clinic": {"tool": rules}}}));
+    let world = ToolsFixture::with(json!({"approval_from": "high", "tenants": {"clinic": {"tool": rules}}}));
     for name in ["charge_payment", "make_payment", "process_payment"] {
         assert_eq!(comes_to(&world, "k", name, &json!({"amount": 5})).await, "TOOL_NOT_ALLOWED", "{name}");
     }
@@ -103,7 +103,7 @@ async fn what_a_preset_leaves_unsaid_its_tool_says() {
         "check_availability": {"enabled": true, "cache_seconds": 60},
         "create_booking": {"rate": "9/min"},
     });
-    let world = World::with(json!({"zone": "Europe/Madrid", "tenants": {"clinic": {"tool": rules}}}));
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid", "tenants": {"clinic": {"tool": rules}}}));
     let booking = json!({"date": "2025-01-20", "time": "11:00"});
     assert_eq!(comes_to(&world, "k", "create_booking", &booking).await, "TOOL_NOT_ALLOWED");
     assert_eq!(comes_to(&world, "k", "check_availability", &json!({"date": "2025-01-20"})).await, "approval by 1");
@@ -117,7 +117,7 @@ async fn a_rule_for_an_app_holds_for_all_its_tools() {
         {"name": "shop.ship", "kind": "script", "results": [{"output": {}}]},
     ]);
     let rules = json!({"shopify.*": {"approval": true}, "shopify.ship": {"approval": false}});
-    let world = World::defining(json!({"tenants": {"clinic": {"tool": rules}}}), tools);
+    let world = ToolsFixture::with_definitions(json!({"tenants": {"clinic": {"tool": rules}}}), tools);
     for (name, expected) in
         [("shopify.refund", "approval by 1"), ("shopify.ship", "permitted"), ("shop.ship", "permitted")]
     {
@@ -129,27 +129,29 @@ async fn a_rule_for_an_app_holds_for_all_its_tools() {
 async fn a_projects_own_tool_of_an_aliass_name_has_its_own_rules() {
     let own = json!({"name": "make_payment", "kind": "script", "results": [{"output": {}}]});
     let rules = json!({"make_payment": {"enabled": false}});
-    let world = World::defining(json!({"tenants": {"clinic": {"tool": rules}}}), own);
+    let world = ToolsFixture::with_definitions(json!({"tenants": {"clinic": {"tool": rules}}}), own);
     assert_eq!(comes_to(&world, "k", "make_payment", &json!({})).await, "TOOL_NOT_ALLOWED");
     assert_eq!(comes_to(&world, "k", "charge_payment", &json!({"amount": 5})).await, "permitted");
 }
 
-fn own(world: &World, tool: &str, rule: &Value) {
-    let rule = Permission::read(rule).expect("is a rule");
-    world.registry.rule([("clinic".into(), [(tool.into(), rule)].into())].into());
+fn own(world: &ToolsFixture, tool: &str, rule: &Value) {
+    let rule = ToolPermission::read(rule).expect("is a rule");
+    world.registry.set_tenant_permissions([("clinic".into(), [(tool.into(), rule)].into())].into());
 }
 
 #[tokio::test]
 async fn what_a_tenant_sets_holds_beside_the_settings_for_every_name_until_it_is_gone() {
     for same in names() {
         for (ruled_name, _) in &same {
-            let world = World::with(json!({"zone": "Europe/Madrid"}));
+            let world = ToolsFixture::with(json!({"zone": "Europe/Madrid"}));
             own(&world, ruled_name, &json!({"enabled": false}));
             for (name, arguments) in &same {
                 let came = comes_to(&world, &format!("{name}/0"), name, arguments).await;
                 assert_eq!(came, "TOOL_NOT_ALLOWED", "`{ruled_name}`, called as `{name}`");
             }
-            world.registry.rule([("other".into(), [((*ruled_name).into(), Permission::none())].into())].into());
+            world.registry.set_tenant_permissions(
+                [("other".into(), [((*ruled_name).into(), ToolPermission::denied())].into())].into(),
+            );
             let (name, arguments) = &same[0];
             let came = comes_to(&world, "again", name, arguments).await;
             assert_ne!(came, "TOOL_NOT_ALLOWED", "another tenant's rule is none of this one's");
@@ -185,7 +187,7 @@ async fn what_a_tenant_sets_makes_nothing_possible_that_the_settings_do_not() {
     let world = ruled("send_email", &json!({"overrides": {"subject": "from the files"}}), false);
     own(&world, "send_email", &json!({"overrides": {"subject": "the tenant's"}, "approval": true}));
     let checked = world.registry.check(&world.call("k", "send_email", letter), None).await;
-    let Checked::NeedsApproval(needed) = checked else { panic!("it needs leave") };
+    let CheckResult::NeedsApproval(needed) = checked else { panic!("it needs leave") };
     assert_eq!(needed.arguments["subject"], "from the files");
 }
 
@@ -193,10 +195,10 @@ async fn what_a_tenant_sets_makes_nothing_possible_that_the_settings_do_not() {
 async fn what_a_tenant_sets_of_a_preset_opens_nothing_that_it_shut_for_the_tool_itself() {
     let booking = json!({"date": "2025-01-20", "time": "11:00"});
     let rules = |of_tool: &Value, of_preset: &Value| {
-        let world = World::with(json!({"zone": "Europe/Madrid"}));
-        let read = |rule: &Value| Permission::read(rule).expect("is a rule");
+        let world = ToolsFixture::with(json!({"zone": "Europe/Madrid"}));
+        let read = |rule: &Value| ToolPermission::read(rule).expect("is a rule");
         let rules = [("google_calendar".into(), read(of_tool)), ("create_booking".into(), read(of_preset))];
-        world.registry.rule([("clinic".into(), rules.into())].into());
+        world.registry.set_tenant_permissions([("clinic".into(), rules.into())].into());
         world
     };
     let shut = rules(&json!({"enabled": false}), &json!({"enabled": true}));
@@ -211,23 +213,23 @@ async fn what_a_tenant_sets_of_a_preset_opens_nothing_that_it_shut_for_the_tool_
 
 #[tokio::test]
 async fn a_rate_that_a_higher_role_set_counts_on_whatever_stricter_ones_are_set_beside_it() {
-    let read = |rule: Value| Permission::read(&rule).expect("is a rule");
+    let read = |rule: Value| ToolPermission::read(&rule).expect("is a rule");
     let letter = json!({"to": "ana@clinic.example", "subject": "x", "body": "y"});
-    let world = World::with(json!({}));
+    let world = ToolsFixture::with(json!({}));
     let admins = read(json!({"rate": "3/h"}));
     for (rate, expected) in [("2/h", "permitted"), ("1/h", "permitted"), ("2/day", "permitted"), ("1/day", "rate")] {
-        let rule = read(json!({"rate": rate})).above(&admins);
-        world.registry.rule([("clinic".into(), [("send_email".into(), rule)].into())].into());
+        let rule = read(json!({"rate": rate})).with_floor(&admins);
+        world.registry.set_tenant_permissions([("clinic".into(), [("send_email".into(), rule)].into())].into());
         assert_eq!(comes_to(&world, rate, "send_email", &letter).await, expected, "{rate}");
     }
     // The same of a rule of what is special beside one of what is general.
-    let world = World::with(json!({"zone": "Europe/Madrid"}));
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid"}));
     let booking = json!({"date": "2025-01-20", "time": "11:00"});
     for (rate, expected) in [("2/h", "permitted"), ("1/h", "permitted"), ("2/day", "rate")] {
         let rules =
             [("google_calendar".into(), json!({"rate": "2/min"})), ("create_booking".into(), json!({"rate": rate}))];
         let rules = rules.map(|(tool, rule)| (tool, read(rule)));
-        world.registry.rule([("clinic".into(), rules.into())].into());
+        world.registry.set_tenant_permissions([("clinic".into(), rules.into())].into());
         assert_eq!(comes_to(&world, rate, "create_booking", &booking).await, expected, "{rate}");
     }
 }
@@ -235,8 +237,8 @@ async fn a_rate_that_a_higher_role_set_counts_on_whatever_stricter_ones_are_set_
 #[test]
 fn a_rule_is_looser_where_it_lets_more_through() {
     let loosens = |to: Value, from: Value| {
-        let read = |rule| Permission::read(&rule).expect("is a rule");
-        read(to).loosens(&read(from)).map(|what| what.split('`').nth(1).expect("a field").to_owned())
+        let read = |rule| ToolPermission::read(&rule).expect("is a rule");
+        read(to).loosened_field(&read(from)).map(|what| what.split('`').nth(1).expect("a field").to_owned())
     };
     for (to, from, field) in [
         (json!({}), json!({"enabled": false}), "enabled"),
@@ -278,7 +280,7 @@ fn a_rule_that_is_none_says_why() {
         (json!({"approval": false}), "not the other way"),
         (json!({"approvers": {"on_deadline": "approve"}}), "for the settings"),
     ] {
-        let refused = Permission::read(&rule).expect_err("is none");
+        let refused = ToolPermission::read(&rule).expect_err("is none");
         assert!(refused.contains(why), "{rule}: {refused}");
     }
 }

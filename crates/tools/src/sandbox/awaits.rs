@@ -5,12 +5,12 @@
 //! says: a program with an `await` in it awaits all its calls.
 
 /// Whether the word `await` stands in the code, outside comments and strings.
-pub(super) fn awaits(source: &str) -> bool {
+pub(super) fn uses_await(source: &str) -> bool {
     let mut rest = source;
     while let Some(first) = rest.chars().next() {
         rest = match first {
             '#' => rest.find('\n').map_or("", |end| &rest[end..]),
-            '"' | '\'' => behind_string(rest, first),
+            '"' | '\'' => after_string(rest, first),
             first if is_word(first) => {
                 let end = rest.find(|one| !is_word(one)).unwrap_or(rest.len());
                 if &rest[..end] == "await" {
@@ -29,7 +29,7 @@ fn is_word(one: char) -> bool {
 }
 
 /// What follows the string that `text` begins with. A backslash keeps a quote from ending it, in raw strings too.
-fn behind_string(text: &str, quote: char) -> &str {
+fn after_string(text: &str, quote: char) -> &str {
     let triple: String = std::iter::repeat_n(quote, 3).collect();
     let fence = if text.starts_with(&triple) { triple } else { quote.to_string() };
     let mut rest = &text[fence.len()..];
@@ -58,7 +58,7 @@ mod tests {
         for source in
             ["await f()", "x = [\n  await f()]", "a = 'it''s'\nawait f()", "r'\\'\nawait f()", "'\\''; await g()"]
         {
-            assert!(awaits(source), "{source}");
+            assert!(uses_await(source), "{source}");
         }
         for source in [
             "",
@@ -70,13 +70,13 @@ mod tests {
             "'\\' await'",
             "f('''await ' '' ''')",
         ] {
-            assert!(!awaits(source), "{source}");
+            assert!(!uses_await(source), "{source}");
         }
     }
 
     #[test]
     fn a_string_without_an_end_is_no_endless_work() {
-        assert!(!awaits("x = 'abc"));
-        assert!(!awaits("x = '''abc\\"));
+        assert!(!uses_await("x = 'abc"));
+        assert!(!uses_await("x = '''abc\\"));
     }
 }

@@ -14,14 +14,15 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write, stdin, stdout};
 
 use super::frame::{
-    ANSWER_BYTES_MAX, Answer, Budget, Cause, LENGTH_BYTES, ORDER_BYTES_MAX, Order, Work, encode, length,
+    ANSWER_BYTES_MAX, ChildBudget, ChildRequest, ChildResponse, ChildWork, LENGTH_BYTES, ORDER_BYTES_MAX,
+    ProgramFailureKind, encode, length,
 };
 
 #[cfg(not(target_os = "linux"))]
 mod confine {
     /// # Errors
     /// Always: only Linux has what it takes.
-    pub(super) fn confine(_arguments: &super::Arguments) -> Result<u64, String> {
+    pub(super) fn confine(_arguments: &super::ChildArguments) -> Result<u64, String> {
         Err("programs can be confined on Linux only".to_owned())
     }
 }
@@ -33,7 +34,7 @@ pub(super) const ALLOCATOR: [(&str, &str); 2] =
 
 /// What the other side says when it starts a child.
 #[derive(Clone, Copy, Debug)]
-pub struct Arguments {
+pub struct ChildArguments {
     /// What programs may take above what the process needs at rest.
     pub memory_bytes: u64,
     /// Processor time of all its programs together.
@@ -44,28 +45,28 @@ pub struct Arguments {
 
 /// Runs programs until the input ends, and answers whether all went well. To be called before the process has done
 /// anything else: it must have one thread, and hold nothing a program might want.
-pub fn main(arguments: &Arguments) -> bool {
+pub fn main(arguments: &ChildArguments) -> bool {
     let confined =
-        if rehearse() { confine::confine(arguments) } else { Err("its interpreter does not work".to_owned()) };
+        if warm_up() { confine::confine(arguments) } else { Err("its interpreter does not work".to_owned()) };
     let memory_bytes = match confined {
         Ok(memory_bytes) => Some(memory_bytes),
         Err(_) if arguments.unconfined => None,
         Err(reason) => {
             // Without the answer the other side sees that the child ended, and says so.
-            let _ = answer(&Answer::Refused(reason));
+            let _ = answer(&ChildResponse::Refused(reason));
             return false;
         }
     };
-    answer(&Answer::Ready { memory_bytes }).and_then(|()| serve()).is_some()
+    answer(&ChildResponse::Ready { memory_bytes }).and_then(|()| serve()).is_some()
 }
 
 /// A program of our own, run while everything is allowed: what the interpreter's libraries look up once for the whole
 /// process, such as the number of processors, they look up now.
-const REHEARSAL: &str = "import collections, datetime, itertools, functools, json, math, re\n\
+const WARMUP_PROGRAM: &str = "import collections, datetime, itertools, functools, json, math, re\n\
                          json.loads(json.dumps({'a': re.sub('(a)(?=b)', r'\\1', 'ab'), 'b': f'{math.pi:.3f}'}))";
 
-fn rehearse() -> bool {
-    let budget = Budget {
+fn warm_up() -> bool {
+    let budget = ChildBudget {
         memory_bytes: 64 << 20,
         time_ms: 10_000,
         recursion: 100,
@@ -73,9 +74,9 @@ fn rehearse() -> bool {
         output_bytes: 1_000,
         calls: 0,
     };
-    let work = Work::Start { source: REHEARSAL.to_owned(), inputs: BTreeMap::new() };
-    let order = Order { work, functions: Vec::new(), awaits: false, budget };
-    matches!(program::perform(order), Answer::Finished { .. })
+    let work = ChildWork::Start { source: WARMUP_PROGRAM.to_owned(), inputs: BTreeMap::new() };
+    let order = ChildRequest { work, functions: Vec::new(), awaits: false, budget };
+    matches!(program::perform(order), ChildResponse::Finished { .. })
 }
 
 /// `None` if the other side cannot be heard or spoken to.
@@ -84,17 +85,20 @@ fn serve() -> Option<()> {
     while stdin().lock().read_exact(&mut head).is_ok() {
         let mut body = vec![0; length(head, ORDER_BYTES_MAX).ok()?];
         stdin().lock().read_exact(&mut body).ok()?;
-        let order: Order = serde_json::from_slice(&body).ok()?;
+        let order: ChildRequest = serde_json::from_slice(&body).ok()?;
         drop(body);
         answer(&program::perform(order))?;
     }
     Some(())
 }
 
-fn answer(answer: &Answer) -> Option<()> {
+fn answer(answer: &ChildResponse) -> Option<()> {
     let frame = encode(answer, ANSWER_BYTES_MAX).or_else(|too_long| {
         let message = format!("the answer would have {} bytes", too_long.bytes);
-        encode(&Answer::Failed { cause: Cause::Output, message, printed: String::new() }, ANSWER_BYTES_MAX)
+        encode(
+            &ChildResponse::Failed { cause: ProgramFailureKind::Output, message, printed: String::new() },
+            ANSWER_BYTES_MAX,
+        )
     });
     let mut out = stdout().lock();
     out.write_all(&frame.ok()?).and_then(|()| out.flush()).ok()

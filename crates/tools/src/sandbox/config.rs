@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use baton_ports::sandbox::Limits;
+use baton_ports::sandbox::SandboxLimits;
 use serde::Deserialize;
 
 use super::frame::OUTPUT_BYTES_MAX;
-use crate::config::Secret;
+use crate::config::SecretString;
 
 /// What a program may use, and how many run side by side.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct SandboxConfig {
     /// What a program may take above what its process needs at rest.
     pub memory_mb: usize,
     /// A program's own time, waiting for its calls not counted.
@@ -37,7 +37,7 @@ pub struct Config {
     pub allow_unconfined: bool,
     /// Seals paused programs, so that one that was altered is refused even if its checksum was made to fit. The same
     /// for every process that may resume them. Without it there is a checksum only.
-    pub snapshot_key: Option<Secret>,
+    pub snapshot_key: Option<SecretString>,
 }
 
 /// More could exhaust the interpreter's own stack.
@@ -45,7 +45,7 @@ pub const RECURSION_MAX: usize = 1_000;
 /// Less would not hold the interpreter and the largest order.
 const MEMORY_MB_MIN: usize = 16;
 
-impl Default for Config {
+impl Default for SandboxConfig {
     fn default() -> Self {
         Self {
             memory_mb: 512,
@@ -64,10 +64,10 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl SandboxConfig {
     /// What each program may use where nothing narrower is asked for.
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> SandboxLimits {
+        SandboxLimits {
             memory_bytes: self.memory_mb.saturating_mul(1 << 20),
             time: Duration::from_secs(self.time_seconds),
             recursion: self.recursion,
@@ -77,9 +77,9 @@ impl Config {
     }
 
     /// The narrower of two: what is asked for never goes beyond the settings.
-    pub(super) fn narrowed(&self, asked: &Limits) -> Limits {
+    pub(super) fn narrowed(&self, asked: &SandboxLimits) -> SandboxLimits {
         let own = self.limits();
-        Limits {
+        SandboxLimits {
             memory_bytes: asked.memory_bytes.min(own.memory_bytes),
             time: asked.time.min(own.time),
             recursion: asked.recursion.min(own.recursion),
@@ -89,7 +89,7 @@ impl Config {
     }
 
     /// What is wrong with the settings, where something is.
-    pub(super) fn flaw(&self) -> Option<String> {
+    pub(super) fn invalid_reason(&self) -> Option<String> {
         let bounded = [
             ("memory_mb", self.memory_mb, MEMORY_MB_MIN, 1 << 20),
             ("time_seconds", usize::try_from(self.time_seconds).unwrap_or(usize::MAX), 1, 86_400),

@@ -3,27 +3,33 @@
 use std::time::Duration;
 
 use baton_core::fault::Fault;
-use baton_ports::sandbox::Limits;
+use baton_ports::sandbox::SandboxLimits;
 
-use super::frame::Cause;
+use super::frame::ProgramFailureKind;
 use crate::code;
 
 /// A program's own failure, in its words and in those of what it may use.
-pub(super) fn of_program(cause: Cause, told: &str, limits: &Limits) -> Fault {
+pub(super) fn of_program(cause: ProgramFailureKind, told: &str, limits: &SandboxLimits) -> Fault {
     let (code, says) = match cause {
-        Cause::Invalid => (code::CODE_INVALID, "it is no program that can be run".to_owned()),
-        Cause::Raised => (code::CODE_RAISED, "it raised an exception".to_owned()),
-        Cause::Denied => (code::CODE_DENIED, "it reached for what a program may not have".to_owned()),
-        Cause::Time => (code::CODE_TIMEOUT, format!("it ran longer than {}", seconds(limits.time))),
-        Cause::Memory => (code::CODE_MEMORY, format!("it took more than {} MB of memory", limits.memory_bytes >> 20)),
-        Cause::Recursion => (code::CODE_RECURSION, format!("its calls nest deeper than {}", limits.recursion)),
-        Cause::Output => (code::CODE_OUTPUT, format!("it gives more than {} bytes", limits.output_bytes)),
-        Cause::Calls => (code::CODE_CALLS, format!("it makes more than {} calls", limits.calls)),
-        Cause::Value => (code::CODE_VALUE, "it gives what has no JSON form".to_owned()),
-        Cause::NotAwaited => (code::CODE_NOT_AWAITED, "it awaits some of its calls and not all".to_owned()),
-        Cause::Differs => (code::CODE_DIFFERS, "run again, it does not do what it did".to_owned()),
-        Cause::State => (code::CODE_STATE, "it holds too much to be paused".to_owned()),
-        Cause::Snapshot => (code::SNAPSHOT_REFUSED, "its snapshot cannot be used".to_owned()),
+        ProgramFailureKind::Invalid => (code::CODE_INVALID, "it is no program that can be run".to_owned()),
+        ProgramFailureKind::Raised => (code::CODE_RAISED, "it raised an exception".to_owned()),
+        ProgramFailureKind::Denied => (code::CODE_DENIED, "it reached for what a program may not have".to_owned()),
+        ProgramFailureKind::Time => (code::CODE_TIMEOUT, format!("it ran longer than {}", seconds(limits.time))),
+        ProgramFailureKind::Memory => {
+            (code::CODE_MEMORY, format!("it took more than {} MB of memory", limits.memory_bytes >> 20))
+        }
+        ProgramFailureKind::Recursion => {
+            (code::CODE_RECURSION, format!("its calls nest deeper than {}", limits.recursion))
+        }
+        ProgramFailureKind::Output => (code::CODE_OUTPUT, format!("it gives more than {} bytes", limits.output_bytes)),
+        ProgramFailureKind::Calls => (code::CODE_CALLS, format!("it makes more than {} calls", limits.calls)),
+        ProgramFailureKind::Value => (code::CODE_VALUE, "it gives what has no JSON form".to_owned()),
+        ProgramFailureKind::NotAwaited => {
+            (code::CODE_NOT_AWAITED, "it awaits some of its calls and not all".to_owned())
+        }
+        ProgramFailureKind::Differs => (code::CODE_DIFFERS, "run again, it does not do what it did".to_owned()),
+        ProgramFailureKind::State => (code::CODE_STATE, "it holds too much to be paused".to_owned()),
+        ProgramFailureKind::Snapshot => (code::SNAPSHOT_REFUSED, "its snapshot cannot be used".to_owned()),
     };
     Fault::new(code, format!("{says}\n{told}"))
 }

@@ -25,18 +25,18 @@ pub(super) const LENGTH_BYTES: usize = 4;
 
 /// From us to the child.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Order {
-    pub(super) work: Work,
+pub(super) struct ChildRequest {
+    pub(super) work: ChildWork,
     /// Names under which it may call tools.
     pub(super) functions: Vec<String>,
     /// Whether its calls are awaited.
     pub(super) awaits: bool,
-    pub(super) budget: Budget,
+    pub(super) budget: ChildBudget,
 }
 
 /// What may still be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Budget {
+pub(super) struct ChildBudget {
     pub(super) memory_bytes: usize,
     pub(super) time_ms: u64,
     pub(super) recursion: usize,
@@ -49,7 +49,7 @@ pub(super) struct Budget {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Work {
+pub(super) enum ChildWork {
     Start {
         source: String,
         inputs: BTreeMap<String, Value>,
@@ -57,19 +57,19 @@ pub(super) enum Work {
     /// `state` is base64; the results are those of the calls it stopped for, in order.
     Resume {
         state: String,
-        results: Vec<Given>,
+        results: Vec<CallReply>,
     },
     Replay {
         source: String,
         inputs: BTreeMap<String, Value>,
-        calls: Vec<(Asked, Given)>,
+        calls: Vec<(ProgramCall, CallReply)>,
     },
 }
 
 /// What a call comes to, as its program sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Given {
+pub(super) enum CallReply {
     Value(Value),
     /// Raised at the call.
     Error(String),
@@ -77,7 +77,7 @@ pub(super) enum Given {
 
 /// A call as its program makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Asked {
+pub(super) struct ProgramCall {
     pub(super) function: String,
     pub(super) arguments: Value,
 }
@@ -85,7 +85,7 @@ pub(super) struct Asked {
 /// From the child to us.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Answer {
+pub(super) enum ChildResponse {
     /// The first: it waits for an order. It has given up everything and may take this much memory; `None` if it
     /// could not, and was allowed to go on.
     Ready {
@@ -98,12 +98,12 @@ pub(super) enum Answer {
         printed: String,
     },
     Calls {
-        calls: Vec<Asked>,
+        calls: Vec<ProgramCall>,
         state: String,
         printed: String,
     },
     Failed {
-        cause: Cause,
+        cause: ProgramFailureKind,
         message: String,
         printed: String,
     },
@@ -113,7 +113,7 @@ pub(super) enum Answer {
 /// Why a program did not get to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Cause {
+pub(super) enum ProgramFailureKind {
     /// The text is not a program.
     Invalid,
     Raised,
@@ -135,27 +135,27 @@ pub(super) enum Cause {
 
 /// A frame would be longer than it may be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLong {
+pub(super) struct FrameSizeError {
     pub(super) bytes: usize,
 }
 
 /// A value as a frame of at most `bytes_max` behind its length.
-pub(super) fn encode(value: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>, TooLong> {
+pub(super) fn encode(value: &impl Serialize, bytes_max: usize) -> Result<Vec<u8>, FrameSizeError> {
     let mut frame = vec![0; LENGTH_BYTES];
     // Writing JSON of our own types into memory cannot fail; were it to, the frame is empty and refused by the reader.
     if serde_json::to_writer(&mut frame, value).is_err() {
         frame.truncate(LENGTH_BYTES);
     }
     let bytes = frame.len() - LENGTH_BYTES;
-    let length = u32::try_from(bytes).ok().filter(|_| bytes <= bytes_max).ok_or(TooLong { bytes })?;
+    let length = u32::try_from(bytes).ok().filter(|_| bytes <= bytes_max).ok_or(FrameSizeError { bytes })?;
     frame[..LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
     Ok(frame)
 }
 
 /// The length a frame announces, if it may be that long.
-pub(super) fn length(head: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, TooLong> {
+pub(super) fn length(head: [u8; LENGTH_BYTES], bytes_max: usize) -> Result<usize, FrameSizeError> {
     let bytes = usize::try_from(u32::from_le_bytes(head)).unwrap_or(usize::MAX);
-    if bytes <= bytes_max { Ok(bytes) } else { Err(TooLong { bytes }) }
+    if bytes <= bytes_max { Ok(bytes) } else { Err(FrameSizeError { bytes }) }
 }
 
 #[cfg(test)]
@@ -166,17 +166,17 @@ mod tests {
 
     #[test]
     fn a_frame_comes_back_as_it_was_sent() {
-        let answer = Answer::Finished { output: json!({"a": [1, 2.5, null]}), printed: "\u{0}é".to_owned() };
+        let answer = ChildResponse::Finished { output: json!({"a": [1, 2.5, null]}), printed: "\u{0}é".to_owned() };
         let frame = encode(&answer, 1_000).unwrap();
         let (head, body) = frame.split_at(LENGTH_BYTES);
         assert_eq!(length(head.try_into().unwrap(), 1_000), Ok(body.len()));
-        assert_eq!(serde_json::from_slice::<Answer>(body).unwrap(), answer);
+        assert_eq!(serde_json::from_slice::<ChildResponse>(body).unwrap(), answer);
     }
 
     #[test]
     fn what_is_too_long_is_neither_sent_nor_read() {
-        assert_eq!(encode(&"x".repeat(9), 10), Err(TooLong { bytes: 11 }));
-        assert_eq!(length(11_u32.to_le_bytes(), 10), Err(TooLong { bytes: 11 }));
+        assert_eq!(encode(&"x".repeat(9), 10), Err(FrameSizeError { bytes: 11 }));
+        assert_eq!(length(11_u32.to_le_bytes(), 10), Err(FrameSizeError { bytes: 11 }));
         assert!(length(u32::MAX.to_le_bytes(), ANSWER_BYTES_MAX).is_err());
     }
 }

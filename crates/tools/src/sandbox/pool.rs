@@ -7,61 +7,61 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use baton_core::agent::{Program, Ran};
+use baton_core::agent::{ProgramOutcome, SandboxProgram};
 use baton_core::fault::Fault;
-use baton_ports::sandbox::{Limits, Sandbox};
+use baton_ports::sandbox::{Sandbox, SandboxLimits};
 
-use self::admission::{Admission, Admitted};
-use self::idle::Idle;
-use super::config::Config;
-use super::death::Death;
-use super::leg::Leg;
-use super::seal::Seal;
-use super::verdict::{Verdict, verdict};
-use super::worker::Worker;
+use self::admission::{PoolAdmission, PoolPermit};
+use self::idle::IdleWorkers;
+use super::config::SandboxConfig;
+use super::exchange_error::ExchangeError;
+use super::seal::SnapshotSeal;
+use super::segment::SegmentOrder;
+use super::segment_result::{SegmentResult, interpret};
+use super::worker::SandboxWorker;
 use crate::code;
-use crate::error::Error;
-use crate::launch::Launch;
+use crate::error::ToolSetupError;
+use crate::launch::LaunchCommand;
 
 /// Most programs are over by then, and did not share the processors with the start of a child that nobody waits for.
 const REFILL_DELAY: Duration = Duration::from_millis(5);
 
 /// Runs programs in child processes, each with a fresh interpreter. Cheap to clone: clones are the same pool.
 ///
-/// No child is started before the first program, or [`Pool::warm`]. All are ended with the last clone.
+/// No child is started before the first program, or [`SandboxPool::warm`]. All are ended with the last clone.
 #[derive(Clone)]
-pub struct Pool {
-    shared: Arc<Shared>,
+pub struct SandboxPool {
+    shared: Arc<SandboxPoolState>,
 }
 
-struct Shared {
-    launch: Launch,
-    config: Config,
-    seal: Seal,
-    admission: Admission,
-    idle: Arc<Idle>,
+struct SandboxPoolState {
+    launch: LaunchCommand,
+    config: SandboxConfig,
+    seal: SnapshotSeal,
+    admission: PoolAdmission,
+    idle: Arc<IdleWorkers>,
 }
 
 /// What starting one child shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Probe {
+pub struct SandboxProbe {
     /// Whether this machine holds programs by limits and a filter of system calls.
     pub is_confined: bool,
     /// From its start until it is ready for a program.
     pub took: Duration,
 }
 
-impl Pool {
+impl SandboxPool {
     /// # Errors
     /// A setting that cannot be used.
-    pub fn new(config: Config, launch: Launch) -> Result<Self, Error> {
-        if let Some(reason) = config.flaw() {
-            return Err(Error::Setting { place: "sandbox", reason });
+    pub fn new(config: SandboxConfig, launch: LaunchCommand) -> Result<Self, ToolSetupError> {
+        if let Some(reason) = config.invalid_reason() {
+            return Err(ToolSetupError::Setting { place: "sandbox", reason });
         }
-        let shared = Shared {
-            seal: Seal::new(config.snapshot_key.as_ref()),
-            admission: Admission::new(&config),
-            idle: Arc::new(Idle::new(&config)),
+        let shared = SandboxPoolState {
+            seal: SnapshotSeal::new(config.snapshot_key.as_ref()),
+            admission: PoolAdmission::new(&config),
+            idle: Arc::new(IdleWorkers::new(&config)),
             launch,
             config,
         };
@@ -69,7 +69,7 @@ impl Pool {
     }
 
     /// What a program may use by the settings; what a call asks for beyond it is not granted.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> SandboxLimits {
         self.shared.config.limits()
     }
 
@@ -78,7 +78,7 @@ impl Pool {
     /// # Errors
     /// Children cannot be started here, and why.
     pub async fn warm(&self) -> Result<(), Fault> {
-        while self.shared.idle.is_short() {
+        while self.shared.idle.is_below_target() {
             self.shared.idle.put(self.shared.start().await?);
         }
         Ok(())
@@ -88,34 +88,34 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Self::warm`].
-    pub async fn probe(&self) -> Result<Probe, Fault> {
+    pub async fn probe(&self) -> Result<SandboxProbe, Fault> {
         let began = Instant::now();
         let worker = self.shared.start().await?;
-        Ok(Probe { is_confined: worker.is_confined(), took: began.elapsed() })
+        Ok(SandboxProbe { is_confined: worker.is_confined(), took: began.elapsed() })
     }
 
     /// A place among those that run, and a child that lets its program have `less` memory than the settings say.
-    async fn child(&self, less: usize) -> Result<(Admitted, Worker), Fault> {
-        let admitted = self.shared.admission.of_one().await?;
+    async fn acquire(&self, less: usize) -> Result<(PoolPermit, SandboxWorker), Fault> {
+        let admitted = self.shared.admission.acquire().await?;
         // What a program took its child keeps for the next: one that is held to less than others needs a fresh child.
         let ready = self.shared.idle.take(less > 0);
-        self.refill();
+        self.start_missing();
         let mut worker = match ready {
             Some(worker) => worker,
             None => self.shared.start().await?,
         };
-        let narrowed = worker.narrow(u64::try_from(less).unwrap_or(u64::MAX));
+        let narrowed = worker.reduce_memory(u64::try_from(less).unwrap_or(u64::MAX));
         narrowed
             .map_err(|error| Fault::new(code::SANDBOX_UNAVAILABLE, format!("a child cannot be limited: {error}")))?;
         Ok((admitted, worker))
     }
 
     /// Starts what is missing, a little later. What goes wrong is told to the next program, which then starts its own.
-    fn refill(&self) {
+    fn start_missing(&self) {
         let shared = self.shared.clone();
         tokio::spawn(async move {
             tokio::time::sleep(REFILL_DELAY).await;
-            while let Some(place) = shared.idle.missing() {
+            while let Some(place) = shared.idle.reserve_slot() {
                 match shared.start().await {
                     Ok(worker) => place.fill(worker),
                     Err(_fault) => return,
@@ -126,36 +126,36 @@ impl Pool {
 }
 
 #[async_trait]
-impl Sandbox for Pool {
-    async fn run(&self, program: &Program, limits: &Limits) -> Result<Ran, Fault> {
+impl Sandbox for SandboxPool {
+    async fn run(&self, program: &SandboxProgram, limits: &SandboxLimits) -> Result<ProgramOutcome, Fault> {
         let config = &self.shared.config;
         let limits = config.narrowed(limits);
-        let leg = match Leg::new(program, limits, &self.shared.seal) {
+        let leg = match SegmentOrder::new(program, limits, &self.shared.seal) {
             Ok(leg) => leg,
             Err(ran) => return Ok(ran),
         };
         let less = config.limits().memory_bytes.saturating_sub(limits.memory_bytes);
-        let (_admitted, mut worker) = self.child(less).await?;
+        let (_admitted, mut worker) = self.acquire(less).await?;
         let began = Instant::now();
         let answer = match worker.perform(&leg.order, leg.time).await {
             Ok(answer) => answer,
-            Err(death) => return death.ran(&leg.limits),
+            Err(death) => return death.into_ran(&leg.limits),
         };
-        match verdict(answer, &leg, began.elapsed(), &self.shared.seal) {
-            Ok(Verdict { ran, is_child_sound }) => {
+        match interpret(answer, &leg, began.elapsed(), &self.shared.seal) {
+            Ok(SegmentResult { ran, is_child_reusable: is_child_sound }) => {
                 if is_child_sound && worker.served < config.programs_per_child {
                     self.shared.idle.put(worker);
                 }
                 Ok(ran)
             }
-            Err(how) => Death::Turned(how).ran(&leg.limits),
+            Err(how) => ExchangeError::Compromised(how).into_ran(&leg.limits),
         }
     }
 }
 
-impl Shared {
-    async fn start(&self) -> Result<Worker, Fault> {
-        let started = Worker::start(&self.launch, &self.config).await;
+impl SandboxPoolState {
+    async fn start(&self) -> Result<SandboxWorker, Fault> {
+        let started = SandboxWorker::start(&self.launch, &self.config).await;
         started.map_err(|reason| {
             Fault::new(code::SANDBOX_UNAVAILABLE, format!("no process for programs can be started: {reason}"))
         })

@@ -14,13 +14,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use baton_core::agent::{SNAPSHOT_BYTES_MAX, Snapshot};
+use baton_core::agent::{ProgramSnapshot, SNAPSHOT_BYTES_MAX};
 use hmac::{Hmac, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::names::Functions;
-use crate::config::Secret;
+use super::function_names::FunctionNames;
+use crate::config::SecretString;
 
 /// The form of what is sealed. A change of the layout, of the grant or of the frames is a new number.
 const FORMAT: u16 = 1;
@@ -36,9 +36,9 @@ const TEXT_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX.div_ceil(3) * 4;
 /// What a paused program may still do, and has used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Grant {
+pub(super) struct ProgramGrant {
     /// Tools by the names of their functions.
-    pub(super) functions: Functions,
+    pub(super) functions: FunctionNames,
     pub(super) awaits: bool,
     /// Calls made, those it waits for included.
     pub(super) calls: usize,
@@ -50,25 +50,25 @@ pub(super) struct Grant {
 
 /// A snapshot that is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Broken {
+pub(super) enum SnapshotError {
     /// Another version wrote it, or it is sealed with another key: nothing can be said of it.
     Stale,
     /// It is not what was sealed.
-    Altered(&'static str),
+    Tampered(&'static str),
 }
 
 /// A snapshot would have this many bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooLarge(pub(super) usize);
+pub(super) struct SnapshotSizeError(pub(super) usize);
 
-pub(super) struct Seal {
+pub(super) struct SnapshotSeal {
     version: String,
     /// The hash of what the settings say, which has the length an HMAC likes.
     key: [u8; KEY_BYTES],
 }
 
-impl Seal {
-    pub(super) fn new(key: Option<&Secret>) -> Self {
+impl SnapshotSeal {
+    pub(super) fn new(key: Option<&SecretString>) -> Self {
         let version = format!("monty-{}.{}-baton-{FORMAT}", monty_types::MONTY_VERSION, monty::DUMP_VERSION);
         let mut own = [0; KEY_BYTES];
         let hash = key.map(|key| Sha256::digest(key.expose().as_bytes())).unwrap_or_default();
@@ -78,11 +78,12 @@ impl Seal {
 
     /// # Errors
     /// It would be larger than a snapshot may be.
-    pub(super) fn close(&self, grant: &Grant, state: &[u8]) -> Result<Snapshot, TooLarge> {
+    pub(super) fn close(&self, grant: &ProgramGrant, state: &[u8]) -> Result<ProgramSnapshot, SnapshotSizeError> {
         // A grant of names and numbers is always JSON; an empty one would be refused when it is opened.
         let grant = serde_json::to_vec(grant).unwrap_or_default();
         let size = HEAD_BYTES + grant.len() + state.len();
-        let length = u32::try_from(grant.len()).ok().filter(|_| size <= SNAPSHOT_BYTES_MAX).ok_or(TooLarge(size))?;
+        let length =
+            u32::try_from(grant.len()).ok().filter(|_| size <= SNAPSHOT_BYTES_MAX).ok_or(SnapshotSizeError(size))?;
         let mut body = Vec::with_capacity(size - KEY_NAME_BYTES - SEAL_BYTES);
         body.extend_from_slice(&length.to_le_bytes());
         body.extend_from_slice(&grant);
@@ -91,28 +92,28 @@ impl Seal {
         bytes.extend_from_slice(&self.key_name());
         bytes.extend_from_slice(&self.mac(&body).finalize().into_bytes());
         bytes.extend_from_slice(&body);
-        Ok(Snapshot { version: self.version.clone(), bytes: BASE64.encode(bytes) })
+        Ok(ProgramSnapshot { version: self.version.clone(), bytes: BASE64.encode(bytes) })
     }
 
     /// What the program may still do, and its state.
-    pub(super) fn open(&self, snapshot: &Snapshot) -> Result<(Grant, Vec<u8>), Broken> {
+    pub(super) fn open(&self, snapshot: &ProgramSnapshot) -> Result<(ProgramGrant, Vec<u8>), SnapshotError> {
         if snapshot.version != self.version {
-            return Err(Broken::Stale);
+            return Err(SnapshotError::Stale);
         }
         if snapshot.bytes.len() > TEXT_BYTES_MAX {
-            return Err(Broken::Altered("it is larger than a snapshot can be"));
+            return Err(SnapshotError::Tampered("it is larger than a snapshot can be"));
         }
-        let bytes = BASE64.decode(&snapshot.bytes).map_err(|_| Broken::Altered("it is not base64"))?;
+        let bytes = BASE64.decode(&snapshot.bytes).map_err(|_| SnapshotError::Tampered("it is not base64"))?;
         let Some((head, body)) = bytes.split_at_checked(KEY_NAME_BYTES + SEAL_BYTES) else {
-            return Err(Broken::Altered("it is cut off"));
+            return Err(SnapshotError::Tampered("it is cut off"));
         };
         let (name, seal) = head.split_at(KEY_NAME_BYTES);
         if name != self.key_name() {
-            return Err(Broken::Stale);
+            return Err(SnapshotError::Stale);
         }
-        self.mac(body).verify_slice(seal).map_err(|_| Broken::Altered("its seal does not fit"))?;
-        let (grant, state) = divided(body).ok_or(Broken::Altered("its parts do not fit"))?;
-        let grant = serde_json::from_slice(grant).map_err(|_| Broken::Altered("its grant cannot be read"))?;
+        self.mac(body).verify_slice(seal).map_err(|_| SnapshotError::Tampered("its seal does not fit"))?;
+        let (grant, state) = divided(body).ok_or(SnapshotError::Tampered("its parts do not fit"))?;
+        let grant = serde_json::from_slice(grant).map_err(|_| SnapshotError::Tampered("its grant cannot be read"))?;
         Ok((grant, state.to_vec()))
     }
 
@@ -142,18 +143,18 @@ fn divided(body: &[u8]) -> Option<(&[u8], &[u8])> {
 mod tests {
     use super::*;
 
-    fn grant() -> Grant {
-        let functions = Functions::from([("a_b".to_owned(), "a.b".to_owned())]);
-        Grant { functions, awaits: true, calls: 3, waiting: 1, printed_bytes: 9, time_ms: 20 }
+    fn grant() -> ProgramGrant {
+        let functions = FunctionNames::from([("a_b".to_owned(), "a.b".to_owned())]);
+        ProgramGrant { functions, awaits: true, calls: 3, waiting: 1, printed_bytes: 9, time_ms: 20 }
     }
 
-    fn keyed() -> Seal {
-        Seal::new(Some(&Secret::new("k".repeat(32))))
+    fn keyed() -> SnapshotSeal {
+        SnapshotSeal::new(Some(&SecretString::new("k".repeat(32))))
     }
 
     #[test]
     fn what_was_sealed_comes_back() {
-        for seal in [Seal::new(None), keyed()] {
+        for seal in [SnapshotSeal::new(None), keyed()] {
             let snapshot = seal.close(&grant(), b"state").unwrap();
             assert_eq!(seal.open(&snapshot), Ok((grant(), b"state".to_vec())));
         }
@@ -167,38 +168,38 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut altered = bytes.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            let broken = seal.open(&Snapshot { bytes: BASE64.encode(altered), ..snapshot.clone() }).unwrap_err();
+            let broken = seal.open(&ProgramSnapshot { bytes: BASE64.encode(altered), ..snapshot.clone() }).unwrap_err();
             let is_in_name = bit / 8 < KEY_NAME_BYTES;
-            assert_eq!(broken == Broken::Stale, is_in_name, "bit {bit}: {broken:?}");
+            assert_eq!(broken == SnapshotError::Stale, is_in_name, "bit {bit}: {broken:?}");
         }
     }
 
     #[test]
     fn what_is_cut_off_or_is_no_snapshot_is_found() {
-        let seal = Seal::new(None);
+        let seal = SnapshotSeal::new(None);
         let snapshot = seal.close(&grant(), b"state").unwrap();
         for bytes in
             ["", "AAAA", "no base64!", &snapshot.bytes[..snapshot.bytes.len() - 4], &"A".repeat(TEXT_BYTES_MAX + 4)]
         {
-            let broken = seal.open(&Snapshot { bytes: bytes.to_owned(), ..snapshot.clone() });
-            assert!(matches!(broken, Err(Broken::Altered(_))), "{broken:?}");
+            let broken = seal.open(&ProgramSnapshot { bytes: bytes.to_owned(), ..snapshot.clone() });
+            assert!(matches!(broken, Err(SnapshotError::Tampered(_))), "{broken:?}");
         }
     }
 
     #[test]
     fn a_seal_of_another_key_or_version_says_nothing() {
         let snapshot = keyed().close(&grant(), b"state").unwrap();
-        assert_eq!(Seal::new(None).open(&snapshot), Err(Broken::Stale));
-        let older = Snapshot { version: "monty-0.0.1.1-baton-1".to_owned(), ..snapshot };
-        assert_eq!(keyed().open(&older), Err(Broken::Stale));
+        assert_eq!(SnapshotSeal::new(None).open(&snapshot), Err(SnapshotError::Stale));
+        let older = ProgramSnapshot { version: "monty-0.0.1.1-baton-1".to_owned(), ..snapshot };
+        assert_eq!(keyed().open(&older), Err(SnapshotError::Stale));
     }
 
     #[test]
     fn what_would_be_too_large_is_not_sealed() {
-        let seal = Seal::new(None);
+        let seal = SnapshotSeal::new(None);
         let least = seal.close(&grant(), &[]).unwrap();
         let room = SNAPSHOT_BYTES_MAX - BASE64.decode(&least.bytes).unwrap().len();
         assert!(seal.close(&grant(), &vec![0; room]).is_ok());
-        assert_eq!(seal.close(&grant(), &vec![0; room + 1]), Err(TooLarge(SNAPSHOT_BYTES_MAX + 1)));
+        assert_eq!(seal.close(&grant(), &vec![0; room + 1]), Err(SnapshotSizeError(SNAPSHOT_BYTES_MAX + 1)));
     }
 }

@@ -8,20 +8,20 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::child::ALLOCATOR;
-use super::config::Config;
-use super::death::{Death, LAST_WORDS_MAX};
-use super::frame::{ANSWER_BYTES_MAX, Answer, LENGTH_BYTES, length};
-use crate::launch::Launch;
+use super::config::SandboxConfig;
+use super::exchange_error::{ExchangeError, STDERR_BYTES_MAX};
+use super::frame::{ANSWER_BYTES_MAX, ChildResponse, LENGTH_BYTES, length};
+use crate::launch::LaunchCommand;
 
 /// A child that has not said by then that it is ready will not.
 const START_MAX: Duration = Duration::from_secs(10);
 /// What a program may overrun its time by, until its child is killed: time for the answer to be made and read.
 const GRACE: Duration = Duration::from_secs(2);
 /// How long a child that ended may take to be gone.
-const BURIAL_MAX: Duration = Duration::from_secs(2);
+const EXIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// The command that starts a child: `launch` leads to [`child::main`](super::child::main).
-fn command(launch: &Launch, config: &Config) -> Command {
+fn command(launch: &LaunchCommand, config: &SandboxConfig) -> Command {
     let limits = config.limits();
     let programs = u64::from(config.programs_per_child);
     let cpu_seconds = (limits.time + GRACE).as_secs().saturating_mul(programs);
@@ -36,37 +36,37 @@ fn command(launch: &Launch, config: &Config) -> Command {
 }
 
 /// A running child. Dropping it ends it.
-pub(super) struct Worker {
+pub(super) struct SandboxWorker {
     child: Child,
     orders: ChildStdin,
     answers: ChildStdout,
     /// The memory it may ever take; `None` where the machine does not hold it.
     memory_bytes: Option<u64>,
     /// How much less its program has.
-    narrowed: u64,
+    memory_reduction: u64,
     /// Programs it ran.
     pub(super) served: u32,
 }
 
-impl Worker {
+impl SandboxWorker {
     /// Starts a child and waits until it is ready.
     ///
     /// # Errors
     /// Why there is none.
-    pub(super) async fn start(launch: &Launch, config: &Config) -> Result<Self, String> {
+    pub(super) async fn start(launch: &LaunchCommand, config: &SandboxConfig) -> Result<Self, String> {
         let mut child = command(launch, config).spawn().map_err(|error| format!("it cannot be started: {error}"))?;
         let (Some(orders), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("it was started without its pipes".to_owned());
         };
-        let mut worker = Self { child, orders, answers, memory_bytes: None, narrowed: 0, served: 0 };
+        let mut worker = Self { child, orders, answers, memory_bytes: None, memory_reduction: 0, served: 0 };
         match timeout(START_MAX, worker.answer()).await {
-            Ok(Ok(Answer::Ready { memory_bytes })) => {
+            Ok(Ok(ChildResponse::Ready { memory_bytes })) => {
                 worker.memory_bytes = memory_bytes;
                 Ok(worker)
             }
-            Ok(Ok(Answer::Refused(reason))) => Err(reason),
+            Ok(Ok(ChildResponse::Refused(reason))) => Err(reason),
             Ok(Ok(_)) => Err("its first words are not those of a child of this version".to_owned()),
-            Ok(Err(_)) => Err(format!("it ended at once: {:?}", worker.bury().await)),
+            Ok(Err(_)) => Err(format!("it ended at once: {:?}", worker.reap().await)),
             Err(_elapsed) => Err(format!("it was not ready after {} s", START_MAX.as_secs())),
         }
     }
@@ -82,7 +82,7 @@ impl Worker {
     }
 
     /// Gives it an order, and waits for the answer as long as the program may take.
-    pub(super) async fn perform(&mut self, order: &[u8], time: Duration) -> Result<Answer, Death> {
+    pub(super) async fn perform(&mut self, order: &[u8], time: Duration) -> Result<ChildResponse, ExchangeError> {
         self.served += 1;
         let exchanged = timeout(time + GRACE, async {
             self.orders.write_all(order).await?;
@@ -92,10 +92,10 @@ impl Worker {
         match exchanged.await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(Death::Turned("its answer is no answer"))
+                Err(ExchangeError::Compromised("its answer is no answer"))
             }
-            Ok(Err(_)) => Err(self.bury().await),
-            Err(_elapsed) => Err(Death::Hung),
+            Ok(Err(_)) => Err(self.reap().await),
+            Err(_elapsed) => Err(ExchangeError::Hung),
         }
     }
 
@@ -103,14 +103,14 @@ impl Worker {
     ///
     /// # Errors
     /// The child is gone, or not ours any more.
-    pub(super) fn narrow(&mut self, less: u64) -> io::Result<()> {
-        let Some(most) = self.memory_bytes.filter(|_| self.narrowed != less) else { return Ok(()) };
+    pub(super) fn reduce_memory(&mut self, less: u64) -> io::Result<()> {
+        let Some(most) = self.memory_bytes.filter(|_| self.memory_reduction != less) else { return Ok(()) };
         memory::limit(self.child.id(), most.saturating_sub(less), most)?;
-        self.narrowed = less;
+        self.memory_reduction = less;
         Ok(())
     }
 
-    async fn answer(&mut self) -> io::Result<Answer> {
+    async fn answer(&mut self) -> io::Result<ChildResponse> {
         let mut head = [0; LENGTH_BYTES];
         self.answers.read_exact(&mut head).await?;
         let invalid = |_| io::Error::from(io::ErrorKind::InvalidData);
@@ -126,19 +126,19 @@ impl Worker {
     }
 
     /// What it died of, once it does not speak any more.
-    async fn bury(&mut self) -> Death {
+    async fn reap(&mut self) -> ExchangeError {
         let mut words = Vec::new();
-        let ended = timeout(BURIAL_MAX, async {
+        let ended = timeout(EXIT_WAIT_MAX, async {
             if let Some(errors) = self.child.stderr.take() {
-                let limit = u64::try_from(LAST_WORDS_MAX).unwrap_or(u64::MAX);
+                let limit = u64::try_from(STDERR_BYTES_MAX).unwrap_or(u64::MAX);
                 errors.take(limit).read_to_end(&mut words).await?;
             }
             self.child.wait().await
         });
         match ended.await {
-            Ok(Ok(status)) => Death::Ended { status, words: String::from_utf8_lossy(&words).into_owned() },
-            Ok(Err(error)) => Death::Lost(error.to_string()),
-            Err(_elapsed) => Death::Turned("it closed its output and went on"),
+            Ok(Ok(status)) => ExchangeError::Ended { status, words: String::from_utf8_lossy(&words).into_owned() },
+            Ok(Err(error)) => ExchangeError::Lost(error.to_string()),
+            Err(_elapsed) => ExchangeError::Compromised("it closed its output and went on"),
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// What the service was asked.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedRequest {
     pub(crate) method: String,
     pub(crate) target: String,
     /// Lower-case names.
@@ -15,7 +15,7 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
-impl Asked {
+impl RecordedRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -26,38 +26,41 @@ impl Asked {
 }
 
 /// What it answers.
-pub(crate) enum Says {
+pub(crate) enum CannedResponse {
     /// Status, headers (each ending in CR LF), body.
     Answer(u16, String, String),
     /// Status and body, and the connection closes where more was promised.
-    Breaks(u16, String),
+    Truncated(u16, String),
     /// The connection closes after the request was read.
-    HangsUp,
+    Disconnect,
     /// Never.
-    Nothing,
+    NoResponse,
 }
 
-pub(crate) fn json(status: u16, body: &serde_json::Value) -> Says {
-    Says::Answer(status, "content-type: application/json\r\n".to_owned(), body.to_string())
+pub(crate) fn json(status: u16, body: &serde_json::Value) -> CannedResponse {
+    CannedResponse::Answer(status, "content-type: application/json\r\n".to_owned(), body.to_string())
 }
 
-pub(crate) fn redirect(status: u16, to: &str) -> Says {
-    Says::Answer(status, format!("location: {to}\r\n"), String::new())
+pub(crate) fn redirect(status: u16, to: &str) -> CannedResponse {
+    CannedResponse::Answer(status, format!("location: {to}\r\n"), String::new())
 }
 
-pub(crate) struct Service {
+pub(crate) struct FakeService {
     host: &'static str,
     pub(crate) port: u16,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    received: Arc<Mutex<Vec<RecordedRequest>>>,
 }
 
-impl Service {
-    pub(crate) async fn start(says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> Self {
+impl FakeService {
+    pub(crate) async fn start(says: impl Fn(&RecordedRequest) -> CannedResponse + Send + Sync + 'static) -> Self {
         Self::at("127.0.0.1", says).await
     }
 
     /// On another address of loopback.
-    pub(crate) async fn at(host: &'static str, says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> Self {
+    pub(crate) async fn at(
+        host: &'static str,
+        says: impl Fn(&RecordedRequest) -> CannedResponse + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind((host, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -67,22 +70,22 @@ impl Service {
                 tokio::spawn(serve(stream, log.clone(), says.clone()));
             }
         });
-        Self { host, port, asked }
+        Self { host, port, received: asked }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}:{}{path}", self.host, self.port)
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
+    pub(crate) fn received(&self) -> Vec<RecordedRequest> {
+        self.received.lock().unwrap().clone()
     }
 }
 
 async fn serve(
     mut stream: TcpStream,
-    log: Arc<Mutex<Vec<Asked>>>,
-    says: Arc<impl Fn(&Asked) -> Says + Send + Sync + 'static>,
+    log: Arc<Mutex<Vec<RecordedRequest>>>,
+    says: Arc<impl Fn(&RecordedRequest) -> CannedResponse + Send + Sync + 'static>,
 ) {
     let mut read = Vec::new();
     while let Some(asked) = next(&mut stream, &mut read).await {
@@ -90,25 +93,25 @@ async fn serve(
         let reads = asked.method == "HEAD";
         log.lock().unwrap().push(asked);
         match answer {
-            Says::Answer(status, headers, body) => {
+            CannedResponse::Answer(status, headers, body) => {
                 let shown = if reads { "" } else { &body };
                 let text = format!("HTTP/1.1 {status} OK\r\ncontent-length: {}\r\n{headers}\r\n{shown}", body.len());
                 if stream.write_all(text.as_bytes()).await.is_err() {
                     return;
                 }
             }
-            Says::Breaks(status, body) => {
+            CannedResponse::Truncated(status, body) => {
                 let text = format!("HTTP/1.1 {status} OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 100);
                 let _ = stream.write_all(text.as_bytes()).await;
                 return;
             }
-            Says::HangsUp => return,
-            Says::Nothing => std::future::pending().await,
+            CannedResponse::Disconnect => return,
+            CannedResponse::NoResponse => std::future::pending().await,
         }
     }
 }
 
-async fn next(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<Asked> {
+async fn next(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<RecordedRequest> {
     loop {
         if let Some((asked, used)) = parse(read) {
             read.drain(..used);
@@ -122,7 +125,7 @@ async fn next(stream: &mut TcpStream, read: &mut Vec<u8>) -> Option<Asked> {
     }
 }
 
-fn parse(read: &[u8]) -> Option<(Asked, usize)> {
+fn parse(read: &[u8]) -> Option<(RecordedRequest, usize)> {
     let text = String::from_utf8_lossy(read).into_owned();
     let head = text.find("\r\n\r\n")?;
     let mut lines = text[..head].split("\r\n");
@@ -136,5 +139,5 @@ fn parse(read: &[u8]) -> Option<(Asked, usize)> {
     let length: usize = length.map_or(0, |(_, length)| length.parse().unwrap());
     let body = read.get(head + 4..head + 4 + length)?;
     let body = String::from_utf8_lossy(body).into_owned();
-    Some((Asked { method, target, headers, body }, head + 4 + length))
+    Some((RecordedRequest { method, target, headers, body }, head + 4 + length))
 }

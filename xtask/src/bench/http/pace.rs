@@ -6,25 +6,25 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::asked::{Answer, Asking};
+use super::execute::{ExecuteAnswer, ExecuteClient};
 
 /// Requests under way at once; one that is due when all are waits, and its time counts.
 const CONNECTIONS: usize = 512;
 /// How long a request is asked again before it counts as failed.
-const AGAIN_MAX: Duration = Duration::from_secs(60);
+const RETRY_LIMIT: Duration = Duration::from_secs(60);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many requests a second, and how long.
-pub struct Pace {
+pub struct RequestPace {
     pub rate: u32,
     pub length: Duration,
 }
 
 /// What became of them, in the order they were answered.
-pub struct Outcome(Vec<Done>);
+pub struct PaceOutcome(Vec<PacedRequest>);
 
-struct Done {
+struct PacedRequest {
     key: String,
     /// From when it was due.
     took: Duration,
@@ -34,9 +34,9 @@ struct Done {
     run: Result<String, String>,
 }
 
-impl Pace {
+impl RequestPace {
     /// Each request comes under a key of its own, `NAME-NUMBER`, and is asked again under it where the line breaks.
-    pub fn run(&self, asking: &Asking, name: &str) -> anyhow::Result<Outcome> {
+    pub fn run(&self, asking: &ExecuteClient, name: &str) -> anyhow::Result<PaceOutcome> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count of requests")]
         let requests = (self.length.as_secs_f64() * f64::from(self.rate)).ceil() as u64;
@@ -58,7 +58,7 @@ impl Pace {
                         tokio::time::sleep_until(due.into()).await;
                         let key = format!("{name}-{number}");
                         let (run, repeated) = until_answered(&asking, &mut line, &key).await;
-                        done.push((due, Done { key, took: due.elapsed(), repeated, run }));
+                        done.push((due, PacedRequest { key, took: due.elapsed(), repeated, run }));
                     }
                 });
             }
@@ -69,22 +69,22 @@ impl Pace {
             anyhow::Ok(all)
         })?;
         done.sort_by_key(|(due, _)| *due);
-        Ok(Outcome(done.into_iter().map(|(_, done)| done).collect()))
+        Ok(PaceOutcome(done.into_iter().map(|(_, done)| done).collect()))
     }
 }
 
 /// The run that was begun, and how often it was asked for again.
 async fn until_answered(
-    asking: &Asking,
-    line: &mut Option<super::super::models::load::Line>,
+    asking: &ExecuteClient,
+    line: &mut Option<super::super::models::load::LoadConnection>,
     key: &str,
 ) -> (Result<String, String>, u32) {
-    let until = Instant::now() + AGAIN_MAX;
+    let until = Instant::now() + RETRY_LIMIT;
     let mut repeated = 0;
     loop {
         let broke = match asking.ask(line, key).await {
-            Ok(Answer { status: 200..=299, run: Some(run), .. }) => return (Ok(run), repeated),
-            Ok(Answer { status, text, .. }) => return (Err(format!("{status}: {text}")), repeated),
+            Ok(ExecuteAnswer { status: 200..=299, run: Some(run), .. }) => return (Ok(run), repeated),
+            Ok(ExecuteAnswer { status, text, .. }) => return (Err(format!("{status}: {text}")), repeated),
             Err(broke) => broke,
         };
         *line = None;
@@ -96,7 +96,7 @@ async fn until_answered(
     }
 }
 
-impl Outcome {
+impl PaceOutcome {
     pub fn runs(&self) -> impl Iterator<Item = String> {
         self.0.iter().filter_map(|done| done.run.clone().ok())
     }
@@ -131,14 +131,14 @@ impl Outcome {
     }
 
     /// That share of them took no longer, in percent.
-    pub fn at(&self, percent: usize) -> Duration {
+    pub fn percentile(&self, percent: usize) -> Duration {
         let mut took: Vec<Duration> = self.0.iter().map(|done| done.took).collect();
         took.sort_unstable();
         took.get((took.len() * percent / 100).min(took.len().saturating_sub(1))).copied().unwrap_or_default()
     }
 
     pub fn figures(&self, length: Duration) -> Value {
-        let ms = |percent| (self.at(percent).as_secs_f64() * 1e5).round() / 100.0;
+        let ms = |percent| (self.percentile(percent).as_secs_f64() * 1e5).round() / 100.0;
         json!({
             "requests_per_s": self.per_second(length).round(),
             "p50_ms": ms(50), "p95_ms": ms(95), "p99_ms": ms(99), "errors": self.errors(),
@@ -150,19 +150,26 @@ impl Outcome {
 mod tests {
     use super::*;
 
-    fn outcome(took: impl IntoIterator<Item = u64>) -> Outcome {
-        let done =
-            |took| Done { key: String::new(), took: Duration::from_millis(took), repeated: 0, run: Ok(String::new()) };
-        Outcome(took.into_iter().map(done).collect())
+    fn outcome(took: impl IntoIterator<Item = u64>) -> PaceOutcome {
+        let done = |took| PacedRequest {
+            key: String::new(),
+            took: Duration::from_millis(took),
+            repeated: 0,
+            run: Ok(String::new()),
+        };
+        PaceOutcome(took.into_iter().map(done).collect())
     }
 
     #[test]
     fn figures_are_of_those_that_were_answered() {
         let mut hundred = outcome((1..=100).rev());
-        assert_eq!((hundred.at(50), hundred.at(99)), (Duration::from_millis(51), Duration::from_millis(100)));
+        assert_eq!(
+            (hundred.percentile(50), hundred.percentile(99)),
+            (Duration::from_millis(51), Duration::from_millis(100))
+        );
         hundred.0[0].run = Err("503: no room".to_owned());
         assert_eq!((hundred.answered(), hundred.errors(), hundred.first_error()), (99, 1, "503: no room"));
-        assert_eq!(outcome([]).at(99), Duration::ZERO);
+        assert_eq!(outcome([]).percentile(99), Duration::ZERO);
     }
 
     #[test]

@@ -8,12 +8,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Requests of each connection before anything is measured.
-const WARM: usize = 200;
+const WARM_UP_REQUESTS: usize = 200;
 /// Bytes of one answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// Where to, with which key, how long.
-pub struct Load<'a> {
+pub struct WrkLoad<'a> {
     pub port: u16,
     pub path: &'static str,
     pub key: &'a str,
@@ -21,19 +21,19 @@ pub struct Load<'a> {
 }
 
 /// What one round came to.
-pub struct Round {
+pub struct LoadRound {
     pub per_second: f64,
     pub p50_us: f64,
     pub p99_us: f64,
 }
 
-impl Load<'_> {
+impl WrkLoad<'_> {
     /// A few requests that count for nothing.
-    pub fn warm(&self, connections: usize) -> anyhow::Result<()> {
-        self.run(connections, |done, _| done >= WARM).map(drop)
+    pub fn warm_up(&self, connections: usize) -> anyhow::Result<()> {
+        self.run(connections, |done, _| done >= WARM_UP_REQUESTS).map(drop)
     }
 
-    pub fn round(&self, connections: usize) -> anyhow::Result<Round> {
+    pub fn round(&self, connections: usize) -> anyhow::Result<LoadRound> {
         let length = self.length;
         let began = Instant::now();
         let mut took = self.run(connections, move |_, began| began.elapsed() >= length)?;
@@ -45,7 +45,7 @@ impl Load<'_> {
         let micros = |took: &Duration| took.as_secs_f64() * 1e6;
         #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
         let count = took.len() as f64;
-        Ok(Round { per_second: count / seconds, p50_us: micros(half), p99_us: micros(tail) })
+        Ok(LoadRound { per_second: count / seconds, p50_us: micros(half), p99_us: micros(tail) })
     }
 
     fn run(
@@ -87,7 +87,7 @@ async fn connection(
     request: std::sync::Arc<[u8]>,
     over: impl Fn(usize, Instant) -> bool,
 ) -> anyhow::Result<Vec<Duration>> {
-    let mut line = Line::to(at).await?;
+    let mut line = LoadConnection::connect(at).await?;
     let mut took = Vec::new();
     let began = Instant::now();
     while !over(took.len(), began) {
@@ -102,13 +102,13 @@ async fn connection(
 }
 
 /// A connection that has one request under way at a time.
-pub struct Line {
+pub struct LoadConnection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-impl Line {
-    pub async fn to(at: SocketAddr) -> std::io::Result<Self> {
+impl LoadConnection {
+    pub async fn connect(at: SocketAddr) -> std::io::Result<Self> {
         let stream = TcpStream::connect(at).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream, buffer: vec![0; ANSWER_BYTES_MAX] })
@@ -119,7 +119,7 @@ impl Line {
         self.stream.write_all(request).await?;
         let mut filled = 0;
         loop {
-            if let Some(length) = message(&self.buffer[..filled]) {
+            if let Some(length) = message_length(&self.buffer[..filled]) {
                 return Ok(&self.buffer[..length]);
             }
             let read = self.stream.read(&mut self.buffer[filled..]).await?;
@@ -132,7 +132,7 @@ impl Line {
 }
 
 /// The length of the HTTP message these bytes begin with, once it is there whole. Bodies have a `content-length`.
-pub fn message(bytes: &[u8]) -> Option<usize> {
+pub fn message_length(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&bytes[..head]).ok()?;
     let length = text.lines().find_map(|line| {
@@ -145,13 +145,13 @@ pub fn message(bytes: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::message;
+    use super::message_length;
 
     #[test]
     fn a_message_is_whole_once_its_body_is_there() {
         let text = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcHTTP";
-        assert_eq!(message(text), Some(text.len() - 4));
-        assert_eq!(message(&text[..text.len() - 5]), None);
-        assert_eq!(message(b"HTTP/1.1 200 OK\r\n"), None);
+        assert_eq!(message_length(text), Some(text.len() - 4));
+        assert_eq!(message_length(&text[..text.len() - 5]), None);
+        assert_eq!(message_length(b"HTTP/1.1 200 OK\r\n"), None);
     }
 }

@@ -17,13 +17,13 @@ const REQUEST_BYTES_MAX: usize = 64 << 10;
 
 /// Answer every chat completion with the same bytes; prints its port.
 #[derive(Args)]
-pub struct Options {
+pub struct MockModelOptions {
     /// How long each answer takes.
     #[arg(long, default_value_t = 0)]
     delay_ms: u64,
 }
 
-pub fn serve(options: &Options) -> anyhow::Result<std::process::ExitCode> {
+pub fn serve(options: &MockModelOptions) -> anyhow::Result<std::process::ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let delay = Duration::from_millis(options.delay_ms);
     runtime.block_on(async {
@@ -49,7 +49,7 @@ async fn serve_one(mut connection: TcpStream, answer: &[u8], delay: Duration) ->
             return Ok(());
         }
         filled += read;
-        while let Some(length) = super::load::message(&buffer[..filled]) {
+        while let Some(length) = super::load::message_length(&buffer[..filled]) {
             buffer.copy_within(length..filled, 0);
             filled -= length;
             if !delay.is_zero() {
@@ -70,12 +70,12 @@ fn answer() -> Vec<u8> {
 }
 
 /// The mock, running.
-pub struct Mock {
+pub struct MockModel {
     process: Child,
     port: u16,
 }
 
-impl Mock {
+impl MockModel {
     /// One that takes this long over each answer.
     pub fn start(delay: Duration) -> anyhow::Result<Self> {
         let own = std::env::current_exe().context("this program's own path cannot be read")?;
@@ -96,7 +96,7 @@ impl Mock {
     }
 }
 
-impl Drop for Mock {
+impl Drop for MockModel {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();

@@ -19,7 +19,7 @@ daily_usd = 1000000
 monthly_usd = 1000000
 ";
 
-pub struct Server {
+pub struct BenchServer {
     binary: PathBuf,
     process: Child,
     port: u16,
@@ -27,7 +27,7 @@ pub struct Server {
     folder: tempfile::TempDir,
 }
 
-impl Server {
+impl BenchServer {
     /// In a project whose only provider listens at that port.
     pub fn start(binary: &Path, upstream: u16) -> anyhow::Result<Self> {
         Self::start_with(binary, upstream, &[])
@@ -42,17 +42,17 @@ impl Server {
             std::fs::write(file, text)?;
         }
         std::fs::write(folder.path().join("baton.toml"), SETTINGS.replace("PORT", &upstream.to_string()))?;
-        Self::over(binary, folder)
+        Self::start_in_folder(binary, folder)
     }
 
     /// In a copy of a project's settings and replies.
     pub fn in_project(binary: &Path, project: &Path) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("no scratch folder can be made")?;
         copy(project, folder.path()).with_context(|| format!("{} cannot be copied", project.display()))?;
-        Self::over(binary, folder)
+        Self::start_in_folder(binary, folder)
     }
 
-    fn over(binary: &Path, folder: tempfile::TempDir) -> anyhow::Result<Self> {
+    fn start_in_folder(binary: &Path, folder: tempfile::TempDir) -> anyhow::Result<Self> {
         let (process, said) = serve(binary, folder.path(), 0)?;
         let port = said["url"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
         let port = port.with_context(|| format!("`baton serve` named no port: {said}"))?;
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for BenchServer {
     fn drop(&mut self) {
         // It may have ended by itself.
         let _ = self.process.kill();

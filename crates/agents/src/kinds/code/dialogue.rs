@@ -1,48 +1,48 @@
 //! What a code agent says to its model, and is told: plan, reflection, the next plan, each corrected once.
 
-use baton_core::agent::Task;
+use baton_core::agent::AgentTask;
 use baton_core::fault::Fault;
-use baton_core::model::{Reply, Request};
+use baton_core::model::{ModelReply, ModelRequest};
 use serde_json::Value;
 
-use crate::fault::Unusable;
-use crate::prompt::{self, Name};
-use crate::transcript::{Transcript, Wants};
+use crate::fault::ReplyError;
+use crate::prompt::{self, PromptName};
+use crate::transcript::{CorrectionKind, PromptTranscript};
 
 /// Unusable replies to one question that are corrected; the next one is the last.
 const CORRECTIONS_MAX: u32 = 1;
 
-pub(super) struct Dialogue<'t> {
-    task: &'t Task,
-    transcript: Transcript,
+pub(super) struct PlanDialogue<'t> {
+    task: &'t AgentTask,
+    transcript: PromptTranscript,
     corrections: u32,
 }
 
-impl<'t> Dialogue<'t> {
-    pub fn open(task: &'t Task) -> Self {
-        Self { task, transcript: Transcript::under(task.system.clone()), corrections: 0 }
+impl<'t> PlanDialogue<'t> {
+    pub fn open(task: &'t AgentTask) -> Self {
+        Self { task, transcript: PromptTranscript::with_system(task.system.clone()), corrections: 0 }
     }
 
-    pub fn ask(&mut self, name: Name, values: &Value) -> Result<(), Fault> {
+    pub fn ask(&mut self, name: PromptName, values: &Value) -> Result<(), Fault> {
         self.corrections = 0;
         self.transcript.user(prompt::render(self.task, name, values)?);
         Ok(())
     }
 
     /// The reply was understood.
-    pub fn answered(&mut self, reply: &Reply) {
+    pub fn add_reply(&mut self, reply: &ModelReply) {
         self.transcript.assistant(&reply.content);
     }
 
-    pub fn correct(&mut self, reply: &Reply, unusable: Unusable) -> Result<(), Fault> {
+    pub fn correct(&mut self, reply: &ModelReply, unusable: ReplyError) -> Result<(), Fault> {
         self.corrections += 1;
         if self.corrections > CORRECTIONS_MAX || !unusable.is_correctable() {
             return Err(unusable.fault(&self.task.agent.name));
         }
-        self.transcript.correct(self.task, &reply.content, &unusable, Wants::Json)
+        self.transcript.correct(self.task, &reply.content, &unusable, CorrectionKind::Json)
     }
 
-    pub fn request(self) -> Request {
+    pub fn request(self) -> ModelRequest {
         self.transcript.request(self.task, Vec::new(), None)
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::expr::{Dialect, Params};
-use baton_core::model::Reply;
+use baton_core::expr::{ParamsDialect, ParamsTemplate};
+use baton_core::model::ModelReply;
 use baton_core::structured::extract;
 use serde_json::{Map, Value, json};
 
-use super::order;
-use crate::fault::{Unusable, code};
-use crate::kinds::offers::Offers;
+use super::cycle;
+use crate::fault::{ReplyError, code};
+use crate::kinds::offers::ToolOffers;
 use crate::one_shot;
 
 /// Steps one plan may have.
@@ -20,19 +20,19 @@ const ID_CHARS_MAX: usize = 64;
 pub(super) const ROOT: &str = "step_";
 
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub steps: Vec<Step>,
+pub(super) struct AgentPlan {
+    pub steps: Vec<PlanStep>,
     /// As the model wrote it.
     written: Value,
 }
 
 #[derive(Debug)]
-pub(super) struct Step {
+pub(super) struct PlanStep {
     pub id: String,
     pub description: String,
-    pub does: Does,
+    pub action: PlanAction,
     /// Its input, holes unfilled.
-    pub input: Params,
+    pub input: ParamsTemplate,
     /// Places of the steps it waits for.
     pub after: BTreeSet<usize>,
     /// Where it fails, the plan stops.
@@ -40,19 +40,19 @@ pub(super) struct Step {
 }
 
 #[derive(Debug)]
-pub(super) enum Does {
+pub(super) enum PlanAction {
     Tool(String),
     Python(String),
 }
 
-impl Plan {
+impl AgentPlan {
     /// The first object in the reply that has steps, if it is a plan that can be executed.
-    pub fn read(reply: &Reply, offers: &Offers) -> Result<Self, Unusable> {
+    pub fn read(reply: &ModelReply, offers: &ToolOffers) -> Result<Self, ReplyError> {
         one_shot::check(reply)?;
-        let found = extract::candidates(&reply.content);
+        let found = extract::json_candidates(&reply.content);
         let Some(written) = found.iter().find(|value| value.get("steps").is_some_and(Value::is_array)) else {
             return Err(match found.is_empty() {
-                true => Unusable::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
+                true => ReplyError::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
                 false => invalid("the plan has no list `steps`"),
             });
         };
@@ -64,31 +64,31 @@ impl Plan {
             return Err(invalid(format!("the plan has {} steps, at most {STEPS_MAX} are executed", steps.len())));
         }
         let ids = ids(steps)?;
-        let read = |(place, step): (usize, &Value)| Reading { ids: &ids, place, offers }.step(step);
-        let steps: Vec<Step> = steps.iter().enumerate().map(read).collect::<Result<_, _>>()?;
-        match order::circle(&steps) {
+        let read = |(place, step): (usize, &Value)| PlanStepReader { ids: &ids, place, offers }.step(step);
+        let steps: Vec<PlanStep> = steps.iter().enumerate().map(read).collect::<Result<_, _>>()?;
+        match cycle::find_cycle(&steps) {
             Some(id) => Err(invalid(format!("step `{id}` waits for itself; mend `depends_on`"))),
             None => Ok(Self { steps, written: written.clone() }),
         }
     }
 
-    pub fn told(&self) -> Value {
+    pub fn as_json(&self) -> Value {
         self.written.clone()
     }
 
     /// What the agent means to do, in a line.
-    pub fn said(&self) -> String {
+    pub fn as_text(&self) -> String {
         let steps: Vec<&str> = self.steps.iter().map(|step| step.description.as_str()).collect();
         format!("plan: {}", steps.join("; "))
     }
 }
 
-fn invalid(problem: impl Into<String>) -> Unusable {
-    Unusable::new(code::PLAN_INVALID, problem)
+fn invalid(problem: impl Into<String>) -> ReplyError {
+    ReplyError::new(code::PLAN_INVALID, problem)
 }
 
 /// The steps' ids, numbered from 1 where they have none.
-fn ids(steps: &[Value]) -> Result<Vec<String>, Unusable> {
+fn ids(steps: &[Value]) -> Result<Vec<String>, ReplyError> {
     let mut ids: Vec<String> = Vec::new();
     for (place, step) in steps.iter().enumerate() {
         let id = match step.get("id") {
@@ -111,24 +111,25 @@ fn ids(steps: &[Value]) -> Result<Vec<String>, Unusable> {
 }
 
 /// One step being read.
-struct Reading<'a> {
+struct PlanStepReader<'a> {
     ids: &'a [String],
     place: usize,
-    offers: &'a Offers,
+    offers: &'a ToolOffers,
 }
 
-impl Reading<'_> {
-    fn step(&self, step: &Value) -> Result<Step, Unusable> {
+impl PlanStepReader<'_> {
+    fn step(&self, step: &Value) -> Result<PlanStep, ReplyError> {
         let id = self.ids[self.place].clone();
         let wrong = |problem: String| invalid(format!("step `{id}` {problem}"));
         let Some(fields) = step.as_object() else { return Err(wrong("is not an object".to_owned())) };
-        let does = self.does(fields)?;
+        let does = self.action(fields)?;
         let input = match fields.get("input").or_else(|| fields.get("parameters")) {
             None | Some(Value::Null) => json!({}),
             Some(input @ Value::Object(_)) => input.clone(),
             Some(_) => return Err(wrong("has an `input` that is not an object".to_owned())),
         };
-        let input = Params::parse(&input, Dialect::Steps).map_err(|error| wrong(format!("has an input: {error}")))?;
+        let input = ParamsTemplate::parse(&input, ParamsDialect::Steps)
+            .map_err(|error| wrong(format!("has an input: {error}")))?;
         let mut after = self.waits_for(fields)?;
         for root in input.roots() {
             let of = root.strip_prefix(ROOT).unwrap_or(root);
@@ -137,9 +138,9 @@ impl Reading<'_> {
                 None => return Err(wrong(format!("names `{root}`, which is no step of the plan; write `${ROOT}ID`"))),
             }
         }
-        Ok(Step {
+        Ok(PlanStep {
             description: text(fields, "description").unwrap_or_else(|| id.clone()),
-            does,
+            action: does,
             input,
             after,
             critical: fields.get("critical").and_then(Value::as_bool).unwrap_or(true),
@@ -147,21 +148,21 @@ impl Reading<'_> {
         })
     }
 
-    fn does(&self, fields: &Map<String, Value>) -> Result<Does, Unusable> {
+    fn action(&self, fields: &Map<String, Value>) -> Result<PlanAction, ReplyError> {
         let id = &self.ids[self.place];
         let tool = ["tool", "tool_name"].iter().find_map(|key| text(fields, key));
         let python = ["python", "code"].iter().find_map(|key| text(fields, key));
         match (tool, python) {
-            (Some(tool), None) if self.offers.find(&tool).is_some() => Ok(Does::Tool(tool)),
-            (Some(tool), None) => Err(Unusable::unknown_tool(&tool, self.offers.all())),
-            (None, Some(python)) => Ok(Does::Python(python)),
+            (Some(tool), None) if self.offers.find(&tool).is_some() => Ok(PlanAction::Tool(tool)),
+            (Some(tool), None) => Err(ReplyError::unknown_tool(&tool, self.offers.all())),
+            (None, Some(python)) => Ok(PlanAction::Python(python)),
             (None, None) => Err(invalid(format!("step `{id}` has neither `tool` nor `python`"))),
             (Some(_), Some(_)) => Err(invalid(format!("step `{id}` has both `tool` and `python`; make it two steps"))),
         }
     }
 
     /// What it says it waits for; unsaid, the step before it.
-    fn waits_for(&self, fields: &Map<String, Value>) -> Result<BTreeSet<usize>, Unusable> {
+    fn waits_for(&self, fields: &Map<String, Value>) -> Result<BTreeSet<usize>, ReplyError> {
         let Some(written) = fields.get("depends_on").or_else(|| fields.get("dependencies")) else {
             return Ok(self.place.checked_sub(1).into_iter().collect());
         };

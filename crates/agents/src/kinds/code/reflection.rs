@@ -1,10 +1,10 @@
 //! What a model says of an executed plan.
 
-use baton_core::model::Reply;
-use baton_core::structured::{Schema, extract};
+use baton_core::model::ModelReply;
+use baton_core::structured::{ReplySchema, extract};
 use serde_json::Value;
 
-use crate::fault::{Unusable, code};
+use crate::fault::{ReplyError, code};
 use crate::one_shot;
 
 /// Suggestions of one reflection that are kept.
@@ -13,20 +13,20 @@ const SUGGESTIONS_MAX: usize = 20;
 const TEXT_CHARS_MAX: usize = 2_000;
 
 #[derive(Debug)]
-pub(super) enum Reflection {
+pub(super) enum PlanReflection {
     Achieved { output: Value },
     Failed { reason: String, suggestions: Vec<String> },
 }
 
-impl Reflection {
+impl PlanReflection {
     /// The first object in the reply that says whether the goal was achieved. What is achieved satisfies the schema.
-    pub fn read(reply: &Reply, schema: Option<&Schema>) -> Result<Self, Unusable> {
+    pub fn read(reply: &ModelReply, schema: Option<&ReplySchema>) -> Result<Self, ReplyError> {
         one_shot::check(reply)?;
-        let found = extract::candidates(&reply.content);
+        let found = extract::json_candidates(&reply.content);
         let Some(object) = found.iter().find(|value| value.get("goal_achieved").is_some_and(Value::is_boolean)) else {
             return Err(match found.is_empty() {
-                true => Unusable::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
-                false => Unusable::new(code::REPLY_INVALID, "the reply has no `goal_achieved` that is true or false"),
+                true => ReplyError::new(code::REPLY_NOT_JSON, "the reply holds no complete JSON"),
+                false => ReplyError::new(code::REPLY_INVALID, "the reply has no `goal_achieved` that is true or false"),
             });
         };
         if object["goal_achieved"] == Value::Bool(true) {

@@ -1,30 +1,32 @@
-use baton_core::agent::{Kind, Program, Ran, Seen, Snapshot, Step, Task, ToolRequest};
+use baton_core::agent::{
+    AgentKind, AgentObservation, AgentStep, AgentTask, ProgramOutcome, ProgramSnapshot, SandboxProgram, ToolRequest,
+};
 use baton_core::fault::Fault;
-use baton_core::model::{Message, Profile, ToolOffer};
+use baton_core::model::{ModelMessage, ModelProfile, ToolOffer};
 use serde_json::{Value, json};
 
 use crate::code;
-use crate::rehearsal::{answered, asked, envelope, gave_up, last_message, results, said, step, task};
+use crate::test_support::{answered, asked, envelope, gave_up, last_message, results, said, step, task};
 
-fn coder() -> Task {
-    task(Kind::Code)
+fn coder() -> AgentTask {
+    task(AgentKind::Code)
 }
 
-fn plan(steps: Value) -> Seen {
+fn plan(steps: Value) -> AgentObservation {
     said(&json!({"goal": "g", "steps": steps, "estimated_duration": 3, "required_tools": []}).to_string())
 }
 
-fn achieved(output: Value) -> Seen {
+fn achieved(output: Value) -> AgentObservation {
     said(&json!({"goal_achieved": true, "final_output": output, "failure_reason": null}).to_string())
 }
 
-fn in_vain(reason: &str) -> Seen {
+fn in_vain(reason: &str) -> AgentObservation {
     let suggestions = json!(["use another tool"]);
     said(&json!({"goal_achieved": false, "failure_reason": reason, "suggestions": suggestions}).to_string())
 }
 
-fn failed(id: &str) -> Seen {
-    Seen::Tools(vec![(id.to_owned(), envelope(Value::Null, Some("SERVICE_UNAVAILABLE")))])
+fn failed(id: &str) -> AgentObservation {
+    AgentObservation::Tools(vec![(id.to_owned(), envelope(Value::Null, Some("SERVICE_UNAVAILABLE")))])
 }
 
 fn get(id: u32, more: Value) -> Value {
@@ -37,32 +39,35 @@ fn python(id: u32, source: &str, input: Value) -> Value {
     json!({"id": id, "description": "compute", "python": source, "input": input})
 }
 
-fn ran(output: Value) -> Seen {
-    Seen::Ran(Ran::Finished { output, printed: String::new() })
+fn ran(output: Value) -> AgentObservation {
+    AgentObservation::Ran(ProgramOutcome::Finished { output, printed: String::new() })
 }
 
-fn paused(tool: &str) -> Seen {
+fn paused(tool: &str) -> AgentObservation {
     let calls = vec![ToolRequest { id: "c1".into(), tool: tool.into(), arguments: json!({"id": "7"}) }];
-    let snapshot = Snapshot { version: "v".into(), bytes: "cGF1c2Vk".into() };
-    Seen::Ran(Ran::Calls { calls, snapshot, printed: "looking\n".into() })
+    let snapshot = ProgramSnapshot { version: "v".into(), bytes: "cGF1c2Vk".into() };
+    AgentObservation::Ran(ProgramOutcome::Calls { calls, snapshot, printed: "looking\n".into() })
 }
 
-fn raised(code: &'static str) -> Seen {
-    Seen::Ran(Ran::Failed { fault: Fault::new(code, "ZeroDivisionError: division by zero"), printed: String::new() })
+fn raised(code: &'static str) -> AgentObservation {
+    AgentObservation::Ran(ProgramOutcome::Failed {
+        fault: Fault::new(code, "ZeroDivisionError: division by zero"),
+        printed: String::new(),
+    })
 }
 
 #[track_caller]
-fn tools_of(step: Step) -> Vec<(String, Value)> {
+fn tools_of(step: AgentStep) -> Vec<(String, Value)> {
     match step {
-        Step::RequestTools(requests) => requests.into_iter().map(|one| (one.tool, one.arguments)).collect(),
+        AgentStep::RequestTools(requests) => requests.into_iter().map(|one| (one.tool, one.arguments)).collect(),
         other => panic!("it should ask for tools, not {other:?}"),
     }
 }
 
 #[track_caller]
-fn program(step: Step) -> Program {
+fn program(step: AgentStep) -> SandboxProgram {
     match step {
-        Step::RunCode(program) => program,
+        AgentStep::RunCode(program) => program,
         other => panic!("it should run code, not {other:?}"),
     }
 }
@@ -80,8 +85,9 @@ fn wrong(steps: Value, expected: &str) {
 #[test]
 fn the_model_is_asked_for_a_plan_with_the_goal_and_the_tools() {
     let request = asked(&coder(), &[]);
-    assert_eq!((request.profile, request.tools.len()), (Profile::Powerful, 0));
-    let [Message::System { content: system, .. }, Message::User { content: prompt, .. }] = request.messages.as_slice()
+    assert_eq!((request.profile, request.tools.len()), (ModelProfile::Powerful, 0));
+    let [ModelMessage::System { content: system, .. }, ModelMessage::User { content: prompt, .. }] =
+        request.messages.as_slice()
     else {
         panic!("{:?}", request.messages)
     };
@@ -191,7 +197,9 @@ fn an_attempt_in_vain_is_followed_by_a_better_plan_three_times_in_all() {
 fn a_python_step_runs_with_its_input_and_what_it_may_call() {
     let given = json!([get(1, json!({})), python(2, "sum(prices)", json!({"prices": "$step_1.prices"}))]);
     let seen = [plan(given), results(&[("step_1", json!({"prices": [1, 2.5]}))])];
-    let Program::Start { source, inputs, tools } = program(step(&coder(), &seen)) else { panic!("not its start") };
+    let SandboxProgram::Start { source, inputs, tools } = program(step(&coder(), &seen)) else {
+        panic!("not its start")
+    };
     assert_eq!((source.as_str(), &inputs["prices"]), ("sum(prices)", &json!([1, 2.5])));
     assert_eq!(tools, ["get_order", "search_kb", "create_return"]);
     let output = answered(&coder(), &[seen.as_slice(), &[ran(json!(3.5)), achieved(json!(3.5))]].concat());
@@ -204,7 +212,7 @@ fn a_programs_calls_leave_as_requests_and_come_back_to_it() {
     let seen = vec![plan(json!([python(1, "get_order(id='7')", json!({}))])), paused("get_order")];
     assert_eq!(tools_of(step(&coder(), &seen)), [("get_order".into(), json!({"id": "7"}))]);
     let seen = [seen, vec![results(&[("c1", json!({"total": 9}))])]].concat();
-    let Program::Resume { snapshot, results } = program(step(&coder(), &seen)) else { panic!("not resumed") };
+    let SandboxProgram::Resume { snapshot, results } = program(step(&coder(), &seen)) else { panic!("not resumed") };
     assert_eq!((snapshot.bytes.as_str(), &results[0].data), ("cGF1c2Vk", &json!({"total": 9})));
     let seen = [seen, vec![ran(Value::Null)]].concat();
     let output = answered(&coder(), &[seen, vec![achieved(json!(9))]].concat());
@@ -218,12 +226,15 @@ fn a_pause_that_cannot_be_read_any_more_is_replayed_over_every_call() {
     seen.push(results(&[("c1", json!({"total": 9}))]));
     seen.push(paused("search_kb"));
     seen.push(results(&[("c2", json!({"found": 0}))]));
-    seen.push(Seen::Ran(Ran::Stale));
-    let Program::Replay { inputs, calls, .. } = program(step(&coder(), &seen)) else { panic!("not replayed") };
+    seen.push(AgentObservation::Ran(ProgramOutcome::Stale));
+    let SandboxProgram::Replay { inputs, calls, .. } = program(step(&coder(), &seen)) else { panic!("not replayed") };
     assert_eq!(inputs["a"], json!(1));
     let made: Vec<(&str, &Value)> = calls.iter().map(|(call, result)| (call.tool.as_str(), &result.data)).collect();
     assert_eq!(made, [("get_order", &json!({"total": 9})), ("search_kb", &json!({"found": 0}))]);
-    let differs = Seen::Ran(Ran::Failed { fault: Fault::new("CODE_DIFFERS", "another call"), printed: String::new() });
+    let differs = AgentObservation::Ran(ProgramOutcome::Failed {
+        fault: Fault::new("CODE_DIFFERS", "another call"),
+        printed: String::new(),
+    });
     assert_eq!(gave_up(&coder(), &[seen.clone(), vec![differs]].concat()).code, "CODE_DIFFERS");
     assert!(last_message(&coder(), &[seen, vec![ran(json!(1))]].concat()).contains("step 1 (compute): done: 1"));
 }
@@ -263,7 +274,7 @@ fn a_reflection_that_says_nothing_is_corrected_once() {
     assert_eq!(gave_up(&coder(), &[seen, vec![said("Yes.")]].concat()).code, code::REPLY_NOT_JSON);
 }
 
-fn with_memory() -> Task {
+fn with_memory() -> AgentTask {
     let offer =
         |name: &str| ToolOffer { name: name.into(), description: String::new(), parameters: Value::Null, strict: None };
     let mut task = coder();
@@ -318,11 +329,11 @@ fn a_step_may_ask_the_customer_or_hand_over() {
         {"id": "over", "tool": "hand_over", "input": {"reason": "{{ step_ask }} is not theirs"}}
     ]);
     let seen = vec![plan(given)];
-    assert_eq!(step(&task, &seen), Step::AskCustomer { question: "Which order?".into() });
-    let seen = [seen, vec![Seen::Said("8".into())]].concat();
+    assert_eq!(step(&task, &seen), AgentStep::AskCustomer { question: "Which order?".into() });
+    let seen = [seen, vec![AgentObservation::Said("8".into())]].concat();
     assert_eq!(tools_of(step(&task, &seen)), [("get_order".into(), json!({"id": "8"}))]);
     let seen = [seen, vec![results(&[("step_2", json!({}))])]].concat();
-    assert_eq!(step(&task, &seen), Step::HandOver { reason: "8 is not theirs".into() });
+    assert_eq!(step(&task, &seen), AgentStep::HandOver { reason: "8 is not theirs".into() });
     wrong(json!([{"tool": "ask_customer", "input": {"question": "?"}}]), "there is no tool `ask_customer`");
 }
 
@@ -337,11 +348,11 @@ fn replies_are_counted_and_bounded() {
 #[test]
 fn a_model_that_cannot_be_asked_ends_it() {
     let fault = Fault::new("SERVICE_UNAVAILABLE", "no model answers");
-    assert_eq!(gave_up(&coder(), &[Seen::ModelFailed(fault.clone())]), fault);
+    assert_eq!(gave_up(&coder(), &[AgentObservation::ModelFailed(fault.clone())]), fault);
 }
 
 #[test]
 fn a_customer_who_speaks_spanish_is_planned_for_in_spanish() {
-    let task = Task { language: "es-ES".into(), ..coder() };
+    let task = AgentTask { language: "es-ES".into(), ..coder() };
     assert!(last_message(&task, &[]).starts_with("Haz un plan de ejecución detallado"));
 }

@@ -1,27 +1,27 @@
 //! The calls of one reply: what is still to be asked for, and how the answers go back.
 
-use baton_core::agent::{Step, ToolRequest};
-use baton_core::model::Thinking;
-use baton_core::tool::Envelope;
+use baton_core::agent::{AgentStep, ToolRequest};
+use baton_core::model::ThinkingBlock;
+use baton_core::tool::ToolEnvelope;
 use serde_json::{Value, json};
 
-use super::super::chain::{Chain, Observation};
-use super::super::result::{shown, told};
-use super::read::Protocol;
+use super::super::chain::{ThoughtChain, ToolObservation};
+use super::super::result::{answer_text, tool_observation};
+use super::read::ToolProtocol;
 use super::tool_call;
-use crate::fault::Unusable;
-use crate::transcript::Transcript;
+use crate::fault::ReplyError;
+use crate::transcript::PromptTranscript;
 
-pub(super) struct Call {
+pub(super) struct RequestedCall {
     pub id: String,
     pub name: String,
     pub input: Value,
-    pub purpose: Purpose,
+    pub purpose: CallPurpose,
     /// What came back: the tool's result, or the customer's words.
     pub answer: Option<Value>,
 }
 
-pub(super) enum Purpose {
+pub(super) enum CallPurpose {
     Tool,
     Ask {
         question: String,
@@ -30,68 +30,68 @@ pub(super) enum Purpose {
         reason: String,
     },
     /// It goes back to the model with what is wrong.
-    Invalid(Unusable),
+    Invalid(ReplyError),
 }
 
 /// One reply's calls, in its order. Tools come first, then the question, then the hand-over.
-pub(super) struct Calls {
+pub(super) struct ReplyCalls {
     pub thought: String,
     pub said: String,
-    pub calls: Vec<Call>,
-    pub protocol: Protocol,
+    pub calls: Vec<RequestedCall>,
+    pub protocol: ToolProtocol,
     /// What the model gets back with the answers.
-    pub thinking: Option<Thinking>,
+    pub thinking: Option<ThinkingBlock>,
 }
 
-impl Calls {
+impl ReplyCalls {
     /// The first problem, where no call of the reply can be used.
-    pub fn all_invalid(&self) -> Option<Unusable> {
-        let problem = |call: &Call| match &call.purpose {
-            Purpose::Invalid(unusable) => Some(unusable.clone()),
-            Purpose::Tool | Purpose::Ask { .. } | Purpose::HandOver { .. } => None,
+    pub fn all_invalid(&self) -> Option<ReplyError> {
+        let problem = |call: &RequestedCall| match &call.purpose {
+            CallPurpose::Invalid(unusable) => Some(unusable.clone()),
+            CallPurpose::Tool | CallPurpose::Ask { .. } | CallPurpose::HandOver { .. } => None,
         };
-        let problems: Option<Vec<Unusable>> = self.calls.iter().map(problem).collect();
+        let problems: Option<Vec<ReplyError>> = self.calls.iter().map(problem).collect();
         problems?.into_iter().next()
     }
 
     pub fn hand_over(&self) -> Option<&str> {
         self.calls.iter().find_map(|call| match &call.purpose {
-            Purpose::HandOver { reason } => Some(reason.as_str()),
-            Purpose::Tool | Purpose::Ask { .. } | Purpose::Invalid(_) => None,
+            CallPurpose::HandOver { reason } => Some(reason.as_str()),
+            CallPurpose::Tool | CallPurpose::Ask { .. } | CallPurpose::Invalid(_) => None,
         })
     }
 
     /// What must still happen before the model sees the answers.
-    pub fn next(&self) -> Option<Step> {
+    pub fn next(&self) -> Option<AgentStep> {
         let open = || self.calls.iter().filter(|call| call.answer.is_none());
         let requests: Vec<ToolRequest> = open()
-            .filter(|call| matches!(call.purpose, Purpose::Tool))
+            .filter(|call| matches!(call.purpose, CallPurpose::Tool))
             .map(|call| ToolRequest { id: call.id.clone(), tool: call.name.clone(), arguments: call.input.clone() })
             .collect();
         if !requests.is_empty() {
-            return Some(Step::RequestTools(requests));
+            return Some(AgentStep::RequestTools(requests));
         }
         if let Some(reason) = self.hand_over() {
-            return Some(Step::HandOver { reason: reason.to_owned() });
+            return Some(AgentStep::HandOver { reason: reason.to_owned() });
         }
         let questions: Vec<&str> = open().filter_map(question).collect();
-        (!questions.is_empty()).then(|| Step::AskCustomer { question: questions.join("\n") })
+        (!questions.is_empty()).then(|| AgentStep::AskCustomer { question: questions.join("\n") })
     }
 
     /// Takes the results of all tools that were asked for.
-    pub fn results(&mut self, results: &[(String, Envelope)]) {
-        for call in self.calls.iter_mut().filter(|call| matches!(call.purpose, Purpose::Tool)) {
+    pub fn results(&mut self, results: &[(String, ToolEnvelope)]) {
+        for call in self.calls.iter_mut().filter(|call| matches!(call.purpose, CallPurpose::Tool)) {
             let result = results.iter().find(|(id, _)| *id == call.id);
             call.answer = Some(match result {
-                Some((_, envelope)) => told(envelope),
+                Some((_, envelope)) => tool_observation(envelope),
                 None => json!({"success": false, "error": "no result was recorded for this call"}),
             });
         }
     }
 
     /// Takes the customer's words, if they answer a question that is next in turn.
-    pub fn said(&mut self, message: &str) -> bool {
-        if !matches!(self.next(), Some(Step::AskCustomer { .. })) {
+    pub fn add_answer(&mut self, message: &str) -> bool {
+        if !matches!(self.next(), Some(AgentStep::AskCustomer { .. })) {
             return false;
         }
         for call in self.calls.iter_mut().filter(|call| question(call).is_some()) {
@@ -101,41 +101,41 @@ impl Calls {
     }
 
     /// Writes the reply and its answers down.
-    pub fn write(self, transcript: &mut Transcript, chain: &mut Chain) {
+    pub fn write(self, transcript: &mut PromptTranscript, chain: &mut ThoughtChain) {
         match self.protocol {
-            Protocol::Native => {
-                transcript.called(&self.said, self.calls.iter().map(tool_call).collect(), self.thinking);
+            ToolProtocol::Native => {
+                transcript.add_calls(&self.said, self.calls.iter().map(tool_call).collect(), self.thinking);
                 for call in &self.calls {
-                    transcript.tool(&call.id, shown(&answer(call)));
+                    transcript.tool(&call.id, answer_text(&answer(call)));
                 }
             }
-            Protocol::Text => {
+            ToolProtocol::Text => {
                 transcript.assistant(&self.said);
                 for call in &self.calls {
-                    transcript.user(format!("Observation: {}", shown(&answer(call))));
+                    transcript.user(format!("Observation: {}", answer_text(&answer(call))));
                 }
             }
         }
         let mut thought = Some(self.thought.as_str());
         for call in &self.calls {
-            let observation = Observation { action: &call.name, input: &call.input, seen: &answer(call) };
-            chain.acted(thought.take().unwrap_or_default(), observation);
+            let observation = ToolObservation { action: &call.name, input: &call.input, result: &answer(call) };
+            chain.add_action(thought.take().unwrap_or_default(), observation);
         }
     }
 }
 
-fn question(call: &Call) -> Option<&str> {
+fn question(call: &RequestedCall) -> Option<&str> {
     match &call.purpose {
-        Purpose::Ask { question } => Some(question),
-        Purpose::Tool | Purpose::HandOver { .. } | Purpose::Invalid(_) => None,
+        CallPurpose::Ask { question } => Some(question),
+        CallPurpose::Tool | CallPurpose::HandOver { .. } | CallPurpose::Invalid(_) => None,
     }
 }
 
-fn answer(call: &Call) -> Value {
+fn answer(call: &RequestedCall) -> Value {
     match (&call.answer, &call.purpose) {
         (Some(answer), _) => answer.clone(),
-        (None, Purpose::Invalid(unusable)) => json!({"success": false, "error": unusable.problem}),
-        (None, Purpose::Tool | Purpose::Ask { .. } | Purpose::HandOver { .. }) => {
+        (None, CallPurpose::Invalid(unusable)) => json!({"success": false, "error": unusable.problem}),
+        (None, CallPurpose::Tool | CallPurpose::Ask { .. } | CallPurpose::HandOver { .. }) => {
             json!({"success": false, "error": "this was not answered"})
         }
     }

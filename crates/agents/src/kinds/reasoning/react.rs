@@ -4,11 +4,11 @@ use baton_core::model::ToolOffer;
 use baton_core::structured::extract;
 use serde_json::{Value, json};
 
-use super::read::Offered;
+use super::read::OfferedTools;
 
 /// What a reply in the text protocol says.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub(super) enum ReactReply {
     Act {
         thought: String,
         action: String,
@@ -23,16 +23,16 @@ pub(super) enum Said {
 }
 
 /// Longest first, so that `Action Input` is not taken for `Action`.
-const LABELS: [(&str, Label); 5] = [
-    ("action input", Label::Input),
-    ("final answer", Label::Answer),
-    ("observation", Label::Observation),
-    ("thought", Label::Thought),
-    ("action", Label::Action),
+const LABELS: [(&str, ReactLabel); 5] = [
+    ("action input", ReactLabel::Input),
+    ("final answer", ReactLabel::Answer),
+    ("observation", ReactLabel::Observation),
+    ("thought", ReactLabel::Thought),
+    ("action", ReactLabel::Action),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Label {
+enum ReactLabel {
     Thought,
     Action,
     Input,
@@ -41,8 +41,8 @@ enum Label {
 }
 
 /// One labelled part of a reply.
-struct Part<'a> {
-    label: Label,
+struct ReactPart<'a> {
+    label: ReactLabel,
     /// What follows on the label's line and on the lines to the next label.
     text: &'a str,
     /// Where the text begins and ends in the reply, in bytes.
@@ -51,19 +51,20 @@ struct Part<'a> {
 }
 
 /// Reads a reply that speaks the protocol; `None` for one that does not.
-pub(super) fn read(reply: &str, offered: &Offered) -> Option<Said> {
+pub(super) fn read(reply: &str, offered: &OfferedTools) -> Option<ReactReply> {
     let parts = parts(reply);
-    let Some(first) = parts.iter().position(|part| matches!(part.label, Label::Action | Label::Answer)) else {
+    let Some(first) = parts.iter().position(|part| matches!(part.label, ReactLabel::Action | ReactLabel::Answer))
+    else {
         // A thought without an action is the answer.
-        let begins_with_it = parts.first().is_some_and(|part| part.label == Label::Thought);
-        return begins_with_it.then(|| Said::Answer { thought: String::new(), text: thoughts(&parts) });
+        let begins_with_it = parts.first().is_some_and(|part| part.label == ReactLabel::Thought);
+        return begins_with_it.then(|| ReactReply::Answer { thought: String::new(), text: thoughts(&parts) });
     };
     let thought = thoughts(&parts[..first]);
-    if parts[first].label == Label::Answer {
-        return Some(Said::Answer { thought, text: reply[parts[first].start..].trim().to_owned() });
+    if parts[first].label == ReactLabel::Answer {
+        return Some(ReactReply::Answer { thought, text: reply[parts[first].start..].trim().to_owned() });
     }
     let action = parts[first].text.trim().trim_matches(['`', '"', '\'', '*', '.']).to_owned();
-    let input = parts.get(first + 1).filter(|part| part.label == Label::Input);
+    let input = parts.get(first + 1).filter(|part| part.label == ReactLabel::Input);
     let tool = offered.find(&action);
     // An answer may well have a line that begins with "Action:"; it is one only for a tool or with an input.
     if tool.is_none() && input.is_none() {
@@ -71,23 +72,23 @@ pub(super) fn read(reply: &str, offered: &Offered) -> Option<Said> {
     }
     let end = input.unwrap_or(&parts[first]).end;
     let input = input.map_or_else(|| json!({}), |part| read_input(part.text.trim(), tool));
-    Some(Said::Act { thought, action, input, said: reply[..end].trim_end().to_owned() })
+    Some(ReactReply::Act { thought, action, input, said: reply[..end].trim_end().to_owned() })
 }
 
-fn thoughts(parts: &[Part<'_>]) -> String {
-    let thoughts = parts.iter().filter(|part| part.label == Label::Thought);
+fn thoughts(parts: &[ReactPart<'_>]) -> String {
+    let thoughts = parts.iter().filter(|part| part.label == ReactLabel::Thought);
     thoughts.map(|part| part.text.trim()).collect::<Vec<_>>().join("\n")
 }
 
-fn parts(reply: &str) -> Vec<Part<'_>> {
-    let mut parts: Vec<Part<'_>> = Vec::new();
+fn parts(reply: &str) -> Vec<ReactPart<'_>> {
+    let mut parts: Vec<ReactPart<'_>> = Vec::new();
     let mut at = 0;
     for line in reply.split_inclusive('\n') {
         if let Some((label, skipped)) = label(line) {
             if let Some(last) = parts.last_mut() {
                 last.end = at;
             }
-            parts.push(Part { label, text: "", start: at + skipped, end: reply.len() });
+            parts.push(ReactPart { label, text: "", start: at + skipped, end: reply.len() });
         }
         at += line.len();
     }
@@ -98,7 +99,7 @@ fn parts(reply: &str) -> Vec<Part<'_>> {
 }
 
 /// The label a line begins with, bold or not, and how many bytes of the line it takes.
-fn label(line: &str) -> Option<(Label, usize)> {
+fn label(line: &str) -> Option<(ReactLabel, usize)> {
     let bare = line.trim_start_matches([' ', '\t', '*']);
     let (name, label) =
         LABELS.iter().find(|(name, _)| bare.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name)))?;
@@ -112,7 +113,7 @@ fn read_input(text: &str, tool: Option<&ToolOffer>) -> Value {
     if text.is_empty() {
         return json!({});
     }
-    if let Some(object) = extract::candidates(text).into_iter().find(Value::is_object) {
+    if let Some(object) = extract::json_candidates(text).into_iter().find(Value::is_object) {
         return object;
     }
     let properties = tool.and_then(|tool| tool.parameters.get("properties")?.as_object());

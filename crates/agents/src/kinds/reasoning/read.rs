@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use baton_core::agent::{ASK_CUSTOMER, HAND_OVER, Task};
-use baton_core::model::{Reply, ToolOffer};
+use baton_core::agent::{ASK_CUSTOMER, AgentTask, HAND_OVER};
+use baton_core::model::{ModelReply, ToolOffer};
 use baton_core::structured::extract;
 use serde_json::{Value, json};
 
-use super::super::offers::Offers;
-use super::calls::{Call, Purpose};
-use super::react::{self, Said};
-use crate::fault::{Unusable, code};
+use super::super::offers::ToolOffers;
+use super::calls::{CallPurpose, RequestedCall};
+use super::react::{self, ReactReply};
+use crate::fault::{ReplyError, code};
 use crate::one_shot;
 
 /// Calls of one reply that are taken; the rest are refused, and the model is told.
@@ -18,7 +18,7 @@ const CALLS_MAX: usize = 32;
 
 /// How the model asks for tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(super) enum ToolProtocol {
     /// By the provider's own tool calls.
     Native,
     /// By `Thought`, `Action` and `Action Input` lines.
@@ -26,17 +26,17 @@ pub(super) enum Protocol {
 }
 
 /// What the model is offered.
-pub(super) struct Offered {
-    pub tools: Offers,
+pub(super) struct OfferedTools {
+    pub tools: ToolOffers,
     /// How it is told to ask; it may always ask the other way.
-    pub protocol: Protocol,
+    pub protocol: ToolProtocol,
 }
 
-impl Offered {
-    pub fn to(task: &Task) -> Self {
-        let tools = Offers::to(task);
+impl OfferedTools {
+    pub fn to(task: &AgentTask) -> Self {
+        let tools = ToolOffers::to(task);
         let text = task.agent.metadata.get("tool_protocol").and_then(Value::as_str) == Some("text");
-        Self { tools, protocol: if text { Protocol::Text } else { Protocol::Native } }
+        Self { tools, protocol: if text { ToolProtocol::Text } else { ToolProtocol::Native } }
     }
 
     pub fn find(&self, name: &str) -> Option<&ToolOffer> {
@@ -45,13 +45,13 @@ impl Offered {
 }
 
 /// What a reply says.
-pub(super) enum Reading {
+pub(super) enum ParsedReply {
     Calls {
         thought: String,
         /// The text as it goes back to the model.
         said: String,
-        calls: Vec<Call>,
-        protocol: Protocol,
+        calls: Vec<RequestedCall>,
+        protocol: ToolProtocol,
     },
     Answer {
         /// The reasoning before it, where the reply tells the two apart.
@@ -61,9 +61,9 @@ pub(super) enum Reading {
 }
 
 /// Reads the reply of one iteration. Ids the model left out or used twice are made from the iteration's number.
-pub(super) fn read(reply: &Reply, offered: &Offered, iteration: u32) -> Result<Reading, Unusable> {
+pub(super) fn read(reply: &ModelReply, offered: &OfferedTools, iteration: u32) -> Result<ParsedReply, ReplyError> {
     one_shot::check(reply)?;
-    let text = extract::without_thinking(&reply.content).trim();
+    let text = extract::strip_thinking(&reply.content).trim();
     if !reply.tool_calls.is_empty() {
         let mut ids = BTreeSet::new();
         let calls = reply.tool_calls.iter().enumerate().map(|(index, call)| {
@@ -72,37 +72,37 @@ pub(super) fn read(reply: &Reply, offered: &Offered, iteration: u32) -> Result<R
             purpose(id, &call.name, call.arguments.clone(), offered, index)
         });
         let calls = calls.collect();
-        return Ok(Reading::Calls {
+        return Ok(ParsedReply::Calls {
             thought: text.to_owned(),
             said: reply.content.clone(),
             calls,
-            protocol: Protocol::Native,
+            protocol: ToolProtocol::Native,
         });
     }
     match react::read(text, offered) {
-        Some(Said::Act { thought, action, input, said }) => Ok(Reading::Calls {
+        Some(ReactReply::Act { thought, action, input, said }) => Ok(ParsedReply::Calls {
             thought,
             said,
             calls: vec![purpose(format!("call_{iteration}_0"), &action, input, offered, 0)],
-            protocol: Protocol::Text,
+            protocol: ToolProtocol::Text,
         }),
-        Some(Said::Answer { thought, text }) if !text.is_empty() => {
-            Ok(Reading::Answer { thought: Some(thought).filter(|thought| !thought.is_empty()), text })
+        Some(ReactReply::Answer { thought, text }) if !text.is_empty() => {
+            Ok(ParsedReply::Answer { thought: Some(thought).filter(|thought| !thought.is_empty()), text })
         }
-        None if !text.is_empty() => Ok(Reading::Answer { thought: None, text: text.to_owned() }),
-        Some(Said::Answer { .. }) | None => Err(Unusable::new(code::REPLY_EMPTY, "the reply is empty")),
+        None if !text.is_empty() => Ok(ParsedReply::Answer { thought: None, text: text.to_owned() }),
+        Some(ReactReply::Answer { .. }) | None => Err(ReplyError::new(code::REPLY_EMPTY, "the reply is empty")),
     }
 }
 
 /// Sorts a call out: a tool, one of the two outcomes that look like tools, or nothing we can use.
-fn purpose(id: String, name: &str, input: Value, offered: &Offered, index: usize) -> Call {
-    let call = |input, purpose| Call { id, name: name.to_owned(), input, purpose, answer: None };
-    let invalid = |problem| Purpose::Invalid(Unusable::new(code::INVALID_ARGUMENTS, problem));
+fn purpose(id: String, name: &str, input: Value, offered: &OfferedTools, index: usize) -> RequestedCall {
+    let call = |input, purpose| RequestedCall { id, name: name.to_owned(), input, purpose, answer: None };
+    let invalid = |problem| CallPurpose::Invalid(ReplyError::new(code::INVALID_ARGUMENTS, problem));
     if index >= CALLS_MAX {
         return call(input, invalid(format!("at most {CALLS_MAX} calls of one reply are made")));
     }
     if offered.find(name).is_none() {
-        return call(input, Purpose::Invalid(Unusable::unknown_tool(name, offered.tools.all())));
+        return call(input, CallPurpose::Invalid(ReplyError::unknown_tool(name, offered.tools.all())));
     }
     let input = match input {
         Value::Null => json!({}),
@@ -120,12 +120,12 @@ fn purpose(id: String, name: &str, input: Value, offered: &Offered, index: usize
     let purpose = match name {
         ASK_CUSTOMER => text_of("question").map_or_else(
             || invalid(format!("`{ASK_CUSTOMER}` needs a `question`")),
-            |question| Purpose::Ask { question },
+            |question| CallPurpose::Ask { question },
         ),
         HAND_OVER => {
-            Purpose::HandOver { reason: text_of("reason").unwrap_or_else(|| "the agent gave no reason".into()) }
+            CallPurpose::HandOver { reason: text_of("reason").unwrap_or_else(|| "the agent gave no reason".into()) }
         }
-        _ => Purpose::Tool,
+        _ => CallPurpose::Tool,
     };
     call(input, purpose)
 }

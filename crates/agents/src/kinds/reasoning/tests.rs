@@ -1,15 +1,17 @@
-use baton_core::agent::{Kind, Seen, Step, Task};
-use baton_core::model::{Message, Profile, Reply, Thinking};
+use baton_core::agent::{AgentKind, AgentObservation, AgentStep, AgentTask};
+use baton_core::model::{ModelMessage, ModelProfile, ModelReply, ThinkingBlock};
 use serde_json::{Value, json};
 
 use crate::code;
-use crate::rehearsal::{answered, asked, called, cut_off, envelope, gave_up, last_message, results, said, step, task};
+use crate::test_support::{
+    answered, asked, called, cut_off, envelope, gave_up, last_message, results, said, step, task,
+};
 
-fn helper() -> Task {
-    task(Kind::Reasoning)
+fn helper() -> AgentTask {
+    task(AgentKind::Reasoning)
 }
 
-fn talker() -> Task {
+fn talker() -> AgentTask {
     let mut task = helper();
     task.agent.metadata.insert("ask_customer".into(), json!(true));
     task.agent.tools.push("hand_over".into());
@@ -17,27 +19,27 @@ fn talker() -> Task {
 }
 
 /// The tools a step asks for: id, name, arguments.
-fn requested(task: &Task, seen: &[Seen]) -> Vec<(String, String, Value)> {
+fn requested(task: &AgentTask, seen: &[AgentObservation]) -> Vec<(String, String, Value)> {
     match step(task, seen) {
-        Step::RequestTools(requests) => {
+        AgentStep::RequestTools(requests) => {
             requests.into_iter().map(|request| (request.id, request.tool, request.arguments)).collect()
         }
         other => panic!("it should request tools, not {other:?}"),
     }
 }
 
-fn order() -> Seen {
+fn order() -> AgentObservation {
     called(&[("c1", "get_order", json!({"id": "7"}))])
 }
 
-fn shipped() -> Seen {
+fn shipped() -> AgentObservation {
     results(&[("c1", json!({"status": "shipped"}))])
 }
 
 #[test]
 fn the_tools_are_offered_with_the_kinds_defaults() {
     let request = asked(&helper(), &[]);
-    assert_eq!(request.profile, Profile::Balanced);
+    assert_eq!(request.profile, ModelProfile::Balanced);
     let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
     assert_eq!(names, ["get_order", "search_kb", "create_return"]);
 }
@@ -49,17 +51,17 @@ fn calls_of_one_reply_are_one_step_and_their_results_go_back_in_order() {
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[1], ("c2".into(), "search_kb".into(), json!({"query": "returns"})));
 
-    let answers = Seen::Tools(vec![
+    let answers = AgentObservation::Tools(vec![
         ("c2".into(), envelope(Value::Null, Some("TIMEOUT"))),
         ("c1".into(), envelope(json!({"status": "shipped"}), None)),
     ]);
     let request = asked(&helper(), &[both, answers]);
-    let [.., Message::Assistant { tool_calls, .. }, first, second] = request.messages.as_slice() else {
+    let [.., ModelMessage::Assistant { tool_calls, .. }, first, second] = request.messages.as_slice() else {
         panic!("{:?}", request.messages)
     };
     assert_eq!(tool_calls.len(), 2);
-    let content = |message: &Message, of: &str| match message {
-        Message::Tool { tool_call_id, content } if tool_call_id == of => content.clone(),
+    let content = |message: &ModelMessage, of: &str| match message {
+        ModelMessage::Tool { tool_call_id, content } if tool_call_id == of => content.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(content(first, "c1"), r#"{"data":{"status":"shipped"},"success":true}"#);
@@ -69,11 +71,11 @@ fn calls_of_one_reply_are_one_step_and_their_results_go_back_in_order() {
 
 #[test]
 fn what_the_model_thought_goes_back_to_it_with_the_results() {
-    let thinking = Thinking { model: "m".into(), parts: vec![json!({"type": "thinking", "signature": "s"})] };
-    let Seen::Replied(reply) = order() else { panic!("a reply") };
-    let thoughtful = Seen::Replied(Reply { thinking: Some(thinking.clone()), ..reply });
+    let thinking = ThinkingBlock { model: "m".into(), parts: vec![json!({"type": "thinking", "signature": "s"})] };
+    let AgentObservation::Replied(reply) = order() else { panic!("a reply") };
+    let thoughtful = AgentObservation::Replied(ModelReply { thinking: Some(thinking.clone()), ..reply });
     let request = asked(&helper(), &[thoughtful, shipped()]);
-    let [.., Message::Assistant { thinking: back, .. }, _] = request.messages.as_slice() else {
+    let [.., ModelMessage::Assistant { thinking: back, .. }, _] = request.messages.as_slice() else {
         panic!("{:?}", request.messages)
     };
     assert_eq!(back, &Some(thinking));
@@ -151,7 +153,7 @@ fn ten_iterations_are_the_default() {
 fn a_tool_that_was_not_offered_is_corrected_once() {
     let wrong = called(&[("c1", "get_ordr", json!({"id": "7"}))]);
     let request = asked(&helper(), std::slice::from_ref(&wrong));
-    let Some(Message::Tool { tool_call_id, content }) = request.messages.last() else { panic!("{request:?}") };
+    let Some(ModelMessage::Tool { tool_call_id, content }) = request.messages.last() else { panic!("{request:?}") };
     assert_eq!(tool_call_id, "c1");
     assert!(content.contains("did you mean `get_order`?"), "{content}");
     let again = called(&[("c1", "delete_all", json!({}))]);
@@ -164,7 +166,7 @@ fn what_can_be_called_is_called_beside_what_cannot() {
     let mixed = called(&[("c1", "get_order", json!({"id": "7"})), ("c2", "nothing", json!({}))]);
     assert_eq!(requested(&helper(), std::slice::from_ref(&mixed)).len(), 1);
     let request = asked(&helper(), &[mixed, shipped()]);
-    let tools = request.messages.iter().filter(|message| matches!(message, Message::Tool { .. })).count();
+    let tools = request.messages.iter().filter(|message| matches!(message, ModelMessage::Tool { .. })).count();
     assert_eq!(tools, 2);
 }
 
@@ -197,7 +199,7 @@ fn a_cut_off_reply_is_corrected_once() {
 
 #[test]
 fn outcomes_that_look_like_tools_are_offered_only_where_wanted() {
-    let names = |task: &Task| asked(task, &[]).tools.into_iter().map(|tool| tool.name).collect::<Vec<_>>();
+    let names = |task: &AgentTask| asked(task, &[]).tools.into_iter().map(|tool| tool.name).collect::<Vec<_>>();
     assert_eq!(names(&helper()).len(), 3);
     assert_eq!(names(&talker())[3..], ["ask_customer", "hand_over"]);
     let unwanted = called(&[("c1", "ask_customer", json!({"question": "When?"}))]);
@@ -214,8 +216,11 @@ fn a_tool_cannot_take_a_reserved_name() {
 #[test]
 fn a_question_goes_to_the_customer_and_the_answer_to_the_model() {
     let question = called(&[("c1", "ask_customer", json!({"question": "¿A qué hora?"}))]);
-    assert_eq!(step(&talker(), std::slice::from_ref(&question)), Step::AskCustomer { question: "¿A qué hora?".into() });
-    let seen = [question, Seen::Said("A las diez".into())];
+    assert_eq!(
+        step(&talker(), std::slice::from_ref(&question)),
+        AgentStep::AskCustomer { question: "¿A qué hora?".into() }
+    );
+    let seen = [question, AgentObservation::Said("A las diez".into())];
     assert_eq!(last_message(&talker(), &seen), "A las diez");
     let output = answered(&talker(), &[seen.as_slice(), &[said("Reservado.")]].concat());
     assert_eq!(output["reasoning_chain"][0]["observation"], "A las diez");
@@ -226,9 +231,9 @@ fn tools_go_before_the_question_and_the_question_before_the_model() {
     let both = called(&[("q", "ask_customer", json!({"question": "Which?"})), ("c1", "get_order", json!({"id": "7"}))]);
     assert_eq!(requested(&talker(), std::slice::from_ref(&both)).len(), 1);
     let seen = [both.clone(), shipped()];
-    assert_eq!(step(&talker(), &seen), Step::AskCustomer { question: "Which?".into() });
-    let request = asked(&talker(), &[both, shipped(), Seen::Said("The red one".into())]);
-    let [.., Message::Tool { tool_call_id: first, content }, Message::Tool { tool_call_id: second, .. }] =
+    assert_eq!(step(&talker(), &seen), AgentStep::AskCustomer { question: "Which?".into() });
+    let request = asked(&talker(), &[both, shipped(), AgentObservation::Said("The red one".into())]);
+    let [.., ModelMessage::Tool { tool_call_id: first, content }, ModelMessage::Tool { tool_call_id: second, .. }] =
         request.messages.as_slice()
     else {
         panic!("{request:?}")
@@ -239,7 +244,7 @@ fn tools_go_before_the_question_and_the_question_before_the_model() {
 #[test]
 fn a_hand_over_names_its_reason_and_comes_after_the_tools() {
     let hand_over = ("h", "hand_over", json!({"reason": "wants a refund of 900 USD"}));
-    let expected = Step::HandOver { reason: "wants a refund of 900 USD".into() };
+    let expected = AgentStep::HandOver { reason: "wants a refund of 900 USD".into() };
     assert_eq!(step(&talker(), &[called(std::slice::from_ref(&hand_over))]), expected);
     let both = called(&[hand_over, ("c1", "get_order", json!({"id": "7"}))]);
     assert_eq!(requested(&talker(), std::slice::from_ref(&both)).len(), 1);
@@ -248,7 +253,7 @@ fn a_hand_over_names_its_reason_and_comes_after_the_tools() {
 
 #[test]
 fn a_message_nobody_asked_for_is_shown_to_the_model() {
-    assert_eq!(last_message(&helper(), &[order(), shipped(), Seen::Said("hurry".into())]), "hurry");
+    assert_eq!(last_message(&helper(), &[order(), shipped(), AgentObservation::Said("hurry".into())]), "hurry");
 }
 
 #[test]
@@ -260,7 +265,7 @@ fn the_text_protocol_of_the_seed_is_understood() {
     assert_eq!(calls, [("call_1_0".into(), "get_order".into(), json!({"id": "123"}))]);
     let seen = [think, results(&[("call_1_0", json!({"status": "shipped"}))])];
     let request = asked(&helper(), &seen);
-    let [.., Message::Assistant { content: own, .. }, Message::User { content: observation, .. }] =
+    let [.., ModelMessage::Assistant { content: own, .. }, ModelMessage::User { content: observation, .. }] =
         request.messages.as_slice()
     else {
         panic!("{request:?}")
@@ -280,6 +285,6 @@ fn the_text_protocol_is_taught_where_the_definition_says_so() {
     task.agent.metadata.insert("tool_protocol".into(), json!("text"));
     let request = asked(&task, &[]);
     assert!(request.tools.is_empty());
-    let Message::System { content, .. } = &request.messages[0] else { panic!("{request:?}") };
+    let ModelMessage::System { content, .. } = &request.messages[0] else { panic!("{request:?}") };
     assert!(content.contains("Action Input:") && content.contains("- get_order: Does get_order"));
 }

@@ -1,13 +1,13 @@
 //! A thousand replies as models should not write them: each ends in data that satisfies the schema, taken from the reply
 //! as it stands there, or in a fault that says what is wrong.
 
-use baton_core::agent::{Kind, Step, Task};
+use baton_core::agent::{AgentKind, AgentStep, AgentTask};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
 
 use crate::code;
-use crate::rehearsal::{said, step, task};
+use crate::test_support::{said, step, task};
 
 const REPLIES: u32 = 1_000;
 
@@ -27,7 +27,7 @@ fn schema() -> Value {
     })
 }
 
-fn classifier(kind: Kind) -> Task {
+fn classifier(kind: AgentKind) -> AgentTask {
     let mut task = task(kind);
     task.agent.output_schema = Some(schema());
     task
@@ -115,10 +115,10 @@ proptest! {
 
     #[test]
     fn a_malformed_reply_ends_in_valid_data_or_in_a_clear_error(first in replies(), second in replies()) {
-        let task = classifier(Kind::Simple);
+        let task = classifier(AgentKind::Simple);
         let checked = jsonschema::validator_for(&schema()).expect("the schema compiles");
         let (last, end) = match step(&task, &[said(&first)]) {
-            Step::AskModel(request) => {
+            AgentStep::AskModel(request) => {
                 let told = serde_json::to_string(&request.messages.last()).unwrap_or_default();
                 prop_assert!(told.contains("could not be used"), "{told}");
                 (second.clone(), step(&task, &[said(&first), said(&second)]))
@@ -126,11 +126,11 @@ proptest! {
             end => (first, end),
         };
         match end {
-            Step::Answer { output } => {
+            AgentStep::Answer { output } => {
                 prop_assert!(checked.is_valid(&output), "{output} does not satisfy the schema");
                 prop_assert!(pieces(&last).contains(&output), "{output} does not stand in {last:?}");
             }
-            Step::GiveUp(fault) => {
+            AgentStep::GiveUp(fault) => {
                 prop_assert!(CODES.contains(&fault.code.as_ref()), "{fault}");
                 prop_assert!(fault.message.starts_with("agent `helper`: "), "{fault}");
             }
@@ -140,14 +140,14 @@ proptest! {
 
     #[test]
     fn so_does_the_final_answer_of_a_reasoning_agent(first in replies(), second in replies()) {
-        let task = classifier(Kind::Reasoning);
+        let task = classifier(AgentKind::Reasoning);
         let checked = jsonschema::validator_for(&schema()).expect("the schema compiles");
         match step(&task, &[said(&first), said(&second)]) {
-            Step::Answer { output } => {
+            AgentStep::Answer { output } => {
                 prop_assert!(checked.is_valid(&output["answer"]), "{output}");
                 prop_assert!(pieces(&first).contains(&output["answer"]) || pieces(&second).contains(&output["answer"]));
             }
-            Step::GiveUp(fault) => prop_assert!(CODES.contains(&fault.code.as_ref()), "{fault}"),
+            AgentStep::GiveUp(fault) => prop_assert!(CODES.contains(&fault.code.as_ref()), "{fault}"),
             other => prop_assert!(false, "it should end, not {other:?}"),
         }
     }

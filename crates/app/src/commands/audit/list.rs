@@ -1,57 +1,57 @@
 //! `baton audit list`.
 
-use baton_core::audit::Entry;
+use baton_core::audit::AuditEntry;
 use baton_core::tool::AuditStatus;
-use baton_ports::audit::{Audit, Filter, Order};
+use baton_ports::audit::{AuditFilter, AuditOrder, AuditTrail};
 use baton_ports::read::PAGE_MAX;
 use serde_json::{Value, json};
 
-use super::Trail;
-use crate::cli::{self, AuditList};
-use crate::commands::tools::note_unknown;
-use crate::{Exit, print};
+use super::TenantTrail;
+use crate::cli::{self, AuditListArgs};
+use crate::commands::tools::print_unknown_tool;
+use crate::{CommandExit, print};
 
-pub async fn run(trail: &mut Trail, args: &AuditList) -> anyhow::Result<Exit> {
+pub async fn run(trail: &mut TenantTrail, args: &AuditListArgs) -> anyhow::Result<CommandExit> {
     let entries = read(trail, args).await?;
     let next = entries.last().filter(|_| entries.len() == args.limit as usize).map(|entry| entry.seq);
     if let (Some(tool), Some(system), true) = (&args.tool, &mut trail.system, entries.is_empty())
         && system.tenant == trail.tenant
         // Only a note: a service that does not answer takes nothing from the list.
-        && system.learn_tools().await.is_ok()
+        && system.load_tools().await.is_ok()
     {
-        note_unknown(&system.tools, &trail.tenant, tool);
+        print_unknown_tool(&system.tools, &trail.tenant, tool);
     }
     if args.of.json {
-        let rows: Vec<Value> = entries.iter().map(Entry::as_json).collect();
+        let rows: Vec<Value> = entries.iter().map(AuditEntry::as_json).collect();
         print::pretty(&json!({ "rows": rows, "next": next }));
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     if entries.is_empty() {
         print::line("no rows");
     } else {
-        tell(&entries);
+        print_entries(&entries);
     }
     if let Some(next) = next {
         print::note(format_args!("older rows: --before {next}"));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// Page by page, up to as many as were asked for.
-async fn read(trail: &Trail, args: &AuditList) -> anyhow::Result<Vec<Entry>> {
+async fn read(trail: &TenantTrail, args: &AuditListArgs) -> anyhow::Result<Vec<AuditEntry>> {
     let Some(system) = &trail.system else { return Ok(Vec::new()) };
-    let mut filter = Filter {
+    let mut filter = AuditFilter {
         run: args.run.as_deref().map(Into::into),
         action: args.tool.clone(),
         person: args.person.clone(),
         status: args.status.map(status),
         from: args.from,
         to: args.to,
-        order: Order::NewestFirst,
+        order: AuditOrder::NewestFirst,
         cursor: args.before,
         limit: 0,
     };
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<AuditEntry> = Vec::new();
     loop {
         filter.limit = (args.limit as usize - entries.len()).min(PAGE_MAX);
         let page = match args.latest {
@@ -67,17 +67,18 @@ async fn read(trail: &Trail, args: &AuditList) -> anyhow::Result<Vec<Entry>> {
     }
 }
 
-fn status(status: cli::AuditStatus) -> AuditStatus {
+fn status(status: cli::AuditStatusArg) -> AuditStatus {
     match status {
-        cli::AuditStatus::Success => AuditStatus::Success,
-        cli::AuditStatus::Error => AuditStatus::Error,
-        cli::AuditStatus::Compensated => AuditStatus::Compensated,
+        cli::AuditStatusArg::Success => AuditStatus::Success,
+        cli::AuditStatusArg::Error => AuditStatus::Error,
+        cli::AuditStatusArg::Compensated => AuditStatus::Compensated,
     }
 }
 
 /// A line each, in columns as wide as what stands in them.
-pub fn tell(entries: &[Entry]) {
-    let widest = |title: &str, of: &dyn Fn(&Entry) -> usize| entries.iter().map(of).max().unwrap_or(0).max(title.len());
+pub fn print_entries(entries: &[AuditEntry]) {
+    let widest =
+        |title: &str, of: &dyn Fn(&AuditEntry) -> usize| entries.iter().map(of).max().unwrap_or(0).max(title.len());
     let tool = widest("ACTION", &|entry| entry.row.action.len());
     let kind = widest("TYPE", &|entry| entry.row.action_type.len());
     let person = widest("PERSON", &|entry| person_of(entry).len());
@@ -108,7 +109,7 @@ pub fn tell(entries: &[Entry]) {
     }
 }
 
-fn person_of(entry: &Entry) -> &str {
+fn person_of(entry: &AuditEntry) -> &str {
     match entry.erased_at {
         Some(_) => "(erased)",
         None => entry.row.user_id.as_deref().unwrap_or_default(),
@@ -116,7 +117,7 @@ fn person_of(entry: &Entry) -> &str {
 }
 
 /// What a person or a deadline said, where the row is of that: a no succeeds as well as a yes.
-fn decision_of(entry: &Entry) -> Option<&str> {
+fn decision_of(entry: &AuditEntry) -> Option<&str> {
     entry.row.details.get("decision")?.as_str()
 }
 

@@ -1,25 +1,25 @@
 //! `baton audit verify`.
 
-use baton_core::audit::{Break, Tip, hex};
-use baton_ports::audit::{Audit, Verdict};
+use baton_core::audit::{ChainBreak, ChainTip, hex};
+use baton_ports::audit::{AuditTrail, ChainVerdict};
 
-use super::Trail;
-use crate::{Exit, Misuse, print};
+use super::TenantTrail;
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(trail: &Trail, expect: Option<String>, as_json: bool) -> anyhow::Result<Exit> {
+pub async fn run(trail: &TenantTrail, expect: Option<String>, as_json: bool) -> anyhow::Result<CommandExit> {
     let expect = expect.map(|hash| hash.to_lowercase());
     if let Some(hash) = &expect
-        && baton_core::bundle::Hash::parse(hash).is_none()
+        && baton_core::bundle::ContentHash::parse(hash).is_none()
     {
-        return Err(Misuse::new("--expect takes a hash of 64 digits, as `baton audit verify` prints it").into());
+        return Err(UsageError::new("--expect takes a hash of 64 digits, as `baton audit verify` prints it").into());
     }
     let verdict = match &trail.system {
         Some(system) => system.store.verify(&trail.tenant).await?,
-        None => Verdict { tip: Tip::NONE, erased: 0, broken: None },
+        None => ChainVerdict { tip: ChainTip::NONE, erased: 0, broken: None },
     };
     let is_missing = match &expect {
         Some(hash) if verdict.broken.is_none() => match &trail.system {
-            Some(system) => !system.store.has(&trail.tenant, hash).await?,
+            Some(system) => !system.store.has_row(&trail.tenant, hash).await?,
             None => true,
         },
         _ => false,
@@ -28,14 +28,14 @@ pub async fn run(trail: &Trail, expect: Option<String>, as_json: bool) -> anyhow
     if as_json {
         print::pretty(&verdict.as_json(is_missing));
     } else {
-        tell(trail, &verdict, is_missing);
+        print_verdict(trail, &verdict, is_missing);
     }
-    Ok(if holds { Exit::Completed } else { Exit::Failed })
+    Ok(if holds { CommandExit::Completed } else { CommandExit::Failed })
 }
 
-fn tell(trail: &Trail, verdict: &Verdict, is_missing: bool) {
-    let Verdict { tip, erased, broken } = verdict;
-    if let Some(Break { seq, why }) = broken {
+fn print_verdict(trail: &TenantTrail, verdict: &ChainVerdict, is_missing: bool) {
+    let ChainVerdict { tip, erased, broken } = verdict;
+    if let Some(ChainBreak { seq, reason: why }) = broken {
         print::line(format_args!(
             "{} row {seq} of `{}` is {}",
             print::paint("31", "broken:"),
@@ -48,7 +48,7 @@ fn tell(trail: &Trail, verdict: &Verdict, is_missing: bool) {
         return;
     }
     let emptied = if *erased > 0 { format!(", {erased} of them erased of a person") } else { String::new() };
-    let rows = print::counted(tip.seq, "row");
+    let rows = print::count_noun(tip.seq, "row");
     print::line(format_args!("{rows} of `{}`, all as written{emptied}", trail.tenant));
     if tip.seq > 0 {
         print::line(format_args!("newest hash: {}", hex(&tip.hash)));

@@ -3,35 +3,35 @@
 use std::fmt::Write as _;
 
 use baton_core::time::Time;
-use baton_core::usage::Tally;
-use baton_models::roi::{Inputs, Recorded, Roi};
-use baton_ports::audit::{Audit as _, UsageFilter};
-use baton_ports::budget::{Budget as _, CostFilter};
+use baton_core::usage::UsageTally;
+use baton_models::roi::{RecordedCosts, RoiInputs, RoiReport};
+use baton_ports::audit::{AuditTrail as _, UsageFilter};
+use baton_ports::budget::{BudgetStore as _, CostFilter};
 use serde_json::json;
 
 use super::{DAY, DAYS_DEFAULT, days_ago};
 use crate::cli;
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(project: &Project, args: &cli::Roi) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &cli::RoiArgs) -> anyhow::Result<CommandExit> {
     let (from, to) = period(args);
     if args.to.is_none() && midnight(&from)? > midnight(&to)? {
-        return Err(Misuse::new(format!("--from is after today, {to}")).into());
+        return Err(UsageError::new(format!("--from is after today, {to}")).into());
     }
     let inputs = inputs(args, days(&from, &to)?)?;
-    let (recorded, calls) = recorded(project, &from, &to).await?;
-    let roi = inputs.roi(recorded).map_err(Misuse::new)?;
+    let (recorded, calls) = recorded_costs(project, &from, &to).await?;
+    let roi = inputs.roi(recorded).map_err(UsageError::new)?;
     if args.json {
         print::pretty(&json!({ "from": from, "to": to, "inputs": inputs, "recorded_calls": calls, "roi": roi }));
     } else {
         print::line(page(&inputs, &roi, (&from, &to), calls));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn period(args: &cli::Roi) -> (String, String) {
+fn period(args: &cli::RoiArgs) -> (String, String) {
     let from = args.from.clone().unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1));
     (from, args.to.clone().unwrap_or_else(|| days_ago(0)))
 }
@@ -40,18 +40,18 @@ fn period(args: &cli::Roi) -> (String, String) {
 fn days(from: &str, to: &str) -> anyhow::Result<u32> {
     let (from, to) = (midnight(from)?, midnight(to)?);
     if to < from {
-        return Err(Misuse::new("--to is before --from").into());
+        return Err(UsageError::new("--to is before --from").into());
     }
     let days = to.since(from).as_secs() / DAY.as_secs() + 1;
     Ok(u32::try_from(days).unwrap_or(u32::MAX))
 }
 
 fn midnight(day: &str) -> anyhow::Result<Time> {
-    format!("{day}T00:00:00Z").parse().map_err(|_| Misuse::new(format!("`{day}` is no day")).into())
+    format!("{day}T00:00:00Z").parse().map_err(|_| UsageError::new(format!("`{day}` is no day")).into())
 }
 
 /// All that is asked for, or the name of everything that is missing.
-fn inputs(args: &cli::Roi, days: u32) -> anyhow::Result<Inputs> {
+fn inputs(args: &cli::RoiArgs, days: u32) -> anyhow::Result<RoiInputs> {
     let missing: Vec<&str> = [
         ("--conversations", args.conversations.is_none()),
         ("--handled", args.handled.is_none()),
@@ -68,27 +68,27 @@ fn inputs(args: &cli::Roi, days: u32) -> anyhow::Result<Inputs> {
     else {
         let message = format!("these numbers are yours and nobody guesses them: {} missing", missing.join(", "));
         let hint = "write 0 where one does not apply; `baton costs roi --help` says what each is";
-        return Err(Misuse::new(message).hint(hint).into());
+        return Err(UsageError::new(message).hint(hint).into());
     };
-    Ok(Inputs { conversations, handled_percent, minutes, minute_usd, other_usd, once_usd, days })
+    Ok(RoiInputs { conversations, handled_percent, minutes, minute_usd, other_usd, once_usd, days })
 }
 
 /// What models and tools cost in the period, and how many model calls there were. Looking makes no database where nothing
 /// has run.
-async fn recorded(project: &Project, from: &str, to: &str) -> anyhow::Result<(Recorded, u64)> {
+async fn recorded_costs(project: &Project, from: &str, to: &str) -> anyhow::Result<(RecordedCosts, u64)> {
     if !project.has_database() {
-        return Ok((Recorded::default(), 0));
+        return Ok((RecordedCosts::default(), 0));
     }
-    let (system, tenant) = (System::open(project)?, project.tenant()?);
+    let (system, tenant) = (ProjectSystem::open(project)?, project.tenant()?);
     let (first, last) = (Some(from.to_owned()), Some(to.to_owned()));
     let costs = CostFilter { tenant: Some(tenant.clone()), from: first, to: last, by: Vec::new() };
     let rows = system.store.costs(costs).await?;
     let (begin, end) = (midnight(from)?, midnight(to)? + DAY);
     let usage = UsageFilter { tenant: Some(tenant), from: Some(begin), to: Some(end), ..UsageFilter::default() };
-    let mut tools = Tally::default();
+    let mut tools = UsageTally::default();
     system.store.usage(usage).await?.iter().for_each(|usage| tools.merge(&usage.tally));
     let models = rows.iter().map(|row| row.cost).sum();
-    Ok((Recorded { models, tools: tools.cost }, rows.iter().map(|row| row.calls).sum()))
+    Ok((RecordedCosts { models, tools: tools.cost }, rows.iter().map(|row| row.calls).sum()))
 }
 
 /// In cents, the sign before the dollar.
@@ -99,7 +99,7 @@ fn usd(amount: f64) -> String {
 }
 
 /// As Markdown.
-fn page(inputs: &Inputs, roi: &Roi, (from, to): (&str, &str), calls: u64) -> String {
+fn page(inputs: &RoiInputs, roi: &RoiReport, (from, to): (&str, &str), calls: u64) -> String {
     let mut page = format!("# What it is worth, {from} to {to}\n\n");
     let maybe = |amount: Option<f64>| amount.map_or_else(|| "-".to_owned(), usd);
     let inputs = [

@@ -21,34 +21,34 @@ const FILES: [(&str, &str); 7] = clinic![
 ];
 
 /// A folder that is removed with the value, unless it is kept.
-pub struct Folder {
+pub struct DemoFolder {
     path: PathBuf,
-    kept: bool,
+    is_kept: bool,
 }
 
-impl Folder {
+impl DemoFolder {
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     pub fn keep(mut self) -> PathBuf {
-        self.kept = true;
+        self.is_kept = true;
         self.path.clone()
     }
 }
 
-impl Drop for Folder {
+impl Drop for DemoFolder {
     fn drop(&mut self) {
-        if !self.kept {
+        if !self.is_kept {
             // What cannot be removed is the temporary folder's to clean.
             let _ = std::fs::remove_dir_all(&self.path);
         }
     }
 }
 
-pub fn lay_out() -> anyhow::Result<Folder> {
+pub fn write_files() -> anyhow::Result<DemoFolder> {
     let path = std::env::temp_dir().join(format!("baton-demo-{}", uuid::Uuid::now_v7()));
-    let folder = Folder { path, kept: false };
+    let folder = DemoFolder { path, is_kept: false };
     for (name, text) in FILES {
         let file = folder.path.join(name);
         if let Some(parent) = file.parent() {

@@ -1,45 +1,48 @@
 //! Composio: its key, and the accounts that are connected.
 
-use baton_tools::composio::{Connection, State};
+use baton_tools::composio::{AppConnection, ConnectionStatus};
 
-use super::Check;
+use super::DoctorCheck;
 use crate::project::Project;
-use crate::wire::System;
+use crate::wiring::ProjectSystem;
 
 const WHAT: &str = "composio";
 
 /// Nothing where the project uses no toolkit.
-pub async fn checks(project: &Project) -> Vec<Check> {
+pub async fn checks(project: &Project) -> Vec<DoctorCheck> {
     if project.settings.tools.composio.toolkits.is_empty() {
         return Vec::new();
     }
-    let system = match System::open(project) {
+    let system = match ProjectSystem::open(project) {
         Ok(system) => system,
-        Err(error) => return vec![Check::fail(WHAT, format!("{error:#}"), "look at the database")],
+        Err(error) => return vec![DoctorCheck::fail(WHAT, format!("{error:#}"), "look at the database")],
     };
     let Some(composio) = system.tools.composio() else { return Vec::new() };
     if !composio.has_key() {
         let hint = "set `COMPOSIO_API_KEY`, or `api_key` under `[tools.composio]`";
-        return vec![Check::fail(WHAT, "there is no key to call Composio with", hint)];
+        return vec![DoctorCheck::fail(WHAT, "there is no key to call Composio with", hint)];
     }
-    if let Err(fault) = composio.greet().await {
+    if let Err(fault) = composio.ping().await {
         let hint = "look at `[tools.composio]`: `api_key` and `base_url`, the network and the firewall";
-        return vec![Check::fail(WHAT, fault.to_string(), hint)];
+        return vec![DoctorCheck::fail(WHAT, fault.to_string(), hint)];
     }
     let toolkits: Vec<&str> = composio.toolkits().collect();
-    let answers = Check::ok(WHAT, format!("answers, and knows the key; toolkits: {}", toolkits.join(", ")));
+    let answers = DoctorCheck::ok(WHAT, format!("answers, and knows the key; toolkits: {}", toolkits.join(", ")));
     let connections = match composio.check_connections(&system.tenant).await {
         Ok(all) => connections(&all, &system.command),
-        Err(fault) => Check::fail("accounts", fault.to_string(), "`baton tools connections` shows them"),
+        Err(fault) => DoctorCheck::fail("accounts", fault.to_string(), "`baton tools connections` shows them"),
     };
     vec![answers, connections]
 }
 
-fn connections(all: &[Connection], command: &str) -> Check {
-    let broken: Vec<&Connection> = all.iter().filter(|connection| connection.state != State::Active).collect();
+fn connections(all: &[AppConnection], command: &str) -> DoctorCheck {
+    let broken: Vec<&AppConnection> =
+        all.iter().filter(|connection| connection.state != ConnectionStatus::Active).collect();
     match (all.len(), broken.as_slice()) {
-        (0, _) => Check::warn("accounts", "none is connected", format!("`{command} tools connect APP` connects one")),
-        (all, []) => Check::ok("accounts", format!("{all}, all of them active")),
+        (0, _) => {
+            DoctorCheck::warn("accounts", "none is connected", format!("`{command} tools connect APP` connects one"))
+        }
+        (all, []) => DoctorCheck::ok("accounts", format!("{all}, all of them active")),
         (all, [first, ..]) => {
             let says = format!(
                 "{} of {all} perform nothing; `{}` for {} is {}",
@@ -48,7 +51,7 @@ fn connections(all: &[Connection], command: &str) -> Check {
                 first.entity,
                 first.state
             );
-            Check::warn("accounts", says, format!("`{}` connects it again", first.command()))
+            DoctorCheck::warn("accounts", says, format!("`{}` connects it again", first.reconnect_command()))
         }
     }
 }

@@ -2,28 +2,28 @@
 
 use std::time::Duration;
 
-use baton_core::tool::{Call, Caller, Class, Outcome};
+use baton_core::tool::{Caller, EffectClass, ToolInvocation, ToolOutcome};
 use baton_ports::clock::{Clock as _, SystemClock};
-use baton_ports::tools::{Checked, Tools as _};
-use baton_store::sqlite::{Options, Store};
-use baton_tools::settings::{DatabaseUrl, Provider};
+use baton_ports::tools::{CheckResult, ToolGateway as _};
+use baton_store::sqlite::{SqliteStore, StoreOptions};
+use baton_tools::settings::{CalendarProviderKind, DatabaseUrl};
 use serde_json::json;
 
-use super::Check;
-use crate::project::{Project, shown};
-use crate::wire::System;
+use super::DoctorCheck;
+use crate::project::{Project, display_path};
+use crate::wiring::ProjectSystem;
 
 /// Time for one look at a calendar.
 const CALENDAR_MAX: Duration = Duration::from_secs(10);
 /// A calendar's service is asked about the first of these on which the calendar is open.
 const DAYS: [&str; 8] = ["tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
-pub async fn checks(project: &Project) -> Vec<Check> {
+pub async fn checks(project: &Project) -> Vec<DoctorCheck> {
     // Looking makes no database.
-    let system = Store::in_memory(Options::default()).map_err(anyhow::Error::from);
-    let system = match system.and_then(|store| System::over(project, store)) {
+    let system = SqliteStore::in_memory(StoreOptions::default()).map_err(anyhow::Error::from);
+    let system = match system.and_then(|store| ProjectSystem::from_store(project, store)) {
         Ok(system) => system,
-        Err(error) => return vec![Check::fail("services", format!("{error:#}"), "correct it in baton.toml")],
+        Err(error) => return vec![DoctorCheck::fail("services", format!("{error:#}"), "correct it in baton.toml")],
     };
     let mut checks = vec![settings(&system)];
     checks.extend(databases(project));
@@ -32,61 +32,63 @@ pub async fn checks(project: &Project) -> Vec<Check> {
 }
 
 /// The files of the databases that `query_database` may ask.
-fn databases(project: &Project) -> impl Iterator<Item = Check> {
+fn databases(project: &Project) -> impl Iterator<Item = DoctorCheck> {
     project.settings.tools.databases.iter().filter_map(|(name, database)| {
         let DatabaseUrl::Sqlite(file) = &database.url else { return None };
         let file = project.root.join(file);
         Some(if file.is_file() {
-            Check::ok("databases", format!("{name}: {} is there", shown(&file)))
+            DoctorCheck::ok("databases", format!("{name}: {} is there", display_path(&file)))
         } else {
             let hint = format!(
                 "look at `url` under `[tools.databases.{name}]`: a path there is from the project's folder; nothing \
                  here makes the file"
             );
-            Check::fail("databases", format!("{name}: there is no file {}", shown(&file)), hint)
+            DoctorCheck::fail("databases", format!("{name}: there is no file {}", display_path(&file)), hint)
         })
     })
 }
 
 /// Whoever keeps the calendar outside is asked for free times, as a call would ask.
-async fn calendar(project: &Project, system: &System) -> Option<Check> {
+async fn calendar(project: &Project, system: &ProjectSystem) -> Option<DoctorCheck> {
     const WHAT: &str = "calendar";
     let tools = &project.settings.tools;
     let own = tools.tenants.get(&system.tenant).and_then(|tenant| tenant.calendar.as_ref());
-    if own.unwrap_or(&tools.calendar).provider == Provider::Internal {
+    if own.unwrap_or(&tools.calendar).provider == CalendarProviderKind::Internal {
         return None;
     }
     for day in DAYS {
         let outcome = match availability(system, day).await {
             // Nobody is asked about a day on which nothing can be booked.
-            Some(Outcome::Done { output, .. }) if !matches!(output["reason"].as_str(), None | Some("full")) => continue,
+            Some(ToolOutcome::Done { output, .. }) if !matches!(output["reason"].as_str(), None | Some("full")) => {
+                continue;
+            }
             Some(outcome) => outcome,
-            None => return Some(Check::ok(WHAT, "not asked: `google_calendar` is held back by the settings")),
+            None => return Some(DoctorCheck::ok(WHAT, "not asked: `google_calendar` is held back by the settings")),
         };
         return Some(match outcome {
-            Outcome::Done { output, .. } => {
-                Check::ok(WHAT, format!("{} answers", output["provider"].as_str().unwrap_or("the service")))
+            ToolOutcome::Done { output, .. } => {
+                DoctorCheck::ok(WHAT, format!("{} answers", output["provider"].as_str().unwrap_or("the service")))
             }
-            Outcome::NotDone { fault, .. } | Outcome::Unknown { fault } => {
+            ToolOutcome::NotDone { fault, .. } | ToolOutcome::Unknown { fault } => {
                 let hint = "look at `[tools.calendar]`: the address, the account and the calendars' paths or ids";
-                Check::fail(WHAT, fault.message, hint)
+                DoctorCheck::fail(WHAT, fault.message, hint)
             }
-            Outcome::Asks { question, .. } => Check::fail(WHAT, question.message, "nobody is asked here"),
+            ToolOutcome::Asks { question, .. } => DoctorCheck::fail(WHAT, question.message, "nobody is asked here"),
         });
     }
-    Some(Check::ok(WHAT, "not asked: nothing can be booked in the next seven days"))
+    Some(DoctorCheck::ok(WHAT, "not asked: nothing can be booked in the next seven days"))
 }
 
 /// `None` where the call is not let out.
-async fn availability(system: &System, day: &str) -> Option<Outcome> {
-    let call = Call {
+async fn availability(system: &ProjectSystem, day: &str) -> Option<ToolOutcome> {
+    let call = ToolInvocation {
         tenant: system.tenant.clone(),
         run: "doctor".into(),
         workflow: String::new(),
         key: format!("doctor/{day}"),
         tool: "google_calendar".to_owned(),
         arguments: json!({"action": "check_availability", "date": day}).into(),
-        class: Class::Read,
+        class: EffectClass::Read,
         agent: None,
         provider: None,
         attempt: 1,
@@ -95,22 +97,22 @@ async fn availability(system: &System, day: &str) -> Option<Outcome> {
         caller: Caller::default(),
     };
     match system.tools.check(&call, None).await {
-        Checked::Permitted(permit) => Some(permit.perform(CALENDAR_MAX).await.outcome),
-        Checked::Answered(performed) => Some(performed.outcome),
-        Checked::NeedsApproval(_) | Checked::RateLimited { .. } | Checked::CircuitOpen { .. } => None,
+        CheckResult::Permitted(permit) => Some(permit.perform(CALENDAR_MAX).await.outcome),
+        CheckResult::Answered(performed) => Some(performed.outcome),
+        CheckResult::NeedsApproval(_) | CheckResult::RateLimited { .. } | CheckResult::CircuitOpen { .. } => None,
     }
 }
 
-fn settings(system: &System) -> Check {
-    let lacks = system.tools.lacks();
+fn settings(system: &ProjectSystem) -> DoctorCheck {
+    let lacks = system.tools.unavailable_providers();
     let mut settings: Vec<String> =
         lacks.into_iter().map(|lack| format!("`{}` for {}", lack.setting, lack.provider)).collect();
     settings.sort();
     settings.dedup();
     if settings.is_empty() {
-        return Check::ok("services", "the providers of tools have what they need");
+        return DoctorCheck::ok("services", "the providers of tools have what they need");
     }
     let variable = "each is a key of baton.toml, and a variable: `BATON_` and its path, such as \
                     BATON_TOOLS__MESSAGE__TWILIO__AUTH_TOKEN";
-    Check::warn("services", format!("not there: {}", settings.join(", ")), variable)
+    DoctorCheck::warn("services", format!("not there: {}", settings.join(", ")), variable)
 }

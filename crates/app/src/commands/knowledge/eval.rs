@@ -3,28 +3,29 @@
 
 use std::path::{Path, PathBuf};
 
-use baton_memory::{Judged, Measured, Query};
-use baton_ports::memory::{Memory as _, Mode, Search};
-use baton_store::sqlite::{self, Store};
+use baton_memory::{JudgedQuery, JudgedSet, SearchMetrics};
+use baton_ports::memory::{MemoryStore as _, SearchMode, SearchRequest};
+use baton_store::sqlite::{self, SqliteStore};
 use serde_json::{Value, json};
 
 use super::folder;
-use crate::cli::KnowledgeEval;
-use crate::project::{Project, read_value, shown};
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::cli::KnowledgeEvalArgs;
+use crate::project::{Project, display_path, read_value};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
 /// The judged queries of a project.
 const FILE: &str = "eval.yaml";
 /// Passages asked for: several may be of one section, and ten sections are judged.
 const ASKED: usize = 30;
-const MODES: [(Mode, &str); 3] = [(Mode::Vector, "vector"), (Mode::Text, "text"), (Mode::Hybrid, "hybrid")];
+const MODES: [(SearchMode, &str); 3] =
+    [(SearchMode::Vector, "vector"), (SearchMode::Text, "text"), (SearchMode::Hybrid, "hybrid")];
 
-pub async fn run(project: &Project, args: &KnowledgeEval) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &KnowledgeEvalArgs) -> anyhow::Result<CommandExit> {
     let file = args.file.clone().unwrap_or_else(|| project.root.join(FILE));
     let judged = judged(&file)?;
-    let system = System::over(project, Store::in_memory(sqlite::Options::default())?)?;
-    let documents = folder::load(&system.memory, &system.tenant, &documents(&file, &judged)).await?;
+    let system = ProjectSystem::from_store(project, SqliteStore::in_memory(sqlite::StoreOptions::default())?)?;
+    let documents = folder::add_folder(&system.memory, &system.tenant, &documents(&file, &judged)).await?;
     let mut modes = Vec::new();
     for (mode, name) in MODES {
         let mut all = Vec::new();
@@ -34,24 +35,25 @@ pub async fn run(project: &Project, args: &KnowledgeEval) -> anyhow::Result<Exit
         modes.push((name, all));
     }
     report(args, &judged, documents, &modes);
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn judged(file: &Path) -> anyhow::Result<Judged> {
-    let judged: Judged = serde_json::from_value(read_value(file)?)
-        .map_err(|error| Misuse::new(format!("{}: {error}", shown(file))).hint("see docs/guides/knowledge.md"))?;
+fn judged(file: &Path) -> anyhow::Result<JudgedSet> {
+    let judged: JudgedSet = serde_json::from_value(read_value(file)?).map_err(|error| {
+        UsageError::new(format!("{}: {error}", display_path(file))).hint("see docs/guides/knowledge.md")
+    })?;
     if judged.queries.is_empty() {
-        return Err(Misuse::new(format!("{} has no queries", shown(file))).into());
+        return Err(UsageError::new(format!("{} has no queries", display_path(file))).into());
     }
     Ok(judged)
 }
 
-fn documents(file: &Path, judged: &Judged) -> PathBuf {
+fn documents(file: &Path, judged: &JudgedSet) -> PathBuf {
     file.parent().unwrap_or(Path::new(".")).join(&judged.documents)
 }
 
-async fn measure(system: &System, query: &Query, mode: Mode) -> anyhow::Result<Measured> {
-    let search = Search { mode, top: ASKED, ..Search::knowledge(&query.query) };
+async fn measure(system: &ProjectSystem, query: &JudgedQuery, mode: SearchMode) -> anyhow::Result<SearchMetrics> {
+    let search = SearchRequest { mode, top: ASKED, ..SearchRequest::knowledge(&query.query) };
     let found = system.memory.search(&system.tenant, &search).await?;
     if let Some(reason) = found.degraded {
         anyhow::bail!("the search cannot be measured: {reason}");
@@ -63,17 +65,17 @@ async fn measure(system: &System, query: &Query, mode: Mode) -> anyhow::Result<M
     Ok(query.judge(&sections))
 }
 
-fn report(args: &KnowledgeEval, judged: &Judged, documents: usize, modes: &[(&str, Vec<Measured>)]) {
-    let means: Vec<(&str, Measured)> = modes.iter().map(|(name, all)| (*name, Measured::mean(all))).collect();
+fn report(args: &KnowledgeEvalArgs, judged: &JudgedSet, documents: usize, modes: &[(&str, Vec<SearchMetrics>)]) {
+    let means: Vec<(&str, SearchMetrics)> = modes.iter().map(|(name, all)| (*name, SearchMetrics::mean(all))).collect();
     if args.json {
-        let mean = |(name, mean): &(&str, Measured)| json!({"mode": name, "ndcg_at_10": mean.ndcg, "recall_at_10": mean.recall, "mrr_at_10": mean.mrr});
+        let mean = |(name, mean): &(&str, SearchMetrics)| json!({"mode": name, "ndcg_at_10": mean.ndcg, "recall_at_10": mean.recall, "mrr_at_10": mean.mrr});
         let modes: Vec<Value> = means.iter().map(mean).collect();
         print::pretty(&json!({"documents": documents, "queries": judged.queries.len(), "modes": modes}));
         return;
     }
     if args.each {
         for (place, query) in judged.queries.iter().enumerate() {
-            let ndcg = |(_, all): &(&str, Vec<Measured>)| all.get(place).map_or(0.0, |one| one.ndcg);
+            let ndcg = |(_, all): &(&str, Vec<SearchMetrics>)| all.get(place).map_or(0.0, |one| one.ndcg);
             let row: String = modes.iter().map(|mode| format!("{:>8.3}", ndcg(mode))).collect();
             print::line(format_args!("{row}  {}", query.query));
         }

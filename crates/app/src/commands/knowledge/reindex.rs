@@ -1,30 +1,30 @@
 //! `baton knowledge reindex`.
 
 use baton_core::money::Usd;
-use baton_memory::{Config, Provider};
-use baton_ports::index::{Collection, Index as _};
-use baton_ports::memory::{Memory as _, Reindexed};
+use baton_memory::{EmbedderProvider, MemoryConfig};
+use baton_ports::index::{DocumentIndex as _, MemoryCollection};
+use baton_ports::memory::{MemoryStore as _, ReindexResult};
 use serde_json::json;
 
-use crate::cli::KnowledgeReindex;
+use crate::cli::KnowledgeReindexArgs;
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, print};
 
 /// Everything, not knowledge alone: one embedder answers for all of memory.
-pub async fn run(project: &Project, args: &KnowledgeReindex) -> anyhow::Result<Exit> {
-    let system = System::open(project)?;
-    let costs = project.settings.memory.embedder == Provider::OpenAi;
+pub async fn run(project: &Project, args: &KnowledgeReindexArgs) -> anyhow::Result<CommandExit> {
+    let system = ProjectSystem::open(project)?;
+    let costs = project.settings.memory.embedder == EmbedderProvider::OpenAi;
     if costs {
-        tell_price(&project.settings.memory, &system).await?;
+        print_price(&project.settings.memory, &system).await?;
     }
-    system.paying(build(args, &system, costs)).await
+    system.settle_after(build(args, &system, costs)).await
 }
 
 /// About what building anew costs, before anything is asked: by the pieces there are, each as long as one may be now.
-async fn tell_price(config: &Config, system: &System) -> anyhow::Result<()> {
+async fn print_price(config: &MemoryConfig, system: &ProjectSystem) -> anyhow::Result<()> {
     let mut pieces = 0;
-    for collection in Collection::ALL {
+    for collection in MemoryCollection::ALL {
         let all = system.store.generations(&system.tenant, collection).await?;
         pieces += all.iter().find(|one| one.live).map_or(0, |live| live.pieces);
     }
@@ -33,14 +33,14 @@ async fn tell_price(config: &Config, system: &System) -> anyhow::Result<()> {
         Some(price) => format!("some {price}"),
         None => "at a price that nobody states".to_owned(),
     };
-    let pieces = print::counted_as(pieces, "piece is", "pieces are");
+    let pieces = print::count_words(pieces, "piece is", "pieces are");
     print::note(format_args!("note: {pieces} embedded anew by `{}`, {price}", config.model));
     Ok(())
 }
 
-async fn build(args: &KnowledgeReindex, system: &System, costs: bool) -> anyhow::Result<Exit> {
+async fn build(args: &KnowledgeReindexArgs, system: &ProjectSystem, costs: bool) -> anyhow::Result<CommandExit> {
     let mut all = Vec::new();
-    for collection in Collection::ALL {
+    for collection in MemoryCollection::ALL {
         let before = system.embeddings.paid();
         let built = system.memory.reindex(&system.tenant, collection).await?;
         let cost = costs.then(|| system.embeddings.paid() - before);
@@ -54,11 +54,11 @@ async fn build(args: &KnowledgeReindex, system: &System, costs: bool) -> anyhow:
     if args.json {
         print::pretty(&json!(all));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn row(built: &Reindexed, cost: Option<Usd>) -> String {
-    let count = |count: u64, what| print::counted(usize::try_from(count).unwrap_or(usize::MAX), what);
+fn row(built: &ReindexResult, cost: Option<Usd>) -> String {
+    let count = |count: u64, what| print::count_noun(usize::try_from(count).unwrap_or(usize::MAX), what);
     let (documents, pieces) = (count(built.documents, "document"), count(built.pieces, "piece"));
     let cost = cost.map(|cost| format!(", for {cost}")).unwrap_or_default();
     format!("{}: {documents} in {pieces}, by {}{cost}", built.collection, built.embedder)

@@ -1,37 +1,37 @@
 //! `baton knowledge search`.
 
-use baton_ports::index::Filter;
-use baton_ports::memory::{self, Cited, Memory as _, Search};
+use baton_ports::index::DocumentFilter;
+use baton_ports::memory::{self, CitedPassage, MemoryStore as _, SearchRequest};
 use serde_json::json;
 
-use crate::cli::{KnowledgeSearch, Mode};
+use crate::cli::{KnowledgeSearchArgs, SearchModeArg};
 use crate::commands::json;
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, print};
 
 /// Characters of a passage that are shown.
 const SHOWN_CHARS_MAX: usize = 240;
 
-pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &KnowledgeSearchArgs) -> anyhow::Result<CommandExit> {
     let metadata = json::pairs(&args.filters)?.into_iter().collect();
-    let search = Search {
+    let search = SearchRequest {
         top: usize::from(args.top),
         mode: args.mode.into(),
-        filter: Filter { metadata, ..Filter::default() },
-        ..Search::knowledge(&args.query)
+        filter: DocumentFilter { metadata, ..DocumentFilter::default() },
+        ..SearchRequest::knowledge(&args.query)
     };
-    let system = System::open(project)?;
+    let system = ProjectSystem::open(project)?;
     let search = async { Ok(system.memory.search(&system.tenant, &search).await?) };
-    let found = system.paying(search).await?;
+    let found = system.settle_after(search).await?;
     let outdated = super::outdated(&system).await?;
     if args.json {
         print::pretty(&json!({
             "query": args.query, "degraded_reason": found.degraded,
-            "results": found.passages.iter().map(Cited::as_json).collect::<Vec<_>>(),
+            "results": found.passages.iter().map(CitedPassage::as_json).collect::<Vec<_>>(),
             "outdated": outdated,
         }));
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     if found.passages.is_empty() {
         print::line("nothing was found");
@@ -45,12 +45,12 @@ pub async fn run(project: &Project, args: &KnowledgeSearch) -> anyhow::Result<Ex
     if let Some(outdated) = outdated {
         print::note(format_args!("note: {outdated}\n  hint: `{} knowledge reindex` builds it anew", system.command));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn show(number: usize, passage: &Cited) {
-    let Cited { score, document, heading, begins, ends, about, .. } = passage;
-    let about = about.as_ref().map(|person| super::about(person)).unwrap_or_default();
+fn show(number: usize, passage: &CitedPassage) {
+    let CitedPassage { score, document, heading, begins, ends, about, .. } = passage;
+    let about = about.as_ref().map(|person| super::subject_label(person)).unwrap_or_default();
     let place = print::paint("2", &format!("{document} {begins}..{ends}  {score:.3}{about}"));
     print::line(format_args!("[{number}] {}  {place}", print::paint("1", heading)));
     let words = passage.content.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -59,12 +59,12 @@ fn show(number: usize, passage: &Cited) {
     print::line(format_args!("    {shown}{mark}"));
 }
 
-impl From<Mode> for memory::Mode {
-    fn from(mode: Mode) -> Self {
+impl From<SearchModeArg> for memory::SearchMode {
+    fn from(mode: SearchModeArg) -> Self {
         match mode {
-            Mode::Hybrid => Self::Hybrid,
-            Mode::Vector => Self::Vector,
-            Mode::Text => Self::Text,
+            SearchModeArg::Hybrid => Self::Hybrid,
+            SearchModeArg::Vector => Self::Vector,
+            SearchModeArg::Text => Self::Text,
         }
     }
 }

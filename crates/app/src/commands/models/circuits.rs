@@ -1,18 +1,18 @@
 //! `baton models circuits`: models that are left alone, and people's words on them.
 
-use baton_ports::circuits::{Circuit, Circuits as _, State};
+use baton_ports::circuits::{ModelCircuit, ModelCircuitState, ModelCircuitStore as _};
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::models::meant;
+use baton_ports::models::resolve_name;
 use serde_json::json;
 
-use super::{Known, store};
-use crate::cli::models::Circuits;
+use super::{ProjectModels, store};
+use crate::cli::models::CircuitsArgs;
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(project: &Project, args: &Circuits) -> anyhow::Result<Exit> {
-    if let Some((model, state)) = asked(args) {
+pub async fn run(project: &Project, args: &CircuitsArgs) -> anyhow::Result<CommandExit> {
+    if let Some((model, state)) = requested_state(args) {
         set(project, args, model, state).await?;
     }
     let circuits = match store(project)? {
@@ -20,10 +20,10 @@ pub async fn run(project: &Project, args: &Circuits) -> anyhow::Result<Exit> {
         None => Vec::new(),
     };
     let now = SystemClock.now();
-    let is_open = |circuit: &&Circuit| circuit.state == State::Open;
+    let is_open = |circuit: &&ModelCircuit| circuit.state == ModelCircuitState::Open;
     if args.json {
         print::pretty(&json!({ "circuits": circuits.iter().map(|circuit| circuit.as_json(now)).collect::<Vec<_>>() }));
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     if !circuits.iter().any(|circuit| is_open(&circuit)) {
         print::line("every model is in use: no circuit is open");
@@ -35,22 +35,22 @@ pub async fn run(project: &Project, args: &Circuits) -> anyhow::Result<Exit> {
             circuit.word(now),
             circuit.since,
             circuit.by,
-            said(&circuit.reason)
+            reason_label(&circuit.reason)
         ));
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn asked(args: &Circuits) -> Option<(&str, State)> {
-    let open = args.open.as_deref().map(|model| (model, State::Open));
-    open.or(args.close.as_deref().map(|model| (model, State::Closed)))
+fn requested_state(args: &CircuitsArgs) -> Option<(&str, ModelCircuitState)> {
+    let open = args.open.as_deref().map(|model| (model, ModelCircuitState::Open));
+    open.or(args.close.as_deref().map(|model| (model, ModelCircuitState::Closed)))
 }
 
 /// Every process that asks models of this database hears it within a second.
-async fn set(project: &Project, args: &Circuits, model: &str, state: State) -> anyhow::Result<()> {
-    let known = Known::read(project).await?;
+async fn set(project: &Project, args: &CircuitsArgs, model: &str, state: ModelCircuitState) -> anyhow::Result<()> {
+    let known = ProjectModels::read(project).await?;
     let models = known.gateway.models(&known.tenant);
-    let model = meant(&models, model);
+    let model = resolve_name(&models, model);
     if !models.iter().any(|found| found.name == model) {
         let told = match store(project)? {
             Some(store) => store.circuits().await?,
@@ -58,10 +58,10 @@ async fn set(project: &Project, args: &Circuits, model: &str, state: State) -> a
         };
         // One that was asked for by a name no catalogue has may have failed too.
         if !told.iter().any(|circuit| circuit.model == model) {
-            return Err(known.unknown(model).into());
+            return Err(known.unknown_model(model).into());
         }
     }
-    let circuit = Circuit {
+    let circuit = ModelCircuit {
         model: model.to_owned(),
         state,
         until: None,
@@ -69,10 +69,10 @@ async fn set(project: &Project, args: &Circuits, model: &str, state: State) -> a
         by: args.by.clone(),
         reason: args.reason.clone(),
     };
-    let system = System::open(project)?;
-    system.store.set(circuit).await.map_err(|error| Misuse::new(error.to_string()).into())
+    let system = ProjectSystem::open(project)?;
+    system.store.set(circuit).await.map_err(|error| UsageError::new(error.to_string()).into())
 }
 
-fn said(reason: &str) -> &str {
+fn reason_label(reason: &str) -> &str {
     if reason.is_empty() { "no reason was given" } else { reason }
 }

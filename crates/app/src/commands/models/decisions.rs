@@ -1,17 +1,17 @@
 //! `baton models decisions`: why each model was asked, and what came of it.
 
 use baton_core::id::RunId;
-use baton_ports::decisions::{Decision, Decisions as _, Filter};
+use baton_ports::decisions::{DecisionFilter, DecisionLog as _, ModelDecision};
 use serde_json::{Value, json};
 
 use super::store;
-use crate::cli::models::Decisions;
+use crate::cli::models::DecisionsArgs;
 use crate::project::Project;
-use crate::{Exit, print};
+use crate::{CommandExit, print};
 
-pub async fn run(project: &Project, args: &Decisions) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &DecisionsArgs) -> anyhow::Result<CommandExit> {
     let tenant = project.settings.tenant.as_str().into();
-    let filter = Filter { run: args.run.as_deref().map(RunId::from), key: None, limit: args.limit as usize };
+    let filter = DecisionFilter { run: args.run.as_deref().map(RunId::from), key: None, limit: args.limit as usize };
     let found = match store(project)? {
         Some(store) => store.decisions(&tenant, filter).await?,
         None => Vec::new(),
@@ -22,17 +22,17 @@ pub async fn run(project: &Project, args: &Decisions) -> anyhow::Result<Exit> {
         print::line("no model was asked");
     } else {
         for decision in found.iter().rev() {
-            tell(decision);
+            print_decision(decision);
             if let Some(why) = choice(decision).as_ref().and_then(|choice| choice["reasoning"].as_str()) {
                 print::line(format_args!("  {why}"));
             }
         }
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// By the names of `llm_routing_decisions`.
-pub fn as_json(decision: &Decision) -> Value {
+pub fn as_json(decision: &ModelDecision) -> Value {
     let mut shown = json!(decision);
     let choice = choice(decision);
     if let Value::Object(fields) = &mut shown {
@@ -46,12 +46,12 @@ pub fn as_json(decision: &Decision) -> Value {
 }
 
 /// Why, where it stands with this attempt.
-pub fn choice(decision: &Decision) -> Option<Value> {
+pub fn choice(decision: &ModelDecision) -> Option<Value> {
     serde_json::from_str(decision.explanation.as_deref()?).ok()
 }
 
 /// One attempt in a line.
-pub fn tell(decision: &Decision) {
+pub fn print_decision(decision: &ModelDecision) {
     let outcome = match (&decision.error_code, decision.cached) {
         (Some(code), _) => print::paint("31", code),
         (None, true) => "from the cache".to_owned(),

@@ -3,90 +3,102 @@
 use std::path::Path;
 
 use anyhow::Context;
-use baton_models::litellm::{self, Imported};
-use baton_models::{Catalogue, CatalogueFile, Layer};
+use baton_models::litellm::{self, PriceImport};
+use baton_models::{CatalogueFile, CatalogueLayer, ModelCatalogue};
 use serde_json::json;
 
-use crate::cli::models::Import;
-use crate::project::{IMPORTED, Project, read, shown};
-use crate::{Exit, Misuse, print};
+use crate::cli::models::PriceImportArgs;
+use crate::project::{IMPORTED, Project, display_path, read};
+use crate::{CommandExit, UsageError, print};
 
 /// Whose models are taken where nothing else is said.
-const USUAL: [&str; 2] = ["openai", "anthropic"];
+const DEFAULT_PROVIDERS: [&str; 2] = ["openai", "anthropic"];
 
-pub fn run(project: &Project, args: &Import) -> anyhow::Result<Exit> {
+pub fn run(project: &Project, args: &PriceImportArgs) -> anyhow::Result<CommandExit> {
     let wanted = wanted(project, args)?;
     let imported = litellm::import(&read(&args.file)?, &wanted)
-        .map_err(|problem| Misuse::new(format!("{}: {problem}", shown(&args.file))))?;
+        .map_err(|problem| UsageError::new(format!("{}: {problem}", display_path(&args.file))))?;
     if imported.layer.models.is_empty() {
-        return Err(Misuse::new(format!("{} has no model of {}", shown(&args.file), said(&wanted)))
-            .hint("`--provider NAME` takes those of another provider, `--all` those of all")
-            .into());
+        return Err(UsageError::new(format!(
+            "{} has no model of {}",
+            display_path(&args.file),
+            provider_list(&wanted)
+        ))
+        .hint("`--provider NAME` takes those of another provider, `--all` those of all")
+        .into());
     }
-    let kept = kept(project, &wanted)?;
+    let kept = earlier_imports(project, &wanted)?;
     let text = text(&imported, &kept);
     check(&text)?;
     if args.print {
         print::line(text.trim_end());
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     let file = project.root.join(IMPORTED);
     write(&file, &text)?;
     let left_out: usize = imported.left_out.values().sum();
     if args.json {
         print::pretty(&json!({
-            "file": shown(&file), "models": imported.layer.models, "kept": kept.models.keys().collect::<Vec<_>>(),
+            "file": display_path(&file), "models": imported.layer.models, "kept": kept.models.keys().collect::<Vec<_>>(),
             "left_out": imported.left_out,
         }));
     } else {
         let (taken, kept) = (imported.layer.models.len(), kept.models.len());
         let beside = match kept {
             0 => String::new(),
-            kept => format!(", beside {} of earlier imports", print::counted(kept, "model")),
+            kept => format!(", beside {} of earlier imports", print::count_noun(kept, "model")),
         };
-        let (taken, left_out) = (print::counted(taken, "model"), print::counted(left_out, "row"));
-        print::line(format_args!("{taken} of {} in {}{beside}; {left_out} left out", said(&wanted), shown(&file)));
+        let (taken, left_out) = (print::count_noun(taken, "model"), print::count_noun(left_out, "row"));
+        print::line(format_args!(
+            "{taken} of {} in {}{beside}; {left_out} left out",
+            provider_list(&wanted),
+            display_path(&file)
+        ));
         for (why, count) in &imported.left_out {
             print::line(format_args!("  {count:>5}  {why}"));
         }
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// By their names in the price map; none means all.
-fn wanted(project: &Project, args: &Import) -> anyhow::Result<Vec<String>> {
+fn wanted(project: &Project, args: &PriceImportArgs) -> anyhow::Result<Vec<String>> {
     if args.all {
         return Ok(Vec::new());
     }
     if !args.providers.is_empty() {
         return Ok(args.providers.clone());
     }
-    let here = project.settings.models.remote().map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
-    let mut wanted: Vec<String> = USUAL.map(str::to_owned).into();
+    let here = project
+        .settings
+        .models
+        .remote_providers()
+        .map_err(|error| UsageError::new(error.to_string()).code(error.code()))?;
+    let mut wanted: Vec<String> = DEFAULT_PROVIDERS.map(str::to_owned).into();
     wanted.extend(here.into_iter().map(|(name, ..)| name));
     wanted.sort();
     wanted.dedup();
     Ok(wanted)
 }
 
-fn said(wanted: &[String]) -> String {
+fn provider_list(wanted: &[String]) -> String {
     if wanted.is_empty() { "all providers".to_owned() } else { wanted.join(", ") }
 }
 
 /// What earlier imports took of other providers: an import stands in for the last one of the same providers alone.
-fn kept(project: &Project, wanted: &[String]) -> anyhow::Result<Layer> {
+fn earlier_imports(project: &Project, wanted: &[String]) -> anyhow::Result<CatalogueLayer> {
     let file = project.root.join(IMPORTED);
     if wanted.is_empty() || !file.exists() {
-        return Ok(Layer::default());
+        return Ok(CatalogueLayer::default());
     }
     let text = read(&file)?;
-    let wrong = |found| Misuse::found(&found, &shown(&file), &String::from_utf8_lossy(&text));
+    let wrong = |found| UsageError::from_diagnostic(&found, &display_path(&file), &String::from_utf8_lossy(&text));
     let mut layer = CatalogueFile::read(&text).map_err(wrong)?.layer;
     layer.models.retain(|_, entry| entry.provider.as_ref().is_none_or(|provider| !wanted.contains(provider)));
     Ok(layer)
 }
 
-fn text(imported: &Imported, kept: &Layer) -> String {
+fn text(imported: &PriceImport, kept: &CatalogueLayer) -> String {
     let mut layer = kept.clone();
     layer.models.extend(imported.layer.models.clone());
     layer.to_yaml(
@@ -97,8 +109,9 @@ fn text(imported: &Imported, kept: &Layer) -> String {
 
 /// What is written is read again by everything, so it is read once before.
 fn check(text: &str) -> anyhow::Result<()> {
-    let file = CatalogueFile::read(text.as_bytes()).map_err(|found| Misuse::found(&found, IMPORTED, text))?;
-    Catalogue::with([&file.layer]).map_err(|error| Misuse::new(error.to_string()).code(error.code()))?;
+    let file =
+        CatalogueFile::read(text.as_bytes()).map_err(|found| UsageError::from_diagnostic(&found, IMPORTED, text))?;
+    ModelCatalogue::with([&file.layer]).map_err(|error| UsageError::new(error.to_string()).code(error.code()))?;
     Ok(())
 }
 
@@ -106,5 +119,5 @@ fn check(text: &str) -> anyhow::Result<()> {
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     let beside = file.with_extension("yaml.new");
     let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, file));
-    written.with_context(|| format!("{} cannot be written", shown(file)))
+    written.with_context(|| format!("{} cannot be written", display_path(file)))
 }

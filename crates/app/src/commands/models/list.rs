@@ -1,30 +1,31 @@
 //! `baton models list`.
 
-use baton_ports::models::Listed;
+use baton_ports::models::ModelListing;
 use serde_json::{Value, json};
 
-use super::Known;
-use crate::cli::models::List;
+use super::ProjectModels;
+use crate::cli::models::ModelListArgs;
 use crate::project::Project;
-use crate::{Exit, print};
+use crate::{CommandExit, print};
 
-pub async fn run(project: &Project, args: &List) -> anyhow::Result<Exit> {
-    let known = Known::read(project).await?;
+pub async fn run(project: &Project, args: &ModelListArgs) -> anyhow::Result<CommandExit> {
+    let known = ProjectModels::read(project).await?;
     let models = known.gateway.models(&known.tenant);
     if args.json {
         print::pretty(&json!({ "scripted": known.gateway.is_scripted(), "models": models }));
     } else {
-        tell(&models);
+        print_models(&models);
         if known.gateway.is_scripted() {
             print::line("\nReplies come from replies/: no provider is set up. The router chooses all the same.");
         }
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// A line each; prices in US dollars per million tokens.
-fn tell(models: &[Listed]) {
-    let width = |title: &str, of: &dyn Fn(&Listed) -> usize| models.iter().map(of).max().unwrap_or(0).max(title.len());
+fn print_models(models: &[ModelListing]) {
+    let width =
+        |title: &str, of: &dyn Fn(&ModelListing) -> usize| models.iter().map(of).max().unwrap_or(0).max(title.len());
     let name = width("MODEL", &|model| model.name.len());
     let provider = width("PROVIDER", &|model| model.provider.len());
     let title = format!(

@@ -1,35 +1,35 @@
 //! `baton models savings`: what choosing models saves.
 
 use baton_core::definition::parse_duration;
-use baton_core::model::Usage;
+use baton_core::model::TokenUsage;
 use baton_core::money::Usd;
-use baton_models::savings::{self, Savings, Share, Table};
-use baton_models::{Spec, price};
+use baton_models::savings::{self, SavingsInputs, SavingsReport, TrafficShare};
+use baton_models::{ModelSpec, price};
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::decisions::{Decisions as _, Sum};
+use baton_ports::decisions::{DecisionLog as _, DecisionSum};
 use serde_json::{Value, json};
 
-use super::{Known, store};
-use crate::cli::models::Savings as Args;
+use super::{ProjectModels, store};
+use crate::cli::models::SavingsArgs as Args;
 use crate::project::Project;
-use crate::{Exit, Misuse, print};
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(project: &Project, args: &Args) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &Args) -> anyhow::Result<CommandExit> {
     if args.recorded {
-        return recorded(project, args).await;
+        return show_recorded(project, args).await;
     }
-    let savings = table(args)?.savings().map_err(Misuse::new)?;
+    let savings = table(args)?.savings().map_err(UsageError::new)?;
     if args.json {
         print::pretty(&json!(savings));
     } else {
-        tell(&savings);
+        print_savings(&savings);
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// The table that is shown unless told, with what was told instead.
-fn table(args: &Args) -> anyhow::Result<Table> {
-    let mut table = savings::seed();
+fn table(args: &Args) -> anyhow::Result<SavingsInputs> {
+    let mut table = savings::default_inputs();
     table.conversations_per_day = args.conversations;
     table.days = args.days;
     if let Some(naive) = args.naive {
@@ -42,14 +42,15 @@ fn table(args: &Args) -> anyhow::Result<Table> {
 }
 
 /// `PROFILE=PERCENT:USD`.
-fn share(text: &str) -> anyhow::Result<Share> {
-    let wrong = || Misuse::new(format!("`{text}` is no share")).hint("write it as fast=60:0.001");
+fn share(text: &str) -> anyhow::Result<TrafficShare> {
+    let wrong = || UsageError::new(format!("`{text}` is no share")).hint("write it as fast=60:0.001");
     let (profile, rest) = text.split_once('=').ok_or_else(wrong)?;
     let (percent, cost) = rest.split_once(':').ok_or_else(wrong)?;
     let percent: f64 = percent.trim_end_matches('%').parse().map_err(|_| wrong())?;
     let cost: f64 = cost.parse().map_err(|_| wrong())?;
-    let model = savings::seed().shares.into_iter().find(|share| share.profile == profile).map(|share| share.model);
-    Ok(Share {
+    let model =
+        savings::default_inputs().shares.into_iter().find(|share| share.profile == profile).map(|share| share.model);
+    Ok(TrafficShare {
         profile: profile.to_owned(),
         model: model.unwrap_or_default(),
         percent,
@@ -62,10 +63,10 @@ fn usd(what: &str, amount: f64) -> anyhow::Result<Usd> {
     if (0.0..=USD_MAX).contains(&amount) {
         return Ok(Usd::from_f64(amount));
     }
-    Err(Misuse::new(format!("{what}: {amount} is not from 0 to {USD_MAX} US dollars")).into())
+    Err(UsageError::new(format!("{what}: {amount} is not from 0 to {USD_MAX} US dollars")).into())
 }
 
-fn tell(savings: &Savings) {
+fn print_savings(savings: &SavingsReport) {
     print::line(format_args!(
         "{} conversations a day, all with {}: ${:.2} a day, ${:.2} a month of {} days",
         savings.conversations_per_day,
@@ -88,41 +89,41 @@ fn tell(savings: &Savings) {
 }
 
 /// What was paid here, against the same tokens at one model's price.
-async fn recorded(project: &Project, args: &Args) -> anyhow::Result<Exit> {
+async fn show_recorded(project: &Project, args: &Args) -> anyhow::Result<CommandExit> {
     let since = parse_duration(&args.since)
-        .map_err(|problem| Misuse::new(format!("--since: {problem}")).hint("write it as 30d or 12h"))?;
-    let known = Known::read(project).await?;
-    let spec = known.gateway.facts(&known.tenant, &args.against).ok_or_else(|| known.unknown(&args.against))?;
+        .map_err(|problem| UsageError::new(format!("--since: {problem}")).hint("write it as 30d or 12h"))?;
+    let known = ProjectModels::read(project).await?;
+    let spec = known.gateway.facts(&known.tenant, &args.against).ok_or_else(|| known.unknown_model(&args.against))?;
     let sums = match store(project)? {
         Some(store) => store.sums(&known.tenant, SystemClock.now() - since).await?,
         None => Vec::new(),
     };
-    let report = Recorded::of(&sums, &args.against, &spec);
+    let report = RecordedSavings::of(&sums, &args.against, &spec);
     if args.json {
         print::pretty(&report.as_json());
     } else {
-        report.tell(&args.since);
+        report.print_recorded(&args.since);
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-struct Recorded<'s> {
-    sums: &'s [Sum],
+struct RecordedSavings<'s> {
+    sums: &'s [DecisionSum],
     against: &'s str,
     paid: Usd,
     naive: Usd,
 }
 
-impl<'s> Recorded<'s> {
-    fn of(sums: &'s [Sum], against: &'s str, spec: &Spec) -> Self {
+impl<'s> RecordedSavings<'s> {
+    fn of(sums: &'s [DecisionSum], against: &'s str, spec: &ModelSpec) -> Self {
         // Of many calls together nobody knows which were long: the prices of short ones are the careful assumption.
-        let spec = Spec { long: Vec::new(), ..spec.clone() };
+        let spec = ModelSpec { long_input_prices: Vec::new(), ..spec.clone() };
         let naive = sums.iter().map(|sum| price::cost(&spec, &sum.usage)).sum();
         Self { sums, against, paid: sums.iter().map(|sum| sum.cost).sum(), naive }
     }
 
     fn has_tokens(&self) -> bool {
-        self.sums.iter().any(|sum| sum.usage != Usage::default())
+        self.sums.iter().any(|sum| sum.usage != TokenUsage::default())
     }
 
     fn percent(&self) -> f64 {
@@ -131,7 +132,7 @@ impl<'s> Recorded<'s> {
     }
 
     fn as_json(&self) -> Value {
-        let row = |sum: &Sum| {
+        let row = |sum: &DecisionSum| {
             let mut shown = json!(sum);
             if let Value::Object(fields) = &mut shown {
                 fields.insert("cost".into(), json!(sum.cost.as_f64()));
@@ -144,7 +145,7 @@ impl<'s> Recorded<'s> {
         })
     }
 
-    fn tell(&self, since: &str) {
+    fn print_recorded(&self, since: &str) {
         if self.sums.is_empty() {
             print::line(format_args!("no model was asked in the last {since}"));
             return;

@@ -1,28 +1,28 @@
 //! `baton models show`: one model, or one profile.
 
-use baton_core::model::Profile;
-use baton_models::{Fare, profile};
-use baton_ports::models::Listed;
+use baton_core::model::ModelProfile;
+use baton_models::{ModelHealth, profile};
+use baton_ports::models::ModelListing;
 use serde_json::{Value, json};
 
-use super::Known;
-use crate::cli::models::Show;
+use super::ProjectModels;
+use crate::cli::models::ModelShowArgs;
 use crate::project::Project;
-use crate::{Exit, print};
+use crate::{CommandExit, print};
 
-pub async fn run(project: &Project, args: &Show) -> anyhow::Result<Exit> {
-    let known = Known::read(project).await?;
-    match profile::of_word(&args.name) {
+pub async fn run(project: &Project, args: &ModelShowArgs) -> anyhow::Result<CommandExit> {
+    let known = ProjectModels::read(project).await?;
+    match profile::from_word(&args.name) {
         Some(wanted) => show_profile(&known, wanted, args),
         None => show_model(&known, args)?,
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn show_model(known: &Known, args: &Show) -> anyhow::Result<()> {
+fn show_model(known: &ProjectModels, args: &ModelShowArgs) -> anyhow::Result<()> {
     let models = known.gateway.models(&known.tenant);
-    let model = models.iter().find(|model| model.name == args.name).ok_or_else(|| known.unknown(&args.name))?;
-    let fare = known.gateway.fares().into_iter().find(|fare| fare.model == args.name);
+    let model = models.iter().find(|model| model.name == args.name).ok_or_else(|| known.unknown_model(&args.name))?;
+    let fare = known.gateway.model_health().into_iter().find(|fare| fare.model == args.name);
     let profiles: Vec<Value> = profile::ALL.into_iter().filter_map(|wanted| place(known, wanted, &args.name)).collect();
     if args.json {
         print::pretty(&json!({
@@ -30,25 +30,25 @@ fn show_model(known: &Known, args: &Show) -> anyhow::Result<()> {
             "profiles": profiles, "fares": fare,
         }));
     } else {
-        tell_model(model, fare.as_ref(), &profiles);
+        print_model(model, fare.as_ref(), &profiles);
     }
     Ok(())
 }
 
 /// Where a profile has a model.
-fn place(known: &Known, wanted: Profile, model: &str) -> Option<Value> {
+fn place(known: &ProjectModels, wanted: ModelProfile, model: &str) -> Option<Value> {
     let groups = known.gateway.rules(&known.tenant, wanted).groups;
     let group = groups.iter().position(|group| group.iter().any(|name| name == model))?;
     Some(json!({ "profile": profile::word(wanted), "group": group + 1 }))
 }
 
-fn tell_model(model: &Listed, fare: Option<&Fare>, profiles: &[Value]) {
+fn print_model(model: &ModelListing, fare: Option<&ModelHealth>, profiles: &[Value]) {
     print::line(format_args!("{} at {}", model.name, model.provider));
     let fact = |name: &str, value: String| print::line(format_args!("  {name:<28} {value}"));
     match json!(model.facts) {
         Value::Object(facts) => {
             let shown = facts.iter().filter(|(name, _)| *name != "provider");
-            shown.for_each(|(name, value)| fact(name, plain(value)));
+            shown.for_each(|(name, value)| fact(name, plain_text(value)));
         }
         _ => fact(
             "facts",
@@ -56,15 +56,15 @@ fn tell_model(model: &Listed, fare: Option<&Fare>, profiles: &[Value]) {
         ),
     }
     for place in profiles {
-        fact("profile", format!("{}, group {}", plain(&place["profile"]), place["group"]));
+        fact("profile", format!("{}, group {}", plain_text(&place["profile"]), place["group"]));
     }
     if let Some(fare) = fare {
-        fact("circuit", plain(&json!(fare.circuit)));
+        fact("circuit", plain_text(&json!(fare.circuit)));
     }
     fact("usable", model.unusable.as_ref().map_or("yes".to_owned(), |why| format!("no: {why}")));
 }
 
-fn show_profile(known: &Known, wanted: Profile, args: &Show) {
+fn show_profile(known: &ProjectModels, wanted: ModelProfile, args: &ModelShowArgs) {
     let rules = known.gateway.rules(&known.tenant, wanted);
     let preview = known.gateway.preview(&known.tenant, wanted, args.tokens);
     if args.json {
@@ -82,16 +82,16 @@ fn show_profile(known: &Known, wanted: Profile, args: &Show) {
         weights.quality
     ));
     print::line(format_args!("\nfor a request of {} tokens, now:", args.tokens));
-    tell_choice(&preview);
+    print_choice(&preview);
 }
 
 /// A choice as it is kept of a call.
-pub fn tell_choice(choice: &Value) {
-    print::line(format_args!("  {}", plain(&choice["reasoning"])));
+pub fn print_choice(choice: &Value) {
+    print::line(format_args!("  {}", plain_text(&choice["reasoning"])));
     for candidate in choice["candidates"].as_array().into_iter().flatten() {
         print::line(format_args!(
             "  {:<24} score {:.4} = latency {:.2}, cost {:.2}, quality {:.2}; about ${:.6}, {} ms; group {}",
-            plain(&candidate["model"]),
+            plain_text(&candidate["model"]),
             number(&candidate["score"]),
             number(&candidate["latency_score"]),
             number(&candidate["cost_score"]),
@@ -102,7 +102,11 @@ pub fn tell_choice(choice: &Value) {
         ));
     }
     for dropped in choice["dropped"].as_array().into_iter().flatten() {
-        print::line(format_args!("  {:<24} not asked: {}", plain(&dropped["model"]), plain(&dropped["says"])));
+        print::line(format_args!(
+            "  {:<24} not asked: {}",
+            plain_text(&dropped["model"]),
+            plain_text(&dropped["says"])
+        ));
     }
 }
 
@@ -111,6 +115,6 @@ fn number(value: &Value) -> f64 {
 }
 
 /// A string without its quotes.
-fn plain(value: &Value) -> String {
+fn plain_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

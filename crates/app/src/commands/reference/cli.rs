@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use clap::{Arg, Command, CommandFactory};
 
-use crate::cli::Cli;
+use crate::cli::BatonCli;
 
 const OPENING: &str = "\
 # Command line
@@ -26,7 +26,7 @@ Text goes to standard output, errors to standard error; `NO_COLOR` is heeded, `B
 ";
 
 pub fn page() -> String {
-    let mut root = Cli::command();
+    let mut root = BatonCli::command();
     root.build();
     let mut page = OPENING.to_owned();
     for command in visible(&mut root) {

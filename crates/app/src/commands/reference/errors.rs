@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use baton_core::definition::Code;
-use baton_core::desk;
-use baton_core::expr::Code as Expression;
+use baton_core::definition::DiagnosticCode;
+use baton_core::expr::EvalErrorCode as Expression;
 use baton_core::fault::code as run;
-use baton_core::run::Refusal;
+use baton_core::routing;
+use baton_core::run::RunRefusal;
 use baton_models::code as model;
 
 const OPENING: &str = "\
@@ -93,15 +93,15 @@ pub fn page() -> String {
 }
 
 /// Codes of one kind, each with a page in the group's folder.
-struct Group {
+struct CodeGroup {
     title: &'static str,
     about: &'static str,
     folder: &'static str,
     rows: Vec<(&'static str, &'static str)>,
 }
 
-fn groups() -> [Group; 10] {
-    let group = |title, folder, about, rows| Group { title, about, folder, rows };
+fn groups() -> [CodeGroup; 10] {
+    let group = |title, folder, about, rows| CodeGroup { title, about, folder, rows };
     [
         group("Definitions", "definition", "`baton validate` finds these.", definitions()),
         group(
@@ -116,13 +116,13 @@ fn groups() -> [Group; 10] {
             "Conversations",
             "conversation",
             "A conversation was asked for something, and said no. Nothing changed.",
-            baton_core::conversation::Refusal::CODES.to_vec(),
+            baton_core::conversation::ConversationRefusal::CODES.to_vec(),
         ),
         group(
             "The desk",
             "desk",
             "A tenant's desk was asked for something, and said no. Nothing changed.",
-            desk::Refusal::CODES.to_vec(),
+            routing::RoutingRefusal::CODES.to_vec(),
         ),
         group("Runs", "faults", "A run, or a node of it, failed.", RUNS.to_vec()),
         group("Agents", "agents", "An agent gave up.", AGENTS.to_vec()),
@@ -132,9 +132,9 @@ fn groups() -> [Group; 10] {
     ]
 }
 
-type Rows = Vec<(&'static str, &'static str)>;
+type CodeRows = Vec<(&'static str, &'static str)>;
 
-impl Group {
+impl CodeGroup {
     fn write(&self, page: &mut String) {
         let Self { title, about, folder, rows } = self;
         // Writing to a string cannot fail.
@@ -145,15 +145,15 @@ impl Group {
     }
 }
 
-fn definitions() -> Rows {
-    Code::ALL.iter().map(|code| (code.as_str(), code.title())).collect()
+fn definitions() -> CodeRows {
+    DiagnosticCode::ALL.iter().map(|code| (code.as_str(), code.title())).collect()
 }
 
-fn refusals() -> Rows {
-    Refusal::CODES.to_vec()
+fn refusals() -> CodeRows {
+    RunRefusal::CODES.to_vec()
 }
 
-fn tools() -> Rows {
+fn tools() -> CodeRows {
     let general = baton_tools::code::TEXTS.iter().filter(|text| text.category.is_none());
     general.map(|text| (text.code, text.action)).collect()
 }
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn every_code_has_a_page_that_says_what_to_do_and_every_page_its_code() {
         let errors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-        for Group { folder, rows, .. } in groups() {
+        for CodeGroup { folder, rows, .. } in groups() {
             for (code, _) in &rows {
                 let page = std::fs::read_to_string(errors.join(folder).join(format!("{code}.md"))).unwrap_or_default();
                 assert!(page.starts_with(&format!("# {code}")), "docs/errors/{folder}/{code}.md");
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn every_link_of_a_page_leads_to_a_file() {
         let errors = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-        for Group { folder, rows, .. } in groups() {
+        for CodeGroup { folder, rows, .. } in groups() {
             for (code, _) in rows {
                 let file = errors.join(folder).join(format!("{code}.md"));
                 let text = std::fs::read_to_string(&file).expect("a page");

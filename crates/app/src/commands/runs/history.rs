@@ -2,24 +2,24 @@
 
 use std::time::Duration;
 
-use baton_core::run::{Event, summary as count, timeline as calls};
+use baton_core::run::{RunEvent, summary as count, timeline as calls};
 use serde_json::{Value, json};
 
-use super::record::{self, Record};
-use crate::cli::RunsOne;
+use super::record::{self, RecordedRun};
+use crate::cli::RunSelectorArgs;
+use crate::progress::status_line;
 use crate::project::Project;
-use crate::told::ending;
-use crate::{Exit, print};
+use crate::{CommandExit, print};
 
 /// Characters of an event that are shown to people.
 const SHOWN_MAX: usize = 160;
 
-pub async fn timeline(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> {
-    let record = Record::read(&record::system(project)?, &args.run).await?;
+pub async fn timeline(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<CommandExit> {
+    let record = RecordedRun::read(&record::system(project)?, &args.run).await?;
     let rows = calls(&record.followed.entries);
     if args.json {
         print::pretty(&json!(rows));
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     let nodes = rows.iter().map(|row| row.step_id.to_string().chars().count()).max().unwrap_or(0);
     let tools = rows.iter().map(|row| row.tool_name.chars().count()).max().unwrap_or(0);
@@ -30,7 +30,7 @@ pub async fn timeline(project: &Project, args: &RunsOne) -> anyhow::Result<Exit>
             (Some(_), true) => ("32", "✓"),
             (Some(_), false) => ("31", "✗"),
         };
-        let took = row.duration_ms.map(|ms| print::took(Duration::from_millis(ms))).unwrap_or_default();
+        let took = row.duration_ms.map(|ms| print::format_duration(Duration::from_millis(ms))).unwrap_or_default();
         let error = row.error.as_deref().unwrap_or_default();
         let (node, tool) = (row.step_id.to_string(), &row.tool_name);
         let text = format!("{:<24} {node:<nodes$}  {tool:<tools$}  {took:>9}  {error}", row.started_at);
@@ -39,20 +39,20 @@ pub async fn timeline(project: &Project, args: &RunsOne) -> anyhow::Result<Exit>
     if rows.is_empty() {
         print::line("no calls");
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-pub async fn summary(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> {
-    let record = Record::read(&record::system(project)?, &args.run).await?;
+pub async fn summary(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<CommandExit> {
+    let record = RecordedRun::read(&record::system(project)?, &args.run).await?;
     let counts = count(record.run(), &record.followed.entries);
     if args.json {
         print::pretty(&counts);
-        return Ok(Exit::Completed);
+        return Ok(CommandExit::Completed);
     }
     let number = |name: &str| counts[name].as_u64().unwrap_or_default();
-    let time = |name: &str| print::took(Duration::from_millis(number(name)));
+    let time = |name: &str| print::format_duration(Duration::from_millis(number(name)));
     print::line(format_args!("run {} of {}", record.head.run, record.head.workflow));
-    print::line(format_args!("  {}", ending(record.run())));
+    print::line(format_args!("  {}", status_line(record.run())));
     print::line(format_args!(
         "  calls: {}; {} done, {} failed, {} open",
         number("total_steps"),
@@ -61,12 +61,12 @@ pub async fn summary(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> 
         number("in_progress")
     ));
     print::line(format_args!("  in them: {}, {} a call", time("total_duration_ms"), time("avg_step_duration_ms")));
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// One line an event; with `--json` one line an entry, so that a long journal can be read as it comes.
-pub async fn journal(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> {
-    let record = Record::read(&record::system(project)?, &args.run).await?;
+pub async fn journal(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<CommandExit> {
+    let record = RecordedRun::read(&record::system(project)?, &args.run).await?;
     for (place, entry) in record.followed.entries.iter().enumerate() {
         let seq = place + 1;
         if args.json {
@@ -74,15 +74,15 @@ pub async fn journal(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> 
             continue;
         }
         for event in &entry.events {
-            let (word, text) = told(event);
+            let (word, text) = describe_event(event);
             print::line(format_args!("{seq:>5}  {}  {word:<16} {text}", entry.at));
         }
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// An event's kind, and the rest of it in short.
-fn told(event: &Event) -> (String, String) {
+fn describe_event(event: &RunEvent) -> (String, String) {
     let (word, rest) = match serde_json::to_value(event) {
         Ok(Value::Object(fields)) => match fields.into_iter().next() {
             Some((word, rest)) => (word, rest.to_string()),

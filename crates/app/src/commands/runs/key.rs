@@ -3,52 +3,52 @@
 use std::time::{Duration, Instant};
 
 use baton_core::id::RunId;
-use baton_core::run::{Ask, Awaited};
+use baton_core::run::{HumanTask, WaitKind};
 
-use super::record::{self, Record};
-use crate::cli::RunsKey;
-use crate::commands::run::report;
+use super::record::{self, RecordedRun};
+use crate::cli::RunKeyArgs;
+use crate::commands::run::print_result;
+use crate::progress::{self, RunProgress};
 use crate::project::Project;
-use crate::told::{self, Progress};
-use crate::{Exit, Misuse, key};
+use crate::{CommandExit, UsageError, consumer_key};
 
 /// How long a run that nobody moves may take to be taken over here.
-const TAKE_MAX: Duration = Duration::from_secs(10);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub async fn run(project: &Project, args: &RunsKey) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &RunKeyArgs) -> anyhow::Result<CommandExit> {
     let system = record::system(project)?;
-    let record = Record::read(&system, &args.run).await?;
+    let record = RecordedRun::read(&system, &args.run).await?;
     let run = record.head.run.clone();
     let waiting: Vec<RunId> =
-        record.open(&system).await?.into_iter().filter(|open| needs_key(&open.awaited)).map(|open| open.run).collect();
+        record.open(&system).await?.into_iter().filter(|open| needs_key(&open.kind)).map(|open| open.run).collect();
     if waiting.is_empty() {
         let hint = format!("`{} runs show {run}` says what it waits for", system.command);
-        return Err(Misuse::new(format!("`{run}` does not wait for a key")).hint(hint).into());
+        return Err(UsageError::new(format!("`{run}` does not wait for a key")).hint(hint).into());
     }
-    let secret = key::read()?;
-    let moves = system.working(async |engine| {
-        let mut follower = told::follower(engine, &system);
+    let secret = consumer_key::read()?;
+    let moves = system.run_with_engine(async |engine| {
+        let mut follower = progress::follower(engine, &system);
         follower.follow(&run).await?;
-        follower.tell(told::telling((!args.json).then(|| Progress::going_on(&run))));
+        follower.set_callback(progress::entry_printer((!args.json).then(|| RunProgress::resumed(&run))));
         for one in &waiting {
-            engine.give_key(&system.tenant, one, secret.clone());
+            engine.provide_key(&system.tenant, one, secret.clone());
         }
         // Until it was taken here; one that another process moves is left to that.
         let began = Instant::now();
-        while follower.open().iter().any(|open| needs_key(&open.awaited)) {
-            if began.elapsed() > TAKE_MAX {
+        while follower.open_waits().iter().any(|open| needs_key(&open.kind)) {
+            if began.elapsed() > TAKEOVER_TIMEOUT {
                 let hint = "give it the key there, or stop that process first";
-                return Err(Misuse::new(format!("another process moves `{run}`")).hint(hint).into());
+                return Err(UsageError::new(format!("another process moves `{run}`")).hint(hint).into());
             }
-            follower.glance(Duration::from_millis(50)).await?;
+            follower.wait_for_change(Duration::from_millis(50)).await?;
         }
-        follower.until_all_rest().await?;
+        follower.wait_all_idle().await?;
         Ok(follower)
     });
     let follower = moves.await?;
-    report(&follower, &run, &system.command, args.json)
+    print_result(&follower, &run, &system.command, args.json)
 }
 
-fn needs_key(awaited: &Awaited) -> bool {
-    matches!(awaited, Awaited::Ask(Ask::Key(_)))
+fn needs_key(awaited: &WaitKind) -> bool {
+    matches!(awaited, WaitKind::Ask(HumanTask::Key(_)))
 }

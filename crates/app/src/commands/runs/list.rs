@@ -2,17 +2,17 @@
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::State;
+use baton_core::run::RunState;
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::read::{PAGE_MAX, Read, RunFilter, RunHead};
+use baton_ports::read::{PAGE_MAX, ReadModel, RunFilter, RunHead};
 
 use super::record;
-use crate::cli::RunsList;
+use crate::cli::RunListArgs;
 use crate::project::Project;
-use crate::wire::System;
-use crate::{Exit, Misuse, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, UsageError, print};
 
-pub async fn run(project: &Project, args: &RunsList) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &RunListArgs) -> anyhow::Result<CommandExit> {
     let state = args.state.as_deref().map(state).transpose()?;
     let has_run = project.has_database();
     let heads = if has_run { heads(&record::system(project)?, args, state).await? } else { Vec::new() };
@@ -21,23 +21,23 @@ pub async fn run(project: &Project, args: &RunsList) -> anyhow::Result<Exit> {
     } else if heads.is_empty() {
         print::line("no runs");
     } else {
-        tell(&heads);
+        print_heads(&heads);
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
-fn state(word: &str) -> anyhow::Result<State> {
-    State::parse(word).ok_or_else(|| {
-        let words = || State::ALL.into_iter().map(State::word);
+fn state(word: &str) -> anyhow::Result<RunState> {
+    RunState::parse(word).ok_or_else(|| {
+        let words = || RunState::ALL.into_iter().map(RunState::word);
         let hint = match nearest(word, words()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are {}", words().collect::<Vec<_>>().join(", ")),
         };
-        Misuse::new(format!("no state `{word}`")).hint(hint).into()
+        UsageError::new(format!("no state `{word}`")).hint(hint).into()
     })
 }
 
-async fn heads(system: &System, args: &RunsList, state: Option<State>) -> anyhow::Result<Vec<RunHead>> {
+async fn heads(system: &ProjectSystem, args: &RunListArgs, state: Option<RunState>) -> anyhow::Result<Vec<RunHead>> {
     let mut heads: Vec<RunHead> = Vec::new();
     let mut before = args.before.as_deref().map(RunId::from);
     let wanted = args.limit as usize;
@@ -57,7 +57,7 @@ async fn heads(system: &System, args: &RunsList, state: Option<State>) -> anyhow
 }
 
 /// A line each, in columns as wide as what stands in them.
-fn tell(heads: &[RunHead]) {
+fn print_heads(heads: &[RunHead]) {
     let now = SystemClock.now();
     let widest = |title: &str, of: &dyn Fn(&RunHead) -> usize| heads.iter().map(of).max().unwrap_or(0).max(title.len());
     let run = widest("RUN", &|head| head.run.as_str().len());
@@ -69,7 +69,7 @@ fn tell(heads: &[RunHead]) {
     print::line(print::paint("1", &title));
     for head in heads {
         let (id, name) = (head.run.as_str(), &head.workflow);
-        let took = head.started_at.map(|began| print::took(head.ended_at.unwrap_or(now).since(began)));
+        let took = head.started_at.map(|began| print::format_duration(head.ended_at.unwrap_or(now).since(began)));
         // Padded before it is painted: a terminal's colours have a length too.
         let state = print::paint(colour(head.state), &format!("{:<12}", head.state.word()));
         let began = head.started_at.unwrap_or(head.created_at).to_string();
@@ -80,16 +80,16 @@ fn tell(heads: &[RunHead]) {
     }
 }
 
-fn colour(state: State) -> &'static str {
+fn colour(state: RunState) -> &'static str {
     match state {
-        State::Completed => "32",
-        State::Failed | State::TimedOut => "31",
-        State::Pending
-        | State::Running
-        | State::Waiting
-        | State::Paused
-        | State::Compensating
-        | State::Compensated
-        | State::Cancelled => "33",
+        RunState::Completed => "32",
+        RunState::Failed | RunState::TimedOut => "31",
+        RunState::Pending
+        | RunState::Running
+        | RunState::Waiting
+        | RunState::Paused
+        | RunState::Compensating
+        | RunState::Compensated
+        | RunState::Cancelled => "33",
     }
 }

@@ -2,31 +2,31 @@
 
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::{Open, Run};
-use baton_engine::Followed;
-use baton_ports::read::{Read, RunFilter, RunHead};
+use baton_core::run::{OpenWait, Run};
+use baton_engine::FollowedRun;
+use baton_ports::read::{ReadModel, RunFilter, RunHead};
 
-use crate::Misuse;
-use crate::project::{Project, shown};
-use crate::wire::System;
+use crate::UsageError;
+use crate::project::{Project, display_path};
+use crate::wiring::ProjectSystem;
 
 /// Characters from which on the beginning of an id stands for it.
-const BEGINNING_MIN: usize = 6;
+const ID_PREFIX_MIN: usize = 6;
 /// Runs that are named where a beginning is that of several.
-const BEGUN_TOLD: usize = 5;
+const PREFIX_MATCHES_SHOWN: usize = 5;
 /// Runs looked through for one whose name is near.
 const RECENT: usize = 200;
 
 /// A run, its head as lists show it, and all its entries.
-pub struct Record {
+pub struct RecordedRun {
     pub head: RunHead,
-    pub followed: Followed,
+    pub followed: FollowedRun,
 }
 
-impl Record {
-    pub async fn read(system: &System, run: &str) -> anyhow::Result<Self> {
+impl RecordedRun {
+    pub async fn read(system: &ProjectSystem, run: &str) -> anyhow::Result<Self> {
         let head = head(system, run).await?;
-        let followed = system.recorded(&head.run).await?;
+        let followed = system.recorded_run(&head.run).await?;
         Ok(Self { head, followed })
     }
 
@@ -35,12 +35,12 @@ impl Record {
     }
 
     /// What the run, and those it runs, wait for.
-    pub async fn open(&self, system: &System) -> anyhow::Result<Vec<Open>> {
-        let mut open = Open::of(&self.head.run, self.run());
+    pub async fn open(&self, system: &ProjectSystem) -> anyhow::Result<Vec<OpenWait>> {
+        let mut open = OpenWait::of(&self.head.run, self.run());
         let mut children = self.run().children();
         while let Some(child) = children.pop() {
-            let run = system.recorded(&child).await?.run;
-            open.extend(Open::of(&child, &run));
+            let run = system.recorded_run(&child).await?.run;
+            open.extend(OpenWait::of(&child, &run));
             children.extend(run.children());
         }
         Ok(open)
@@ -48,35 +48,36 @@ impl Record {
 }
 
 /// The project's system, where it has one: a folder in which nothing has run gets no database from looking.
-pub fn system(project: &Project) -> anyhow::Result<System> {
+pub fn system(project: &Project) -> anyhow::Result<ProjectSystem> {
     if !project.has_database() {
-        return Err(nothing_has_run(project).into());
+        return Err(no_runs_error(project).into());
     }
-    System::open(project)
+    ProjectSystem::open(project)
 }
 
 /// What is said to somebody who asks for what has run where nothing has.
-pub fn nothing_has_run(project: &Project) -> Misuse {
-    Misuse::new(format!("nothing has run here: there is no {}", shown(&project.database())))
+pub fn no_runs_error(project: &Project) -> UsageError {
+    UsageError::new(format!("nothing has run here: there is no {}", display_path(&project.database())))
         .hint("`-C FOLDER` names the project; `baton run WORKFLOW` begins a run")
 }
 
 /// The head of a run that is there, by its id or by as much of the beginning of one as tells it apart; or which one may
 /// have been meant.
-pub async fn head(system: &System, run: &str) -> anyhow::Result<RunHead> {
+pub async fn head(system: &ProjectSystem, run: &str) -> anyhow::Result<RunHead> {
     if let Some(head) = system.store.run(&system.tenant, &RunId::new(run)).await? {
         return Ok(head);
     }
-    if run.chars().count() >= BEGINNING_MIN {
-        let mut begun = system.store.begun_by(&system.tenant, run, BEGUN_TOLD + 1).await?;
+    if run.chars().count() >= ID_PREFIX_MIN {
+        let mut begun = system.store.roots_with_prefix(&system.tenant, run, PREFIX_MATCHES_SHOWN + 1).await?;
         match begun.len() {
             0 => {}
             1 => return Ok(begun.swap_remove(0)),
             several => {
-                let more = if several > BEGUN_TOLD { ", …" } else { "" };
-                let which = begun.iter().take(BEGUN_TOLD).map(|head| format!("`{}` ({})", head.run, head.workflow));
+                let more = if several > PREFIX_MATCHES_SHOWN { ", …" } else { "" };
+                let which =
+                    begun.iter().take(PREFIX_MATCHES_SHOWN).map(|head| format!("`{}` ({})", head.run, head.workflow));
                 let hint = format!("{}{more}", which.collect::<Vec<_>>().join(", "));
-                return Err(Misuse::new(format!("`{run}` is the beginning of several runs")).hint(hint).into());
+                return Err(UsageError::new(format!("`{run}` is the beginning of several runs")).hint(hint).into());
             }
         }
     }
@@ -88,5 +89,5 @@ pub async fn head(system: &System, run: &str) -> anyhow::Result<RunHead> {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("`{} runs list` shows those there are", system.command),
     };
-    Err(Misuse::new(format!("no run `{run}`")).hint(hint).into())
+    Err(UsageError::new(format!("no run `{run}`")).hint(hint).into())
 }

@@ -1,43 +1,43 @@
 //! `baton runs show`: all that is known of one run, and how it can go on.
 
 use baton_core::id::RunId;
-use baton_core::run::{Entry, NodeRow, Open, detail};
+use baton_core::run::{NodeRow, OpenWait, RunEntry, detail};
 use baton_core::time::Time;
-use baton_ports::audit::{Audit, Filter};
+use baton_ports::audit::{AuditFilter, AuditTrail};
 use baton_ports::clock::{Clock, SystemClock};
-use baton_ports::journal::DeskItem;
-use baton_ports::read::{Read, RunHead};
-use baton_ports::registry::Registry;
+use baton_ports::journal::TaskItem;
+use baton_ports::read::{ReadModel, RunHead};
+use baton_ports::registry::WorkflowRegistry;
 use serde_json::{Value, json};
 
-use super::record::{self, Record};
-use crate::cli::RunsOne;
+use super::record::{self, RecordedRun};
+use crate::cli::RunSelectorArgs;
+use crate::progress;
 use crate::project::Project;
-use crate::told;
-use crate::wire::System;
-use crate::{Exit, one_call, print};
+use crate::wiring::ProjectSystem;
+use crate::{CommandExit, call_failure, print};
 
 /// Audit rows that are counted; more are said to be more.
 const AUDIT_MAX: usize = 10_000;
 
-pub async fn run(project: &Project, args: &RunsOne) -> anyhow::Result<Exit> {
+pub async fn run(project: &Project, args: &RunSelectorArgs) -> anyhow::Result<CommandExit> {
     let system = record::system(project)?;
     let head = record::head(&system, &args.run).await?;
     if let Some(at) = head.erased_at {
-        tombstone(&head, at, args.json);
-        return Ok(Exit::Completed);
+        print_erased(&head, at, args.json);
+        return Ok(CommandExit::Completed);
     }
-    let seen = Seen::read(&system, &args.run).await?;
+    let seen = RunDetails::read(&system, &args.run).await?;
     if args.json {
         print::pretty(&seen.as_json());
     } else {
-        seen.tell();
+        seen.print_run();
     }
-    Ok(Exit::Completed)
+    Ok(CommandExit::Completed)
 }
 
 /// What is left of a run that was erased.
-fn tombstone(head: &RunHead, at: Time, as_json: bool) {
+fn print_erased(head: &RunHead, at: Time, as_json: bool) {
     if as_json {
         let mut shown = head.as_json();
         shown["runs_on"] = json!({ "workflow": head.workflow, "bundle": head.erased_version });
@@ -49,39 +49,39 @@ fn tombstone(head: &RunHead, at: Time, as_json: bool) {
     print::line(format_args!("  erased    {at}: its inputs, results and journal are gone for good"));
 }
 
-struct Seen {
-    record: Record,
+struct RunDetails {
+    record: RecordedRun,
     /// As people number it; the bundle's short name where the registry no longer has it.
     version: String,
-    open: Vec<Open>,
+    open: Vec<OpenWait>,
     command: String,
-    desk: Vec<DeskItem>,
+    desk: Vec<TaskItem>,
     audit: usize,
 }
 
-impl Seen {
-    async fn read(system: &System, run: &str) -> anyhow::Result<Self> {
-        let record = Record::read(system, run).await?;
+impl RunDetails {
+    async fn read(system: &ProjectSystem, run: &str) -> anyhow::Result<Self> {
+        let record = RecordedRun::read(system, run).await?;
         let open = record.open(system).await?;
-        let desk = system.store.desk(&system.tenant, Some(&record.head.run)).await?;
-        let filter = Filter { run: Some(record.head.run.clone()), limit: AUDIT_MAX, ..Filter::default() };
+        let desk = system.store.open_tasks(&system.tenant, Some(&record.head.run)).await?;
+        let filter = AuditFilter { run: Some(record.head.run.clone()), limit: AUDIT_MAX, ..AuditFilter::default() };
         let audit = system.store.trail(&system.tenant, filter).await?.len();
         let (version, command) = (version(system, &record).await?, system.command.clone());
         Ok(Self { version, record, open, command, desk, audit })
     }
 
     fn as_json(&self) -> Value {
-        let mut shown = self.record.head.beside(detail(self.record.run(), &self.open));
+        let mut shown = self.record.head.merge_into(detail(self.record.run(), &self.open));
         shown["version"] = json!(self.version);
         shown["desk"] = json!(self.desk);
         shown["audit_rows"] = json!(self.audit);
         shown
     }
 
-    fn tell(&self) {
-        self.tell_head();
+    fn print_run(&self) {
+        self.print_head();
         heading("nodes");
-        self.record.run().nodes().iter().for_each(tell_node);
+        self.record.run().nodes().iter().for_each(print_node);
         let outputs = self.record.run().outputs();
         if !outputs.is_empty() {
             heading("outputs");
@@ -91,19 +91,19 @@ impl Seen {
             heading("open");
             for open in &self.open {
                 let is_own = open.run == self.record.head.run;
-                let entries: &[Entry] = if is_own { &self.record.followed.entries } else { &[] };
-                print::line(format_args!("  {}", told::way_on(open, &self.command, entries)));
+                let entries: &[RunEntry] = if is_own { &self.record.followed.entries } else { &[] };
+                print::line(format_args!("  {}", progress::next_command(open, &self.command, entries)));
             }
         }
         if !self.desk.is_empty() {
             heading("desk");
-            self.desk.iter().for_each(tell_item);
+            self.desk.iter().for_each(print_task);
         }
-        self.tell_saga();
+        self.print_saga();
     }
 
     /// What a rollback did, or what one would do.
-    fn tell_saga(&self) {
+    fn print_saga(&self) {
         let run = self.record.run();
         let is_over = run.finished().is_some_and(|end| end.undone.is_some());
         // As it stands now: somebody may have undone by hand what was left then.
@@ -127,7 +127,7 @@ impl Seen {
         }
     }
 
-    fn tell_head(&self) {
+    fn print_head(&self) {
         let (head, run) = (&self.record.head, self.record.run());
         let fact = |name: &str, value: &str| {
             if !value.is_empty() {
@@ -136,10 +136,10 @@ impl Seen {
         };
         print::line(format_args!("run {} of {}", head.run, head.workflow));
         fact("state", run.state().word());
-        let waits_for: Vec<String> = self.open.iter().filter_map(told::in_short).collect();
+        let waits_for: Vec<String> = self.open.iter().filter_map(progress::describe_open).collect();
         fact("waits for", &waits_for.join(", "));
         let failed = baton_engine::one_call::failure(run);
-        let call = failed.as_ref().map(|failed| format!("failed: {}", one_call::reason(failed)));
+        let call = failed.as_ref().map(|failed| format!("failed: {}", call_failure::failure_reason(failed)));
         fact("call", call.as_deref().unwrap_or_default());
         fact("version", &self.version);
         fact("began", &run.started_at().to_string());
@@ -147,7 +147,7 @@ impl Seen {
             true => ("took", run.now()),
             false => ("age", SystemClock.now()),
         };
-        fact(word, &print::took(until.since(run.started_at())));
+        fact(word, &print::format_duration(until.since(run.started_at())));
         fact("cost", &run.cost().to_string());
         fact("parent", head.parent.as_ref().map(RunId::as_str).unwrap_or_default());
         // Of a run that is there for one call, that is how the call failed.
@@ -171,7 +171,7 @@ fn heading(text: &str) {
     print::line(format_args!("\n{}", print::paint("1", text)));
 }
 
-fn tell_node(row: &NodeRow) {
+fn print_node(row: &NodeRow) {
     let took = row.duration_ms.map(|ms| format!("{ms} ms")).unwrap_or_default();
     let cost = if row.cost_usd > 0.0 { format!("${:.6}", row.cost_usd) } else { String::new() };
     let error = row.error.as_deref().unwrap_or_default();
@@ -179,13 +179,13 @@ fn tell_node(row: &NodeRow) {
     print::line(text.trim_end());
 }
 
-fn tell_item(item: &DeskItem) {
+fn print_task(item: &TaskItem) {
     let kind = json!(item.kind);
     let deadline = item.deadline.map(|at| format!(", until {at}")).unwrap_or_default();
     print::line(format_args!("  {:<14} {}{deadline}", kind.as_str().unwrap_or_default(), item.title));
 }
 
-async fn version(system: &System, record: &Record) -> anyhow::Result<String> {
+async fn version(system: &ProjectSystem, record: &RecordedRun) -> anyhow::Result<String> {
     let Some(hash) = record.run().bundle() else { return Ok(String::new()) };
     let name = record.run().workflow().map_or(record.head.workflow.as_str(), |workflow| workflow.name.as_str());
     let versions = system.store.versions(&system.tenant, name).await?;

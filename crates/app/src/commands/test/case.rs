@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use baton_core::definition::{parse_duration, source};
-use baton_core::expr::{Condition, Language};
-use baton_core::run::{Decider, Decision, State};
+use baton_core::expr::{Condition, ConditionLanguage};
+use baton_core::run::{DecisionMaker, HumanDecision, RunState};
 use baton_core::time::Time;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::Misuse;
-use crate::project::{self, shown};
+use crate::UsageError;
+use crate::project::{self, display_path};
 
 /// Tests of one file.
 const TESTS_MAX: usize = 1_000;
@@ -22,24 +22,24 @@ const DESK_KINDS: [&str; 6] = ["approval", "form", "question", "doubt", "tool_ap
 
 /// A test, checked as far as it can be before it runs.
 #[derive(Debug)]
-pub struct Case {
+pub struct WorkflowTest {
     pub file: PathBuf,
     pub name: String,
     pub workflow: String,
     pub input: Value,
     pub context: Value,
     pub now: Option<Time>,
-    pub tools: Vec<baton_tools::Definition>,
-    pub script: Vec<Act>,
-    pub expect: Expect,
+    pub tools: Vec<baton_tools::ToolDefinition>,
+    pub script: Vec<TestAction>,
+    pub expect: TestExpectation,
 }
 
 /// One entry of a script.
 #[derive(Clone, Debug)]
-pub enum Act {
+pub enum TestAction {
     Say(String),
     Signal { name: String, payload: Value },
-    Answer { node: String, by: Decider, decision: Decision },
+    Answer { node: String, by: DecisionMaker, decision: HumanDecision },
     Wait(Duration),
     Cancel { compensate: bool },
     Rollback,
@@ -48,16 +48,16 @@ pub enum Act {
 /// What must come of it; what is absent is not looked at.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Expect {
-    pub state: Option<State>,
-    pub path: Option<Vec<Place>>,
-    #[serde(deserialize_with = "given")]
+pub struct TestExpectation {
+    pub state: Option<RunState>,
+    pub path: Option<Vec<NameOrGroup>>,
+    #[serde(deserialize_with = "present_value")]
     pub output: Option<Value>,
     pub outputs: Map<String, Value>,
     /// `null` where the run must have no fault.
-    #[serde(deserialize_with = "given")]
+    #[serde(deserialize_with = "present_value")]
     pub error: Option<Value>,
-    pub effects: Option<Vec<Place>>,
+    pub effects: Option<Vec<NameOrGroup>>,
     pub desk: Option<Vec<String>>,
     pub holds: Vec<String>,
 }
@@ -65,20 +65,20 @@ pub struct Expect {
 /// One name, or a group in any order.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub enum Place {
+pub enum NameOrGroup {
     One(String),
     Group(Vec<String>),
 }
 
-impl Act {
+impl TestAction {
     /// The entry in a few words.
     pub fn word(&self) -> String {
         match self {
             Self::Say(text) => format!("say: {text}"),
             Self::Signal { name, .. } => format!("signal: {name}"),
-            Self::Answer { node, decision: Decision::Approve { .. }, .. } => format!("approve: {node}"),
-            Self::Answer { node, decision: Decision::Reject { .. }, .. } => format!("reject: {node}"),
-            Self::Answer { node, decision: Decision::Fill { .. }, .. } => format!("fill: {node}"),
+            Self::Answer { node, decision: HumanDecision::Approve { .. }, .. } => format!("approve: {node}"),
+            Self::Answer { node, decision: HumanDecision::Reject { .. }, .. } => format!("reject: {node}"),
+            Self::Answer { node, decision: HumanDecision::Fill { .. }, .. } => format!("fill: {node}"),
             Self::Wait(time) => format!("wait: {time:?}"),
             Self::Cancel { compensate: true } => "cancel: compensate".to_owned(),
             Self::Cancel { compensate: false } => "cancel: true".to_owned(),
@@ -88,25 +88,25 @@ impl Act {
 }
 
 /// The tests of a file. `root` is what `@FILE` counts from.
-pub fn read(file: &Path, root: &Path) -> anyhow::Result<Vec<Case>> {
+pub fn read(file: &Path, root: &Path) -> anyhow::Result<Vec<WorkflowTest>> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct File {
+    struct TestFile {
         tests: Vec<Value>,
     }
     let document = project::read_value(file)?;
-    let wrong = |reason: String| Misuse::new(format!("{}: {reason}", shown(file)));
-    let tests = serde_json::from_value::<File>(document).map_err(|error| wrong(error.to_string()))?.tests;
+    let wrong = |reason: String| UsageError::new(format!("{}: {reason}", display_path(file)));
+    let tests = serde_json::from_value::<TestFile>(document).map_err(|error| wrong(error.to_string()))?.tests;
     if tests.len() > TESTS_MAX {
         return Err(wrong(format!("it has {} tests and may have {TESTS_MAX}", tests.len())).into());
     }
     let lines = lines(file);
     let case = |(place, test): (usize, Value)| {
         let name = test.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        one(file, root, test).map_err(|reason| {
+        parse_test(file, root, test).map_err(|reason| {
             let line = lines.get(place).map(|line| format!(":{line}")).unwrap_or_default();
             let name = if name.is_empty() { format!("test {}", place + 1) } else { format!("test `{name}`") };
-            Misuse::new(format!("{}{line}: {name}: {reason}", shown(file))).into()
+            UsageError::new(format!("{}{line}: {name}: {reason}", display_path(file))).into()
         })
     };
     tests.into_iter().enumerate().map(case).collect()
@@ -115,17 +115,17 @@ pub fn read(file: &Path, root: &Path) -> anyhow::Result<Vec<Case>> {
 /// The lines on which the tests of a file begin.
 fn lines(file: &Path) -> Vec<u32> {
     let Some(tree) = project::read(file).ok().and_then(|text| source::read(&text).ok()) else { return Vec::new() };
-    let source::Value::Map(map) = &tree.value else { return Vec::new() };
+    let source::YamlValue::Map(map) = &tree.value else { return Vec::new() };
     match map.get("tests").map(|(_, tests)| &tests.value) {
-        Some(source::Value::List(tests)) => tests.iter().map(|test| test.span.line).collect(),
+        Some(source::YamlValue::List(tests)) => tests.iter().map(|test| test.span.line).collect(),
         _ => Vec::new(),
     }
 }
 
-fn one(file: &Path, root: &Path, test: Value) -> Result<Case, String> {
+fn parse_test(file: &Path, root: &Path, test: Value) -> Result<WorkflowTest, String> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Written {
+    struct TestDocument {
         name: String,
         workflow: String,
         #[serde(default)]
@@ -138,9 +138,9 @@ fn one(file: &Path, root: &Path, test: Value) -> Result<Case, String> {
         tools: Value,
         #[serde(default)]
         script: Vec<Value>,
-        expect: Expect,
+        expect: TestExpectation,
     }
-    let written: Written = serde_json::from_value(test).map_err(|error| error.to_string())?;
+    let written: TestDocument = serde_json::from_value(test).map_err(|error| error.to_string())?;
     let now = written.now.as_deref().map(|now| {
         now.parse::<Time>().map_err(|_| format!("`now: {now}` is no instant; write it as `2025-11-07T09:00:00Z`"))
     });
@@ -150,9 +150,9 @@ fn one(file: &Path, root: &Path, test: Value) -> Result<Case, String> {
     check(&written.expect)?;
     let tools = match written.tools {
         Value::Null => Vec::new(),
-        tools => baton_tools::Definition::parse(tools).map_err(|error| error.to_string())?.tools,
+        tools => baton_tools::ToolDefinition::parse(tools).map_err(|error| error.to_string())?.tools,
     };
-    Ok(Case {
+    Ok(WorkflowTest {
         file: file.to_owned(),
         name: written.name,
         workflow: written.workflow,
@@ -160,7 +160,7 @@ fn one(file: &Path, root: &Path, test: Value) -> Result<Case, String> {
         context: written.context,
         now: now.transpose()?,
         tools,
-        script: written.script.into_iter().map(act).collect::<Result<_, _>>()?,
+        script: written.script.into_iter().map(parse_action).collect::<Result<_, _>>()?,
         expect: written.expect,
     })
 }
@@ -177,9 +177,10 @@ fn input(input: Value, root: &Path) -> Result<Value, String> {
     }
 }
 
-fn check(expect: &Expect) -> Result<(), String> {
+fn check(expect: &TestExpectation) -> Result<(), String> {
     for expression in &expect.holds {
-        Condition::parse(Language::JmesPath, expression).map_err(|error| format!("`{expression}`: {error}"))?;
+        Condition::parse(ConditionLanguage::JmesPath, expression)
+            .map_err(|error| format!("`{expression}`: {error}"))?;
     }
     if let Some(kind) = expect.desk.iter().flatten().find(|kind| !DESK_KINDS.contains(&kind.as_str())) {
         return Err(format!("`{kind}` is no kind of desk item; there are {}", DESK_KINDS.join(", ")));
@@ -211,7 +212,7 @@ const ACTS: [(&str, &[&str]); 8] = [
 ];
 
 /// A script entry: one of the keys of [`ACTS`], and what may stand beside it.
-fn act(entry: Value) -> Result<Act, String> {
+fn parse_action(entry: Value) -> Result<TestAction, String> {
     let shown = entry.to_string();
     let wrong = |reason: String| format!("script entry {shown}: {reason}");
     let Value::Object(mut fields) = entry else { return Err(wrong("it is no object".to_owned())) };
@@ -224,10 +225,10 @@ fn act(entry: Value) -> Result<Act, String> {
         return Err(wrong(format!("`{odd}` means nothing beside `{word}`")));
     }
     let what = fields.remove(*word).unwrap_or_default();
-    act_of(word, &what, fields).map_err(wrong)
+    action_of(word, &what, fields).map_err(wrong)
 }
 
-fn act_of(word: &str, what: &Value, mut beside: Map<String, Value>) -> Result<Act, String> {
+fn action_of(word: &str, what: &Value, mut beside: Map<String, Value>) -> Result<TestAction, String> {
     let by = match beside.get("by") {
         Some(Value::Object(known)) => {
             let wrong = |why: String| format!("`by` is a name, or `{{name, roles, skills}}`: {why}");
@@ -237,21 +238,21 @@ fn act_of(word: &str, what: &Value, mut beside: Map<String, Value>) -> Result<Ac
             serde_json::from_value(beside["by"].clone()).map_err(|error| wrong(error.to_string()))?
         }
         Some(name) => text(name).into(),
-        None => Decider::from("tester"),
+        None => DecisionMaker::from("tester"),
     };
     let note = beside.get("note").map(text).unwrap_or_default();
-    let answer = |decision| Ok(Act::Answer { node: text(what), by, decision });
+    let answer = |decision| Ok(TestAction::Answer { node: text(what), by, decision });
     match word {
-        "say" => Ok(Act::Say(text(what))),
-        "signal" => Ok(Act::Signal { name: text(what), payload: beside.remove("payload").unwrap_or_default() }),
-        "approve" => answer(Decision::Approve { note }),
-        "reject" => answer(Decision::Reject { note }),
-        "fill" => answer(Decision::Fill { form: beside.remove("form").ok_or("`form` is missing")? }),
-        "wait" => Ok(Act::Wait(parse_duration(&text(what))?)),
-        "cancel" if *what == Value::Bool(true) => Ok(Act::Cancel { compensate: false }),
-        "cancel" if what == "compensate" => Ok(Act::Cancel { compensate: true }),
+        "say" => Ok(TestAction::Say(text(what))),
+        "signal" => Ok(TestAction::Signal { name: text(what), payload: beside.remove("payload").unwrap_or_default() }),
+        "approve" => answer(HumanDecision::Approve { note }),
+        "reject" => answer(HumanDecision::Reject { note }),
+        "fill" => answer(HumanDecision::Fill { form: beside.remove("form").ok_or("`form` is missing")? }),
+        "wait" => Ok(TestAction::Wait(parse_duration(&text(what))?)),
+        "cancel" if *what == Value::Bool(true) => Ok(TestAction::Cancel { compensate: false }),
+        "cancel" if what == "compensate" => Ok(TestAction::Cancel { compensate: true }),
         "cancel" => Err("`cancel` is `true` or `compensate`".to_owned()),
-        _ if *what == Value::Bool(true) => Ok(Act::Rollback),
+        _ if *what == Value::Bool(true) => Ok(TestAction::Rollback),
         _ => Err(format!("`{word}` is `true`")),
     }
 }
@@ -261,6 +262,6 @@ fn text(value: &Value) -> String {
 }
 
 /// Tells `null` from absent.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
+fn present_value<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(from).map(Some)
 }

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use baton_core::time::Time;
 use baton_ports::clock::Clock;
 
-pub struct Standing(AtomicI64);
+pub struct TestClock(AtomicI64);
 
-impl Standing {
+impl TestClock {
     pub fn at(now: Time) -> Self {
         Self(AtomicI64::new(now.as_ms()))
     }
@@ -18,7 +18,7 @@ impl Standing {
     }
 }
 
-impl Clock for Standing {
+impl Clock for TestClock {
     fn now(&self) -> Time {
         Time::from_ms(self.0.load(Ordering::SeqCst))
     }

@@ -1,20 +1,20 @@
 //! `baton tools usage`: how tools are used, by whatever is asked.
 
-use baton_core::money::Window;
-use baton_core::usage::{Part, UNDER_USED_DAYS};
-use baton_ports::audit::{Usage, UsageFilter};
+use baton_core::money::BudgetWindow;
+use baton_core::usage::{UNDER_USED_DAYS, UsageDimension};
+use baton_ports::audit::{UsageFilter, UsageSum};
 use baton_ports::clock::{Clock, SystemClock};
-use baton_server::usage::{DAY, errors, named, shown, used};
+use baton_server::tool_usage::{DAY, error_summary, part_label, query_usage, usage_json};
 use serde_json::Value;
 
-use crate::cli::{ToolsUsage, UsageBy};
+use crate::cli::{ToolUsageArgs, UsageGroupArg};
 use crate::print;
 use crate::project::Project;
-use crate::wire::System;
+use crate::wiring::ProjectSystem;
 
-pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
-    let from = args.from.unwrap_or_else(|| Window::Day.begin(SystemClock.now()) - DAY * (UNDER_USED_DAYS - 1));
-    let by: Vec<Part> = args.by.iter().copied().map(part).collect();
+pub async fn run(project: &Project, args: &ToolUsageArgs) -> anyhow::Result<()> {
+    let from = args.from.unwrap_or_else(|| BudgetWindow::Day.begin(SystemClock.now()) - DAY * (UNDER_USED_DAYS - 1));
+    let by: Vec<UsageDimension> = args.by.iter().copied().map(usage_part).collect();
     let filter = UsageFilter {
         tenant: if args.all_tenants { None } else { Some(project.tenant()?) },
         from: Some(from),
@@ -25,33 +25,33 @@ pub async fn run(project: &Project, args: &ToolsUsage) -> anyhow::Result<()> {
     let (registry, tenant) = super::registry(project).await?;
     // Looking makes no database where nothing has run.
     let usage = match project.has_database() {
-        true => used(&System::open(project)?.store, &*registry, filter, args.tool.as_deref()).await?,
+        true => query_usage(&ProjectSystem::open(project)?.store, &*registry, filter, args.tool.as_deref()).await?,
         false => Vec::new(),
     };
     if let Some(tool) = args.tool.as_deref().filter(|_| usage.is_empty()) {
-        super::note_unknown(&registry, &tenant, tool);
+        super::print_unknown_tool(&registry, &tenant, tool);
     }
     if args.json {
-        print::pretty(&Value::Array(usage.iter().map(|usage| shown(&by, usage)).collect()));
+        print::pretty(&Value::Array(usage.iter().map(|usage| usage_json(&by, usage)).collect()));
     } else {
-        tell(&by, &usage);
+        print_usage(&by, &usage);
     }
     Ok(())
 }
 
-fn part(by: UsageBy) -> Part {
+fn usage_part(by: UsageGroupArg) -> UsageDimension {
     match by {
-        UsageBy::Tool => Part::Tool,
-        UsageBy::App => Part::App,
-        UsageBy::Tenant => Part::Tenant,
-        UsageBy::Agent => Part::Agent,
-        UsageBy::User => Part::User,
-        UsageBy::Day => Part::Day,
-        UsageBy::Month => Part::Month,
+        UsageGroupArg::Tool => UsageDimension::Tool,
+        UsageGroupArg::App => UsageDimension::App,
+        UsageGroupArg::Tenant => UsageDimension::Tenant,
+        UsageGroupArg::Agent => UsageDimension::Agent,
+        UsageGroupArg::User => UsageDimension::User,
+        UsageGroupArg::Day => UsageDimension::Day,
+        UsageGroupArg::Month => UsageDimension::Month,
     }
 }
 
-fn tell(by: &[Part], usage: &[Usage]) {
+fn print_usage(by: &[UsageDimension], usage: &[UsageSum]) {
     if usage.is_empty() {
         print::line("no tool was used");
         return;
@@ -64,9 +64,9 @@ fn tell(by: &[Part], usage: &[Usage]) {
         "COUNT", "SUCCESS", "P50", "P95", "P99", "COST"
     );
     print::line(print::paint("1", &title));
-    for Usage { parts, tally } in usage {
+    for UsageSum { parts, tally } in usage {
         let parts: String =
-            parts.iter().zip(&widths).map(|(said, width)| format!("{:<width$}  ", named(said))).collect();
+            parts.iter().zip(&widths).map(|(said, width)| format!("{:<width$}  ", part_label(said))).collect();
         let ms = |of| tally.percentile_ms(of).map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms"));
         let line = format!(
             "{parts}{:>8}  {:>6.1}%  {:>8}  {:>8}  {:>8}  {:>12}  {}",
@@ -76,13 +76,13 @@ fn tell(by: &[Part], usage: &[Usage]) {
             ms(95),
             ms(99),
             tally.cost.to_string(),
-            errors(tally),
+            error_summary(tally),
         );
         print::line(line.trim_end());
     }
 }
 
-fn width(usage: &[Usage], place: usize, part: Part) -> usize {
-    let said = usage.iter().filter_map(|usage| usage.parts.get(place)).map(|said| named(said).chars().count());
+fn width(usage: &[UsageSum], place: usize, part: UsageDimension) -> usize {
+    let said = usage.iter().filter_map(|usage| usage.parts.get(place)).map(|said| part_label(said).chars().count());
     said.max().unwrap_or(0).max(part.word().len())
 }

@@ -3,82 +3,82 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::world::{World, begun, ended};
-use crate::conversation::{Command, State};
-use crate::desk::{Priority, ServiceLevel};
+use super::fixture::{ConversationFixture, begun, ended};
+use crate::conversation::{ConversationCommand, ConversationState};
+use crate::routing::{Priority, ServiceLevel};
 
 /// A conversation in each state; `handover` is passed through and seen by nobody.
-fn world_in(state: State) -> World {
-    let mut w = World::begun();
+fn world_in(state: ConversationState) -> ConversationFixture {
+    let mut w = ConversationFixture::begun();
     match state {
-        State::New | State::Handover => {}
-        State::AiProcessing => {
+        ConversationState::New | ConversationState::Handover => {}
+        ConversationState::AiProcessing => {
             w.says("hello").run_asks("c.1", None, true, 0).says("next");
         }
-        State::Finished => {
+        ConversationState::Finished => {
             w.says("hello").run_ends("c.1", |_| {});
         }
-        State::PendingHuman => {
+        ConversationState::PendingHuman => {
             w.says("speak to human");
         }
-        State::HumanActive => {
-            w.says("speak to human").takes(Command::Assigned { stay: 2, number: 3, person: "ana".into() });
+        ConversationState::HumanActive => {
+            w.says("speak to human").submit(ConversationCommand::Assigned { stay: 2, number: 3, person: "ana".into() });
         }
-        State::Resolved => {
-            world(&mut w, State::HumanActive).takes(Command::Resolve { by: "ana".into() });
+        ConversationState::Resolved => {
+            world(&mut w, ConversationState::HumanActive).submit(ConversationCommand::Resolve { by: "ana".into() });
         }
-        State::BackToAi => {
-            let back = Command::GiveBack { by: "ana".into(), note: "n".into() };
-            world(&mut w, State::HumanActive).takes(back);
+        ConversationState::BackToAi => {
+            let back = ConversationCommand::GiveBack { by: "ana".into(), note: "n".into() };
+            world(&mut w, ConversationState::HumanActive).submit(back);
         }
     }
     assert_eq!(w.it.state(), state);
     w
 }
 
-fn world(w: &mut World, state: State) -> &mut World {
+fn world(w: &mut ConversationFixture, state: ConversationState) -> &mut ConversationFixture {
     *w = world_in(state);
     w
 }
 
-fn commands(w: &World) -> Vec<Command> {
-    let number = w.it.number();
+fn commands(w: &ConversationFixture) -> Vec<ConversationCommand> {
+    let number = w.it.ownership_number();
     let mut over = ended("c.1");
     over.reply = Some("Done.".into());
     let mut asked = ended("c.1").heard;
     (asked.waits, asked.question) = (true, Some("Which?".into()));
     vec![
-        Command::Begin(Box::new(begun())),
+        ConversationCommand::Begin(Box::new(begun())),
         w.message("hello again", None),
-        Command::Post { by: "ana".into(), number, text: "words".into() },
-        Command::Note { by: "ana".into(), text: "words".into() },
-        Command::TakeOver { by: "ana".into() },
-        Command::GiveBack { by: "ana".into(), note: String::new() },
-        Command::Resolve { by: "ana".into() },
-        Command::Reopen { by: "ana".into() },
-        Command::Rate { score: 4, comment: String::new() },
-        Command::ServiceLevel {
+        ConversationCommand::Post { by: "ana".into(), number, text: "words".into() },
+        ConversationCommand::Note { by: "ana".into(), text: "words".into() },
+        ConversationCommand::TakeOver { by: "ana".into() },
+        ConversationCommand::GiveBack { by: "ana".into(), note: String::new() },
+        ConversationCommand::Resolve { by: "ana".into() },
+        ConversationCommand::Reopen { by: "ana".into() },
+        ConversationCommand::Rate { score: 4, comment: String::new() },
+        ConversationCommand::ServiceLevel {
             by: "ana".into(),
             service: ServiceLevel { priority: Some(Priority::High), ..ServiceLevel::default() },
         },
-        Command::RunAsked(asked),
-        Command::RunEnded(Box::new(over)),
-        Command::RunReturned { run: "c.1".into(), sequence: 1 },
-        Command::NotQueued { stay: 2, reason: "full".into() },
-        Command::Assigned { stay: 2, number: number + 1, person: "ana".into() },
-        Command::Requeued { stay: 2, number: number + 1 },
-        Command::Wake,
+        ConversationCommand::RunAsked(asked),
+        ConversationCommand::RunEnded(Box::new(over)),
+        ConversationCommand::RunReturned { run: "c.1".into(), sequence: 1 },
+        ConversationCommand::NotQueued { stay: 2, reason: "full".into() },
+        ConversationCommand::Assigned { stay: 2, number: number + 1, person: "ana".into() },
+        ConversationCommand::Requeued { stay: 2, number: number + 1 },
+        ConversationCommand::Wake,
     ]
 }
 
 /// `→ state` where it changes, `✓` where something was recorded, `·` where there was nothing to record, else the
 /// refusal's code.
-fn cell(row: usize, state: State) -> (&'static str, String) {
+fn cell(row: usize, state: ConversationState) -> (&'static str, String) {
     let mut w = world_in(state);
     let command = commands(&w).swap_remove(row);
     let word = command.word();
     let recorded = w.events.len();
-    let cell = match w.tries(command) {
+    let cell = match w.try_submit(command) {
         Err(refusal) => refusal.code().to_owned(),
         Ok(()) if w.it.state() != state => format!("→ {}", w.it.state()),
         Ok(()) if w.events.len() > recorded => "✓".to_owned(),
@@ -107,14 +107,15 @@ person of every row. What a run says that is not the conversation's any more is 
 #[test]
 fn every_command_in_every_state_is_walked_or_refused_as_the_docs_say() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/conversation-transitions.md");
-    let states: Vec<State> = State::ALL.into_iter().filter(|state| *state != State::Handover).collect();
+    let states: Vec<ConversationState> =
+        ConversationState::ALL.into_iter().filter(|state| *state != ConversationState::Handover).collect();
     let mut table = String::from(HEAD);
     let _ = write!(table, "| |");
     states.iter().for_each(|state| {
         let _ = write!(table, " {state} |");
     });
     let _ = write!(table, "\n| --- |{}\n", " --- |".repeat(states.len()));
-    for row in 0..commands(&World::begun()).len() {
+    for row in 0..commands(&ConversationFixture::begun()).len() {
         let cells: Vec<(&str, String)> = states.iter().map(|state| cell(row, *state)).collect();
         let _ = write!(table, "| `{}` |", cells[0].0);
         cells.iter().for_each(|(_, cell)| {

@@ -1,29 +1,29 @@
 //! `condition`: chooses the branch `true` or `false`.
 
-use super::super::document::Part;
-use super::super::fields::{Field, Fields, Shape, field};
-use super::super::reader::Reader;
-use super::Kind;
+use super::super::fields::{FieldSchema, FieldShape, MappingReader, field};
+use super::super::reader::DefinitionReader;
+use super::super::spec::NodeKindSpec;
+use super::KindDescriptor;
 use crate::graph::node;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "condition",
-    what: "a condition node",
+    label: "a condition node",
     doc: "Chooses the branch `true` or `false`; edges name it by `when`.",
     fields: FIELDS,
-    tells: &["expression"],
+    inferring_keys: &["expression"],
     read,
 };
 
-const FIELDS: &[Field] = &[
-    field("condition", Shape::Of("condition"), "The question."),
-    field("expression", Shape::Of("condition"), "The same as `condition`."),
+const FIELDS: &[FieldSchema] = &[
+    field("condition", FieldShape::Of("condition"), "The question."),
+    field("expression", FieldShape::Of("condition"), "The same as `condition`."),
 ];
 
-fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
+fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Option<NodeKindSpec<'t>> {
     let Some((_, question)) = fields.one_of(&["condition", "expression"], &mut reader.findings) else {
-        fields.missing("condition", "write the question it answers", &mut reader.findings);
+        fields.report_missing("condition", "write the question it answers", &mut reader.findings);
         return None;
     };
-    reader.condition(question, &[]).map(|condition| Part::Whole(node::Kind::Condition(condition)))
+    reader.condition(question, &[]).map(|condition| NodeKindSpec::Complete(node::NodeKind::Condition(condition)))
 }

@@ -3,33 +3,34 @@
 use std::collections::BTreeMap;
 
 use super::super::body;
-use super::super::document::Part;
-use super::super::fields::{Field, Fields, Shape, field};
-use super::super::reader::Reader;
-use super::super::source::Located;
-use super::Kind;
+use super::super::fields::{FieldSchema, FieldShape, MappingReader, field};
+use super::super::reader::DefinitionReader;
+use super::super::source::SpannedValue;
+use super::super::spec::NodeKindSpec;
+use super::KindDescriptor;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "parallel",
-    what: "a parallel node",
+    label: "a parallel node",
     doc: "Runs branches side by side and waits for all; without `branches` it fans out over its edges.",
     fields: FIELDS,
-    tells: &["branches"],
+    inferring_keys: &["branches"],
     read,
 };
 
-const FIELDS: &[Field] = &[field("branches", Shape::MapOf("body"), "Bodies by name; the output has one key for each.")];
+const FIELDS: &[FieldSchema] =
+    &[field("branches", FieldShape::MapOf("body"), "Bodies by name; the output has one key for each.")];
 
-fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
+fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Option<NodeKindSpec<'t>> {
     let mut branches = BTreeMap::new();
     if let Some(map) = fields.map("branches", &mut reader.findings) {
         for (key, node) in map.iter() {
-            let name = Located::new(key.name.clone(), key.span);
-            let fits = reader.name("a branch", &name);
-            if let Some(body) = body::nested(node, &[], reader).filter(|_| fits) {
+            let name = SpannedValue::new(key.name.clone(), key.span);
+            let fits = reader.check_name("a branch", &name);
+            if let Some(body) = body::read_nested(node, &[], reader).filter(|_| fits) {
                 branches.insert(name.value, body);
             }
         }
     }
-    Some(Part::Parallel(branches))
+    Some(NodeKindSpec::Parallel(branches))
 }

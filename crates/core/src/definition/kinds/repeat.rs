@@ -1,47 +1,55 @@
 //! `loop`: repeats a body for each item, while, or until.
 
 use super::super::body;
-use super::super::diagnostic::Code;
-use super::super::document::{Loop, Part};
-use super::super::fields::{Field, Fields, Shape, field, required};
-use super::super::reader::Reader;
-use super::Kind;
-use crate::graph::node::{CONCURRENCY_MAX, ITEMS_MAX, ITERATIONS_DEFAULT, OnItemError, Over};
+use super::super::diagnostic::DiagnosticCode;
+use super::super::fields::{FieldSchema, FieldShape, MappingReader, field, required};
+use super::super::reader::DefinitionReader;
+use super::super::spec::{LoopNodeSpec, NodeKindSpec};
+use super::KindDescriptor;
+use crate::graph::node::{CONCURRENCY_MAX, ITEMS_MAX, ITERATIONS_DEFAULT, LoopMode, OnItemError};
 
 /// The most iterations anyone may ask for.
 pub const ITERATIONS_MAX: u32 = 100_000;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "loop",
-    what: "a loop node",
+    label: "a loop node",
     doc: "Repeats a body: for each item of a list, while, or until a condition holds.",
     fields: FIELDS,
-    tells: &["for_each", "while", "body"],
+    inferring_keys: &["for_each", "while", "body"],
     read,
 };
 
-const FIELDS: &[Field] = &[
+const FIELDS: &[FieldSchema] = &[
     field(
         "for_each",
-        Shape::Any,
+        FieldShape::Any,
         "A list, or a template or reference that gives one; the body sees `item` and `index`.",
     ),
-    field("while", Shape::Of("condition"), "Asked before each iteration; sees `index` and `last`, the output before."),
-    field("until", Shape::Of("condition"), "Asked after each iteration; sees `index` and `last`, the output of it."),
-    required("body", Shape::Of("body"), "What is repeated: `nodes` and `edges`, or `steps`."),
-    field("max_iterations", Shape::Count, "The loop fails beyond it; 1000 where left out."),
-    field("concurrency", Shape::Count, "For each: how many bodies may be open at once; 1 where left out."),
+    field(
+        "while",
+        FieldShape::Of("condition"),
+        "Asked before each iteration; sees `index` and `last`, the output before.",
+    ),
+    field(
+        "until",
+        FieldShape::Of("condition"),
+        "Asked after each iteration; sees `index` and `last`, the output of it.",
+    ),
+    required("body", FieldShape::Of("body"), "What is repeated: `nodes` and `edges`, or `steps`."),
+    field("max_iterations", FieldShape::Count, "The loop fails beyond it; 1000 where left out."),
+    field("concurrency", FieldShape::Count, "For each: how many bodies may be open at once; 1 where left out."),
     field(
         "on_item_error",
-        Shape::Word(&["fail", "collect"]),
+        FieldShape::Word(&["fail", "collect"]),
         "For each: `fail` (default), or `collect` errors and go on.",
     ),
 ];
 
 /// Names a body sees beside the run's.
-const LOCAL: &[&str] = &["item", "index", "last"];
+const LOOP_NAMES: &[&str] = &["item", "index", "last"];
 
-fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
+fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Option<NodeKindSpec<'t>> {
     let kinds = ["for_each", "while", "until"];
     let written = kinds.iter().filter(|key| fields.has(key)).count();
     for key in kinds {
@@ -49,48 +57,48 @@ fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
     }
     if written > 1 {
         let message = "a loop has one of `for_each`, `while` and `until`";
-        reader.findings.push(fields.span().error(Code::Conflict, message));
+        reader.findings.push(fields.span().error(DiagnosticCode::Conflict, message));
     }
     let default = if fields.has("for_each") { ITEMS_MAX as u32 } else { ITERATIONS_DEFAULT };
     let max_iterations = fields.count("max_iterations", 1, ITERATIONS_MAX, &mut reader.findings).unwrap_or(default);
     let concurrency = fields.entry("concurrency", &mut reader.findings);
     let collects = fields.entry("on_item_error", &mut reader.findings);
-    let over = over(fields, reader);
-    if !matches!(over, Some(Over::Each { .. }) | None) {
+    let over = read_mode(fields, reader);
+    if !matches!(over, Some(LoopMode::Each { .. }) | None) {
         for (key, _) in [concurrency, collects].into_iter().flatten() {
             let message = format!("`{}` belongs to `for_each`", key.name);
-            reader.findings.push(key.span.error(Code::Conflict, message));
+            reader.findings.push(key.span.error(DiagnosticCode::Conflict, message));
         }
     }
     let words = [("fail", OnItemError::Fail), ("collect", OnItemError::Collect)];
-    let on_item_error = fields.word("on_item_error", &words, &mut reader.findings).unwrap_or_default();
+    let on_item_error = fields.keyword("on_item_error", &words, &mut reader.findings).unwrap_or_default();
     let Some(body) = fields.take("body", &mut reader.findings) else {
-        fields.missing("body", "write `body: {nodes: […]}` or `body: {steps: […]}`", &mut reader.findings);
+        fields.report_missing("body", "write `body: {nodes: […]}` or `body: {steps: […]}`", &mut reader.findings);
         return None;
     };
-    let body = body::nested(body, LOCAL, reader)?;
-    Some(Part::Loop(Box::new(Loop { over: over?, body, max_iterations, on_item_error })))
+    let body = body::read_nested(body, LOOP_NAMES, reader)?;
+    Some(NodeKindSpec::Loop(Box::new(LoopNodeSpec { over: over?, body, max_iterations, on_item_error })))
 }
 
-fn over(fields: &mut Fields<'_>, reader: &mut Reader) -> Option<Over> {
+fn read_mode(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<LoopMode> {
     if let Some(items) = fields.take("for_each", &mut reader.findings) {
         let concurrency = fields.count("concurrency", 1, CONCURRENCY_MAX, &mut reader.findings).unwrap_or(1);
         let params = reader.params(items, &[])?;
         if params.literal().is_some_and(|literal| !literal.is_array()) {
             let message = "`for_each` needs a list, or a template or reference that gives one";
-            reader
-                .findings
-                .push(items.span.error(Code::WrongShape, message).hint("write `for_each: \"{{ node.items }}\"`"));
+            reader.findings.push(
+                items.span.error(DiagnosticCode::WrongShape, message).hint("write `for_each: \"{{ node.items }}\"`"),
+            );
         }
-        return Some(Over::Each { items: params, concurrency });
+        return Some(LoopMode::Each { items: params, concurrency });
     }
     let local = &["index", "last"];
     if let Some(condition) = fields.take("while", &mut reader.findings) {
-        return reader.condition(condition, local).map(Over::While);
+        return reader.condition(condition, local).map(LoopMode::While);
     }
     if let Some(condition) = fields.take("until", &mut reader.findings) {
-        return reader.condition(condition, local).map(Over::Until);
+        return reader.condition(condition, local).map(LoopMode::Until);
     }
-    fields.missing("for_each", "write `for_each`, `while` or `until`", &mut reader.findings);
+    fields.report_missing("for_each", "write `for_each`, `while` or `until`", &mut reader.findings);
     None
 }

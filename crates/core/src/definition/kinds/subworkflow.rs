@@ -1,32 +1,32 @@
 //! `subworkflow`: another workflow as a run of its own.
 
-use super::super::document::{Part, Subworkflow};
-use super::super::fields::{Field, Fields, Shape, field, required};
-use super::super::reader::Reader;
-use super::Kind;
+use super::super::fields::{FieldSchema, FieldShape, MappingReader, field, required};
+use super::super::reader::DefinitionReader;
+use super::super::spec::{NodeKindSpec, SubworkflowNodeSpec};
+use super::KindDescriptor;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "subworkflow",
-    what: "a subworkflow node",
+    label: "a subworkflow node",
     doc: "Runs another workflow; its output is that run's output.",
     fields: FIELDS,
-    tells: &["workflow"],
+    inferring_keys: &["workflow"],
     read,
 };
 
-const FIELDS: &[Field] = &[
-    required("workflow", Shape::Text, "The workflow's name; its version is pinned with this one's."),
-    field("input", Shape::Any, "The input of its run; may hold templates. Empty where left out."),
+const FIELDS: &[FieldSchema] = &[
+    required("workflow", FieldShape::Text, "The workflow's name; its version is pinned with this one's."),
+    field("input", FieldShape::Any, "The input of its run; may hold templates. Empty where left out."),
 ];
 
-fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
+fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Option<NodeKindSpec<'t>> {
     let workflow = fields.text("workflow", &mut reader.findings);
     if workflow.is_none() && !fields.has("workflow") {
-        fields.missing("workflow", "name the workflow it runs", &mut reader.findings);
+        fields.report_missing("workflow", "name the workflow it runs", &mut reader.findings);
     }
     let input = match fields.take("input", &mut reader.findings) {
         Some(input) => reader.params(input, &[]),
-        None => reader.no_params(),
+        None => reader.empty_params(),
     };
-    Some(Part::Subworkflow(Box::new(Subworkflow { workflow: workflow?, input: input? })))
+    Some(NodeKindSpec::Subworkflow(Box::new(SubworkflowNodeSpec { workflow: workflow?, input: input? })))
 }

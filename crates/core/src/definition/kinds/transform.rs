@@ -1,29 +1,29 @@
 //! `transform`: sets variables.
 
-use super::super::document::Part;
-use super::super::fields::{Field, Fields};
+use super::super::fields::{FieldSchema, MappingReader};
 use super::super::node;
-use super::super::reader::Reader;
-use super::Kind;
-use crate::graph::node::Kind as Made;
+use super::super::reader::DefinitionReader;
+use super::super::spec::NodeKindSpec;
+use super::KindDescriptor;
+use crate::graph::node::NodeKind as Made;
 
-pub(crate) const KIND: Kind = Kind {
+pub(crate) const KIND: KindDescriptor = KindDescriptor {
     word: "transform",
-    what: "a transform node",
+    label: "a transform node",
     doc: "Sets variables; its output is what it set.",
     fields: FIELDS,
-    tells: &["set"],
+    inferring_keys: &["set"],
     read,
 };
 
 /// `set` itself is a key of every node.
-const FIELDS: &[Field] = &[];
+const FIELDS: &[FieldSchema] = &[];
 
-fn read<'t>(fields: &mut Fields<'t>, reader: &mut Reader) -> Option<Part<'t>> {
+fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Option<NodeKindSpec<'t>> {
     if !fields.has("set") {
-        fields.missing("set", "write `set: {variable: value}`", &mut reader.findings);
+        fields.report_missing("set", "write `set: {variable: value}`", &mut reader.findings);
         return None;
     }
     let sets = node::sets(fields, reader, &[]);
-    Some(Part::Whole(Made::Transform(sets.into_iter().map(|(name, value)| (name.value, value)).collect())))
+    Some(NodeKindSpec::Complete(Made::Transform(sets.into_iter().map(|(name, value)| (name.value, value)).collect())))
 }

@@ -2,42 +2,42 @@
 
 use serde_json::Number;
 
-use super::{Text, Value};
+use super::{YamlString, YamlValue};
 
 /// Said of a number that JSON readers would round.
 const WORDS_TOO_LARGE: &str = "the number is too large to be kept exactly";
 
 /// A plain, untagged scalar; the error is a sentence without a full stop.
-pub(super) fn plain(text: &str) -> Result<Value, &'static str> {
+pub(super) fn plain(text: &str) -> Result<YamlValue, &'static str> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => Ok(Value::Null),
-        "true" | "True" | "TRUE" => Ok(Value::Bool(true)),
-        "false" | "False" | "FALSE" => Ok(Value::Bool(false)),
+        "" | "~" | "null" | "Null" | "NULL" => Ok(YamlValue::Null),
+        "true" | "True" | "TRUE" => Ok(YamlValue::Bool(true)),
+        "false" | "False" | "FALSE" => Ok(YamlValue::Bool(false)),
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | "-.Inf" | "-.INF" => {
             Err("infinity and not-a-number are no values here")
         }
         _ => Ok(match number(text)? {
-            Some(number) => Value::Number { number, text: text.to_owned() },
+            Some(number) => YamlValue::Number { number, text: text.to_owned() },
             None => string(text),
         }),
     }
 }
 
 /// A scalar with one of YAML's own tags.
-pub(super) fn tagged(tag: &str, text: &str) -> Result<Value, &'static str> {
+pub(super) fn tagged(tag: &str, text: &str) -> Result<YamlValue, &'static str> {
     match (tag, plain(text)) {
         ("str", _) => Ok(string(text)),
-        ("null", Ok(value @ Value::Null))
-        | ("bool", Ok(value @ Value::Bool(_)))
-        | ("int" | "float", Ok(value @ Value::Number { .. })) => Ok(value),
+        ("null", Ok(value @ YamlValue::Null))
+        | ("bool", Ok(value @ YamlValue::Bool(_)))
+        | ("int" | "float", Ok(value @ YamlValue::Number { .. })) => Ok(value),
         ("null" | "bool" | "int" | "float", Err(reason)) => Err(reason),
         ("null" | "bool" | "int" | "float", Ok(_)) => Err("the value does not fit its tag"),
         _ => Err("tags other than !!str, !!int, !!float, !!bool, !!null, !!seq and !!map are not understood"),
     }
 }
 
-fn string(text: &str) -> Value {
-    Value::String(Text { text: text.to_owned(), verbatim: false })
+fn string(text: &str) -> YamlValue {
+    YamlValue::String(YamlString { text: text.to_owned(), verbatim: false })
 }
 
 fn number(text: &str) -> Result<Option<Number>, &'static str> {

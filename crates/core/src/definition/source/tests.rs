@@ -1,6 +1,6 @@
 use serde_json::{Value as Json, json};
 
-use super::{Node, Span, read};
+use super::{SourceSpan, YamlNode, read};
 
 fn json_of(source: &str) -> Json {
     read(source.as_bytes()).unwrap_or_else(|wrong| panic!("{source:?}: {wrong:#?}")).to_json()
@@ -11,8 +11,8 @@ fn wrong(source: &str) -> Vec<(u32, u32, String)> {
     wrong.into_iter().map(|d| (d.span.line, d.span.column, d.message)).collect()
 }
 
-fn span(line: u32, column: u32, len: u32) -> Span {
-    Span { line, column, len }
+fn span(line: u32, column: u32, len: u32) -> SourceSpan {
+    SourceSpan { line, column, len }
 }
 
 #[test]
@@ -76,8 +76,8 @@ fn anchors_and_merge_keys_are_expanded_and_what_is_written_wins() {
 #[test]
 fn every_value_and_key_knows_its_place() {
     let tree = read("name: order\nnodes:\n  - id: \"first one\"\n    set: {a: 1}\n".as_bytes()).unwrap();
-    fn at<'t>(tree: &'t Node, path: &[&str]) -> &'t Node {
-        tree.nearest(path.iter().copied())
+    fn at<'t>(tree: &'t YamlNode, path: &[&str]) -> &'t YamlNode {
+        tree.deepest_at(path.iter().copied())
     }
     assert_eq!(at(&tree, &["name"]).span, span(1, 7, 5));
     assert_eq!(at(&tree, &["nodes", "0"]).span, span(3, 5, 1));

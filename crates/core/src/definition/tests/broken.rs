@@ -1,13 +1,13 @@
 //! Every kind of finding, as people see it: each broken file with what is said of it.
 
 use super::super::{check, render};
-use super::shelf;
+use super::fixture_catalog;
 
 /// What is said of a file of `testdata/definitions`, worst first or not: in the file's order.
 fn said(file: &str) -> String {
     let place = format!("{}/testdata/definitions/broken-{file}.yaml", env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(place).unwrap();
-    let checked = check(source.as_bytes(), &shelf::catalog());
+    let checked = check(source.as_bytes(), &fixture_catalog::catalog());
     assert!(!checked.diagnostics.is_empty(), "nothing is said of {file}");
     checked
         .diagnostics

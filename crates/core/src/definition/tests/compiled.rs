@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::{Catalog, check, compile};
-use super::shelf;
-use crate::bundle::Hash;
-use crate::graph::node::{Kind, OnError};
-use crate::graph::{EdgeIx, Graph, Join, NodeIx, When, Workflow, dot, levels, mermaid};
+use super::super::{DefinitionCatalog, check, compile};
+use super::fixture_catalog;
+use crate::bundle::ContentHash;
+use crate::graph::node::{NodeKind, OnNodeError};
+use crate::graph::{EdgeIndex, EdgeTrigger, Graph, JoinRule, NodeIndex, Workflow, dot, levels, mermaid};
 
 fn workflow(source: &str) -> Workflow {
-    let checked = check(source.as_bytes(), &shelf::catalog());
+    let checked = check(source.as_bytes(), &fixture_catalog::catalog());
     checked.workflow.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics))
 }
 
-fn hash(source: &str, catalog: &Catalog) -> Hash {
+fn hash(source: &str, catalog: &DefinitionCatalog) -> ContentHash {
     let checked = check(source.as_bytes(), catalog);
     let bundle = checked.bundle.unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
     bundle.seal().unwrap().1
@@ -23,12 +23,12 @@ fn hash(source: &str, catalog: &Catalog) -> Hash {
 
 /// Edges as people say them.
 fn edges(graph: &Graph) -> Vec<String> {
-    let id = |place: NodeIx| graph.node(place).id.as_str();
-    let edge = |edge: &crate::graph::Edge| {
+    let id = |place: NodeIndex| graph.node(place).id.as_str();
+    let edge = |edge: &crate::graph::GraphEdge| {
         let when = match &edge.when {
-            When::Completed => String::new(),
-            When::Branch(branch) => format!(" when {branch}"),
-            When::Failed => " when it fails".to_owned(),
+            EdgeTrigger::Completed => String::new(),
+            EdgeTrigger::Branch(branch) => format!(" when {branch}"),
+            EdgeTrigger::Failed => " when it fails".to_owned(),
         };
         let condition = if edge.condition.is_some() { " if" } else { "" };
         format!("{} → {}{when}{condition}", id(edge.from), id(edge.to))
@@ -63,12 +63,12 @@ name: same
     assert_eq!(edges(&nodes.graph), edges(&steps.graph));
     for (one, other) in nodes.graph.nodes.iter().zip(&steps.graph.nodes) {
         assert_eq!((&one.id, one.join, &one.policy.retry), (&other.id, other.join, &other.policy.retry));
-        let roots = |node: &crate::graph::Node| match &node.kind {
-            Kind::Tool(tool) => match &tool.from {
-                crate::graph::node::ToolSource::Written { tool, parameters } => {
+        let roots = |node: &crate::graph::GraphNode| match &node.kind {
+            NodeKind::Tool(tool) => match &tool.from {
+                crate::graph::node::ToolSource::Fixed { tool, parameters } => {
                     (tool.clone(), parameters.roots().clone())
                 }
-                crate::graph::node::ToolSource::Requests => panic!(),
+                crate::graph::node::ToolSource::AgentRequests => panic!(),
             },
             _ => panic!(),
         };
@@ -80,22 +80,25 @@ name: same
 fn yaml_and_json_of_the_same_content_have_one_hash() {
     let yaml = "# a comment\nname:   one\nversion: 1.10\nnodes:\n  - id: a\n    duration: 1s\n";
     let json = r#"{"nodes": [{"duration": "1s", "id": "a"}], "version": "1.10", "name": "one"}"#;
-    assert_eq!(hash(yaml, &Catalog::default()), hash(json, &Catalog::default()));
+    assert_eq!(hash(yaml, &DefinitionCatalog::default()), hash(json, &DefinitionCatalog::default()));
     assert_eq!(workflow(yaml).version, "1.10");
-    assert_ne!(hash(yaml, &Catalog::default()), hash(&yaml.replace("1s", "2s"), &Catalog::default()));
+    assert_ne!(
+        hash(yaml, &DefinitionCatalog::default()),
+        hash(&yaml.replace("1s", "2s"), &DefinitionCatalog::default())
+    );
 }
 
 #[test]
 fn a_changed_prompt_or_fact_changes_the_hash_and_an_unused_one_does_not() {
     let source = "name: x\nnodes: [{id: a, agent: simple_agent}, {id: b, tool: web_search, parameters: {query: x}}]";
-    let before = hash(source, &shelf::catalog());
-    let mut changed = shelf::catalog();
+    let before = hash(source, &fixture_catalog::catalog());
+    let mut changed = fixture_catalog::catalog();
     changed.agents.get_mut("simple_agent").unwrap().prompt = "Say {{ input }}".to_owned();
     assert_ne!(hash(source, &changed), before);
-    let mut changed = shelf::catalog();
+    let mut changed = fixture_catalog::catalog();
     Arc::make_mut(changed.tools.get_mut("web_search").unwrap()).timeout *= 2;
     assert_ne!(hash(source, &changed), before);
-    let mut changed = shelf::catalog();
+    let mut changed = fixture_catalog::catalog();
     changed.agents.get_mut("reasoning_agent").unwrap().prompt.clear();
     changed.tools.remove("send_email");
     assert_eq!(hash(source, &changed), before);
@@ -105,17 +108,17 @@ fn a_changed_prompt_or_fact_changes_the_hash_and_an_unused_one_does_not() {
 fn assignees_that_ask_nobody_are_refused_and_a_version_that_has_them_still_loads() {
     let with = |assignees: &str| format!("name: x\nnodes: [{{id: a, type: human, title: x, assignees: {assignees}}}]");
     for wrong in ["7", "[]", "{}", "{role: 7}", "{roles: [a]}", "['']"] {
-        let checked = check(with(wrong).as_bytes(), &Catalog::default());
+        let checked = check(with(wrong).as_bytes(), &DefinitionCatalog::default());
         assert!(checked.diagnostics.iter().any(|one| one.message.contains("asks nobody")), "{wrong}");
     }
-    let mut bundle = check(with("[ana]").as_bytes(), &Catalog::default()).bundle.unwrap();
+    let mut bundle = check(with("[ana]").as_bytes(), &DefinitionCatalog::default()).bundle.unwrap();
     bundle.definition["nodes"][0]["assignees"] = json!({});
     assert!(compile(&bundle).is_ok());
 }
 
 #[test]
 fn a_bundle_of_another_format_is_refused() {
-    let checked = check(b"name: x\nnodes: [{id: a, duration: 1s}]", &Catalog::default());
+    let checked = check(b"name: x\nnodes: [{id: a, duration: 1s}]", &DefinitionCatalog::default());
     let mut bundle = checked.bundle.unwrap();
     bundle.format = 2;
     assert_eq!(compile(&bundle).unwrap_err().to_string(), "bundle of `x` has format 2; this binary reads 1");
@@ -126,11 +129,12 @@ fn a_bundle_of_another_format_is_refused() {
 
 #[test]
 fn a_bundle_carries_what_undoes_its_tools() {
-    let checked = check(b"name: x\nnodes: [{id: a, tool: charge_payment, parameters: {amount: 5}}]", &shelf::catalog());
+    let checked =
+        check(b"name: x\nnodes: [{id: a, tool: charge_payment, parameters: {amount: 5}}]", &fixture_catalog::catalog());
     let bundle = checked.bundle.as_ref().unwrap();
     assert_eq!(bundle.tools.keys().collect::<Vec<_>>(), ["charge_payment", "refund_payment"]);
     let workflow = compile(bundle).unwrap();
-    let Kind::Tool(tool) = &workflow.graph.nodes[0].kind else { panic!() };
+    let NodeKind::Tool(tool) = &workflow.graph.nodes[0].kind else { panic!() };
     assert!(tool.facts.contains_key("refund_payment"));
 }
 
@@ -138,7 +142,7 @@ fn a_bundle_carries_what_undoes_its_tools() {
 fn an_effect_that_is_meant_to_stay_has_no_compensation() {
     let source = "name: x\nnodes: [{id: a, tool: charge_payment, parameters: {amount: 5}, compensation: none}]";
     let workflow = workflow(source);
-    let Kind::Tool(tool) = &workflow.graph.nodes[0].kind else { panic!() };
+    let NodeKind::Tool(tool) = &workflow.graph.nodes[0].kind else { panic!() };
     let facts = &tool.facts["charge_payment"];
     assert!(facts.compensation.is_none() && facts.irreversible.is_some());
 }
@@ -149,7 +153,7 @@ fn error_edges_lead_where_they_say() {
         "name: x\nnodes:\n  - {id: a, tool: web_search, parameters: {query: x}, on_error: goto b}\n  - {id: b, duration: 1s}\n  - {id: c, duration: 1s, depends_on: [a]}\n",
     );
     assert_eq!(edges(&workflow.graph), ["a → b when it fails", "a → c"]);
-    assert_eq!(workflow.graph.nodes[0].policy.on_error, Some(OnError::Goto(EdgeIx(0))));
+    assert_eq!(workflow.graph.nodes[0].policy.on_error, Some(OnNodeError::Goto(EdgeIndex(0))));
 }
 
 #[test]
@@ -158,7 +162,7 @@ fn what_names_a_choice_runs_whichever_branch_was_chosen() {
         "name: x\nnodes:\n  - {id: ask, type: condition, condition: 1 < 2}\n  - {id: b, tool: web_search, parameters: {query: \"{{ ask.result }}\"}}\n",
     );
     assert_eq!(edges(&workflow.graph), ["ask → b when true", "ask → b when false"]);
-    assert_eq!(workflow.graph.nodes[1].join, Join::AnyTaken);
+    assert_eq!(workflow.graph.nodes[1].join, JoinRule::AnyTaken);
 }
 
 #[test]
@@ -197,7 +201,7 @@ edges:
 fn a_merge_knows_what_it_may_cut() {
     let workflow = workflow(RACE);
     let graph = &workflow.graph;
-    let Kind::Merge(first) = &graph.node(graph.find("first").unwrap()).kind else { panic!() };
+    let NodeKind::Merge(first) = &graph.node(graph.find("first").unwrap()).kind else { panic!() };
     let branches: Vec<(&str, Vec<&str>)> = first
         .branches
         .iter()
@@ -206,7 +210,7 @@ fn a_merge_knows_what_it_may_cut() {
         })
         .collect();
     assert_eq!(branches, [("a", vec!["shared", "a"]), ("b", vec!["shared", "b"]), ("c2", vec!["c", "c2"])]);
-    let Kind::Merge(all) = &graph.node(graph.find("all").unwrap()).kind else { panic!() };
+    let NodeKind::Merge(all) = &graph.node(graph.find("all").unwrap()).kind else { panic!() };
     assert!(all.branches.is_empty(), "a merge that waits for all cuts nothing");
 }
 
@@ -252,7 +256,7 @@ nodes:
 "#;
     let told = workflow(source);
     let agent = |id: &str| match &told.graph.node(told.graph.find(id).unwrap()).kind {
-        Kind::Agent(agent) => agent.clone(),
+        NodeKind::Agent(agent) => agent.clone(),
         other => panic!("{other:?}"),
     };
     let a = agent("a");
@@ -263,7 +267,7 @@ nodes:
     assert_eq!(agent("b").agent.metadata.get("context_tools"), None);
     assert!(!agent("c").offers("get_context"));
     // Without a memory there is nothing to be told, and that is said.
-    let mut catalog = shelf::catalog();
+    let mut catalog = fixture_catalog::catalog();
     catalog.tools.retain(|name, _| name != "get_context");
     let said = check(source.as_bytes(), &catalog).diagnostics;
     assert!(said.iter().any(|found| found.message.contains("`get_context`, so memory adds nothing")), "{said:#?}");
@@ -272,7 +276,7 @@ nodes:
 #[test]
 fn one_mistake_is_one_finding() {
     let found = |source: &str| -> Vec<String> {
-        let found = check(source.as_bytes(), &shelf::catalog()).diagnostics;
+        let found = check(source.as_bytes(), &fixture_catalog::catalog()).diagnostics;
         found
             .into_iter()
             .map(|one| format!("{} {}:{} {}", one.code, one.span.line, one.span.column, one.message))
@@ -293,7 +297,7 @@ fn one_mistake_is_one_finding() {
 
 /// Codes, places and hints of what is found.
 fn found_in(source: &str) -> Vec<String> {
-    let found = check(source.as_bytes(), &shelf::catalog()).diagnostics.into_iter();
+    let found = check(source.as_bytes(), &fixture_catalog::catalog()).diagnostics.into_iter();
     found
         .map(|one| format!("{} {}:{} {}", one.code, one.span.line, one.span.column, one.hint.unwrap_or_default()))
         .collect()

@@ -1,9 +1,9 @@
 //! Workflows that run each other.
 
-use super::super::{Catalog, Checked, Code, Severity, check_all};
+use super::super::{CheckedDefinition, DefinitionCatalog, DiagnosticCode, Severity, check_all};
 
-fn all(sources: &[&str]) -> (Vec<Checked>, Catalog) {
-    let mut catalog = Catalog::default();
+fn all(sources: &[&str]) -> (Vec<CheckedDefinition>, DefinitionCatalog) {
+    let mut catalog = DefinitionCatalog::default();
     let checked = check_all(sources.iter().map(|source| source.as_bytes()), &mut catalog);
     (checked, catalog)
 }
@@ -12,7 +12,7 @@ fn runs(name: &str, other: &str) -> String {
     format!("name: {name}\nnodes: [{{id: child, workflow: {other}}}]")
 }
 
-fn said(checked: &Checked) -> Vec<(Code, &str)> {
+fn said(checked: &CheckedDefinition) -> Vec<(DiagnosticCode, &str)> {
     checked.diagnostics.iter().map(|found| (found.code, found.message.as_str())).collect()
 }
 
@@ -22,10 +22,10 @@ const LEAF: &str = "name: leaf\nnodes: [{id: pause, duration: 1s}]";
 fn what_is_run_is_sealed_before_what_runs_it() {
     let (top, middle) = (runs("top", "middle"), runs("middle", "leaf"));
     let (checked, catalog) = all(&[&top, &middle, LEAF]);
-    assert!(checked.iter().all(|checked| checked.ready().is_some()), "{checked:#?}");
+    assert!(checked.iter().all(|checked| checked.runnable().is_some()), "{checked:#?}");
     let names: Vec<&str> = catalog.workflows.keys().map(String::as_str).collect();
     assert_eq!(names, ["leaf", "middle", "top"]);
-    let (_, bundle) = checked[0].ready().unwrap();
+    let (_, bundle) = checked[0].runnable().unwrap();
     assert_eq!(bundle.subworkflows["middle"], catalog.workflows["middle"].hash);
 }
 
@@ -43,25 +43,25 @@ fn a_changed_leaf_changes_every_hash_above_it() {
 fn a_circle_of_workflows_is_named_in_full() {
     let (a, b, c) = (runs("a", "b"), runs("b", "c"), runs("c", "a"));
     let (checked, catalog) = all(&[&a, &b, &c, LEAF]);
-    let circle = (Code::WorkflowCycle, "workflows run each other in a circle: a → b → c → a");
+    let circle = (DiagnosticCode::WorkflowCycle, "workflows run each other in a circle: a → b → c → a");
     assert!(said(&checked[0]).contains(&circle), "{:?}", said(&checked[0]));
-    assert!(checked[..3].iter().all(|checked| checked.severity() == Some(Severity::Error)));
-    assert!(checked[3].ready().is_some() && catalog.workflows.len() == 1);
+    assert!(checked[..3].iter().all(|checked| checked.worst_severity() == Some(Severity::Error)));
+    assert!(checked[3].runnable().is_some() && catalog.workflows.len() == 1);
 }
 
 #[test]
 fn what_runs_a_broken_workflow_is_a_draft() {
     let top = runs("top", "broken");
     let (checked, _) = all(&[&top, "name: broken\nnodes: []"]);
-    assert_eq!(said(&checked[0]), [(Code::UnknownWorkflow, "the workflow `broken` cannot run itself")]);
-    assert_eq!(checked[0].severity(), Some(Severity::Draft));
+    assert_eq!(said(&checked[0]), [(DiagnosticCode::UnknownWorkflow, "the workflow `broken` cannot run itself")]);
+    assert_eq!(checked[0].worst_severity(), Some(Severity::Draft));
 }
 
 #[test]
 fn two_files_with_one_name_are_told_apart() {
     let (checked, catalog) = all(&[LEAF, LEAF]);
-    assert!(checked[0].ready().is_some());
-    assert_eq!(said(&checked[1]), [(Code::DuplicateName, "another file holds a workflow called `leaf`")]);
+    assert!(checked[0].runnable().is_some());
+    assert_eq!(said(&checked[1]), [(DiagnosticCode::DuplicateName, "another file holds a workflow called `leaf`")]);
     assert!(checked[1].workflow.is_none() && catalog.workflows.len() == 1);
 }
 
@@ -70,6 +70,6 @@ fn names_of_single_calls_are_kept() {
     let own = LEAF.replace("leaf", "tool.calculator");
     let (checked, catalog) = all(&[&own]);
     let message = "names that begin with `tool.` or `agent.` are kept for single calls of tools and agents";
-    assert_eq!(said(&checked[0]), [(Code::BadName, message)]);
+    assert_eq!(said(&checked[0]), [(DiagnosticCode::BadName, message)]);
     assert!(checked[0].workflow.is_none() && checked[0].bundle.is_none() && catalog.workflows.is_empty());
 }

@@ -3,18 +3,18 @@
 use std::fmt::Write as _;
 
 use super::super::source::{DEPTH_MAX, SOURCE_BYTES_MAX};
-use super::super::{Catalog, Checked, Severity, check};
+use super::super::{CheckedDefinition, DefinitionCatalog, Severity, check};
 
 /// That it is quick, too, is tried on the binary, from outside: here a hang is caught by the runner's own limit.
-fn checked(source: &[u8]) -> Checked {
-    check(source, &Catalog::default())
+fn checked(source: &[u8]) -> CheckedDefinition {
+    check(source, &DefinitionCatalog::default())
 }
 
 /// Refused with an error whose message holds `words`.
 fn refused(source: impl AsRef<[u8]>, words: &str) {
     let checked = self::checked(source.as_ref());
     let said: Vec<&str> = checked.diagnostics.iter().map(|diagnostic| diagnostic.message.as_str()).collect();
-    assert_eq!(checked.severity(), Some(Severity::Error), "{said:?}");
+    assert_eq!(checked.worst_severity(), Some(Severity::Error), "{said:?}");
     assert!(said.iter().any(|message| message.contains(words)), "{said:#?}");
     assert!(checked.workflow.is_none() && checked.bundle.is_none());
 }
@@ -161,7 +161,7 @@ fn unfinished_and_odd_texts_are_errors_not_panics() {
     ];
     for text in odd {
         let checked = self::checked(text.as_bytes());
-        assert_eq!(checked.severity(), Some(Severity::Error), "{text:?}");
+        assert_eq!(checked.worst_severity(), Some(Severity::Error), "{text:?}");
     }
 }
 
@@ -191,7 +191,7 @@ fn long_tokens_and_lines_are_read_in_linear_time() {
         "*a ".repeat(600_000),
     ] {
         let checked = self::checked(source.as_bytes());
-        assert_eq!(checked.severity(), Some(Severity::Error), "{:?}", source.get(..20));
+        assert_eq!(checked.worst_severity(), Some(Severity::Error), "{:?}", source.get(..20));
     }
 }
 
@@ -245,8 +245,8 @@ fn many_findings_are_cut_short() {
 }
 
 /// With a catalogue, so that what is checked against a tool's facts is checked, too.
-fn checked_with_catalog(source: &str) -> Checked {
-    check(source.as_bytes(), &super::shelf::catalog())
+fn checked_with_catalog(source: &str) -> CheckedDefinition {
+    check(source.as_bytes(), &super::fixture_catalog::catalog())
 }
 
 fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
@@ -257,7 +257,7 @@ fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
 fn as_many_calls_as_fit_are_checked_in_time() {
     let call = "tool: google_calendar, parameters: {action: create_booking, date: tomorrow, time: '10:00'}";
     let calls = lines(9_999, |n| format!("- {{id: n{n}, {call}}}"));
-    assert!(checked_with_catalog(&format!("name: x\nnodes:\n{calls}")).ready().is_some());
+    assert!(checked_with_catalog(&format!("name: x\nnodes:\n{calls}")).runnable().is_some());
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn the_saga_check_of_a_long_chain_ends_in_time() {
     let chain = lines(9_900, |n| format!("- {{id: n{}, {send}, depends_on: n{n}}}", n + 1));
     let first = "- {id: n0, tool: create_ticket, parameters: {subject: x}}";
     let checked = checked_with_catalog(&format!("name: x\nsteps:\n{first}\n{chain}"));
-    assert_eq!(checked.severity(), Some(Severity::Warning));
+    assert_eq!(checked.worst_severity(), Some(Severity::Warning));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Good files with a few edits: whatever comes of them is said, and nothing panics.
 
 use super::super::{Severity, check, compile, render};
-use super::shelf;
+use super::fixture_catalog;
 
 /// Edited files tried by an everyday test; `MUTATIONS` asks for more.
 const TRIED: u64 = 1_500;
@@ -64,9 +64,9 @@ const PIECES: &[&str] = &[
 ];
 
 /// Marsaglia's xorshift: small, and the same everywhere.
-struct Dice(u64);
+struct XorshiftRng(u64);
 
-impl Dice {
+impl XorshiftRng {
     fn roll(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -87,7 +87,7 @@ fn files() -> Vec<String> {
     files.into_iter().map(|file| std::fs::read_to_string(file).unwrap()).chain(examples).collect()
 }
 
-fn edited(file: &str, dice: &mut Dice) -> String {
+fn edited(file: &str, dice: &mut XorshiftRng) -> String {
     let mut edited = file.to_owned();
     for _ in 0..=dice.roll(3) {
         edited = if dice.roll(2) == 0 { with_lines_edited(&edited, dice) } else { with_chars_edited(&edited, dice) };
@@ -96,7 +96,7 @@ fn edited(file: &str, dice: &mut Dice) -> String {
 }
 
 /// A line less, twice, or elsewhere.
-fn with_lines_edited(file: &str, dice: &mut Dice) -> String {
+fn with_lines_edited(file: &str, dice: &mut XorshiftRng) -> String {
     let mut lines: Vec<&str> = file.split_inclusive('\n').collect();
     let (at, to) = (dice.roll(lines.len()), dice.roll(lines.len()));
     if lines.is_empty() {
@@ -111,7 +111,7 @@ fn with_lines_edited(file: &str, dice: &mut Dice) -> String {
 }
 
 /// A few characters less, twice, replaced by a piece of syntax, or by what stands elsewhere.
-fn with_chars_edited(file: &str, dice: &mut Dice) -> String {
+fn with_chars_edited(file: &str, dice: &mut XorshiftRng) -> String {
     let mut chars: Vec<char> = file.chars().collect();
     let at = dice.roll(chars.len());
     let to = (at + dice.roll(12)).min(chars.len());
@@ -132,20 +132,20 @@ fn with_chars_edited(file: &str, dice: &mut Dice) -> String {
 fn edited_files_are_read_or_refused_and_never_panic() {
     let files = files();
     let tried = std::env::var("MUTATIONS").ok().and_then(|tried| tried.parse().ok()).unwrap_or(TRIED);
-    let catalog = shelf::catalog();
+    let catalog = fixture_catalog::catalog();
     let (mut refused, mut loaded) = (0, 0);
     for seed in 1..=tried {
-        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let mut dice = XorshiftRng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let source = edited(&files[dice.roll(files.len())], &mut dice);
         let checked = check(source.as_bytes(), &catalog);
         for found in &checked.diagnostics {
             assert!(render(found, "x.yaml", &source).ends_with('\n'));
         }
-        match (checked.severity(), &checked.workflow, &checked.bundle) {
+        match (checked.worst_severity(), &checked.workflow, &checked.bundle) {
             (Some(Severity::Error), None, None) => refused += 1,
             (_, Some(workflow), Some(bundle)) => {
                 loaded += 1;
-                if checked.ready().is_some() {
+                if checked.runnable().is_some() {
                     let again = compile(bundle).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{source}"));
                     assert_eq!(format!("{again:?}"), format!("{workflow:?}"), "seed {seed}\n{source}");
                 }

@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use super::super::source::read;
-use super::super::{Code, check, compile, schema};
-use super::shelf;
+use super::super::{DiagnosticCode, check, compile, schema};
+use super::fixture_catalog;
 
 const PAGE: &str = include_str!("../../../../../docs/reference/workflow-format.md");
 const SCHEMA: &str = include_str!("../../../../../docs/reference/workflow.schema.json");
@@ -20,9 +20,9 @@ fn every_example_of_the_reference_loads_without_a_word_against_it() {
     let examples = examples();
     assert!(examples.len() >= 9);
     for example in examples {
-        let checked = check(example.as_bytes(), &shelf::catalog());
+        let checked = check(example.as_bytes(), &fixture_catalog::catalog());
         assert!(checked.diagnostics.is_empty(), "{example}\n{:#?}", checked.diagnostics);
-        let (workflow, bundle) = checked.ready().unwrap();
+        let (workflow, bundle) = checked.runnable().unwrap();
         assert_eq!(format!("{:#?}", compile(bundle).unwrap()), format!("{workflow:#?}"));
     }
 }
@@ -31,8 +31,8 @@ fn every_example_of_the_reference_loads_without_a_word_against_it() {
 fn the_examples_of_the_reference_show_every_kind_of_node() {
     let mut shown = std::collections::BTreeSet::new();
     for example in examples() {
-        let checked = check(example.as_bytes(), &shelf::catalog());
-        let (workflow, _) = checked.ready().unwrap();
+        let checked = check(example.as_bytes(), &fixture_catalog::catalog());
+        let (workflow, _) = checked.runnable().unwrap();
         shown.extend(workflow.graph.nodes.iter().map(|node| node.kind.word()));
     }
     let all: std::collections::BTreeSet<&str> = super::super::kinds::ALL.iter().map(|kind| kind.word).collect();
@@ -41,11 +41,11 @@ fn the_examples_of_the_reference_show_every_kind_of_node() {
 
 #[test]
 fn the_reference_lists_every_code() {
-    for code in Code::ALL {
+    for code in DiagnosticCode::ALL {
         let row = format!("| [{code}](../errors/definition/{code}.md) | {} |\n", code.title());
         assert!(PAGE.contains(&row), "the page lacks {row}");
     }
-    assert_eq!(PAGE.matches("| [DEF-").count(), Code::ALL.len());
+    assert_eq!(PAGE.matches("| [DEF-").count(), DiagnosticCode::ALL.len());
 }
 
 #[test]

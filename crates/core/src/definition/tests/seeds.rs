@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::super::{Catalog, Checked, Severity, check, compile};
-use crate::agent::Agent;
-use crate::graph::node::{OnError, ToolSource};
-use crate::graph::{Join, Kind, Workflow, levels, mermaid};
-use crate::tool::Facts;
+use super::super::{CheckedDefinition, DefinitionCatalog, Severity, check, compile};
+use crate::agent::AgentDefinition;
+use crate::graph::node::{OnNodeError, ToolSource};
+use crate::graph::{JoinRule, NodeKind, Workflow, levels, mermaid};
+use crate::tool::ToolContract;
 
-fn agent(name: &str) -> (String, Agent) {
+fn agent(name: &str) -> (String, AgentDefinition) {
     let agent = serde_json::json!({ "name": name, "type": "reasoning", "prompt": "{{ input }}" });
     (name.to_owned(), serde_json::from_value(agent).unwrap())
 }
 
-fn tool(name: &str) -> (String, Arc<Facts>) {
+fn tool(name: &str) -> (String, Arc<ToolContract>) {
     let facts = serde_json::json!({ "class": "keyed", "timeout_ms": 30_000 });
     (name.to_owned(), serde_json::from_value(facts).unwrap())
 }
 
-fn catalog() -> Catalog {
+fn catalog() -> DefinitionCatalog {
     let agents =
         ["simple_intent_classifier", "autonomous_return_agent", "simple_classifier", "reasoning_agent", "simple_agent"];
     let tools = [
@@ -51,7 +51,7 @@ fn catalog() -> Catalog {
         "cancel_shipment",
         "send_email",
     ];
-    Catalog { agents: agents.map(agent).into(), tools: tools.map(tool).into(), workflows: BTreeMap::new() }
+    DefinitionCatalog { agents: agents.map(agent).into(), tools: tools.map(tool).into(), workflows: BTreeMap::new() }
 }
 
 macro_rules! seed {
@@ -61,8 +61,8 @@ macro_rules! seed {
 }
 
 /// Loads, runs, and pins itself: the bundle makes the same workflow.
-fn ready(checked: &Checked) -> &Workflow {
-    let (workflow, bundle) = checked.ready().unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
+fn ready(checked: &CheckedDefinition) -> &Workflow {
+    let (workflow, bundle) = checked.runnable().unwrap_or_else(|| panic!("{:#?}", checked.diagnostics));
     let again = compile(bundle).unwrap();
     assert_eq!(format!("{again:#?}"), format!("{workflow:#?}"));
     workflow
@@ -90,7 +90,7 @@ fn conditional_alerts_wait_for_the_weather() {
     let checked = seed!("003-conditional_alerts.yaml");
     let workflow = ready(&checked);
     assert_eq!(batches(workflow), [vec!["weather"], vec!["cold_alert", "hot_alert"]]);
-    assert!(workflow.graph.nodes.iter().all(|node| node.join == Join::AllSettled));
+    assert!(workflow.graph.nodes.iter().all(|node| node.join == JoinRule::AllSettled));
 }
 
 #[test]
@@ -136,11 +136,11 @@ fn the_saga_keeps_its_compensations_and_three_attempts() {
     let workflow = ready(&checked);
     for node in &workflow.graph.nodes {
         let undo = node.policy.compensation.as_ref().unwrap();
-        let Kind::Tool(tool) = &node.kind else { panic!() };
-        let ToolSource::Written { tool: name, .. } = &tool.from else { panic!() };
+        let NodeKind::Tool(tool) = &node.kind else { panic!() };
+        let ToolSource::Fixed { tool: name, .. } = &tool.from else { panic!() };
         assert!(tool.facts.contains_key(name) && tool.facts.contains_key(&undo.tool));
         assert_eq!(node.policy.retry.as_ref().unwrap().max_attempts, 3);
-        assert_eq!(node.policy.on_error, None::<OnError>);
+        assert_eq!(node.policy.on_error, None::<OnNodeError>);
     }
     assert_eq!(batches(workflow), [["reserve_inventory"], ["charge_payment"], ["ship_order"]]);
 }
@@ -159,7 +159,7 @@ fn customer_support_advanced_loads_unchanged() {
     let workflow = ready(&checked);
     assert_eq!((workflow.name.as_str(), workflow.version.as_str()), ("customer_support_advanced", "2.0.0"));
     assert_eq!(batches(workflow), [["classify_intent"], ["handle_return"]]);
-    let Kind::Agent(agent) = &workflow.graph.nodes[1].kind else { panic!() };
+    let NodeKind::Agent(agent) = &workflow.graph.nodes[1].kind else { panic!() };
     let offered: Vec<&str> = agent.offered.iter().map(String::as_str).collect();
     assert_eq!(
         offered,
@@ -185,15 +185,15 @@ fn my_workflow_loads_with_a_hint_at_the_backticks() {
 #[test]
 fn customer_support_hil_is_a_draft_of_sinks() {
     let checked = seed!("004-customer_support_hil.yaml");
-    assert_eq!(checked.severity(), Some(Severity::Draft), "{:#?}", checked.diagnostics);
-    assert!(checked.ready().is_none() && checked.workflow.is_some());
+    assert_eq!(checked.worst_severity(), Some(Severity::Draft), "{:#?}", checked.diagnostics);
+    assert!(checked.runnable().is_none() && checked.workflow.is_some());
 }
 
 #[test]
 fn the_composio_fragment_is_a_draft_without_a_name() {
     let checked = seed!("004-composio.yaml");
-    assert_eq!(checked.severity(), Some(Severity::Draft), "{:#?}", checked.diagnostics);
-    assert!(checked.ready().is_none());
+    assert_eq!(checked.worst_severity(), Some(Severity::Draft), "{:#?}", checked.diagnostics);
+    assert!(checked.runnable().is_none());
     let workflow = checked.workflow.expect("it loads");
     let sources: Vec<_> = workflow.entity_sources.iter().map(|(app, source)| (app.as_str(), source.as_str())).collect();
     assert_eq!(sources, [("gmail", "agent_id"), ("shopify", "customer_id")]);

@@ -2,22 +2,22 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::{Condition, Language};
-use crate::expr::{Code, EvalError, Names};
+use super::{Condition, ConditionLanguage};
+use crate::expr::{EvalContext, EvalError, EvalErrorCode};
 
 /// A run with nodes whose outputs are made on demand, and input names that are borrowed.
-struct Run {
+struct StepOutputContext {
     steps: Value,
     input: Value,
 }
 
-impl Names for Run {
+impl EvalContext for StepOutputContext {
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>> {
         let step = self.steps.get(root).map(|output| Cow::Owned(output.clone()));
         step.or_else(|| self.input.get(root).map(Cow::Borrowed))
     }
 
-    fn known(&self) -> Vec<String> {
+    fn known_names(&self) -> Vec<String> {
         let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         [keys(&self.steps), keys(&self.input)].concat()
     }
@@ -31,8 +31,8 @@ impl Names for Run {
     }
 }
 
-fn run() -> Run {
-    Run {
+fn run() -> StepOutputContext {
+    StepOutputContext {
         steps: json!({
             "classify_intent": {"intent": "return_request", "confidence": 0.9},
             "step1": {"success": true, "note": ""},
@@ -44,7 +44,7 @@ fn run() -> Run {
     }
 }
 
-fn holds(language: Language, source: &str) -> Result<bool, EvalError> {
+fn holds(language: ConditionLanguage, source: &str) -> Result<bool, EvalError> {
     Condition::parse(language, source).unwrap_or_else(|error| panic!("{source}: {error:?}")).holds(&run())
 }
 
@@ -70,73 +70,74 @@ fn the_jmespath_conditions_of_the_seeds_hold() {
         "nothing == null",
         "amount",
     ] {
-        assert_eq!(holds(Language::JmesPath, source), Ok(true), "{source}");
+        assert_eq!(holds(ConditionLanguage::JmesPath, source), Ok(true), "{source}");
     }
-    assert_eq!(holds(Language::JmesPath, "classify_intent.output.intent == 'other'"), Ok(false));
-    assert_eq!(holds(Language::JmesPath, "step1.note"), Ok(false));
+    assert_eq!(holds(ConditionLanguage::JmesPath, "classify_intent.output.intent == 'other'"), Ok(false));
+    assert_eq!(holds(ConditionLanguage::JmesPath, "step1.note"), Ok(false));
 }
 
 #[test]
 fn the_output_of_a_step_is_the_step_unless_it_has_a_field_of_that_name() {
     for (language, inner, outer) in [
-        (Language::JmesPath, "wrapped.output.intent == 'inner'", "wrapped.intent == 'outer'"),
-        (Language::Expr, "wrapped.output.intent == 'inner'", "wrapped.intent == 'outer'"),
-        (Language::Field, "wrapped.output.intent", "classify_intent.output.intent"),
+        (ConditionLanguage::JmesPath, "wrapped.output.intent == 'inner'", "wrapped.intent == 'outer'"),
+        (ConditionLanguage::Expr, "wrapped.output.intent == 'inner'", "wrapped.intent == 'outer'"),
+        (ConditionLanguage::Field, "wrapped.output.intent", "classify_intent.output.intent"),
     ] {
         assert_eq!(holds(language, inner), Ok(true), "{inner}");
         assert_eq!(holds(language, outer), Ok(true), "{outer}");
     }
-    assert_eq!(holds(Language::Expr, "classify_intent.output.confidence > 0.7"), Ok(true));
+    assert_eq!(holds(ConditionLanguage::Expr, "classify_intent.output.confidence > 0.7"), Ok(true));
     assert_eq!(structured("classify_intent.output.intent", "==", json!("return_request")), Ok(true));
     // `amount` is no step, so this is a field it does not have.
-    assert_eq!(holds(Language::JmesPath, "amount.output == null"), Ok(true));
-    assert_eq!(holds(Language::Expr, "amount.output").unwrap_err().code, Code::MissingField);
+    assert_eq!(holds(ConditionLanguage::JmesPath, "amount.output == null"), Ok(true));
+    assert_eq!(holds(ConditionLanguage::Expr, "amount.output").unwrap_err().code, EvalErrorCode::MissingField);
 }
 
 #[test]
 fn an_unknown_root_is_an_error_in_every_language() {
     for (language, source) in [
-        (Language::JmesPath, "clasify_intent.intent == 'x'"),
-        (Language::JmesPath, "tags[?@ == 'vip'] && clasify_intent"),
-        (Language::Expr, "clasify_intent.intent == 'x'"),
-        (Language::Field, "clasify_intent.intent"),
+        (ConditionLanguage::JmesPath, "clasify_intent.intent == 'x'"),
+        (ConditionLanguage::JmesPath, "tags[?@ == 'vip'] && clasify_intent"),
+        (ConditionLanguage::Expr, "clasify_intent.intent == 'x'"),
+        (ConditionLanguage::Field, "clasify_intent.intent"),
     ] {
         let error = holds(language, source).unwrap_err();
-        assert_eq!(error.code, Code::UnknownName, "{source}");
+        assert_eq!(error.code, EvalErrorCode::UnknownName, "{source}");
         assert!(error.message.starts_with("unknown name `clasify_intent`: there are "), "{}", error.message);
         assert_eq!(error.hint.as_deref(), Some("did you mean `classify_intent`?"));
     }
-    assert_eq!(structured("clasify_intent.intent", "==", json!(1)).unwrap_err().code, Code::UnknownName);
+    assert_eq!(structured("clasify_intent.intent", "==", json!(1)).unwrap_err().code, EvalErrorCode::UnknownName);
 }
 
 #[test]
 fn below_a_root_a_missing_field_is_null_except_in_expr() {
-    assert_eq!(holds(Language::JmesPath, "step1.nothing.at.all == null"), Ok(true));
-    assert_eq!(holds(Language::Field, "step1.nothing"), Ok(false));
+    assert_eq!(holds(ConditionLanguage::JmesPath, "step1.nothing.at.all == null"), Ok(true));
+    assert_eq!(holds(ConditionLanguage::Field, "step1.nothing"), Ok(false));
     assert_eq!(structured("skipped.temp", "is_none", Value::Null), Ok(true));
-    assert_eq!(holds(Language::Expr, "step1.nothing").unwrap_err().code, Code::MissingField);
+    assert_eq!(holds(ConditionLanguage::Expr, "step1.nothing").unwrap_err().code, EvalErrorCode::MissingField);
 }
 
 #[test]
 fn bare_literals_are_reported_for_a_hint_and_are_no_roots() {
-    let condition = Condition::parse(Language::JmesPath, "step1.ok == true || tags[?@ == null] && false").unwrap();
+    let condition =
+        Condition::parse(ConditionLanguage::JmesPath, "step1.ok == true || tags[?@ == null] && false").unwrap();
     let bare: Vec<(&str, usize)> =
         condition.bare_literals().iter().map(|bare| (bare.word.as_str(), bare.offset)).collect();
     assert_eq!(bare, [("true", 12), ("null", 31), ("false", 40)]);
     assert_eq!(roots(&condition), ["step1", "tags"]);
-    let standard = Condition::parse(Language::JmesPath, "step1.true == `true`").unwrap();
+    let standard = Condition::parse(ConditionLanguage::JmesPath, "step1.true == `true`").unwrap();
     assert_eq!(standard.bare_literals(), []);
 }
 
 #[test]
 fn a_bare_literal_is_the_field_where_there_is_one() {
     let mut run = run();
-    let condition = Condition::parse(Language::JmesPath, "amount == true").unwrap();
+    let condition = Condition::parse(ConditionLanguage::JmesPath, "amount == true").unwrap();
     assert_eq!(condition.holds(&run), Ok(false));
     run.input["true"] = json!(12);
     assert_eq!(condition.holds(&run), Ok(true));
     run.input["items"] = json!([{"on": true}, {"on": 7, "true": 7}, {"on": false}]);
-    let filter = Condition::parse(Language::JmesPath, "length(items[?on == true])").unwrap();
+    let filter = Condition::parse(ConditionLanguage::JmesPath, "length(items[?on == true])").unwrap();
     assert_eq!(filter.value(&run), Ok(json!(2)));
 }
 
@@ -151,16 +152,16 @@ fn roots_are_what_is_looked_up_at_the_root_and_nothing_below() {
         ("@.a || !b && c.*", vec!["a", "b", "c"]),
         ("\"my-step\".x", vec!["my-step"]),
     ] {
-        assert_eq!(roots(&Condition::parse(Language::JmesPath, source).unwrap()), wanted, "{source}");
+        assert_eq!(roots(&Condition::parse(ConditionLanguage::JmesPath, source).unwrap()), wanted, "{source}");
     }
 }
 
 #[test]
 fn the_whole_of_the_names_is_an_object() {
-    let condition = Condition::parse(Language::JmesPath, "length(keys(@))").unwrap();
+    let condition = Condition::parse(ConditionLanguage::JmesPath, "length(keys(@))").unwrap();
     assert_eq!(condition.value(&run()), Ok(json!(9)));
     // A projection leaves out nulls, and `nothing` is one.
-    let values = Condition::parse(Language::JmesPath, "length(*)").unwrap();
+    let values = Condition::parse(ConditionLanguage::JmesPath, "length(*)").unwrap();
     assert_eq!(values.value(&run()), Ok(json!(8)));
 }
 
@@ -204,7 +205,7 @@ fn ordering_against_null_is_false() {
     let error = structured("said", ">", json!(1)).unwrap_err();
     assert_eq!(
         (error.code, error.message.as_str()),
-        (Code::WrongType, "`>` has no meaning between a string and a number")
+        (EvalErrorCode::WrongType, "`>` has no meaning between a string and a number")
     );
 }
 
@@ -215,23 +216,23 @@ fn an_unknown_operator_or_language_is_refused_with_the_nearest() {
     let error = Condition::structured("a", "===", Value::Null).unwrap_err();
     assert!(error.hint.is_some());
     assert!(Condition::structured("a b", "==", Value::Null).is_err());
-    assert_eq!("python".parse(), Ok(Language::Expr));
-    let error = "jmespth".parse::<Language>().unwrap_err();
+    assert_eq!("python".parse(), Ok(ConditionLanguage::Expr));
+    let error = "jmespth".parse::<ConditionLanguage>().unwrap_err();
     assert_eq!(error.hint.as_deref(), Some("did you mean `jmespath`?"));
 }
 
 #[test]
 fn truth_is_that_of_the_language() {
-    assert_eq!(holds(Language::JmesPath, "`0`"), Ok(true));
-    assert_eq!(holds(Language::Expr, "0"), Ok(false));
-    assert_eq!(holds(Language::Expr, "''"), Ok(false));
-    assert_eq!(holds(Language::JmesPath, "`[]`"), Ok(false));
-    assert_eq!(holds(Language::Expr, "[0]"), Ok(true));
+    assert_eq!(holds(ConditionLanguage::JmesPath, "`0`"), Ok(true));
+    assert_eq!(holds(ConditionLanguage::Expr, "0"), Ok(false));
+    assert_eq!(holds(ConditionLanguage::Expr, "''"), Ok(false));
+    assert_eq!(holds(ConditionLanguage::JmesPath, "`[]`"), Ok(false));
+    assert_eq!(holds(ConditionLanguage::Expr, "[0]"), Ok(true));
 }
 
 #[test]
 fn the_braces_of_a_template_around_a_condition_are_named() {
-    for language in [Language::JmesPath, Language::Expr] {
+    for language in [ConditionLanguage::JmesPath, ConditionLanguage::Expr] {
         let error = Condition::parse(language, " {{ a > 1 }}").unwrap_err();
         assert_eq!(error.message, "a condition is written without `{{ }}`");
     }
@@ -241,6 +242,6 @@ fn the_braces_of_a_template_around_a_condition_are_named() {
 fn a_condition_can_be_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Condition>();
-    shared::<crate::expr::Params>();
-    shared::<crate::expr::Template>();
+    shared::<crate::expr::ParamsTemplate>();
+    shared::<crate::expr::JinjaTemplate>();
 }

@@ -1,97 +1,101 @@
 //! Operations, each sent to its kind.
 
-use super::given::Given;
-use super::operation::Operation;
-use super::run::Run;
-use super::value::Val;
+use super::arguments::EvaluatedArguments;
+use super::evaluator::JinjaEvaluator;
+use super::operation::ValueOperation;
+use super::value::JinjaValue;
 use crate::expr::error::EvalError;
 
-impl<'v> Run<'v> {
+impl<'v> JinjaEvaluator<'v> {
     /// Does an operation with a value. Only `default` may be given one that is not there.
     pub(super) fn apply(
         &mut self,
-        operation: Operation,
-        value: Val<'v>,
-        mut given: Given<'v>,
-    ) -> Result<Val<'v>, EvalError> {
-        if operation == Operation::Default {
+        operation: ValueOperation,
+        value: JinjaValue<'v>,
+        mut given: EvaluatedArguments<'v>,
+    ) -> Result<JinjaValue<'v>, EvalError> {
+        if operation == ValueOperation::Default {
             let result = self.default(value, &mut given)?;
             given.finish()?;
             return Ok(result);
         }
-        let value = value.there()?;
-        self.meter.steps(1)?;
+        let value = value.require_present()?;
+        self.meter.charge_steps(1)?;
         let given_to = &mut given;
         let result = match operation {
-            Operation::Capitalize
-            | Operation::EndsWith
-            | Operation::Escape
-            | Operation::Find
-            | Operation::Indent
-            | Operation::IsAlpha
-            | Operation::IsDigit
-            | Operation::JoinItems
-            | Operation::Lines
-            | Operation::Lower
-            | Operation::PadZeros
-            | Operation::Replace
-            | Operation::Split
-            | Operation::StartsWith
-            | Operation::Title
-            | Operation::Trim
-            | Operation::TrimEnd
-            | Operation::TrimStart
-            | Operation::Truncate
-            | Operation::Upper
-            | Operation::UrlEncode
-            | Operation::WordCount => self.with_text(operation, &value, given_to),
-            Operation::Batch
-            | Operation::Count
-            | Operation::Cycle
-            | Operation::First
-            | Operation::GroupBy
-            | Operation::Index
-            | Operation::Join
-            | Operation::Last
-            | Operation::List
-            | Operation::Map
-            | Operation::Max
-            | Operation::Min
-            | Operation::Reject
-            | Operation::RejectAttribute
-            | Operation::Reverse
-            | Operation::Select
-            | Operation::SelectAttribute
-            | Operation::Sort
-            | Operation::Sum
-            | Operation::Unique => self.with_items(operation, value, given_to),
-            Operation::Attribute
-            | Operation::DictSort
-            | Operation::Get
-            | Operation::Items
-            | Operation::Keys
-            | Operation::Values => self.with_fields(operation, &value, given_to),
-            Operation::Abs
-            | Operation::Bool
-            | Operation::Date
-            | Operation::Default
-            | Operation::Float
-            | Operation::Format
-            | Operation::Int
-            | Operation::Length
-            | Operation::Money
-            | Operation::Round
-            | Operation::Safe
-            | Operation::String
-            | Operation::ToJson => self.converted(operation, value, given_to),
+            ValueOperation::Capitalize
+            | ValueOperation::EndsWith
+            | ValueOperation::Escape
+            | ValueOperation::Find
+            | ValueOperation::Indent
+            | ValueOperation::IsAlpha
+            | ValueOperation::IsDigit
+            | ValueOperation::JoinItems
+            | ValueOperation::Lines
+            | ValueOperation::Lower
+            | ValueOperation::PadZeros
+            | ValueOperation::Replace
+            | ValueOperation::Split
+            | ValueOperation::StartsWith
+            | ValueOperation::Title
+            | ValueOperation::Trim
+            | ValueOperation::TrimEnd
+            | ValueOperation::TrimStart
+            | ValueOperation::Truncate
+            | ValueOperation::Upper
+            | ValueOperation::UrlEncode
+            | ValueOperation::WordCount => self.with_text(operation, &value, given_to),
+            ValueOperation::Batch
+            | ValueOperation::Count
+            | ValueOperation::Cycle
+            | ValueOperation::First
+            | ValueOperation::GroupBy
+            | ValueOperation::Index
+            | ValueOperation::Join
+            | ValueOperation::Last
+            | ValueOperation::List
+            | ValueOperation::Map
+            | ValueOperation::Max
+            | ValueOperation::Min
+            | ValueOperation::Reject
+            | ValueOperation::RejectAttribute
+            | ValueOperation::Reverse
+            | ValueOperation::Select
+            | ValueOperation::SelectAttribute
+            | ValueOperation::Sort
+            | ValueOperation::Sum
+            | ValueOperation::Unique => self.with_items(operation, value, given_to),
+            ValueOperation::Attribute
+            | ValueOperation::DictSort
+            | ValueOperation::Get
+            | ValueOperation::Items
+            | ValueOperation::Keys
+            | ValueOperation::Values => self.with_fields(operation, &value, given_to),
+            ValueOperation::Abs
+            | ValueOperation::Bool
+            | ValueOperation::Date
+            | ValueOperation::Default
+            | ValueOperation::Float
+            | ValueOperation::Format
+            | ValueOperation::Int
+            | ValueOperation::Length
+            | ValueOperation::Money
+            | ValueOperation::Round
+            | ValueOperation::Safe
+            | ValueOperation::String
+            | ValueOperation::ToJson => self.converted(operation, value, given_to),
         }?;
         given.finish()?;
         Ok(result)
     }
 
     /// The value, or the other if it is not there; with `true`, also if it is null or empty.
-    fn default(&mut self, value: Val<'v>, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
-        let other = given.optional("value").unwrap_or_else(|| Val::text(""));
+    fn default(
+        &mut self,
+        value: JinjaValue<'v>,
+        given: &mut EvaluatedArguments<'v>,
+    ) -> Result<JinjaValue<'v>, EvalError> {
+        let other = given.optional("value").unwrap_or_else(|| JinjaValue::text(""));
         let also_empty = given.flag("boolean")?;
         let replaced = value.is_missing() || (also_empty && !value.truthy());
         Ok(if replaced { other } else { value })

@@ -4,23 +4,25 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::node::{Arithmetic, Comparator};
-use super::value::{Text, Val};
+use super::node::{ArithmeticOp, JinjaComparator};
+use super::value::{JinjaText, JinjaValue};
 use super::write;
 use crate::expr::error::EvalError;
-use crate::expr::meter::Meter;
+use crate::expr::meter::EvalMeter;
 
 /// Whether two values are equal: numbers by value, lists and objects by content.
-pub(super) fn equal(a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<bool, EvalError> {
-    meter.steps(1)?;
-    a.check()?;
-    b.check()?;
+pub(super) fn equal(a: &JinjaValue<'_>, b: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<bool, EvalError> {
+    meter.charge_steps(1)?;
+    a.ensure_present()?;
+    b.ensure_present()?;
     match (a, b) {
-        (Val::Null, Val::Null) => Ok(true),
-        (Val::Bool(a), Val::Bool(b)) => Ok(a == b),
-        (Val::Int(_) | Val::Float(_), Val::Int(_) | Val::Float(_)) => Ok(order_numbers(a, b) == Some(Ordering::Equal)),
-        (Val::Text(a), Val::Text(b)) => {
-            meter.read(a.len().min(b.len()))?;
+        (JinjaValue::Null, JinjaValue::Null) => Ok(true),
+        (JinjaValue::Bool(a), JinjaValue::Bool(b)) => Ok(a == b),
+        (JinjaValue::Int(_) | JinjaValue::Float(_), JinjaValue::Int(_) | JinjaValue::Float(_)) => {
+            Ok(order_numbers(a, b) == Some(Ordering::Equal))
+        }
+        (JinjaValue::Text(a), JinjaValue::Text(b)) => {
+            meter.charge_read(a.len().min(b.len()))?;
             Ok(**a == **b)
         }
         (a, b) if a.is_list() && b.is_list() => {
@@ -39,12 +41,12 @@ pub(super) fn equal(a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<bool,
     }
 }
 
-fn equal_objects(a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<bool, EvalError> {
+fn equal_objects(a: &JinjaValue<'_>, b: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<bool, EvalError> {
     if a.len(meter)? != b.len(meter)? {
         return Ok(false);
     }
     for key in a.items(meter)? {
-        let Val::Text(key) = key else {
+        let JinjaValue::Text(key) = key else {
             return Ok(false);
         };
         match (a.field(&key), b.field(&key)) {
@@ -55,77 +57,88 @@ fn equal_objects(a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<bool, Ev
     Ok(true)
 }
 
-fn order_numbers(a: &Val<'_>, b: &Val<'_>) -> Option<Ordering> {
+fn order_numbers(a: &JinjaValue<'_>, b: &JinjaValue<'_>) -> Option<Ordering> {
     match (a, b) {
-        (Val::Int(a), Val::Int(b)) => Some(a.cmp(b)),
+        (JinjaValue::Int(a), JinjaValue::Int(b)) => Some(a.cmp(b)),
         (a, b) => float(a)?.partial_cmp(&float(b)?),
     }
 }
 
 /// A number as a float.
 #[expect(clippy::cast_precision_loss, reason = "arithmetic with a float is approximate")]
-pub(super) fn float(value: &Val<'_>) -> Option<f64> {
+pub(super) fn float(value: &JinjaValue<'_>) -> Option<f64> {
     match value {
-        Val::Int(number) => Some(*number as f64),
-        Val::Float(number) => Some(*number),
+        JinjaValue::Int(number) => Some(*number as f64),
+        JinjaValue::Float(number) => Some(*number),
         _ => None,
     }
 }
 
 /// The order of two numbers, two strings or two booleans; there is none between anything else.
-pub(super) fn order(a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<Ordering, EvalError> {
-    meter.steps(1)?;
-    a.check()?;
-    b.check()?;
+pub(super) fn order(a: &JinjaValue<'_>, b: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<Ordering, EvalError> {
+    meter.charge_steps(1)?;
+    a.ensure_present()?;
+    b.ensure_present()?;
     let ordering = match (a, b) {
-        (Val::Text(a), Val::Text(b)) => {
-            meter.read(a.len().min(b.len()))?;
+        (JinjaValue::Text(a), JinjaValue::Text(b)) => {
+            meter.charge_read(a.len().min(b.len()))?;
             Some(a.cmp(b))
         }
-        (Val::Bool(a), Val::Bool(b)) => Some(a.cmp(b)),
+        (JinjaValue::Bool(a), JinjaValue::Bool(b)) => Some(a.cmp(b)),
         (a, b) => order_numbers(a, b),
     };
     ordering.ok_or_else(|| {
         let error = EvalError::wrong_type(format!("there is no order between {} and {}", a.kind(), b.kind()));
         match (a, b) {
-            (Val::Null, _) | (_, Val::Null) => error.hint("give a default: `value|default(0, true)`"),
-            (Val::Text(_), _) | (_, Val::Text(_)) => error.hint("turn the text into a number: `value|float`"),
+            (JinjaValue::Null, _) | (_, JinjaValue::Null) => error.hint("give a default: `value|default(0, true)`"),
+            (JinjaValue::Text(_), _) | (_, JinjaValue::Text(_)) => {
+                error.hint("turn the text into a number: `value|float`")
+            }
             _ => error,
         }
     })
 }
 
-pub(super) fn compare(comparator: Comparator, a: &Val<'_>, b: &Val<'_>, meter: &mut Meter) -> Result<bool, EvalError> {
+pub(super) fn compare(
+    comparator: JinjaComparator,
+    a: &JinjaValue<'_>,
+    b: &JinjaValue<'_>,
+    meter: &mut EvalMeter,
+) -> Result<bool, EvalError> {
     match comparator {
-        Comparator::Equal => equal(a, b, meter),
-        Comparator::NotEqual => Ok(!equal(a, b, meter)?),
-        Comparator::Less => Ok(order(a, b, meter)?.is_lt()),
-        Comparator::LessOrEqual => Ok(order(a, b, meter)?.is_le()),
-        Comparator::Greater => Ok(order(a, b, meter)?.is_gt()),
-        Comparator::GreaterOrEqual => Ok(order(a, b, meter)?.is_ge()),
-        Comparator::In => contains(b, a, meter),
-        Comparator::NotIn => Ok(!contains(b, a, meter)?),
+        JinjaComparator::Equal => equal(a, b, meter),
+        JinjaComparator::NotEqual => Ok(!equal(a, b, meter)?),
+        JinjaComparator::Less => Ok(order(a, b, meter)?.is_lt()),
+        JinjaComparator::LessOrEqual => Ok(order(a, b, meter)?.is_le()),
+        JinjaComparator::Greater => Ok(order(a, b, meter)?.is_gt()),
+        JinjaComparator::GreaterOrEqual => Ok(order(a, b, meter)?.is_ge()),
+        JinjaComparator::In => contains(b, a, meter),
+        JinjaComparator::NotIn => Ok(!contains(b, a, meter)?),
     }
 }
 
 /// Whether a list has an item, a string a part, or an object a key.
-pub(super) fn contains(whole: &Val<'_>, part: &Val<'_>, meter: &mut Meter) -> Result<bool, EvalError> {
-    whole.check()?;
-    part.check()?;
+pub(super) fn contains(
+    whole: &JinjaValue<'_>,
+    part: &JinjaValue<'_>,
+    meter: &mut EvalMeter,
+) -> Result<bool, EvalError> {
+    whole.ensure_present()?;
+    part.ensure_present()?;
     match (whole, part) {
-        (Val::Text(whole), Val::Text(part)) => {
-            meter.read(whole.len())?;
+        (JinjaValue::Text(whole), JinjaValue::Text(part)) => {
+            meter.charge_read(whole.len())?;
             Ok(whole.contains(&**part))
         }
-        (Val::Json(Value::Array(items)), part) => {
+        (JinjaValue::Json(Value::Array(items)), part) => {
             for item in items {
-                if equal(&Val::from(item), part, meter)? {
+                if equal(&JinjaValue::from(item), part, meter)? {
                     return Ok(true);
                 }
             }
             Ok(false)
         }
-        (Val::List(list), part) => {
+        (JinjaValue::List(list), part) => {
             for item in &list.items {
                 if equal(item, part, meter)? {
                     return Ok(true);
@@ -133,7 +146,7 @@ pub(super) fn contains(whole: &Val<'_>, part: &Val<'_>, meter: &mut Meter) -> Re
             }
             Ok(false)
         }
-        (whole, Val::Text(key)) if whole.is_object() => Ok(whole.field(key).is_some()),
+        (whole, JinjaValue::Text(key)) if whole.is_object() => Ok(whole.field(key).is_some()),
         (whole, part) => {
             Err(EvalError::wrong_type(format!("`in` has no meaning between {} and {}", part.kind(), whole.kind())))
         }
@@ -141,107 +154,109 @@ pub(super) fn contains(whole: &Val<'_>, part: &Val<'_>, meter: &mut Meter) -> Re
 }
 
 pub(super) fn arithmetic<'v>(
-    operator: Arithmetic,
-    a: Val<'v>,
-    b: Val<'v>,
-    meter: &mut Meter,
-) -> Result<Val<'v>, EvalError> {
-    let (a, b) = (a.there()?, b.there()?);
-    meter.steps(1)?;
+    operator: ArithmeticOp,
+    a: JinjaValue<'v>,
+    b: JinjaValue<'v>,
+    meter: &mut EvalMeter,
+) -> Result<JinjaValue<'v>, EvalError> {
+    let (a, b) = (a.require_present()?, b.require_present()?);
+    meter.charge_steps(1)?;
     match (operator, &a, &b) {
-        (Arithmetic::Join, a, b) => join(a, b, meter),
-        (_, Val::Int(x), Val::Int(y)) => whole(operator, *x, *y),
-        (Arithmetic::Add, Val::Text(_), Val::Text(_)) => join(&a, &b, meter),
-        (Arithmetic::Add, x, y) if x.is_list() && y.is_list() => {
+        (ArithmeticOp::Join, a, b) => join(a, b, meter),
+        (_, JinjaValue::Int(x), JinjaValue::Int(y)) => whole(operator, *x, *y),
+        (ArithmeticOp::Add, JinjaValue::Text(_), JinjaValue::Text(_)) => join(&a, &b, meter),
+        (ArithmeticOp::Add, x, y) if x.is_list() && y.is_list() => {
             let mut items = x.items(meter)?;
             items.extend(y.items(meter)?);
-            Val::list(items, meter)
+            JinjaValue::list(items, meter)
         }
-        (Arithmetic::Multiply, Val::Text(text), Val::Int(times))
-        | (Arithmetic::Multiply, Val::Int(times), Val::Text(text)) => {
+        (ArithmeticOp::Multiply, JinjaValue::Text(text), JinjaValue::Int(times))
+        | (ArithmeticOp::Multiply, JinjaValue::Int(times), JinjaValue::Text(text)) => {
             let times = usize::try_from(*times).unwrap_or(0);
-            meter.grow(text.len().saturating_mul(times))?;
-            Ok(Val::text(text.repeat(times)))
+            meter.charge_growth(text.len().saturating_mul(times))?;
+            Ok(JinjaValue::text(text.repeat(times)))
         }
-        (Arithmetic::Multiply, list, Val::Int(times)) if list.is_list() => {
+        (ArithmeticOp::Multiply, list, JinjaValue::Int(times)) if list.is_list() => {
             let times = usize::try_from(*times).unwrap_or(0);
             let len = list.len(meter)?.saturating_mul(times);
-            meter.grow(len.saturating_mul(size_of::<Val<'_>>()))?;
+            meter.charge_growth(len.saturating_mul(size_of::<JinjaValue<'_>>()))?;
             let items = list.items(meter)?;
-            Val::list(items.iter().cycle().take(items.len() * times).cloned().collect(), meter)
+            JinjaValue::list(items.iter().cycle().take(items.len() * times).cloned().collect(), meter)
         }
         (operator, x, y) => match (float(x), float(y)) {
             (Some(x), Some(y)) => fraction(operator, x, y),
-            _ => Err(senseless(operator, x, y)),
+            _ => Err(unsupported_operands(operator, x, y)),
         },
     }
 }
 
-fn join<'v>(a: &Val<'v>, b: &Val<'v>, meter: &mut Meter) -> Result<Val<'v>, EvalError> {
+fn join<'v>(a: &JinjaValue<'v>, b: &JinjaValue<'v>, meter: &mut EvalMeter) -> Result<JinjaValue<'v>, EvalError> {
     let mut text = String::new();
     write::write(a, &mut text, meter)?;
     write::write(b, &mut text, meter)?;
-    Ok(Val::Text(Text::Shared(text.into())))
+    Ok(JinjaValue::Text(JinjaText::Shared(text.into())))
 }
 
-fn whole<'v>(operator: Arithmetic, a: i128, b: i128) -> Result<Val<'v>, EvalError> {
+fn whole<'v>(operator: ArithmeticOp, a: i128, b: i128) -> Result<JinjaValue<'v>, EvalError> {
     if b == 0 && divides(operator) {
         return Err(EvalError::bad_value(format!("{a} {} 0: there is no division by zero", operator.sign())));
     }
     let exact = match operator {
-        Arithmetic::Add | Arithmetic::Join => a.checked_add(b),
-        Arithmetic::Subtract => a.checked_sub(b),
-        Arithmetic::Multiply => a.checked_mul(b),
-        Arithmetic::DivideWhole => a.checked_div_euclid(b).map(|quotient| {
+        ArithmeticOp::Add | ArithmeticOp::Join => a.checked_add(b),
+        ArithmeticOp::Subtract => a.checked_sub(b),
+        ArithmeticOp::Multiply => a.checked_mul(b),
+        ArithmeticOp::DivideWhole => a.checked_div_euclid(b).map(|quotient| {
             // Python rounds towards minus infinity, Euclid towards a remainder that is not negative.
             if b < 0 && a.rem_euclid(b) != 0 { quotient - 1 } else { quotient }
         }),
-        Arithmetic::Remainder => a.checked_rem_euclid(b).map(|rest| if b < 0 && rest != 0 { rest + b } else { rest }),
-        Arithmetic::Power if b >= 0 => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
-        Arithmetic::Power | Arithmetic::Divide => {
-            let (Some(a), Some(b)) = (float(&Val::Int(a)), float(&Val::Int(b))) else {
+        ArithmeticOp::Remainder => a.checked_rem_euclid(b).map(|rest| if b < 0 && rest != 0 { rest + b } else { rest }),
+        ArithmeticOp::Power if b >= 0 => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+        ArithmeticOp::Power | ArithmeticOp::Divide => {
+            let (Some(a), Some(b)) = (float(&JinjaValue::Int(a)), float(&JinjaValue::Int(b))) else {
                 return Err(too_large(operator));
             };
             return fraction(operator, a, b);
         }
     };
-    exact.map(Val::Int).ok_or_else(|| too_large(operator))
+    exact.map(JinjaValue::Int).ok_or_else(|| too_large(operator))
 }
 
-fn fraction<'v>(operator: Arithmetic, a: f64, b: f64) -> Result<Val<'v>, EvalError> {
+fn fraction<'v>(operator: ArithmeticOp, a: f64, b: f64) -> Result<JinjaValue<'v>, EvalError> {
     if b == 0.0 && divides(operator) {
         return Err(EvalError::bad_value(format!("{a} {} 0: there is no division by zero", operator.sign())));
     }
-    Val::float(match operator {
-        Arithmetic::Add | Arithmetic::Join => a + b,
-        Arithmetic::Subtract => a - b,
-        Arithmetic::Multiply => a * b,
-        Arithmetic::Divide => a / b,
-        Arithmetic::DivideWhole => (a / b).floor(),
-        Arithmetic::Remainder => a - b * (a / b).floor(),
-        Arithmetic::Power => a.powf(b),
+    JinjaValue::float(match operator {
+        ArithmeticOp::Add | ArithmeticOp::Join => a + b,
+        ArithmeticOp::Subtract => a - b,
+        ArithmeticOp::Multiply => a * b,
+        ArithmeticOp::Divide => a / b,
+        ArithmeticOp::DivideWhole => (a / b).floor(),
+        ArithmeticOp::Remainder => a - b * (a / b).floor(),
+        ArithmeticOp::Power => a.powf(b),
     })
 }
 
-fn divides(operator: Arithmetic) -> bool {
-    matches!(operator, Arithmetic::Divide | Arithmetic::DivideWhole | Arithmetic::Remainder)
+fn divides(operator: ArithmeticOp) -> bool {
+    matches!(operator, ArithmeticOp::Divide | ArithmeticOp::DivideWhole | ArithmeticOp::Remainder)
 }
 
 #[cold]
-fn too_large(operator: Arithmetic) -> EvalError {
+fn too_large(operator: ArithmeticOp) -> EvalError {
     EvalError::bad_value(format!("the result of `{}` is too large to be a number", operator.sign()))
 }
 
 #[cold]
-fn senseless(operator: Arithmetic, a: &Val<'_>, b: &Val<'_>) -> EvalError {
+fn unsupported_operands(operator: ArithmeticOp, a: &JinjaValue<'_>, b: &JinjaValue<'_>) -> EvalError {
     let error =
         EvalError::wrong_type(format!("`{}` has no meaning between {} and {}", operator.sign(), a.kind(), b.kind()));
     match (operator, a, b) {
-        (Arithmetic::Add, Val::Text(_), _) | (Arithmetic::Add, _, Val::Text(_)) => {
+        (ArithmeticOp::Add, JinjaValue::Text(_), _) | (ArithmeticOp::Add, _, JinjaValue::Text(_)) => {
             error.hint("`~` joins anything as text")
         }
-        (Arithmetic::Remainder, Val::Text(_), _) => error.hint("join texts with `~`, or use the filter `format`"),
-        (_, Val::Null, _) | (_, _, Val::Null) => error.hint("give a default: `value|default(0, true)`"),
+        (ArithmeticOp::Remainder, JinjaValue::Text(_), _) => {
+            error.hint("join texts with `~`, or use the filter `format`")
+        }
+        (_, JinjaValue::Null, _) | (_, _, JinjaValue::Null) => error.hint("give a default: `value|default(0, true)`"),
         _ => error,
     }
 }

@@ -1,11 +1,11 @@
 //! Values made into other values: numbers, text, JSON, dates, money.
 
+use super::arguments::EvaluatedArguments;
 use super::arithmetic::float;
-use super::given::Given;
+use super::evaluator::JinjaEvaluator;
 use super::money;
-use super::operation::Operation;
-use super::run::Run;
-use super::value::Val;
+use super::operation::ValueOperation;
+use super::value::JinjaValue;
 use super::write;
 use crate::expr::error::EvalError;
 
@@ -14,66 +14,70 @@ const PLACES_MAX: i128 = 15;
 /// The deepest indentation of JSON.
 const INDENT_MAX: usize = 8;
 
-impl<'v> Run<'v> {
+impl<'v> JinjaEvaluator<'v> {
     pub(super) fn converted(
         &mut self,
-        operation: Operation,
-        value: Val<'v>,
-        given: &mut Given<'v>,
-    ) -> Result<Val<'v>, EvalError> {
+        operation: ValueOperation,
+        value: JinjaValue<'v>,
+        given: &mut EvaluatedArguments<'v>,
+    ) -> Result<JinjaValue<'v>, EvalError> {
         match operation {
-            Operation::Length => {
+            ValueOperation::Length => {
                 let error = |error: EvalError| match value {
-                    Val::Null => error.hint("give a default: `value|default([], true)`"),
+                    JinjaValue::Null => error.hint("give a default: `value|default([], true)`"),
                     _ => error,
                 };
-                Ok(Val::count(value.len(&mut self.meter).map_err(error)?))
+                Ok(JinjaValue::count(value.len(&mut self.meter).map_err(error)?))
             }
-            Operation::Bool => Ok(Val::Bool(value.truthy())),
-            Operation::Int => integer(&value, given),
-            Operation::Float => decimal(&value, given),
-            Operation::Abs => match value {
-                Val::Int(number) => Ok(Val::Int(number.saturating_abs())),
-                Val::Float(number) => Ok(Val::Float(number.abs())),
-                other => Err(wrong(operation, "a number", &other)),
+            ValueOperation::Bool => Ok(JinjaValue::Bool(value.truthy())),
+            ValueOperation::Int => integer(&value, given),
+            ValueOperation::Float => decimal(&value, given),
+            ValueOperation::Abs => match value {
+                JinjaValue::Int(number) => Ok(JinjaValue::Int(number.saturating_abs())),
+                JinjaValue::Float(number) => Ok(JinjaValue::Float(number.abs())),
+                other => Err(conversion_type_error(operation, "a number", &other)),
             },
-            Operation::Round => rounded(&value, given),
-            Operation::Date => {
+            ValueOperation::Round => rounded(&value, given),
+            ValueOperation::Date => {
                 let date = self.clock()?.read(&value)?;
                 let pattern = given.text("pattern")?;
-                Ok(Val::text(date.formatted(pattern.as_deref().unwrap_or("%Y-%m-%d"))?))
+                Ok(JinjaValue::text(date.formatted(pattern.as_deref().unwrap_or("%Y-%m-%d"))?))
             }
-            Operation::Money => {
+            ValueOperation::Money => {
                 let number = money_amount(&value)?;
                 let currency = given.text("currency")?;
                 let decimals = given.count("decimals")?;
                 let point = given.text("point")?;
                 let thousands = given.text("thousands")?;
-                let style = money::Style {
+                let style = money::MoneyFormat {
                     currency: currency.as_deref(),
                     decimals,
                     point: point.as_deref().unwrap_or("."),
                     thousands: thousands.as_deref().unwrap_or(""),
                 };
-                Ok(Val::text(money::written(number, &style)))
+                Ok(JinjaValue::text(money::format_money(number, &style)))
             }
-            Operation::ToJson => {
+            ValueOperation::ToJson => {
                 let indent = given.count("indent")?.map(|indent| indent.min(INDENT_MAX));
-                Ok(Val::text(write::json(&value, indent, &mut self.meter)?))
+                Ok(JinjaValue::text(write::json(&value, indent, &mut self.meter)?))
             }
-            Operation::String => match value {
-                Val::Text(text) => Ok(Val::Text(text)),
-                other => Ok(Val::text(write::text(&other, &mut self.meter)?)),
+            ValueOperation::String => match value {
+                JinjaValue::Text(text) => Ok(JinjaValue::Text(text)),
+                other => Ok(JinjaValue::text(write::text(&other, &mut self.meter)?)),
             },
-            Operation::Format => self.formatted(&value, given),
+            ValueOperation::Format => self.formatted(&value, given),
             _ => Ok(value),
         }
     }
 
     /// `'%s is %.2f'|format(name, price)`: the letters s, d, f and x, a width and a precision.
-    fn formatted(&mut self, value: &Val<'v>, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
-        let Val::Text(pattern) = value else {
-            return Err(wrong(Operation::Format, "a string", value));
+    fn formatted(
+        &mut self,
+        value: &JinjaValue<'v>,
+        given: &mut EvaluatedArguments<'v>,
+    ) -> Result<JinjaValue<'v>, EvalError> {
+        let JinjaValue::Text(pattern) = value else {
+            return Err(conversion_type_error(ValueOperation::Format, "a string", value));
         };
         let mut arguments = given.rest().into_iter();
         let mut made = String::new();
@@ -85,34 +89,40 @@ impl<'v> Run<'v> {
                 rest = after;
                 continue;
             }
-            let (spec, after) = Spec::read(after)?;
+            let (spec, after) = FormatSpec::read(after)?;
             let argument = arguments.next().ok_or_else(|| {
                 EvalError::bad_value("the pattern of `format` asks for more values than it was given")
             })?;
-            let text = self.written(&spec, argument.there()?)?;
+            let text = self.written(&spec, argument.require_present()?)?;
             write::append(&text, &mut made, &mut self.meter)?;
             rest = after;
         }
         write::append(rest, &mut made, &mut self.meter)?;
         match arguments.next() {
-            None => Ok(Val::text(made)),
+            None => Ok(JinjaValue::text(made)),
             Some(_) => Err(EvalError::bad_value("`format` was given more values than its pattern asks for")),
         }
     }
 
-    fn written(&mut self, spec: &Spec, value: Val<'v>) -> Result<String, EvalError> {
+    fn written(&mut self, spec: &FormatSpec, value: JinjaValue<'v>) -> Result<String, EvalError> {
         let text = match (spec.letter, &value) {
             ('s', value) => write::text(value, &mut self.meter)?,
             ('d', value) => match truncated(value) {
                 Some(number) => number.to_string(),
-                None => return Err(wrong(Operation::Format, "a number for %d", value)),
+                None => return Err(conversion_type_error(ValueOperation::Format, "a number for %d", value)),
             },
-            ('x', Val::Int(number)) => format!("{number:x}"),
+            ('x', JinjaValue::Int(number)) => format!("{number:x}"),
             ('f', value) => match float(value) {
                 Some(number) => format!("{number:.*}", spec.precision.unwrap_or(6)),
-                None => return Err(wrong(Operation::Format, "a number for %f", value)),
+                None => return Err(conversion_type_error(ValueOperation::Format, "a number for %f", value)),
             },
-            (letter, value) => return Err(wrong(Operation::Format, &format!("another value for %{letter}"), value)),
+            (letter, value) => {
+                return Err(conversion_type_error(
+                    ValueOperation::Format,
+                    &format!("another value for %{letter}"),
+                    value,
+                ));
+            }
         };
         let missing = spec.width.saturating_sub(text.chars().count());
         let fill = if spec.zeros { "0" } else { " " }.repeat(missing);
@@ -121,7 +131,7 @@ impl<'v> Run<'v> {
 }
 
 /// One `%…` of a format.
-struct Spec {
+struct FormatSpec {
     letter: char,
     width: usize,
     precision: Option<usize>,
@@ -129,7 +139,7 @@ struct Spec {
     zeros: bool,
 }
 
-impl Spec {
+impl FormatSpec {
     const WIDTH_MAX: usize = 1_000;
     const PRECISION_MAX: usize = 30;
 
@@ -170,36 +180,36 @@ fn number(source: &str) -> (Option<usize>, &str) {
     (Some(digits.parse().unwrap_or(usize::MAX)), rest)
 }
 
-fn integer<'v>(value: &Val<'v>, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
+fn integer<'v>(value: &JinjaValue<'v>, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
     let default = given.optional("default");
     let number = match value {
-        Val::Bool(flag) => Some(i128::from(*flag)),
-        Val::Text(text) => text.trim().parse().ok().or_else(|| text.trim().parse().ok().and_then(whole_part)),
+        JinjaValue::Bool(flag) => Some(i128::from(*flag)),
+        JinjaValue::Text(text) => text.trim().parse().ok().or_else(|| text.trim().parse().ok().and_then(whole_part)),
         other => truncated(other),
     };
-    converted_or(number.map(Val::Int), default, value, "a whole number")
+    converted_or(number.map(JinjaValue::Int), default, value, "a whole number")
 }
 
-fn decimal<'v>(value: &Val<'v>, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
+fn decimal<'v>(value: &JinjaValue<'v>, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
     let default = given.optional("default");
     let number = match value {
-        Val::Bool(flag) => Some(f64::from(u8::from(*flag))),
-        Val::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        JinjaValue::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        JinjaValue::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
         other => float(other),
     };
-    converted_or(number.map(Val::Float), default, value, "a number")
+    converted_or(number.map(JinjaValue::Float), default, value, "a number")
 }
 
 fn converted_or<'v>(
-    number: Option<Val<'v>>,
-    default: Option<Val<'v>>,
-    value: &Val<'v>,
+    number: Option<JinjaValue<'v>>,
+    default: Option<JinjaValue<'v>>,
+    value: &JinjaValue<'v>,
     what: &str,
-) -> Result<Val<'v>, EvalError> {
+) -> Result<JinjaValue<'v>, EvalError> {
     match (number, default, value) {
         (Some(number), _, _) => Ok(number),
         (None, Some(default), _) => Ok(default),
-        (None, None, Val::Text(text)) => {
+        (None, None, JinjaValue::Text(text)) => {
             let shown: String = text.chars().take(40).collect();
             Err(EvalError::bad_value(format!("`{shown}` is not {what}")).hint("give a default: `value|int(0)`"))
         }
@@ -207,10 +217,10 @@ fn converted_or<'v>(
     }
 }
 
-fn truncated(value: &Val<'_>) -> Option<i128> {
+fn truncated(value: &JinjaValue<'_>) -> Option<i128> {
     match value {
-        Val::Int(number) => Some(*number),
-        Val::Float(number) => whole_part(*number),
+        JinjaValue::Int(number) => Some(*number),
+        JinjaValue::Float(number) => whole_part(*number),
         _ => None,
     }
 }
@@ -221,15 +231,15 @@ fn whole_part(number: f64) -> Option<i128> {
     (number.abs() < EXACT_MAX).then_some(number as i128)
 }
 
-fn rounded<'v>(value: &Val<'v>, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
-    let places = match given.optional("precision").map(Val::there).transpose()? {
+fn rounded<'v>(value: &JinjaValue<'v>, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
+    let places = match given.optional("precision").map(JinjaValue::require_present).transpose()? {
         None => None,
-        Some(Val::Int(places)) => Some(i32::try_from(places.clamp(-PLACES_MAX, PLACES_MAX)).unwrap_or(0)),
-        Some(other) => return Err(given.wrong("precision", "a whole number", &other)),
+        Some(JinjaValue::Int(places)) => Some(i32::try_from(places.clamp(-PLACES_MAX, PLACES_MAX)).unwrap_or(0)),
+        Some(other) => return Err(given.type_error("precision", "a whole number", &other)),
     };
     let method = given.text("method")?;
     let Some(number) = float(value) else {
-        return Err(wrong(Operation::Round, "a number", value));
+        return Err(conversion_type_error(ValueOperation::Round, "a number", value));
     };
     let scale = 10_f64.powi(places.unwrap_or(0));
     let scaled = number * scale;
@@ -243,23 +253,23 @@ fn rounded<'v>(value: &Val<'v>, given: &mut Given<'v>) -> Result<Val<'v>, EvalEr
         }
     };
     match value {
-        Val::Int(number) if places.unwrap_or(0) >= 0 => Ok(Val::Int(*number)),
-        _ => Val::float(rounded / scale),
+        JinjaValue::Int(number) if places.unwrap_or(0) >= 0 => Ok(JinjaValue::Int(*number)),
+        _ => JinjaValue::float(rounded / scale),
     }
 }
 
-fn money_amount(value: &Val<'_>) -> Result<f64, EvalError> {
+fn money_amount(value: &JinjaValue<'_>) -> Result<f64, EvalError> {
     let number = match value {
-        Val::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+        JinjaValue::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
         other => float(other),
     };
-    number.ok_or_else(|| wrong(Operation::Money, "a number", value))
+    number.ok_or_else(|| conversion_type_error(ValueOperation::Money, "a number", value))
 }
 
-fn wrong(operation: Operation, wanted: &str, given: &Val<'_>) -> EvalError {
+fn conversion_type_error(operation: ValueOperation, wanted: &str, given: &JinjaValue<'_>) -> EvalError {
     let error = EvalError::wrong_type(format!("`{}` wants {wanted}, not {}", operation.name(), given.kind()));
     match given {
-        Val::Null => error.hint("give a default: `value|default(0, true)`"),
+        JinjaValue::Null => error.hint("give a default: `value|default(0, true)`"),
         _ => error,
     }
 }

@@ -2,25 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use super::node::{Macro, NameId};
-use super::token::{Token, Tokens};
+use super::node::{JinjaMacro, NameId};
+use super::token::{JinjaToken, JinjaTokens};
 use crate::expr::error::ParseError;
-use crate::expr::meter::Limit;
+use crate::expr::meter::ExprLimits;
 
-pub(super) struct Parser {
-    tokens: Tokens,
+pub(super) struct JinjaParser {
+    tokens: JinjaTokens,
     at: usize,
     depth: usize,
     pub(super) names: Vec<String>,
     ids: BTreeMap<String, NameId>,
     pub(super) assigned: Vec<NameId>,
-    pub(super) macros: BTreeMap<NameId, Macro>,
+    pub(super) macros: BTreeMap<NameId, JinjaMacro>,
     /// Names called like a macro, and where.
     pub(super) called: Vec<(NameId, usize)>,
 }
 
-impl Parser {
-    pub(super) fn new(tokens: Tokens) -> Self {
+impl JinjaParser {
+    pub(super) fn new(tokens: JinjaTokens) -> Self {
         Self {
             tokens,
             at: 0,
@@ -45,8 +45,8 @@ impl Parser {
 
     pub(super) fn enter(&mut self) -> Result<(), ParseError> {
         self.depth += 1;
-        if self.depth > Limit::TEMPLATE_NESTING_MAX {
-            let max = Limit::TEMPLATE_NESTING_MAX;
+        if self.depth > ExprLimits::TEMPLATE_NESTING_MAX {
+            let max = ExprLimits::TEMPLATE_NESTING_MAX;
             return Err(self.error(&format!("the source nests more than {max} levels deep")));
         }
         Ok(())
@@ -58,7 +58,7 @@ impl Parser {
 
     pub(super) fn name(&mut self, what: &str) -> Result<String, ParseError> {
         match self.peek().clone() {
-            Token::Name(name) => {
+            JinjaToken::Name(name) => {
                 self.advance();
                 Ok(name)
             }
@@ -71,7 +71,7 @@ impl Parser {
     }
 
     pub(super) fn eat_sign(&mut self, sign: &'static str) -> bool {
-        let found = *self.peek() == Token::Sign(sign);
+        let found = *self.peek() == JinjaToken::Sign(sign);
         if found {
             self.advance();
         }
@@ -87,18 +87,18 @@ impl Parser {
     }
 
     pub(super) fn peek_is_word(&self, ahead: usize, word: &str) -> bool {
-        matches!(self.peek_at(ahead), Token::Name(name) if name == word)
+        matches!(self.peek_at(ahead), JinjaToken::Name(name) if name == word)
     }
 
-    pub(super) fn peek(&self) -> &Token {
+    pub(super) fn peek(&self) -> &JinjaToken {
         self.peek_at(0)
     }
 
-    pub(super) fn peek_at(&self, ahead: usize) -> &Token {
-        self.tokens.get(self.at + ahead).map_or(&Token::End, |(_, token)| token)
+    pub(super) fn peek_at(&self, ahead: usize) -> &JinjaToken {
+        self.tokens.get(self.at + ahead).map_or(&JinjaToken::End, |(_, token)| token)
     }
 
-    pub(super) fn next(&mut self) -> Token {
+    pub(super) fn next(&mut self) -> JinjaToken {
         let token = self.peek().clone();
         self.advance();
         token

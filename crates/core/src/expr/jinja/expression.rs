@@ -2,23 +2,23 @@
 
 use serde_json::{Number, Value};
 
-use super::cursor::Parser;
-use super::function::{self, Callee};
-use super::node::{Arguments, Arithmetic, Call, Comparator, Expr, Postfix};
-use super::operation::{Operation, Test};
-use super::token::Token;
+use super::cursor::JinjaParser;
+use super::function::{self, JinjaCallee};
+use super::node::{ArgumentExprs, ArithmeticOp, FilterCall, JinjaComparator, JinjaExpr, PostfixOp};
+use super::operation::{ValueOperation, ValueTest};
+use super::token::JinjaToken;
 use crate::expr::error::ParseError;
 
-impl Parser {
+impl JinjaParser {
     /// A whole expression: `value if condition else other`, or anything that binds stronger.
-    pub(super) fn expression(&mut self) -> Result<Expr, ParseError> {
+    pub(super) fn expression(&mut self) -> Result<JinjaExpr, ParseError> {
         self.enter()?;
         let first = self.or()?;
         let mut arms = Vec::new();
         let mut last = Some(first);
         while last.is_some() && self.eat_word("if") {
             let condition = self.or()?;
-            arms.push((last.take().unwrap_or(Expr::Literal(Value::Null)), condition));
+            arms.push((last.take().unwrap_or(JinjaExpr::Literal(Value::Null)), condition));
             if self.eat_word("else") {
                 last = Some(self.or()?);
             }
@@ -26,65 +26,65 @@ impl Parser {
         self.leave();
         Ok(match (arms.is_empty(), last) {
             (true, Some(only)) => only,
-            (_, last) => Expr::Choose(arms, last.map(Box::new)),
+            (_, last) => JinjaExpr::Choose(arms, last.map(Box::new)),
         })
     }
 
     /// An expression behind which `if` means something else: the items of a loop.
-    pub(super) fn without_condition(&mut self) -> Result<Expr, ParseError> {
+    pub(super) fn without_condition(&mut self) -> Result<JinjaExpr, ParseError> {
         self.or()
     }
 
-    fn or(&mut self) -> Result<Expr, ParseError> {
+    fn or(&mut self) -> Result<JinjaExpr, ParseError> {
         let mut parts = vec![self.and()?];
         while self.eat_word("or") {
             parts.push(self.and()?);
         }
-        Ok(single(parts).unwrap_or_else(Expr::Or))
+        Ok(single(parts).unwrap_or_else(JinjaExpr::Or))
     }
 
-    fn and(&mut self) -> Result<Expr, ParseError> {
+    fn and(&mut self) -> Result<JinjaExpr, ParseError> {
         let mut parts = vec![self.not()?];
         while self.eat_word("and") {
             parts.push(self.not()?);
         }
-        Ok(single(parts).unwrap_or_else(Expr::And))
+        Ok(single(parts).unwrap_or_else(JinjaExpr::And))
     }
 
-    fn not(&mut self) -> Result<Expr, ParseError> {
+    fn not(&mut self) -> Result<JinjaExpr, ParseError> {
         if !self.eat_word("not") {
             return self.compare();
         }
         self.enter()?;
         let inner = self.not()?;
         self.leave();
-        Ok(Expr::Not(Box::new(inner)))
+        Ok(JinjaExpr::Not(Box::new(inner)))
     }
 
-    fn compare(&mut self) -> Result<Expr, ParseError> {
+    fn compare(&mut self) -> Result<JinjaExpr, ParseError> {
         let first = self.arithmetic(0)?;
         let mut rest = Vec::new();
         while let Some(comparator) = self.comparator()? {
             rest.push((comparator, self.arithmetic(0)?));
         }
-        Ok(if rest.is_empty() { first } else { Expr::Compare(Box::new(first), rest) })
+        Ok(if rest.is_empty() { first } else { JinjaExpr::Compare(Box::new(first), rest) })
     }
 
-    fn comparator(&mut self) -> Result<Option<Comparator>, ParseError> {
+    fn comparator(&mut self) -> Result<Option<JinjaComparator>, ParseError> {
         let comparator = match self.peek() {
-            Token::Sign("==") => Comparator::Equal,
-            Token::Sign("!=") => Comparator::NotEqual,
-            Token::Sign("<") => Comparator::Less,
-            Token::Sign("<=") => Comparator::LessOrEqual,
-            Token::Sign(">") => Comparator::Greater,
-            Token::Sign(">=") => Comparator::GreaterOrEqual,
-            Token::Sign("=") => {
+            JinjaToken::Sign("==") => JinjaComparator::Equal,
+            JinjaToken::Sign("!=") => JinjaComparator::NotEqual,
+            JinjaToken::Sign("<") => JinjaComparator::Less,
+            JinjaToken::Sign("<=") => JinjaComparator::LessOrEqual,
+            JinjaToken::Sign(">") => JinjaComparator::Greater,
+            JinjaToken::Sign(">=") => JinjaComparator::GreaterOrEqual,
+            JinjaToken::Sign("=") => {
                 return Err(self.error("`=` compares nothing").hint("to compare, write `==`"));
             }
-            Token::Name(word) if word == "in" => Comparator::In,
-            Token::Name(word) if word == "not" && self.peek_is_word(1, "in") => {
+            JinjaToken::Name(word) if word == "in" => JinjaComparator::In,
+            JinjaToken::Name(word) if word == "not" && self.peek_is_word(1, "in") => {
                 self.advance();
-                Comparator::NotIn
+                JinjaComparator::NotIn
             }
             _ => return Ok(None),
         };
@@ -93,7 +93,7 @@ impl Parser {
     }
 
     /// Operators that bind at least as strongly as `weakest`, those of one strength in one list.
-    fn arithmetic(&mut self, weakest: u8) -> Result<Expr, ParseError> {
+    fn arithmetic(&mut self, weakest: u8) -> Result<JinjaExpr, ParseError> {
         let mut left = self.signed(true)?;
         while let Some((_, strength)) = self.operator(weakest) {
             let mut rest = Vec::new();
@@ -101,38 +101,38 @@ impl Parser {
                 self.advance();
                 rest.push((operator, self.arithmetic(strength + 1)?));
             }
-            left = Expr::Arithmetic(Box::new(left), rest);
+            left = JinjaExpr::Arithmetic(Box::new(left), rest);
         }
         Ok(left)
     }
 
-    fn operator(&self, weakest: u8) -> Option<(Arithmetic, u8)> {
-        let Token::Sign(sign) = self.peek() else {
+    fn operator(&self, weakest: u8) -> Option<(ArithmeticOp, u8)> {
+        let JinjaToken::Sign(sign) = self.peek() else {
             return None;
         };
         let (operator, strength) = match *sign {
-            "+" => (Arithmetic::Add, 0),
-            "-" => (Arithmetic::Subtract, 0),
-            "~" => (Arithmetic::Join, 1),
-            "*" => (Arithmetic::Multiply, 2),
-            "/" => (Arithmetic::Divide, 2),
-            "//" => (Arithmetic::DivideWhole, 2),
-            "%" => (Arithmetic::Remainder, 2),
-            "**" => (Arithmetic::Power, 3),
+            "+" => (ArithmeticOp::Add, 0),
+            "-" => (ArithmeticOp::Subtract, 0),
+            "~" => (ArithmeticOp::Join, 1),
+            "*" => (ArithmeticOp::Multiply, 2),
+            "/" => (ArithmeticOp::Divide, 2),
+            "//" => (ArithmeticOp::DivideWhole, 2),
+            "%" => (ArithmeticOp::Remainder, 2),
+            "**" => (ArithmeticOp::Power, 3),
             _ => return None,
         };
         (strength >= weakest).then_some((operator, strength))
     }
 
     /// A sign binds stronger than a filter: `-x|abs` is the filter of `-x`.
-    fn signed(&mut self, filters: bool) -> Result<Expr, ParseError> {
-        let negative = *self.peek() == Token::Sign("-");
-        let base = if negative || *self.peek() == Token::Sign("+") {
+    fn signed(&mut self, filters: bool) -> Result<JinjaExpr, ParseError> {
+        let negative = *self.peek() == JinjaToken::Sign("-");
+        let base = if negative || *self.peek() == JinjaToken::Sign("+") {
             self.enter()?;
             self.advance();
             let inner = self.signed(false)?;
             self.leave();
-            if negative { Expr::Negative(Box::new(inner)) } else { inner }
+            if negative { JinjaExpr::Negative(Box::new(inner)) } else { inner }
         } else {
             self.primary()?
         };
@@ -140,27 +140,27 @@ impl Parser {
         while let Some(postfix) = self.postfix(filters)? {
             postfixes.push(postfix);
         }
-        Ok(if postfixes.is_empty() { base } else { Expr::Postfix(Box::new(base), postfixes) })
+        Ok(if postfixes.is_empty() { base } else { JinjaExpr::Postfix(Box::new(base), postfixes) })
     }
 
-    fn postfix(&mut self, filters: bool) -> Result<Option<Postfix>, ParseError> {
+    fn postfix(&mut self, filters: bool) -> Result<Option<PostfixOp>, ParseError> {
         match self.peek() {
-            Token::Sign(".") => {
+            JinjaToken::Sign(".") => {
                 self.advance();
                 self.field().map(Some)
             }
-            Token::Sign("[") => {
+            JinjaToken::Sign("[") => {
                 self.advance();
                 self.item().map(Some)
             }
-            Token::Sign("(") => {
+            JinjaToken::Sign("(") => {
                 Err(self.error("only functions, methods and macros can be called").hint("join texts with `~`"))
             }
-            Token::Sign("|") if filters => {
+            JinjaToken::Sign("|") if filters => {
                 self.advance();
-                Ok(Some(Postfix::Call(self.filter()?)))
+                Ok(Some(PostfixOp::Call(self.filter()?)))
             }
-            Token::Name(word) if word == "is" && filters => {
+            JinjaToken::Name(word) if word == "is" && filters => {
                 self.advance();
                 self.test().map(Some)
             }
@@ -168,25 +168,25 @@ impl Parser {
         }
     }
 
-    fn field(&mut self) -> Result<Postfix, ParseError> {
+    fn field(&mut self) -> Result<PostfixOp, ParseError> {
         let start = self.offset();
         match self.next() {
-            Token::Name(name) if *self.peek() == Token::Sign("(") => {
-                let operation = Operation::method(&name).map_err(|error| error.at(start))?;
+            JinjaToken::Name(name) if *self.peek() == JinjaToken::Sign("(") => {
+                let operation = ValueOperation::method(&name).map_err(|error| error.at(start))?;
                 self.advance();
-                Ok(Postfix::Call(Call { operation, arguments: self.arguments()? }))
+                Ok(PostfixOp::Call(FilterCall { operation, arguments: self.arguments()? }))
             }
-            Token::Name(name) => Ok(Postfix::Field(name)),
-            Token::Int(index) => Ok(Postfix::Item(Expr::Literal(number(index)))),
+            JinjaToken::Name(name) => Ok(PostfixOp::Field(name)),
+            JinjaToken::Int(index) => Ok(PostfixOp::Item(JinjaExpr::Literal(number(index)))),
             token => Err(ParseError::new(format!("expected a field after the dot, found {}", token.shown())).at(start)),
         }
     }
 
-    fn item(&mut self) -> Result<Postfix, ParseError> {
-        let mut parts: [Option<Expr>; 3] = [None, None, None];
+    fn item(&mut self) -> Result<PostfixOp, ParseError> {
+        let mut parts: [Option<JinjaExpr>; 3] = [None, None, None];
         let mut part = 0;
         loop {
-            if !matches!(self.peek(), Token::Sign(":" | "]")) {
+            if !matches!(self.peek(), JinjaToken::Sign(":" | "]")) {
                 parts[part] = Some(self.expression()?);
             }
             if self.eat_sign("]") {
@@ -198,50 +198,52 @@ impl Parser {
             }
         }
         match (part, parts) {
-            (0, [Some(index), ..]) => Ok(Postfix::Item(index)),
+            (0, [Some(index), ..]) => Ok(PostfixOp::Item(index)),
             (0, _) => Err(self.error("the index is empty")),
-            (_, parts) => Ok(Postfix::Slice(Box::new(parts))),
+            (_, parts) => Ok(PostfixOp::Slice(Box::new(parts))),
         }
     }
 
-    pub(super) fn filter(&mut self) -> Result<Call, ParseError> {
+    pub(super) fn filter(&mut self) -> Result<FilterCall, ParseError> {
         let start = self.offset();
         let name = self.name("the name of a filter")?;
-        let operation = Operation::filter(&name).map_err(|error| error.at(start))?;
-        let arguments = if self.eat_sign("(") { self.arguments()? } else { Arguments::default() };
-        Ok(Call { operation, arguments })
+        let operation = ValueOperation::filter(&name).map_err(|error| error.at(start))?;
+        let arguments = if self.eat_sign("(") { self.arguments()? } else { ArgumentExprs::default() };
+        Ok(FilterCall { operation, arguments })
     }
 
-    fn test(&mut self) -> Result<Postfix, ParseError> {
+    fn test(&mut self) -> Result<PostfixOp, ParseError> {
         let negated = self.eat_word("not");
         let start = self.offset();
         let name = self.name("the name of a test")?;
-        let test = Test::named(&name).map_err(|error| error.at(start))?;
-        let mut arguments = Arguments::default();
+        let test = ValueTest::named(&name).map_err(|error| error.at(start))?;
+        let mut arguments = ArgumentExprs::default();
         if self.eat_sign("(") {
             arguments = self.arguments()?;
         } else if test.takes_argument() {
             arguments.positional.push(self.signed(false)?);
         }
-        Ok(Postfix::Test { test, arguments, negated })
+        Ok(PostfixOp::Test { test, arguments, negated })
     }
 
-    fn primary(&mut self) -> Result<Expr, ParseError> {
+    fn primary(&mut self) -> Result<JinjaExpr, ParseError> {
         let start = self.offset();
         match self.next() {
-            Token::Text(mut text) => {
-                while let Token::Text(more) = self.peek() {
+            JinjaToken::Text(mut text) => {
+                while let JinjaToken::Text(more) = self.peek() {
                     text.push_str(more);
                     self.advance();
                 }
-                Ok(Expr::Literal(Value::String(text)))
+                Ok(JinjaExpr::Literal(Value::String(text)))
             }
-            Token::Int(value) => Ok(Expr::Literal(number(value))),
-            Token::Float(value) => Ok(Expr::Literal(Number::from_f64(value).map_or(Value::Null, Value::Number))),
-            Token::Name(name) => self.named(name, start),
-            Token::Sign("(") => self.tuple(),
-            Token::Sign("[") => Ok(list(self.items("]")?)),
-            Token::Sign("{") => self.object(),
+            JinjaToken::Int(value) => Ok(JinjaExpr::Literal(number(value))),
+            JinjaToken::Float(value) => {
+                Ok(JinjaExpr::Literal(Number::from_f64(value).map_or(Value::Null, Value::Number)))
+            }
+            JinjaToken::Name(name) => self.named(name, start),
+            JinjaToken::Sign("(") => self.tuple(),
+            JinjaToken::Sign("[") => Ok(list(self.items("]")?)),
+            JinjaToken::Sign("{") => self.object(),
             _ => {
                 self.back();
                 Err(self.unexpected("an expression"))
@@ -249,15 +251,15 @@ impl Parser {
         }
     }
 
-    fn named(&mut self, name: String, start: usize) -> Result<Expr, ParseError> {
-        if *self.peek() == Token::Sign("(") {
+    fn named(&mut self, name: String, start: usize) -> Result<JinjaExpr, ParseError> {
+        if *self.peek() == JinjaToken::Sign("(") {
             self.advance();
             return self.call(&name, start);
         }
         Ok(match name.as_str() {
-            "true" | "True" => Expr::Literal(Value::Bool(true)),
-            "false" | "False" => Expr::Literal(Value::Bool(false)),
-            "none" | "None" | "null" => Expr::Literal(Value::Null),
+            "true" | "True" => JinjaExpr::Literal(Value::Bool(true)),
+            "false" | "False" => JinjaExpr::Literal(Value::Bool(false)),
+            "none" | "None" | "null" => JinjaExpr::Literal(Value::Null),
             "and" | "or" | "not" | "if" | "else" | "in" | "is" | "for" | "elif" => {
                 self.back();
                 return Err(self.unexpected("an expression"));
@@ -265,29 +267,29 @@ impl Parser {
             "lambda" => {
                 return Err(ParseError::new("there are no lambdas").at(start).hint("use `map`, `select` or a macro"));
             }
-            _ => Expr::Name(self.intern(&name)),
+            _ => JinjaExpr::Name(self.intern(&name)),
         })
     }
 
-    fn call(&mut self, name: &str, start: usize) -> Result<Expr, ParseError> {
+    fn call(&mut self, name: &str, start: usize) -> Result<JinjaExpr, ParseError> {
         let arguments = self.arguments()?;
         match function::named(name) {
-            Some(Callee::Function(function)) => Ok(Expr::Function(function, arguments)),
-            Some(Callee::Operation(operation)) => Ok(Expr::Apply(operation, arguments)),
+            Some(JinjaCallee::Function(function)) => Ok(JinjaExpr::Function(function, arguments)),
+            Some(JinjaCallee::Operation(operation)) => Ok(JinjaExpr::Apply(operation, arguments)),
             None => {
                 let id = self.intern(name);
                 self.called.push((id, start));
-                Ok(Expr::Macro(id, arguments))
+                Ok(JinjaExpr::Macro(id, arguments))
             }
         }
     }
 
     /// Arguments up to the closing bracket, the named ones last.
-    fn arguments(&mut self) -> Result<Arguments, ParseError> {
-        let mut arguments = Arguments::default();
+    fn arguments(&mut self) -> Result<ArgumentExprs, ParseError> {
+        let mut arguments = ArgumentExprs::default();
         while !self.eat_sign(")") {
             match (self.peek().clone(), self.peek_at(1)) {
-                (Token::Name(name), Token::Sign("=")) => {
+                (JinjaToken::Name(name), JinjaToken::Sign("=")) => {
                     self.advance();
                     self.advance();
                     let value = self.expression()?;
@@ -303,7 +305,7 @@ impl Parser {
         Ok(arguments)
     }
 
-    fn tuple(&mut self) -> Result<Expr, ParseError> {
+    fn tuple(&mut self) -> Result<JinjaExpr, ParseError> {
         if self.eat_sign(")") {
             return Ok(list(Vec::new()));
         }
@@ -317,7 +319,7 @@ impl Parser {
         Ok(list(items))
     }
 
-    fn items(&mut self, close: &'static str) -> Result<Vec<Expr>, ParseError> {
+    fn items(&mut self, close: &'static str) -> Result<Vec<JinjaExpr>, ParseError> {
         let mut items = Vec::new();
         while !self.eat_sign(close) {
             items.push(self.expression()?);
@@ -331,7 +333,7 @@ impl Parser {
         Ok(items)
     }
 
-    fn object(&mut self) -> Result<Expr, ParseError> {
+    fn object(&mut self) -> Result<JinjaExpr, ParseError> {
         let mut fields = Vec::new();
         while !self.eat_sign("}") {
             let key = self.expression()?;
@@ -339,12 +341,12 @@ impl Parser {
             fields.push((key, self.expression()?));
             self.separator("}")?;
         }
-        Ok(Expr::Object(fields))
+        Ok(JinjaExpr::Object(fields))
     }
 
     /// A comma, or the closing bracket still to come.
     fn separator(&mut self, close: &'static str) -> Result<(), ParseError> {
-        if self.eat_sign(",") || *self.peek() == Token::Sign(close) {
+        if self.eat_sign(",") || *self.peek() == JinjaToken::Sign(close) {
             return Ok(());
         }
         Err(self.unexpected(&format!("`,` or `{close}`")))
@@ -352,7 +354,7 @@ impl Parser {
 }
 
 /// The only part, or all of them.
-fn single(mut parts: Vec<Expr>) -> Result<Expr, Vec<Expr>> {
+fn single(mut parts: Vec<JinjaExpr>) -> Result<JinjaExpr, Vec<JinjaExpr>> {
     match parts.pop() {
         Some(only) if parts.is_empty() => Ok(only),
         Some(last) => {
@@ -364,14 +366,14 @@ fn single(mut parts: Vec<Expr>) -> Result<Expr, Vec<Expr>> {
 }
 
 /// A list of literals is a literal itself, and need not be made again each time.
-fn list(items: Vec<Expr>) -> Expr {
+fn list(items: Vec<JinjaExpr>) -> JinjaExpr {
     let literals = items.iter().map(|item| match item {
-        Expr::Literal(value) => Some(value.clone()),
+        JinjaExpr::Literal(value) => Some(value.clone()),
         _ => None,
     });
     match literals.collect::<Option<Vec<Value>>>() {
-        Some(values) => Expr::Literal(Value::Array(values)),
-        None => Expr::List(items),
+        Some(values) => JinjaExpr::Literal(Value::Array(values)),
+        None => JinjaExpr::List(items),
     }
 }
 

@@ -1,56 +1,60 @@
 //! What can be done with objects.
 
-use super::given::Given;
-use super::operation::Operation;
-use super::run::Run;
-use super::value::Val;
+use super::arguments::EvaluatedArguments;
+use super::evaluator::JinjaEvaluator;
+use super::operation::ValueOperation;
+use super::value::JinjaValue;
 use crate::expr::error::EvalError;
 
-impl<'v> Run<'v> {
+impl<'v> JinjaEvaluator<'v> {
     pub(super) fn with_fields(
         &mut self,
-        operation: Operation,
-        value: &Val<'v>,
-        given: &mut Given<'v>,
-    ) -> Result<Val<'v>, EvalError> {
+        operation: ValueOperation,
+        value: &JinjaValue<'v>,
+        given: &mut EvaluatedArguments<'v>,
+    ) -> Result<JinjaValue<'v>, EvalError> {
         match operation {
-            Operation::Attribute => {
+            ValueOperation::Attribute => {
                 let name = given.required_text("name")?;
                 return self.attribute(value, &name);
             }
-            Operation::Get if value.is_object() || matches!(value, Val::Namespace(_)) => {
+            ValueOperation::Get if value.is_object() || matches!(value, JinjaValue::Namespace(_)) => {
                 let name = given.required_text("key")?;
-                let default = given.optional("default").unwrap_or(Val::Null);
+                let default = given.optional("default").unwrap_or(JinjaValue::Null);
                 return Ok(value.field(&name).unwrap_or(default));
             }
             _ => {}
         }
         let mut fields = self.pairs(operation, value)?;
-        if operation == Operation::DictSort {
+        if operation == ValueOperation::DictSort {
             fields = self.sorted_pairs(fields, given)?;
         }
         let mut made = Vec::with_capacity(fields.len());
         for (key, field) in fields {
             made.push(match operation {
-                Operation::Keys => key,
-                Operation::Values => field,
-                _ => Val::list(vec![key, field], &mut self.meter)?,
+                ValueOperation::Keys => key,
+                ValueOperation::Values => field,
+                _ => JinjaValue::list(vec![key, field], &mut self.meter)?,
             });
         }
-        Val::list(made, &mut self.meter)
+        JinjaValue::list(made, &mut self.meter)
     }
 
-    fn pairs(&mut self, operation: Operation, value: &Val<'v>) -> Result<Vec<(Val<'v>, Val<'v>)>, EvalError> {
+    fn pairs(
+        &mut self,
+        operation: ValueOperation,
+        value: &JinjaValue<'v>,
+    ) -> Result<Vec<(JinjaValue<'v>, JinjaValue<'v>)>, EvalError> {
         if !value.is_object() {
             let error = EvalError::wrong_type(format!("`{}` wants an object, not {}", operation.name(), value.kind()));
             return Err(match value {
-                Val::Null => error.hint("give a default: `value|default({}, true)`"),
+                JinjaValue::Null => error.hint("give a default: `value|default({}, true)`"),
                 _ => error,
             });
         }
         let mut pairs = Vec::new();
         for key in value.items(&mut self.meter)? {
-            if let Val::Text(name) = &key
+            if let JinjaValue::Text(name) = &key
                 && let Some(field) = value.field(name)
             {
                 pairs.push((key, field));
@@ -61,9 +65,9 @@ impl<'v> Run<'v> {
 
     fn sorted_pairs(
         &mut self,
-        pairs: Vec<(Val<'v>, Val<'v>)>,
-        given: &mut Given<'v>,
-    ) -> Result<Vec<(Val<'v>, Val<'v>)>, EvalError> {
+        pairs: Vec<(JinjaValue<'v>, JinjaValue<'v>)>,
+        given: &mut EvaluatedArguments<'v>,
+    ) -> Result<Vec<(JinjaValue<'v>, JinjaValue<'v>)>, EvalError> {
         let exact = given.flag("case_sensitive")?;
         let by_value = given.text("by")?.is_some_and(|by| &*by == "value");
         let reverse = given.flag("reverse")?;

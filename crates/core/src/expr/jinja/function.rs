@@ -4,16 +4,16 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::given::Given;
-use super::moment::Moment;
-use super::operation::Operation;
-use super::run::Run;
-use super::value::Val;
-use crate::expr::error::{Code, EvalError};
-use crate::expr::meter::Limit;
+use super::arguments::EvaluatedArguments;
+use super::date_or_time::DateOrTime;
+use super::evaluator::JinjaEvaluator;
+use super::operation::ValueOperation;
+use super::value::JinjaValue;
+use crate::expr::error::{EvalError, EvalErrorCode};
+use crate::expr::meter::ExprLimits;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Function {
+pub(super) enum JinjaFunction {
     All,
     Any,
     DateAdd,
@@ -29,41 +29,41 @@ pub(super) enum Function {
 
 /// What a name in front of brackets means.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Callee {
-    Function(Function),
+pub(super) enum JinjaCallee {
+    Function(JinjaFunction),
     /// The first argument is what the operation is done with.
-    Operation(Operation),
+    Operation(ValueOperation),
 }
 
-const FUNCTIONS: &[(&str, Callee)] = &[
-    ("abs", Callee::Operation(Operation::Abs)),
-    ("all", Callee::Function(Function::All)),
-    ("any", Callee::Function(Function::Any)),
-    ("bool", Callee::Operation(Operation::Bool)),
-    ("date_add", Callee::Function(Function::DateAdd)),
-    ("date_is_future", Callee::Function(Function::DateIsFuture)),
-    ("date_is_past", Callee::Function(Function::DateIsPast)),
-    ("days_until", Callee::Function(Function::DaysUntil)),
-    ("dict", Callee::Function(Function::Dict)),
-    ("float", Callee::Operation(Operation::Float)),
-    ("int", Callee::Operation(Operation::Int)),
-    ("len", Callee::Operation(Operation::Length)),
-    ("list", Callee::Operation(Operation::List)),
-    ("lower", Callee::Operation(Operation::Lower)),
-    ("max", Callee::Operation(Operation::Max)),
-    ("min", Callee::Operation(Operation::Min)),
-    ("namespace", Callee::Function(Function::Namespace)),
-    ("now", Callee::Function(Function::Now)),
-    ("range", Callee::Function(Function::Range)),
-    ("round", Callee::Operation(Operation::Round)),
-    ("sorted", Callee::Operation(Operation::Sort)),
-    ("str", Callee::Operation(Operation::String)),
-    ("sum", Callee::Operation(Operation::Sum)),
-    ("today", Callee::Function(Function::Today)),
-    ("upper", Callee::Operation(Operation::Upper)),
+const FUNCTIONS: &[(&str, JinjaCallee)] = &[
+    ("abs", JinjaCallee::Operation(ValueOperation::Abs)),
+    ("all", JinjaCallee::Function(JinjaFunction::All)),
+    ("any", JinjaCallee::Function(JinjaFunction::Any)),
+    ("bool", JinjaCallee::Operation(ValueOperation::Bool)),
+    ("date_add", JinjaCallee::Function(JinjaFunction::DateAdd)),
+    ("date_is_future", JinjaCallee::Function(JinjaFunction::DateIsFuture)),
+    ("date_is_past", JinjaCallee::Function(JinjaFunction::DateIsPast)),
+    ("days_until", JinjaCallee::Function(JinjaFunction::DaysUntil)),
+    ("dict", JinjaCallee::Function(JinjaFunction::Dict)),
+    ("float", JinjaCallee::Operation(ValueOperation::Float)),
+    ("int", JinjaCallee::Operation(ValueOperation::Int)),
+    ("len", JinjaCallee::Operation(ValueOperation::Length)),
+    ("list", JinjaCallee::Operation(ValueOperation::List)),
+    ("lower", JinjaCallee::Operation(ValueOperation::Lower)),
+    ("max", JinjaCallee::Operation(ValueOperation::Max)),
+    ("min", JinjaCallee::Operation(ValueOperation::Min)),
+    ("namespace", JinjaCallee::Function(JinjaFunction::Namespace)),
+    ("now", JinjaCallee::Function(JinjaFunction::Now)),
+    ("range", JinjaCallee::Function(JinjaFunction::Range)),
+    ("round", JinjaCallee::Operation(ValueOperation::Round)),
+    ("sorted", JinjaCallee::Operation(ValueOperation::Sort)),
+    ("str", JinjaCallee::Operation(ValueOperation::String)),
+    ("sum", JinjaCallee::Operation(ValueOperation::Sum)),
+    ("today", JinjaCallee::Function(JinjaFunction::Today)),
+    ("upper", JinjaCallee::Operation(ValueOperation::Upper)),
 ];
 
-pub(super) fn named(name: &str) -> Option<Callee> {
+pub(super) fn named(name: &str) -> Option<JinjaCallee> {
     FUNCTIONS.iter().find(|(known, _)| *known == name).map(|(_, callee)| *callee)
 }
 
@@ -71,67 +71,72 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FUNCTIONS.iter().map(|(name, _)| *name)
 }
 
-impl Function {
+impl JinjaFunction {
     pub(super) fn name(self) -> &'static str {
-        let found = FUNCTIONS.iter().find(|(_, callee)| matches!(callee, Callee::Function(known) if *known == self));
+        let found =
+            FUNCTIONS.iter().find(|(_, callee)| matches!(callee, JinjaCallee::Function(known) if *known == self));
         found.map_or("", |(name, _)| name)
     }
 }
 
-impl<'v> Run<'v> {
-    pub(super) fn function(&mut self, function: Function, mut given: Given<'v>) -> Result<Val<'v>, EvalError> {
+impl<'v> JinjaEvaluator<'v> {
+    pub(super) fn function(
+        &mut self,
+        function: JinjaFunction,
+        mut given: EvaluatedArguments<'v>,
+    ) -> Result<JinjaValue<'v>, EvalError> {
         let value = match function {
-            Function::All | Function::Any => {
-                let wanted = function == Function::Any;
+            JinjaFunction::All | JinjaFunction::Any => {
+                let wanted = function == JinjaFunction::Any;
                 let items = given.required("items")?.items(&mut self.meter)?;
-                Val::Bool(items.iter().any(|item| item.truthy() == wanted) == wanted)
+                JinjaValue::Bool(items.iter().any(|item| item.truthy() == wanted) == wanted)
             }
-            Function::Now => Val::text(self.clock()?.now().written()),
-            Function::Today => Val::text(self.clock()?.today().written()),
-            Function::DateIsFuture => {
+            JinjaFunction::Now => JinjaValue::text(self.clock()?.now().to_iso8601()),
+            JinjaFunction::Today => JinjaValue::text(self.clock()?.today().to_iso8601()),
+            JinjaFunction::DateIsFuture => {
                 let date = self.moment(&mut given)?;
-                Val::Bool(self.clock()?.order(&date)?.is_gt())
+                JinjaValue::Bool(self.clock()?.order(&date)?.is_gt())
             }
-            Function::DateIsPast => {
+            JinjaFunction::DateIsPast => {
                 let date = self.moment(&mut given)?;
-                Val::Bool(self.clock()?.order(&date)?.is_lt())
+                JinjaValue::Bool(self.clock()?.order(&date)?.is_lt())
             }
-            Function::DaysUntil => {
+            JinjaFunction::DaysUntil => {
                 let date = self.moment(&mut given)?;
-                Val::Int(i128::from(self.clock()?.days_until(&date)?))
+                JinjaValue::Int(i128::from(self.clock()?.days_until(&date)?))
             }
-            Function::DateAdd => self.date_add(&mut given)?,
-            Function::Range => self.range(&mut given)?,
-            Function::Dict => {
+            JinjaFunction::DateAdd => self.date_add(&mut given)?,
+            JinjaFunction::Range => self.range(&mut given)?,
+            JinjaFunction::Dict => {
                 let fields = given.named();
                 let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-                Val::object(fields, &mut self.meter)?
+                JinjaValue::object(fields, &mut self.meter)?
             }
-            Function::Namespace => self.namespace(&mut given)?,
+            JinjaFunction::Namespace => self.namespace(&mut given)?,
         };
         given.finish()?;
         Ok(value)
     }
 
-    fn moment(&mut self, given: &mut Given<'v>) -> Result<Moment, EvalError> {
+    fn moment(&mut self, given: &mut EvaluatedArguments<'v>) -> Result<DateOrTime, EvalError> {
         let value = given.required("date")?;
         self.clock()?.read(&value)
     }
 
-    fn date_add(&mut self, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
+    fn date_add(&mut self, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
         let date = self.moment(given)?;
         match given.required("days")? {
-            Val::Int(days) => Ok(Val::text(date.plus_days(days)?.written())),
-            other => Err(given.wrong("days", "a whole number", &other)),
+            JinjaValue::Int(days) => Ok(JinjaValue::text(date.plus_days(days)?.to_iso8601())),
+            other => Err(given.type_error("days", "a whole number", &other)),
         }
     }
 
-    fn range(&mut self, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
+    fn range(&mut self, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
         let mut bounds = Vec::new();
         for value in given.rest() {
-            match value.there()? {
-                Val::Int(number) => bounds.push(number),
-                other => return Err(given.wrong("stop", "a whole number", &other)),
+            match value.require_present()? {
+                JinjaValue::Int(number) => bounds.push(number),
+                other => return Err(given.type_error("stop", "a whole number", &other)),
             }
         }
         let (start, stop, step) = match *bounds {
@@ -143,23 +148,23 @@ impl<'v> Run<'v> {
         };
         let numbers = std::iter::successors(Some(start), |at: &i128| at.checked_add(step))
             .take_while(|at| if step > 0 { *at < stop } else { *at > stop })
-            .take(Limit::RANGE_MAX + 1);
-        let numbers: Vec<Val<'v>> = numbers.map(Val::Int).collect();
-        if numbers.len() > Limit::RANGE_MAX {
-            let message = format!("`range` gives at most {} numbers", Limit::RANGE_MAX);
-            return Err(EvalError::new(Code::Limit, message));
+            .take(ExprLimits::RANGE_MAX + 1);
+        let numbers: Vec<JinjaValue<'v>> = numbers.map(JinjaValue::Int).collect();
+        if numbers.len() > ExprLimits::RANGE_MAX {
+            let message = format!("`range` gives at most {} numbers", ExprLimits::RANGE_MAX);
+            return Err(EvalError::new(EvalErrorCode::Limit, message));
         }
-        self.meter.steps(numbers.len())?;
-        Val::list(numbers, &mut self.meter)
+        self.meter.charge_steps(numbers.len())?;
+        JinjaValue::list(numbers, &mut self.meter)
     }
 
-    fn namespace(&mut self, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
+    fn namespace(&mut self, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
         let mut fields = BTreeMap::new();
         for (name, value) in given.named() {
             // Checked as an object would be: a namespace holds no namespace.
-            Val::object(BTreeMap::from([(String::new(), value.clone())]), &mut self.meter)?;
+            JinjaValue::object(BTreeMap::from([(String::new(), value.clone())]), &mut self.meter)?;
             fields.insert(name.to_owned(), value);
         }
-        Ok(Val::Namespace(Rc::new(RefCell::new(fields))))
+        Ok(JinjaValue::Namespace(Rc::new(RefCell::new(fields))))
     }
 }

@@ -8,7 +8,7 @@ const WHOLE_CURRENCIES: &[&str] =
 const DECIMALS_MAX: usize = 8;
 
 /// How an amount is to be written.
-pub(super) struct Style<'s> {
+pub(super) struct MoneyFormat<'s> {
     /// Written behind the amount.
     pub(super) currency: Option<&'s str>,
     /// Places behind the point; what the currency has if nobody says.
@@ -18,7 +18,7 @@ pub(super) struct Style<'s> {
     pub(super) thousands: &'s str,
 }
 
-pub(super) fn written(amount: f64, style: &Style<'_>) -> String {
+pub(super) fn format_money(amount: f64, style: &MoneyFormat<'_>) -> String {
     let usual = if style.currency.is_some_and(|currency| WHOLE_CURRENCIES.contains(&currency)) { 0 } else { 2 };
     let decimals = style.decimals.unwrap_or(usual).min(DECIMALS_MAX);
     let plain = format!("{:.decimals$}", amount.abs());

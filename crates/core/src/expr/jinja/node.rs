@@ -4,117 +4,117 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::function::Function;
-use super::operation::{Operation, Test};
+use super::function::JinjaFunction;
+use super::operation::{ValueOperation, ValueTest};
 
-/// A name, by its place in [`Program::names`].
+/// A name, by its place in [`JinjaProgram::names`].
 pub(super) type NameId = usize;
 
 /// Everything a source became.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Program {
-    pub(super) body: Vec<Statement>,
+pub(super) struct JinjaProgram {
+    pub(super) body: Vec<JinjaStatement>,
     /// Every name the source mentions.
     pub(super) names: Vec<String>,
     /// Which of them the source ever assigns; the others can only be roots.
     pub(super) assigned: Vec<bool>,
-    pub(super) macros: BTreeMap<NameId, Macro>,
+    pub(super) macros: BTreeMap<NameId, JinjaMacro>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Macro {
+pub(super) struct JinjaMacro {
     /// Parameters, with the defaults of those that have one.
-    pub(super) parameters: Vec<(NameId, Option<Expr>)>,
-    pub(super) body: Vec<Statement>,
+    pub(super) parameters: Vec<(NameId, Option<JinjaExpr>)>,
+    pub(super) body: Vec<JinjaStatement>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Statement {
+pub(super) enum JinjaStatement {
     Raw(String),
-    Output(Expr),
+    Output(JinjaExpr),
     If {
-        arms: Vec<(Expr, Vec<Statement>)>,
-        otherwise: Vec<Statement>,
+        arms: Vec<(JinjaExpr, Vec<JinjaStatement>)>,
+        otherwise: Vec<JinjaStatement>,
     },
-    For(Box<For>),
-    Set(Target, Expr),
+    For(Box<ForStatement>),
+    Set(AssignTarget, JinjaExpr),
     /// `{% set name %}…{% endset %}`
-    Capture(Target, Vec<Call>, Vec<Statement>),
-    With(Vec<(NameId, Expr)>, Vec<Statement>),
+    Capture(AssignTarget, Vec<FilterCall>, Vec<JinjaStatement>),
+    With(Vec<(NameId, JinjaExpr)>, Vec<JinjaStatement>),
     /// `{% filter upper %}…{% endfilter %}`
-    Filter(Vec<Call>, Vec<Statement>),
+    Filter(Vec<FilterCall>, Vec<JinjaStatement>),
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct For {
+pub(super) struct ForStatement {
     /// One name, or several to unpack each item into.
     pub(super) targets: Vec<NameId>,
-    pub(super) items: Expr,
-    pub(super) wanted: Option<Expr>,
+    pub(super) items: JinjaExpr,
+    pub(super) filter: Option<JinjaExpr>,
     pub(super) loop_name: NameId,
-    pub(super) body: Vec<Statement>,
-    pub(super) otherwise: Vec<Statement>,
+    pub(super) body: Vec<JinjaStatement>,
+    pub(super) otherwise: Vec<JinjaStatement>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Target {
+pub(super) enum AssignTarget {
     Names(Vec<NameId>),
     /// `{% set ns.field = … %}`
     Field(NameId, String),
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Expr {
+pub(super) enum JinjaExpr {
     Literal(Value),
     Name(NameId),
-    List(Vec<Expr>),
-    Object(Vec<(Expr, Expr)>),
-    Negative(Box<Expr>),
-    Not(Box<Expr>),
-    And(Vec<Expr>),
-    Or(Vec<Expr>),
+    List(Vec<JinjaExpr>),
+    Object(Vec<(JinjaExpr, JinjaExpr)>),
+    Negative(Box<JinjaExpr>),
+    Not(Box<JinjaExpr>),
+    And(Vec<JinjaExpr>),
+    Or(Vec<JinjaExpr>),
     /// Operators of one strength, from left to right.
-    Arithmetic(Box<Expr>, Vec<(Arithmetic, Expr)>),
+    Arithmetic(Box<JinjaExpr>, Vec<(ArithmeticOp, JinjaExpr)>),
     /// `a < b <= c`: each with the one before it.
-    Compare(Box<Expr>, Vec<(Comparator, Expr)>),
+    Compare(Box<JinjaExpr>, Vec<(JinjaComparator, JinjaExpr)>),
     /// `value if condition else …`, and what holds when no condition does.
-    Choose(Vec<(Expr, Expr)>, Option<Box<Expr>>),
+    Choose(Vec<(JinjaExpr, JinjaExpr)>, Option<Box<JinjaExpr>>),
     /// A value and what is done with it, from left to right.
-    Postfix(Box<Expr>, Vec<Postfix>),
-    Function(Function, Arguments),
+    Postfix(Box<JinjaExpr>, Vec<PostfixOp>),
+    Function(JinjaFunction, ArgumentExprs),
     /// A function that is an operation on its first argument: `len(x)`.
-    Apply(Operation, Arguments),
-    Macro(NameId, Arguments),
+    Apply(ValueOperation, ArgumentExprs),
+    Macro(NameId, ArgumentExprs),
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Postfix {
+pub(super) enum PostfixOp {
     Field(String),
-    Item(Expr),
-    Slice(Box<[Option<Expr>; 3]>),
+    Item(JinjaExpr),
+    Slice(Box<[Option<JinjaExpr>; 3]>),
     /// A filter, or a method that does the same.
-    Call(Call),
+    Call(FilterCall),
     Test {
-        test: Test,
-        arguments: Arguments,
+        test: ValueTest,
+        arguments: ArgumentExprs,
         negated: bool,
     },
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Call {
-    pub(super) operation: Operation,
-    pub(super) arguments: Arguments,
+pub(super) struct FilterCall {
+    pub(super) operation: ValueOperation,
+    pub(super) arguments: ArgumentExprs,
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Arguments {
-    pub(super) positional: Vec<Expr>,
-    pub(super) named: Vec<(String, Expr)>,
+pub(super) struct ArgumentExprs {
+    pub(super) positional: Vec<JinjaExpr>,
+    pub(super) named: Vec<(String, JinjaExpr)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Arithmetic {
+pub(super) enum ArithmeticOp {
     Add,
     Subtract,
     Join,
@@ -125,23 +125,23 @@ pub(super) enum Arithmetic {
     Power,
 }
 
-impl Arithmetic {
+impl ArithmeticOp {
     pub(super) fn sign(self) -> &'static str {
         match self {
-            Arithmetic::Add => "+",
-            Arithmetic::Subtract => "-",
-            Arithmetic::Join => "~",
-            Arithmetic::Multiply => "*",
-            Arithmetic::Divide => "/",
-            Arithmetic::DivideWhole => "//",
-            Arithmetic::Remainder => "%",
-            Arithmetic::Power => "**",
+            ArithmeticOp::Add => "+",
+            ArithmeticOp::Subtract => "-",
+            ArithmeticOp::Join => "~",
+            ArithmeticOp::Multiply => "*",
+            ArithmeticOp::Divide => "/",
+            ArithmeticOp::DivideWhole => "//",
+            ArithmeticOp::Remainder => "%",
+            ArithmeticOp::Power => "**",
         }
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparator {
+pub(super) enum JinjaComparator {
     Equal,
     NotEqual,
     Less,

@@ -5,7 +5,7 @@ use crate::expr::suggest::nearest;
 
 /// Something done with a value. Filters, methods and some functions are names for the same operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum ValueOperation {
     Abs,
     Attribute,
     Batch,
@@ -69,89 +69,89 @@ pub(super) enum Operation {
     WordCount,
 }
 
-const FILTERS: &[(&str, Operation)] = &[
-    ("abs", Operation::Abs),
-    ("attr", Operation::Attribute),
-    ("batch", Operation::Batch),
-    ("bool", Operation::Bool),
-    ("capitalize", Operation::Capitalize),
-    ("count", Operation::Length),
-    ("d", Operation::Default),
-    ("date", Operation::Date),
-    ("default", Operation::Default),
-    ("dictsort", Operation::DictSort),
-    ("e", Operation::Escape),
-    ("escape", Operation::Escape),
-    ("first", Operation::First),
-    ("float", Operation::Float),
-    ("format", Operation::Format),
-    ("groupby", Operation::GroupBy),
-    ("indent", Operation::Indent),
-    ("int", Operation::Int),
-    ("items", Operation::Items),
-    ("join", Operation::Join),
-    ("keys", Operation::Keys),
-    ("last", Operation::Last),
-    ("length", Operation::Length),
-    ("lines", Operation::Lines),
-    ("list", Operation::List),
-    ("lower", Operation::Lower),
-    ("map", Operation::Map),
-    ("max", Operation::Max),
-    ("min", Operation::Min),
-    ("money", Operation::Money),
-    ("pprint", Operation::ToJson),
-    ("reject", Operation::Reject),
-    ("rejectattr", Operation::RejectAttribute),
-    ("replace", Operation::Replace),
-    ("reverse", Operation::Reverse),
-    ("round", Operation::Round),
-    ("safe", Operation::Safe),
-    ("select", Operation::Select),
-    ("selectattr", Operation::SelectAttribute),
-    ("sort", Operation::Sort),
-    ("split", Operation::Split),
-    ("string", Operation::String),
-    ("sum", Operation::Sum),
-    ("title", Operation::Title),
-    ("tojson", Operation::ToJson),
-    ("trim", Operation::Trim),
-    ("truncate", Operation::Truncate),
-    ("unique", Operation::Unique),
-    ("upper", Operation::Upper),
-    ("urlencode", Operation::UrlEncode),
-    ("values", Operation::Values),
-    ("wordcount", Operation::WordCount),
+const FILTERS: &[(&str, ValueOperation)] = &[
+    ("abs", ValueOperation::Abs),
+    ("attr", ValueOperation::Attribute),
+    ("batch", ValueOperation::Batch),
+    ("bool", ValueOperation::Bool),
+    ("capitalize", ValueOperation::Capitalize),
+    ("count", ValueOperation::Length),
+    ("d", ValueOperation::Default),
+    ("date", ValueOperation::Date),
+    ("default", ValueOperation::Default),
+    ("dictsort", ValueOperation::DictSort),
+    ("e", ValueOperation::Escape),
+    ("escape", ValueOperation::Escape),
+    ("first", ValueOperation::First),
+    ("float", ValueOperation::Float),
+    ("format", ValueOperation::Format),
+    ("groupby", ValueOperation::GroupBy),
+    ("indent", ValueOperation::Indent),
+    ("int", ValueOperation::Int),
+    ("items", ValueOperation::Items),
+    ("join", ValueOperation::Join),
+    ("keys", ValueOperation::Keys),
+    ("last", ValueOperation::Last),
+    ("length", ValueOperation::Length),
+    ("lines", ValueOperation::Lines),
+    ("list", ValueOperation::List),
+    ("lower", ValueOperation::Lower),
+    ("map", ValueOperation::Map),
+    ("max", ValueOperation::Max),
+    ("min", ValueOperation::Min),
+    ("money", ValueOperation::Money),
+    ("pprint", ValueOperation::ToJson),
+    ("reject", ValueOperation::Reject),
+    ("rejectattr", ValueOperation::RejectAttribute),
+    ("replace", ValueOperation::Replace),
+    ("reverse", ValueOperation::Reverse),
+    ("round", ValueOperation::Round),
+    ("safe", ValueOperation::Safe),
+    ("select", ValueOperation::Select),
+    ("selectattr", ValueOperation::SelectAttribute),
+    ("sort", ValueOperation::Sort),
+    ("split", ValueOperation::Split),
+    ("string", ValueOperation::String),
+    ("sum", ValueOperation::Sum),
+    ("title", ValueOperation::Title),
+    ("tojson", ValueOperation::ToJson),
+    ("trim", ValueOperation::Trim),
+    ("truncate", ValueOperation::Truncate),
+    ("unique", ValueOperation::Unique),
+    ("upper", ValueOperation::Upper),
+    ("urlencode", ValueOperation::UrlEncode),
+    ("values", ValueOperation::Values),
+    ("wordcount", ValueOperation::WordCount),
 ];
 
-const METHODS: &[(&str, Operation)] = &[
-    ("capitalize", Operation::Capitalize),
-    ("count", Operation::Count),
-    ("cycle", Operation::Cycle),
-    ("endswith", Operation::EndsWith),
-    ("find", Operation::Find),
-    ("get", Operation::Get),
-    ("index", Operation::Index),
-    ("isalpha", Operation::IsAlpha),
-    ("isdigit", Operation::IsDigit),
-    ("items", Operation::Items),
-    ("join", Operation::JoinItems),
-    ("keys", Operation::Keys),
-    ("lower", Operation::Lower),
-    ("lstrip", Operation::TrimStart),
-    ("replace", Operation::Replace),
-    ("rstrip", Operation::TrimEnd),
-    ("split", Operation::Split),
-    ("splitlines", Operation::Lines),
-    ("startswith", Operation::StartsWith),
-    ("strip", Operation::Trim),
-    ("title", Operation::Title),
-    ("upper", Operation::Upper),
-    ("values", Operation::Values),
-    ("zfill", Operation::PadZeros),
+const METHODS: &[(&str, ValueOperation)] = &[
+    ("capitalize", ValueOperation::Capitalize),
+    ("count", ValueOperation::Count),
+    ("cycle", ValueOperation::Cycle),
+    ("endswith", ValueOperation::EndsWith),
+    ("find", ValueOperation::Find),
+    ("get", ValueOperation::Get),
+    ("index", ValueOperation::Index),
+    ("isalpha", ValueOperation::IsAlpha),
+    ("isdigit", ValueOperation::IsDigit),
+    ("items", ValueOperation::Items),
+    ("join", ValueOperation::JoinItems),
+    ("keys", ValueOperation::Keys),
+    ("lower", ValueOperation::Lower),
+    ("lstrip", ValueOperation::TrimStart),
+    ("replace", ValueOperation::Replace),
+    ("rstrip", ValueOperation::TrimEnd),
+    ("split", ValueOperation::Split),
+    ("splitlines", ValueOperation::Lines),
+    ("startswith", ValueOperation::StartsWith),
+    ("strip", ValueOperation::Trim),
+    ("title", ValueOperation::Title),
+    ("upper", ValueOperation::Upper),
+    ("values", ValueOperation::Values),
+    ("zfill", ValueOperation::PadZeros),
 ];
 
-impl Operation {
+impl ValueOperation {
     /// The operation a filter stands for.
     pub(super) fn filter(name: &str) -> Result<Self, ParseError> {
         find(FILTERS, name).ok_or_else(|| unknown("filter", name, FILTERS))
@@ -181,7 +181,7 @@ impl Operation {
 
 /// What can be asked of a value with `is`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Test {
+pub(super) enum ValueTest {
     Boolean,
     Containing,
     Defined,
@@ -213,47 +213,47 @@ pub(super) enum Test {
     Upper,
 }
 
-const TESTS: &[(&str, Test)] = &[
-    ("boolean", Test::Boolean),
-    ("containing", Test::Containing),
-    ("defined", Test::Defined),
-    ("divisibleby", Test::DivisibleBy),
-    ("empty", Test::Empty),
-    ("endingwith", Test::EndingWith),
-    ("eq", Test::Equal),
-    ("equalto", Test::Equal),
-    ("even", Test::Even),
-    ("false", Test::False),
-    ("False", Test::False),
-    ("float", Test::Float),
-    ("ge", Test::GreaterOrEqual),
-    ("greaterthan", Test::Greater),
-    ("gt", Test::Greater),
-    ("in", Test::In),
-    ("integer", Test::Integer),
-    ("iterable", Test::Iterable),
-    ("le", Test::LessOrEqual),
-    ("lessthan", Test::Less),
-    ("lower", Test::Lower),
-    ("lt", Test::Less),
-    ("mapping", Test::Mapping),
-    ("ne", Test::NotEqual),
-    ("none", Test::Null),
-    ("None", Test::Null),
-    ("null", Test::Null),
-    ("number", Test::Number),
-    ("odd", Test::Odd),
-    ("sameas", Test::Equal),
-    ("sequence", Test::Sequence),
-    ("startingwith", Test::StartingWith),
-    ("string", Test::String),
-    ("true", Test::True),
-    ("True", Test::True),
-    ("undefined", Test::Undefined),
-    ("upper", Test::Upper),
+const TESTS: &[(&str, ValueTest)] = &[
+    ("boolean", ValueTest::Boolean),
+    ("containing", ValueTest::Containing),
+    ("defined", ValueTest::Defined),
+    ("divisibleby", ValueTest::DivisibleBy),
+    ("empty", ValueTest::Empty),
+    ("endingwith", ValueTest::EndingWith),
+    ("eq", ValueTest::Equal),
+    ("equalto", ValueTest::Equal),
+    ("even", ValueTest::Even),
+    ("false", ValueTest::False),
+    ("False", ValueTest::False),
+    ("float", ValueTest::Float),
+    ("ge", ValueTest::GreaterOrEqual),
+    ("greaterthan", ValueTest::Greater),
+    ("gt", ValueTest::Greater),
+    ("in", ValueTest::In),
+    ("integer", ValueTest::Integer),
+    ("iterable", ValueTest::Iterable),
+    ("le", ValueTest::LessOrEqual),
+    ("lessthan", ValueTest::Less),
+    ("lower", ValueTest::Lower),
+    ("lt", ValueTest::Less),
+    ("mapping", ValueTest::Mapping),
+    ("ne", ValueTest::NotEqual),
+    ("none", ValueTest::Null),
+    ("None", ValueTest::Null),
+    ("null", ValueTest::Null),
+    ("number", ValueTest::Number),
+    ("odd", ValueTest::Odd),
+    ("sameas", ValueTest::Equal),
+    ("sequence", ValueTest::Sequence),
+    ("startingwith", ValueTest::StartingWith),
+    ("string", ValueTest::String),
+    ("true", ValueTest::True),
+    ("True", ValueTest::True),
+    ("undefined", ValueTest::Undefined),
+    ("upper", ValueTest::Upper),
 ];
 
-impl Test {
+impl ValueTest {
     pub(super) fn named(name: &str) -> Result<Self, ParseError> {
         find(TESTS, name).ok_or_else(|| unknown("test", name, TESTS))
     }
@@ -262,17 +262,17 @@ impl Test {
     pub(super) fn takes_argument(self) -> bool {
         matches!(
             self,
-            Test::Containing
-                | Test::DivisibleBy
-                | Test::EndingWith
-                | Test::Equal
-                | Test::Greater
-                | Test::GreaterOrEqual
-                | Test::In
-                | Test::Less
-                | Test::LessOrEqual
-                | Test::NotEqual
-                | Test::StartingWith
+            ValueTest::Containing
+                | ValueTest::DivisibleBy
+                | ValueTest::EndingWith
+                | ValueTest::Equal
+                | ValueTest::Greater
+                | ValueTest::GreaterOrEqual
+                | ValueTest::In
+                | ValueTest::Less
+                | ValueTest::LessOrEqual
+                | ValueTest::NotEqual
+                | ValueTest::StartingWith
         )
     }
 

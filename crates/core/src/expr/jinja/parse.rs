@@ -1,26 +1,28 @@
 //! Statements: the tags of a template, and the blocks between them.
 
-use super::cursor::Parser;
-use super::node::{Call, Expr, For, Macro, NameId, Program, Statement, Target};
-use super::token::{self, Token};
+use super::cursor::JinjaParser;
+use super::node::{
+    AssignTarget, FilterCall, ForStatement, JinjaExpr, JinjaMacro, JinjaProgram, JinjaStatement, NameId,
+};
+use super::token::{self, JinjaToken};
 use crate::expr::error::ParseError;
 use crate::expr::suggest::nearest;
 
 /// Compiles a template.
-pub(super) fn template(source: &str) -> Result<Program, ParseError> {
-    let mut parser = Parser::new(token::template(source)?);
+pub(super) fn template(source: &str) -> Result<JinjaProgram, ParseError> {
+    let mut parser = JinjaParser::new(token::template(source)?);
     let body = parser.block(&[])?;
     parser.finish(body)
 }
 
 /// Compiles a bare expression.
-pub(super) fn expression(source: &str) -> Result<Program, ParseError> {
-    let mut parser = Parser::new(token::expression(source)?);
+pub(super) fn expression(source: &str) -> Result<JinjaProgram, ParseError> {
+    let mut parser = JinjaParser::new(token::expression(source)?);
     let expression = parser.expression()?;
-    if *parser.peek() != Token::End {
+    if *parser.peek() != JinjaToken::End {
         return Err(parser.unexpected("an operator or the end"));
     }
-    parser.finish(vec![Statement::Output(expression)])
+    parser.finish(vec![JinjaStatement::Output(expression)])
 }
 
 /// Tags we know of, and why each that is not ours is not.
@@ -39,8 +41,8 @@ const FOREIGN_TAGS: &[(&str, &str)] = &[
 
 const TAGS: &[&str] = &["if", "for", "set", "with", "macro", "filter", "raw"];
 
-impl Parser {
-    fn finish(self, body: Vec<Statement>) -> Result<Program, ParseError> {
+impl JinjaParser {
+    fn finish(self, body: Vec<JinjaStatement>) -> Result<JinjaProgram, ParseError> {
         for (id, offset) in &self.called {
             if !self.macros.contains_key(id) {
                 return Err(self.unknown_function(*id).at(*offset));
@@ -48,7 +50,7 @@ impl Parser {
         }
         let mut assigned = vec![false; self.names.len()];
         self.assigned.iter().for_each(|id| assigned[*id] = true);
-        Ok(Program { body, names: self.names, assigned, macros: self.macros })
+        Ok(JinjaProgram { body, names: self.names, assigned, macros: self.macros })
     }
 
     fn unknown_function(&self, id: NameId) -> ParseError {
@@ -63,26 +65,26 @@ impl Parser {
     }
 
     /// Statements up to one of the `ends`, which is left to be read; up to the end of the source if there are none.
-    fn block(&mut self, ends: &[&str]) -> Result<Vec<Statement>, ParseError> {
+    fn block(&mut self, ends: &[&str]) -> Result<Vec<JinjaStatement>, ParseError> {
         self.enter()?;
         let mut statements = Vec::new();
         loop {
             match self.peek() {
-                Token::Raw(text) => {
-                    statements.push(Statement::Raw(text.clone()));
+                JinjaToken::Raw(text) => {
+                    statements.push(JinjaStatement::Raw(text.clone()));
                     self.advance();
                 }
-                Token::OpenOutput => {
+                JinjaToken::OpenOutput => {
                     self.advance();
                     let expression = self.expression()?;
-                    if *self.peek() != Token::CloseOutput {
+                    if *self.peek() != JinjaToken::CloseOutput {
                         return Err(self.unexpected("an operator or `}}`"));
                     }
                     self.advance();
-                    statements.push(Statement::Output(expression));
+                    statements.push(JinjaStatement::Output(expression));
                 }
-                Token::OpenTag => {
-                    if let Token::Name(word) = self.peek_at(1)
+                JinjaToken::OpenTag => {
+                    if let JinjaToken::Name(word) = self.peek_at(1)
                         && ends.contains(&word.as_str())
                     {
                         break;
@@ -103,7 +105,7 @@ impl Parser {
         Ok(statements)
     }
 
-    fn tag(&mut self) -> Result<Option<Statement>, ParseError> {
+    fn tag(&mut self) -> Result<Option<JinjaStatement>, ParseError> {
         let start = self.offset();
         let word = self.name("the name of a tag")?;
         match word.as_str() {
@@ -117,7 +119,7 @@ impl Parser {
         }
     }
 
-    fn branches(&mut self) -> Result<Statement, ParseError> {
+    fn branches(&mut self) -> Result<JinjaStatement, ParseError> {
         let mut arms = Vec::new();
         loop {
             let condition = self.expression()?;
@@ -130,17 +132,17 @@ impl Parser {
                     self.close_tag()?;
                     let otherwise = self.block(&["endif"])?;
                     self.end_tag()?;
-                    return Ok(Statement::If { arms, otherwise });
+                    return Ok(JinjaStatement::If { arms, otherwise });
                 }
                 _ => {
                     self.close_tag()?;
-                    return Ok(Statement::If { arms, otherwise: Vec::new() });
+                    return Ok(JinjaStatement::If { arms, otherwise: Vec::new() });
                 }
             }
         }
     }
 
-    fn repetition(&mut self) -> Result<Statement, ParseError> {
+    fn repetition(&mut self) -> Result<JinjaStatement, ParseError> {
         let targets = self.targets()?;
         if !self.eat_word("in") {
             return Err(self.unexpected("`in`"));
@@ -163,34 +165,34 @@ impl Parser {
         } else {
             self.close_tag()?;
         }
-        Ok(Statement::For(Box::new(For { targets, items, wanted, loop_name, body, otherwise })))
+        Ok(JinjaStatement::For(Box::new(ForStatement { targets, items, filter: wanted, loop_name, body, otherwise })))
     }
 
-    fn set(&mut self) -> Result<Statement, ParseError> {
+    fn set(&mut self) -> Result<JinjaStatement, ParseError> {
         let target = match (self.peek().clone(), self.peek_at(1)) {
-            (Token::Name(name), Token::Sign(".")) => {
+            (JinjaToken::Name(name), JinjaToken::Sign(".")) => {
                 self.advance();
                 self.advance();
                 let field = self.name("the field to set")?;
-                Target::Field(self.intern(&name), field)
+                AssignTarget::Field(self.intern(&name), field)
             }
-            _ => Target::Names(self.targets()?),
+            _ => AssignTarget::Names(self.targets()?),
         };
         if self.eat_sign("=") {
             let value = self.value_or_tuple()?;
             self.close_tag()?;
-            return Ok(Statement::Set(target, value));
+            return Ok(JinjaStatement::Set(target, value));
         }
         let filters = self.filters()?;
         self.close_tag()?;
         let body = self.block(&["endset"])?;
         self.end_tag()?;
-        Ok(Statement::Capture(target, filters, body))
+        Ok(JinjaStatement::Capture(target, filters, body))
     }
 
-    fn with(&mut self) -> Result<Statement, ParseError> {
+    fn with(&mut self) -> Result<JinjaStatement, ParseError> {
         let mut names = Vec::new();
-        while *self.peek() != Token::CloseTag {
+        while *self.peek() != JinjaToken::CloseTag {
             let name = self.target()?;
             self.expect_sign("=")?;
             names.push((name, self.expression()?));
@@ -201,19 +203,19 @@ impl Parser {
         self.close_tag()?;
         let body = self.block(&["endwith"])?;
         self.end_tag()?;
-        Ok(Statement::With(names, body))
+        Ok(JinjaStatement::With(names, body))
     }
 
-    fn filtered(&mut self) -> Result<Statement, ParseError> {
+    fn filtered(&mut self) -> Result<JinjaStatement, ParseError> {
         let mut filters = vec![self.filter()?];
         filters.extend(self.filters()?);
         self.close_tag()?;
         let body = self.block(&["endfilter"])?;
         self.end_tag()?;
-        Ok(Statement::Filter(filters, body))
+        Ok(JinjaStatement::Filter(filters, body))
     }
 
-    fn filters(&mut self) -> Result<Vec<Call>, ParseError> {
+    fn filters(&mut self) -> Result<Vec<FilterCall>, ParseError> {
         let mut filters = Vec::new();
         while self.eat_sign("|") {
             filters.push(self.filter()?);
@@ -231,14 +233,14 @@ impl Parser {
             let parameter = self.target()?;
             let default = if self.eat_sign("=") { Some(self.expression()?) } else { None };
             parameters.push((parameter, default));
-            if !self.eat_sign(",") && *self.peek() != Token::Sign(")") {
+            if !self.eat_sign(",") && *self.peek() != JinjaToken::Sign(")") {
                 return Err(self.unexpected("`,` or `)`"));
             }
         }
         self.close_tag()?;
         let body = self.block(&["endmacro"])?;
         self.end_tag()?;
-        match self.macros.insert(id, Macro { parameters, body }) {
+        match self.macros.insert(id, JinjaMacro { parameters, body }) {
             None => Ok(()),
             Some(_) => Err(ParseError::new(format!("the macro `{name}` is defined twice")).at(start)),
         }
@@ -264,21 +266,21 @@ impl Parser {
         Ok(id)
     }
 
-    fn value_or_tuple(&mut self) -> Result<Expr, ParseError> {
+    fn value_or_tuple(&mut self) -> Result<JinjaExpr, ParseError> {
         let first = self.expression()?;
-        if *self.peek() != Token::Sign(",") {
+        if *self.peek() != JinjaToken::Sign(",") {
             return Ok(first);
         }
         let mut items = vec![first];
         while self.eat_sign(",") {
             items.push(self.expression()?);
         }
-        Ok(Expr::List(items))
+        Ok(JinjaExpr::List(items))
     }
 
     /// Reads `%}`.
     fn close_tag(&mut self) -> Result<(), ParseError> {
-        if *self.peek() != Token::CloseTag {
+        if *self.peek() != JinjaToken::CloseTag {
             return Err(self.unexpected("`%}`"));
         }
         self.advance();

@@ -3,20 +3,20 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use super::node::{Arguments, Call, For, NameId, Statement, Target};
-use super::run::{LOCALS_PER_STEP, Run};
-use super::value::{Loop, Val};
+use super::evaluator::{JinjaEvaluator, LOCALS_PER_STEP};
+use super::node::{ArgumentExprs, AssignTarget, FilterCall, ForStatement, JinjaStatement, NameId};
+use super::value::{JinjaValue, LoopVariable};
 use super::write;
 use crate::expr::error::EvalError;
-use crate::expr::meter::{Limit, too_much_output};
+use crate::expr::meter::{ExprLimits, too_much_output};
 
-impl<'v> Run<'v> {
+impl<'v> JinjaEvaluator<'v> {
     /// Runs statements, and appends what they write.
-    pub(super) fn render(&mut self, statements: &'v [Statement], out: &mut String) -> Result<(), EvalError> {
+    pub(super) fn render(&mut self, statements: &'v [JinjaStatement], out: &mut String) -> Result<(), EvalError> {
         self.meter.enter()?;
         for statement in statements {
             self.statement(statement, out)?;
-            if out.len() > Limit::OUTPUT_BYTES_MAX {
+            if out.len() > ExprLimits::OUTPUT_BYTES_MAX {
                 return Err(too_much_output());
             }
         }
@@ -24,15 +24,15 @@ impl<'v> Run<'v> {
         Ok(())
     }
 
-    fn statement(&mut self, statement: &'v Statement, out: &mut String) -> Result<(), EvalError> {
-        self.meter.steps(1)?;
+    fn statement(&mut self, statement: &'v JinjaStatement, out: &mut String) -> Result<(), EvalError> {
+        self.meter.charge_steps(1)?;
         match statement {
-            Statement::Raw(text) => write::append(text, out, &mut self.meter),
-            Statement::Output(expression) => {
+            JinjaStatement::Raw(text) => write::append(text, out, &mut self.meter),
+            JinjaStatement::Output(expression) => {
                 let value = self.eval(expression)?;
                 write::write(&value, out, &mut self.meter)
             }
-            Statement::If { arms, otherwise } => {
+            JinjaStatement::If { arms, otherwise } => {
                 for (condition, body) in arms {
                     if self.truth(condition)? {
                         return self.render(body, out);
@@ -40,26 +40,26 @@ impl<'v> Run<'v> {
                 }
                 self.render(otherwise, out)
             }
-            Statement::For(repetition) => self.repeat(repetition, out),
-            Statement::Set(target, value) => {
-                let value = self.eval(value)?.there()?;
+            JinjaStatement::For(repetition) => self.repeat(repetition, out),
+            JinjaStatement::Set(target, value) => {
+                let value = self.eval(value)?.require_present()?;
                 self.assign(target, value)
             }
-            Statement::Capture(target, filters, body) => {
+            JinjaStatement::Capture(target, filters, body) => {
                 let value = self.captured(filters, body)?;
                 self.assign(target, value)
             }
-            Statement::With(names, body) => {
+            JinjaStatement::With(names, body) => {
                 let outer = self.open_scope();
                 for (name, value) in names {
-                    let value = self.eval(value)?.there()?;
+                    let value = self.eval(value)?.require_present()?;
                     self.locals.push((*name, value));
                 }
                 self.render(body, out)?;
                 self.close_scope(outer);
                 Ok(())
             }
-            Statement::Filter(filters, body) => {
+            JinjaStatement::Filter(filters, body) => {
                 let value = self.captured(filters, body)?;
                 write::write(&value, out, &mut self.meter)
             }
@@ -67,23 +67,23 @@ impl<'v> Run<'v> {
     }
 
     /// What a body writes, after its filters.
-    fn captured(&mut self, filters: &'v [Call], body: &'v [Statement]) -> Result<Val<'v>, EvalError> {
+    fn captured(&mut self, filters: &'v [FilterCall], body: &'v [JinjaStatement]) -> Result<JinjaValue<'v>, EvalError> {
         let outer = self.open_scope();
         let mut text = String::new();
         self.render(body, &mut text)?;
         self.close_scope(outer);
-        let mut value = Val::text(text);
+        let mut value = JinjaValue::text(text);
         for filter in filters {
             value = self.call(filter, value)?;
         }
-        value.there()
+        value.require_present()
     }
 
-    fn repeat(&mut self, repetition: &'v For, out: &mut String) -> Result<(), EvalError> {
-        let items = self.eval(&repetition.items)?.there()?;
+    fn repeat(&mut self, repetition: &'v ForStatement, out: &mut String) -> Result<(), EvalError> {
+        let items = self.eval(&repetition.items)?.require_present()?;
         let mut items = items.items(&mut self.meter)?;
         let outer = self.open_scope();
-        if let Some(wanted) = &repetition.wanted {
+        if let Some(wanted) = &repetition.filter {
             let mut kept = Vec::new();
             for item in items {
                 self.locals.truncate(self.scope);
@@ -98,11 +98,11 @@ impl<'v> Run<'v> {
             self.close_scope(outer);
             return self.render(&repetition.otherwise, out);
         }
-        let state = Rc::new(Loop { at: Cell::new(0), items });
+        let state = Rc::new(LoopVariable { at: Cell::new(0), items });
         for (at, item) in state.items.iter().enumerate() {
             state.at.set(at);
             self.locals.truncate(self.scope);
-            self.locals.push((repetition.loop_name, Val::Loop(state.clone())));
+            self.locals.push((repetition.loop_name, JinjaValue::Loop(state.clone())));
             self.bind(&repetition.targets, item.clone())?;
             self.render(&repetition.body, out)?;
         }
@@ -110,16 +110,16 @@ impl<'v> Run<'v> {
         Ok(())
     }
 
-    fn assign(&mut self, target: &'v Target, value: Val<'v>) -> Result<(), EvalError> {
+    fn assign(&mut self, target: &'v AssignTarget, value: JinjaValue<'v>) -> Result<(), EvalError> {
         match target {
-            Target::Names(names) => self.bind(names, value),
-            Target::Field(name, field) => {
-                let Val::Namespace(fields) = self.name(*name)?.there()? else {
+            AssignTarget::Names(names) => self.bind(names, value),
+            AssignTarget::Field(name, field) => {
+                let JinjaValue::Namespace(fields) = self.name(*name)?.require_present()? else {
                     return Err(EvalError::wrong_type("only a namespace has fields that can be set")
                         .hint("begin with `{% set ns = namespace(count=0) %}`"));
                 };
                 // Checked as a list would be: a namespace holds no namespace, and does not nest without end.
-                Val::list(vec![value.clone()], &mut self.meter)?;
+                JinjaValue::list(vec![value.clone()], &mut self.meter)?;
                 fields.borrow_mut().insert(field.clone(), value);
                 Ok(())
             }
@@ -127,7 +127,7 @@ impl<'v> Run<'v> {
     }
 
     /// Gives names their values in the innermost scope; several names share out the items of one value.
-    fn bind(&mut self, names: &'v [NameId], value: Val<'v>) -> Result<(), EvalError> {
+    fn bind(&mut self, names: &'v [NameId], value: JinjaValue<'v>) -> Result<(), EvalError> {
         if let [name] = names {
             return self.bind_one(*name, value);
         }
@@ -146,8 +146,8 @@ impl<'v> Run<'v> {
         Ok(())
     }
 
-    fn bind_one(&mut self, name: NameId, value: Val<'v>) -> Result<(), EvalError> {
-        self.meter.steps(1 + (self.locals.len() - self.scope) / LOCALS_PER_STEP)?;
+    fn bind_one(&mut self, name: NameId, value: JinjaValue<'v>) -> Result<(), EvalError> {
+        self.meter.charge_steps(1 + (self.locals.len() - self.scope) / LOCALS_PER_STEP)?;
         let scope = self.locals.get_mut(self.scope..).unwrap_or_default();
         match scope.iter_mut().find(|(local, _)| *local == name) {
             Some((_, held)) => *held = value,
@@ -169,30 +169,30 @@ impl<'v> Run<'v> {
     }
 
     /// Calls a macro: it sees its arguments, the outermost names and the run's, and gives what it writes.
-    pub(super) fn call_macro(&mut self, id: NameId, arguments: &'v Arguments) -> Result<Val<'v>, EvalError> {
+    pub(super) fn call_macro(&mut self, id: NameId, arguments: &'v ArgumentExprs) -> Result<JinjaValue<'v>, EvalError> {
         let program = self.program;
         let Some(called) = program.macros.get(&id) else {
             return Err(EvalError::bad_value("the macro is not defined"));
         };
-        let mut given = self.given("the macro", arguments)?;
+        let mut given = self.evaluate_arguments("the macro", arguments)?;
         let mut values = Vec::with_capacity(called.parameters.len());
         for (parameter, default) in &called.parameters {
             let name = program.names.get(*parameter).map_or("", String::as_str);
             let value = match (given.optional(name), default) {
-                (Some(value), _) => value.there()?,
-                (None, Some(default)) => self.eval(default)?.there()?,
+                (Some(value), _) => value.require_present()?,
+                (None, Some(default)) => self.eval(default)?.require_present()?,
                 (None, None) => return Err(EvalError::bad_value(format!("the macro needs the argument `{name}`"))),
             };
             values.push((*parameter, value));
         }
         given.finish()?;
-        let floor = std::mem::replace(&mut self.floor, self.locals.len());
+        let floor = std::mem::replace(&mut self.scope_floor, self.locals.len());
         let outer = self.open_scope();
         self.locals.extend(values);
         let mut text = String::new();
         self.render(&called.body, &mut text)?;
         self.close_scope(outer);
-        self.floor = floor;
-        Ok(Val::text(text))
+        self.scope_floor = floor;
+        Ok(JinjaValue::text(text))
     }
 }

@@ -1,6 +1,6 @@
 use serde_json::Value;
 
-use crate::expr::{Condition, Document, EvalError, Language, ParseError, Template};
+use crate::expr::{Condition, ConditionLanguage, EvalError, JinjaTemplate, JsonContext, ParseError};
 
 mod expressions;
 mod hostile;
@@ -13,17 +13,18 @@ fn moment() -> jiff::Timestamp {
 }
 
 fn expr(source: &str, names: &Value) -> Result<Value, EvalError> {
-    let condition = Condition::parse(Language::Expr, source).unwrap_or_else(|error| panic!("{source}: {error:?}"));
-    condition.value(&Document::new(names, moment()))
+    let condition =
+        Condition::parse(ConditionLanguage::Expr, source).unwrap_or_else(|error| panic!("{source}: {error:?}"));
+    condition.value(&JsonContext::new(names, moment()))
 }
 
 fn template(source: &str, names: &Value) -> Result<String, EvalError> {
-    let template = Template::parse(source).unwrap_or_else(|error| panic!("{source}: {error:?}"));
-    template.render(&Document::new(names, moment()))
+    let template = JinjaTemplate::parse(source).unwrap_or_else(|error| panic!("{source}: {error:?}"));
+    template.render(&JsonContext::new(names, moment()))
 }
 
 fn refused(source: &str) -> ParseError {
-    match Template::parse(source) {
+    match JinjaTemplate::parse(source) {
         Err(error) => error,
         Ok(_) => panic!("`{source}` was parsed"),
     }

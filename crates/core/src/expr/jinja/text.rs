@@ -1,52 +1,54 @@
 //! What can be done with text.
 
-use super::given::Given;
-use super::operation::Operation;
-use super::run::Run;
-use super::value::{Text, Val};
+use super::arguments::EvaluatedArguments;
+use super::evaluator::JinjaEvaluator;
+use super::operation::ValueOperation;
+use super::value::{JinjaText, JinjaValue};
 use super::write;
 use crate::expr::error::EvalError;
 
 /// The most columns that `indent`, `truncate` and `zfill` work with.
 const WIDTH_MAX: usize = 10_000;
 
-impl<'v> Run<'v> {
+impl<'v> JinjaEvaluator<'v> {
     pub(super) fn with_text(
         &mut self,
-        operation: Operation,
-        value: &Val<'v>,
-        given: &mut Given<'v>,
-    ) -> Result<Val<'v>, EvalError> {
+        operation: ValueOperation,
+        value: &JinjaValue<'v>,
+        given: &mut EvaluatedArguments<'v>,
+    ) -> Result<JinjaValue<'v>, EvalError> {
         let text = self.receiver(operation, value)?;
-        self.meter.read(text.len())?;
+        self.meter.charge_read(text.len())?;
         let made = match operation {
-            Operation::Trim => return self.trimmed(&text, given, true, true),
-            Operation::TrimStart => return self.trimmed(&text, given, true, false),
-            Operation::TrimEnd => return self.trimmed(&text, given, false, true),
-            Operation::StartsWith => return Ok(Val::Bool(text.starts_with(&*given.required_text("prefix")?))),
-            Operation::EndsWith => return Ok(Val::Bool(text.ends_with(&*given.required_text("suffix")?))),
-            Operation::IsDigit => return Ok(all(&text, |c| c.is_ascii_digit())),
-            Operation::IsAlpha => return Ok(all(&text, char::is_alphabetic)),
-            Operation::Find => {
+            ValueOperation::Trim => return self.trimmed(&text, given, true, true),
+            ValueOperation::TrimStart => return self.trimmed(&text, given, true, false),
+            ValueOperation::TrimEnd => return self.trimmed(&text, given, false, true),
+            ValueOperation::StartsWith => {
+                return Ok(JinjaValue::Bool(text.starts_with(&*given.required_text("prefix")?)));
+            }
+            ValueOperation::EndsWith => return Ok(JinjaValue::Bool(text.ends_with(&*given.required_text("suffix")?))),
+            ValueOperation::IsDigit => return Ok(all(&text, |c| c.is_ascii_digit())),
+            ValueOperation::IsAlpha => return Ok(all(&text, char::is_alphabetic)),
+            ValueOperation::Find => {
                 let part = given.required_text("part")?;
                 let found = text.find(&*part).map(|at| text[..at].chars().count());
-                return Ok(found.map_or(Val::Int(-1), Val::count));
+                return Ok(found.map_or(JinjaValue::Int(-1), JinjaValue::count));
             }
-            Operation::WordCount => return Ok(Val::count(text.split_whitespace().count())),
-            Operation::Lines => return self.texts(text.lines()),
-            Operation::Split => return self.split(&text, given),
-            Operation::JoinItems => {
+            ValueOperation::WordCount => return Ok(JinjaValue::count(text.split_whitespace().count())),
+            ValueOperation::Lines => return self.texts(text.lines()),
+            ValueOperation::Split => return self.split(&text, given),
+            ValueOperation::JoinItems => {
                 let items = given.required("items")?.items(&mut self.meter)?;
                 return self.joined(&items, &text);
             }
-            Operation::Replace => self.replaced(&text, given)?,
-            Operation::Indent => self.indented(&text, given)?,
-            Operation::Truncate => truncated(&text, given)?,
-            Operation::PadZeros => {
+            ValueOperation::Replace => self.replaced(&text, given)?,
+            ValueOperation::Indent => self.indented(&text, given)?,
+            ValueOperation::Truncate => truncated(&text, given)?,
+            ValueOperation::PadZeros => {
                 let width = given.count("width")?.unwrap_or(0).min(WIDTH_MAX);
                 padded(&text, width)
             }
-            Operation::Escape => self.replaced_each(&text, |c| match c {
+            ValueOperation::Escape => self.replaced_each(&text, |c| match c {
                 '&' => Some("&amp;"),
                 '<' => Some("&lt;"),
                 '>' => Some("&gt;"),
@@ -54,55 +56,63 @@ impl<'v> Run<'v> {
                 '\'' => Some("&#39;"),
                 _ => None,
             }),
-            Operation::UrlEncode => url_encoded(&text),
-            Operation::Upper => text.to_uppercase(),
-            Operation::Lower => text.to_lowercase(),
-            Operation::Capitalize => capitalized(&text),
+            ValueOperation::UrlEncode => url_encoded(&text),
+            ValueOperation::Upper => text.to_uppercase(),
+            ValueOperation::Lower => text.to_lowercase(),
+            ValueOperation::Capitalize => capitalized(&text),
             _ => titled(&text),
         };
-        self.made(made)
+        self.new_text(made)
     }
 
     /// The text an operation is done with; a number or a boolean is written out first.
-    fn receiver(&mut self, operation: Operation, value: &Val<'v>) -> Result<Text<'v>, EvalError> {
+    fn receiver(&mut self, operation: ValueOperation, value: &JinjaValue<'v>) -> Result<JinjaText<'v>, EvalError> {
         match value {
-            Val::Text(text) => Ok(text.clone()),
-            Val::Int(_) | Val::Float(_) | Val::Bool(_) => Ok(Text::Shared(write::text(value, &mut self.meter)?.into())),
+            JinjaValue::Text(text) => Ok(text.clone()),
+            JinjaValue::Int(_) | JinjaValue::Float(_) | JinjaValue::Bool(_) => {
+                Ok(JinjaText::Shared(write::text(value, &mut self.meter)?.into()))
+            }
             other => {
                 let error =
                     EvalError::wrong_type(format!("`{}` wants a string, not {}", operation.name(), other.kind()));
                 Err(match other {
-                    Val::Null => error.hint("give a default: `value|default('', true)`"),
+                    JinjaValue::Null => error.hint("give a default: `value|default('', true)`"),
                     _ => error,
                 })
             }
         }
     }
 
-    fn made(&mut self, text: String) -> Result<Val<'v>, EvalError> {
-        self.meter.grow(text.len())?;
-        Ok(Val::text(text))
+    fn new_text(&mut self, text: String) -> Result<JinjaValue<'v>, EvalError> {
+        self.meter.charge_growth(text.len())?;
+        Ok(JinjaValue::text(text))
     }
 
-    fn texts<'t>(&mut self, parts: impl Iterator<Item = &'t str>) -> Result<Val<'v>, EvalError> {
+    fn texts<'t>(&mut self, parts: impl Iterator<Item = &'t str>) -> Result<JinjaValue<'v>, EvalError> {
         let mut items = Vec::new();
         for part in parts {
-            self.meter.grow(part.len() + size_of::<Val<'_>>())?;
-            items.push(Val::text(part));
+            self.meter.charge_growth(part.len() + size_of::<JinjaValue<'_>>())?;
+            items.push(JinjaValue::text(part));
         }
-        Val::list(items, &mut self.meter)
+        JinjaValue::list(items, &mut self.meter)
     }
 
-    fn trimmed(&mut self, text: &str, given: &mut Given<'v>, start: bool, end: bool) -> Result<Val<'v>, EvalError> {
+    fn trimmed(
+        &mut self,
+        text: &str,
+        given: &mut EvaluatedArguments<'v>,
+        start: bool,
+        end: bool,
+    ) -> Result<JinjaValue<'v>, EvalError> {
         let letters: Option<Vec<char>> = given.text("chars")?.map(|letters| letters.chars().collect());
-        self.meter.read(text.len() * letters.as_ref().map_or(1, |letters| 1 + letters.len() / 16))?;
+        self.meter.charge_read(text.len() * letters.as_ref().map_or(1, |letters| 1 + letters.len() / 16))?;
         let goes = |c: char| letters.as_ref().map_or(c.is_whitespace(), |letters| letters.contains(&c));
         let text = if start { text.trim_start_matches(goes) } else { text };
         let text = if end { text.trim_end_matches(goes) } else { text };
-        self.made(text.to_owned())
+        self.new_text(text.to_owned())
     }
 
-    fn split(&mut self, text: &str, given: &mut Given<'v>) -> Result<Val<'v>, EvalError> {
+    fn split(&mut self, text: &str, given: &mut EvaluatedArguments<'v>) -> Result<JinjaValue<'v>, EvalError> {
         let separator = given.text("separator")?;
         let most = given.count("maxsplit")?.unwrap_or(usize::MAX).saturating_add(1);
         match separator {
@@ -113,7 +123,7 @@ impl<'v> Run<'v> {
     }
 
     /// Joins items as text, with the same text between each two.
-    pub(super) fn joined(&mut self, items: &[Val<'v>], between: &str) -> Result<Val<'v>, EvalError> {
+    pub(super) fn joined(&mut self, items: &[JinjaValue<'v>], between: &str) -> Result<JinjaValue<'v>, EvalError> {
         let mut text = String::new();
         for (index, item) in items.iter().enumerate() {
             if index > 0 {
@@ -121,16 +131,16 @@ impl<'v> Run<'v> {
             }
             write::write(item, &mut text, &mut self.meter)?;
         }
-        Ok(Val::text(text))
+        Ok(JinjaValue::text(text))
     }
 
-    fn replaced(&mut self, text: &str, given: &mut Given<'v>) -> Result<String, EvalError> {
+    fn replaced(&mut self, text: &str, given: &mut EvaluatedArguments<'v>) -> Result<String, EvalError> {
         let old = given.required_text("old")?;
         let new = given.required_text("new")?;
         let most = given.count("count")?.unwrap_or(usize::MAX);
         // Counted first, so that what would not fit is never made.
         let times = text.matches(&*old).take(most).count();
-        self.meter.grow(text.len().saturating_add(times.saturating_mul(new.len())))?;
+        self.meter.charge_growth(text.len().saturating_add(times.saturating_mul(new.len())))?;
         Ok(text.replacen(&*old, &new, times))
     }
 
@@ -145,12 +155,12 @@ impl<'v> Run<'v> {
         made
     }
 
-    fn indented(&mut self, text: &str, given: &mut Given<'v>) -> Result<String, EvalError> {
+    fn indented(&mut self, text: &str, given: &mut EvaluatedArguments<'v>) -> Result<String, EvalError> {
         let width = given.count("width")?.unwrap_or(4).min(WIDTH_MAX);
         let first = given.flag("first")?;
         let blank = given.flag("blank")?;
         let lines = text.split('\n').count();
-        self.meter.grow(lines.saturating_mul(width).saturating_add(text.len()))?;
+        self.meter.charge_growth(lines.saturating_mul(width).saturating_add(text.len()))?;
         let space = " ".repeat(width);
         let mut made = String::new();
         for (index, line) in text.split('\n').enumerate() {
@@ -167,8 +177,8 @@ impl<'v> Run<'v> {
     }
 }
 
-fn all<'v>(text: &str, wanted: impl Fn(char) -> bool) -> Val<'v> {
-    Val::Bool(!text.is_empty() && text.chars().all(wanted))
+fn all<'v>(text: &str, wanted: impl Fn(char) -> bool) -> JinjaValue<'v> {
+    JinjaValue::Bool(!text.is_empty() && text.chars().all(wanted))
 }
 
 fn capitalized(text: &str) -> String {
@@ -192,7 +202,7 @@ fn titled(text: &str) -> String {
 }
 
 /// Cuts to so many characters, the mark of the cut included, and not within a word unless asked to.
-fn truncated(text: &str, given: &mut Given<'_>) -> Result<String, EvalError> {
+fn truncated(text: &str, given: &mut EvaluatedArguments<'_>) -> Result<String, EvalError> {
     let length = given.count("length")?.unwrap_or(255).min(WIDTH_MAX);
     let within_words = given.flag("killwords")?;
     let mark = given.text("end")?;

@@ -4,7 +4,7 @@ use crate::expr::error::ParseError;
 
 /// A word, as the parser sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Token {
+pub(super) enum JinjaToken {
     /// Text outside every tag, with the white space that tags take away already gone.
     Raw(String),
     /// `{{`
@@ -24,21 +24,21 @@ pub(super) enum Token {
     End,
 }
 
-impl Token {
+impl JinjaToken {
     /// The word as a message shows it.
     pub(super) fn shown(&self) -> String {
         match self {
-            Token::Raw(_) => "text".to_owned(),
-            Token::OpenOutput => "`{{`".to_owned(),
-            Token::CloseOutput => "`}}`".to_owned(),
-            Token::OpenTag => "`{%`".to_owned(),
-            Token::CloseTag => "`%}`".to_owned(),
-            Token::Name(name) => format!("`{name}`"),
-            Token::Text(_) => "a string".to_owned(),
-            Token::Int(number) => format!("`{number}`"),
-            Token::Float(number) => format!("`{number}`"),
-            Token::Sign(sign) => format!("`{sign}`"),
-            Token::End => "the end".to_owned(),
+            JinjaToken::Raw(_) => "text".to_owned(),
+            JinjaToken::OpenOutput => "`{{`".to_owned(),
+            JinjaToken::CloseOutput => "`}}`".to_owned(),
+            JinjaToken::OpenTag => "`{%`".to_owned(),
+            JinjaToken::CloseTag => "`%}`".to_owned(),
+            JinjaToken::Name(name) => format!("`{name}`"),
+            JinjaToken::Text(_) => "a string".to_owned(),
+            JinjaToken::Int(number) => format!("`{number}`"),
+            JinjaToken::Float(number) => format!("`{number}`"),
+            JinjaToken::Sign(sign) => format!("`{sign}`"),
+            JinjaToken::End => "the end".to_owned(),
         }
     }
 }
@@ -60,37 +60,37 @@ const FOREIGN: &[(&str, &str)] = &[
     ("`", "text stands in single or double quotes"),
 ];
 
-pub(super) type Tokens = Vec<(usize, Token)>;
+pub(super) type JinjaTokens = Vec<(usize, JinjaToken)>;
 
 /// The words of an expression without a template around it.
-pub(super) fn expression(source: &str) -> Result<Tokens, ParseError> {
-    let mut lexer = Lexer::new(source);
+pub(super) fn expression(source: &str) -> Result<JinjaTokens, ParseError> {
+    let mut lexer = JinjaLexer::new(source);
     lexer.inside(None)?;
-    lexer.tokens.push((source.len(), Token::End));
+    lexer.tokens.push((source.len(), JinjaToken::End));
     Ok(lexer.tokens)
 }
 
 /// The words of a template. One line break at its end is dropped, as Jinja does.
-pub(super) fn template(source: &str) -> Result<Tokens, ParseError> {
+pub(super) fn template(source: &str) -> Result<JinjaTokens, ParseError> {
     let source = source.strip_suffix('\n').unwrap_or(source);
     let source = source.strip_suffix('\r').unwrap_or(source);
-    let mut lexer = Lexer::new(source);
+    let mut lexer = JinjaLexer::new(source);
     while lexer.at < source.len() {
         lexer.text_and_tag()?;
     }
-    lexer.tokens.push((source.len(), Token::End));
+    lexer.tokens.push((source.len(), JinjaToken::End));
     Ok(lexer.tokens)
 }
 
-struct Lexer<'s> {
+struct JinjaLexer<'s> {
     source: &'s str,
     at: usize,
     /// The tag before took the white space after it.
     trim: bool,
-    tokens: Tokens,
+    tokens: JinjaTokens,
 }
 
-impl<'s> Lexer<'s> {
+impl<'s> JinjaLexer<'s> {
     fn new(source: &'s str) -> Self {
         Self { source, at: 0, trim: false, tokens: Vec::new() }
     }
@@ -113,16 +113,16 @@ impl<'s> Lexer<'s> {
             "{#" => self.comment(open),
             "{{" => {
                 self.skip_mark();
-                self.tokens.push((open, Token::OpenOutput));
-                self.inside(Some(("}}", Token::CloseOutput, open)))
+                self.tokens.push((open, JinjaToken::OpenOutput));
+                self.inside(Some(("}}", JinjaToken::CloseOutput, open)))
             }
             _ => {
                 self.skip_mark();
                 if self.raw(open)? {
                     return Ok(());
                 }
-                self.tokens.push((open, Token::OpenTag));
-                self.inside(Some(("%}", Token::CloseTag, open)))
+                self.tokens.push((open, JinjaToken::OpenTag));
+                self.inside(Some(("%}", JinjaToken::CloseTag, open)))
             }
         }
     }
@@ -131,7 +131,7 @@ impl<'s> Lexer<'s> {
         let text = if std::mem::take(&mut self.trim) { text.trim_start() } else { text };
         let text = if takes_before { text.trim_end() } else { text };
         if !text.is_empty() {
-            self.tokens.push((start, Token::Raw(text.to_owned())));
+            self.tokens.push((start, JinjaToken::Raw(text.to_owned())));
         }
     }
 
@@ -167,7 +167,7 @@ impl<'s> Lexer<'s> {
     }
 
     /// Reads words up to `close`, or to the end of the source.
-    fn inside(&mut self, close: Option<(&str, Token, usize)>) -> Result<(), ParseError> {
+    fn inside(&mut self, close: Option<(&str, JinjaToken, usize)>) -> Result<(), ParseError> {
         let mut braces = 0_usize;
         loop {
             self.at = self.source.len() - self.source[self.at..].trim_start().len();
@@ -190,18 +190,18 @@ impl<'s> Lexer<'s> {
             let start = self.at;
             let token = self.word(first)?;
             match token {
-                Token::Sign("{") => braces += 1,
-                Token::Sign("}") => braces = braces.saturating_sub(1),
+                JinjaToken::Sign("{") => braces += 1,
+                JinjaToken::Sign("}") => braces = braces.saturating_sub(1),
                 _ => {}
             }
             self.tokens.push((start, token));
         }
     }
 
-    fn word(&mut self, first: char) -> Result<Token, ParseError> {
+    fn word(&mut self, first: char) -> Result<JinjaToken, ParseError> {
         let start = self.at;
         if first.is_alphabetic() || first == '_' {
-            return Ok(Token::Name(self.take_while(|c| c.is_alphanumeric() || c == '_').to_owned()));
+            return Ok(JinjaToken::Name(self.take_while(|c| c.is_alphanumeric() || c == '_').to_owned()));
         }
         if first.is_ascii_digit() {
             return self.number();
@@ -216,19 +216,19 @@ impl<'s> Lexer<'s> {
         match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
             Some(sign) => {
                 self.at += sign.len();
-                Ok(Token::Sign(sign))
+                Ok(JinjaToken::Sign(sign))
             }
             None => Err(ParseError::new(format!("`{first}` has no meaning here")).at(start)),
         }
     }
 
-    fn number(&mut self) -> Result<Token, ParseError> {
+    fn number(&mut self) -> Result<JinjaToken, ParseError> {
         let start = self.at;
         self.take_while(|c| c.is_ascii_digit() || c == '_');
         let mut float = false;
         let after = self.source[self.at..].strip_prefix('.');
         // Behind a dot a number is an index (`items.0.name`), so only the first dot may begin a fraction.
-        let behind_dot = matches!(self.tokens.last(), Some((_, Token::Sign("."))));
+        let behind_dot = matches!(self.tokens.last(), Some((_, JinjaToken::Sign("."))));
         if !behind_dot && after.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
             float = true;
             self.at += 1;
@@ -244,21 +244,21 @@ impl<'s> Lexer<'s> {
         }
         let text = self.source[start..self.at].replace('_', "");
         let number = if float {
-            text.parse().ok().filter(|number: &f64| number.is_finite()).map(Token::Float)
+            text.parse().ok().filter(|number: &f64| number.is_finite()).map(JinjaToken::Float)
         } else {
-            text.parse().ok().map(Token::Int)
+            text.parse().ok().map(JinjaToken::Int)
         };
         number.ok_or_else(|| ParseError::new(format!("`{text}` is too large to be a number")).at(start))
     }
 
-    fn string(&mut self, quote: char) -> Result<Token, ParseError> {
+    fn string(&mut self, quote: char) -> Result<JinjaToken, ParseError> {
         let start = self.at;
         let mut text = String::new();
         self.at += 1;
         while let Some(c) = self.source[self.at..].chars().next() {
             self.at += c.len_utf8();
             if c == quote {
-                return Ok(Token::Text(text));
+                return Ok(JinjaToken::Text(text));
             }
             if c == '\\' {
                 let (decoded, len) = escape(&self.source[self.at..], self.at - 1)?;

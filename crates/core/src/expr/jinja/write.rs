@@ -2,77 +2,77 @@
 
 use serde_json::{Number, Value};
 
-use super::value::Val;
+use super::value::JinjaValue;
 use crate::expr::error::EvalError;
-use crate::expr::meter::Meter;
+use crate::expr::meter::EvalMeter;
 
 /// Appends a value as text: a string as it is, everything else as JSON, null as `none`.
-pub(super) fn write(value: &Val<'_>, out: &mut String, meter: &mut Meter) -> Result<(), EvalError> {
+pub(super) fn write(value: &JinjaValue<'_>, out: &mut String, meter: &mut EvalMeter) -> Result<(), EvalError> {
     match value {
-        Val::Text(text) => append(text, out, meter),
-        Val::Null => append("none", out, meter),
-        value => Writer { out, meter, gap: " ", indent: None }.value(value, 0),
+        JinjaValue::Text(text) => append(text, out, meter),
+        JinjaValue::Null => append("none", out, meter),
+        value => ValueWriter { out, meter, gap: " ", indent: None }.value(value, 0),
     }
 }
 
 /// A value as text.
-pub(super) fn text(value: &Val<'_>, meter: &mut Meter) -> Result<String, EvalError> {
+pub(super) fn text(value: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<String, EvalError> {
     let mut out = String::new();
     write(value, &mut out, meter)?;
     Ok(out)
 }
 
 /// A value as compact JSON, or over several lines with this indentation.
-pub(super) fn json(value: &Val<'_>, indent: Option<usize>, meter: &mut Meter) -> Result<String, EvalError> {
+pub(super) fn json(value: &JinjaValue<'_>, indent: Option<usize>, meter: &mut EvalMeter) -> Result<String, EvalError> {
     let mut out = String::new();
     let gap = if indent.is_some() { " " } else { "" };
-    Writer { out: &mut out, meter, gap, indent }.value(value, 0)?;
+    ValueWriter { out: &mut out, meter, gap, indent }.value(value, 0)?;
     Ok(out)
 }
 
 /// Appends text, having paid for it.
-pub(super) fn append(text: &str, out: &mut String, meter: &mut Meter) -> Result<(), EvalError> {
-    meter.grow(text.len())?;
+pub(super) fn append(text: &str, out: &mut String, meter: &mut EvalMeter) -> Result<(), EvalError> {
+    meter.charge_growth(text.len())?;
     out.push_str(text);
     Ok(())
 }
 
-struct Writer<'w> {
+struct ValueWriter<'w> {
     out: &'w mut String,
-    meter: &'w mut Meter,
+    meter: &'w mut EvalMeter,
     /// What stands behind a colon, and behind a comma on one line.
     gap: &'static str,
     indent: Option<usize>,
 }
 
-impl Writer<'_> {
-    fn value(&mut self, value: &Val<'_>, level: usize) -> Result<(), EvalError> {
+impl ValueWriter<'_> {
+    fn value(&mut self, value: &JinjaValue<'_>, level: usize) -> Result<(), EvalError> {
         match value {
-            Val::Missing(missing) => Err(missing.error()),
-            Val::Null => self.put("null"),
-            Val::Bool(flag) => self.put(if *flag { "true" } else { "false" }),
-            Val::Int(number) => self.put(&number.to_string()),
-            Val::Float(number) => {
+            JinjaValue::Missing(missing) => Err(missing.error()),
+            JinjaValue::Null => self.put("null"),
+            JinjaValue::Bool(flag) => self.put(if *flag { "true" } else { "false" }),
+            JinjaValue::Int(number) => self.put(&number.to_string()),
+            JinjaValue::Float(number) => {
                 let number = Number::from_f64(*number).map_or_else(|| number.to_string(), |number| number.to_string());
                 self.put(&number)
             }
-            Val::Text(text) => self.string(text),
-            Val::Json(Value::Array(items)) => self.list(items.iter().map(Val::from), level),
-            Val::List(list) => self.list(list.items.iter().cloned(), level),
-            Val::Json(Value::Object(fields)) => {
-                self.object(fields.iter().map(|(key, value)| (key.as_str(), Val::from(value))), level)
+            JinjaValue::Text(text) => self.string(text),
+            JinjaValue::Json(Value::Array(items)) => self.list(items.iter().map(JinjaValue::from), level),
+            JinjaValue::List(list) => self.list(list.items.iter().cloned(), level),
+            JinjaValue::Json(Value::Object(fields)) => {
+                self.object(fields.iter().map(|(key, value)| (key.as_str(), JinjaValue::from(value))), level)
             }
-            Val::Object(object) => {
+            JinjaValue::Object(object) => {
                 self.object(object.fields.iter().map(|(key, value)| (key.as_str(), value.clone())), level)
             }
-            Val::Json(other) => self.put(&other.to_string()),
-            Val::Namespace(_) | Val::Loop(_) => {
+            JinjaValue::Json(other) => self.put(&other.to_string()),
+            JinjaValue::Namespace(_) | JinjaValue::Loop(_) => {
                 Err(EvalError::wrong_type(format!("{} cannot be written; name one of its fields", value.kind())))
             }
         }
     }
 
-    fn list<'a>(&mut self, items: impl Iterator<Item = Val<'a>>, level: usize) -> Result<(), EvalError> {
+    fn list<'a>(&mut self, items: impl Iterator<Item = JinjaValue<'a>>, level: usize) -> Result<(), EvalError> {
         let mut empty = true;
         self.put("[")?;
         for item in items {
@@ -84,7 +84,7 @@ impl Writer<'_> {
 
     fn object<'k, 'a>(
         &mut self,
-        fields: impl Iterator<Item = (&'k str, Val<'a>)>,
+        fields: impl Iterator<Item = (&'k str, JinjaValue<'a>)>,
         level: usize,
     ) -> Result<(), EvalError> {
         let mut empty = true;
@@ -127,7 +127,7 @@ impl Writer<'_> {
     }
 
     fn string(&mut self, text: &str) -> Result<(), EvalError> {
-        self.meter.grow(text.len())?;
+        self.meter.charge_growth(text.len())?;
         self.put(&Value::from(text).to_string())
     }
 

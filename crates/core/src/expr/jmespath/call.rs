@@ -5,24 +5,32 @@ use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-use super::function::Function;
-use super::node::Node;
-use super::search::{Found, Scope, Search};
+use super::function::JmesPathFunction;
+use super::node::JmesPathNode;
+use super::search::{JmesPathEvaluator, JmesPathResult, JmesPathScope};
 use crate::expr::compare::{equal, order_numbers, whole};
+use crate::expr::context::type_description;
 use crate::expr::error::EvalError;
-use crate::expr::meter::Extent;
-use crate::expr::names::kind;
+use crate::expr::meter::ValueExtent;
 
-impl Search {
-    pub(super) fn call<'v>(&mut self, function: Function, arguments: &'v [Node], scope: Scope<'v>) -> Found<'v> {
+impl JmesPathEvaluator {
+    pub(super) fn call<'v>(
+        &mut self,
+        function: JmesPathFunction,
+        arguments: &'v [JmesPathNode],
+        scope: JmesPathScope<'v>,
+    ) -> JmesPathResult<'v> {
         match (function, arguments) {
-            (Function::NotNull, _) => self.not_null(arguments, scope),
-            (Function::Merge, _) => self.merge(arguments, scope),
-            (Function::Map, [Node::Reference(each), list]) => {
+            (JmesPathFunction::NotNull, _) => self.not_null(arguments, scope),
+            (JmesPathFunction::Merge, _) => self.merge(arguments, scope),
+            (JmesPathFunction::Map, [JmesPathNode::Reference(each), list]) => {
                 let list = self.eval(list, scope)?;
                 self.map(each, list)
             }
-            (Function::SortBy | Function::MaxBy | Function::MinBy, [list, Node::Reference(key)]) => {
+            (
+                JmesPathFunction::SortBy | JmesPathFunction::MaxBy | JmesPathFunction::MinBy,
+                [list, JmesPathNode::Reference(key)],
+            ) => {
                 let list = self.eval(list, scope)?;
                 self.by_key(function, list, key)
             }
@@ -39,65 +47,67 @@ impl Search {
         }
     }
 
-    fn call_one<'v>(&mut self, function: Function, value: Cow<'v, Value>) -> Found<'v> {
+    fn call_one<'v>(&mut self, function: JmesPathFunction, value: Cow<'v, Value>) -> JmesPathResult<'v> {
         match function {
-            Function::Abs | Function::Ceil | Function::Floor => round(function, &value).map(owned),
-            Function::Avg | Function::Sum => self.total(function, &value).map(owned),
-            Function::Length => self.length(&value).map(owned),
-            Function::Max | Function::Min => self.extreme(function, value),
-            Function::Sort => self.sort(value),
-            Function::Reverse => self.reverse(value),
-            Function::Keys | Function::Values => self.fields(function, value),
-            Function::ToArray if value.is_array() => Ok(value),
-            Function::ToArray => Ok(owned(Value::Array(vec![self.own(value)?]))),
-            Function::ToNumber => Ok(to_number(value)),
-            Function::ToString => self.text(value),
-            Function::Type => Ok(owned(Value::from(type_name(&value)))),
-            Function::Contains
-            | Function::EndsWith
-            | Function::Join
-            | Function::Map
-            | Function::MaxBy
-            | Function::Merge
-            | Function::MinBy
-            | Function::NotNull
-            | Function::SortBy
-            | Function::StartsWith => Ok(owned(Value::Null)),
+            JmesPathFunction::Abs | JmesPathFunction::Ceil | JmesPathFunction::Floor => {
+                round(function, &value).map(owned)
+            }
+            JmesPathFunction::Avg | JmesPathFunction::Sum => self.total(function, &value).map(owned),
+            JmesPathFunction::Length => self.length(&value).map(owned),
+            JmesPathFunction::Max | JmesPathFunction::Min => self.extreme(function, value),
+            JmesPathFunction::Sort => self.sort(value),
+            JmesPathFunction::Reverse => self.reverse(value),
+            JmesPathFunction::Keys | JmesPathFunction::Values => self.fields(function, value),
+            JmesPathFunction::ToArray if value.is_array() => Ok(value),
+            JmesPathFunction::ToArray => Ok(owned(Value::Array(vec![self.into_owned(value)?]))),
+            JmesPathFunction::ToNumber => Ok(to_number(value)),
+            JmesPathFunction::ToString => self.text(value),
+            JmesPathFunction::Type => Ok(owned(Value::from(type_name(&value)))),
+            JmesPathFunction::Contains
+            | JmesPathFunction::EndsWith
+            | JmesPathFunction::Join
+            | JmesPathFunction::Map
+            | JmesPathFunction::MaxBy
+            | JmesPathFunction::Merge
+            | JmesPathFunction::MinBy
+            | JmesPathFunction::NotNull
+            | JmesPathFunction::SortBy
+            | JmesPathFunction::StartsWith => Ok(owned(Value::Null)),
         }
     }
 
-    fn call_two<'v>(&mut self, function: Function, one: &Value, two: &Value) -> Found<'v> {
+    fn call_two<'v>(&mut self, function: JmesPathFunction, one: &Value, two: &Value) -> JmesPathResult<'v> {
         let answer = match (function, one, two) {
-            (Function::Contains, Value::Array(items), _) => {
+            (JmesPathFunction::Contains, Value::Array(items), _) => {
                 let mut found = false;
                 for item in items {
                     found = found || equal(item, two, &mut self.meter)?;
                 }
                 found
             }
-            (Function::Contains, Value::String(text), _) => {
-                self.meter.read(text.len())?;
+            (JmesPathFunction::Contains, Value::String(text), _) => {
+                self.meter.charge_read(text.len())?;
                 two.as_str().is_some_and(|part| text.contains(part))
             }
-            (Function::StartsWith, Value::String(text), Value::String(part)) => text.starts_with(part.as_str()),
-            (Function::EndsWith, Value::String(text), Value::String(part)) => text.ends_with(part.as_str()),
-            (Function::Join, Value::String(glue), Value::Array(parts)) => {
+            (JmesPathFunction::StartsWith, Value::String(text), Value::String(part)) => text.starts_with(part.as_str()),
+            (JmesPathFunction::EndsWith, Value::String(text), Value::String(part)) => text.ends_with(part.as_str()),
+            (JmesPathFunction::Join, Value::String(glue), Value::Array(parts)) => {
                 return self.join(glue, parts);
             }
-            (Function::Join, Value::String(_), other) => {
-                return Err(wanted(function, "a list of strings", other));
+            (JmesPathFunction::Join, Value::String(_), other) => {
+                return Err(argument_type_error(function, "a list of strings", other));
             }
-            (Function::Contains, other, _) => {
-                return Err(wanted(function, "a string or a list", other));
+            (JmesPathFunction::Contains, other, _) => {
+                return Err(argument_type_error(function, "a string or a list", other));
             }
             (_, Value::String(_), other) | (_, other, _) => {
-                return Err(wanted(function, "a string", other));
+                return Err(argument_type_error(function, "a string", other));
             }
         };
         Ok(owned(Value::Bool(answer)))
     }
 
-    fn not_null<'v>(&mut self, arguments: &'v [Node], scope: Scope<'v>) -> Found<'v> {
+    fn not_null<'v>(&mut self, arguments: &'v [JmesPathNode], scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         for argument in arguments {
             let value = self.eval(argument, scope)?;
             if !value.is_null() {
@@ -107,23 +117,23 @@ impl Search {
         Ok(owned(Value::Null))
     }
 
-    fn merge<'v>(&mut self, arguments: &'v [Node], scope: Scope<'v>) -> Found<'v> {
+    fn merge<'v>(&mut self, arguments: &'v [JmesPathNode], scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         let mut merged = Map::new();
         for argument in arguments {
             let value = self.eval(argument, scope)?;
-            match self.own(value)? {
+            match self.into_owned(value)? {
                 Value::Object(fields) => merged.extend(fields),
-                other => return Err(wanted(Function::Merge, "an object", &other)),
+                other => return Err(argument_type_error(JmesPathFunction::Merge, "an object", &other)),
             }
         }
         Ok(owned(Value::Object(merged)))
     }
 
-    fn map<'v>(&mut self, each: &Node, list: Cow<'v, Value>) -> Found<'v> {
+    fn map<'v>(&mut self, each: &JmesPathNode, list: Cow<'v, Value>) -> JmesPathResult<'v> {
         let Value::Array(items) = list.as_ref() else {
-            return Err(wanted(Function::Map, "a list", &list));
+            return Err(argument_type_error(JmesPathFunction::Map, "a list", &list));
         };
-        self.meter.grow(items.len() * size_of::<Value>())?;
+        self.meter.charge_growth(items.len() * size_of::<Value>())?;
         let mut mapped = Vec::with_capacity(items.len());
         for item in items {
             mapped.push(self.on_owned(each, item)?);
@@ -131,9 +141,14 @@ impl Search {
         Ok(owned(Value::Array(mapped)))
     }
 
-    fn by_key<'v>(&mut self, function: Function, list: Cow<'v, Value>, key: &Node) -> Found<'v> {
+    fn by_key<'v>(
+        &mut self,
+        function: JmesPathFunction,
+        list: Cow<'v, Value>,
+        key: &JmesPathNode,
+    ) -> JmesPathResult<'v> {
         let Value::Array(items) = list.as_ref() else {
-            return Err(wanted(function, "a list", &list));
+            return Err(argument_type_error(function, "a list", &list));
         };
         let mut keys = Vec::with_capacity(items.len());
         for item in items {
@@ -143,8 +158,8 @@ impl Search {
         let mut places: Vec<usize> = (0..items.len()).collect();
         let order = |a: &usize, b: &usize| order(&keys[*a], &keys[*b]);
         match function {
-            Function::MaxBy => self.pick(&list, places.into_iter().rev().max_by(order)),
-            Function::MinBy => self.pick(&list, places.into_iter().min_by(order)),
+            JmesPathFunction::MaxBy => self.pick(&list, places.into_iter().rev().max_by(order)),
+            JmesPathFunction::MinBy => self.pick(&list, places.into_iter().min_by(order)),
             _ => {
                 places.sort_by(order);
                 let mut sorted = Vec::with_capacity(items.len());
@@ -156,7 +171,7 @@ impl Search {
         }
     }
 
-    fn pick<'v>(&mut self, list: &Value, place: Option<usize>) -> Found<'v> {
+    fn pick<'v>(&mut self, list: &Value, place: Option<usize>) -> JmesPathResult<'v> {
         match place.and_then(|at| list.get(at)) {
             Some(item) => Ok(owned(self.meter.copy(item)?)),
             None => Ok(owned(Value::Null)),
@@ -164,38 +179,38 @@ impl Search {
     }
 
     /// Refuses anything but all numbers or all strings, and pays for putting them in order.
-    fn check_alike(&mut self, function: Function, items: &[Value], what: &str) -> Result<(), EvalError> {
+    fn check_alike(&mut self, function: JmesPathFunction, items: &[Value], what: &str) -> Result<(), EvalError> {
         let alike = items.iter().all(Value::is_number) || items.iter().all(Value::is_string);
         if !alike {
             let odd = items.iter().find(|item| !item.is_number() && !item.is_string());
             return Err(match odd.or(items.last()) {
-                Some(odd) => wanted(function, what, odd),
+                Some(odd) => argument_type_error(function, what, odd),
                 None => EvalError::wrong_type(format!("`{}` wants {what}", function.name())),
             });
         }
         let rounds = items.len().checked_ilog2().map_or(1, |log| log as usize + 1);
         let bytes: usize = items.iter().map(|item| item.as_str().map_or(0, str::len)).sum();
-        self.meter.steps(items.len() * rounds)?;
-        self.meter.read(bytes.saturating_mul(rounds))
+        self.meter.charge_steps(items.len() * rounds)?;
+        self.meter.charge_read(bytes.saturating_mul(rounds))
     }
 
-    fn sort<'v>(&mut self, list: Cow<'v, Value>) -> Found<'v> {
+    fn sort<'v>(&mut self, list: Cow<'v, Value>) -> JmesPathResult<'v> {
         let Value::Array(items) = list.as_ref() else {
-            return Err(wanted(Function::Sort, "a list", &list));
+            return Err(argument_type_error(JmesPathFunction::Sort, "a list", &list));
         };
-        self.check_alike(Function::Sort, items, "a list of numbers or of strings")?;
+        self.check_alike(JmesPathFunction::Sort, items, "a list of numbers or of strings")?;
         let mut items = self.items(list)?;
         items.sort_by(order);
         Ok(owned(Value::Array(items)))
     }
 
-    fn extreme<'v>(&mut self, function: Function, list: Cow<'v, Value>) -> Found<'v> {
+    fn extreme<'v>(&mut self, function: JmesPathFunction, list: Cow<'v, Value>) -> JmesPathResult<'v> {
         let Value::Array(items) = list.as_ref() else {
-            return Err(wanted(function, "a list", &list));
+            return Err(argument_type_error(function, "a list", &list));
         };
         self.check_alike(function, items, "a list of numbers or of strings")?;
         let found = match function {
-            Function::Max => items.iter().max_by(|a, b| order(a, b)),
+            JmesPathFunction::Max => items.iter().max_by(|a, b| order(a, b)),
             _ => items.iter().min_by(|a, b| order(a, b)),
         };
         match found {
@@ -204,10 +219,10 @@ impl Search {
         }
     }
 
-    fn total(&mut self, function: Function, list: &Value) -> Result<Value, EvalError> {
-        let error = |odd: &Value| wanted(function, "a list of numbers", odd);
+    fn total(&mut self, function: JmesPathFunction, list: &Value) -> Result<Value, EvalError> {
+        let error = |odd: &Value| argument_type_error(function, "a list of numbers", odd);
         let items = list.as_array().ok_or_else(|| error(list))?;
-        self.meter.steps(items.len())?;
+        self.meter.charge_steps(items.len())?;
         let mut exact = Some(0_i128);
         let mut sum = 0.0;
         for item in items {
@@ -218,9 +233,9 @@ impl Search {
             exact = exact.zip(whole(number)).and_then(|(sum, next)| sum.checked_add(next));
         }
         match function {
-            Function::Avg if items.is_empty() => Ok(Value::Null),
+            JmesPathFunction::Avg if items.is_empty() => Ok(Value::Null),
             #[expect(clippy::cast_precision_loss, reason = "a list is far shorter than 2^52")]
-            Function::Avg => float(sum / items.len() as f64),
+            JmesPathFunction::Avg => float(sum / items.len() as f64),
             _ => match exact.and_then(|sum| i64::try_from(sum).ok()) {
                 Some(sum) => Ok(Value::from(sum)),
                 None => float(sum),
@@ -231,45 +246,45 @@ impl Search {
     fn length(&mut self, value: &Value) -> Result<Value, EvalError> {
         match value {
             Value::String(text) => {
-                self.meter.read(text.len())?;
+                self.meter.charge_read(text.len())?;
                 Ok(Value::from(text.chars().count()))
             }
             Value::Array(items) => Ok(Value::from(items.len())),
             Value::Object(fields) => Ok(Value::from(fields.len())),
             Value::Null | Value::Bool(_) | Value::Number(_) => {
-                Err(wanted(Function::Length, "a string, a list or an object", value))
+                Err(argument_type_error(JmesPathFunction::Length, "a string, a list or an object", value))
             }
         }
     }
 
-    fn reverse<'v>(&mut self, value: Cow<'v, Value>) -> Found<'v> {
-        match self.own(value)? {
+    fn reverse<'v>(&mut self, value: Cow<'v, Value>) -> JmesPathResult<'v> {
+        match self.into_owned(value)? {
             Value::Array(mut items) => {
                 items.reverse();
                 Ok(owned(Value::Array(items)))
             }
             Value::String(text) => Ok(owned(Value::String(text.chars().rev().collect()))),
-            other => Err(wanted(Function::Reverse, "a list or a string", &other)),
+            other => Err(argument_type_error(JmesPathFunction::Reverse, "a list or a string", &other)),
         }
     }
 
-    fn fields<'v>(&mut self, function: Function, value: Cow<'v, Value>) -> Found<'v> {
-        match self.own(value)? {
-            Value::Object(fields) if function == Function::Keys => {
+    fn fields<'v>(&mut self, function: JmesPathFunction, value: Cow<'v, Value>) -> JmesPathResult<'v> {
+        match self.into_owned(value)? {
+            Value::Object(fields) if function == JmesPathFunction::Keys => {
                 Ok(owned(fields.into_iter().map(|(key, _)| key).collect()))
             }
             Value::Object(fields) => Ok(owned(fields.into_iter().map(|(_, value)| value).collect())),
-            other => Err(wanted(function, "an object", &other)),
+            other => Err(argument_type_error(function, "an object", &other)),
         }
     }
 
-    fn join<'v>(&mut self, glue: &str, parts: &[Value]) -> Found<'v> {
+    fn join<'v>(&mut self, glue: &str, parts: &[Value]) -> JmesPathResult<'v> {
         let mut text = String::new();
         for (index, part) in parts.iter().enumerate() {
             let Value::String(part) = part else {
-                return Err(wanted(Function::Join, "a list of strings", part));
+                return Err(argument_type_error(JmesPathFunction::Join, "a list of strings", part));
             };
-            self.meter.grow(glue.len() + part.len())?;
+            self.meter.charge_growth(glue.len() + part.len())?;
             if index > 0 {
                 text.push_str(glue);
             }
@@ -278,11 +293,11 @@ impl Search {
         Ok(owned(Value::String(text)))
     }
 
-    fn text<'v>(&mut self, value: Cow<'v, Value>) -> Found<'v> {
+    fn text<'v>(&mut self, value: Cow<'v, Value>) -> JmesPathResult<'v> {
         if value.is_string() {
             return Ok(value);
         }
-        self.meter.grow(Extent::of(&value).bytes)?;
+        self.meter.charge_growth(ValueExtent::of(&value).bytes)?;
         Ok(owned(Value::String(value.to_string())))
     }
 }
@@ -300,21 +315,21 @@ fn order(a: &Value, b: &Value) -> Ordering {
     }
 }
 
-fn round(function: Function, value: &Value) -> Result<Value, EvalError> {
+fn round(function: JmesPathFunction, value: &Value) -> Result<Value, EvalError> {
     let Value::Number(number) = value else {
-        return Err(wanted(function, "a number", value));
+        return Err(argument_type_error(function, "a number", value));
     };
     if let Some(exact) = whole(number) {
         return Ok(match (function, i64::try_from(exact.abs())) {
-            (Function::Abs, Ok(magnitude)) => Value::from(magnitude),
-            (Function::Abs, Err(_)) => float(number.as_f64().unwrap_or(0.0).abs())?,
+            (JmesPathFunction::Abs, Ok(magnitude)) => Value::from(magnitude),
+            (JmesPathFunction::Abs, Err(_)) => float(number.as_f64().unwrap_or(0.0).abs())?,
             _ => value.clone(),
         });
     }
     let number = number.as_f64().unwrap_or(f64::NAN);
     match function {
-        Function::Abs => float(number.abs()),
-        Function::Ceil => rounded(number.ceil()),
+        JmesPathFunction::Abs => float(number.abs()),
+        JmesPathFunction::Ceil => rounded(number.ceil()),
         _ => rounded(number.floor()),
     }
 }
@@ -354,6 +369,6 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn wanted(function: Function, what: &str, given: &Value) -> EvalError {
-    EvalError::wrong_type(format!("`{}` wants {what} and was given {}", function.name(), kind(given)))
+fn argument_type_error(function: JmesPathFunction, what: &str, given: &Value) -> EvalError {
+    EvalError::wrong_type(format!("`{}` wants {what} and was given {}", function.name(), type_description(given)))
 }

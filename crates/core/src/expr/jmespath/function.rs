@@ -1,11 +1,11 @@
 //! The functions of JMESPath: their names and what they accept.
 
-use super::node::Node;
+use super::node::JmesPathNode;
 use crate::expr::error::ParseError;
 use crate::expr::suggest::nearest;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Function {
+pub(super) enum JmesPathFunction {
     Abs,
     Avg,
     Ceil,
@@ -35,40 +35,40 @@ pub(super) enum Function {
 }
 
 /// Name, function, how many arguments at least and at most, and which of them is an `&expression`.
-type Row = (&'static str, Function, usize, usize, Option<usize>);
+type FunctionSignature = (&'static str, JmesPathFunction, usize, usize, Option<usize>);
 
 const ANY_NUMBER: usize = usize::MAX;
 
-const FUNCTIONS: &[Row] = &[
-    ("abs", Function::Abs, 1, 1, None),
-    ("avg", Function::Avg, 1, 1, None),
-    ("ceil", Function::Ceil, 1, 1, None),
-    ("contains", Function::Contains, 2, 2, None),
-    ("ends_with", Function::EndsWith, 2, 2, None),
-    ("floor", Function::Floor, 1, 1, None),
-    ("join", Function::Join, 2, 2, None),
-    ("keys", Function::Keys, 1, 1, None),
-    ("length", Function::Length, 1, 1, None),
-    ("map", Function::Map, 2, 2, Some(0)),
-    ("max", Function::Max, 1, 1, None),
-    ("max_by", Function::MaxBy, 2, 2, Some(1)),
-    ("merge", Function::Merge, 1, ANY_NUMBER, None),
-    ("min", Function::Min, 1, 1, None),
-    ("min_by", Function::MinBy, 2, 2, Some(1)),
-    ("not_null", Function::NotNull, 1, ANY_NUMBER, None),
-    ("reverse", Function::Reverse, 1, 1, None),
-    ("sort", Function::Sort, 1, 1, None),
-    ("sort_by", Function::SortBy, 2, 2, Some(1)),
-    ("starts_with", Function::StartsWith, 2, 2, None),
-    ("sum", Function::Sum, 1, 1, None),
-    ("to_array", Function::ToArray, 1, 1, None),
-    ("to_number", Function::ToNumber, 1, 1, None),
-    ("to_string", Function::ToString, 1, 1, None),
-    ("type", Function::Type, 1, 1, None),
-    ("values", Function::Values, 1, 1, None),
+const FUNCTIONS: &[FunctionSignature] = &[
+    ("abs", JmesPathFunction::Abs, 1, 1, None),
+    ("avg", JmesPathFunction::Avg, 1, 1, None),
+    ("ceil", JmesPathFunction::Ceil, 1, 1, None),
+    ("contains", JmesPathFunction::Contains, 2, 2, None),
+    ("ends_with", JmesPathFunction::EndsWith, 2, 2, None),
+    ("floor", JmesPathFunction::Floor, 1, 1, None),
+    ("join", JmesPathFunction::Join, 2, 2, None),
+    ("keys", JmesPathFunction::Keys, 1, 1, None),
+    ("length", JmesPathFunction::Length, 1, 1, None),
+    ("map", JmesPathFunction::Map, 2, 2, Some(0)),
+    ("max", JmesPathFunction::Max, 1, 1, None),
+    ("max_by", JmesPathFunction::MaxBy, 2, 2, Some(1)),
+    ("merge", JmesPathFunction::Merge, 1, ANY_NUMBER, None),
+    ("min", JmesPathFunction::Min, 1, 1, None),
+    ("min_by", JmesPathFunction::MinBy, 2, 2, Some(1)),
+    ("not_null", JmesPathFunction::NotNull, 1, ANY_NUMBER, None),
+    ("reverse", JmesPathFunction::Reverse, 1, 1, None),
+    ("sort", JmesPathFunction::Sort, 1, 1, None),
+    ("sort_by", JmesPathFunction::SortBy, 2, 2, Some(1)),
+    ("starts_with", JmesPathFunction::StartsWith, 2, 2, None),
+    ("sum", JmesPathFunction::Sum, 1, 1, None),
+    ("to_array", JmesPathFunction::ToArray, 1, 1, None),
+    ("to_number", JmesPathFunction::ToNumber, 1, 1, None),
+    ("to_string", JmesPathFunction::ToString, 1, 1, None),
+    ("type", JmesPathFunction::Type, 1, 1, None),
+    ("values", JmesPathFunction::Values, 1, 1, None),
 ];
 
-impl Function {
+impl JmesPathFunction {
     pub(super) fn named(name: &str) -> Result<Self, ParseError> {
         match FUNCTIONS.iter().find(|row| row.0 == name) {
             Some(row) => Ok(row.1),
@@ -82,7 +82,7 @@ impl Function {
     }
 
     /// Checks how many arguments there are, and that `&` stands where it must and nowhere else.
-    pub(super) fn check(self, arguments: &[Node]) -> Result<(), ParseError> {
+    pub(super) fn check(self, arguments: &[JmesPathNode]) -> Result<(), ParseError> {
         let Some((name, _, least, most, reference)) = self.row() else {
             return Ok(());
         };
@@ -95,7 +95,7 @@ impl Function {
             return Err(ParseError::new(format!("`{name}` takes {wanted}, not {}", arguments.len())));
         }
         for (index, argument) in arguments.iter().enumerate() {
-            let given = matches!(argument, Node::Reference(_));
+            let given = matches!(argument, JmesPathNode::Reference(_));
             let wanted = *reference == Some(index);
             let at = index + 1;
             if wanted && !given {
@@ -109,7 +109,7 @@ impl Function {
         Ok(())
     }
 
-    fn row(self) -> Option<&'static Row> {
+    fn row(self) -> Option<&'static FunctionSignature> {
         FUNCTIONS.iter().find(|row| row.1 == self)
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::function::Function;
-use super::token::Comparator;
-use crate::expr::reads::FieldRead;
-use crate::expr::slice::Slice;
+use super::function::JmesPathFunction;
+use super::token::JmesPathComparator;
+use crate::expr::field_read::FieldRead;
+use crate::expr::slice::ListSlice;
 
 #[derive(Debug, Clone)]
-pub(super) enum Node {
+pub(super) enum JmesPathNode {
     /// `@`
     Current,
     Literal(Value),
@@ -18,94 +18,102 @@ pub(super) enum Node {
     /// `true`, `false` or `null` without backticks: the field if there is one, else the literal.
     Bare(String, Value),
     Index(i64),
-    Slice(Slice),
+    Slice(ListSlice),
     /// Each is evaluated on what the one before it gave: `a.b[0] | c`.
-    Chain(Vec<Node>),
-    Or(Vec<Node>),
-    And(Vec<Node>),
-    Not(Box<Node>),
-    Compare(Comparator, Box<(Node, Node)>),
+    Chain(Vec<JmesPathNode>),
+    Or(Vec<JmesPathNode>),
+    And(Vec<JmesPathNode>),
+    Not(Box<JmesPathNode>),
+    Compare(JmesPathComparator, Box<(JmesPathNode, JmesPathNode)>),
     /// The second, evaluated on every item of the list that the first gives; nulls are left out.
-    Project(Box<(Node, Node)>),
+    Project(Box<(JmesPathNode, JmesPathNode)>),
     /// The third, on every item of the first for which the second is true.
-    Filter(Box<(Node, Node, Node)>),
-    Flatten(Box<Node>),
-    Values(Box<Node>),
-    List(Vec<Node>),
-    Object(Vec<(String, Node)>),
-    Call(Function, Vec<Node>),
+    Filter(Box<(JmesPathNode, JmesPathNode, JmesPathNode)>),
+    Flatten(Box<JmesPathNode>),
+    Values(Box<JmesPathNode>),
+    List(Vec<JmesPathNode>),
+    Object(Vec<(String, JmesPathNode)>),
+    Call(JmesPathFunction, Vec<JmesPathNode>),
     /// `&expression`: evaluated by the function it is given to.
-    Reference(Box<Node>),
+    Reference(Box<JmesPathNode>),
 }
 
-impl Node {
+impl JmesPathNode {
     /// Adds the names that are looked up at the root.
     pub(super) fn roots(&self, found: &mut BTreeSet<String>) {
         match self {
-            Node::Field(name) => {
+            JmesPathNode::Field(name) => {
                 found.insert(name.clone());
             }
-            Node::Chain(parts) => {
-                let below_root = parts.iter().position(|part| !matches!(part, Node::Current));
+            JmesPathNode::Chain(parts) => {
+                let below_root = parts.iter().position(|part| !matches!(part, JmesPathNode::Current));
                 if let Some(first) = below_root.and_then(|at| parts.get(at)) {
                     first.roots(found);
                 }
             }
-            Node::Or(parts) | Node::And(parts) | Node::List(parts) | Node::Call(_, parts) => {
+            JmesPathNode::Or(parts)
+            | JmesPathNode::And(parts)
+            | JmesPathNode::List(parts)
+            | JmesPathNode::Call(_, parts) => {
                 parts.iter().for_each(|part| part.roots(found));
             }
-            Node::Object(fields) => fields.iter().for_each(|(_, node)| node.roots(found)),
-            Node::Not(node) | Node::Flatten(node) | Node::Values(node) => node.roots(found),
-            Node::Compare(_, sides) => {
+            JmesPathNode::Object(fields) => fields.iter().for_each(|(_, node)| node.roots(found)),
+            JmesPathNode::Not(node) | JmesPathNode::Flatten(node) | JmesPathNode::Values(node) => node.roots(found),
+            JmesPathNode::Compare(_, sides) => {
                 sides.0.roots(found);
                 sides.1.roots(found);
             }
-            Node::Project(parts) => parts.0.roots(found),
-            Node::Filter(parts) => parts.0.roots(found),
-            Node::Current
-            | Node::Literal(_)
-            | Node::Bare(..)
-            | Node::Index(_)
-            | Node::Slice(_)
-            | Node::Reference(_) => {}
+            JmesPathNode::Project(parts) => parts.0.roots(found),
+            JmesPathNode::Filter(parts) => parts.0.roots(found),
+            JmesPathNode::Current
+            | JmesPathNode::Literal(_)
+            | JmesPathNode::Bare(..)
+            | JmesPathNode::Index(_)
+            | JmesPathNode::Slice(_)
+            | JmesPathNode::Reference(_) => {}
         }
     }
 
     /// Adds the fields of root names that are read.
     pub(super) fn fields(&self, found: &mut Vec<FieldRead>) {
         match self {
-            Node::Chain(parts) => {
-                let mut parts = parts.iter().skip_while(|part| matches!(part, Node::Current));
+            JmesPathNode::Chain(parts) => {
+                let mut parts = parts.iter().skip_while(|part| matches!(part, JmesPathNode::Current));
                 match parts.next() {
-                    Some(Node::Field(root)) => found.extend(FieldRead::of(root, parts.map_while(Node::name))),
+                    Some(JmesPathNode::Field(root)) => {
+                        found.extend(FieldRead::of(root, parts.map_while(JmesPathNode::name)))
+                    }
                     Some(first) => first.fields(found),
                     None => {}
                 }
             }
-            Node::Or(parts) | Node::And(parts) | Node::List(parts) | Node::Call(_, parts) => {
+            JmesPathNode::Or(parts)
+            | JmesPathNode::And(parts)
+            | JmesPathNode::List(parts)
+            | JmesPathNode::Call(_, parts) => {
                 parts.iter().for_each(|part| part.fields(found));
             }
-            Node::Object(fields) => fields.iter().for_each(|(_, node)| node.fields(found)),
-            Node::Not(node) | Node::Flatten(node) | Node::Values(node) => node.fields(found),
-            Node::Compare(_, sides) => {
+            JmesPathNode::Object(fields) => fields.iter().for_each(|(_, node)| node.fields(found)),
+            JmesPathNode::Not(node) | JmesPathNode::Flatten(node) | JmesPathNode::Values(node) => node.fields(found),
+            JmesPathNode::Compare(_, sides) => {
                 sides.0.fields(found);
                 sides.1.fields(found);
             }
-            Node::Project(parts) => parts.0.fields(found),
-            Node::Filter(parts) => parts.0.fields(found),
-            Node::Field(_)
-            | Node::Current
-            | Node::Literal(_)
-            | Node::Bare(..)
-            | Node::Index(_)
-            | Node::Slice(_)
-            | Node::Reference(_) => {}
+            JmesPathNode::Project(parts) => parts.0.fields(found),
+            JmesPathNode::Filter(parts) => parts.0.fields(found),
+            JmesPathNode::Field(_)
+            | JmesPathNode::Current
+            | JmesPathNode::Literal(_)
+            | JmesPathNode::Bare(..)
+            | JmesPathNode::Index(_)
+            | JmesPathNode::Slice(_)
+            | JmesPathNode::Reference(_) => {}
         }
     }
 
     fn name(&self) -> Option<&str> {
         match self {
-            Node::Field(name) => Some(name),
+            JmesPathNode::Field(name) => Some(name),
             _ => None,
         }
     }

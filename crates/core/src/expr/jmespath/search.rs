@@ -4,67 +4,67 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::node::Node;
-use super::token::Comparator;
+use super::node::JmesPathNode;
+use super::token::JmesPathComparator;
 use crate::expr::compare::{equal, order_numbers};
+use crate::expr::context::{self, EvalContext};
 use crate::expr::error::EvalError;
-use crate::expr::meter::Meter;
-use crate::expr::names::{self, Names};
-use crate::expr::path::means_whole_step;
-use crate::expr::slice::Slice;
+use crate::expr::meter::EvalMeter;
+use crate::expr::path::is_whole_step_output;
+use crate::expr::slice::ListSlice;
 
 /// What an expression is evaluated on: a run's names at the root, a JSON value below it.
 #[derive(Clone, Copy)]
-pub(super) enum Scope<'v> {
-    Names(&'v dyn Names),
+pub(super) enum JmesPathScope<'v> {
+    Names(&'v dyn EvalContext),
     Json(&'v Value),
 }
 
-pub(super) type Found<'v> = Result<Cow<'v, Value>, EvalError>;
+pub(super) type JmesPathResult<'v> = Result<Cow<'v, Value>, EvalError>;
 
 const NULL: Cow<'static, Value> = Cow::Owned(Value::Null);
 
 /// One evaluation.
-pub(super) struct Search {
-    pub(super) meter: Meter,
+pub(super) struct JmesPathEvaluator {
+    pub(super) meter: EvalMeter,
 }
 
-impl Search {
+impl JmesPathEvaluator {
     pub(super) fn new() -> Self {
-        Self { meter: Meter::new() }
+        Self { meter: EvalMeter::new() }
     }
 
-    pub(super) fn eval<'v>(&mut self, node: &'v Node, scope: Scope<'v>) -> Found<'v> {
+    pub(super) fn eval<'v>(&mut self, node: &'v JmesPathNode, scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         self.meter.enter()?;
         let found = match node {
-            Node::Current => self.current(scope),
-            Node::Literal(value) => Ok(Cow::Borrowed(value)),
-            Node::Field(name) => field(name, scope),
-            Node::Bare(name, literal) => Ok(bare(name, literal, scope)),
-            Node::Index(_) | Node::Slice(_) => {
+            JmesPathNode::Current => self.current(scope),
+            JmesPathNode::Literal(value) => Ok(Cow::Borrowed(value)),
+            JmesPathNode::Field(name) => field(name, scope),
+            JmesPathNode::Bare(name, literal) => Ok(bare(name, literal, scope)),
+            JmesPathNode::Index(_) | JmesPathNode::Slice(_) => {
                 let current = self.current(scope)?;
                 self.step(node, current)
             }
-            Node::Chain(parts) => self.chain(parts, scope),
-            Node::Or(parts) => self.first(parts, scope, true),
-            Node::And(parts) => self.first(parts, scope, false),
-            Node::Not(node) => Ok(flag(!truthy(self.eval(node, scope)?.as_ref()))),
-            Node::Compare(comparator, sides) => self.compare(*comparator, &sides.0, &sides.1, scope),
-            Node::Project(parts) => self.project(&parts.0, None, &parts.1, scope),
-            Node::Filter(parts) => self.project(&parts.0, Some(&parts.1), &parts.2, scope),
-            Node::Flatten(list) => self.flatten(list, scope),
-            Node::Values(object) => self.values(object, scope),
-            Node::List(items) => self.list(items, scope),
-            Node::Object(fields) => self.object(fields, scope),
-            Node::Call(function, arguments) => self.call(*function, arguments, scope),
-            Node::Reference(_) => Ok(NULL),
+            JmesPathNode::Chain(parts) => self.chain(parts, scope),
+            JmesPathNode::Or(parts) => self.short_circuit(parts, scope, true),
+            JmesPathNode::And(parts) => self.short_circuit(parts, scope, false),
+            JmesPathNode::Not(node) => Ok(flag(!truthy(self.eval(node, scope)?.as_ref()))),
+            JmesPathNode::Compare(comparator, sides) => self.compare(*comparator, &sides.0, &sides.1, scope),
+            JmesPathNode::Project(parts) => self.project(&parts.0, None, &parts.1, scope),
+            JmesPathNode::Filter(parts) => self.project(&parts.0, Some(&parts.1), &parts.2, scope),
+            JmesPathNode::Flatten(list) => self.flatten(list, scope),
+            JmesPathNode::Values(object) => self.values(object, scope),
+            JmesPathNode::List(items) => self.list(items, scope),
+            JmesPathNode::Object(fields) => self.object(fields, scope),
+            JmesPathNode::Call(function, arguments) => self.call(*function, arguments, scope),
+            JmesPathNode::Reference(_) => Ok(NULL),
         };
         self.meter.leave();
         found
     }
 
     /// The value as one of our own, copied if it was borrowed.
-    pub(super) fn own(&mut self, value: Cow<'_, Value>) -> Result<Value, EvalError> {
+    pub(super) fn into_owned(&mut self, value: Cow<'_, Value>) -> Result<Value, EvalError> {
         match value {
             Cow::Borrowed(value) => self.meter.copy(value),
             Cow::Owned(value) => Ok(value),
@@ -72,14 +72,14 @@ impl Search {
     }
 
     /// `@`: at the root, an object of every name there is.
-    fn current<'v>(&mut self, scope: Scope<'v>) -> Found<'v> {
+    fn current<'v>(&mut self, scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         match scope {
-            Scope::Json(value) => Ok(Cow::Borrowed(value)),
-            Scope::Names(names) => {
+            JmesPathScope::Json(value) => Ok(Cow::Borrowed(value)),
+            JmesPathScope::Names(names) => {
                 let mut all = Map::new();
-                for name in names.known() {
+                for name in names.known_names() {
                     if let Some(value) = names.lookup(&name) {
-                        all.insert(name, self.own(value)?);
+                        all.insert(name, self.into_owned(value)?);
                     }
                 }
                 Ok(Cow::Owned(Value::Object(all)))
@@ -87,9 +87,9 @@ impl Search {
         }
     }
 
-    fn chain<'v>(&mut self, parts: &'v [Node], scope: Scope<'v>) -> Found<'v> {
+    fn chain<'v>(&mut self, parts: &'v [JmesPathNode], scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         let mut parts = parts;
-        while let [Node::Current, rest @ ..] = parts {
+        while let [JmesPathNode::Current, rest @ ..] = parts {
             if rest.is_empty() {
                 break;
             }
@@ -99,8 +99,9 @@ impl Search {
             return self.current(scope);
         };
         let mut value = self.eval(first, scope)?;
-        if let (Scope::Names(names), Node::Field(root), [Node::Field(field), below @ ..]) = (scope, first, rest)
-            && means_whole_step(names, root, field, &value)
+        if let (JmesPathScope::Names(names), JmesPathNode::Field(root), [JmesPathNode::Field(field), below @ ..]) =
+            (scope, first, rest)
+            && is_whole_step_output(names, root, field, &value)
         {
             rest = below;
         }
@@ -111,34 +112,39 @@ impl Search {
     }
 
     /// Evaluates on a value, taking its parts out where it is ours.
-    pub(super) fn step<'v>(&mut self, node: &'v Node, value: Cow<'v, Value>) -> Found<'v> {
-        self.meter.steps(1)?;
+    pub(super) fn step<'v>(&mut self, node: &'v JmesPathNode, value: Cow<'v, Value>) -> JmesPathResult<'v> {
+        self.meter.charge_steps(1)?;
         Ok(match (node, value) {
-            (Node::Current, value) => value,
-            (Node::Field(name), Cow::Borrowed(value)) => value.get(name).map_or(NULL, Cow::Borrowed),
-            (Node::Field(name), Cow::Owned(mut value)) => {
+            (JmesPathNode::Current, value) => value,
+            (JmesPathNode::Field(name), Cow::Borrowed(value)) => value.get(name).map_or(NULL, Cow::Borrowed),
+            (JmesPathNode::Field(name), Cow::Owned(mut value)) => {
                 value.get_mut(name).map_or(NULL, |field| Cow::Owned(field.take()))
             }
-            (Node::Index(index), Cow::Borrowed(value)) => {
+            (JmesPathNode::Index(index), Cow::Borrowed(value)) => {
                 place(value, *index).and_then(|at| value.get(at)).map_or(NULL, Cow::Borrowed)
             }
-            (Node::Index(index), Cow::Owned(mut value)) => {
+            (JmesPathNode::Index(index), Cow::Owned(mut value)) => {
                 place(&value, *index).and_then(|at| value.get_mut(at)).map_or(NULL, |item| Cow::Owned(item.take()))
             }
-            (Node::Slice(slice), value) => self.slice(*slice, &value)?,
-            (node, Cow::Borrowed(value)) => self.eval(node, Scope::Json(value))?,
+            (JmesPathNode::Slice(slice), value) => self.slice(*slice, &value)?,
+            (node, Cow::Borrowed(value)) => self.eval(node, JmesPathScope::Json(value))?,
             (node, Cow::Owned(value)) => Cow::Owned(self.on_owned(node, &value)?),
         })
     }
 
     /// Evaluates on a value that will not outlive the call, so the result is copied out of it.
-    pub(super) fn on_owned(&mut self, node: &Node, value: &Value) -> Result<Value, EvalError> {
-        let found = self.eval(node, Scope::Json(value))?;
-        self.own(found)
+    pub(super) fn on_owned(&mut self, node: &JmesPathNode, value: &Value) -> Result<Value, EvalError> {
+        let found = self.eval(node, JmesPathScope::Json(value))?;
+        self.into_owned(found)
     }
 
     /// The first part that is true (`||`) or is not (`&&`), else the last.
-    fn first<'v>(&mut self, parts: &'v [Node], scope: Scope<'v>, wanted: bool) -> Found<'v> {
+    fn short_circuit<'v>(
+        &mut self,
+        parts: &'v [JmesPathNode],
+        scope: JmesPathScope<'v>,
+        wanted: bool,
+    ) -> JmesPathResult<'v> {
         let mut value = NULL;
         for part in parts {
             value = self.eval(part, scope)?;
@@ -149,7 +155,13 @@ impl Search {
         Ok(value)
     }
 
-    fn compare<'v>(&mut self, comparator: Comparator, left: &'v Node, right: &'v Node, scope: Scope<'v>) -> Found<'v> {
+    fn compare<'v>(
+        &mut self,
+        comparator: JmesPathComparator,
+        left: &'v JmesPathNode,
+        right: &'v JmesPathNode,
+        scope: JmesPathScope<'v>,
+    ) -> JmesPathResult<'v> {
         let left = self.eval(left, scope)?;
         let right = self.eval(right, scope)?;
         let ordering = match (left.as_ref(), right.as_ref()) {
@@ -157,35 +169,45 @@ impl Search {
             _ => None,
         };
         Ok(match (comparator, ordering) {
-            (Comparator::Equal, _) => flag(equal(&left, &right, &mut self.meter)?),
-            (Comparator::NotEqual, _) => flag(!equal(&left, &right, &mut self.meter)?),
-            (Comparator::Less, Some(ordering)) => flag(ordering.is_lt()),
-            (Comparator::LessOrEqual, Some(ordering)) => flag(ordering.is_le()),
-            (Comparator::Greater, Some(ordering)) => flag(ordering.is_gt()),
-            (Comparator::GreaterOrEqual, Some(ordering)) => flag(ordering.is_ge()),
+            (JmesPathComparator::Equal, _) => flag(equal(&left, &right, &mut self.meter)?),
+            (JmesPathComparator::NotEqual, _) => flag(!equal(&left, &right, &mut self.meter)?),
+            (JmesPathComparator::Less, Some(ordering)) => flag(ordering.is_lt()),
+            (JmesPathComparator::LessOrEqual, Some(ordering)) => flag(ordering.is_le()),
+            (JmesPathComparator::Greater, Some(ordering)) => flag(ordering.is_gt()),
+            (JmesPathComparator::GreaterOrEqual, Some(ordering)) => flag(ordering.is_ge()),
             // Only numbers have an order.
-            (Comparator::Less | Comparator::LessOrEqual | Comparator::Greater | Comparator::GreaterOrEqual, None) => {
-                NULL
-            }
+            (
+                JmesPathComparator::Less
+                | JmesPathComparator::LessOrEqual
+                | JmesPathComparator::Greater
+                | JmesPathComparator::GreaterOrEqual,
+                None,
+            ) => NULL,
         })
     }
 
-    fn project<'v>(&mut self, list: &'v Node, wanted: Option<&'v Node>, each: &'v Node, scope: Scope<'v>) -> Found<'v> {
+    fn project<'v>(
+        &mut self,
+        list: &'v JmesPathNode,
+        wanted: Option<&'v JmesPathNode>,
+        each: &'v JmesPathNode,
+        scope: JmesPathScope<'v>,
+    ) -> JmesPathResult<'v> {
         let mut kept = Vec::new();
         match self.eval(list, scope)? {
             Cow::Borrowed(Value::Array(items)) => {
                 for item in items {
-                    if self.is_wanted(wanted, item)? {
+                    if self.passes_filter(wanted, item)? {
                         let value = self.step(each, Cow::Borrowed(item))?;
-                        self.keep(value, &mut kept)?;
+                        self.push_result(value, &mut kept)?;
                     }
                 }
             }
             Cow::Owned(Value::Array(items)) => {
                 for item in items {
-                    if self.is_wanted(wanted, &item)? {
+                    if self.passes_filter(wanted, &item)? {
                         let value = self.step(each, Cow::Owned(item))?;
-                        self.keep(value, &mut kept)?;
+                        self.push_result(value, &mut kept)?;
                     }
                 }
             }
@@ -194,29 +216,29 @@ impl Search {
         Ok(Cow::Owned(Value::Array(kept)))
     }
 
-    fn is_wanted(&mut self, wanted: Option<&Node>, item: &Value) -> Result<bool, EvalError> {
+    fn passes_filter(&mut self, wanted: Option<&JmesPathNode>, item: &Value) -> Result<bool, EvalError> {
         match wanted {
             None => Ok(true),
-            Some(wanted) => Ok(truthy(self.eval(wanted, Scope::Json(item))?.as_ref())),
+            Some(wanted) => Ok(truthy(self.eval(wanted, JmesPathScope::Json(item))?.as_ref())),
         }
     }
 
-    fn keep(&mut self, value: Cow<'_, Value>, kept: &mut Vec<Value>) -> Result<(), EvalError> {
+    fn push_result(&mut self, value: Cow<'_, Value>, kept: &mut Vec<Value>) -> Result<(), EvalError> {
         if !value.is_null() {
-            self.meter.grow(size_of::<Value>())?;
-            kept.push(self.own(value)?);
+            self.meter.charge_growth(size_of::<Value>())?;
+            kept.push(self.into_owned(value)?);
         }
         Ok(())
     }
 
-    fn flatten<'v>(&mut self, list: &'v Node, scope: Scope<'v>) -> Found<'v> {
+    fn flatten<'v>(&mut self, list: &'v JmesPathNode, scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         let list = self.eval(list, scope)?;
         let Value::Array(items) = list.as_ref() else {
             return Ok(NULL);
         };
         // With nothing to unfold the list is its own flat form, and need not be copied.
         if !items.iter().any(Value::is_array) {
-            self.meter.steps(items.len())?;
+            self.meter.charge_steps(items.len())?;
             return Ok(list);
         }
         let mut flat = Vec::new();
@@ -226,59 +248,59 @@ impl Search {
                 single => flat.push(single),
             }
         }
-        self.meter.grow(flat.len() * size_of::<Value>())?;
+        self.meter.charge_growth(flat.len() * size_of::<Value>())?;
         Ok(Cow::Owned(Value::Array(flat)))
     }
 
     /// The items of a list, as ours; none of anything else.
     pub(super) fn items(&mut self, list: Cow<'_, Value>) -> Result<Vec<Value>, EvalError> {
-        match self.own(list)? {
+        match self.into_owned(list)? {
             Value::Array(items) => Ok(items),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => Ok(Vec::new()),
         }
     }
 
-    fn values<'v>(&mut self, object: &'v Node, scope: Scope<'v>) -> Found<'v> {
+    fn values<'v>(&mut self, object: &'v JmesPathNode, scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         let object = self.eval(object, scope)?;
         if !object.is_object() {
             return Ok(NULL);
         }
-        match self.own(object)? {
+        match self.into_owned(object)? {
             Value::Object(fields) => {
-                self.meter.grow(fields.len() * size_of::<Value>())?;
+                self.meter.charge_growth(fields.len() * size_of::<Value>())?;
                 Ok(Cow::Owned(fields.into_iter().map(|(_, value)| value).collect()))
             }
             _ => Ok(NULL),
         }
     }
 
-    fn list<'v>(&mut self, items: &'v [Node], scope: Scope<'v>) -> Found<'v> {
+    fn list<'v>(&mut self, items: &'v [JmesPathNode], scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         if is_null(scope) {
             return Ok(NULL);
         }
-        self.meter.grow(items.len() * size_of::<Value>())?;
+        self.meter.charge_growth(items.len() * size_of::<Value>())?;
         let mut list = Vec::with_capacity(items.len());
         for item in items {
             let value = self.eval(item, scope)?;
-            list.push(self.own(value)?);
+            list.push(self.into_owned(value)?);
         }
         Ok(Cow::Owned(Value::Array(list)))
     }
 
-    fn object<'v>(&mut self, fields: &'v [(String, Node)], scope: Scope<'v>) -> Found<'v> {
+    fn object<'v>(&mut self, fields: &'v [(String, JmesPathNode)], scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         if is_null(scope) {
             return Ok(NULL);
         }
         let mut object = Map::new();
         for (key, node) in fields {
-            self.meter.grow(size_of::<Value>() + key.len())?;
+            self.meter.charge_growth(size_of::<Value>() + key.len())?;
             let value = self.eval(node, scope)?;
-            object.insert(key.clone(), self.own(value)?);
+            object.insert(key.clone(), self.into_owned(value)?);
         }
         Ok(Cow::Owned(Value::Object(object)))
     }
 
-    fn slice<'v>(&mut self, slice: Slice, value: &Value) -> Found<'v> {
+    fn slice<'v>(&mut self, slice: ListSlice, value: &Value) -> JmesPathResult<'v> {
         let Value::Array(items) = value else {
             return Ok(NULL);
         };
@@ -292,17 +314,17 @@ impl Search {
     }
 }
 
-fn field<'v>(name: &str, scope: Scope<'v>) -> Found<'v> {
+fn field<'v>(name: &str, scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
     match scope {
-        Scope::Names(names) => names::root(names, name),
-        Scope::Json(value) => Ok(value.get(name).map_or(NULL, Cow::Borrowed)),
+        JmesPathScope::Names(names) => context::lookup_root(names, name),
+        JmesPathScope::Json(value) => Ok(value.get(name).map_or(NULL, Cow::Borrowed)),
     }
 }
 
-fn bare<'v>(name: &str, literal: &'v Value, scope: Scope<'v>) -> Cow<'v, Value> {
+fn bare<'v>(name: &str, literal: &'v Value, scope: JmesPathScope<'v>) -> Cow<'v, Value> {
     let found = match scope {
-        Scope::Names(names) => names.lookup(name),
-        Scope::Json(value) => value.get(name).map(Cow::Borrowed),
+        JmesPathScope::Names(names) => names.lookup(name),
+        JmesPathScope::Json(value) => value.get(name).map(Cow::Borrowed),
     };
     found.unwrap_or(Cow::Borrowed(literal))
 }
@@ -316,8 +338,8 @@ fn place(value: &Value, index: i64) -> Option<usize> {
     }
 }
 
-fn is_null(scope: Scope<'_>) -> bool {
-    matches!(scope, Scope::Json(Value::Null))
+fn is_null(scope: JmesPathScope<'_>) -> bool {
+    matches!(scope, JmesPathScope::Json(Value::Null))
 }
 
 fn flag(value: bool) -> Cow<'static, Value> {

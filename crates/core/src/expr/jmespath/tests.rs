@@ -150,9 +150,9 @@ fn what_grows_without_end_is_refused() {
         [doubling.clone(), format!("{doubling} | to_string(@)"), format!("length({doubling})"), product.to_owned()]
     {
         match search(&source, &items) {
-            Ok(value) => assert!(value.to_string().len() <= crate::expr::Limit::OUTPUT_BYTES_MAX),
+            Ok(value) => assert!(value.to_string().len() <= crate::expr::ExprLimits::OUTPUT_BYTES_MAX),
             Err(super::SearchError::Eval(error)) => {
-                assert_eq!(error.code, crate::expr::Code::Limit)
+                assert_eq!(error.code, crate::expr::EvalErrorCode::Limit)
             }
             Err(super::SearchError::Parse(error)) => panic!("{error:?}"),
         }

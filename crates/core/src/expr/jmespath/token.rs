@@ -6,7 +6,7 @@ use crate::expr::error::ParseError;
 
 /// A word, as the parser sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Token {
+pub(super) enum JmesPathToken {
     Name(String),
     QuotedName(String),
     Number(i64),
@@ -29,14 +29,14 @@ pub(super) enum Token {
     Comma,
     Colon,
     Not,
-    Compare(Comparator),
+    Compare(JmesPathComparator),
     At,
     Ampersand,
     End,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparator {
+pub(super) enum JmesPathComparator {
     Equal,
     NotEqual,
     Less,
@@ -45,74 +45,74 @@ pub(super) enum Comparator {
     GreaterOrEqual,
 }
 
-impl Token {
+impl JmesPathToken {
     /// How strongly the word binds what stands to its left.
     pub(super) fn binding(&self) -> u8 {
         match self {
-            Token::Pipe => 1,
-            Token::Or => 2,
-            Token::And => 3,
-            Token::Compare(_) => 5,
-            Token::Flatten => 9,
-            Token::Star => 20,
-            Token::Filter => 21,
-            Token::Dot => 40,
-            Token::Not => 45,
-            Token::OpenBracket => 55,
-            Token::OpenParen => 60,
-            Token::Name(_)
-            | Token::QuotedName(_)
-            | Token::Number(_)
-            | Token::Literal(_)
-            | Token::CloseBracket
-            | Token::OpenBrace
-            | Token::CloseBrace
-            | Token::CloseParen
-            | Token::Comma
-            | Token::Colon
-            | Token::At
-            | Token::Ampersand
-            | Token::End => 0,
+            JmesPathToken::Pipe => 1,
+            JmesPathToken::Or => 2,
+            JmesPathToken::And => 3,
+            JmesPathToken::Compare(_) => 5,
+            JmesPathToken::Flatten => 9,
+            JmesPathToken::Star => 20,
+            JmesPathToken::Filter => 21,
+            JmesPathToken::Dot => 40,
+            JmesPathToken::Not => 45,
+            JmesPathToken::OpenBracket => 55,
+            JmesPathToken::OpenParen => 60,
+            JmesPathToken::Name(_)
+            | JmesPathToken::QuotedName(_)
+            | JmesPathToken::Number(_)
+            | JmesPathToken::Literal(_)
+            | JmesPathToken::CloseBracket
+            | JmesPathToken::OpenBrace
+            | JmesPathToken::CloseBrace
+            | JmesPathToken::CloseParen
+            | JmesPathToken::Comma
+            | JmesPathToken::Colon
+            | JmesPathToken::At
+            | JmesPathToken::Ampersand
+            | JmesPathToken::End => 0,
         }
     }
 
     /// The word as a message shows it.
     pub(super) fn shown(&self) -> String {
         let text = match self {
-            Token::Name(name) | Token::QuotedName(name) => return format!("`{name}`"),
-            Token::Number(number) => return format!("`{number}`"),
-            Token::Literal(_) => "a literal",
-            Token::End => "the end",
-            Token::Dot => "`.`",
-            Token::Star => "`*`",
-            Token::Flatten => "`[]`",
-            Token::Filter => "`[?`",
-            Token::And => "`&&`",
-            Token::Or => "`||`",
-            Token::Pipe => "`|`",
-            Token::OpenBracket => "`[`",
-            Token::CloseBracket => "`]`",
-            Token::OpenBrace => "`{`",
-            Token::CloseBrace => "`}`",
-            Token::OpenParen => "`(`",
-            Token::CloseParen => "`)`",
-            Token::Comma => "`,`",
-            Token::Colon => "`:`",
-            Token::Not => "`!`",
-            Token::Compare(_) => "a comparison",
-            Token::At => "`@`",
-            Token::Ampersand => "`&`",
+            JmesPathToken::Name(name) | JmesPathToken::QuotedName(name) => return format!("`{name}`"),
+            JmesPathToken::Number(number) => return format!("`{number}`"),
+            JmesPathToken::Literal(_) => "a literal",
+            JmesPathToken::End => "the end",
+            JmesPathToken::Dot => "`.`",
+            JmesPathToken::Star => "`*`",
+            JmesPathToken::Flatten => "`[]`",
+            JmesPathToken::Filter => "`[?`",
+            JmesPathToken::And => "`&&`",
+            JmesPathToken::Or => "`||`",
+            JmesPathToken::Pipe => "`|`",
+            JmesPathToken::OpenBracket => "`[`",
+            JmesPathToken::CloseBracket => "`]`",
+            JmesPathToken::OpenBrace => "`{`",
+            JmesPathToken::CloseBrace => "`}`",
+            JmesPathToken::OpenParen => "`(`",
+            JmesPathToken::CloseParen => "`)`",
+            JmesPathToken::Comma => "`,`",
+            JmesPathToken::Colon => "`:`",
+            JmesPathToken::Not => "`!`",
+            JmesPathToken::Compare(_) => "a comparison",
+            JmesPathToken::At => "`@`",
+            JmesPathToken::Ampersand => "`&`",
         };
         text.to_owned()
     }
 }
 
 /// What to do about a number where a value is meant.
-pub(super) const NUMBERS_STAND_IN_BACKTICKS: &str = "numbers to compare with stand in backticks: `0.7`";
+pub(super) const NUMBER_BACKTICKS_HINT: &str = "numbers to compare with stand in backticks: `0.7`";
 
-/// Splits a source into words, each with the byte it begins at; the last is [`Token::End`].
-pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, ParseError> {
-    let mut reader = Reader { source, at: 0 };
+/// Splits a source into words, each with the byte it begins at; the last is [`JmesPathToken::End`].
+pub(super) fn tokens(source: &str) -> Result<Vec<(usize, JmesPathToken)>, ParseError> {
+    let mut reader = JmesPathLexer { source, at: 0 };
     let mut tokens = Vec::new();
     loop {
         while reader.peek().is_some_and(|c| matches!(c, ' ' | '\n' | '\t' | '\r')) {
@@ -120,7 +120,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, ParseError> {
         }
         let start = reader.at;
         let token = reader.token()?;
-        let done = token == Token::End;
+        let done = token == JmesPathToken::End;
         tokens.push((start, token));
         if done {
             return Ok(tokens);
@@ -128,52 +128,52 @@ pub(super) fn tokens(source: &str) -> Result<Vec<(usize, Token)>, ParseError> {
     }
 }
 
-struct Reader<'s> {
+struct JmesPathLexer<'s> {
     source: &'s str,
     at: usize,
 }
 
-impl<'s> Reader<'s> {
-    fn token(&mut self) -> Result<Token, ParseError> {
+impl<'s> JmesPathLexer<'s> {
+    fn token(&mut self) -> Result<JmesPathToken, ParseError> {
         let start = self.at;
         let Some(first) = self.next() else {
-            return Ok(Token::End);
+            return Ok(JmesPathToken::End);
         };
         Ok(match first {
             'a'..='z' | 'A'..='Z' | '_' => {
-                Token::Name(self.rest_of(start, |c| c.is_ascii_alphanumeric() || c == '_').to_owned())
+                JmesPathToken::Name(self.rest_of(start, |c| c.is_ascii_alphanumeric() || c == '_').to_owned())
             }
             '0'..='9' | '-' => self.number(start)?,
             '"' => self.quoted_name(start)?,
             '\'' => self.raw_string(start)?,
             '`' => self.literal(start)?,
-            '.' => Token::Dot,
-            '*' => Token::Star,
-            ']' => Token::CloseBracket,
-            '{' => Token::OpenBrace,
-            '}' => Token::CloseBrace,
-            '(' => Token::OpenParen,
-            ')' => Token::CloseParen,
-            ',' => Token::Comma,
-            ':' => Token::Colon,
-            '@' => Token::At,
-            '[' if self.eat(']') => Token::Flatten,
-            '[' if self.eat('?') => Token::Filter,
-            '[' => Token::OpenBracket,
-            '|' if self.eat('|') => Token::Or,
-            '|' => Token::Pipe,
-            '&' if self.eat('&') => Token::And,
-            '&' => Token::Ampersand,
-            '!' if self.eat('=') => Token::Compare(Comparator::NotEqual),
-            '!' => Token::Not,
-            '=' if self.eat('=') => Token::Compare(Comparator::Equal),
+            '.' => JmesPathToken::Dot,
+            '*' => JmesPathToken::Star,
+            ']' => JmesPathToken::CloseBracket,
+            '{' => JmesPathToken::OpenBrace,
+            '}' => JmesPathToken::CloseBrace,
+            '(' => JmesPathToken::OpenParen,
+            ')' => JmesPathToken::CloseParen,
+            ',' => JmesPathToken::Comma,
+            ':' => JmesPathToken::Colon,
+            '@' => JmesPathToken::At,
+            '[' if self.eat(']') => JmesPathToken::Flatten,
+            '[' if self.eat('?') => JmesPathToken::Filter,
+            '[' => JmesPathToken::OpenBracket,
+            '|' if self.eat('|') => JmesPathToken::Or,
+            '|' => JmesPathToken::Pipe,
+            '&' if self.eat('&') => JmesPathToken::And,
+            '&' => JmesPathToken::Ampersand,
+            '!' if self.eat('=') => JmesPathToken::Compare(JmesPathComparator::NotEqual),
+            '!' => JmesPathToken::Not,
+            '=' if self.eat('=') => JmesPathToken::Compare(JmesPathComparator::Equal),
             '=' => {
                 return Err(ParseError::new("`=` compares nothing").at(start).hint("to compare, write `==`"));
             }
-            '<' if self.eat('=') => Token::Compare(Comparator::LessOrEqual),
-            '<' => Token::Compare(Comparator::Less),
-            '>' if self.eat('=') => Token::Compare(Comparator::GreaterOrEqual),
-            '>' => Token::Compare(Comparator::Greater),
+            '<' if self.eat('=') => JmesPathToken::Compare(JmesPathComparator::LessOrEqual),
+            '<' => JmesPathToken::Compare(JmesPathComparator::Less),
+            '>' if self.eat('=') => JmesPathToken::Compare(JmesPathComparator::GreaterOrEqual),
+            '>' => JmesPathToken::Compare(JmesPathComparator::Greater),
             c => {
                 return Err(ParseError::new(format!("`{c}` has no meaning in JMESPath"))
                     .at(start)
@@ -182,33 +182,32 @@ impl<'s> Reader<'s> {
         })
     }
 
-    fn number(&mut self, start: usize) -> Result<Token, ParseError> {
+    fn number(&mut self, start: usize) -> Result<JmesPathToken, ParseError> {
         let text = self.rest_of(start, |c| c.is_ascii_digit());
-        let error =
-            || ParseError::new(format!("`{text}` is not a whole number")).at(start).hint(NUMBERS_STAND_IN_BACKTICKS);
+        let error = || ParseError::new(format!("`{text}` is not a whole number")).at(start).hint(NUMBER_BACKTICKS_HINT);
         let fraction = self.source[self.at..].strip_prefix('.');
         let has_fraction = fraction.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if text.starts_with("-0") || has_fraction {
             return Err(error());
         }
-        text.parse().map(Token::Number).map_err(|_| error())
+        text.parse().map(JmesPathToken::Number).map_err(|_| error())
     }
 
-    fn quoted_name(&mut self, start: usize) -> Result<Token, ParseError> {
-        self.inside(start, '"')?;
+    fn quoted_name(&mut self, start: usize) -> Result<JmesPathToken, ParseError> {
+        self.read_quoted(start, '"')?;
         serde_json::from_str(&self.source[start..self.at])
-            .map(Token::QuotedName)
+            .map(JmesPathToken::QuotedName)
             .map_err(|_| ParseError::new("the name in double quotes is not a JSON string").at(start))
     }
 
-    fn raw_string(&mut self, start: usize) -> Result<Token, ParseError> {
-        let text = self.inside(start, '\'')?;
-        Ok(Token::Literal(Value::String(text.replace("\\'", "'"))))
+    fn raw_string(&mut self, start: usize) -> Result<JmesPathToken, ParseError> {
+        let text = self.read_quoted(start, '\'')?;
+        Ok(JmesPathToken::Literal(Value::String(text.replace("\\'", "'"))))
     }
 
-    fn literal(&mut self, start: usize) -> Result<Token, ParseError> {
-        let text = self.inside(start, '`')?.replace("\\`", "`");
-        serde_json::from_str(&text).map(Token::Literal).map_err(|_| {
+    fn literal(&mut self, start: usize) -> Result<JmesPathToken, ParseError> {
+        let text = self.read_quoted(start, '`')?.replace("\\`", "`");
+        serde_json::from_str(&text).map(JmesPathToken::Literal).map_err(|_| {
             ParseError::new("what stands in backticks is not JSON")
                 .at(start)
                 .hint("text stands in single quotes: 'text'")
@@ -216,7 +215,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Reads up to the closing quote, past every escaped character.
-    fn inside(&mut self, start: usize, quote: char) -> Result<&'s str, ParseError> {
+    fn read_quoted(&mut self, start: usize, quote: char) -> Result<&'s str, ParseError> {
         let first = self.at;
         while let Some(c) = self.next() {
             if c == '\\' {

@@ -2,48 +2,49 @@
 
 use serde_json::Value as Json;
 
-use super::parameters::{Call, Parameters};
-use crate::definition::catalog::Catalog;
-use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
-use crate::definition::document::{Compensation, Node, Part};
-use crate::definition::source::{Located, Node as Tree, Span, Value};
-use crate::expr::Dialect;
+use super::parameters::{ParameterChecker, ToolCallSite};
+use crate::definition::catalog::DefinitionCatalog;
+use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
+use crate::definition::source::{SourceSpan, SpannedValue, YamlNode as Tree, YamlValue};
+use crate::definition::spec::{CompensationSpec, NodeKindSpec, NodeSpec};
+use crate::expr::ParamsDialect;
 
 /// Says of a compensation on anything but a tool's node that it never runs.
-pub(super) fn refuse(node: &Node<'_>, findings: &mut Findings) {
+pub(super) fn reject_non_tool_compensation(node: &NodeSpec<'_>, findings: &mut DiagnosticList) {
     if let Some(written) = &node.policy.compensation {
         // What an agent does may be meant to stay.
-        if matches!((&written.value, &node.part), (Compensation::None, Part::Agent(_))) {
+        if matches!((&written.value, &node.part), (CompensationSpec::None, NodeKindSpec::Agent(_))) {
             return;
         }
         let message = format!("`{}` calls no tool itself, so its compensation never runs", node.id.value);
         let hint = "what an agent or a body does is undone as each tool says";
-        findings.push(Diagnostic::warning(Code::CompensationIdle, written.span, message).hint(hint));
+        findings.push(Diagnostic::warning(DiagnosticCode::CompensationIdle, written.span, message).hint(hint));
     }
 }
 
 /// Checks how the effect of a tool node is undone: as the node says, else as the tool does.
 pub(super) fn check(
-    node: &Node<'_>,
-    call: Option<&Call<'_>>,
-    dialect: Dialect,
-    catalog: &Catalog,
-    parameters: &mut Parameters,
-    findings: &mut Findings,
+    node: &NodeSpec<'_>,
+    call: Option<&ToolCallSite<'_>>,
+    dialect: ParamsDialect,
+    catalog: &DefinitionCatalog,
+    parameters: &mut ParameterChecker,
+    findings: &mut DiagnosticList,
 ) {
     let written = node.policy.compensation.as_ref();
     if let (Some(written), Some(call)) = (written, call)
-        && !call.own_facts().class.acts()
+        && !call.own_facts().class.has_side_effects()
     {
         let message = format!("`{}` changes nothing, so its compensation never runs", call.tool.value);
-        findings.push(Diagnostic::warning(Code::CompensationIdle, written.span, message).hint("leave it out"));
+        findings
+            .push(Diagnostic::warning(DiagnosticCode::CompensationIdle, written.span, message).hint("leave it out"));
         return;
     }
     match written.map(|written| &written.value) {
-        Some(Compensation::None) => {}
-        Some(Compensation::Undo { tool, tree, .. }) => {
+        Some(CompensationSpec::None) => {}
+        Some(CompensationSpec::Undo { tool, tree, .. }) => {
             if let Some(facts) = catalog.tools.get(&tool.value) {
-                parameters.check(&Call { tool, facts, tree: *tree, dialect }, findings);
+                parameters.check(&ToolCallSite { tool, facts, tree: *tree, dialect }, findings);
             }
             if let (Some(call), Some(tree)) = (call, tree) {
                 let mut needs = Vec::new();
@@ -63,14 +64,14 @@ pub(super) fn check(
 }
 
 /// A field a compensation reads: `root.field`, or `root.output.field`.
-struct Need {
+struct CompensationInput {
     root: String,
     fields: Vec<String>,
-    span: Span,
+    span: SourceSpan,
 }
 
-impl Need {
-    fn check(&self, node: &str, call: &Call<'_>, undo: &str, findings: &mut Findings) {
+impl CompensationInput {
+    fn check(&self, node: &str, call: &ToolCallSite<'_>, undo: &str, findings: &mut DiagnosticList) {
         let mut fields = self.fields.iter().map(String::as_str);
         let mut first = fields.next();
         if self.root == node && first == Some("output") {
@@ -87,45 +88,47 @@ impl Need {
             if !names.contains(&field) && !has_default {
                 let message = format!(
                     "undoing `{node}` by `{undo}` needs the parameter `{}`, which it is not given",
-                    shown(field)
+                    clip_word(field)
                 );
-                let missing = self.span.error(Code::CompensationBlind, message);
+                let missing = self.span.error(DiagnosticCode::CompensationBlind, message);
                 findings.push(missing.did_you_mean(field, names.iter().copied()));
             }
         } else if self.root == "output" || self.root == node {
             let known = &call.own_facts().output_fields;
             if !known.is_empty() && !known.iter().any(|name| name == field) {
-                let message =
-                    format!("undoing `{node}` by `{undo}` needs `{}`, which `{tool}` does not answer", shown(field));
-                let missing = self.span.error(Code::CompensationBlind, message);
+                let message = format!(
+                    "undoing `{node}` by `{undo}` needs `{}`, which `{tool}` does not answer",
+                    clip_word(field)
+                );
+                let missing = self.span.error(DiagnosticCode::CompensationBlind, message);
                 findings.push(missing.did_you_mean(field, known.iter().map(String::as_str)));
             }
         }
     }
 }
 
-fn of_tree(tree: &Tree, dialect: Dialect, needs: &mut Vec<Need>) {
+fn of_tree(tree: &Tree, dialect: ParamsDialect, needs: &mut Vec<CompensationInput>) {
     match &tree.value {
-        Value::List(items) => items.iter().for_each(|item| of_tree(item, dialect, needs)),
-        Value::Map(map) => map.iter().for_each(|(_, value)| of_tree(value, dialect, needs)),
-        Value::String(text) => of_text(&Located::new(text.text.as_str(), tree.span), dialect, needs),
-        Value::Null | Value::Bool(_) | Value::Number { .. } => {}
+        YamlValue::List(items) => items.iter().for_each(|item| of_tree(item, dialect, needs)),
+        YamlValue::Map(map) => map.iter().for_each(|(_, value)| of_tree(value, dialect, needs)),
+        YamlValue::String(text) => of_text(&SpannedValue::new(text.text.as_str(), tree.span), dialect, needs),
+        YamlValue::Null | YamlValue::Bool(_) | YamlValue::Number { .. } => {}
     }
 }
 
-fn of_json(value: &Json, span: Span, needs: &mut Vec<Need>) {
+fn of_json(value: &Json, span: SourceSpan, needs: &mut Vec<CompensationInput>) {
     match value {
         Json::Array(items) => items.iter().for_each(|item| of_json(item, span, needs)),
         Json::Object(fields) => fields.values().for_each(|value| of_json(value, span, needs)),
-        Json::String(text) => of_text(&Located::new(text.as_str(), span), Dialect::Edges, needs),
+        Json::String(text) => of_text(&SpannedValue::new(text.as_str(), span), ParamsDialect::Edges, needs),
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
 
 /// Fields a string reads. Holes that allow for a missing value (`default`, `is defined`) need nothing.
-fn of_text(text: &Located<&str>, dialect: Dialect, needs: &mut Vec<Need>) {
+fn of_text(text: &SpannedValue<&str>, dialect: ParamsDialect, needs: &mut Vec<CompensationInput>) {
     let source = text.value;
-    if dialect == Dialect::Steps
+    if dialect == ParamsDialect::Steps
         && let Some(reference) = source.strip_prefix('$').or_else(|| source.strip_prefix('{')?.strip_suffix('}'))
         && !reference.starts_with(['{', '%', '#', '$'])
     {
@@ -144,7 +147,7 @@ fn of_text(text: &Located<&str>, dialect: Dialect, needs: &mut Vec<Need>) {
 }
 
 /// The chains of names in an expression; what stands in quotes is text.
-fn of_hole(hole: &str, span: Span, needs: &mut Vec<Need>) {
+fn of_hole(hole: &str, span: SourceSpan, needs: &mut Vec<CompensationInput>) {
     let mut rest = hole;
     while let Some(c) = rest.chars().next() {
         if c == '"' || c == '\'' {
@@ -165,7 +168,7 @@ fn of_hole(hole: &str, span: Span, needs: &mut Vec<Need>) {
 }
 
 /// `a.b.c`, `a[b]`, `a["b"]`, and how many bytes it takes.
-fn chain(text: &str, span: Span) -> Option<(Need, usize)> {
+fn chain(text: &str, span: SourceSpan) -> Option<(CompensationInput, usize)> {
     let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let mut at = word(text);
     let root = text.get(..at).filter(|root| !root.is_empty())?.to_owned();
@@ -182,7 +185,7 @@ fn chain(text: &str, span: Span) -> Option<(Need, usize)> {
             fields.push(inside[..close].trim_matches(['"', '\'']).to_owned());
             at += close + 2;
         } else {
-            return Some((Need { root, fields, span }, at));
+            return Some((CompensationInput { root, fields, span }, at));
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Whether a limit of costs can see what is spent for an agent by whoever thinks for it.
 
-use super::super::node::Kind;
-use super::layer::Layer;
-use crate::definition::diagnostic::{Code, Diagnostic, Findings};
-use crate::definition::document::Document;
+use super::super::node::NodeKind;
+use super::checked_graph::CheckedGraph;
+use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList};
+use crate::definition::spec::WorkflowSpec;
 
-pub(super) fn check(document: &Document<'_>, layer: &Layer<'_, '_>, findings: &mut Findings) {
+pub(super) fn check(document: &WorkflowSpec<'_>, layer: &CheckedGraph<'_, '_>, findings: &mut DiagnosticList) {
     let graph = &layer.lowered.graph;
-    for (place, node) in graph.places().zip(&graph.nodes) {
-        let Kind::Agent(agent) = &node.kind else { continue };
+    for (place, node) in graph.node_indices().zip(&graph.nodes) {
+        let NodeKind::Agent(agent) = &node.kind else { continue };
         if document.max_cost.is_none() && node.policy.max_cost.is_none() {
             continue;
         }
@@ -20,7 +20,7 @@ pub(super) fn check(document: &Document<'_>, layer: &Layer<'_, '_>, findings: &m
                 agent.name
             );
             let hint = "write `cost_per_step_usd` in the agent: the most one step costs, 0 where it is free";
-            findings.push(Diagnostic::warning(Code::Unpriced, layer.span(place), message).hint(hint));
+            findings.push(Diagnostic::warning(DiagnosticCode::Unpriced, layer.span(place), message).hint(hint));
         }
     }
 }

@@ -2,71 +2,71 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::NodeIx;
-use super::super::compile::Lowered;
-use super::super::input::Key;
-use super::super::node::{Kind, Over, ToolSource};
-use super::answers::{self, Answers};
-use super::layer::Layer;
-use super::texts;
-use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
-use crate::definition::document::{Document, Mention};
+use super::super::NodeIndex;
+use super::super::compile::LoweredGraph;
+use super::super::input::InputKey;
+use super::super::node::{LoopMode, NodeKind, ToolSource};
+use super::checked_graph::CheckedGraph;
+use super::inert_references;
+use super::output_fields::{self, OutputFields};
+use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
+use crate::definition::spec::{NameReference, WorkflowSpec};
 
 /// What every run knows.
 const FIXED: &[&str] = &["input", "context", "shared_context", "run"];
 /// What a node that runs after a rollback knows.
-const AFTERMATH: &[&str] = &["error", "undone"];
+const POST_ROLLBACK_NAMES: &[&str] = &["error", "undone"];
 
 /// Names that hold wherever in the document an expression stands.
-pub(super) struct Names<'d> {
+pub(super) struct NameChecker<'d> {
     variables: BTreeSet<&'d str>,
-    input: Option<&'d BTreeMap<String, Key>>,
+    input: Option<&'d BTreeMap<String, InputKey>>,
     /// Undeclared names already said once.
-    said: BTreeSet<String>,
+    reported: BTreeSet<String>,
 }
 
 /// Where an expression stands: the nodes around it, inmost last, and what a loop adds.
 #[derive(Clone, Copy)]
-pub(super) struct Scope<'s> {
-    outer: Option<&'s Scope<'s>>,
+pub(super) struct NameScope<'s> {
+    outer: Option<&'s NameScope<'s>>,
     nodes: &'s BTreeSet<&'s str>,
     /// By node: the fields that its output has, where they are declared.
-    answers: &'s BTreeMap<&'s str, Answers>,
+    answers: &'s BTreeMap<&'s str, OutputFields>,
     local: &'s [&'s str],
 }
 
-impl<'d> Names<'d> {
-    pub(super) fn of(document: &'d Document<'_>, lowered: &'d Lowered) -> Self {
+impl<'d> NameChecker<'d> {
+    pub(super) fn of(document: &'d WorkflowSpec<'_>, lowered: &'d LoweredGraph) -> Self {
         let mut variables: BTreeSet<&str> = document.variables.keys().map(String::as_str).collect();
         collect(lowered, &mut variables);
-        Self { variables, input: document.input.0.as_ref(), said: BTreeSet::new() }
+        Self { variables, input: document.input.0.as_ref(), reported: BTreeSet::new() }
     }
 
     /// Checks the expressions of a graph and of all inside it.
     pub(super) fn check(
         &mut self,
-        layer: &Layer<'_, '_>,
-        outer: Option<&Scope<'_>>,
+        layer: &CheckedGraph<'_, '_>,
+        outer: Option<&NameScope<'_>>,
         local: &[&str],
-        findings: &mut Findings,
+        findings: &mut DiagnosticList,
     ) {
         let own: BTreeSet<&str> = layer.body.nodes.iter().map(|node| node.id.value.as_str()).collect();
-        let answers = answers::of(layer);
-        let scope = Scope { outer, nodes: &own, answers: &answers, local };
-        for (place, node) in (0..).map(NodeIx).zip(&layer.body.nodes) {
-            for mention in &node.mentions {
-                if !(layer.paths.is_after(place) && AFTERMATH.contains(&mention.root.as_str())) {
-                    self.mention(mention, layer, place, layer.paths.is_after(place), scope, findings);
+        let answers = output_fields::of(layer);
+        let scope = NameScope { outer, nodes: &own, answers: &answers, local };
+        for (place, node) in (0..).map(NodeIndex).zip(&layer.body.nodes) {
+            for mention in &node.references {
+                if !(layer.paths.is_post_rollback(place) && POST_ROLLBACK_NAMES.contains(&mention.root.as_str())) {
+                    self.mention(mention, layer, place, layer.paths.is_post_rollback(place), scope, findings);
                 }
             }
-            texts::check(node, layer.body.form.dialect(), &|name| self.knows(name, &scope), findings);
+            inert_references::check(node, layer.body.form.dialect(), &|name| self.knows(name, &scope), findings);
         }
         for edge in layer.body.edges.iter().flatten() {
             let Some(from) = layer.lowered.graph.find(&edge.from.value) else { continue };
-            for mention in &edge.mentions {
+            for mention in &edge.references {
                 // An edge is looked at once its source has completed.
-                let mention = Mention { own: true, ..mention.clone() };
-                self.mention(&mention, layer, from, layer.paths.is_after(from), scope, findings);
+                let mention = NameReference { is_after_node: true, ..mention.clone() };
+                self.mention(&mention, layer, from, layer.paths.is_post_rollback(from), scope, findings);
             }
         }
         for ((place, _), inner) in &layer.inner {
@@ -77,25 +77,25 @@ impl<'d> Names<'d> {
     /// One name, mentioned by the node at `place`.
     fn mention(
         &mut self,
-        mention: &Mention,
-        layer: &Layer<'_, '_>,
-        place: NodeIx,
+        mention: &NameReference,
+        layer: &CheckedGraph<'_, '_>,
+        place: NodeIndex,
         is_after: bool,
-        scope: Scope<'_>,
-        findings: &mut Findings,
+        scope: NameScope<'_>,
+        findings: &mut DiagnosticList,
     ) {
         match layer.lowered.graph.find(&mention.root) {
             Some(_) if is_after => {}
-            Some(named) if named == place && mention.own || layer.paths.precedes(named, place) => {
-                answers::check(mention, scope.answers, findings);
+            Some(named) if named == place && mention.is_after_node || layer.paths.precedes(named, place) => {
+                output_fields::check(mention, scope.answers, findings);
             }
-            Some(named) => findings.push(reads_later(mention, layer, named, place)),
-            None => self.elsewhere(mention, scope, findings),
+            Some(named) => findings.push(reads_later_diagnostic(mention, layer, named, place)),
+            None => self.check_outer_name(mention, scope, findings),
         }
     }
 
     /// Whether a name means something here: a node, a variable, a key of the input, what a loop adds.
-    fn knows(&self, name: &str, scope: &Scope<'_>) -> bool {
+    fn knows(&self, name: &str, scope: &NameScope<'_>) -> bool {
         let around = std::iter::successors(Some(scope), |scope| scope.outer);
         self.variables.contains(name)
             || self.input.is_some_and(|input| input.contains_key(name))
@@ -104,7 +104,7 @@ impl<'d> Names<'d> {
 
     /// A name that is no node of this graph: one around it (checked at the node whose body this is), a variable, a
     /// key of the input, or nothing that is declared.
-    fn elsewhere(&mut self, mention: &Mention, scope: Scope<'_>, findings: &mut Findings) {
+    fn check_outer_name(&mut self, mention: &NameReference, scope: NameScope<'_>, findings: &mut DiagnosticList) {
         let root = mention.root.as_str();
         let mut around = Some(&scope);
         while let Some(here) = around {
@@ -112,12 +112,13 @@ impl<'d> Names<'d> {
                 return;
             }
             if here.nodes.contains(root) {
-                return answers::check(mention, here.answers, findings);
+                return output_fields::check(mention, here.answers, findings);
             }
             around = here.outer;
         }
         let is_input = self.input.is_some_and(|input| input.contains_key(root));
-        if is_input || FIXED.contains(&root) || self.variables.contains(root) || !self.said.insert(root.to_owned()) {
+        if is_input || FIXED.contains(&root) || self.variables.contains(root) || !self.reported.insert(root.to_owned())
+        {
             return;
         }
         let mut known: Vec<&str> = FIXED.to_vec();
@@ -130,28 +131,33 @@ impl<'d> Names<'d> {
         known.extend(self.input.into_iter().flat_map(BTreeMap::keys).map(String::as_str));
         let unknown = match self.input {
             Some(_) => {
-                let message = format!("`{}` is no node, no variable and no key of the input", shown(root));
-                Diagnostic::draft(Code::UnknownWord, mention.span, message)
+                let message = format!("`{}` is no node, no variable and no key of the input", clip_word(root));
+                Diagnostic::draft(DiagnosticCode::UnknownWord, mention.span, message)
             }
             None => {
                 let message =
-                    format!("`{}` is no node and no variable: it is looked for in the run's input", shown(root));
-                let hint = format!("declare it, and misspellings are found: `input: {{{}: string}}`", shown(root));
-                Diagnostic::warning(Code::UnknownWord, mention.span, message).hint(hint)
+                    format!("`{}` is no node and no variable: it is looked for in the run's input", clip_word(root));
+                let hint = format!("declare it, and misspellings are found: `input: {{{}: string}}`", clip_word(root));
+                Diagnostic::warning(DiagnosticCode::UnknownWord, mention.span, message).hint(hint)
             }
         };
-        findings.push_near(unknown, root, known);
+        findings.push_with_suggestion(unknown, root, known);
     }
 }
 
-fn reads_later(mention: &Mention, layer: &Layer<'_, '_>, named: NodeIx, place: NodeIx) -> Diagnostic {
+fn reads_later_diagnostic(
+    mention: &NameReference,
+    layer: &CheckedGraph<'_, '_>,
+    named: NodeIndex,
+    place: NodeIndex,
+) -> Diagnostic {
     let (reader, root) = (layer.id(place), &mention.root);
-    let error = |message: String| mention.span.error(Code::ReadsLater, message);
+    let error = |message: String| mention.span.error(DiagnosticCode::ReadsLater, message);
     if named == place {
         let hint = "`output` is known in `set` and `compensation`";
         return error(format!("`{reader}` reads its own output before there is one")).hint(hint);
     }
-    if layer.lowered.aftermath == Some(named) {
+    if layer.lowered.post_rollback_node == Some(named) {
         return error(format!("`{reader}` reads `{root}`, which runs only after a rollback"));
     }
     if layer.paths.precedes(place, named) {
@@ -162,27 +168,27 @@ fn reads_later(mention: &Mention, layer: &Layer<'_, '_>, named: NodeIx, place: N
 }
 
 /// What a body sees beside the names around it.
-fn names_inside(kind: &Kind) -> &'static [&'static str] {
+fn names_inside(kind: &NodeKind) -> &'static [&'static str] {
     match kind {
-        Kind::Loop(each) => match each.over {
-            Over::Each { .. } => &["item", "index", "last"],
-            Over::While(_) | Over::Until(_) => &["index", "last"],
+        NodeKind::Loop(each) => match each.over {
+            LoopMode::Each { .. } => &["item", "index", "last"],
+            LoopMode::While(_) | LoopMode::Until(_) => &["index", "last"],
         },
         _ => &[],
     }
 }
 
 /// Variables that something in the document sets.
-fn collect<'d>(lowered: &'d Lowered, variables: &mut BTreeSet<&'d str>) {
+fn collect<'d>(lowered: &'d LoweredGraph, variables: &mut BTreeSet<&'d str>) {
     for node in &lowered.graph.nodes {
         variables.extend(node.output_key.as_deref());
         variables.extend(node.sets.iter().map(|(name, _)| name.as_str()));
         match &node.kind {
-            Kind::Transform(sets) => variables.extend(sets.iter().map(|(name, _)| name.as_str())),
-            Kind::Agent(agent) if agent.selects => {
+            NodeKind::Transform(sets) => variables.extend(sets.iter().map(|(name, _)| name.as_str())),
+            NodeKind::Agent(agent) if agent.only_selects_tools => {
                 variables.insert("tool_requests");
             }
-            Kind::Tool(tool) if matches!(tool.from, ToolSource::Requests) => {
+            NodeKind::Tool(tool) if matches!(tool.from, ToolSource::AgentRequests) => {
                 variables.extend(["tool_requests", "tool_results"]);
             }
             _ => {}

@@ -5,34 +5,34 @@ use std::collections::BTreeMap;
 use jsonschema::Validator;
 use serde_json::{Map, Value as Json, json};
 
-use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
-use crate::definition::document;
-use crate::definition::source::{Located, Node as Tree, Span};
-use crate::expr::Dialect;
-use crate::tool::Facts;
+use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
+use crate::definition::source::{SourceSpan, SpannedValue, YamlNode as Tree};
+use crate::definition::spec;
+use crate::expr::ParamsDialect;
+use crate::tool::ToolContract;
 
 /// Checks calls; keeps the schemas it has compiled.
 #[derive(Default)]
-pub(super) struct Parameters {
+pub(super) struct ParameterChecker {
     /// By tool and parameter's schema; `None` where the tool's own schema is not one.
     compiled: BTreeMap<(String, String), Option<Validator>>,
 }
 
 /// A call as it is written.
-pub(super) struct Call<'c> {
-    pub tool: &'c Located<String>,
-    pub facts: &'c Facts,
+pub(super) struct ToolCallSite<'c> {
+    pub tool: &'c SpannedValue<String>,
+    pub facts: &'c ToolContract,
     pub tree: Option<&'c Tree>,
-    pub dialect: Dialect,
+    pub dialect: ParamsDialect,
 }
 
-impl Call<'_> {
+impl ToolCallSite<'_> {
     fn literals(&self) -> Json {
-        document::literals(self.tree, self.dialect)
+        spec::literals(self.tree, self.dialect)
     }
 
-    pub(super) fn own_facts(&self) -> &Facts {
-        document::own_facts(self.facts, self.tree, self.dialect)
+    pub(super) fn own_facts(&self) -> &ToolContract {
+        spec::action_facts(self.facts, self.tree, self.dialect)
     }
 
     /// The parameters' names; `None` where a template makes the whole.
@@ -44,13 +44,13 @@ impl Call<'_> {
     }
 }
 
-impl Parameters {
-    pub(super) fn check(&mut self, call: &Call<'_>, findings: &mut Findings) {
+impl ParameterChecker {
+    pub(super) fn check(&mut self, call: &ToolCallSite<'_>, findings: &mut DiagnosticList) {
         let literals = call.literals();
         if let Some(unknown) = unknown_action(call, &literals) {
             return findings.push(unknown);
         }
-        let own = call.facts.of(&literals);
+        let own = call.facts.for_arguments(&literals);
         let schema = if own.parameters.is_object() { &own.parameters } else { &call.facts.parameters };
         let (Some(schema), Some(names)) = (schema.as_object(), call.names()) else { return };
         let empty = Map::new();
@@ -69,12 +69,12 @@ impl Parameters {
 
     fn value(
         &mut self,
-        call: &Call<'_>,
+        call: &ToolCallSite<'_>,
         name: &str,
         (node, literal): (&Tree, &Json),
         schema: &Map<String, Json>,
         property: &Json,
-        findings: &mut Findings,
+        findings: &mut DiagnosticList,
     ) {
         // Dates are resolved before they are checked: `tomorrow` is one.
         if property.get("format").is_some() {
@@ -84,22 +84,22 @@ impl Parameters {
         let validator = self.compiled.entry(place).or_insert_with(|| compile(schema, property));
         let Some(error) = validator.as_ref().and_then(|validator| validator.validate(literal).err()) else { return };
         let path = error.instance_path().to_string();
-        let at = node.nearest(path.split('/').skip(1)).span;
-        let message = format!("`{name}` does not fit `{}`: {}", call.tool.value, shown(&error.to_string()));
-        findings.push(at.error(Code::Parameters, message));
+        let at = node.deepest_at(path.split('/').skip(1)).span;
+        let message = format!("`{name}` does not fit `{}`: {}", call.tool.value, clip_word(&error.to_string()));
+        findings.push(at.error(DiagnosticCode::Parameters, message));
     }
 }
 
 /// What is wrong with an action that is written plainly, if anything.
-fn unknown_action(call: &Call<'_>, literals: &Json) -> Option<Diagnostic> {
+fn unknown_action(call: &ToolCallSite<'_>, literals: &Json) -> Option<Diagnostic> {
     let facts = call.facts;
     let action = literals.get(&*facts.told_by)?.as_str()?;
     if facts.actions.is_empty() || facts.actions.contains_key(action) {
         return None;
     }
-    let span = call.tree?.nearest([&*facts.told_by]).span;
-    let message = format!("`{}` has no {} `{}`", call.tool.value, facts.told_by, shown(action));
-    Some(span.error(Code::Parameters, message).did_you_mean(action, facts.actions.keys().map(String::as_str)))
+    let span = call.tree?.deepest_at([&*facts.told_by]).span;
+    let message = format!("`{}` has no {} `{}`", call.tool.value, facts.told_by, clip_word(action));
+    Some(span.error(DiagnosticCode::Parameters, message).did_you_mean(action, facts.actions.keys().map(String::as_str)))
 }
 
 /// One parameter's schema, with the definitions of the whole.
@@ -115,11 +115,11 @@ fn compile(schema: &Map<String, Json>, property: &Json) -> Option<Validator> {
 }
 
 fn required(
-    call: &Call<'_>,
+    call: &ToolCallSite<'_>,
     schema: &Map<String, Json>,
     properties: &Map<String, Json>,
     names: &[&str],
-    findings: &mut Findings,
+    findings: &mut DiagnosticList,
 ) {
     let required = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
     for name in required {
@@ -128,33 +128,33 @@ fn required(
             continue;
         }
         let message = format!("`{}` needs the parameter `{name}`", call.tool.value);
-        let missing = call.tool.span.error(Code::Parameters, message);
+        let missing = call.tool.span.error(DiagnosticCode::Parameters, message);
         let description = properties.get(name).and_then(|property| property.get("description")).and_then(Json::as_str);
         findings.push(match description {
-            Some(words) => missing.hint(format!("{name}: {}", shown(words))),
+            Some(words) => missing.hint(format!("{name}: {}", clip_word(words))),
             None => missing,
         });
     }
 }
 
 fn unknown(
-    call: &Call<'_>,
+    call: &ToolCallSite<'_>,
     name: &str,
-    span: Span,
+    span: SourceSpan,
     schema: &Map<String, Json>,
     properties: &Map<String, Json>,
-    findings: &mut Findings,
+    findings: &mut DiagnosticList,
 ) {
     let is_action = name == call.facts.told_by && !call.facts.actions.is_empty();
     if is_action || properties.is_empty() || schema.contains_key("patternProperties") {
         return;
     }
-    let message = format!("`{}` has no parameter `{}`", call.tool.value, shown(name));
+    let message = format!("`{}` has no parameter `{}`", call.tool.value, clip_word(name));
     let known = properties.keys().map(String::as_str);
     if schema.get("additionalProperties") == Some(&Json::Bool(false)) {
-        findings.push_near(span.error(Code::Parameters, message), name, known);
+        findings.push_with_suggestion(span.error(DiagnosticCode::Parameters, message), name, known);
     } else if let Some(near) = crate::expr::nearest(name, known) {
-        let unknown = Diagnostic::warning(Code::Parameters, span, message);
+        let unknown = Diagnostic::warning(DiagnosticCode::Parameters, span, message);
         findings.push(unknown.hint(format!("did you mean `{near}`?")));
     }
 }

@@ -2,90 +2,90 @@
 
 use std::collections::BTreeSet;
 
-use super::super::compile::Lowered;
-use super::super::{EdgeIx, Graph, Join, NodeIx, When, compile, levels};
+use super::super::compile::LoweredGraph;
+use super::super::{EdgeIndex, EdgeTrigger, Graph, JoinRule, NodeIndex, compile, levels};
 
 /// Order and exclusion of an acyclic graph's nodes, each asked in constant or logarithmic time.
-pub(super) struct Paths {
+pub(super) struct PathAnalysis {
     /// Topological.
-    pub order: Vec<NodeIx>,
+    pub order: Vec<NodeIndex>,
     /// By node, a bit for each node before it.
     before: Vec<Vec<u64>>,
-    choices: Choices,
+    choices: DominatorTree,
     /// Nodes that run only after a rollback.
-    after: BTreeSet<NodeIx>,
+    post_rollback: BTreeSet<NodeIndex>,
 }
 
-impl Paths {
+impl PathAnalysis {
     /// Nothing where the graph has a circle.
-    pub(super) fn of(lowered: &Lowered) -> Option<Self> {
+    pub(super) fn of(lowered: &LoweredGraph) -> Option<Self> {
         if lowered.is_cyclic {
             return None;
         }
         let graph = &lowered.graph;
-        let order: Vec<NodeIx> = levels(graph).into_iter().flatten().collect();
+        let order: Vec<NodeIndex> = levels(graph).into_iter().flatten().collect();
         let words = graph.nodes.len().div_ceil(64);
         let mut before = vec![Vec::new(); graph.nodes.len()];
         for place in &order {
             let mut bits = vec![0_u64; words];
             for edge in graph.incoming(*place) {
                 let from = graph.edge(*edge).from;
-                let above: &Vec<u64> = &before[from.at()];
+                let above: &Vec<u64> = &before[from.as_usize()];
                 bits.iter_mut().zip(above).for_each(|(bit, above)| *bit |= above);
-                bits[from.at() / 64] |= 1 << (from.at() % 64);
+                bits[from.as_usize() / 64] |= 1 << (from.as_usize() % 64);
             }
-            before[place.at()] = bits;
+            before[place.as_usize()] = bits;
         }
-        let choices = Choices::of(graph, &order);
-        let after = lowered.aftermath.map(|first| graph.reachable([first])).unwrap_or_default();
-        Some(Self { order, before, choices, after })
+        let choices = DominatorTree::of(graph, &order);
+        let after = lowered.post_rollback_node.map(|first| graph.reachable([first])).unwrap_or_default();
+        Some(Self { order, before, choices, post_rollback: after })
     }
 
     /// Whether `a` is settled before `b` may begin.
-    pub(super) fn precedes(&self, a: NodeIx, b: NodeIx) -> bool {
-        self.before[b.at()].get(a.at() / 64).is_some_and(|bits| bits & (1 << (a.at() % 64)) != 0)
+    pub(super) fn precedes(&self, a: NodeIndex, b: NodeIndex) -> bool {
+        self.before[b.as_usize()].get(a.as_usize() / 64).is_some_and(|bits| bits & (1 << (a.as_usize() % 64)) != 0)
     }
 
     /// All nodes that are settled before `b` may begin.
-    pub(super) fn before(&self, b: NodeIx) -> impl Iterator<Item = NodeIx> {
-        let words = self.before[b.at()].iter().enumerate().filter(|(_, bits)| **bits != 0);
+    pub(super) fn before(&self, b: NodeIndex) -> impl Iterator<Item = NodeIndex> {
+        let words = self.before[b.as_usize()].iter().enumerate().filter(|(_, bits)| **bits != 0);
         words
             .flat_map(|(word, bits)| {
                 (0..64)
                     .filter(move |bit| bits & (1 << bit) != 0)
                     .filter_map(move |bit| u32::try_from(word * 64 + bit).ok())
             })
-            .map(NodeIx)
+            .map(NodeIndex)
     }
 
     /// Whether no run takes both: they lie on different branches of one choice.
-    pub(super) fn exclude(&self, a: NodeIx, b: NodeIx) -> bool {
-        self.choices.exclude(Choices::of_node(a), Choices::of_node(b))
+    pub(super) fn exclude(&self, a: NodeIndex, b: NodeIndex) -> bool {
+        self.choices.exclude(DominatorTree::of_node(a), DominatorTree::of_node(b))
     }
 
     /// Whether a node runs only after a rollback.
-    pub(super) fn is_after(&self, place: NodeIx) -> bool {
-        self.after.contains(&place)
+    pub(super) fn is_post_rollback(&self, place: NodeIndex) -> bool {
+        self.post_rollback.contains(&place)
     }
 
     /// Whether one run can have both under way at once.
-    pub(super) fn run_together(&self, a: NodeIx, b: NodeIx) -> bool {
+    pub(super) fn run_together(&self, a: NodeIndex, b: NodeIndex) -> bool {
         a != b
-            && self.is_after(a) == self.is_after(b)
+            && self.is_post_rollback(a) == self.is_post_rollback(b)
             && !self.precedes(a, b)
             && !self.precedes(b, a)
             && !self.exclude(a, b)
     }
 
     /// How many of these edges one run can take at most.
-    pub(super) fn taken_max(&self, edges: &[EdgeIx]) -> usize {
-        self.choices.taken_max(edges)
+    pub(super) fn max_taken_edges(&self, edges: &[EdgeIndex]) -> usize {
+        self.choices.max_taken_edges(edges)
     }
 }
 
 /// The dominator tree of a graph in which every labelled branch is a point of its own: two points exclude each other
 /// where the tree parts them at a choice.
-struct Choices {
+struct DominatorTree {
     /// By point: its parent, its depth. Point 0 is the start, then come the nodes, then the branches.
     parent: Vec<u32>,
     depth: Vec<u32>,
@@ -97,12 +97,12 @@ struct Choices {
     leaves: Vec<u32>,
 }
 
-impl Choices {
-    fn of_node(place: NodeIx) -> u32 {
+impl DominatorTree {
+    fn of_node(place: NodeIndex) -> u32 {
         place.0 + 1
     }
 
-    fn of(graph: &Graph, order: &[NodeIx]) -> Self {
+    fn of(graph: &Graph, order: &[NodeIndex]) -> Self {
         let nodes = u32::try_from(graph.nodes.len()).unwrap_or(u32::MAX);
         let mut choices = Self {
             parent: vec![0; graph.nodes.len() + 1],
@@ -116,31 +116,31 @@ impl Choices {
         for place in order {
             let point = Self::of_node(*place);
             let parent = choices.parent_of(graph, *place);
-            choices.hang(point, parent);
-            choices.part(graph, *place);
+            choices.attach(point, parent);
+            choices.split_branches(graph, *place);
         }
         choices
     }
 
     /// What every way to a node passes last.
-    fn parent_of(&self, graph: &Graph, place: NodeIx) -> u32 {
+    fn parent_of(&self, graph: &Graph, place: NodeIndex) -> u32 {
         // A node of the `steps` form may run whichever branch was chosen.
-        if graph.node(place).join == Join::AllSettled {
+        if graph.node(place).join == JoinRule::AllSettled {
             return 0;
         }
-        let ways = graph.incoming(place).iter().map(|edge| self.leaves[edge.at()]);
-        ways.reduce(|a, b| self.meet(a, b)).unwrap_or(0)
+        let ways = graph.incoming(place).iter().map(|edge| self.leaves[edge.as_usize()]);
+        ways.reduce(|a, b| self.common_ancestor(a, b)).unwrap_or(0)
     }
 
     /// Makes a point of each branch of a node that chooses, and notes where its edges leave from.
-    fn part(&mut self, graph: &Graph, place: NodeIx) {
+    fn split_branches(&mut self, graph: &Graph, place: NodeIndex) {
         let point = Self::of_node(place);
         let out = graph.outgoing(place);
         let labels: Vec<String> = out.iter().map(|edge| label(graph, *edge)).collect();
         let parts = labels.iter().any(|label| *label != labels[0]);
         let mut made: std::collections::BTreeMap<&str, u32> = std::collections::BTreeMap::new();
         for (edge, label) in out.iter().zip(&labels) {
-            self.leaves[edge.at()] = match made.get(label.as_str()) {
+            self.leaves[edge.as_usize()] = match made.get(label.as_str()) {
                 _ if !parts => point,
                 Some(branch) => *branch,
                 None => {
@@ -149,7 +149,7 @@ impl Choices {
                     self.depth.push(0);
                     self.is_branch.push(true);
                     self.jumps.iter_mut().for_each(|level| level.push(0));
-                    self.hang(branch, point);
+                    self.attach(branch, point);
                     made.insert(label, branch);
                     branch
                 }
@@ -157,7 +157,7 @@ impl Choices {
         }
     }
 
-    fn hang(&mut self, point: u32, parent: u32) {
+    fn attach(&mut self, point: u32, parent: u32) {
         self.parent[point as usize] = parent;
         self.depth[point as usize] = self.depth[parent as usize] + 1;
         let mut above = parent;
@@ -178,7 +178,7 @@ impl Choices {
     }
 
     /// The children of the point where the ways to `a` and `b` part; equal where one is on the way to the other.
-    fn part_at(&self, a: u32, b: u32) -> (u32, u32) {
+    fn divergence_children(&self, a: u32, b: u32) -> (u32, u32) {
         let (deep_a, deep_b) = (self.depth[a as usize], self.depth[b as usize]);
         let level = deep_a.min(deep_b);
         let (mut a, mut b) = (self.lift(a, deep_a - level), self.lift(b, deep_b - level));
@@ -193,22 +193,22 @@ impl Choices {
         (a, b)
     }
 
-    fn meet(&self, a: u32, b: u32) -> u32 {
-        let (left, right) = self.part_at(a, b);
+    fn common_ancestor(&self, a: u32, b: u32) -> u32 {
+        let (left, right) = self.divergence_children(a, b);
         if left == right { left } else { self.parent[left as usize] }
     }
 
     fn exclude(&self, a: u32, b: u32) -> bool {
-        let (left, right) = self.part_at(a, b);
+        let (left, right) = self.divergence_children(a, b);
         left != right && self.is_branch[left as usize] && self.is_branch[right as usize]
     }
 
     /// The most edges one run can take: below a choice the best branch counts, elsewhere all.
-    fn taken_max(&self, edges: &[EdgeIx]) -> usize {
+    fn max_taken_edges(&self, edges: &[EdgeIndex]) -> usize {
         let mut counts: std::collections::BTreeMap<(std::cmp::Reverse<u32>, u32), (usize, usize)> =
             std::collections::BTreeMap::new();
         for edge in edges {
-            let point = self.leaves[edge.at()];
+            let point = self.leaves[edge.as_usize()];
             counts.entry((std::cmp::Reverse(self.depth[point as usize]), point)).or_default().0 += 1;
         }
         // From the deepest point up: `(all that is certain to add up, the best of the branches)`.
@@ -230,11 +230,11 @@ impl Choices {
 }
 
 /// What an edge's source must have come to for the edge to be taken.
-fn label(graph: &Graph, edge: EdgeIx) -> String {
+fn label(graph: &Graph, edge: EdgeIndex) -> String {
     let edge = graph.edge(edge);
     match &edge.when {
-        When::Failed => "\u{0}failed".to_owned(),
-        When::Branch(branch) => branch.clone(),
-        When::Completed => compile::first_branch(&graph.node(edge.from).kind).unwrap_or_default(),
+        EdgeTrigger::Failed => "\u{0}failed".to_owned(),
+        EdgeTrigger::Branch(branch) => branch.clone(),
+        EdgeTrigger::Completed => compile::first_branch(&graph.node(edge.from).kind).unwrap_or_default(),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::node::{Kind, Merge, MergeMode, Rest};
-use super::super::{EdgeIx, Graph, NodeIx};
-use crate::definition::diagnostic::{Code, Findings};
-use crate::definition::source::Span;
+use super::super::node::{MergeMode, MergeNode, NodeKind, RemainingWork};
+use super::super::{EdgeIndex, Graph, NodeIndex};
+use crate::definition::diagnostic::{DiagnosticCode, DiagnosticList};
+use crate::definition::source::SourceSpan;
 
 /// Nodes and edges looked at on behalf of all merges of a graph. Only a graph of thousands of nested merges needs more.
 const STEPS_MAX: usize = 5_000_000;
@@ -13,35 +13,38 @@ const STEPS_MAX: usize = 5_000_000;
 /// Fills in the branches of every merge of an acyclic graph: by in-edge, the nodes before it whose every path leads to
 /// the merge. A node before several in-edges stands in each of their branches; one before all of them in none, since
 /// it is settled whichever comes first. `order` is topological.
-pub(super) fn fill(graph: &mut Graph, order: &[NodeIx], spans: &[Span], findings: &mut Findings) {
+pub(super) fn fill(graph: &mut Graph, order: &[NodeIndex], spans: &[SourceSpan], findings: &mut DiagnosticList) {
     let mut rank = vec![0; order.len()];
-    order.iter().enumerate().for_each(|(at, place)| rank[place.at()] = at);
-    let mut marks = Marks { leads: vec![0; order.len()], seen: vec![0; order.len()], rank, walks: 0, steps: 0 };
-    let cutting =
-        graph.places().filter(|place| matches!(&graph.node(*place).kind, Kind::Merge(merge) if merge.may_cut()));
+    order.iter().enumerate().for_each(|(at, place)| rank[place.as_usize()] = at);
+    let mut marks = BranchMarks { leads: vec![0; order.len()], seen: vec![0; order.len()], rank, walks: 0, steps: 0 };
+    let cutting = graph
+        .node_indices()
+        .filter(|place| matches!(&graph.node(*place).kind, NodeKind::Merge(merge) if merge.may_cancel_branches()));
     for place in cutting.collect::<Vec<_>>() {
         let branches = marks.branches(graph, place);
         if marks.steps > STEPS_MAX {
-            let span = spans.get(place.at()).copied().unwrap_or_default();
+            let span = spans.get(place.as_usize()).copied().unwrap_or_default();
             let message = "the merges of this workflow have more branches within branches than can be worked out";
-            findings
-                .push(span.error(Code::TooLarge, message).hint("write `rest: wait` where nothing need be cancelled"));
+            findings.push(
+                span.error(DiagnosticCode::TooLarge, message)
+                    .hint("write `rest: wait` where nothing need be cancelled"),
+            );
             return;
         }
-        if let Kind::Merge(merge) = &mut graph.nodes[place.at()].kind {
+        if let NodeKind::Merge(merge) = &mut graph.nodes[place.as_usize()].kind {
             merge.branches = branches;
         }
     }
 }
 
-impl Merge {
+impl MergeNode {
     /// Whether it can fire while some of its branches still run, and then cuts them.
-    pub fn may_cut(&self) -> bool {
-        self.mode != MergeMode::All && self.rest == Rest::Cancel
+    pub fn may_cancel_branches(&self) -> bool {
+        self.mode != MergeMode::All && self.rest == RemainingWork::Cancel
     }
 }
 
-struct Marks {
+struct BranchMarks {
     /// By node: the merge, counted from 1, that every path of it leads to, as far as is known.
     leads: Vec<u32>,
     /// By node: the last walk that came by.
@@ -52,22 +55,22 @@ struct Marks {
     steps: usize,
 }
 
-impl Marks {
-    fn branches(&mut self, graph: &Graph, merge: NodeIx) -> BTreeMap<EdgeIx, Vec<NodeIx>> {
+impl BranchMarks {
+    fn branches(&mut self, graph: &Graph, merge: NodeIndex) -> BTreeMap<EdgeIndex, Vec<NodeIndex>> {
         let mark = merge.0 + 1;
-        self.leads[merge.at()] = mark;
+        self.leads[merge.as_usize()] = mark;
         for place in self.before(graph, [merge], |_| true) {
             let mut out = graph.outgoing(place).iter().map(|edge| graph.edge(*edge).to);
-            if place != merge && out.all(|to| self.leads[to.at()] == mark) {
-                self.leads[place.at()] = mark;
+            if place != merge && out.all(|to| self.leads[to.as_usize()] == mark) {
+                self.leads[place.as_usize()] = mark;
             }
         }
         let incoming = graph.incoming(merge);
         let mut branches = BTreeMap::new();
-        let mut counts: BTreeMap<NodeIx, usize> = BTreeMap::new();
+        let mut counts: BTreeMap<NodeIndex, usize> = BTreeMap::new();
         for edge in incoming {
             let leads = std::mem::take(&mut self.leads);
-            let branch = self.before(graph, [graph.edge(*edge).from], |place| leads[place.at()] == mark);
+            let branch = self.before(graph, [graph.edge(*edge).from], |place| leads[place.as_usize()] == mark);
             self.leads = leads;
             branch.iter().for_each(|place| *counts.entry(*place).or_default() += 1);
             branches.insert(*edge, branch);
@@ -83,23 +86,23 @@ impl Marks {
     fn before(
         &mut self,
         graph: &Graph,
-        from: impl IntoIterator<Item = NodeIx>,
-        counts: impl Fn(NodeIx) -> bool,
-    ) -> Vec<NodeIx> {
+        from: impl IntoIterator<Item = NodeIndex>,
+        counts: impl Fn(NodeIndex) -> bool,
+    ) -> Vec<NodeIndex> {
         self.walks += 1;
-        let mut found: Vec<NodeIx> = Vec::new();
-        let mut open: Vec<NodeIx> = from.into_iter().filter(|place| counts(*place)).collect();
+        let mut found: Vec<NodeIndex> = Vec::new();
+        let mut open: Vec<NodeIndex> = from.into_iter().filter(|place| counts(*place)).collect();
         while let Some(place) = open.pop() {
-            if self.steps > STEPS_MAX || self.seen[place.at()] == self.walks {
+            if self.steps > STEPS_MAX || self.seen[place.as_usize()] == self.walks {
                 continue;
             }
-            self.seen[place.at()] = self.walks;
+            self.seen[place.as_usize()] = self.walks;
             found.push(place);
             let incoming = graph.incoming(place);
             self.steps += 1 + incoming.len();
             open.extend(incoming.iter().map(|edge| graph.edge(*edge).from).filter(|from| counts(*from)));
         }
-        found.sort_unstable_by_key(|place| std::cmp::Reverse(self.rank[place.at()]));
+        found.sort_unstable_by_key(|place| std::cmp::Reverse(self.rank[place.as_usize()]));
         found
     }
 }

@@ -2,92 +2,93 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::node::{Ask, Kind, Node};
-use super::super::{EDGES_MAX, Edge, EdgeIx, NodeIx, When};
-use crate::definition::diagnostic::{Code, Diagnostic, Findings, shown};
-use crate::definition::document::{Body, OnError};
-use crate::definition::source::{Located, Span};
+use super::super::node::{GraphNode, HumanTaskKind, NodeKind};
+use super::super::{EDGES_MAX, EdgeIndex, EdgeTrigger, GraphEdge, NodeIndex};
+use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
+use crate::definition::source::{SourceSpan, SpannedValue};
+use crate::definition::spec::{BodySpec, OnErrorSpec};
 
 /// Where an edge is written, and its branch.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Place {
-    pub edge: Span,
-    pub when: Span,
+pub(crate) struct EdgeSpans {
+    pub edge: SourceSpan,
+    pub when: SourceSpan,
 }
 
 /// Edges and the place each was written at.
 #[derive(Default)]
-pub(super) struct Drawn {
-    pub edges: Vec<Edge>,
-    pub places: Vec<Place>,
+pub(super) struct EdgeList {
+    pub edges: Vec<GraphEdge>,
+    pub places: Vec<EdgeSpans>,
     /// The error edge of each node that has one.
-    pub gotos: BTreeMap<NodeIx, EdgeIx>,
+    pub gotos: BTreeMap<NodeIndex, EdgeIndex>,
 }
 
 /// Draws the edges of a body whose nodes are `nodes`, in its order. `aftermath` is what runs after a rollback.
 pub(super) fn draw(
-    body: &Body<'_>,
-    nodes: &[Node],
-    aftermath: Option<NodeIx>,
-    known: &BTreeMap<String, NodeIx>,
-    findings: &mut Findings,
-) -> Drawn {
-    let mut drawing = Drawing { body, nodes, known, drawn: Drawn::default(), findings };
-    drawing.written();
-    drawing.gotos();
+    body: &BodySpec<'_>,
+    nodes: &[GraphNode],
+    aftermath: Option<NodeIndex>,
+    known: &BTreeMap<String, NodeIndex>,
+    findings: &mut DiagnosticList,
+) -> EdgeList {
+    let mut drawing = EdgeBuilder { body, nodes, known, drawn: EdgeList::default(), findings };
+    drawing.add_written_edges();
+    drawing.add_goto_edges();
     if body.edges.is_none() {
-        drawing.implied(aftermath);
+        drawing.add_implied_edges(aftermath);
     }
     drawing.drawn
 }
 
-struct Drawing<'a, 't> {
-    body: &'a Body<'t>,
-    nodes: &'a [Node],
-    known: &'a BTreeMap<String, NodeIx>,
-    drawn: Drawn,
-    findings: &'a mut Findings,
+struct EdgeBuilder<'a, 't> {
+    body: &'a BodySpec<'t>,
+    nodes: &'a [GraphNode],
+    known: &'a BTreeMap<String, NodeIndex>,
+    drawn: EdgeList,
+    findings: &'a mut DiagnosticList,
 }
 
-impl Drawing<'_, '_> {
-    fn written(&mut self) {
+impl EdgeBuilder<'_, '_> {
+    fn add_written_edges(&mut self) {
         let mut seen = BTreeSet::new();
         for edge in self.body.edges.iter().flatten() {
             let (Some(from), Some(to)) = (self.find(&edge.from), self.find(&edge.to)) else { continue };
-            let when = edge.when.as_ref().map_or(When::Completed, |when| When::Branch(when.value.clone()));
+            let when =
+                edge.when.as_ref().map_or(EdgeTrigger::Completed, |when| EdgeTrigger::Branch(when.value.clone()));
             let label = edge.when.as_ref().map(|when| when.value.as_str());
             if edge.condition.is_none() && !seen.insert((from, to, label)) {
                 let message = format!("the edge from `{}` to `{}` is written twice", edge.from.value, edge.to.value);
-                self.findings.push(edge.span.error(Code::DuplicateName, message));
+                self.findings.push(edge.span.error(DiagnosticCode::DuplicateName, message));
                 continue;
             }
-            let place = Place { edge: edge.span, when: edge.when.as_ref().map_or(edge.span, |when| when.span) };
-            self.push_at(Edge { from, to, when, condition: edge.condition.clone() }, place);
+            let place = EdgeSpans { edge: edge.span, when: edge.when.as_ref().map_or(edge.span, |when| when.span) };
+            self.push_at(GraphEdge { from, to, when, condition: edge.condition.clone() }, place);
         }
     }
 
-    fn gotos(&mut self) {
-        for (place, node) in (0..).map(NodeIx).zip(&self.body.nodes) {
-            let Some(Located { value: OnError::Goto(target), span }) = &node.policy.on_error else { continue };
-            let target = Located::new(target.clone(), *span);
+    fn add_goto_edges(&mut self) {
+        for (place, node) in (0..).map(NodeIndex).zip(&self.body.nodes) {
+            let Some(SpannedValue { value: OnErrorSpec::Goto(target), span }) = &node.policy.on_error else { continue };
+            let target = SpannedValue::new(target.clone(), *span);
             let Some(to) = self.find(&target) else { continue };
-            let edge = EdgeIx(u32::try_from(self.drawn.edges.len()).unwrap_or(u32::MAX));
+            let edge = EdgeIndex(u32::try_from(self.drawn.edges.len()).unwrap_or(u32::MAX));
             self.drawn.gotos.insert(place, edge);
-            self.push(Edge { from: place, to, when: When::Failed, condition: None }, *span);
+            self.push(GraphEdge { from: place, to, when: EdgeTrigger::Failed, condition: None }, *span);
         }
     }
 
     /// What a node names comes before it: other nodes, and the variables nodes publish their outputs under.
-    fn implied(&mut self, aftermath: Option<NodeIx>) {
-        let mut published: BTreeMap<&str, Vec<NodeIx>> = BTreeMap::new();
-        for (place, node) in (0..).map(NodeIx).zip(&self.body.nodes) {
+    fn add_implied_edges(&mut self, aftermath: Option<NodeIndex>) {
+        let mut published: BTreeMap<&str, Vec<NodeIndex>> = BTreeMap::new();
+        for (place, node) in (0..).map(NodeIndex).zip(&self.body.nodes) {
             if let Some(key) = &node.output_key {
                 published.entry(&key.value).or_default().push(place);
             }
         }
         let mut pairs = 0;
-        let mut wanted: Vec<BTreeMap<NodeIx, Span>> = Vec::with_capacity(self.body.nodes.len());
-        for (place, node) in (0..).map(NodeIx).zip(&self.body.nodes) {
+        let mut wanted: Vec<BTreeMap<NodeIndex, SourceSpan>> = Vec::with_capacity(self.body.nodes.len());
+        for (place, node) in (0..).map(NodeIndex).zip(&self.body.nodes) {
             let mut before = BTreeMap::new();
             for dependency in &node.depends_on {
                 if let Some(found) = self.find(dependency) {
@@ -95,10 +96,12 @@ impl Drawing<'_, '_> {
                 }
             }
             let mut seen = BTreeSet::new();
-            for mention in node.mentions.iter().filter(|mention| seen.insert((&mention.root, mention.own))) {
+            for mention in node.references.iter().filter(|mention| seen.insert((&mention.root, mention.is_after_node)))
+            {
                 let named = self.known.get(&mention.root).map(std::slice::from_ref);
                 let found = named.or_else(|| published.get(mention.root.as_str()).map(Vec::as_slice));
-                for from in found.unwrap_or_default().iter().filter(|from| !(mention.own && **from == place)) {
+                for from in found.unwrap_or_default().iter().filter(|from| !(mention.is_after_node && **from == place))
+                {
                     before.entry(*from).or_insert(mention.span);
                 }
             }
@@ -106,53 +109,53 @@ impl Drawing<'_, '_> {
             wanted.push(before);
             if pairs > EDGES_MAX {
                 let message = format!("what nodes name makes more than {EDGES_MAX} edges");
-                return self.findings.push(node.id.span.error(Code::TooLarge, message));
+                return self.findings.push(node.id.span.error(DiagnosticCode::TooLarge, message));
             }
         }
-        let after = aftermath.map(|first| reserved(first, &wanted)).unwrap_or_default();
-        for (to, before) in (0..).map(NodeIx).zip(wanted) {
+        let after = aftermath.map(|first| post_rollback_nodes(first, &wanted)).unwrap_or_default();
+        for (to, before) in (0..).map(NodeIndex).zip(wanted) {
             for (from, span) in before {
                 // The aftermath reads what happened; it waits for none of it.
                 if !after.contains(&to) || after.contains(&from) && Some(to) != aftermath {
-                    self.depend(from, to, span);
+                    self.add_dependency(from, to, span);
                 }
             }
         }
     }
 
     /// A dependency holds whichever branch was chosen.
-    fn depend(&mut self, from: NodeIx, to: NodeIx, span: Span) {
+    fn add_dependency(&mut self, from: NodeIndex, to: NodeIndex, span: SourceSpan) {
         if self.drawn.edges.len() > EDGES_MAX {
             return;
         }
-        let labels = branches(&self.nodes[from.at()].kind);
+        let labels = branches(&self.nodes[from.as_usize()].kind);
         if labels.is_empty() {
-            self.push(Edge { from, to, when: When::Completed, condition: None }, span);
+            self.push(GraphEdge { from, to, when: EdgeTrigger::Completed, condition: None }, span);
         }
         for label in labels {
-            self.push(Edge { from, to, when: When::Branch(label), condition: None }, span);
+            self.push(GraphEdge { from, to, when: EdgeTrigger::Branch(label), condition: None }, span);
         }
     }
 
-    fn find(&mut self, name: &Located<String>) -> Option<NodeIx> {
+    fn find(&mut self, name: &SpannedValue<String>) -> Option<NodeIndex> {
         let found = self.known.get(&name.value).copied();
         if found.is_none() {
-            let message = format!("there is no node `{}`", shown(&name.value));
-            let unknown = Diagnostic::draft(Code::UnknownNode, name.span, message);
-            self.findings.push_near(unknown, &name.value, self.known.keys().map(String::as_str));
+            let message = format!("there is no node `{}`", clip_word(&name.value));
+            let unknown = Diagnostic::draft(DiagnosticCode::UnknownNode, name.span, message);
+            self.findings.push_with_suggestion(unknown, &name.value, self.known.keys().map(String::as_str));
         }
         found
     }
 
-    fn push(&mut self, edge: Edge, span: Span) {
-        self.push_at(edge, Place { edge: span, when: span });
+    fn push(&mut self, edge: GraphEdge, span: SourceSpan) {
+        self.push_at(edge, EdgeSpans { edge: span, when: span });
     }
 
-    fn push_at(&mut self, edge: Edge, place: Place) {
+    fn push_at(&mut self, edge: GraphEdge, place: EdgeSpans) {
         let span = place.edge;
         if self.drawn.edges.len() == EDGES_MAX {
             let message = format!("the workflow has more than {EDGES_MAX} edges");
-            self.findings.push(span.error(Code::TooLarge, message));
+            self.findings.push(span.error(DiagnosticCode::TooLarge, message));
         }
         if self.drawn.edges.len() <= EDGES_MAX {
             self.drawn.edges.push(edge);
@@ -162,9 +165,9 @@ impl Drawing<'_, '_> {
 }
 
 /// The node that runs after a rollback, and those that read it or are read by none but its kind.
-fn reserved(first: NodeIx, wanted: &[BTreeMap<NodeIx, Span>]) -> BTreeSet<NodeIx> {
-    let mut after: BTreeMap<NodeIx, Vec<NodeIx>> = BTreeMap::new();
-    for (to, before) in (0..).map(NodeIx).zip(wanted) {
+fn post_rollback_nodes(first: NodeIndex, wanted: &[BTreeMap<NodeIndex, SourceSpan>]) -> BTreeSet<NodeIndex> {
+    let mut after: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
+    for (to, before) in (0..).map(NodeIndex).zip(wanted) {
         for from in before.keys() {
             after.entry(*from).or_default().push(to);
         }
@@ -180,35 +183,37 @@ fn reserved(first: NodeIx, wanted: &[BTreeMap<NodeIx, Span>]) -> BTreeSet<NodeIx
 }
 
 /// The branch that an edge without a label follows.
-pub(crate) fn first_branch(kind: &Kind) -> Option<String> {
+pub(crate) fn first_branch(kind: &NodeKind) -> Option<String> {
     match kind {
-        Kind::Switch(switch) => switch.default.clone(),
+        NodeKind::Switch(switch) => switch.default.clone(),
         kind => branches(kind).into_iter().next(),
     }
 }
 
 /// The branches a node chooses among; none where it does not choose.
-pub(crate) fn branches(kind: &Kind) -> Vec<String> {
+pub(crate) fn branches(kind: &NodeKind) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     match kind {
-        Kind::Condition(_) => words(&["true", "false"]),
-        Kind::Human(human) if matches!(human.ask, Ask::Approval { .. }) => words(&["approved", "rejected"]),
-        Kind::Switch(switch) => {
+        NodeKind::Condition(_) => words(&["true", "false"]),
+        NodeKind::Human(human) if matches!(human.task, HumanTaskKind::Approval { .. }) => {
+            words(&["approved", "rejected"])
+        }
+        NodeKind::Switch(switch) => {
             let mut names: Vec<String> = switch.cases.iter().map(|(name, _)| name.clone()).collect();
             names.extend(switch.default.iter().filter(|default| !names.contains(default)).cloned().collect::<Vec<_>>());
             names
         }
-        Kind::Human(_)
-        | Kind::Trigger
-        | Kind::Agent(_)
-        | Kind::Tool(_)
-        | Kind::Loop(_)
-        | Kind::Parallel(_)
-        | Kind::Merge(_)
-        | Kind::Wait(_)
-        | Kind::Subworkflow(_)
-        | Kind::Transform(_)
-        | Kind::End(_)
-        | Kind::Sink(_) => Vec::new(),
+        NodeKind::Human(_)
+        | NodeKind::Trigger
+        | NodeKind::Agent(_)
+        | NodeKind::Tool(_)
+        | NodeKind::Loop(_)
+        | NodeKind::Parallel(_)
+        | NodeKind::Merge(_)
+        | NodeKind::Wait(_)
+        | NodeKind::Subworkflow(_)
+        | NodeKind::Transform(_)
+        | NodeKind::End(_)
+        | NodeKind::Sink(_) => Vec::new(),
     }
 }

@@ -1,19 +1,19 @@
 use serde_json::{Value, json};
 
-use super::Input;
-use crate::definition::{Catalog, check as read};
+use super::InputDeclaration;
+use crate::definition::{DefinitionCatalog, check as read};
 
 /// The input that a workflow declares by this text.
-fn declared(input: &str) -> Input {
+fn declared(input: &str) -> InputDeclaration {
     let text = format!("name: x\ninput: {input}\nnodes:\n  - {{id: a, duration: 1s}}\n");
-    let checked = read(text.as_bytes(), &Catalog::default());
+    let checked = read(text.as_bytes(), &DefinitionCatalog::default());
     checked.workflow.unwrap_or_else(|| panic!("{:?}", checked.diagnostics)).input
 }
 
 /// An input as it is taken, or what is said of it.
 #[track_caller]
 fn check(input: &str, given: Value, expected: Result<Value, &str>) {
-    let found = match declared(input).complete(&given) {
+    let found = match declared(input).validate(&given) {
         Ok(completed) => Ok(completed.unwrap_or(given)),
         Err(unfit) => Err(unfit.to_string()),
     };
@@ -23,7 +23,7 @@ fn check(input: &str, given: Value, expected: Result<Value, &str>) {
 #[test]
 fn where_nothing_is_declared_anything_is_taken() {
     for given in [json!({"a": 1}), json!([1]), json!(null)] {
-        assert_eq!(Input::default().complete(&given), Ok(None));
+        assert_eq!(InputDeclaration::default().validate(&given), Ok(None));
     }
 }
 
@@ -65,7 +65,7 @@ fn what_is_not_declared_is_let_through_and_known_for_a_slip_of_the_hand() {
     check("{message: string}", json!({"message": "a", "more": 1}), Ok(json!({"message": "a", "more": 1})));
     check("{message: string}", json!({"mesage": "a"}), Err("`message` is missing; there is `mesage`"));
     assert_eq!(declared("{message: string}").undeclared(&json!({"mesage": 1, "message": 2})), ["mesage"]);
-    assert!(Input::default().undeclared(&json!({"a": 1})).is_empty());
+    assert!(InputDeclaration::default().undeclared(&json!({"a": 1})).is_empty());
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_input_that_is_no_object_has_no_keys() {
 #[test]
 fn many_mistakes_are_named_up_to_a_limit() {
     let input = "{a: string, b: string, c: string, d: string, e: string, f: string, g: string}";
-    let said = declared(input).complete(&json!({})).unwrap_err().to_string();
+    let said = declared(input).validate(&json!({})).unwrap_err().to_string();
     assert!(said.ends_with("`e` is missing; and 2 more"), "{said}");
 }
 
@@ -86,6 +86,7 @@ fn text_is_known_to_be_wanted_by_type_and_by_schema() {
     let input = declared(
         "{a: string, b: {type: string, maxLength: 3}, c: number, d: , f: {type: [string, \"null\"]}, g: {type: [string, number]}}",
     );
-    let found: Vec<bool> = ["a", "b", "c", "d", "e", "f", "g"].iter().map(|name| input.takes_text(name)).collect();
+    let found: Vec<bool> =
+        ["a", "b", "c", "d", "e", "f", "g"].iter().map(|name| input.accepts_only_text(name)).collect();
     assert_eq!(found, [true, true, false, false, false, true, false]);
 }

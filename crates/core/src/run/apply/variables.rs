@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::super::state::Run;
-use crate::graph::{Combine, Workflow};
+use crate::graph::{CombineMode, Workflow};
 
 impl Run {
     /// Gives declared variables that are not there yet what they begin with.
@@ -22,13 +22,15 @@ impl Run {
         let combine = declared.map(|variable| variable.combine).unwrap_or_default();
         let held = self.variables.entry(key.to_owned()).or_default();
         match (combine, &**held, &**value) {
-            (Combine::Append, Value::Array(_) | Value::Null, _) => append(Arc::make_mut(held), value),
-            (Combine::Merge, Value::Object(_), Value::Object(more)) => {
+            (CombineMode::Append, Value::Array(_) | Value::Null, _) => append(Arc::make_mut(held), value),
+            (CombineMode::Merge, Value::Object(_), Value::Object(more)) => {
                 if let Value::Object(map) = Arc::make_mut(held) {
                     map.extend(more.iter().map(|(key, value)| (key.clone(), value.clone())));
                 }
             }
-            (Combine::LastWins | Combine::Once | Combine::Append | Combine::Merge, _, _) => held.clone_from(value),
+            (CombineMode::LastWins | CombineMode::Once | CombineMode::Append | CombineMode::Merge, _, _) => {
+                held.clone_from(value)
+            }
         }
     }
 }

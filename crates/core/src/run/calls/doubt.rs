@@ -3,182 +3,195 @@
 use std::sync::Arc;
 
 use super::super::address::EffectId;
-use super::super::command::{Departure, Resolution};
-use super::super::decide::Draft;
-use super::super::event::{Answer, Event, InDoubt, Request};
-use super::super::refusal::Refusal;
-use super::super::state::{Call, Progress};
-use super::{Failure, outage};
+use super::super::command::{DoubtResolution, OwnerDeparture};
+use super::super::decide::RunDraft;
+use super::super::event::{CallOutput, DoubtFollowUp, EffectRequest, RunEvent};
+use super::super::refusal::RunRefusal;
+use super::super::state::{CallProgress, OpenCall};
+use super::{AttemptError, outage};
 use crate::fault::{Fault, code};
 use crate::money::Usd;
 use crate::mutant::{Mutant, planted};
 use crate::time::Time;
-use crate::tool::{Class, Retry};
+use crate::tool::{EffectClass, RetryPolicy};
 
 /// Look-ups of one call before a person is asked.
 const LOOK_UPS_MAX: u32 = 5;
 /// What a call fails with that neither its service nor a person did.
 const SERVICE_DOWN: &str = "SERVICE_UNAVAILABLE";
 
-impl Draft<'_> {
+impl RunDraft<'_> {
     /// An attempt that did not act. Of an earlier one under the same key, whose answer was lost, that says nothing: the
     /// same key goes out again. Only a service that was asked (`was_asked`) and says no for good would have said then
     /// what the key had come to.
-    pub(super) fn refused(
+    pub(super) fn attempt_refused(
         &mut self,
         effect: &EffectId,
-        call: &Call,
-        failure: Failure,
+        call: &OpenCall,
+        failure: AttemptError,
         was_asked: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RunRefusal> {
         // Calls of other classes go out once under one key.
-        let leaves_doubt = call.unknown && call.class == Class::Keyed && !planted(Mutant::DoubtDropped);
-        let settles = was_asked && !failure.retryable && !code::ASKED_NOBODY.contains(&&*failure.fault.code);
+        let leaves_doubt = call.unknown && call.class == EffectClass::Keyed && !planted(Mutant::DoubtDropped);
+        let settles = was_asked && !failure.retryable && !code::NEVER_SENT.contains(&&*failure.fault.code);
         if !leaves_doubt || settles {
             self.not_done(effect, call, failure);
             return Ok(());
         }
-        if call.progress == Progress::Doubt {
-            return Err(Refusal::Duplicate { effect: effect.to_string() });
+        if call.progress == CallProgress::Doubt {
+            return Err(RunRefusal::Duplicate { effect: effect.to_string() });
         }
-        let Failure { fault, retryable, retry_after, cost: _ } = failure;
+        let AttemptError { fault, retryable, retry_after, cost: _ } = failure;
         let message = format!("an earlier attempt got no answer, and this one did not act: {}", fault.message);
         let fault = Fault { message, ..fault };
         if retryable {
-            self.unknown(effect, call, fault, retry_after);
+            self.outcome_unknown(effect, call, fault, retry_after);
         } else {
-            self.emit(Event::Doubted { effect: effect.clone(), fault, next: InDoubt::Person });
+            self.emit(RunEvent::Doubted { effect: effect.clone(), fault, next: DoubtFollowUp::Person });
         }
         Ok(())
     }
 
     /// `retry_after`: milliseconds the other side asked us to wait.
-    pub(super) fn unknown(&mut self, effect: &EffectId, call: &Call, fault: Fault, retry_after: Option<u64>) {
+    pub(super) fn outcome_unknown(
+        &mut self,
+        effect: &EffectId,
+        call: &OpenCall,
+        fault: Fault,
+        retry_after: Option<u64>,
+    ) {
         let retry = self.retry_of(&effect.call, call);
-        let attempts = call.attempts + u32::from(call.is_of_a_send());
+        let attempts = call.attempts + u32::from(call.is_from_send());
         let next = match (call.class, &call.progress) {
-            (Class::Pure | Class::Read, _) => {
-                return self.not_done(effect, call, Failure::free(fault, true));
+            (EffectClass::Pure | EffectClass::Read, _) => {
+                return self.not_done(effect, call, AttemptError::free(fault, true));
             }
-            (Class::Keyed, _) if attempts < retry.max_attempts.max(2) => {
-                InDoubt::SendAgain { at: self.again_at(effect, attempts, &retry, retry_after) }
+            (EffectClass::Keyed, _) if attempts < retry.max_attempts.max(2) => {
+                DoubtFollowUp::SendAgain { at: self.next_attempt_at(effect, attempts, &retry, retry_after) }
             }
-            (Class::Verify, Progress::LookUp { tries, .. }) if *tries + 1 >= LOOK_UPS_MAX => InDoubt::Person,
+            (EffectClass::Verify, CallProgress::LookUp { tries, .. }) if *tries + 1 >= LOOK_UPS_MAX => {
+                DoubtFollowUp::Person
+            }
             // Look-ups have a pace of their own, however hastily the tool may be repeated.
-            (Class::Verify, Progress::LookUp { tries, .. }) => {
-                InDoubt::LookUp { at: self.again_at(effect, tries + 1, &Retry::default(), None) }
+            (EffectClass::Verify, CallProgress::LookUp { tries, .. }) => {
+                DoubtFollowUp::LookUp { at: self.next_attempt_at(effect, tries + 1, &RetryPolicy::default(), None) }
             }
             // The service is asked only once the sender has certainly given up.
-            (Class::Verify, Progress::Marked { deadline, .. }) if !planted(Mutant::LookedUpEarly) => {
-                InDoubt::LookUp { at: *deadline }
+            (EffectClass::Verify, CallProgress::Marked { deadline, .. }) if !planted(Mutant::LookedUpEarly) => {
+                DoubtFollowUp::LookUp { at: *deadline }
             }
-            (Class::Verify, _) => InDoubt::LookUp { at: self.now },
-            (Class::Keyed | Class::Once, _) => InDoubt::Person,
+            (EffectClass::Verify, _) => DoubtFollowUp::LookUp { at: self.now },
+            (EffectClass::Keyed | EffectClass::Once, _) => DoubtFollowUp::Person,
         };
-        self.emit(Event::Doubted { effect: effect.clone(), fault, next });
+        self.emit(RunEvent::Doubted { effect: effect.clone(), fault, next });
     }
 
     /// A look-up found that the call never acted: it may be sent at least once more, whatever may be repeated else.
-    pub(super) fn not_found(&mut self, effect: &EffectId, call: &Call) {
+    pub(super) fn not_found(&mut self, effect: &EffectId, call: &OpenCall) {
         let fault = Fault::new(code::OUTCOME_UNKNOWN, "the service has no record of the call");
         let retry = self.retry_of(&effect.call, call);
-        let may = call.attempts < retry.max_attempts.max(2) && self.wants(effect);
-        let again_at = may.then(|| self.again_at(effect, call.attempts, &retry, None));
-        self.put_off(effect, fault, again_at, Usd::ZERO);
+        let may = call.attempts < retry.max_attempts.max(2) && self.is_still_wanted(effect);
+        let again_at = may.then(|| self.next_attempt_at(effect, call.attempts, &retry, None));
+        self.schedule_retry(effect, fault, again_at, Usd::ZERO);
     }
 
     /// A new owner cannot know what the old one's calls came to: a marked one is in doubt, another that could go out may
     /// be out. Who let go in order had nothing out, so what only waited goes out as if nothing had happened.
     ///
     /// What waits for its time alone may be out as well where the clock `went_back`: that owner may have seen it come.
-    pub fn taken_over(&mut self, epoch: u64, left: Departure, went_back: bool) {
-        if left == Departure::Died {
-            self.pay_for_lost_answers();
+    pub fn take_over(&mut self, epoch: u64, left: OwnerDeparture, went_back: bool) {
+        if left == OwnerDeparture::Crashed {
+            self.charge_lost_answers();
         }
         if planted(Mutant::MarkedSentAgain) {
             return;
         }
         let marked = self.run.calls.iter().filter_map(|(id, call)| match call.progress {
-            Progress::Marked { epoch: of, deadline } if of < epoch => {
+            CallProgress::Marked { epoch: of, deadline } if of < epoch => {
                 Some((EffectId { call: id.clone(), generation: call.generation }, call.class, deadline))
             }
             _ => None,
         });
         for (effect, class, deadline) in marked.collect::<Vec<_>>() {
             let at = if planted(Mutant::LookedUpEarly) { self.now } else { deadline };
-            let next = if class == Class::Verify { InDoubt::LookUp { at } } else { InDoubt::Person };
+            let next = if class == EffectClass::Verify { DoubtFollowUp::LookUp { at } } else { DoubtFollowUp::Person };
             let fault = Fault::new(code::OUTCOME_UNKNOWN, "the process that sent the call stopped before its answer");
-            self.emit(Event::Doubted { effect, fault, next });
+            self.emit(RunEvent::Doubted { effect, fault, next });
         }
-        let is_another = epoch > self.run.epoch && left != Departure::InOrder;
+        let is_another = epoch > self.run.epoch && left != OwnerDeparture::Released;
         if !is_another {
             return;
         }
         let may_be_out = |at: Time| self.run.calls.values().any(|call| call.may_be_out_unmarked(at) && !call.unknown);
         let went_back = went_back && may_be_out(Time::MAX);
         if went_back || may_be_out(self.now) {
-            self.emit(Event::TakenOver { epoch, went_back });
+            self.emit(RunEvent::TakenOver { epoch, went_back });
         }
     }
 
     /// The owner before died: what it had asked models may have to be paid for, and is asked again.
-    fn pay_for_lost_answers(&mut self) {
+    fn charge_lost_answers(&mut self) {
         let now = self.now;
-        let is_lost = |call: &&Call| matches!(call.request, Request::Model(_)) && call.is_sendable(now);
+        let is_lost = |call: &&OpenCall| matches!(call.request, EffectRequest::Model(_)) && call.is_sendable(now);
         let lost = self.run.calls.iter().filter(|(_, call)| is_lost(call) && call.hold != Usd::ZERO);
         let lost: Vec<(EffectId, Usd)> =
             lost.map(|(id, call)| (EffectId { call: id.clone(), generation: call.generation }, call.hold)).collect();
         for (effect, cost) in lost {
-            self.emit(Event::HoldLost { effect, cost });
+            self.emit(RunEvent::HoldLost { effect, cost });
         }
     }
 
-    pub fn resolve(&mut self, effect: &EffectId, by: String, resolution: Resolution) -> Result<(), Refusal> {
-        if self.run.saga.is_left(&effect.call) && !self.run.calls.contains_key(&effect.call) {
-            return self.see_to(effect, by, &resolution);
+    pub fn resolve(&mut self, effect: &EffectId, by: String, resolution: DoubtResolution) -> Result<(), RunRefusal> {
+        if self.run.saga.is_undo_failed(&effect.call) && !self.run.calls.contains_key(&effect.call) {
+            return self.resolve_failed_undo(effect, by, &resolution);
         }
         let call = self.open_call(effect)?.clone();
-        if call.progress != Progress::Doubt {
-            return Err(Refusal::NotInDoubt { effect: effect.to_string() });
+        if call.progress != CallProgress::Doubt {
+            return Err(RunRefusal::NotInDoubt { effect: effect.to_string() });
         }
-        if matches!(resolution, Resolution::Repeat) && !self.wants(effect) {
+        if matches!(resolution, DoubtResolution::Repeat) && !self.is_still_wanted(effect) {
             let reason = "the run is ending and sends nothing more: say whether the call acted".to_owned();
-            return Err(Refusal::Impossible { reason });
+            return Err(RunRefusal::Impossible { reason });
         }
-        if let Resolution::Done { output } = &resolution {
-            self.is_enough(effect, &call, output)?;
+        if let DoubtResolution::Done { output } = &resolution {
+            self.check_undo_output(effect, &call, output)?;
         }
         let who = by.clone();
-        self.emit(Event::Resolved { effect: effect.clone(), by, resolution: resolution.clone() });
+        self.emit(RunEvent::Resolved { effect: effect.clone(), by, resolution: resolution.clone() });
         match resolution {
-            Resolution::Done { output } => {
-                let output = if call.degraded { outage::marked(output) } else { output };
-                self.done(effect, &call, Answer::Tool(Arc::new(output)), Usd::ZERO, false);
+            DoubtResolution::Done { output } => {
+                let output = if call.degraded { outage::mark_degraded(output) } else { output };
+                self.done(effect, &call, CallOutput::Tool(Arc::new(output)), Usd::ZERO, false);
             }
             // What a person was asked to do and does not do is not done at all.
-            Resolution::NotDone if call.is_by_hand() => {
+            DoubtResolution::NotDone if call.is_manual() => {
                 let fault = Fault::new(SERVICE_DOWN, format!("`{who}` did not do by hand what the service could not"));
-                self.not_done(effect, &call, Failure::free(fault, false));
+                self.not_done(effect, &call, AttemptError::free(fault, false));
             }
-            Resolution::NotDone => {
+            DoubtResolution::NotDone => {
                 let fault = Fault::new(code::OUTCOME_UNKNOWN, "a person found that the call did not act");
-                self.not_done(effect, &call, Failure::free(fault, true));
+                self.not_done(effect, &call, AttemptError::free(fault, true));
             }
-            Resolution::Repeat => {}
+            DoubtResolution::Repeat => {}
         }
         Ok(())
     }
 
     /// What no compensation could undo, somebody did at the service, or wants tried once more.
-    fn see_to(&mut self, effect: &EffectId, by: String, resolution: &Resolution) -> Result<(), Refusal> {
+    fn resolve_failed_undo(
+        &mut self,
+        effect: &EffectId,
+        by: String,
+        resolution: &DoubtResolution,
+    ) -> Result<(), RunRefusal> {
         match resolution {
-            Resolution::Done { .. } => {
+            DoubtResolution::Done { .. } => {
                 let effect = self.run.saga.last_attempt(&effect.call).unwrap_or_else(|| effect.clone());
-                self.emit(Event::UndoneByHand { effect, by });
+                self.emit(RunEvent::UndoneByHand { effect, by });
                 Ok(())
             }
-            Resolution::Repeat => self.undo_again(effect, by),
-            Resolution::NotDone => Err(Refusal::NotInDoubt { effect: effect.to_string() }),
+            DoubtResolution::Repeat => self.retry_undo(effect, by),
+            DoubtResolution::NotDone => Err(RunRefusal::NotInDoubt { effect: effect.to_string() }),
         }
     }
 }

@@ -6,72 +6,80 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::address::EffectId;
-use super::super::decide::Draft;
-use super::super::event::{Block, Event};
-use super::super::leave::DEADLINE;
-use super::super::nodes::human::fits;
-use super::super::refusal::Refusal;
-use super::super::state::{Call, Progress};
-use super::Failure;
+use super::super::approval::DEADLINE_ACTOR;
+use super::super::decide::RunDraft;
+use super::super::event::{BlockReason, RunEvent};
+use super::super::nodes::human::check_form;
+use super::super::refusal::RunRefusal;
+use super::super::state::{CallProgress, OpenCall};
+use super::AttemptError;
 use crate::fault::{Fault, code};
-use crate::tool::{INPUT_REQUIRED, QUESTIONS_MAX, Question, Said};
+use crate::tool::{INPUT_REQUIRED, QUESTIONS_MAX, QuestionOutcome, ToolQuestion};
 
-impl Draft<'_> {
+impl RunDraft<'_> {
     /// An attempt that did not act, and says what it needs a person to say first.
-    pub(super) fn asked(
+    pub(super) fn ask_question(
         &mut self,
         effect: &EffectId,
-        call: &Call,
-        question: Box<Question>,
+        call: &OpenCall,
+        question: Box<ToolQuestion>,
         within: Option<u64>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), RunRefusal> {
         // What was asked what became of a call says nothing of the call.
-        if !call.is_of_a_send() {
+        if !call.is_from_send() {
             let fault =
                 Fault::new(code::OUTCOME_UNKNOWN, "asked what became of the call, the service asks something itself");
-            self.unknown(effect, call, fault, None);
+            self.outcome_unknown(effect, call, fault, None);
             return Ok(());
         }
         if call.replies.len() >= QUESTIONS_MAX {
             let asked = &question.message;
             let message =
                 format!("it has asked {QUESTIONS_MAX} questions, which is as many as a call may, and asks: {asked}");
-            return self.refused(effect, call, Failure::free(Fault::new(INPUT_REQUIRED, message), false), true);
+            return self.attempt_refused(
+                effect,
+                call,
+                AttemptError::free(Fault::new(INPUT_REQUIRED, message), false),
+                true,
+            );
         }
         let until = within.map(|within| self.now + Duration::from_millis(within));
-        self.blocked(effect, Block::Question { question, until });
+        self.blocked(effect, BlockReason::Question { question, until });
         Ok(())
     }
 
     /// A person answers what a call asks.
-    pub fn fill(&mut self, effect: EffectId, by: String, form: Value) -> Result<(), Refusal> {
+    pub fn answer_question(&mut self, effect: EffectId, by: String, form: Value) -> Result<(), RunRefusal> {
         let call = self.open_call(&effect)?;
-        let Progress::Blocked(Block::Question { question, .. }) = &call.progress else {
-            return Err(Refusal::NothingWaits { node: effect.to_string() });
+        let CallProgress::Blocked(BlockReason::Question { question, .. }) = &call.progress else {
+            return Err(RunRefusal::NothingWaits { node: effect.to_string() });
         };
-        fits(&question.schema, &form)?;
-        self.replied(effect, by, Said::Filled { form });
+        check_form(&question.schema, &form)?;
+        self.record_reply(effect, by, QuestionOutcome::Filled { form });
         Ok(())
     }
 
     /// A person will not answer what a call asks: whoever asked is told so. There is nothing to approve of.
-    pub fn decline(&mut self, effect: EffectId, by: String, approved: bool) -> Result<(), Refusal> {
+    pub fn decline_question(&mut self, effect: EffectId, by: String, approved: bool) -> Result<(), RunRefusal> {
         if approved {
-            return Err(Refusal::WrongAnswer { node: effect.to_string(), expected: "a filled form, or a rejection" });
+            return Err(RunRefusal::WrongAnswer {
+                node: effect.to_string(),
+                expected: "a filled form, or a rejection",
+            });
         }
-        self.replied(effect, by, Said::Declined);
+        self.record_reply(effect, by, QuestionOutcome::Declined);
         Ok(())
     }
 
     /// The time for an answer is over: whoever asked is told so.
-    pub fn nobody_replied(&mut self, effect: EffectId) {
-        self.replied(effect, DEADLINE.to_owned(), Said::Lapsed);
+    pub fn expire_question(&mut self, effect: EffectId) {
+        self.record_reply(effect, DEADLINE_ACTOR.to_owned(), QuestionOutcome::Lapsed);
     }
 
     /// With its answer the call is another one, and has a key of its own. Where one without it may have acted, it keeps that
     /// one's: its service knows what became of it.
-    fn replied(&mut self, effect: EffectId, by: String, said: Said) {
+    fn record_reply(&mut self, effect: EffectId, by: String, said: QuestionOutcome) {
         let same_key = self.run.calls.get(&effect.call).is_some_and(|call| call.unknown);
-        self.emit(Event::Replied { effect, by, said, same_key });
+        self.emit(RunEvent::Replied { effect, by, said, same_key });
     }
 }

@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::super::address::EffectId;
-use super::super::leave::Leave;
+use super::super::approval::Approval;
 use crate::agent;
 use crate::fault::Fault;
 use crate::id::RunId;
 use crate::model;
 use crate::money::Usd;
 use crate::time::{Time, duration_ms};
-use crate::tool::{Class, Question, Retry};
+use crate::tool::{EffectClass, RetryPolicy, ToolQuestion};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scheduled {
+pub struct CallScheduled {
     pub effect: EffectId,
-    pub request: Request,
-    pub class: Class,
+    pub request: EffectRequest,
+    pub class: EffectClass,
     #[serde(rename = "timeout_ms", with = "duration_ms")]
     pub timeout: Duration,
     /// About what it may cost: counts against the limits of the run and the node while it is open.
@@ -31,7 +31,7 @@ pub struct Scheduled {
 /// What a call asks of the world, fully rendered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Request {
+pub enum EffectRequest {
     Tool {
         tool: String,
         arguments: Arc<Value>,
@@ -41,7 +41,7 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider: Option<String>,
     },
-    Model(Box<model::Request>),
+    Model(Box<model::ModelRequest>),
     /// The next step of an agent of type `custom`, from whoever thinks for it. Its task and what it has seen are the
     /// state's, which does not change while it is asked.
     Step {
@@ -51,21 +51,21 @@ pub enum Request {
     /// A program of an agent's, for the sandbox.
     Code {
         agent: String,
-        program: Box<agent::Program>,
+        program: Box<agent::SandboxProgram>,
     },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Done {
+pub struct CallCompleted {
     pub effect: EffectId,
-    pub output: Answer,
+    pub output: CallOutput,
     #[serde(default, skip_serializing_if = "is_free")]
     pub cost: Usd,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
     /// How it is undone, rendered now; absent for calls that only asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub undo: Option<Box<Undo>>,
+    pub undo: Option<Box<UndoAction>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -75,24 +75,24 @@ pub(super) fn is_free(cost: &Usd) -> bool {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum CallOutput {
     Tool(Arc<Value>),
-    Model(Box<model::Reply>),
-    Code(Box<agent::Ran>),
-    Step(Box<agent::Step>),
+    Model(Box<model::ModelReply>),
+    Code(Box<agent::ProgramOutcome>),
+    Step(Box<agent::AgentStep>),
 }
 
 /// How a done effect is undone; stored when it completes, never rendered again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Undo {
+pub enum UndoAction {
     Call {
         tool: String,
         arguments: Value,
-        class: Class,
+        class: EffectClass,
         #[serde(rename = "timeout_ms", with = "duration_ms")]
         timeout: Duration,
-        retry: Retry,
+        retry: RetryPolicy,
         /// Who did it, where that was not the provider that the settings choose: it is undone there.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         provider: Option<String>,
@@ -107,7 +107,7 @@ pub enum Undo {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum InDoubt {
+pub enum DoubtFollowUp {
     /// The same key goes out again then.
     SendAgain { at: Time },
     /// The service is asked, not before then.
@@ -118,7 +118,7 @@ pub enum InDoubt {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Block {
+pub enum BlockReason {
     RateLimit {
         until: Time,
     },
@@ -126,7 +126,7 @@ pub enum Block {
         until: Time,
     },
     /// People's leave.
-    Approval(Box<Leave>),
+    Approval(Box<Approval>),
     /// A budget is used up: until it begins anew, or a person says that there is money now.
     Budget {
         line: String,
@@ -136,7 +136,7 @@ pub enum Block {
     Key,
     /// A person's answer, until then at the latest.
     Question {
-        question: Box<Question>,
+        question: Box<ToolQuestion>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Time>,
     },
@@ -145,7 +145,7 @@ pub enum Block {
 /// What becomes of a call whose service is down, as its tool says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Detour {
+pub enum OutageAction {
     /// This stands in for the answer.
     Answered { output: Arc<Value> },
     /// It fails now.

@@ -14,14 +14,14 @@ use crate::time::Time;
 /// What a node waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "wait", rename_all = "snake_case")]
-pub enum Began {
+pub enum NodeWait {
     /// Its own calls, as they are scheduled.
     Calls {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Time>,
     },
     Agent {
-        task: Box<agent::Task>,
+        task: Box<agent::AgentTask>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Time>,
     },
@@ -36,14 +36,14 @@ pub enum Began {
     Human {
         title: String,
         details: Value,
-        ask: Asked,
+        ask: HumanPrompt,
         assignees: Value,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline: Option<Time>,
     },
     Child {
         run: RunId,
-        bundle: bundle::Hash,
+        bundle: bundle::ContentHash,
         input: Arc<Value>,
         /// What of this run's limits it may spend, held while it runs.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,7 +68,7 @@ pub enum Began {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Asked {
+pub enum HumanPrompt {
     Approval { needed: u32 },
     Form { schema: Value },
 }

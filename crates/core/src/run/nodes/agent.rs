@@ -1,111 +1,120 @@
 //! `agent`: what it has seen goes to its step function; what it asks for becomes calls of this node.
 
-mod persona;
 mod requests;
+mod selection;
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::super::address::Address;
-use super::super::decide::Draft;
-use super::super::event::{Began, Event};
-use super::super::refusal::Refusal;
-use super::super::state::{Activity, AgentWait};
-use super::super::{AGENT_STEPS_MAX, MESSAGE, REQUESTS_MAX};
-use super::{at_deadline, deadline_of, wait};
-use crate::agent::{self, Seen, Step, ToolRequest};
+use super::super::address::NodeAddress;
+use super::super::decide::RunDraft;
+use super::super::event::{NodeWait, RunEvent};
+use super::super::refusal::RunRefusal;
+use super::super::state::{AgentWait, NodeActivity};
+use super::super::{AGENT_STEPS_MAX, MESSAGE, TOOL_REQUESTS_MAX};
+use super::{apply_deadline, deadline_of, wait};
+use crate::agent::{self, AgentObservation, AgentStep, ToolRequest};
 use crate::fault::{Fault, code};
-use crate::graph::Node;
-use crate::graph::node::{AgentNode, AtDeadline, Kind};
-use crate::money::{Quote, Usd};
+use crate::graph::GraphNode;
+use crate::graph::node::{AgentNode, NodeKind, OnDeadline};
+use crate::money::{PriceQuote, Usd};
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, agent: &AgentNode) {
-    if let Err(fault) = draft.check_cost(at, Quote::default()) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, agent: &AgentNode) {
+    if let Err(fault) = draft.cost_hold(at, PriceQuote::default()) {
         return draft.fail(at, fault);
     }
-    match persona::choose(draft, at, agent) {
+    match selection::choose(draft, at, agent) {
         Ok(task) => {
             let deadline = deadline_of(draft, node.policy.timeout);
-            let wait = Box::new(Began::Agent { task: Box::new(task), deadline });
-            draft.emit(Event::Began { node: at.clone(), wait });
+            let wait = Box::new(NodeWait::Agent { task: Box::new(task), deadline });
+            draft.emit(RunEvent::Began { node: at.clone(), wait });
         }
         Err(fault) => draft.fail(at, fault),
     }
 }
 
-pub fn stepped(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) -> Result<(), Refusal> {
-    let thinks = matches!(draft.run.activity(at), Some(Activity::Agent { waits: AgentWait::Think, .. }));
-    if !thinks || draft.is_winding(at) {
-        return Err(Refusal::NothingWaits { node: at.to_string() });
+pub fn stepped(
+    draft: &mut RunDraft<'_>,
+    at: &NodeAddress,
+    step: AgentStep,
+    quote: PriceQuote,
+) -> Result<(), RunRefusal> {
+    let thinks = matches!(draft.run.activity(at), Some(NodeActivity::Agent { waits: AgentWait::Think, .. }));
+    if !thinks || draft.is_draining(at) {
+        return Err(RunRefusal::NothingWaits { node: at.to_string() });
     }
-    take(draft, at, step, quote);
+    apply_step(draft, at, step, quote);
     Ok(())
 }
 
 /// Records a step and does what it asks for.
-fn take(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) {
-    let Some(Activity::Agent { steps, .. }) = draft.run.activity(at) else { return };
+fn apply_step(draft: &mut RunDraft<'_>, at: &NodeAddress, step: AgentStep, quote: PriceQuote) {
+    let Some(NodeActivity::Agent { steps, .. }) = draft.run.activity(at) else { return };
     let step = match step {
-        _ if *steps >= AGENT_STEPS_MAX => {
-            Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, format!("the agent took {AGENT_STEPS_MAX} steps, the limit")))
+        _ if *steps >= AGENT_STEPS_MAX => AgentStep::GiveUp(Fault::new(
+            code::AGENT_GAVE_UP,
+            format!("the agent took {AGENT_STEPS_MAX} steps, the limit"),
+        )),
+        AgentStep::RequestTools(requests) if requests.is_empty() => {
+            AgentStep::GiveUp(Fault::new(code::AGENT_GAVE_UP, "the agent asked for tools and named none"))
         }
-        Step::RequestTools(requests) if requests.is_empty() => {
-            Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, "the agent asked for tools and named none"))
-        }
-        Step::RequestTools(requests) if requests.len() > REQUESTS_MAX => {
-            let message = format!("the agent asked for {} tools at once, the limit is {REQUESTS_MAX}", requests.len());
-            Step::GiveUp(Fault::new(code::AGENT_GAVE_UP, message))
+        AgentStep::RequestTools(requests) if requests.len() > TOOL_REQUESTS_MAX => {
+            let message =
+                format!("the agent asked for {} tools at once, the limit is {TOOL_REQUESTS_MAX}", requests.len());
+            AgentStep::GiveUp(Fault::new(code::AGENT_GAVE_UP, message))
         }
         step => step,
     };
-    draft.emit(Event::Stepped { node: at.clone(), step: Box::new(step.clone()) });
+    draft.emit(RunEvent::Stepped { node: at.clone(), step: Box::new(step.clone()) });
     act(draft, at, step, quote);
 }
 
-fn act(draft: &mut Draft<'_>, at: &Address, step: Step, quote: Quote) {
-    let asks_for_work =
-        matches!(step, Step::AskModel(_) | Step::RequestTools(_) | Step::RunCode(_) | Step::AskEndpoint);
-    let hold = match asks_for_work.then(|| may_work(draft, at, &step, quote)).transpose() {
+fn act(draft: &mut RunDraft<'_>, at: &NodeAddress, step: AgentStep, quote: PriceQuote) {
+    let asks_for_work = matches!(
+        step,
+        AgentStep::AskModel(_) | AgentStep::RequestTools(_) | AgentStep::RunCode(_) | AgentStep::AskEndpoint
+    );
+    let hold = match asks_for_work.then(|| check_limits(draft, at, &step, quote)).transpose() {
         Ok(hold) => hold.unwrap_or_default(),
         Err(fault) => return draft.fail(at, fault),
     };
     match step {
-        Step::AskModel(request) => draft.schedule_model(at, request, hold),
-        Step::RequestTools(requests) => requests::request(draft, at, requests),
-        Step::RunCode(program) => draft.schedule_code(at, program),
-        Step::AskEndpoint => ask_endpoint(draft, at, hold),
-        Step::AskCustomer { question } => {
+        AgentStep::AskModel(request) => draft.schedule_model(at, request, hold),
+        AgentStep::RequestTools(requests) => requests::request(draft, at, requests),
+        AgentStep::RunCode(program) => draft.schedule_code(at, program),
+        AgentStep::AskEndpoint => ask_endpoint(draft, at, hold),
+        AgentStep::AskCustomer { question } => {
             let asks = draft.with_node(at, |node| match &node.kind {
-                Kind::Agent(agent) => agent.asks.after,
+                NodeKind::Agent(agent) => agent.question_deadline.after,
                 _ => None,
             });
             let deadline = deadline_of(draft, asks.flatten());
-            draft.emit(Event::CustomerAsked { node: at.clone(), question, deadline });
+            draft.emit(RunEvent::CustomerAsked { node: at.clone(), question, deadline });
             wait::take_signal(draft, at, MESSAGE);
         }
-        Step::Answer { output } => answer(draft, at, output),
-        Step::HandOver { reason } => {
+        AgentStep::Answer { output } => answer(draft, at, output),
+        AgentStep::HandOver { reason } => {
             draft.complete(at, Arc::new(json!({ "handover": true, "reason": reason })), None);
         }
-        Step::GiveUp(fault) => give_up(draft, at, fault),
+        AgentStep::GiveUp(fault) => give_up(draft, at, fault),
     }
 }
 
 /// How much money is held for this, where there is money, time and an iteration left.
-fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, quote: Quote) -> Result<Usd, Fault> {
+fn check_limits(draft: &RunDraft<'_>, at: &NodeAddress, step: &AgentStep, quote: PriceQuote) -> Result<Usd, Fault> {
     let quote = match step {
-        Step::RequestTools(requests) => Quote::exactly(cost_of(draft, at, requests)),
-        Step::AskEndpoint => Quote::exactly(match draft.run.activity(at) {
-            Some(Activity::Agent { task, .. }) => task.agent.step_cost(),
+        AgentStep::RequestTools(requests) => PriceQuote::exactly(cost_of(draft, at, requests)),
+        AgentStep::AskEndpoint => PriceQuote::exactly(match draft.run.activity(at) {
+            Some(NodeActivity::Agent { task, .. }) => task.agent.step_cost(),
             _ => Usd::ZERO,
         }),
         _ => quote,
     };
-    let hold = draft.check_cost(at, quote)?;
-    let Some(Activity::Agent { task, seen, work, .. }) = draft.run.activity(at) else { return Ok(hold) };
+    let hold = draft.cost_hold(at, quote)?;
+    let Some(NodeActivity::Agent { task, seen, work, .. }) = draft.run.activity(at) else { return Ok(hold) };
     let agent = &task.agent;
-    let worked = work.so_far().as_secs();
+    let worked = work.elapsed().as_secs();
     if let Some(limit) = agent.max_execution_time.filter(|limit| worked >= *limit) {
         let name = &agent.name;
         let message = format!(
@@ -115,8 +124,8 @@ fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, quote: Quote) -> Resul
         return Err(Fault::new(code::EXECUTION_TIMEOUT, message));
     }
     // A simple agent has one reply and one correction by its nature.
-    let is_bounded = matches!(step, Step::AskModel(_)) && agent.kind != agent::Kind::Simple;
-    let replies = seen.iter().filter(|seen| matches!(seen, Seen::Replied(_))).count();
+    let is_bounded = matches!(step, AgentStep::AskModel(_)) && agent.kind != agent::AgentKind::Simple;
+    let replies = seen.iter().filter(|seen| matches!(seen, AgentObservation::Replied(_))).count();
     match agent.max_iterations.filter(|max| is_bounded && replies as u64 >= u64::from(*max)) {
         Some(max) => {
             let message =
@@ -128,18 +137,18 @@ fn may_work(draft: &Draft<'_>, at: &Address, step: &Step, quote: Quote) -> Resul
 }
 
 /// What the tools asked for cost together.
-fn cost_of(draft: &Draft<'_>, at: &Address, requests: &[ToolRequest]) -> Usd {
+fn cost_of(draft: &RunDraft<'_>, at: &NodeAddress, requests: &[ToolRequest]) -> Usd {
     let costs = draft.with_node(at, |node| match &node.kind {
-        Kind::Agent(agent) => {
-            requests.iter().filter_map(|one| Some(agent.tools.get(&one.tool)?.of(&one.arguments).cost)).sum()
+        NodeKind::Agent(agent) => {
+            requests.iter().filter_map(|one| Some(agent.tools.get(&one.tool)?.for_arguments(&one.arguments).cost)).sum()
         }
         _ => Usd::ZERO,
     });
     costs.unwrap_or_default()
 }
 
-fn ask_endpoint(draft: &mut Draft<'_>, at: &Address, hold: Usd) {
-    let Some(Activity::Agent { task, .. }) = draft.run.activity(at) else { return };
+fn ask_endpoint(draft: &mut RunDraft<'_>, at: &NodeAddress, hold: Usd) {
+    let Some(NodeActivity::Agent { task, .. }) = draft.run.activity(at) else { return };
     let name = task.agent.name.clone();
     match task.agent.endpoint.clone() {
         Some(endpoint) => draft.schedule_step(at, name, endpoint, hold),
@@ -152,51 +161,51 @@ fn ask_endpoint(draft: &mut Draft<'_>, at: &Address, hold: Usd) {
 }
 
 /// Another agent takes the place of one that gave up, where there is one; else the node fails.
-fn give_up(draft: &mut Draft<'_>, at: &Address, fault: Fault) {
+fn give_up(draft: &mut RunDraft<'_>, at: &NodeAddress, fault: Fault) {
     let Some((graph, place)) = draft.node(at) else { return };
-    let Kind::Agent(agent) = &graph.node(place).kind else { return };
-    if !persona::stand_in(draft, at, agent, &fault) {
+    let NodeKind::Agent(agent) = &graph.node(place).kind else { return };
+    if !selection::fall_back(draft, at, agent, &fault) {
         draft.fail(at, fault);
     }
 }
 
-fn answer(draft: &mut Draft<'_>, at: &Address, mut output: Value) {
-    let selects = draft.with_node(at, |node| matches!(&node.kind, Kind::Agent(agent) if agent.selects));
+fn answer(draft: &mut RunDraft<'_>, at: &NodeAddress, mut output: Value) {
+    let selects = draft.with_node(at, |node| matches!(&node.kind, NodeKind::Agent(agent) if agent.only_selects_tools));
     let mut sets = output.get("shared_context").and_then(Value::as_object).cloned().unwrap_or_default();
     if selects == Some(true) {
         let requests = output.get("tool_requests").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
         sets.insert("tool_requests".to_owned(), requests);
-        requests::tell_saved(draft, at, &mut output);
+        requests::add_saved_cost(draft, at, &mut output);
     }
-    if let Err(fault) = set_all(draft, at, sets) {
+    if let Err(fault) = set_variables(draft, at, sets) {
         return draft.fail(at, fault);
     }
     draft.complete(at, Arc::new(output), None);
 }
 
-fn set_all(draft: &mut Draft<'_>, at: &Address, sets: Map<String, Value>) -> Result<(), Fault> {
+fn set_variables(draft: &mut RunDraft<'_>, at: &NodeAddress, sets: Map<String, Value>) -> Result<(), Fault> {
     sets.into_iter().try_for_each(|(key, value)| draft.set_variable(at, &key, value))
 }
 
-pub fn look(draft: &mut Draft<'_>, at: &Address) {
-    if draft.is_winding(at) {
+pub fn advance(draft: &mut RunDraft<'_>, at: &NodeAddress) {
+    if draft.is_draining(at) {
         return;
     }
     match draft.run.activity(at) {
-        Some(Activity::Agent { waits: AgentWait::Customer { .. }, .. }) => wait::take_signal(draft, at, MESSAGE),
-        Some(Activity::Agent { waits: AgentWait::Thought(step), .. }) => {
+        Some(NodeActivity::Agent { waits: AgentWait::Customer { .. }, .. }) => wait::take_signal(draft, at, MESSAGE),
+        Some(NodeActivity::Agent { waits: AgentWait::Thought(step), .. }) => {
             let step = match (**step).clone() {
-                Step::AskEndpoint => {
-                    Step::GiveUp(Fault::new(code::STEP_INVALID, "whoever thinks for the agent asks to be asked"))
+                AgentStep::AskEndpoint => {
+                    AgentStep::GiveUp(Fault::new(code::STEP_INVALID, "whoever thinks for the agent asks to be asked"))
                 }
                 step => step,
             };
             // What a model may cost is not known where somebody else thinks: it is kept to a part of what is left.
-            let quote = Quote { most: draft.cost_left(at).unwrap_or_default(), ..Quote::default() };
-            take(draft, at, step, quote);
+            let quote = PriceQuote { most: draft.remaining_cost(at).unwrap_or_default(), ..PriceQuote::default() };
+            apply_step(draft, at, step, quote);
         }
         // In a reopened run: what was cut off before it was answered is asked for again.
-        Some(Activity::Agent { waits: AgentWait::Tools(calls), .. }) => {
+        Some(NodeActivity::Agent { waits: AgentWait::Tools(calls), .. }) => {
             let cut_off = calls.iter().filter(|call| call.call.is_none() && call.answer.is_none());
             let requests = cut_off.map(|call| ToolRequest {
                 id: call.id.clone(),
@@ -210,10 +219,10 @@ pub fn look(draft: &mut Draft<'_>, at: &Address) {
     }
 }
 
-pub fn customer_deadline(draft: &mut Draft<'_>, at: &Address) {
+pub fn customer_deadline(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let then = draft.with_node(at, |node| match &node.kind {
-        Kind::Agent(agent) => agent.asks.then.clone(),
-        _ => AtDeadline::Fail,
+        NodeKind::Agent(agent) => agent.question_deadline.on_expiry.clone(),
+        _ => OnDeadline::Fail,
     });
-    at_deadline(draft, at, &then.unwrap_or_default());
+    apply_deadline(draft, at, &then.unwrap_or_default());
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::address::Address;
+use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
-use super::super::decide::Draft;
+use super::super::decide::RunDraft;
 use crate::expr::Condition;
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, condition: &Condition) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, condition: &Condition) {
     match condition.holds(&draft.view(&at.scope)) {
         Ok(result) => {
             let branch = if result { "true" } else { "false" };

@@ -4,27 +4,27 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::address::{Address, Path};
+use super::super::address::{NodeAddress, ScopePath};
 use super::super::advance::expression_fault;
-use super::super::decide::Draft;
-use super::super::event::{Began, Event, Winding};
-use super::super::state::Activity;
+use super::super::decide::RunDraft;
+use super::super::event::{DrainReason, NodeWait, RunEvent};
+use super::super::state::NodeActivity;
 use super::deadline_of;
 use crate::fault::{Fault, code};
-use crate::graph::Node;
-use crate::graph::node::{CONCURRENCY_MAX, ITEMS_MAX, Kind, Loop, OnItemError, Over};
+use crate::graph::GraphNode;
+use crate::graph::node::{CONCURRENCY_MAX, ITEMS_MAX, LoopMode, LoopNode, NodeKind, OnItemError};
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, each: &Loop) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, each: &LoopNode) {
     let deadline = deadline_of(draft, node.policy.timeout);
     let wait = match &each.over {
-        Over::Each { items, .. } => match items.render(&draft.view(&at.scope)) {
+        LoopMode::Each { items, .. } => match items.render(&draft.view(&at.scope)) {
             Ok(Value::Array(items)) => {
                 let limit = ITEMS_MAX.min(each.max_iterations as usize);
                 if items.len() > limit {
                     let message = format!("`{}` has {} items, its limit is {limit}", at.node, items.len());
                     return draft.fail(at, Fault::new(code::ITEM_LIMIT, message));
                 }
-                Began::Each { items: Arc::new(items.into_iter().map(Arc::new).collect()), deadline }
+                NodeWait::Each { items: Arc::new(items.into_iter().map(Arc::new).collect()), deadline }
             }
             Ok(other) => {
                 let message = format!("`{}` runs over a list, and `items` is {}", at.node, kind_of(&other));
@@ -32,9 +32,9 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, each: &Loop) {
             }
             Err(error) => return draft.fail(at, expression_fault("items", &error)),
         },
-        Over::While(_) | Over::Until(_) => Began::Repeat { deadline },
+        LoopMode::While(_) | LoopMode::Until(_) => NodeWait::Repeat { deadline },
     };
-    draft.emit(Event::Began { node: at.clone(), wait: Box::new(wait) });
+    draft.emit(RunEvent::Began { node: at.clone(), wait: Box::new(wait) });
 }
 
 fn kind_of(value: &Value) -> &'static str {
@@ -48,35 +48,35 @@ fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-fn loop_of<T>(draft: &Draft<'_>, at: &Address, read: impl FnOnce(&Loop) -> T) -> Option<T> {
+fn loop_of<T>(draft: &RunDraft<'_>, at: &NodeAddress, read: impl FnOnce(&LoopNode) -> T) -> Option<T> {
     draft
         .with_node(at, |node| match &node.kind {
-            Kind::Loop(each) => Some(read(each)),
+            NodeKind::Loop(each) => Some(read(each)),
             _ => None,
         })
         .flatten()
 }
 
 /// Opens bodies up to the concurrency, or folds the results.
-pub fn look_each(draft: &mut Draft<'_>, at: &Address) {
+pub fn advance_each(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some((concurrency, on_item_error)) = loop_of(draft, at, |each| {
         let concurrency = match &each.over {
-            Over::Each { concurrency, .. } => *concurrency,
-            Over::While(_) | Over::Until(_) => 1,
+            LoopMode::Each { concurrency, .. } => *concurrency,
+            LoopMode::While(_) | LoopMode::Until(_) => 1,
         };
         (concurrency, each.on_item_error)
     }) else {
         return;
     };
-    let stops = draft.is_winding(at);
-    let Some(Activity::Each { items, next, open, errors, .. }) = draft.run.activity(at) else { return };
+    let stops = draft.is_draining(at);
+    let Some(NodeActivity::Each { items, next, open, errors, .. }) = draft.run.activity(at) else { return };
     let failed = errors.first().filter(|_| on_item_error == OnItemError::Fail).map(|(_, fault)| fault.clone());
     match failed {
         _ if stops => {}
         Some(fault) if *open == 0 => draft.fail(at, fault),
         Some(_) => {
             for body in draft.open_bodies(at) {
-                draft.wind_scope(&body, Winding::CutOff);
+                draft.drain_scope(&body, DrainReason::CutOff);
             }
         }
         None => {
@@ -85,7 +85,7 @@ pub fn look_each(draft: &mut Draft<'_>, at: &Address) {
             let fresh = items.iter().enumerate().skip(next as usize).take(room as usize);
             for (index, item) in fresh {
                 let path = at.scope.iteration(&at.node, u32::try_from(index).unwrap_or(u32::MAX));
-                draft.emit(Event::ScopeOpened { path, item: Some(item.clone()) });
+                draft.emit(RunEvent::ScopeOpened { path, item: Some(item.clone()) });
             }
             if open == 0 && next as usize >= items.len() {
                 fold_each(draft, at);
@@ -94,8 +94,8 @@ pub fn look_each(draft: &mut Draft<'_>, at: &Address) {
     }
 }
 
-fn fold_each(draft: &mut Draft<'_>, at: &Address) {
-    let Some(Activity::Each { results, errors, .. }) = draft.run.activity(at) else { return };
+fn fold_each(draft: &mut RunDraft<'_>, at: &NodeAddress) {
+    let Some(NodeActivity::Each { results, errors, .. }) = draft.run.activity(at) else { return };
     let results: Vec<Value> = results.iter().map(|result| (**result).clone()).collect();
     let mut errors: Vec<Value> = errors
         .iter()
@@ -107,19 +107,19 @@ fn fold_each(draft: &mut Draft<'_>, at: &Address) {
 }
 
 /// Opens the next body if the loop goes on, or completes with the last one's output.
-pub fn look_repeat(draft: &mut Draft<'_>, at: &Address) {
-    let Some(Activity::Repeat { next, open, last, error, .. }) = draft.run.activity(at) else { return };
-    if *open || draft.is_winding(at) {
+pub fn advance_repeat(draft: &mut RunDraft<'_>, at: &NodeAddress) {
+    let Some(NodeActivity::Repeat { next, open, last, error, .. }) = draft.run.activity(at) else { return };
+    if *open || draft.is_draining(at) {
         return;
     }
     let (next, last) = (*next, last.clone());
     if let Some(fault) = error.clone() {
         return draft.fail(at, fault);
     }
-    let Some(goes_on) = loop_of(draft, at, |each| goes_on(draft, at, each, next, &last)) else { return };
+    let Some(goes_on) = loop_of(draft, at, |each| should_continue(draft, at, each, next, &last)) else { return };
     match goes_on {
         Ok(true) => {
-            draft.emit(Event::ScopeOpened { path: at.scope.iteration(&at.node, next), item: None });
+            draft.emit(RunEvent::ScopeOpened { path: at.scope.iteration(&at.node, next), item: None });
         }
         Ok(false) => {
             let output = json!({ "count": next, "result": *last });
@@ -129,14 +129,20 @@ pub fn look_repeat(draft: &mut Draft<'_>, at: &Address) {
     }
 }
 
-fn goes_on(draft: &Draft<'_>, at: &Address, each: &Loop, next: u32, last: &Arc<Value>) -> Result<bool, Fault> {
-    let path: &Path = &at.scope;
+fn should_continue(
+    draft: &RunDraft<'_>,
+    at: &NodeAddress,
+    each: &LoopNode,
+    next: u32,
+    last: &Arc<Value>,
+) -> Result<bool, Fault> {
+    let path: &ScopePath = &at.scope;
     let view = || draft.view(path).with("index", Arc::new(next.into())).with("last", last.clone());
     let goes_on = match &each.over {
-        Over::While(condition) => condition.holds(&view()).map_err(|error| expression_fault("while", &error))?,
-        Over::Until(_) if next == 0 => true,
-        Over::Until(condition) => !condition.holds(&view()).map_err(|error| expression_fault("until", &error))?,
-        Over::Each { .. } => false,
+        LoopMode::While(condition) => condition.holds(&view()).map_err(|error| expression_fault("while", &error))?,
+        LoopMode::Until(_) if next == 0 => true,
+        LoopMode::Until(condition) => !condition.holds(&view()).map_err(|error| expression_fault("until", &error))?,
+        LoopMode::Each { .. } => false,
     };
     if goes_on && next >= each.max_iterations {
         let message = format!("`{}` has run {next} times, its `max_iterations`, and would go on", at.node);

@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::address::Address;
-use super::super::decide::Draft;
-use super::super::names::shown;
-use super::super::state::Scope;
+use super::super::address::NodeAddress;
+use super::super::decide::RunDraft;
+use super::super::scope_view::node_value;
+use super::super::state::ScopeState;
 use crate::fault::{Fault, code};
-use crate::graph::node::{Merge, MergeMode};
-use crate::graph::{EdgeIx, Graph, NodeIx};
+use crate::graph::node::{MergeMode, MergeNode};
+use crate::graph::{EdgeIndex, Graph, NodeIndex};
 use crate::id::NodeId;
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, merge: &Merge) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, merge: &MergeNode) {
     let Some((graph, place)) = draft.node(at) else { return };
     let needed = match merge.mode {
         MergeMode::All | MergeMode::Any => 1,
@@ -26,39 +26,39 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, merge: &Merge) {
         return draft.fail(at, Fault::new(code::MERGE_IMPOSSIBLE, message));
     }
     let arrived = arrived(draft, at, &graph);
-    if merge.may_cut() {
+    if merge.may_cancel_branches() {
         let losers = losers(draft, at, &graph, place, merge);
         if !losers.is_empty() {
-            draft.cut(&at.scope, losers, merge.undo_losers);
+            draft.cut_branches(&at.scope, losers, merge.undo_losers);
         }
     }
     draft.complete(at, Arc::new(Value::Object(arrived)), None);
 }
 
-fn has_arrived(scope: &Scope, graph: &Graph, edge: EdgeIx) -> bool {
-    scope.nodes[graph.edge(edge).from.at()].taken.binary_search(&edge.0).is_ok()
+fn has_arrived(scope: &ScopeState, graph: &Graph, edge: EdgeIndex) -> bool {
+    scope.nodes[graph.edge(edge).from.as_usize()].taken.binary_search(&edge.0).is_ok()
 }
 
 /// What the branches that arrived came to, by the id of each one's last node.
-fn arrived(draft: &Draft<'_>, at: &Address, graph: &Graph) -> Map<String, Value> {
+fn arrived(draft: &RunDraft<'_>, at: &NodeAddress, graph: &Graph) -> Map<String, Value> {
     let Some((scope, place)) = draft.run.place(at) else { return Map::new() };
     let taken = graph.incoming(place).iter().filter(|edge| has_arrived(scope, graph, **edge)).map(|edge| {
         let from = graph.edge(*edge).from;
         let node = graph.node(from);
-        (node.id.to_string(), shown(&scope.nodes[from.at()], node.join).into_owned())
+        (node.id.to_string(), node_value(&scope.nodes[from.as_usize()], node.join).into_owned())
     });
     taken.collect()
 }
 
 /// Nodes of the branches that have not arrived, and of no branch that has. Where what they did is to be undone, also
 /// those that are settled.
-fn losers(draft: &Draft<'_>, at: &Address, graph: &Graph, place: NodeIx, merge: &Merge) -> Vec<NodeId> {
+fn losers(draft: &RunDraft<'_>, at: &NodeAddress, graph: &Graph, place: NodeIndex, merge: &MergeNode) -> Vec<NodeId> {
     let Some(scope) = draft.run.scope(&at.scope) else { return Vec::new() };
     let of = |arrived: bool| {
         let edges = graph.incoming(place).iter().filter(move |edge| has_arrived(scope, graph, **edge) == arrived);
-        edges.filter_map(|edge| merge.branches.get(edge)).flatten().copied().collect::<BTreeSet<NodeIx>>()
+        edges.filter_map(|edge| merge.branches.get(edge)).flatten().copied().collect::<BTreeSet<NodeIndex>>()
     };
-    let is_open = |place: &NodeIx| !scope.nodes[place.at()].status.is_settled();
+    let is_open = |place: &NodeIndex| !scope.nodes[place.as_usize()].status.is_settled();
     let lost = &of(false) - &of(true);
     lost.into_iter()
         .filter(|place| merge.undo_losers || is_open(place))

@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::address::Address;
+use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
-use super::super::decide::Draft;
+use super::super::decide::RunDraft;
 use crate::expr::literal_list;
 use crate::fault::{Fault, code};
-use crate::graph::node::{Sink, SinkAction};
+use crate::graph::node::{SinkAction, SinkNode};
 
 /// Fields of `config` that are lists, and may be written as a template that renders one (seed 004).
-const LISTS: [&str; 1] = ["required_skills"];
+const LIST_FIELDS: [&str; 1] = ["required_skills"];
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, sink: &Sink) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, sink: &SinkNode) {
     let config = match sink.config.render(&draft.view(&at.scope)) {
         Ok(config) => config,
         Err(error) => return draft.fail(at, expression_fault("config", &error)),
     };
-    let config = match with_lists(config) {
+    let config = match normalize_lists(config) {
         Ok(config) => config,
         Err(fault) => return draft.fail(at, fault),
     };
@@ -31,8 +31,8 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, sink: &Sink) {
 }
 
 /// The config with its list fields as lists, whether they were written so or as text: `['returns']`.
-fn with_lists(mut config: Value) -> Result<Value, Fault> {
-    for name in LISTS {
+fn normalize_lists(mut config: Value) -> Result<Value, Fault> {
+    for name in LIST_FIELDS {
         if let Some(Value::String(text)) = config.get(name) {
             let list = literal_list(text.trim())
                 .map_err(|error| Fault::new(code::EXPRESSION, format!("config.{name} is no list: {error}")))?;
@@ -48,11 +48,11 @@ mod tests {
 
     #[test]
     fn a_list_that_was_rendered_as_text_is_read() {
-        let skills = |written: Value| with_lists(json!({ "required_skills": written, "note": "['x']" }));
+        let skills = |written: Value| normalize_lists(json!({ "required_skills": written, "note": "['x']" }));
         let expected = json!({ "required_skills": ["returns"], "note": "['x']" });
         assert_eq!(skills(json!("['returns']\n")), Ok(expected.clone()));
         assert_eq!(skills(json!(["returns"])), Ok(expected));
-        assert_eq!(with_lists(json!({})), Ok(json!({})));
+        assert_eq!(normalize_lists(json!({})), Ok(json!({})));
         let fault = skills(json!("returns")).unwrap_err();
         assert!(fault.code == code::EXPRESSION && fault.message.contains("required_skills"), "{fault}");
     }

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::address::Address;
+use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
-use super::super::decide::Draft;
-use crate::graph::node::Switch;
+use super::super::decide::RunDraft;
+use crate::graph::node::SwitchNode;
 
 /// The branch of a switch in which no case holds and which has no default: it has no out-edges.
-const NONE: &str = "";
+const NO_CASE: &str = "";
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, switch: &Switch) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, switch: &SwitchNode) {
     for (name, condition) in &switch.cases {
         match condition.holds(&draft.view(&at.scope)) {
             Ok(false) => {}
@@ -21,5 +21,5 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, switch: &Switch) {
         }
     }
     let default = switch.default.as_deref();
-    draft.complete(at, Arc::new(json!({ "case": default })), Some(default.unwrap_or(NONE)));
+    draft.complete(at, Arc::new(json!({ "case": default })), Some(default.unwrap_or(NO_CASE)));
 }

@@ -4,28 +4,28 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::address::Address;
+use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
-use super::super::decide::Draft;
-use super::super::event::{Began, Event};
-use super::super::state::{Activity, CallEnd, Run, ToolCall};
-use super::super::{REQUESTS_MAX, TOOL_RESULTS};
+use super::super::decide::RunDraft;
+use super::super::event::{NodeWait, RunEvent};
+use super::super::state::{CallEnd, NodeActivity, NodeToolCall, Run};
+use super::super::{TOOL_REQUESTS_MAX, TOOL_RESULTS};
 use super::deadline_of;
-use crate::definition::SINGLE_CALL;
+use crate::definition::SINGLE_CALL_PREFIX;
 use crate::fault::{Fault, code};
-use crate::graph::Node;
-use crate::graph::node::{Kind, ToolNode, ToolSource};
-use crate::money::Quote;
+use crate::graph::GraphNode;
+use crate::graph::node::{NodeKind, ToolNode, ToolSource};
+use crate::money::PriceQuote;
 
 /// The variable a selection leaves its requests in (seed 000 §3.1).
 const REQUESTS: &str = "tool_requests";
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) {
-    if let Err(fault) = draft.check_cost(at, Quote::default()) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, tool: &ToolNode) {
+    if let Err(fault) = draft.cost_hold(at, PriceQuote::default()) {
         return draft.fail(at, fault);
     }
     match &tool.from {
-        ToolSource::Written { tool: name, parameters } => {
+        ToolSource::Fixed { tool: name, parameters } => {
             let arguments = match parameters.render(&draft.view(&at.scope)) {
                 Ok(arguments) => arguments,
                 Err(error) => return draft.fail(at, expression_fault("parameters", &error)),
@@ -34,22 +34,22 @@ pub fn begin(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) 
                 return draft
                     .fail(at, Fault::new("TOOL_NOT_FOUND", format!("no tool `{name}` when this version was saved")));
             };
-            if let Err(fault) = draft.check_cost(at, Quote::exactly(facts.of(&arguments).cost)) {
+            if let Err(fault) = draft.cost_hold(at, PriceQuote::exactly(facts.for_arguments(&arguments).cost)) {
                 return draft.fail(at, fault);
             }
             draft.schedule_tool(at, name, arguments, facts, None);
         }
-        ToolSource::Requests => begin_requests(draft, at, node, tool),
+        ToolSource::AgentRequests => begin_requests(draft, at, node, tool),
     }
 }
 
-fn begin_requests(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolNode) {
+fn begin_requests(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, tool: &ToolNode) {
     let requests = draft.run.variables.get(REQUESTS).cloned().unwrap_or_default();
     let requests = match &*requests {
         Value::Null => Vec::new(),
-        Value::Array(requests) if requests.len() <= REQUESTS_MAX => requests.clone(),
+        Value::Array(requests) if requests.len() <= TOOL_REQUESTS_MAX => requests.clone(),
         Value::Array(requests) => {
-            let message = format!("`{REQUESTS}` lists {} requests, the limit is {REQUESTS_MAX}", requests.len());
+            let message = format!("`{REQUESTS}` lists {} requests, the limit is {TOOL_REQUESTS_MAX}", requests.len());
             return draft.fail(at, Fault::new(code::ITEM_LIMIT, message));
         }
         _ => return draft.fail(at, Fault::new(code::NOT_A_LIST, format!("`shared_context.{REQUESTS}` is not a list"))),
@@ -63,28 +63,28 @@ fn begin_requests(draft: &mut Draft<'_>, at: &Address, node: &Node, tool: &ToolN
         let arguments = request.get("parameters").or_else(|| request.get("arguments")).cloned();
         calls.push((name.to_owned(), arguments.unwrap_or_else(|| Value::Object(Map::new())), facts));
     }
-    let cost = calls.iter().map(|(_, arguments, facts)| facts.of(arguments).cost).sum();
-    if let Err(fault) = draft.check_cost(at, Quote::exactly(cost)) {
+    let cost = calls.iter().map(|(_, arguments, facts)| facts.for_arguments(arguments).cost).sum();
+    if let Err(fault) = draft.cost_hold(at, PriceQuote::exactly(cost)) {
         return draft.fail(at, fault);
     }
     let deadline = deadline_of(draft, node.policy.timeout);
-    draft.emit(Event::Began { node: at.clone(), wait: Box::new(Began::Calls { deadline }) });
+    draft.emit(RunEvent::Began { node: at.clone(), wait: Box::new(NodeWait::Calls { deadline }) });
     for (name, arguments, facts) in calls {
         draft.schedule_tool(at, &name, arguments, facts, None);
     }
 }
 
-pub fn look(draft: &mut Draft<'_>, at: &Address) {
+pub fn advance(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let Some((graph, place)) = draft.node(at) else { return };
-    let Kind::Tool(tool) = &graph.node(place).kind else { return };
+    let NodeKind::Tool(tool) = &graph.node(place).kind else { return };
     match tool.from {
-        ToolSource::Written { .. } => look_at_one(draft, at),
-        ToolSource::Requests => look_at_all(draft, at, tool),
+        ToolSource::Fixed { .. } => advance_single(draft, at),
+        ToolSource::AgentRequests => advance_requests(draft, at, tool),
     }
 }
 
-fn look_at_one(draft: &mut Draft<'_>, at: &Address) {
-    let Some(Activity::Calls { asked, .. }) = draft.run.activity(at) else { return };
+fn advance_single(draft: &mut RunDraft<'_>, at: &NodeAddress) {
+    let Some(NodeActivity::Calls { asked, .. }) = draft.run.activity(at) else { return };
     match asked.first().and_then(|one| one.end.clone()) {
         Some(CallEnd::Done(output)) => draft.complete_answered(at, &output),
         Some(CallEnd::Failed(fault)) => draft.fail(at, fault),
@@ -92,9 +92,9 @@ fn look_at_one(draft: &mut Draft<'_>, at: &Address) {
     }
 }
 
-fn look_at_all(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
+fn advance_requests(draft: &mut RunDraft<'_>, at: &NodeAddress, tool: &ToolNode) {
     schedule_cut_off(draft, at, tool);
-    let Some(Activity::Calls { asked, .. }) = draft.run.activity(at) else { return };
+    let Some(NodeActivity::Calls { asked, .. }) = draft.run.activity(at) else { return };
     if asked.iter().any(|one| one.end.is_none()) {
         return;
     }
@@ -115,8 +115,8 @@ fn look_at_all(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
 }
 
 /// How the call failed that is all its run is for. What any other run makes of a failed request is its workflow's to say.
-fn failure_of_single(run: &Run, asked: &[ToolCall]) -> Option<Fault> {
-    let is_single = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL));
+fn failure_of_single(run: &Run, asked: &[NodeToolCall]) -> Option<Fault> {
+    let is_single = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL_PREFIX));
     let failed = asked.iter().filter(|_| is_single).find_map(|one| match &one.end {
         Some(CallEnd::Failed(fault)) => Some(fault),
         Some(CallEnd::Done(_)) | None => None,
@@ -125,9 +125,9 @@ fn failure_of_single(run: &Run, asked: &[ToolCall]) -> Option<Fault> {
 }
 
 /// In a reopened run: what was cut off before it was answered is asked for again, under a call number of its own.
-fn schedule_cut_off(draft: &mut Draft<'_>, at: &Address, tool: &ToolNode) {
-    let Some(Activity::Calls { asked, .. }) = draft.run.activity(at) else { return };
-    if draft.is_winding(at) {
+fn schedule_cut_off(draft: &mut RunDraft<'_>, at: &NodeAddress, tool: &ToolNode) {
+    let Some(NodeActivity::Calls { asked, .. }) = draft.run.activity(at) else { return };
+    if draft.is_draining(at) {
         return;
     }
     let cut_off = asked.iter().filter(|one| one.call.is_none() && one.end.is_none());

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::address::Address;
+use super::super::address::NodeAddress;
 use super::super::advance::expression_fault;
-use super::super::decide::Draft;
-use crate::expr::Params;
+use super::super::decide::RunDraft;
+use crate::expr::ParamsTemplate;
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address, sets: &[(String, Params)]) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, sets: &[(String, ParamsTemplate)]) {
     let mut output = Map::new();
     for (key, params) in sets {
         let value = match params.render(&draft.view(&at.scope)) {

@@ -1,9 +1,9 @@
 //! `trigger`: where a run begins. Its output is the run's input.
 
-use super::super::address::Address;
-use super::super::decide::Draft;
+use super::super::address::NodeAddress;
+use super::super::decide::RunDraft;
 
-pub fn begin(draft: &mut Draft<'_>, at: &Address) {
+pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     let input = draft.run.started().map(|started| started.input.clone()).unwrap_or_default();
     draft.complete(at, input, None);
 }

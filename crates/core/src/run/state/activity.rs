@@ -7,36 +7,36 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::agent::{Seen, Step, Task};
+use crate::agent::{AgentObservation, AgentStep, AgentTask};
 use crate::fault::Fault;
-use crate::graph::node::{Kind, Node, Wait};
+use crate::graph::node::{GraphNode, NodeKind, WaitNode};
 use crate::id::RunId;
 use crate::run::address::CallId;
-use crate::run::command::Decision;
-use crate::run::envelope::Settled;
-use crate::run::event::{Asked, Held};
-use crate::run::state::Work;
+use crate::run::command::HumanDecision;
+use crate::run::envelope::CallMetrics;
+use crate::run::event::{HeldResult, HumanPrompt};
+use crate::run::state::WorkClock;
 use crate::time::Time;
-use crate::tool::Envelope;
+use crate::tool::ToolEnvelope;
 
 /// What an active node is about.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(in crate::run) enum Activity {
+pub(in crate::run) enum NodeActivity {
     /// A tool node's calls, in the order they were asked for.
     Calls {
-        asked: Vec<ToolCall>,
+        asked: Vec<NodeToolCall>,
         deadline: Option<Time>,
     },
     Agent {
-        task: Box<Task>,
-        seen: Vec<Seen>,
+        task: Box<AgentTask>,
+        seen: Vec<AgentObservation>,
         waits: AgentWait,
         steps: u32,
         /// Asked once more, it would give up once more.
         gave_up: bool,
         /// A call of its may have changed something.
         acted: bool,
-        work: Work,
+        work: WorkClock,
         deadline: Option<Time>,
     },
     Timer {
@@ -47,8 +47,8 @@ pub(in crate::run) enum Activity {
         deadline: Option<Time>,
     },
     Human {
-        ask: Asked,
-        answers: Vec<(String, Decision)>,
+        ask: HumanPrompt,
+        answers: Vec<(String, HumanDecision)>,
         /// Whom it asks, as was recorded when it began; nothing where that is anybody, and in snapshots of before this was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         assignees: Option<Value>,
@@ -81,19 +81,19 @@ pub(in crate::run) enum Activity {
         deadline: Option<Time>,
     },
     /// It has its result, and an expression of its own failed on it; a retry goes on from here.
-    Held(Held),
+    Held(HeldResult),
 }
 
 /// One tool that a node asked for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(in crate::run) struct ToolCall {
+pub(in crate::run) struct NodeToolCall {
     pub tool: String,
     pub arguments: Arc<Value>,
     /// `None` until it is scheduled, and again where it was cut off and is to be scheduled anew.
     pub call: Option<CallId>,
     pub end: Option<CallEnd>,
-    #[serde(default, skip_serializing_if = "Settled::is_free")]
-    pub settled: Settled,
+    #[serde(default, skip_serializing_if = "CallMetrics::is_free")]
+    pub settled: CallMetrics,
 }
 
 /// What a tool call finally came to.
@@ -103,24 +103,24 @@ pub(in crate::run) enum CallEnd {
     Failed(Fault),
 }
 
-impl Activity {
+impl NodeActivity {
     /// Gives an activity that goes on in a reopened or forked run its time anew.
-    pub fn renew(&mut self, of: &Node, now: Time) {
+    pub fn renew(&mut self, of: &GraphNode, now: Time) {
         let after = |wait: Option<Duration>| wait.map(|wait| now + wait);
         let own = after(of.policy.timeout);
         match (self, &of.kind) {
-            (Self::Agent { waits, work, deadline, .. }, Kind::Agent(agent)) => {
+            (Self::Agent { waits, work, deadline, .. }, NodeKind::Agent(agent)) => {
                 *deadline = own;
                 work.renew(now);
                 if let AgentWait::Customer { deadline } = waits {
-                    *deadline = after(agent.asks.after);
+                    *deadline = after(agent.question_deadline.after);
                 }
             }
-            (Self::Timer { until }, Kind::Wait(Wait::For(wait))) => *until = now + *wait,
-            (Self::Signal { deadline, .. }, Kind::Wait(Wait::Signal { deadline: limit, .. })) => {
+            (Self::Timer { until }, NodeKind::Wait(WaitNode::For(wait))) => *until = now + *wait,
+            (Self::Signal { deadline, .. }, NodeKind::Wait(WaitNode::Signal { deadline: limit, .. })) => {
                 *deadline = after(limit.after);
             }
-            (Self::Human { deadline, .. }, Kind::Human(human)) => *deadline = after(human.deadline.after),
+            (Self::Human { deadline, .. }, NodeKind::Human(human)) => *deadline = after(human.deadline.after),
             (
                 Self::Calls { deadline, .. }
                 | Self::Child { deadline, .. }
@@ -138,7 +138,7 @@ impl Activity {
     }
 
     /// When the node's own time is over.
-    pub fn due(&self) -> Option<Time> {
+    pub fn due_at(&self) -> Option<Time> {
         match self {
             Self::Timer { until } => Some(*until),
             Self::Calls { deadline, .. }
@@ -164,8 +164,8 @@ pub(in crate::run) enum AgentWait {
     /// Whoever thinks for it.
     Endpoint(CallId),
     /// It was thought for it: this is what it does next.
-    Thought(Box<Step>),
-    Tools(Vec<AgentCall>),
+    Thought(Box<AgentStep>),
+    Tools(Vec<AgentToolCall>),
     /// The customer, with when to stop waiting.
     Customer {
         deadline: Option<Time>,
@@ -174,12 +174,12 @@ pub(in crate::run) enum AgentWait {
 
 /// One tool an agent asked for, with what it came to once that is known.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(in crate::run) struct AgentCall {
+pub(in crate::run) struct AgentToolCall {
     /// The model's id for it.
     pub id: String,
     pub tool: String,
     pub arguments: Arc<Value>,
     /// `None` where it was refused at once, and where it was cut off and is to be scheduled anew.
     pub call: Option<CallId>,
-    pub answer: Option<Envelope>,
+    pub answer: Option<ToolEnvelope>,
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Activity;
+use super::NodeActivity;
 use crate::fault::Fault;
-use crate::graph::{Graph, NodeIx};
+use crate::graph::{Graph, NodeIndex};
 use crate::money::Usd;
-use crate::run::event::{Held, Winding, present};
+use crate::run::event::{DrainReason, HeldResult, present};
 use crate::time::Time;
 
 /// One graph in motion: the outer one, an iteration, a branch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(in crate::run) struct Scope {
+pub(in crate::run) struct ScopeState {
     #[serde(skip)]
     pub graph: Arc<Graph>,
     pub nodes: Vec<NodeState>,
@@ -28,7 +28,7 @@ pub(in crate::run) struct Scope {
     pub index: u32,
     /// The last iteration's output, in a `while` or `until` body.
     pub last: Arc<Value>,
-    pub winding: Option<Winding>,
+    pub winding: Option<DrainReason>,
     /// Kept after its end only so that a retry can go on from it.
     pub closed: bool,
     /// What an `end` node gave.
@@ -38,14 +38,14 @@ pub(in crate::run) struct Scope {
     pub saga_from: u32,
 }
 
-impl Scope {
+impl ScopeState {
     /// Sets nodes aside for after a rollback. What waits for them beside others does not wait.
-    pub fn reserve(&mut self, places: &[NodeIx]) {
+    pub fn reserve(&mut self, places: &[NodeIndex]) {
         for place in places {
-            self.nodes[place.at()].status = Status::Reserved;
+            self.nodes[place.as_usize()].status = NodeStatus::Reserved;
             self.unsettled -= 1;
             for edge in self.graph.outgoing(*place) {
-                self.nodes[self.graph.edge(*edge).to.at()].settled_in += 1;
+                self.nodes[self.graph.edge(*edge).to.as_usize()].settled_in += 1;
             }
         }
     }
@@ -53,8 +53,8 @@ impl Scope {
     /// Whether it winds down for no reason of its own.
     pub fn is_cut_off(&self) -> bool {
         match self.winding {
-            Some(Winding::CutOff | Winding::Cancelled { .. } | Winding::TimedOut) => true,
-            Some(Winding::Failed { .. } | Winding::EndReached) | None => false,
+            Some(DrainReason::CutOff | DrainReason::Cancelled { .. } | DrainReason::TimedOut) => true,
+            Some(DrainReason::Failed { .. } | DrainReason::EndReached) | None => false,
         }
     }
 
@@ -78,8 +78,8 @@ impl Scope {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(in crate::run) struct NodeState {
-    #[serde(default, skip_serializing_if = "Status::is_idle")]
-    pub status: Status,
+    #[serde(default, skip_serializing_if = "NodeStatus::is_idle")]
+    pub status: NodeStatus,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub settled_in: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -100,10 +100,10 @@ pub(in crate::run) struct NodeState {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taken: Vec<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub activity: Option<Box<Activity>>,
+    pub activity: Option<Box<NodeActivity>>,
     /// What it had come to when an expression of its own failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held: Option<Box<Held>>,
+    pub held: Option<Box<HeldResult>>,
     /// It winds down by itself, and fails with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winding: Option<Fault>,
@@ -132,7 +132,7 @@ fn is_null(value: &Arc<Value>) -> bool {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(in crate::run) enum Status {
+pub(in crate::run) enum NodeStatus {
     #[default]
     Idle,
     /// Runs only after a rollback.
@@ -145,7 +145,7 @@ pub(in crate::run) enum Status {
     Cancelled,
 }
 
-impl Status {
+impl NodeStatus {
     pub fn is_idle(&self) -> bool {
         *self == Self::Idle
     }

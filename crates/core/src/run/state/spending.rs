@@ -2,12 +2,12 @@
 
 use super::Run;
 use crate::money::Usd;
-use crate::run::address::{Address, CallId};
+use crate::run::address::{CallId, NodeAddress};
 
 /// One limit, with what counts against it.
-pub(in crate::run) struct Spending {
+pub(in crate::run) struct SpendingLimit {
     /// `run` or `node`, for messages.
-    pub of: &'static str,
+    pub owner: &'static str,
     pub spent: Usd,
     /// What open calls may cost.
     pub held: Usd,
@@ -16,22 +16,24 @@ pub(in crate::run) struct Spending {
 
 impl Run {
     /// The limits that bound what a node may cost, each with what counts against it.
-    pub(in crate::run) fn spending(&self, at: &Address) -> impl Iterator<Item = Spending> {
+    pub(in crate::run) fn spending(&self, at: &NodeAddress) -> impl Iterator<Item = SpendingLimit> {
         let own_limit = self.workflow.as_ref().and_then(|workflow| workflow.max_cost);
         let run_limit = own_limit.into_iter().chain(self.started().and_then(|started| started.origin.max_cost())).min();
         let node_limit = self.place(at).and_then(|(scope, place)| scope.graph.node(place).policy.max_cost);
         let (spent, held) = self.node_state(at).map_or_else(Default::default, |state| (state.cost, state.on_hold));
         let held_here = held + self.handed_down.get(at).copied().unwrap_or_default();
-        let of_run = run_limit.map(|limit| Spending { of: "run", spent: self.cost, held: self.on_hold(), limit });
-        let of_node = node_limit.map(|limit| Spending { of: "node", spent, held: held_here, limit });
+        let of_run =
+            run_limit.map(|limit| SpendingLimit { owner: "run", spent: self.cost, held: self.held_cost(), limit });
+        let of_node = node_limit.map(|limit| SpendingLimit { owner: "node", spent, held: held_here, limit });
         of_run.into_iter().chain(of_node)
     }
 
     /// The most that the attempts of an open call may still cost together; nothing where neither the run nor the node
     /// has a limit. What was held for it bounds it, and less where attempts before have cost something.
-    pub fn may_cost(&self, call: &CallId) -> Option<Usd> {
+    pub fn remaining_budget(&self, call: &CallId) -> Option<Usd> {
         let hold = self.calls.get(call)?.hold;
-        let left = self.spending(&call.node).map(|Spending { spent, held, limit, .. }| limit - spent - (held - hold));
+        let left =
+            self.spending(&call.node).map(|SpendingLimit { spent, held, limit, .. }| limit - spent - (held - hold));
         left.min().map(|left| left.clamp(Usd::ZERO, hold))
     }
 }

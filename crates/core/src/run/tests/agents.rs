@@ -4,39 +4,41 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::flow::{N, agent, flow, only, requests, secs, tool};
-use super::world::{Reply, check, costs, done, fails, flaky, model_fails, says};
-use crate::agent::{Above, Advice, Limits, Seen, Step, Tier, ToolRequest};
+use super::fixture::{FixtureReply, check, costs, done, fails, flaky, model_fails, says};
+use super::flow::{NodeBuilder, agent, flow, only, requests, secs, tool};
+use crate::agent::{
+    AgentConstraints, AgentLimits, AgentObservation, AgentStep, OverLimitPolicy, TenantTier, ToolRequest,
+};
 use crate::fault::Fault;
-use crate::graph::node::AtDeadline;
-use crate::model::{Message, Profile, Request};
-use crate::run::{AGENT_STEPS_MAX, REQUESTS_MAX, State};
-use crate::tool::Class;
+use crate::graph::node::OnDeadline;
+use crate::model::{ModelMessage, ModelProfile, ModelRequest};
+use crate::run::{AGENT_STEPS_MAX, RunState, TOOL_REQUESTS_MAX};
+use crate::tool::EffectClass;
 
-pub fn model() -> Step {
-    Step::AskModel(Request {
+pub fn model() -> AgentStep {
+    AgentStep::AskModel(ModelRequest {
         agent: "who".into(),
-        profile: Profile::Fast,
+        profile: ModelProfile::Fast,
         model: None,
-        messages: vec![Message::user("hi")],
+        messages: vec![ModelMessage::user("hi")],
         tools: Vec::new(),
         schema: None,
         temperature: 0.1,
-        ..Request::default()
+        ..ModelRequest::default()
     })
 }
 
-pub fn tools(names: &[&str]) -> Step {
+pub fn tools(names: &[&str]) -> AgentStep {
     let request =
         |name: &&str| ToolRequest { id: format!("c-{name}"), tool: (*name).into(), arguments: json!({"x": 0.1}) };
-    Step::RequestTools(names.iter().map(request).collect())
+    AgentStep::RequestTools(names.iter().map(request).collect())
 }
 
-pub fn answer(output: Value) -> Step {
-    Step::Answer { output }
+pub fn answer(output: Value) -> AgentStep {
+    AgentStep::Answer { output }
 }
 
-fn who(offers: &[&str]) -> N {
+fn who(offers: &[&str]) -> NodeBuilder {
     agent("who", offers)
 }
 
@@ -46,7 +48,7 @@ fn an_agent_asks_the_model_then_tools_then_answers() {
         only(who(&["find", "book"])),
         |w| w.thinks("who", [model(), tools(&["find", "book"]), model(), answer(json!({"done": true}))]).starts(),
         |w| {
-            w.is(State::Completed).asked("who find book who").gives(json!({"done": true}));
+            w.assert_state(RunState::Completed).asked("who find book who").assert_output(json!({"done": true}));
             w.keys(&["run/who/0/0", "run/who/1/0", "run/who/2/0", "run/who/3/0"])
         },
     );
@@ -57,11 +59,11 @@ fn an_agent_sees_results_in_the_order_it_asked() {
     check(
         only(who(&["find", "book"])),
         |w| {
-            w.thinks("who", [tools(&["find", "book"])]).answers("find", [Reply::StaysOut]);
-            w.answers("book", [done(json!("b"))]).starts().is(State::Running);
-            w.only_decides(crate::run::Command::Outcome {
+            w.thinks("who", [tools(&["find", "book"])]).answers("find", [FixtureReply::StaysOut]);
+            w.answers("book", [done(json!("b"))]).starts().assert_state(RunState::Running);
+            w.only_decides(crate::run::RunCommand::Outcome {
                 effect: w.out("find"),
-                outcome: crate::run::Outcome::Tool(crate::tool::Outcome::Done {
+                outcome: crate::run::CallOutcome::Tool(crate::tool::ToolOutcome::Done {
                     output: json!("f").into(),
                     cost: crate::money::Usd::ZERO,
                     cached: false,
@@ -69,8 +71,8 @@ fn an_agent_sees_results_in_the_order_it_asked() {
             })
         },
         |w| {
-            let (_, _, seen) = w.run.thinking().unwrap();
-            let [Seen::Tools(results)] = seen else { panic!("{seen:?}") };
+            let (_, _, seen) = w.run.agent_to_step().unwrap();
+            let [AgentObservation::Tools(results)] = seen else { panic!("{seen:?}") };
             let told: Vec<(&str, &Value)> = results.iter().map(|(id, result)| (id.as_str(), &result.data)).collect();
             assert_eq!(told, [("c-find", &json!("f")), ("c-book", &json!("b"))]);
             w
@@ -83,7 +85,7 @@ fn a_tool_an_agent_may_not_have_is_refused_and_it_is_told_so() {
     check(
         only(who(&["find"])),
         |w| w.thinks("who", [tools(&["wire_money", "find"])]).starts(),
-        |w| w.is(State::Completed).asked("find").recorded("request_refused", 1),
+        |w| w.assert_state(RunState::Completed).asked("find").recorded("request_refused", 1),
     );
 }
 
@@ -92,7 +94,7 @@ fn an_agent_whose_every_request_is_refused_goes_on() {
     check(
         only(who(&[])),
         |w| w.thinks("who", [tools(&["wire_money"]), answer(json!("sorry"))]).starts(),
-        |w| w.is(State::Completed).asked("").gives(json!("sorry")),
+        |w| w.assert_state(RunState::Completed).asked("").assert_output(json!("sorry")),
     );
 }
 
@@ -101,7 +103,7 @@ fn a_failed_call_is_a_result_like_any_other() {
     check(
         only(who(&["find"])),
         |w| w.answers("find", [fails("NO")]).thinks("who", [tools(&["find"]), answer(json!("sorry"))]).starts(),
-        |w| w.is(State::Completed).asked("find").gives(json!("sorry")),
+        |w| w.assert_state(RunState::Completed).asked("find").assert_output(json!("sorry")),
     );
 }
 
@@ -111,60 +113,60 @@ fn an_agents_calls_are_repeated_as_their_tools_are() {
         only(who(&["find"])),
         |w| {
             w.answers("find", [flaky("BUSY"), done(json!(1))]).thinks("who", [tools(&["find"])]);
-            w.starts().passes(secs(2))
+            w.starts().advance_time(secs(2))
         },
-        |w| w.is(State::Completed).asked("find find").keys(&["run/who/0/0", "run/who/0/1"]),
+        |w| w.assert_state(RunState::Completed).asked("find find").keys(&["run/who/0/0", "run/who/0/1"]),
     );
 }
 
 #[test]
 fn a_question_to_the_customer_waits_for_the_next_message() {
-    let ask = Step::AskCustomer { question: "which slot?".into() };
+    let ask = AgentStep::AskCustomer { question: "which slot?".into() };
     check(
         only(who(&[])),
         |w| {
             w.thinks("who", [ask, model(), answer(json!("booked"))]).starts();
-            w.is(State::Waiting).waits_for("customer:who");
+            w.assert_state(RunState::Waiting).waits_for("customer:who");
             w.signals("message", json!({"text": "ten"}))
         },
-        |w| w.is(State::Completed).asked("who").gives(json!("booked")),
+        |w| w.assert_state(RunState::Completed).asked("who").assert_output(json!("booked")),
     );
 }
 
 #[test]
 fn a_message_that_came_before_the_question_answers_it() {
-    let ask = Step::AskCustomer { question: "which slot?".into() };
+    let ask = AgentStep::AskCustomer { question: "which slot?".into() };
     check(
         flow([tool("first"), who(&[])], "first>who"),
         |w| {
-            w.thinks("who", [ask]).answers("first", [Reply::StaysOut]).starts();
-            w.signals("message", json!("ten")).returns("first", done(json!(1)))
+            w.thinks("who", [ask]).answers("first", [FixtureReply::StaysOut]).starts();
+            w.signals("message", json!("ten")).deliver_reply("first", done(json!(1)))
         },
-        |w| w.is(State::Completed).recorded("signal_taken", 1),
+        |w| w.assert_state(RunState::Completed).recorded("signal_taken", 1),
     );
 }
 
 #[test]
 fn a_question_nobody_answers_has_a_deadline() {
-    let ask = || Step::AskCustomer { question: "which slot?".into() };
+    let ask = || AgentStep::AskCustomer { question: "which slot?".into() };
     check(
-        only(who(&[]).deadline(secs(60), AtDeadline::Default(json!("gone")))),
-        |w| w.thinks("who", [ask()]).starts().passes(secs(60)),
-        |w| w.is(State::Completed).gives(json!("gone")),
+        only(who(&[]).deadline(secs(60), OnDeadline::Default(json!("gone")))),
+        |w| w.thinks("who", [ask()]).starts().advance_time(secs(60)),
+        |w| w.assert_state(RunState::Completed).assert_output(json!("gone")),
     );
     check(
-        only(who(&[]).deadline(secs(60), AtDeadline::Fail)),
-        |w| w.thinks("who", [ask()]).starts().passes(secs(60)),
-        |w| w.is(State::Failed).failed_with("DEADLINE_PASSED"),
+        only(who(&[]).deadline(secs(60), OnDeadline::Fail)),
+        |w| w.thinks("who", [ask()]).starts().advance_time(secs(60)),
+        |w| w.assert_state(RunState::Failed).failed_with("DEADLINE_PASSED"),
     );
     // The deadline of a question that was answered is forgotten.
     check(
-        only(who(&["slow"]).deadline(secs(60), AtDeadline::Fail)),
+        only(who(&["slow"]).deadline(secs(60), OnDeadline::Fail)),
         |w| {
-            w.answers("slow", [Reply::StaysOut]).thinks("who", [ask(), tools(&["slow"])]).starts();
-            w.signals("message", json!("ten")).passes(secs(60)).returns("slow", done(json!(1)))
+            w.answers("slow", [FixtureReply::StaysOut]).thinks("who", [ask(), tools(&["slow"])]).starts();
+            w.signals("message", json!("ten")).advance_time(secs(60)).deliver_reply("slow", done(json!(1)))
         },
-        |w| w.is(State::Completed),
+        |w| w.assert_state(RunState::Completed),
     );
 }
 
@@ -173,16 +175,16 @@ fn an_agent_whose_time_is_over_fails_once_its_acts_are_known() {
     check(
         only(who(&["book"]).timeout(secs(30))),
         |w| {
-            w.answers("book", [Reply::StaysOut]).thinks("who", [tools(&["book"])]).starts();
-            w.passes(secs(30)).is(State::Running);
-            w.returns("book", done(json!({"id": 1})))
+            w.answers("book", [FixtureReply::StaysOut]).thinks("who", [tools(&["book"])]).starts();
+            w.advance_time(secs(30)).assert_state(RunState::Running);
+            w.deliver_reply("book", done(json!({"id": 1})))
         },
-        |w| w.is(State::Failed).failed_with("TIMEOUT").undone(&[("who", "irreversible")]),
+        |w| w.assert_state(RunState::Failed).failed_with("TIMEOUT").undone(&[("who", "irreversible")]),
     );
     check(
         only(who(&[]).timeout(secs(30))),
-        |w| w.answers("who", [Reply::StaysOut]).thinks("who", [model()]).starts().passes(secs(30)),
-        |w| w.is(State::Failed).failed_with("TIMEOUT").recorded("abandoned", 1),
+        |w| w.answers("who", [FixtureReply::StaysOut]).thinks("who", [model()]).starts().advance_time(secs(30)),
+        |w| w.assert_state(RunState::Failed).failed_with("TIMEOUT").recorded("abandoned", 1),
     );
 }
 
@@ -191,10 +193,10 @@ fn an_agent_that_gives_up_fails_and_its_acts_are_undone() {
     check(
         only(who(&["book"]).undo("unbook")),
         |w| {
-            let give_up = Step::GiveUp(Fault::new("AGENT_GAVE_UP", "I cannot"));
+            let give_up = AgentStep::GiveUp(Fault::new("AGENT_GAVE_UP", "I cannot"));
             w.thinks("who", [tools(&["book"]), give_up]).starts()
         },
-        |w| w.is(State::Compensated).failed_with("AGENT_GAVE_UP").asked("book unbook"),
+        |w| w.assert_state(RunState::Compensated).failed_with("AGENT_GAVE_UP").asked("book unbook"),
     );
 }
 
@@ -202,8 +204,12 @@ fn an_agent_that_gives_up_fails_and_its_acts_are_undone() {
 fn an_agent_hands_over_with_its_reason() {
     check(
         flow([who(&[]), tool("z")], "who>z"),
-        |w| w.thinks("who", [Step::HandOver { reason: "angry".into() }]).starts(),
-        |w| w.is(State::Completed).output_of("who", json!({"handover": true, "reason": "angry"})).asked("z"),
+        |w| w.thinks("who", [AgentStep::HandOver { reason: "angry".into() }]).starts(),
+        |w| {
+            w.assert_state(RunState::Completed)
+                .output_of("who", json!({"handover": true, "reason": "angry"}))
+                .asked("z")
+        },
     );
 }
 
@@ -221,7 +227,7 @@ fn a_selecting_agent_leaves_its_requests_to_a_tool_node() {
         ),
         |w| w.thinks("who", [answer(json!({"tool_requests": wanted}))]).starts(),
         |w| {
-            w.is(State::Completed).asked("find book z").asked_with("book", json!({"n": 2}));
+            w.assert_state(RunState::Completed).asked("find book z").asked_with("book", json!({"n": 2}));
             w.asked_with("z", json!({"r": true})).keys(&["run/do/0/0", "run/do/1/0", "run/z/0/0"])
         },
     );
@@ -234,7 +240,7 @@ fn a_result_says_what_it_cost_how_long_it_took_and_where_its_audit_rows_are() {
         flow([who(&[]).selects(), requests("do", &["find", "book"])], "who>do"),
         |w| {
             w.answers("find", [fails("NOBODY")]).answers("book", [flaky("BUSY"), costs(0.2)]);
-            w.thinks("who", [answer(json!({"tool_requests": wanted}))]).starts().passes(secs(60))
+            w.thinks("who", [answer(json!({"tool_requests": wanted}))]).starts().advance_time(secs(60))
         },
         |w| {
             let results = w.run.outputs()["do"].clone();
@@ -244,7 +250,7 @@ fn a_result_says_what_it_cost_how_long_it_took_and_where_its_audit_rows_are() {
             assert_eq!((&find["error_code"], &find["error_details"]), (&json!("NOBODY"), &json!("scripted")));
             assert_eq!(find["error"], "That could not be done.", "the operator's words are not the customer's");
             assert!(book["duration_ms"].as_u64() >= Some(1_000), "the wait between attempts is part of it: {book}");
-            w.is(State::Completed)
+            w.assert_state(RunState::Completed)
         },
     );
 }
@@ -258,7 +264,7 @@ fn a_selection_tells_what_the_tools_it_left_out_would_have_cost() {
     check(
         only(who(&["find", "book", "mail"]).selects().priced(&[("find", 3_000_000), ("book", 10_000_000)])),
         |w| w.thinks("who", [answer(chosen)]).starts(),
-        |w| w.is(State::Completed).output_of("who", told),
+        |w| w.assert_state(RunState::Completed).output_of("who", told),
     );
 }
 
@@ -267,7 +273,7 @@ fn a_request_for_another_tool_fails_the_node_that_would_call_it() {
     check(
         flow([who(&[]).selects(), requests("do", &["find"])], "who>do"),
         |w| w.thinks("who", [answer(json!({"tool_requests": [{"tool_name": "wire_money"}]}))]).starts(),
-        |w| w.is(State::Failed).failed_with("TOOL_NOT_ALLOWED").asked(""),
+        |w| w.assert_state(RunState::Failed).failed_with("TOOL_NOT_ALLOWED").asked(""),
     );
 }
 
@@ -276,7 +282,7 @@ fn no_requests_are_no_calls() {
     check(
         flow([who(&[]).selects(), requests("do", &["find"]), tool("z")], "who>do do>z"),
         |w| w.thinks("who", [answer(json!("nothing to do"))]).starts(),
-        |w| w.is(State::Completed).asked("z"),
+        |w| w.assert_state(RunState::Completed).asked("z"),
     );
 }
 
@@ -285,28 +291,28 @@ fn an_agent_sets_variables_with_its_answer() {
     check(
         only(who(&[])),
         |w| w.thinks("who", [answer(json!({"shared_context": {"mood": "calm"}}))]).starts(),
-        |w| w.is(State::Completed).has("mood", json!("calm")),
+        |w| w.assert_state(RunState::Completed).has("mood", json!("calm")),
     );
 }
 
 #[test]
 fn what_an_agent_may_ask_for_is_bounded() {
-    let many: Vec<String> = (0..=REQUESTS_MAX).map(|n| format!("t{n}")).collect();
+    let many: Vec<String> = (0..=TOOL_REQUESTS_MAX).map(|n| format!("t{n}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     check(
         only(who(&[])),
         |w| w.thinks("who", [tools(&many)]).starts(),
-        |w| w.is(State::Failed).failed_with("AGENT_GAVE_UP"),
+        |w| w.assert_state(RunState::Failed).failed_with("AGENT_GAVE_UP"),
     );
     check(
         only(who(&[])),
         |w| w.thinks("who", [tools(&[])]).starts(),
-        |w| w.is(State::Failed).failed_with("AGENT_GAVE_UP"),
+        |w| w.assert_state(RunState::Failed).failed_with("AGENT_GAVE_UP"),
     );
     check(
         only(who(&[])),
         |w| w.thinks("who", vec![tools(&["nothing"]); AGENT_STEPS_MAX as usize + 1]).starts(),
-        |w| w.is(State::Failed).failed_with("AGENT_GAVE_UP"),
+        |w| w.assert_state(RunState::Failed).failed_with("AGENT_GAVE_UP"),
     );
 }
 
@@ -315,11 +321,17 @@ fn after_a_crash_an_agent_goes_on_in_the_middle_of_its_loop() {
     check(
         only(who(&["book"])),
         |w| {
-            w.answers("book", [Reply::StaysOut, done(json!(1))]);
+            w.answers("book", [FixtureReply::StaysOut, done(json!(1))]);
             w.thinks("who", [model(), tools(&["book"]), answer(json!("booked"))]).starts().asked("who book");
             w.crashes()
         },
-        |w| w.is(State::Completed).asked("who book book").keys(&["run/who/0/0", "run/who/1/0", "run/who/1/0"]),
+        |w| {
+            w.assert_state(RunState::Completed).asked("who book book").keys(&[
+                "run/who/0/0",
+                "run/who/1/0",
+                "run/who/1/0",
+            ])
+        },
     );
 }
 
@@ -328,10 +340,10 @@ fn a_model_call_in_flight_at_a_crash_is_asked_again_the_same() {
     check(
         only(who(&[])),
         |w| {
-            w.answers("who", [Reply::StaysOut, says("hi")]).thinks("who", [model()]).starts();
+            w.answers("who", [FixtureReply::StaysOut, says("hi")]).thinks("who", [model()]).starts();
             w.crashes()
         },
-        |w| w.is(State::Completed).keys(&["run/who/0/0", "run/who/0/0"]),
+        |w| w.assert_state(RunState::Completed).keys(&["run/who/0/0", "run/who/0/0"]),
     );
 }
 
@@ -340,32 +352,32 @@ fn a_model_that_fails_is_seen_by_the_agent() {
     check(
         only(who(&[])),
         |w| w.answers("who", [model_fails("NO_KEY")]).thinks("who", [model(), answer(json!("sorry"))]).starts(),
-        |w| w.is(State::Completed).gives(json!("sorry")),
+        |w| w.assert_state(RunState::Completed).assert_output(json!("sorry")),
     );
 }
 
 #[test]
 fn an_agents_once_call_waits_for_a_person_after_a_crash() {
     let mut node = who(&["pay"]);
-    node = node.undoing("pay", crate::tool::Facts::new(Class::Once, secs(10)));
+    node = node.undoing("pay", crate::tool::ToolContract::new(EffectClass::Once, secs(10)));
     check(
         only(node),
         |w| {
-            w.answers("pay", [Reply::StaysOut]).thinks("who", [tools(&["pay"])]).starts();
+            w.answers("pay", [FixtureReply::StaysOut]).thinks("who", [tools(&["pay"])]).starts();
             w.crashes().waits_for("doubt:who");
-            w.resolves("who", crate::run::Resolution::Done { output: json!("paid") })
+            w.resolves("who", crate::run::DoubtResolution::Done { output: json!("paid") })
         },
-        |w| w.is(State::Completed).asked("pay"),
+        |w| w.assert_state(RunState::Completed).asked("pay"),
     );
 }
 
 #[test]
 fn an_agent_is_told_what_to_do_in_the_customers_language() {
     let told = |input: Value| {
-        let mut w = super::world::World::new(only(who(&[])));
-        w.thinks("who", [Step::AskCustomer { question: "?".into() }]).starts_with(input);
-        let crate::run::Event::Began { wait, .. } = w.events().nth(1).unwrap() else { panic!("it did not begin") };
-        let crate::run::Began::Agent { task, .. } = &**wait else { panic!("no agent began") };
+        let mut w = super::fixture::RunFixture::new(only(who(&[])));
+        w.thinks("who", [AgentStep::AskCustomer { question: "?".into() }]).starts_with(input);
+        let crate::run::RunEvent::Began { wait, .. } = w.events().nth(1).unwrap() else { panic!("it did not begin") };
+        let crate::run::NodeWait::Agent { task, .. } = &**wait else { panic!("no agent began") };
         (task.system.clone(), task.language.clone())
     };
     assert_eq!(told(json!({})), ("be kind".into(), String::new()));
@@ -383,7 +395,7 @@ fn a_prompt_that_cannot_be_written_names_agent_place_and_what_there_is() {
             only(who(&[]).prompted(prompt, system)),
             |w| w.starts(),
             |w| {
-                w.is(State::Failed).failed_with("PROMPT_FAILED").asked("");
+                w.assert_state(RunState::Failed).failed_with("PROMPT_FAILED").asked("");
                 let message = &w.run.fault().unwrap().message;
                 for part in ["agent `who`", what, "`custommer`", "`context`"] {
                     assert!(message.contains(part), "{part} in {message}");
@@ -396,23 +408,23 @@ fn a_prompt_that_cannot_be_written_names_agent_place_and_what_there_is() {
 
 #[test]
 fn what_is_lent_for_the_context_is_none_of_the_tools_a_tier_counts() {
-    let limits = Limits {
-        types: [crate::agent::Kind::Reasoning].into(),
+    let limits = AgentLimits {
+        types: [crate::agent::AgentKind::Reasoning].into(),
         tools: 1,
         iterations: 5,
         seconds: 60,
         concurrency: 5,
-        above: Above::Refuse,
+        above: OverLimitPolicy::Refuse,
     };
-    let tier = Some(Arc::new(Tier { name: "free".into(), limits }));
+    let tier = Some(Arc::new(TenantTier { name: "free".into(), limits }));
     check(
         only(who(&["find", "get_context"]).agent(|agent| {
             agent.metadata.insert("context_tools".to_owned(), json!(["get_context"]));
         })),
         |w| {
-            let advice = Advice { tier, ..Advice::default() };
+            let advice = AgentConstraints { tier, ..AgentConstraints::default() };
             w.advises(advice).thinks("who", [tools(&["get_context"]), answer(json!(1))]).starts()
         },
-        |w| w.is(State::Completed).asked("get_context"),
+        |w| w.assert_state(RunState::Completed).asked("get_context"),
     );
 }

@@ -6,165 +6,193 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::agent::{self, Agent};
-use crate::bundle::Hash;
-use crate::definition::{self, Catalog};
-use crate::expr::{Condition, Dialect, Language, Params, Template};
+use crate::agent::{self, AgentDefinition};
+use crate::bundle::ContentHash;
+use crate::definition::{self, DefinitionCatalog};
+use crate::expr::{Condition, ConditionLanguage, JinjaTemplate, ParamsDialect, ParamsTemplate};
 use crate::graph::node::{
-    AgentNode, Ask, AtDeadline, Deadline, End, Human, Loop, Merge, MergeMode, OnError, OnItemError, Over, Parallel,
-    Policy, Rest, Subworkflow, Switch, ToolNode, ToolSource, Undo, Wait,
+    AgentNode, EndNode, HumanNode, HumanTaskKind, LoopMode, LoopNode, MergeMode, MergeNode, NodeCompensation,
+    NodePolicy, OnDeadline, OnItemError, OnNodeError, ParallelNode, RemainingWork, SubworkflowNode, SwitchNode,
+    ToolNode, ToolSource, WaitDeadline, WaitNode,
 };
-use crate::graph::{Combine, Edge, EdgeIx, Graph, Input, Join, Kind, Node, NodeIx, Variable, When, Workflow};
+use crate::graph::{
+    CombineMode, EdgeIndex, EdgeTrigger, Graph, GraphEdge, GraphNode, InputDeclaration, JoinRule, NodeIndex, NodeKind,
+    Workflow, WorkflowVariable,
+};
 use crate::money::Usd;
-use crate::tool::{Class, Compensation, Facts, OnUnavailable, Retry};
+use crate::tool::{EffectClass, OnUnavailable, RetryPolicy, ToolCompensation, ToolContract};
 
 pub fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-pub fn params(value: Value) -> Params {
-    Params::parse(&value, Dialect::Edges).unwrap()
+pub fn params(value: Value) -> ParamsTemplate {
+    ParamsTemplate::parse(&value, ParamsDialect::Edges).unwrap()
 }
 
 pub fn jmes(source: &str) -> Condition {
-    Condition::parse(Language::JmesPath, source).unwrap()
+    Condition::parse(ConditionLanguage::JmesPath, source).unwrap()
 }
 
 /// One node being built.
-pub struct N(Node);
+pub struct NodeBuilder(GraphNode);
 
-fn node(id: &str, kind: Kind) -> N {
-    N(Node {
+fn node(id: &str, kind: NodeKind) -> NodeBuilder {
+    NodeBuilder(GraphNode {
         id: id.into(),
         name: id.to_owned(),
         kind,
         condition: None,
-        join: Join::default(),
-        policy: Policy::default(),
+        join: JoinRule::default(),
+        policy: NodePolicy::default(),
         output_key: None,
         sets: Vec::new(),
     })
 }
 
 /// A call of the tool of the same name: keyed, and nothing known of how it is undone.
-pub fn tool(id: &str) -> N {
-    let from = ToolSource::Written { tool: id.to_owned(), parameters: params(json!({})) };
-    let facts = BTreeMap::from([(id.to_owned(), Arc::new(Facts::new(Class::Keyed, secs(10))))]);
-    node(id, Kind::Tool(Box::new(ToolNode { from, facts })))
+pub fn tool(id: &str) -> NodeBuilder {
+    let from = ToolSource::Fixed { tool: id.to_owned(), parameters: params(json!({})) };
+    let facts = BTreeMap::from([(id.to_owned(), Arc::new(ToolContract::new(EffectClass::Keyed, secs(10))))]);
+    node(id, NodeKind::Tool(Box::new(ToolNode { from, facts })))
 }
 
 /// Calls whatever `shared_context.tool_requests` lists, of these tools.
-pub fn requests(id: &str, tools: &[&str]) -> N {
-    let facts = tools.iter().map(|tool| ((*tool).to_owned(), Arc::new(Facts::new(Class::Keyed, secs(10))))).collect();
-    node(id, Kind::Tool(Box::new(ToolNode { from: ToolSource::Requests, facts })))
+pub fn requests(id: &str, tools: &[&str]) -> NodeBuilder {
+    let facts = tools
+        .iter()
+        .map(|tool| ((*tool).to_owned(), Arc::new(ToolContract::new(EffectClass::Keyed, secs(10)))))
+        .collect();
+    node(id, NodeKind::Tool(Box::new(ToolNode { from: ToolSource::AgentRequests, facts })))
 }
 
 /// An agent that may ask for these tools.
-pub fn agent(id: &str, tools: &[&str]) -> N {
-    let facts: BTreeMap<String, Arc<Facts>> =
-        tools.iter().map(|tool| ((*tool).to_owned(), Arc::new(Facts::new(Class::Keyed, secs(10))))).collect();
+pub fn agent(id: &str, tools: &[&str]) -> NodeBuilder {
+    let facts: BTreeMap<String, Arc<ToolContract>> = tools
+        .iter()
+        .map(|tool| ((*tool).to_owned(), Arc::new(ToolContract::new(EffectClass::Keyed, secs(10)))))
+        .collect();
     let tools_of = tools.iter().map(|tool| (*tool).to_owned()).collect();
-    let agent = Agent { temperature: Some(0.1), tools: tools_of, ..Agent::new(id, agent::Kind::Reasoning) };
+    let agent = AgentDefinition {
+        temperature: Some(0.1),
+        tools: tools_of,
+        ..AgentDefinition::new(id, agent::AgentKind::Reasoning)
+    };
     node(
         id,
-        Kind::Agent(Box::new(AgentNode {
+        NodeKind::Agent(Box::new(AgentNode {
             agent,
-            prompt: Template::parse("help").unwrap(),
-            system: Template::parse("be kind").unwrap(),
-            spoken: BTreeMap::from([("es".to_owned(), Template::parse("sé amable").unwrap())]),
+            prompt: JinjaTemplate::parse("help").unwrap(),
+            system: JinjaTemplate::parse("be kind").unwrap(),
+            system_by_language: BTreeMap::from([("es".to_owned(), JinjaTemplate::parse("sé amable").unwrap())]),
             offered: facts.keys().cloned().collect(),
             tools: facts,
-            selects: false,
-            asks: Deadline::default(),
+            only_selects_tools: false,
+            question_deadline: WaitDeadline::default(),
             fallbacks: Vec::new(),
         })),
     )
 }
 
-pub fn condition(id: &str, source: &str) -> N {
-    node(id, Kind::Condition(jmes(source)))
+pub fn condition(id: &str, source: &str) -> NodeBuilder {
+    node(id, NodeKind::Condition(jmes(source)))
 }
 
-pub fn switch(id: &str, cases: &[(&str, &str)], default: Option<&str>) -> N {
+pub fn switch(id: &str, cases: &[(&str, &str)], default: Option<&str>) -> NodeBuilder {
     let cases = cases.iter().map(|(name, source)| ((*name).to_owned(), jmes(source))).collect();
-    node(id, Kind::Switch(Switch { cases, default: default.map(str::to_owned) }))
+    node(id, NodeKind::Switch(SwitchNode { cases, default: default.map(str::to_owned) }))
 }
 
-fn looping(id: &str, over: Over, body: Flow) -> N {
+fn looping(id: &str, over: LoopMode, body: FlowBuilder) -> NodeBuilder {
     let body = body.graph();
-    node(id, Kind::Loop(Box::new(Loop { over, body, max_iterations: 1_000, on_item_error: OnItemError::Fail })))
+    node(id, NodeKind::Loop(Box::new(LoopNode { over, body, max_iterations: 1_000, on_item_error: OnItemError::Fail })))
 }
 
-pub fn each(id: &str, items: Value, concurrency: u32, body: Flow) -> N {
-    looping(id, Over::Each { items: params(items), concurrency }, body)
+pub fn each(id: &str, items: Value, concurrency: u32, body: FlowBuilder) -> NodeBuilder {
+    looping(id, LoopMode::Each { items: params(items), concurrency }, body)
 }
 
-pub fn repeat_while(id: &str, source: &str, body: Flow) -> N {
-    looping(id, Over::While(jmes(source)), body)
+pub fn repeat_while(id: &str, source: &str, body: FlowBuilder) -> NodeBuilder {
+    looping(id, LoopMode::While(jmes(source)), body)
 }
 
-pub fn repeat_until(id: &str, source: &str, body: Flow) -> N {
-    looping(id, Over::Until(jmes(source)), body)
+pub fn repeat_until(id: &str, source: &str, body: FlowBuilder) -> NodeBuilder {
+    looping(id, LoopMode::Until(jmes(source)), body)
 }
 
-pub fn parallel(id: &str, branches: Vec<(&str, Flow)>) -> N {
+pub fn parallel(id: &str, branches: Vec<(&str, FlowBuilder)>) -> NodeBuilder {
     let branches = branches.into_iter().map(|(name, flow)| (name.to_owned(), flow.graph())).collect();
-    node(id, Kind::Parallel(Parallel { branches }))
+    node(id, NodeKind::Parallel(ParallelNode { branches }))
 }
 
-pub fn merge(id: &str, mode: MergeMode) -> N {
-    node(id, Kind::Merge(Merge { mode, rest: Rest::Cancel, branches: BTreeMap::new(), undo_losers: false }))
+pub fn merge(id: &str, mode: MergeMode) -> NodeBuilder {
+    node(
+        id,
+        NodeKind::Merge(MergeNode { mode, rest: RemainingWork::Cancel, branches: BTreeMap::new(), undo_losers: false }),
+    )
 }
 
-fn human(id: &str, ask: Ask) -> N {
-    let title = Template::parse("may it?").unwrap();
-    let deadline = Deadline::default();
-    node(id, Kind::Human(Box::new(Human { ask, title, details: params(json!({})), assignees: Value::Null, deadline })))
+fn human(id: &str, ask: HumanTaskKind) -> NodeBuilder {
+    let title = JinjaTemplate::parse("may it?").unwrap();
+    let deadline = WaitDeadline::default();
+    node(
+        id,
+        NodeKind::Human(Box::new(HumanNode {
+            task: ask,
+            title,
+            details: params(json!({})),
+            assignees: Value::Null,
+            deadline,
+        })),
+    )
 }
 
-pub fn approval(id: &str, needed: u32) -> N {
-    human(id, Ask::Approval { needed })
+pub fn approval(id: &str, needed: u32) -> NodeBuilder {
+    human(id, HumanTaskKind::Approval { needed })
 }
 
-pub fn form(id: &str, schema: Value) -> N {
-    human(id, Ask::Form { schema })
+pub fn form(id: &str, schema: Value) -> NodeBuilder {
+    human(id, HumanTaskKind::Form { schema })
 }
 
-pub fn wait_for(id: &str, wait: Duration) -> N {
-    node(id, Kind::Wait(Wait::For(wait)))
+pub fn wait_for(id: &str, wait: Duration) -> NodeBuilder {
+    node(id, NodeKind::Wait(WaitNode::For(wait)))
 }
 
-pub fn wait_until(id: &str, until: Value) -> N {
-    node(id, Kind::Wait(Wait::Until(params(until))))
+pub fn wait_until(id: &str, until: Value) -> NodeBuilder {
+    node(id, NodeKind::Wait(WaitNode::Until(params(until))))
 }
 
 /// Waits for a signal of this name.
-pub fn signal(id: &str, name: &str) -> N {
-    node(id, Kind::Wait(Wait::Signal { name: name.to_owned(), deadline: Deadline::default() }))
+pub fn signal(id: &str, name: &str) -> NodeBuilder {
+    node(id, NodeKind::Wait(WaitNode::Signal { name: name.to_owned(), deadline: WaitDeadline::default() }))
 }
 
-pub fn child(id: &str) -> N {
-    let child =
-        Subworkflow { workflow: format!("{id} flow"), bundle: Hash::of(id.as_bytes()), input: params(json!({})) };
-    node(id, Kind::Subworkflow(Box::new(child)))
+pub fn child(id: &str) -> NodeBuilder {
+    let child = SubworkflowNode {
+        workflow: format!("{id} flow"),
+        bundle: ContentHash::of(id.as_bytes()),
+        input: params(json!({})),
+    };
+    node(id, NodeKind::Subworkflow(Box::new(child)))
 }
 
-pub fn transform(id: &str, sets: &[(&str, Value)]) -> N {
-    node(id, Kind::Transform(sets.iter().map(|(key, value)| ((*key).to_owned(), params(value.clone()))).collect()))
+pub fn transform(id: &str, sets: &[(&str, Value)]) -> NodeBuilder {
+    node(id, NodeKind::Transform(sets.iter().map(|(key, value)| ((*key).to_owned(), params(value.clone()))).collect()))
 }
 
-pub fn end(id: &str) -> N {
-    node(id, Kind::End(End { output: None, rest: Rest::Wait }))
+pub fn end(id: &str) -> NodeBuilder {
+    node(id, NodeKind::End(EndNode { output: None, rest: RemainingWork::Wait }))
 }
 
-pub fn trigger(id: &str) -> N {
-    node(id, Kind::Trigger)
+pub fn trigger(id: &str) -> NodeBuilder {
+    node(id, NodeKind::Trigger)
 }
 
-impl N {
+impl NodeBuilder {
     /// Changes the agent of an agent's node.
-    pub fn agent(mut self, change: impl FnOnce(&mut Agent)) -> Self {
-        if let Kind::Agent(agent) = &mut self.0.kind {
+    pub fn agent(mut self, change: impl FnOnce(&mut AgentDefinition)) -> Self {
+        if let NodeKind::Agent(agent) = &mut self.0.kind {
             change(&mut agent.agent);
         }
         self
@@ -172,44 +200,45 @@ impl N {
 
     /// What the agent is asked, and what it is told to be, as templates.
     pub fn prompted(mut self, prompt: &str, system: &str) -> Self {
-        if let Kind::Agent(agent) = &mut self.0.kind {
-            (agent.prompt, agent.system) = (Template::parse(prompt).unwrap(), Template::parse(system).unwrap());
+        if let NodeKind::Agent(agent) = &mut self.0.kind {
+            (agent.prompt, agent.system) =
+                (JinjaTemplate::parse(prompt).unwrap(), JinjaTemplate::parse(system).unwrap());
         }
         self
     }
 
     /// This agent stands in for the node's own.
     pub fn falls_back_to(mut self, other: Self) -> Self {
-        if let (Kind::Agent(agent), Kind::Agent(other)) = (&mut self.0.kind, other.0.kind) {
+        if let (NodeKind::Agent(agent), NodeKind::Agent(other)) = (&mut self.0.kind, other.0.kind) {
             agent.tools.extend(other.tools.clone());
             agent.fallbacks.push(*other);
         }
         self
     }
 
-    fn facts(&mut self, mut change: impl FnMut(&mut Facts)) {
+    fn facts(&mut self, mut change: impl FnMut(&mut ToolContract)) {
         match &mut self.0.kind {
-            Kind::Tool(tool) => tool.facts.values_mut().map(Arc::make_mut).for_each(&mut change),
-            Kind::Agent(agent) => agent.tools.values_mut().map(Arc::make_mut).for_each(&mut change),
+            NodeKind::Tool(tool) => tool.facts.values_mut().map(Arc::make_mut).for_each(&mut change),
+            NodeKind::Agent(agent) => agent.tools.values_mut().map(Arc::make_mut).for_each(&mut change),
             _ => panic!("`{}` calls no tool", self.0.id),
         }
     }
 
-    fn class(mut self, class: Class) -> Self {
+    fn class(mut self, class: EffectClass) -> Self {
         self.facts(|facts| facts.class = class);
         self
     }
 
     pub fn read(self) -> Self {
-        self.class(Class::Read)
+        self.class(EffectClass::Read)
     }
 
     pub fn once(self) -> Self {
-        self.class(Class::Once)
+        self.class(EffectClass::Once)
     }
 
     pub fn verify(self) -> Self {
-        self.class(Class::Verify)
+        self.class(EffectClass::Verify)
     }
 
     /// The tool itself is undone by this one, which gets what the tool answered as `of`.
@@ -218,16 +247,16 @@ impl N {
     }
 
     pub fn undo_with(mut self, by: &str, parameters: Value) -> Self {
-        let compensation = Compensation { tool_name: by.to_owned(), parameters };
+        let compensation = ToolCompensation { tool_name: by.to_owned(), parameters };
         self.facts(|facts| facts.compensation = Some(compensation.clone()));
-        self.undoing(by, Facts::new(Class::Keyed, secs(10)))
+        self.undoing(by, ToolContract::new(EffectClass::Keyed, secs(10)))
     }
 
     /// What is known of a tool that undoes others.
-    pub fn undoing(mut self, by: &str, facts: Facts) -> Self {
+    pub fn undoing(mut self, by: &str, facts: ToolContract) -> Self {
         match &mut self.0.kind {
-            Kind::Tool(tool) => drop(tool.facts.insert(by.to_owned(), Arc::new(facts))),
-            Kind::Agent(agent) => drop(agent.tools.insert(by.to_owned(), Arc::new(facts))),
+            NodeKind::Tool(tool) => drop(tool.facts.insert(by.to_owned(), Arc::new(facts))),
+            NodeKind::Agent(agent) => drop(agent.tools.insert(by.to_owned(), Arc::new(facts))),
             _ => panic!("`{}` calls no tool", self.0.id),
         }
         self
@@ -235,7 +264,7 @@ impl N {
 
     /// This node's own compensation.
     pub fn compensation(mut self, tool: &str, parameters: Value) -> Self {
-        self.0.policy.compensation = Some(Undo { tool: tool.to_owned(), parameters: params(parameters) });
+        self.0.policy.compensation = Some(NodeCompensation { tool: tool.to_owned(), parameters: params(parameters) });
         self
     }
 
@@ -245,22 +274,28 @@ impl N {
     }
 
     pub fn args(mut self, arguments: Value) -> Self {
-        if let Kind::Tool(tool) = &mut self.0.kind
-            && let ToolSource::Written { parameters, .. } = &mut tool.from
+        if let NodeKind::Tool(tool) = &mut self.0.kind
+            && let ToolSource::Fixed { parameters, .. } = &mut tool.from
         {
             *parameters = params(arguments);
         }
         self
     }
 
-    pub fn retry(mut self, retry: Retry) -> Self {
+    pub fn retry(mut self, retry: RetryPolicy) -> Self {
         self.0.policy.retry = Some(retry);
         self
     }
 
     /// So many attempts, one second apart.
     pub fn attempts(self, max_attempts: u32) -> Self {
-        self.retry(Retry { max_attempts, initial: secs(1), multiplier: 1.0, max: secs(1), ..Retry::default() })
+        self.retry(RetryPolicy {
+            max_attempts,
+            initial: secs(1),
+            multiplier: 1.0,
+            max: secs(1),
+            ..RetryPolicy::default()
+        })
     }
 
     pub fn when(mut self, source: &str) -> Self {
@@ -270,22 +305,22 @@ impl N {
 
     /// Joins as the `steps` form does.
     pub fn all_settled(mut self) -> Self {
-        self.0.join = Join::AllSettled;
+        self.0.join = JoinRule::AllSettled;
         self
     }
 
     pub fn continues(mut self) -> Self {
-        self.0.policy.on_error = Some(OnError::Continue);
+        self.0.policy.on_error = Some(OnNodeError::Continue);
         self
     }
 
     pub fn fails(mut self) -> Self {
-        self.0.policy.on_error = Some(OnError::Fail);
+        self.0.policy.on_error = Some(OnNodeError::Fail);
         self
     }
 
     pub fn compensates(mut self) -> Self {
-        self.0.policy.on_error = Some(OnError::Compensate);
+        self.0.policy.on_error = Some(OnNodeError::Compensate);
         self
     }
 
@@ -318,11 +353,11 @@ impl N {
     /// With a price for each call of its tools.
     pub fn costing(mut self, usd: f64) -> Self {
         let facts = match &mut self.0.kind {
-            Kind::Tool(tool) => &mut tool.facts,
-            Kind::Agent(agent) => &mut agent.tools,
+            NodeKind::Tool(tool) => &mut tool.facts,
+            NodeKind::Agent(agent) => &mut agent.tools,
             _ => panic!("`{}` calls no tool", self.0.id),
         };
-        facts.values_mut().for_each(|facts| *facts = Arc::new((**facts).clone().costing(Usd::from_f64(usd))));
+        facts.values_mut().for_each(|facts| *facts = Arc::new((**facts).clone().with_cost(Usd::from_f64(usd))));
         self
     }
 
@@ -338,32 +373,32 @@ impl N {
 
     /// Asks those whom a definition writes so.
     pub fn assigned(mut self, assignees: Value) -> Self {
-        if let Kind::Human(human) = &mut self.0.kind {
+        if let NodeKind::Human(human) = &mut self.0.kind {
             human.assignees = assignees;
         }
         self
     }
 
-    pub fn deadline(mut self, after: Duration, then: AtDeadline) -> Self {
-        let limit = Deadline { after: Some(after), then };
+    pub fn deadline(mut self, after: Duration, then: OnDeadline) -> Self {
+        let limit = WaitDeadline { after: Some(after), on_expiry: then };
         match &mut self.0.kind {
-            Kind::Human(human) => human.deadline = limit,
-            Kind::Wait(Wait::Signal { deadline, .. }) => *deadline = limit,
-            Kind::Agent(agent) => agent.asks = limit,
+            NodeKind::Human(human) => human.deadline = limit,
+            NodeKind::Wait(WaitNode::Signal { deadline, .. }) => *deadline = limit,
+            NodeKind::Agent(agent) => agent.question_deadline = limit,
             _ => panic!("`{}` waits for nobody", self.0.id),
         }
         self
     }
 
     pub fn collects(mut self) -> Self {
-        if let Kind::Loop(each) = &mut self.0.kind {
+        if let NodeKind::Loop(each) = &mut self.0.kind {
             each.on_item_error = OnItemError::Collect;
         }
         self
     }
 
     pub fn at_most(mut self, iterations: u32) -> Self {
-        if let Kind::Loop(each) = &mut self.0.kind {
+        if let NodeKind::Loop(each) = &mut self.0.kind {
             each.max_iterations = iterations;
         }
         self
@@ -371,9 +406,9 @@ impl N {
 
     /// The agent's tools have these prices, in nano-dollars a call.
     pub fn priced(mut self, prices: &[(&str, i64)]) -> Self {
-        if let Kind::Agent(agent) = &mut self.0.kind {
+        if let NodeKind::Agent(agent) = &mut self.0.kind {
             for (tool, nanos) in prices {
-                let facts = Facts { cost: Usd::from_nanos(*nanos), ..(*agent.tools[*tool]).clone() };
+                let facts = ToolContract { cost: Usd::from_nanos(*nanos), ..(*agent.tools[*tool]).clone() };
                 agent.tools.insert((*tool).to_owned(), Arc::new(facts));
             }
         }
@@ -381,31 +416,31 @@ impl N {
     }
 
     pub fn selects(mut self) -> Self {
-        if let Kind::Agent(agent) = &mut self.0.kind {
-            agent.selects = true;
+        if let NodeKind::Agent(agent) = &mut self.0.kind {
+            agent.only_selects_tools = true;
         }
         self
     }
 
     pub fn gives(mut self, output: Value) -> Self {
-        if let Kind::End(end) = &mut self.0.kind {
+        if let NodeKind::End(end) = &mut self.0.kind {
             end.output = Some(params(output));
         }
         self
     }
 
     /// What becomes of the rest: of a merge's branches, or of what still runs when an end is reached.
-    pub fn rest(mut self, of: Rest) -> Self {
+    pub fn rest(mut self, of: RemainingWork) -> Self {
         match &mut self.0.kind {
-            Kind::Merge(merge) => merge.rest = of,
-            Kind::End(end) => end.rest = of,
+            NodeKind::Merge(merge) => merge.rest = of,
+            NodeKind::End(end) => end.rest = of,
             _ => panic!("`{}` leaves no rest", self.0.id),
         }
         self
     }
 
     pub fn undo_losers(mut self) -> Self {
-        if let Kind::Merge(merge) = &mut self.0.kind {
+        if let NodeKind::Merge(merge) = &mut self.0.kind {
             merge.undo_losers = true;
         }
         self
@@ -413,23 +448,23 @@ impl N {
 }
 
 /// A workflow being built, or a body.
-pub struct Flow {
-    nodes: Vec<Node>,
-    edges: Vec<Edge>,
-    input: Input,
-    variables: BTreeMap<String, Variable>,
+pub struct FlowBuilder {
+    nodes: Vec<GraphNode>,
+    edges: Vec<GraphEdge>,
+    input: InputDeclaration,
+    variables: BTreeMap<String, WorkflowVariable>,
     timeout: Option<Duration>,
     max_cost: Option<Usd>,
-    on_compensated: Option<NodeIx>,
+    on_compensated: Option<NodeIndex>,
 }
 
 /// Nodes, and edges by words: `a>b`, `a:label>b`, and `a!>b` for the error edge of `a`.
-pub fn flow(nodes: impl IntoIterator<Item = N>, edges: &str) -> Flow {
+pub fn flow(nodes: impl IntoIterator<Item = NodeBuilder>, edges: &str) -> FlowBuilder {
     let nodes = nodes.into_iter().map(|node| node.0).collect();
-    let mut flow = Flow {
+    let mut flow = FlowBuilder {
         nodes,
         edges: Vec::new(),
-        input: Input::default(),
+        input: InputDeclaration::default(),
         variables: BTreeMap::new(),
         timeout: None,
         max_cost: None,
@@ -438,50 +473,50 @@ pub fn flow(nodes: impl IntoIterator<Item = N>, edges: &str) -> Flow {
     for word in edges.split_whitespace() {
         let (from, to) = word.split_once('>').unwrap_or_else(|| panic!("`{word}` is no edge"));
         if let Some(from) = from.strip_suffix('!') {
-            let place = EdgeIx(flow.edges.len() as u32);
+            let place = EdgeIndex(flow.edges.len() as u32);
             let from = flow.place(from);
-            flow.nodes[from.at()].policy.on_error = Some(OnError::Goto(place));
-            flow.edges.push(Edge { from, to: flow.place(to), when: When::Failed, condition: None });
+            flow.nodes[from.as_usize()].policy.on_error = Some(OnNodeError::Goto(place));
+            flow.edges.push(GraphEdge { from, to: flow.place(to), when: EdgeTrigger::Failed, condition: None });
             continue;
         }
         let (from, when) = match from.split_once(':') {
-            Some((from, label)) => (from, When::Branch(label.to_owned())),
-            None => (from, When::Completed),
+            Some((from, label)) => (from, EdgeTrigger::Branch(label.to_owned())),
+            None => (from, EdgeTrigger::Completed),
         };
-        flow.edges.push(Edge { from: flow.place(from), to: flow.place(to), when, condition: None });
+        flow.edges.push(GraphEdge { from: flow.place(from), to: flow.place(to), when, condition: None });
     }
     flow
 }
 
 /// One node alone.
-pub fn only(node: N) -> Flow {
+pub fn only(node: NodeBuilder) -> FlowBuilder {
     flow([node], "")
 }
 
-impl Flow {
-    fn place(&self, id: &str) -> NodeIx {
+impl FlowBuilder {
+    fn place(&self, id: &str) -> NodeIndex {
         let place = self.nodes.iter().position(|node| node.id.as_str() == id);
-        NodeIx(place.unwrap_or_else(|| panic!("no node `{id}`")) as u32)
+        NodeIndex(place.unwrap_or_else(|| panic!("no node `{id}`")) as u32)
     }
 
     /// An edge with a condition.
     pub fn edge_if(mut self, from: &str, to: &str, source: &str) -> Self {
         let (from, to) = (self.place(from), self.place(to));
-        self.edges.push(Edge { from, to, when: When::Completed, condition: Some(jmes(source)) });
+        self.edges.push(GraphEdge { from, to, when: EdgeTrigger::Completed, condition: Some(jmes(source)) });
         self
     }
 
     /// What a run must bring, as a definition says it.
     pub fn input(mut self, declared: Value) -> Self {
         let text = json!({ "name": "x", "input": declared, "nodes": [{ "id": "a", "duration": 1 }] }).to_string();
-        let checked = definition::check(text.as_bytes(), &Catalog::default());
+        let checked = definition::check(text.as_bytes(), &DefinitionCatalog::default());
         self.input = checked.workflow.expect("a declaration").input;
         self
     }
 
-    pub fn variable(mut self, key: &str, combine: Combine, initial: Value) -> Self {
+    pub fn variable(mut self, key: &str, combine: CombineMode, initial: Value) -> Self {
         let initial = (!initial.is_null()).then_some(initial);
-        self.variables.insert(key.to_owned(), Variable { initial, combine });
+        self.variables.insert(key.to_owned(), WorkflowVariable { initial, combine });
         self
     }
 
@@ -520,14 +555,14 @@ impl Flow {
             max_cost,
             on_compensated,
             entity_sources: BTreeMap::new(),
-            hil: crate::conversation::Hil::default(),
+            hil: crate::conversation::HandoverPolicy::default(),
         }
     }
 }
 
 /// The branches of each merge: the nodes before an in-edge that lead nowhere but to the merge.
 fn fill_branches(graph: &mut Graph) {
-    let merges = graph.places().filter(|place| matches!(graph.node(*place).kind, Kind::Merge(_)));
+    let merges = graph.node_indices().filter(|place| matches!(graph.node(*place).kind, NodeKind::Merge(_)));
     for merge in merges.collect::<Vec<_>>() {
         let mut branches = BTreeMap::new();
         for edge in graph.incoming(merge) {
@@ -540,13 +575,13 @@ fn fill_branches(graph: &mut Graph) {
             }
             branches.insert(*edge, found.into_iter().collect());
         }
-        if let Kind::Merge(merge) = &mut graph.nodes[merge.at()].kind {
+        if let NodeKind::Merge(merge) = &mut graph.nodes[merge.as_usize()].kind {
             merge.branches = branches;
         }
     }
 }
 
-fn leads_only(graph: &Graph, place: NodeIx, to: NodeIx) -> bool {
+fn leads_only(graph: &Graph, place: NodeIndex, to: NodeIndex) -> bool {
     let out = graph.outgoing(place);
     place == to || !out.is_empty() && out.iter().all(|edge| leads_only(graph, graph.edge(*edge).to, to))
 }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
+use super::fixture::{check, fails};
 use super::flow::{only, tool, transform};
-use super::world::{check, fails};
-use crate::run::State;
+use crate::run::RunState;
 
 #[test]
 fn a_key_that_was_left_out_has_its_default_wherever_it_is_named() {
@@ -12,7 +12,7 @@ fn a_key_that_was_left_out_has_its_default_wherever_it_is_named() {
         only(transform("t", &[("seen", json!("{{ language }} {{ input.language }}"))]))
             .input(json!({ "language": { "type": "string", "default": "en" } })),
         |w| w.starts(),
-        |w| w.is(State::Completed).has("seen", json!("en en")),
+        |w| w.assert_state(RunState::Completed).has("seen", json!("en en")),
     );
 }
 
@@ -21,7 +21,7 @@ fn an_input_that_does_not_fit_fails_the_run_before_any_node() {
     check(
         only(tool("a")).input(json!({ "n": "number" })),
         |w| w.starts_with(json!({ "n": "many" })),
-        |w| w.is(State::Failed).failed_with("INPUT_INVALID").asked("").node_is("a", "pending"),
+        |w| w.assert_state(RunState::Failed).failed_with("INPUT_INVALID").asked("").node_is("a", "pending"),
     );
 }
 
@@ -30,13 +30,13 @@ fn a_run_goes_on_only_with_a_version_its_input_fits() {
     check(
         only(tool("a")).input(json!({ "n": "number" })),
         |w| {
-            w.answers("a", [fails("BROKEN")]).starts_with(json!({ "n": 1 })).is(State::Failed);
+            w.answers("a", [fails("BROKEN")]).starts_with(json!({ "n": 1 })).assert_state(RunState::Failed);
             w.retries_on(only(tool("a")).input(json!({ "n": "string" }))).refused_with("RUN-013");
             w.retries_on(only(tool("a")).input(json!({ "n": "number", "m": { "default": 1 } })))
                 .refused_with("RUN-013");
             w.retries_on(only(tool("a")).input(json!({ "n": "integer" })))
         },
-        |w| w.is(State::Completed).asked("a a"),
+        |w| w.assert_state(RunState::Completed).asked("a a"),
     );
 }
 
@@ -45,9 +45,9 @@ fn a_run_that_failed_for_its_input_is_started_anew_not_retried() {
     check(
         only(tool("a")).input(json!({ "n": "number" })),
         |w| {
-            w.starts_with(json!({})).is(State::Failed);
+            w.starts_with(json!({})).assert_state(RunState::Failed);
             w.retries()
         },
-        |w| w.refused_with("RUN-013").is(State::Failed),
+        |w| w.refused_with("RUN-013").assert_state(RunState::Failed),
     );
 }

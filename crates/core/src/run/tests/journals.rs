@@ -9,35 +9,43 @@ use std::process::Command as Process;
 use serde_json::{Value, json};
 
 use super::agents::{answer, model, tools};
+use super::fixture::{
+    FixtureReply, RunFixture, asks, blocked, calls, circuit_open, done, down, fails, flaky, model_fails_at, not_found,
+    ran, sandbox_fails, says, text_of, thought, unknown,
+};
 use super::flow::{
-    Flow, agent, approval, child, condition, each, end, flow, form, merge, only, parallel, repeat_until, secs, signal,
-    tool, transform, wait_for,
+    FlowBuilder, agent, approval, child, condition, each, end, flow, form, merge, only, parallel, repeat_until, secs,
+    signal, tool, transform, wait_for,
 };
 use super::programs::{code_step, replay, resume, stale, start};
-use super::world::{
-    Reply, World, asks, blocked, calls, circuit_open, done, down, fails, flaky, model_fails_at, not_found, ran,
-    sandbox_fails, says, text_of, thought, unknown,
+use crate::agent::AgentStep;
+use crate::graph::CombineMode;
+use crate::graph::node::{MergeMode, OnDeadline};
+use crate::money::{PriceQuote, Usd};
+use crate::run::{
+    Approval, BlockReason, CallOutcome, DoubtResolution, EVENTS_MAX, HumanDecision, OnExpiry, Run, RunCommand,
+    RunEntry, RunEvent, RunState,
 };
-use crate::agent::Step;
-use crate::graph::Combine;
-use crate::graph::node::{AtDeadline, MergeMode};
-use crate::money::{Quote, Usd};
-use crate::run::{Block, Command, Decision, EVENTS_MAX, Entry, Event, Lapse, Leave, Outcome, Resolution, Run, State};
-use crate::tool::{Class, Facts, Retry};
+use crate::tool::{EffectClass, RetryPolicy, ToolContract};
 
 /// Names the journal a second process folds, and where it leaves the state.
 const FOLD: &str = "BATON_FOLD";
 const INTO: &str = "BATON_FOLD_INTO";
 
 /// A golden journal's name, its workflow, and how it was lived.
-type Scenario = (&'static str, fn() -> Flow, fn(&mut World));
+type GoldenScenario = (&'static str, fn() -> FlowBuilder, fn(&mut RunFixture));
 
-const SCENARIOS: [Scenario; 16] = [
+const SCENARIOS: [GoldenScenario; 16] = [
     ("booking", booking, |w| {
         let slots = json!({"slots": ["09:00-10:00", "10:00-11:00"], "price": 49.95});
         w.answers("find", [done(slots)]).answers("pay", [fails("DECLINED")]).answers("cancel", [flaky("BUSY")]);
-        w.thinks("ask", [model(), Step::AskCustomer { question: "which?".into() }, answer(json!({"slot": "10:00"}))]);
-        w.starts_with(json!({"customer": "Eva"})).signals("message", json!({"text": "ten, please"})).passes(secs(60));
+        w.thinks(
+            "ask",
+            [model(), AgentStep::AskCustomer { question: "which?".into() }, answer(json!({"slot": "10:00"}))],
+        );
+        w.starts_with(json!({"customer": "Eva"}))
+            .signals("message", json!({"text": "ten, please"}))
+            .advance_time(secs(60));
     }),
     ("loops", loops, |w| {
         w.answers("poll", [done(json!({"ready": false})), done(json!({"ready": true}))]);
@@ -45,39 +53,44 @@ const SCENARIOS: [Scenario; 16] = [
     }),
     ("people", people, |w| {
         w.starts().pauses().approves("ask", "eve").resumes().approves("ask", "bob");
-        w.person("fill", "eve", Decision::Fill { form: json!({"size": 3}) }).passes(secs(60));
+        w.person("fill", "eve", HumanDecision::Fill { form: json!({"size": 3}) }).advance_time(secs(60));
     }),
     ("signals", signals, |w| {
-        w.starts().signals_numbered(1).signals_numbered(4).signals_numbered(3).passes(secs(5)).signals_numbered(2);
+        w.starts()
+            .signals_numbered(1)
+            .signals_numbered(4)
+            .signals_numbered(3)
+            .advance_time(secs(5))
+            .signals_numbered(2);
         w.signals("go", json!("last"));
     }),
     ("doubts", doubts, |w| {
-        let leave = blocked(Block::approval("h1"));
+        let leave = blocked(BlockReason::approval("h1"));
         w.answers("keyed", [unknown()])
-            .answers("out", [Reply::StaysOut])
-            .answers("once", [Reply::StaysOut, Reply::StaysOut])
+            .answers("out", [FixtureReply::StaysOut])
+            .answers("once", [FixtureReply::StaysOut, FixtureReply::StaysOut])
             .answers("verify", [unknown()])
             .answers("un_keyed", [unknown()]);
         w.answers("leave", [leave]).answers("read", [flaky("BUSY")]).finds([unknown(), not_found()]).starts();
-        w.returns("once", Reply::Comes(Outcome::NotSent));
+        w.deliver_reply("once", FixtureReply::Comes(CallOutcome::NotSent));
         let first = w.out("once");
-        w.crashes().resolves("once", Resolution::Repeat).allows("leave", true).passes(secs(60));
-        w.comes_back(first, done(json!({"id": "late"}))).rolls_back().resolves("keyed", Resolution::NotDone);
+        w.crashes().resolves("once", DoubtResolution::Repeat).allows("leave", true).advance_time(secs(60));
+        w.deliver_outcome(first, done(json!({"id": "late"}))).rolls_back().resolves("keyed", DoubtResolution::NotDone);
     }),
     ("leaves", leaves, |w| {
-        let several = Leave {
+        let several = Approval {
             arguments: json!({"amount": 5}),
             need: 2,
             from: vec!["eve".into(), "bob".into()],
             until: Some(w.now() + secs(60)),
-            ..Leave::of("h1")
+            ..Approval::of("h1")
         };
-        let lapsing = Leave { until: Some(w.now() + secs(30)), then: Lapse::Approve, ..Leave::of("h2") };
-        let late = Leave { until: Some(w.now() + secs(90)), ..Leave::of("h3") };
-        let leave = |leave| blocked(Block::Approval(Box::new(leave)));
+        let lapsing = Approval { until: Some(w.now() + secs(30)), then: OnExpiry::Approve, ..Approval::of("h2") };
+        let late = Approval { until: Some(w.now() + secs(90)), ..Approval::of("h3") };
+        let leave = |leave| blocked(BlockReason::Approval(Box::new(leave)));
         w.answers("pay", [leave(several)]).answers("tell", [leave(lapsing)]).answers("book", [leave(late)]);
         w.answers("un_pay", [fails("NO")]).starts().says("pay", "eve", true, "fine").says("pay", "bob", true, "");
-        w.passes(secs(90)).undoes_by_hand("pay", "olga");
+        w.advance_time(secs(90)).undoes_by_hand("pay", "olga");
     }),
     ("questions", questions, |w| {
         w.answers("book", [asks("Which seat?", None), asks("Which meal?", None)]);
@@ -86,50 +99,54 @@ const SCENARIOS: [Scenario; 16] = [
         w.fills("book", "eve", json!({"seat": "1A"}))
             .fills("book", "bob", json!({"seat": "rice"}))
             .says("look", "eve", false, "");
-        w.passes(secs(10)).crashes().fills("keep", "eve", json!({"seat": "top"})).passes(secs(60));
+        w.advance_time(secs(10)).crashes().fills("keep", "eve", json!({"seat": "top"})).advance_time(secs(60));
     }),
     ("again", again, |w| {
         w.answers("un_book", [fails("DOWN"), fails("DOWN")]).answers("fail", [fails("NO")]).starts();
-        w.child_ends("sub", "run/sub", State::Completed, true);
+        w.child_ends("sub", "run/sub", RunState::Completed, true);
         let fault = Some(crate::fault::Fault::new("NOT_UNDONE", "stuck"));
-        w.does(Command::ChildUndone { run: "run/sub".into(), fault });
+        w.submit(RunCommand::ChildUndone { run: "run/sub".into(), fault });
         w.tries_again("book").rolls_back().child_undone("run/sub");
     }),
     ("agent", agents_own, |w| {
-        w.answers("who", [says("let me see"), says("booked")]).answers("slow", [Reply::StaysOut, Reply::StaysOut]);
-        w.thinks("idle", [Step::AskCustomer { question: "still there?".into() }]);
+        w.answers("who", [says("let me see"), says("booked")])
+            .answers("slow", [FixtureReply::StaysOut, FixtureReply::StaysOut]);
+        w.thinks("idle", [AgentStep::AskCustomer { question: "still there?".into() }]);
         w.thinks("who", [model(), tools(&["find", "wire_money", "book"]), model(), answer(json!({"ok": true}))]);
-        w.starts().passes(secs(30)).crashes().cancels(true).returns("slow", done(json!({"id": 9})));
+        w.starts().advance_time(secs(30)).crashes().cancels(true).deliver_reply("slow", done(json!({"id": 9})));
     }),
     ("code", code, |w| {
         w.answers(
             "coder's code",
             [calls(&["find", "wire_money"], "cGF1c2Vk"), sandbox_fails(), stale(), ran(json!(7))],
         );
-        w.answers("idle's code", [Reply::StaysOut]).thinks("idle", [code_step(start("while True: pass"))]);
+        w.answers("idle's code", [FixtureReply::StaysOut]).thinks("idle", [code_step(start("while True: pass"))]);
         let resume = resume("cGF1c2Vk", 2);
         let again = tools(&["find", "wire_money"]);
         w.thinks(
             "coder",
             [code_step(start("find(1)")), again, code_step(resume), code_step(replay()), answer(json!(7))],
         );
-        w.starts().passes(secs(2)).crashes().passes(secs(30));
+        w.starts().advance_time(secs(2)).crashes().advance_time(secs(30));
     }),
     ("replaced", replaced, |w| {
-        let give_up = Step::GiveUp(crate::fault::Fault::new("AGENT_GAVE_UP", "no"));
-        w.answers("custom's endpoint", [thought(tools(&["find"])), Reply::StaysOut, thought(answer(json!({"ok": 1})))]);
+        let give_up = AgentStep::GiveUp(crate::fault::Fault::new("AGENT_GAVE_UP", "no"));
+        w.answers(
+            "custom's endpoint",
+            [thought(tools(&["find"])), FixtureReply::StaysOut, thought(answer(json!({"ok": 1})))],
+        );
         w.thinks("who", [model(), give_up, answer(json!("deputised"))]);
-        w.thinks("custom", [Step::AskEndpoint, Step::AskEndpoint]).starts().passes(secs(1)).crashes();
+        w.thinks("custom", [AgentStep::AskEndpoint, AgentStep::AskEndpoint]).starts().advance_time(secs(1)).crashes();
     }),
     ("children", children, |w| {
         w.answers("last", [fails("NO")]).starts();
-        w.child_ends("one", "run/one", State::Completed, true).child_ends(
+        w.child_ends("one", "run/one", RunState::Completed, true).child_ends(
             "each[0]/two",
             "run/each[0]/two",
-            State::Completed,
+            RunState::Completed,
             true,
         );
-        w.cancels(true).child_ends("each[1]/two", "run/each[1]/two", State::Cancelled, false);
+        w.cancels(true).child_ends("each[1]/two", "run/each[1]/two", RunState::Cancelled, false);
         w.child_undone("run/each[0]/two").child_undone("run/one");
     }),
     ("retried", retried, |w| {
@@ -138,9 +155,9 @@ const SCENARIOS: [Scenario; 16] = [
         w.rolls_back();
     }),
     ("forked", forked, |w| {
-        w.answers("slow", [Reply::StaysOut])
+        w.answers("slow", [FixtureReply::StaysOut])
             .starts()
-            .passes(secs(1))
+            .advance_time(secs(1))
             .forks(false, json!({"n": 2}))
             .approves("ask", "eve");
         w.fill_journal(EVENTS_MAX / 5 * 4 - 1);
@@ -150,26 +167,31 @@ const SCENARIOS: [Scenario; 16] = [
         let until = w.now() + secs(90);
         w.answers("find", vec![down(); 3]).answers("slots", [circuit_open(until)]).answers("tell", vec![down(); 4]);
         w.answers("book", [down(), down(), down(), done(json!({"id": 7}))]).answers("call", vec![down(); 3]);
-        w.answers("pay", [circuit_open(until)]).starts().passes(secs(60));
-        w.resolves("call", Resolution::Done { output: json!({"by": "olga"}) }).rolls_back();
+        w.answers("pay", [circuit_open(until)]).starts().advance_time(secs(60));
+        w.resolves("call", DoubtResolution::Done { output: json!({"by": "olga"}) }).rolls_back();
     }),
     (
         "money",
         || only(each("each", json!([1, 2, 3]), 3, only(agent("who", &[])))).max_cost(1.0),
         |w| {
-            w.quote = Quote::exactly(Usd::from_f64(0.25));
+            w.quote = PriceQuote::exactly(Usd::from_f64(0.25));
             w.thinks("who", [model(), model(), model()]);
             w.answers(
                 "who",
-                [blocked(Block::Key), Reply::OverBudget(secs(60)), Reply::StaysOut, model_fails_at(0.125)],
+                [
+                    blocked(BlockReason::Key),
+                    FixtureReply::OverBudget(secs(60)),
+                    FixtureReply::StaysOut,
+                    model_fails_at(0.125),
+                ],
             )
             .starts();
-            w.crashes().does(Command::KeyGiven { by: "eve".into() }).passes(secs(60));
+            w.crashes().submit(RunCommand::KeyGiven { by: "eve".into() }).advance_time(secs(60));
         },
     ),
 ];
 
-fn booking() -> Flow {
+fn booking() -> FlowBuilder {
     let told = json!({"text": "Lo siento, no pudimos procesar tu pago.", "why": "{{ error.code }}"});
     flow(
         [
@@ -185,10 +207,10 @@ fn booking() -> Flow {
     .timeout(secs(3_600))
 }
 
-fn loops() -> Flow {
+fn loops() -> FlowBuilder {
     let body = flow(
         [
-            tool("load").args(json!({"item": "{{ item }}"})).retry(Retry::NONE),
+            tool("load").args(json!({"item": "{{ item }}"})).retry(RetryPolicy::NONE),
             transform("note", &[("log", json!("{{ item }}"))]),
         ],
         "load>note",
@@ -206,15 +228,15 @@ fn loops() -> Flow {
         ],
         "each>until until>fork fork>end",
     )
-    .variable("log", Combine::Append, json!([]))
+    .variable("log", CombineMode::Append, json!([]))
 }
 
-fn people() -> Flow {
+fn people() -> FlowBuilder {
     flow(
         [
             approval("ask", 2),
             form("fill", json!({"type": "object"})),
-            approval("late", 1).deadline(secs(60), AtDeadline::Reject),
+            approval("late", 1).deadline(secs(60), OnDeadline::Reject),
             tool("no"),
         ],
         "ask:approved>fill fill>late late:rejected>no",
@@ -222,38 +244,39 @@ fn people() -> Flow {
 }
 
 /// A call that several allow, one that nobody decides about and goes out, and one that then does not.
-fn leaves() -> Flow {
-    let nodes = [tool("pay").undo("un_pay").retry(Retry::NONE), tool("tell"), tool("book").undo("un_book")];
+fn leaves() -> FlowBuilder {
+    let nodes = [tool("pay").undo("un_pay").retry(RetryPolicy::NONE), tool("tell"), tool("book").undo("un_book")];
     flow(nodes, "pay>tell tell>book")
 }
 
 /// A call and a child whose undoing is tried more than once.
-fn again() -> Flow {
-    let book = tool("book").undo("un_book").retry(Retry::NONE);
+fn again() -> FlowBuilder {
+    let book = tool("book").undo("un_book").retry(RetryPolicy::NONE);
     flow([book, child("sub"), tool("fail")], "book>sub sub>fail")
 }
 
-fn signals() -> Flow {
+fn signals() -> FlowBuilder {
     flow(
         [signal("one", "go"), signal("two", "go"), signal("three", "go"), signal("four", "go"), signal("five", "go")],
         "one>two two>three three>four four>five",
     )
 }
 
-fn doubts() -> Flow {
-    let once = tool("once").once().undo("un_once").retry(Retry::NONE);
-    let keyed = tool("keyed")
-        .undo("un_keyed")
-        .undoing("un_keyed", Facts { retry: Retry::NONE, ..Facts::new(Class::Once, secs(1)) });
+fn doubts() -> FlowBuilder {
+    let once = tool("once").once().undo("un_once").retry(RetryPolicy::NONE);
+    let keyed = tool("keyed").undo("un_keyed").undoing(
+        "un_keyed",
+        ToolContract { retry: RetryPolicy::NONE, ..ToolContract::new(EffectClass::Once, secs(1)) },
+    );
     flow([keyed, once, tool("verify").verify(), tool("read").read(), tool("leave"), tool("out")], "")
 }
 
-fn questions() -> Flow {
+fn questions() -> FlowBuilder {
     flow([tool("book").once().undo("unbook"), tool("tell").once(), tool("keep"), tool("look").read()], "")
 }
 
 /// A tool for each way of standing an outage.
-fn outages() -> Flow {
+fn outages() -> FlowBuilder {
     let find = tool("find").read().when_down("empty").answering(&["query", "results"], json!({"results": []}));
     let slots = tool("slots").read().when_down("unavailable");
     let book = tool("book").when_down("provider other").undo("unbook");
@@ -262,38 +285,38 @@ fn outages() -> Flow {
     flow([find, slots, book, tell, call, tool("pay").when_down("unavailable").continues()], "")
 }
 
-fn agents_own() -> Flow {
+fn agents_own() -> FlowBuilder {
     let idle = agent("idle", &[]).timeout(secs(30)).continues();
     flow([agent("who", &["find", "book"]).undo("unbook"), tool("slow").undo("unslow"), idle, tool("z")], "who>z slow>z")
 }
 
-fn code() -> Flow {
+fn code() -> FlowBuilder {
     flow([agent("coder", &["find"]), agent("idle", &[]).timeout(secs(30)).continues(), tool("z")], "coder>z")
 }
 
-fn replaced() -> Flow {
+fn replaced() -> FlowBuilder {
     let custom = agent("custom", &["find"]).agent(|agent| {
-        agent.kind = crate::agent::Kind::Custom;
+        agent.kind = crate::agent::AgentKind::Custom;
         agent.endpoint = Some("https://think.example.com".to_owned());
     });
     flow([agent("who", &[]).falls_back_to(agent("deputy", &["find"])), custom], "who>custom")
 }
 
-fn children() -> Flow {
+fn children() -> FlowBuilder {
     flow([child("one"), each("each", json!([1, 2]), 2, only(child("two"))), tool("last")], "one>each each>last")
 }
 
-fn retried() -> Flow {
+fn retried() -> FlowBuilder {
     let body = || flow([tool("a").undo("undo_a").irreversible("x"), tool("b")], "a>b");
     flow([each("each", json!([1, 2]), 1, body()).fails(), tool("c")], "").edge_if("each", "c", "nobody.knows")
 }
 
-fn retried_newer() -> Flow {
+fn retried_newer() -> FlowBuilder {
     let body = || flow([tool("a").undo("undo_a"), tool("b"), condition("new", "`true`")], "a>b b>new");
     flow([each("each", json!([1, 2]), 1, body()).fails(), tool("c")], "each>c")
 }
 
-fn forked() -> Flow {
+fn forked() -> FlowBuilder {
     let lose = tool("lose").undo("unlose");
     flow(
         [
@@ -313,24 +336,24 @@ fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata/journals")
 }
 
-fn blesses() -> bool {
+fn updates_golden_files() -> bool {
     std::env::var_os("BATON_BLESS").is_some()
 }
 
 /// A golden journal: what was recorded, and the state it leads to.
-struct Golden {
-    entries: Vec<Entry>,
+struct GoldenJournal {
+    entries: Vec<RunEntry>,
     state: Value,
 }
 
-fn read(name: &str) -> Option<Golden> {
+fn read(name: &str) -> Option<GoldenJournal> {
     let text = std::fs::read_to_string(folder().join(format!("{name}.json"))).ok()?;
     let mut golden: Value = serde_json::from_str(&text).unwrap();
     let state = golden["state"].take();
-    Some(Golden { entries: serde_json::from_value(golden["entries"].take()).unwrap(), state })
+    Some(GoldenJournal { entries: serde_json::from_value(golden["entries"].take()).unwrap(), state })
 }
 
-fn write(name: &str, golden: &Golden) {
+fn write(name: &str, golden: &GoldenJournal) {
     // An entry a line, so that a difference can be read.
     let lines: Vec<String> = golden.entries.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
     let text = format!("{{\"entries\": [\n{}\n],\n\"state\": {}}}\n", lines.join(",\n"), golden.state);
@@ -340,9 +363,9 @@ fn write(name: &str, golden: &Golden) {
     std::fs::rename(&fresh, &path).unwrap();
 }
 
-fn folded(name: &str, entries: &[Entry]) -> Run {
+fn folded(name: &str, entries: &[RunEntry]) -> Run {
     let (_, flow, _) = SCENARIOS.into_iter().find(|(known, ..)| *known == name).unwrap();
-    let mut world = World::new(flow());
+    let mut world = RunFixture::new(flow());
     if name == "retried" {
         world.knows(retried_newer());
     }
@@ -352,22 +375,22 @@ fn folded(name: &str, entries: &[Entry]) -> Run {
 }
 
 /// A scenario lived now; its journal with what only filled it left out.
-fn lived(scenario: Scenario) -> Golden {
+fn record_scenario(scenario: GoldenScenario) -> GoldenJournal {
     let (name, flow, live) = scenario;
-    let mut world = World::new(flow());
+    let mut world = RunFixture::new(flow());
     live(&mut world);
     let state = serde_json::to_value(folded(name, &world.journal)).unwrap();
-    Golden { entries: world.journal, state }
+    GoldenJournal { entries: world.journal, state }
 }
 
 #[test]
 fn golden_journals_lead_where_they_always_led() {
     for scenario in SCENARIOS {
         let name = scenario.0;
-        if blesses() {
-            let entries = read(name).unwrap_or_else(|| lived(scenario)).entries;
+        if updates_golden_files() {
+            let entries = read(name).unwrap_or_else(|| record_scenario(scenario)).entries;
             let state = serde_json::to_value(folded(name, &entries)).unwrap();
-            write(name, &Golden { entries, state });
+            write(name, &GoldenJournal { entries, state });
         }
         let golden = read(name).unwrap_or_else(|| panic!("no golden journal `{name}`: BATON_BLESS=1 writes it"));
         let run = folded(name, &golden.entries);
@@ -469,55 +492,55 @@ const KINDS: [&str; 48] = [
 ];
 
 /// A new kind of event does not compile until it is named here, and does not pass until a golden journal has it.
-fn kind(event: &Event) -> &'static str {
+fn kind(event: &RunEvent) -> &'static str {
     match event {
-        Event::Started(_) => "started",
-        Event::Scheduled(_) => "scheduled",
-        Event::Sending { .. } => "sending",
-        Event::Unsent { .. } => "unsent",
-        Event::TakenOver { .. } => "taken_over",
-        Event::Done(_) => "done",
-        Event::NotDone { .. } => "not_done",
-        Event::Degraded { .. } => "degraded",
-        Event::HoldLost { .. } => "hold_lost",
-        Event::Doubted { .. } => "doubted",
-        Event::Resolved { .. } => "resolved",
-        Event::Blocked { .. } => "blocked",
-        Event::Unblocked { .. } => "unblocked",
-        Event::Approved { .. } => "approved",
-        Event::Replied { .. } => "replied",
-        Event::ArrivedLate(_) => "arrived_late",
-        Event::Abandoned { .. } => "abandoned",
-        Event::Began { .. } => "began",
-        Event::Ended(_) => "ended",
-        Event::Stepped { .. } => "stepped",
-        Event::AgentReplaced { .. } => "agent_replaced",
-        Event::RequestRefused { .. } => "request_refused",
-        Event::CustomerAsked { .. } => "customer_asked",
-        Event::VariableSet { .. } => "variable_set",
-        Event::ScopeOpened { .. } => "scope_opened",
-        Event::ScopeWinding { .. } => "scope_winding",
-        Event::ScopeClosed { .. } => "scope_closed",
-        Event::BranchesCut { .. } => "branches_cut",
-        Event::SignalKept { .. } => "signal_kept",
-        Event::SignalTaken { .. } => "signal_taken",
-        Event::SignalHeld { .. } => "signal_held",
-        Event::Answered { .. } => "answered",
-        Event::Paused { .. } => "paused",
-        Event::Resumed { .. } => "resumed",
-        Event::NodeWinding { .. } => "node_winding",
-        Event::ChildCancelling { .. } => "child_cancelling",
-        Event::Winding { .. } => "winding",
-        Event::Compensating => "compensating",
-        Event::NotUndone { .. } => "not_undone",
-        Event::UndoAgain { .. } => "undo_again",
-        Event::UndoneByHand { .. } => "undone_by_hand",
-        Event::ChildUndoing { .. } => "child_undoing",
-        Event::ChildUndone { .. } => "child_undone",
-        Event::Aftermath => "aftermath",
-        Event::Finished(_) => "finished",
-        Event::Reopened(_) => "reopened",
-        Event::Forked(_) => "forked",
-        Event::JournalFilling { .. } => "journal_filling",
+        RunEvent::Started(_) => "started",
+        RunEvent::Scheduled(_) => "scheduled",
+        RunEvent::Sending { .. } => "sending",
+        RunEvent::Unsent { .. } => "unsent",
+        RunEvent::TakenOver { .. } => "taken_over",
+        RunEvent::Done(_) => "done",
+        RunEvent::NotDone { .. } => "not_done",
+        RunEvent::Degraded { .. } => "degraded",
+        RunEvent::HoldLost { .. } => "hold_lost",
+        RunEvent::Doubted { .. } => "doubted",
+        RunEvent::Resolved { .. } => "resolved",
+        RunEvent::Blocked { .. } => "blocked",
+        RunEvent::Unblocked { .. } => "unblocked",
+        RunEvent::Approved { .. } => "approved",
+        RunEvent::Replied { .. } => "replied",
+        RunEvent::ArrivedLate(_) => "arrived_late",
+        RunEvent::Abandoned { .. } => "abandoned",
+        RunEvent::Began { .. } => "began",
+        RunEvent::Ended(_) => "ended",
+        RunEvent::Stepped { .. } => "stepped",
+        RunEvent::AgentReplaced { .. } => "agent_replaced",
+        RunEvent::RequestRefused { .. } => "request_refused",
+        RunEvent::CustomerAsked { .. } => "customer_asked",
+        RunEvent::VariableSet { .. } => "variable_set",
+        RunEvent::ScopeOpened { .. } => "scope_opened",
+        RunEvent::ScopeWinding { .. } => "scope_winding",
+        RunEvent::ScopeClosed { .. } => "scope_closed",
+        RunEvent::BranchesCut { .. } => "branches_cut",
+        RunEvent::SignalKept { .. } => "signal_kept",
+        RunEvent::SignalTaken { .. } => "signal_taken",
+        RunEvent::SignalHeld { .. } => "signal_held",
+        RunEvent::Answered { .. } => "answered",
+        RunEvent::Paused { .. } => "paused",
+        RunEvent::Resumed { .. } => "resumed",
+        RunEvent::NodeWinding { .. } => "node_winding",
+        RunEvent::ChildCancelling { .. } => "child_cancelling",
+        RunEvent::Winding { .. } => "winding",
+        RunEvent::Compensating => "compensating",
+        RunEvent::NotUndone { .. } => "not_undone",
+        RunEvent::UndoAgain { .. } => "undo_again",
+        RunEvent::UndoneByHand { .. } => "undone_by_hand",
+        RunEvent::ChildUndoing { .. } => "child_undoing",
+        RunEvent::ChildUndone { .. } => "child_undone",
+        RunEvent::Aftermath => "aftermath",
+        RunEvent::Finished(_) => "finished",
+        RunEvent::Reopened(_) => "reopened",
+        RunEvent::Forked(_) => "forked",
+        RunEvent::JournalFilling { .. } => "journal_filling",
     }
 }

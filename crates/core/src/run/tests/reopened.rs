@@ -3,36 +3,47 @@
 use serde_json::json;
 
 use super::agents::{answer, model, tools};
+use super::fixture::{FixtureReply, check, done, fails, model_fails};
 use super::flow::{
     agent, approval, child, condition, each, end, flow, merge, only, parallel, repeat_until, repeat_while, requests,
     secs, signal, tool, wait_for,
 };
-use super::world::{Reply, check, done, fails, model_fails};
-use crate::agent::Step;
+use crate::agent::AgentStep;
 use crate::fault::Fault;
 use crate::graph::node::MergeMode;
-use crate::run::State;
+use crate::run::RunState;
 
 #[test]
 fn a_retry_goes_on_from_the_failure_and_asks_for_no_recorded_result() {
     check(
         flow([tool("a"), tool("b"), tool("c")], "a>b b>c"),
         |w| {
-            w.answers("b", [fails("NO")]).starts().is(State::Failed);
+            w.answers("b", [fails("NO")]).starts().assert_state(RunState::Failed);
             w.retries()
         },
-        |w| w.is(State::Completed).asked("a b b c").keys(&["run/a/0/0", "run/b/0/0", "run/b/1/0", "run/c/1/0"]),
+        |w| {
+            w.assert_state(RunState::Completed).asked("a b b c").keys(&[
+                "run/a/0/0",
+                "run/b/0/0",
+                "run/b/1/0",
+                "run/c/1/0",
+            ])
+        },
     );
 }
 
 #[test]
 fn only_what_failed_is_retried() {
-    check(only(tool("a")), |w| w.starts().retries(), |w| w.refused_with("RUN-004").is(State::Completed));
-    check(only(wait_for("w", secs(9))), |w| w.starts().retries(), |w| w.refused_with("RUN-004").is(State::Waiting));
+    check(only(tool("a")), |w| w.starts().retries(), |w| w.refused_with("RUN-004").assert_state(RunState::Completed));
+    check(
+        only(wait_for("w", secs(9))),
+        |w| w.starts().retries(),
+        |w| w.refused_with("RUN-004").assert_state(RunState::Waiting),
+    );
     check(
         flow([tool("a").undo("un"), tool("b")], "a>b"),
         |w| w.answers("b", [fails("NO")]).starts().retries(),
-        |w| w.refused_with("RUN-004").is(State::Compensated),
+        |w| w.refused_with("RUN-004").assert_state(RunState::Compensated),
     );
 }
 
@@ -41,11 +52,11 @@ fn a_run_that_its_conversation_let_go_is_forked_instead() {
     check(
         flow([tool("a"), tool("b"), wait_for("message", secs(9))], "a>b b>message"),
         |w| {
-            w.answers("b", [fails("NO")]).starts_in("talk").is(State::Failed);
-            w.retries().refused_with("RUN-013").is(State::Failed);
+            w.answers("b", [fails("NO")]).starts_in("talk").assert_state(RunState::Failed);
+            w.retries().refused_with("RUN-013").assert_state(RunState::Failed);
             w.forks(false, json!({})).retries()
         },
-        |w| w.is(State::Waiting).asked("a b b"),
+        |w| w.assert_state(RunState::Waiting).asked("a b b"),
     );
 }
 
@@ -54,11 +65,11 @@ fn a_run_whose_time_was_over_may_go_on_with_new_time() {
     check(
         flow([tool("a"), approval("ask", 1), tool("b")], "a>ask ask>b").timeout(secs(60)),
         |w| {
-            w.starts().passes(secs(60)).is(State::TimedOut);
-            w.retries().is(State::Waiting);
-            w.passes(secs(59)).approves("ask", "eve")
+            w.starts().advance_time(secs(60)).assert_state(RunState::TimedOut);
+            w.retries().assert_state(RunState::Waiting);
+            w.advance_time(secs(59)).approves("ask", "eve")
         },
-        |w| w.is(State::Completed).asked("a b"),
+        |w| w.assert_state(RunState::Completed).asked("a b"),
     );
 }
 
@@ -71,7 +82,7 @@ fn a_newer_version_goes_on_with_what_is_settled_by_name() {
             let fixed = tool("b").args(json!({"n": "{{ a.n }}"}));
             w.retries_on(flow([tool("new"), fixed, tool("a"), tool("d")], "a>b b>d a>new"))
         },
-        |w| w.is(State::Completed).asked("a b b d new").asked_with("b", json!({"n": 7})),
+        |w| w.assert_state(RunState::Completed).asked("a b b d new").asked_with("b", json!({"n": 7})),
     );
 }
 
@@ -81,11 +92,14 @@ fn a_result_whose_edge_failed_is_not_asked_for_again() {
     check(
         given("nobody.knows"),
         |w| {
-            w.answers("pay", [done(json!({"ok": true}))]).starts().is(State::Failed).failed_with("EXPRESSION_FAILED");
-            w.retries().is(State::Failed);
+            w.answers("pay", [done(json!({"ok": true}))])
+                .starts()
+                .assert_state(RunState::Failed)
+                .failed_with("EXPRESSION_FAILED");
+            w.retries().assert_state(RunState::Failed);
             w.retries_on(given("output.ok"))
         },
-        |w| w.is(State::Completed).asked("pay b"),
+        |w| w.assert_state(RunState::Completed).asked("pay b"),
     );
 }
 
@@ -94,17 +108,17 @@ fn variables_set_before_the_failure_are_not_set_twice() {
     let given = |bad: &str| {
         flow([tool("a").sets("log", json!("one")).sets("log", json!(bad)), tool("z")], "a>z").variable(
             "log",
-            crate::graph::Combine::Append,
+            crate::graph::CombineMode::Append,
             json!([]),
         )
     };
     check(
         given("{{ nobody }}"),
         |w| {
-            w.starts().is(State::Failed);
+            w.starts().assert_state(RunState::Failed);
             w.retries_on(given("two"))
         },
-        |w| w.is(State::Completed).has("log", json!(["one", "two"])).asked("a z"),
+        |w| w.assert_state(RunState::Completed).has("log", json!(["one", "two"])).asked("a z"),
     );
 }
 
@@ -114,10 +128,10 @@ fn a_persons_answer_whose_edge_failed_is_not_asked_for_again() {
     check(
         given("nobody.knows"),
         |w| {
-            w.starts().approves("ask", "eve").is(State::Failed);
+            w.starts().approves("ask", "eve").assert_state(RunState::Failed);
             w.retries_on(given("output.decision == 'approved'"))
         },
-        |w| w.is(State::Completed).asked("b").waits_for(""),
+        |w| w.assert_state(RunState::Completed).asked("b").waits_for(""),
     );
 }
 
@@ -127,7 +141,7 @@ fn a_taken_signal_whose_edge_failed_is_not_lost() {
     check(
         given("nobody.knows"),
         |w| w.starts().signals("go", json!({"n": 1})).retries_on(given("output.n")),
-        |w| w.is(State::Completed).asked("b").output_of("go", json!({"n": 1})),
+        |w| w.assert_state(RunState::Completed).asked("b").output_of("go", json!({"n": 1})),
     );
 }
 
@@ -136,11 +150,17 @@ fn what_completed_while_the_run_wound_down_is_completed() {
     check(
         flow([tool("pay").once(), tool("stop"), tool("after")], "pay>after"),
         |w| {
-            w.answers("pay", [Reply::StaysOut]).answers("stop", [fails("NO")]).starts().is(State::Running);
-            w.returns("pay", done(json!({"id": 1}))).is(State::Failed).node_is("pay", "completed").asked("pay stop");
+            w.answers("pay", [FixtureReply::StaysOut])
+                .answers("stop", [fails("NO")])
+                .starts()
+                .assert_state(RunState::Running);
+            w.deliver_reply("pay", done(json!({"id": 1})))
+                .assert_state(RunState::Failed)
+                .node_is("pay", "completed")
+                .asked("pay stop");
             w.retries()
         },
-        |w| w.is(State::Completed).asked("pay stop after stop"),
+        |w| w.assert_state(RunState::Completed).asked("pay stop after stop"),
     );
 }
 
@@ -150,10 +170,10 @@ fn a_child_that_completed_while_the_run_wound_down_is_not_run_again() {
         flow([child("sub"), tool("bad"), tool("after")], "sub>after"),
         |w| {
             w.answers("bad", [fails("NO")]).starts();
-            w.child_ends("sub", "run/sub", State::Completed, false).is(State::Failed);
+            w.child_ends("sub", "run/sub", RunState::Completed, false).assert_state(RunState::Failed);
             w.retries()
         },
-        |w| w.is(State::Completed).asked("bad after bad"),
+        |w| w.assert_state(RunState::Completed).asked("bad after bad"),
     );
 }
 
@@ -162,12 +182,15 @@ fn what_was_cut_off_begins_anew() {
     check(
         flow([tool("slow").read(), tool("stop"), wait_for("w", secs(60)), tool("z")], "w>z"),
         |w| {
-            w.answers("slow", [Reply::StaysOut]).answers("stop", [fails("NO")]).starts().is(State::Failed);
-            w.retries().is(State::Waiting);
-            w.passes(secs(60))
+            w.answers("slow", [FixtureReply::StaysOut])
+                .answers("stop", [fails("NO")])
+                .starts()
+                .assert_state(RunState::Failed);
+            w.retries().assert_state(RunState::Waiting);
+            w.advance_time(secs(60))
         },
         |w| {
-            w.is(State::Completed).asked("slow stop slow stop z").keys(&[
+            w.assert_state(RunState::Completed).asked("slow stop slow stop z").keys(&[
                 "run/slow/0/0",
                 "run/stop/0/0",
                 "run/slow/1/0",
@@ -183,10 +206,13 @@ fn what_a_merge_cut_off_stays_cut_off() {
     check(
         flow([tool("win"), tool("lose").read(), merge("m", MergeMode::Any), tool("z")], "win>m lose>m m>z"),
         |w| {
-            w.answers("lose", [Reply::StaysOut]).answers("z", [fails("NO")]).starts().is(State::Failed);
+            w.answers("lose", [FixtureReply::StaysOut])
+                .answers("z", [fails("NO")])
+                .starts()
+                .assert_state(RunState::Failed);
             w.retries()
         },
-        |w| w.is(State::Completed).asked("lose win z z").node_is("lose", "cancelled"),
+        |w| w.assert_state(RunState::Completed).asked("lose win z z").node_is("lose", "cancelled"),
     );
 }
 
@@ -196,11 +222,11 @@ fn a_loop_goes_on_inside_the_item_that_failed() {
     check(
         flow([each("each", json!(["x", "y", "z"]), 1, body())], ""),
         |w| {
-            w.answers("b", [done(json!(1)), fails("NO")]).starts().is(State::Failed).asked("a b a b");
+            w.answers("b", [done(json!(1)), fails("NO")]).starts().assert_state(RunState::Failed).asked("a b a b");
             w.retries()
         },
         |w| {
-            w.is(State::Completed).asked("a b a b b a b");
+            w.assert_state(RunState::Completed).asked("a b a b b a b");
             w.keys(&[
                 "run/each[0]/a/0/0",
                 "run/each[0]/b/0/0",
@@ -221,11 +247,13 @@ fn loops_within_loops_go_on_where_they_were() {
     check(
         flow([each("out", json!([[1, 2], [3, 4]]), 1, outer()), tool("z")], "out>z"),
         |w| {
-            w.answers("a", [done(json!(1)), done(json!(2)), done(json!(3)), fails("NO")]).starts().is(State::Failed);
+            w.answers("a", [done(json!(1)), done(json!(2)), done(json!(3)), fails("NO")])
+                .starts()
+                .assert_state(RunState::Failed);
             w.retries()
         },
         |w| {
-            w.is(State::Completed).asked("a a sum a a a sum z");
+            w.assert_state(RunState::Completed).asked("a a sum a a a sum z");
             w.keys(&[
                 "run/out[0]/in[0]/a/0/0",
                 "run/out[0]/in[1]/a/0/0",
@@ -247,10 +275,10 @@ fn bodies_that_were_cut_off_go_on_beside_the_one_that_failed() {
         flow([each("each", json!([1, 2]), 2, body())], ""),
         |w| {
             w.answers("b", [fails("NO")]).starts();
-            w.passes(secs(5)).is(State::Failed).asked("a a b b");
-            w.retries().passes(secs(5))
+            w.advance_time(secs(5)).assert_state(RunState::Failed).asked("a a b b");
+            w.retries().advance_time(secs(5))
         },
-        |w| w.is(State::Completed).asked("a a b b b"),
+        |w| w.assert_state(RunState::Completed).asked("a a b b b"),
     );
 }
 
@@ -260,15 +288,17 @@ fn a_collecting_loop_keeps_its_errors_and_its_cut_off_items() {
     check(
         flow([each("each", json!([1, 2]), 1, body()).collects(), tool("bad")], ""),
         |w| {
-            w.answers("bad", [Reply::StaysOut, done(json!(1))]).answers("a", [fails("NO"), Reply::StaysOut]).starts();
-            w.returns("bad", fails("OH")).is(State::Running);
-            w.returns("a", done(json!(2))).is(State::Failed);
+            w.answers("bad", [FixtureReply::StaysOut, done(json!(1))])
+                .answers("a", [fails("NO"), FixtureReply::StaysOut])
+                .starts();
+            w.deliver_reply("bad", fails("OH")).assert_state(RunState::Running);
+            w.deliver_reply("a", done(json!(2))).assert_state(RunState::Failed);
             w.retries()
         },
         |w| {
             let errors = json!([{"index": 0, "code": "NO", "message": "scripted"}]);
             let results = json!([null, {"id": "b-5"}]);
-            w.is(State::Completed)
+            w.assert_state(RunState::Completed)
                 .asked("bad a a bad b")
                 .output_of("each", json!({"count": 2, "results": results, "errors": errors}))
         },
@@ -284,10 +314,10 @@ fn a_while_loop_goes_on_with_the_last_output() {
             w.retries()
         },
         |w| {
-            w.is(State::Completed)
+            w.assert_state(RunState::Completed)
                 .asked("a a a a")
                 .asked_with("a", json!({"last": "y"}))
-                .gives(json!({"count": 3, "result": "z"}))
+                .assert_output(json!({"count": 3, "result": "z"}))
         },
     );
 }
@@ -299,10 +329,10 @@ fn a_loop_that_reached_its_limit_goes_on_under_a_higher_one() {
         given(2),
         |w| {
             let n = |n: u32| done(json!({"n": n}));
-            w.answers("a", [n(1), n(2), n(3)]).starts().is(State::Failed).failed_with("LOOP_LIMIT");
+            w.answers("a", [n(1), n(2), n(3)]).starts().assert_state(RunState::Failed).failed_with("LOOP_LIMIT");
             w.retries_on(given(5))
         },
-        |w| w.is(State::Completed).asked("a a a").gives(json!({"count": 3, "result": {"n": 3}})),
+        |w| w.assert_state(RunState::Completed).asked("a a a").assert_output(json!({"count": 3, "result": {"n": 3}})),
     );
 }
 
@@ -315,13 +345,17 @@ fn branches_go_on_where_they_were_and_new_ones_are_opened() {
             "",
         ),
         |w| {
-            w.answers("b", [fails("NO")]).answers("g", [Reply::StaysOut]).starts().is(State::Failed).asked("g a b c");
+            w.answers("b", [fails("NO")])
+                .answers("g", [FixtureReply::StaysOut])
+                .starts()
+                .assert_state(RunState::Failed)
+                .asked("g a b c");
             w.retries_on(flow(
                 [parallel("fork", vec![("left", left()), ("right", only(tool("c"))), ("third", only(tool("d")))])],
                 "",
             ))
         },
-        |w| w.is(State::Completed).asked("g a b c b d"),
+        |w| w.assert_state(RunState::Completed).asked("g a b c b d"),
     );
 }
 
@@ -330,15 +364,15 @@ fn an_agent_whose_model_failed_goes_on_with_what_it_saw() {
     check(
         only(agent("who", &["book"])),
         |w| {
-            let give_up = || Step::GiveUp(Fault::new("MODEL", "it does not answer"));
+            let give_up = || AgentStep::GiveUp(Fault::new("MODEL", "it does not answer"));
             w.thinks("who", [model(), tools(&["book"]), model(), give_up(), model(), answer(json!("ok"))]);
-            w.answers("who", [super::world::says("1"), model_fails("DOWN")])
+            w.answers("who", [super::fixture::says("1"), model_fails("DOWN")])
                 .starts()
-                .is(State::Failed)
+                .assert_state(RunState::Failed)
                 .asked("who book who");
             w.retries()
         },
-        |w| w.is(State::Completed).asked("who book who who").gives(json!("ok")),
+        |w| w.assert_state(RunState::Completed).asked("who book who who").assert_output(json!("ok")),
     );
 }
 
@@ -347,11 +381,11 @@ fn an_agent_that_gave_up_by_itself_begins_anew() {
     check(
         only(agent("who", &["find"])),
         |w| {
-            let give_up = Step::GiveUp(Fault::new("AGENT_GAVE_UP", "I cannot"));
+            let give_up = AgentStep::GiveUp(Fault::new("AGENT_GAVE_UP", "I cannot"));
             w.thinks("who", [tools(&["find"]), give_up, tools(&["find"]), answer(json!("ok"))]).starts();
             w.retries()
         },
-        |w| w.is(State::Completed).asked("find find").keys(&["run/who/0/0", "run/who/1/0"]),
+        |w| w.assert_state(RunState::Completed).asked("find find").keys(&["run/who/0/0", "run/who/1/0"]),
     );
 }
 
@@ -360,16 +394,16 @@ fn an_agent_that_was_cut_off_goes_on_with_what_it_saw() {
     check(
         flow([agent("who", &["book", "find"]), tool("bad")], ""),
         |w| {
-            w.answers("book", [Reply::StaysOut])
-                .answers("bad", [Reply::StaysOut])
-                .answers("find", [super::world::flaky("BUSY")]);
+            w.answers("book", [FixtureReply::StaysOut])
+                .answers("bad", [FixtureReply::StaysOut])
+                .answers("find", [super::fixture::flaky("BUSY")]);
             w.thinks("who", [tools(&["book", "find"]), answer(json!("ok"))]).starts();
-            w.returns("bad", fails("NO")).is(State::Running);
-            w.returns("book", done(json!("booked"))).is(State::Failed);
+            w.deliver_reply("bad", fails("NO")).assert_state(RunState::Running);
+            w.deliver_reply("book", done(json!("booked"))).assert_state(RunState::Failed);
             w.retries()
         },
         |w| {
-            w.is(State::Completed).asked("bad book find bad find").output_of("who", json!("ok"));
+            w.assert_state(RunState::Completed).asked("bad book find bad find").output_of("who", json!("ok"));
             w.keys(&["run/bad/0/0", "run/who/0/0", "run/who/1/0", "run/bad/2/0", "run/who/2/0"])
         },
     );
@@ -380,14 +414,14 @@ fn an_agent_that_waited_for_the_customer_asks_again() {
     check(
         flow([agent("who", &[]), tool("bad")], ""),
         |w| {
-            w.answers("bad", [Reply::StaysOut]);
-            let ask = || Step::AskCustomer { question: "which?".into() };
+            w.answers("bad", [FixtureReply::StaysOut]);
+            let ask = || AgentStep::AskCustomer { question: "which?".into() };
             w.thinks("who", [ask(), ask(), answer(json!("ok"))]).starts();
-            w.returns("bad", fails("NO")).is(State::Failed);
+            w.deliver_reply("bad", fails("NO")).assert_state(RunState::Failed);
             w.retries().waits_for("customer:who").recorded("customer_asked", 2);
             w.signals("message", json!("ten"))
         },
-        |w| w.is(State::Completed).output_of("who", json!("ok")),
+        |w| w.assert_state(RunState::Completed).output_of("who", json!("ok")),
     );
 }
 
@@ -397,18 +431,20 @@ fn a_list_of_requests_goes_on_with_those_that_were_not_answered() {
     check(
         flow([requests("do", &["find", "book"]), tool("bad")], "").variable(
             "tool_requests",
-            crate::graph::Combine::LastWins,
+            crate::graph::CombineMode::LastWins,
             wanted,
         ),
         |w| {
-            w.answers("book", [Reply::StaysOut])
-                .answers("bad", [Reply::StaysOut])
-                .answers("find", [super::world::flaky("BUSY")])
+            w.answers("book", [FixtureReply::StaysOut])
+                .answers("bad", [FixtureReply::StaysOut])
+                .answers("find", [super::fixture::flaky("BUSY")])
                 .starts();
-            w.returns("bad", fails("NO")).returns("book", done(json!("booked"))).is(State::Failed);
+            w.deliver_reply("bad", fails("NO"))
+                .deliver_reply("book", done(json!("booked")))
+                .assert_state(RunState::Failed);
             w.retries()
         },
-        |w| w.is(State::Completed).asked("bad find book bad find"),
+        |w| w.assert_state(RunState::Completed).asked("bad find book bad find"),
     );
 }
 
@@ -417,7 +453,7 @@ fn an_end_that_was_reached_keeps_its_output() {
     check(
         flow([tool("a"), end("end").gives(json!("early")), tool("bad")], "a>end"),
         |w| w.answers("bad", [fails("NO")]).starts().retries(),
-        |w| w.is(State::Completed).gives(json!("early")),
+        |w| w.assert_state(RunState::Completed).assert_output(json!("early")),
     );
 }
 
@@ -431,7 +467,7 @@ fn a_node_that_is_another_kind_now_begins_anew_under_keys_of_its_own() {
             w.retries_on(flow([repeat_while("loop", "index < `2`", body())], ""))
         },
         |w| {
-            w.is(State::Completed).keys(&[
+            w.assert_state(RunState::Completed).keys(&[
                 "run/loop[0]/a/0/0",
                 "run/loop[1]/a/0/0",
                 "run/loop[0]/a/1/0",
@@ -448,20 +484,20 @@ fn both_edges_to_one_node_are_told_apart_by_label() {
     check(
         given(),
         |w| w.answers("bad", [fails("NO")]).starts().retries(),
-        |w| w.is(State::Completed).asked("x bad bad"),
+        |w| w.assert_state(RunState::Completed).asked("x bad bad"),
     );
 }
 
 #[test]
 fn new_variables_of_a_newer_version_begin_as_declared_and_old_ones_stay() {
-    use crate::graph::Combine;
+    use crate::graph::CombineMode;
     let given =
-        || flow([tool("a").sets("n", json!(5)), tool("bad")], "a>bad").variable("n", Combine::LastWins, json!(1));
+        || flow([tool("a").sets("n", json!(5)), tool("bad")], "a>bad").variable("n", CombineMode::LastWins, json!(1));
     check(
         given(),
         |w| {
             w.answers("bad", [fails("NO")]).starts();
-            w.retries_on(given().variable("m", Combine::LastWins, json!(2)))
+            w.retries_on(given().variable("m", CombineMode::LastWins, json!(2)))
         },
         |w| w.has("n", json!(5)).has("m", json!(2)),
     );
@@ -472,6 +508,13 @@ fn a_retried_run_may_be_retried_again() {
     check(
         flow([tool("a"), tool("b")], "a>b"),
         |w| w.answers("b", [fails("NO"), fails("NO")]).starts().retries().retries(),
-        |w| w.is(State::Completed).asked("a b b b").keys(&["run/a/0/0", "run/b/0/0", "run/b/1/0", "run/b/2/0"]),
+        |w| {
+            w.assert_state(RunState::Completed).asked("a b b b").keys(&[
+                "run/a/0/0",
+                "run/b/0/0",
+                "run/b/1/0",
+                "run/b/2/0",
+            ])
+        },
     );
 }

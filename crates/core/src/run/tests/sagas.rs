@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::flow::{Flow, approval, condition, each, end, flow, only, secs, tool, wait_for};
-use super::world::{Reply, World, check, done, fails, flaky, unknown};
-use crate::run::{Command, Event, Resolution, Role, State, effects_of};
-use crate::tool::{Class, Facts, Retry};
+use super::fixture::{FixtureReply, RunFixture, check, done, fails, flaky, unknown};
+use super::flow::{FlowBuilder, approval, condition, each, end, flow, only, secs, tool, wait_for};
+use crate::run::{CallRole, DoubtResolution, RunCommand, RunEvent, RunState, performed_effects};
+use crate::tool::{EffectClass, RetryPolicy, ToolContract};
 
 /// Two acts that can be undone, and a third step that fails.
-fn booking() -> Flow {
+fn booking() -> FlowBuilder {
     flow([tool("book").undo("unbook"), tool("pay").undo("refund"), tool("tell")], "book>pay pay>tell")
 }
 
@@ -20,9 +20,10 @@ fn a_failed_run_undoes_what_it_did_newest_first() {
         booking(),
         |w| w.answers("tell", [fails("NO")]).starts(),
         |w| {
-            let undone: Vec<_> = effects_of(&w.journal).into_iter().filter(|(.., role)| *role == Role::Undo).collect();
+            let undone: Vec<_> =
+                performed_effects(&w.journal).into_iter().filter(|(.., role)| *role == CallRole::Undo).collect();
             assert_eq!(undone.iter().map(|(node, ..)| node.to_string()).collect::<Vec<_>>(), ["pay", "book"]);
-            w.is(State::Compensated).failed_with("NO").asked("book pay tell refund unbook");
+            w.assert_state(RunState::Compensated).failed_with("NO").asked("book pay tell refund unbook");
             w.undone(&[("pay", "undone"), ("book", "undone")])
         },
     );
@@ -32,9 +33,9 @@ fn a_failed_run_undoes_what_it_did_newest_first() {
 fn compensations_have_their_own_keys() {
     check(
         booking(),
-        |w| w.answers("tell", [fails("NO")]).answers("refund", [flaky("BUSY")]).starts().passes(secs(10)),
+        |w| w.answers("tell", [fails("NO")]).answers("refund", [flaky("BUSY")]).starts().advance_time(secs(10)),
         |w| {
-            w.is(State::Compensated).keys(&[
+            w.assert_state(RunState::Compensated).keys(&[
                 "run/book/0/0",
                 "run/pay/0/0",
                 "run/tell/0/0",
@@ -50,7 +51,11 @@ fn compensations_have_their_own_keys() {
 fn compensation_arguments_are_made_when_the_effect_completes() {
     let node = tool("book").compensation("unbook", json!({"id": "{{ output.id }}", "n": "{{ shared_context.n }}"}));
     check(
-        flow([node.sets("n", json!(2)), tool("b")], "book>b").variable("n", crate::graph::Combine::LastWins, json!(1)),
+        flow([node.sets("n", json!(2)), tool("b")], "book>b").variable(
+            "n",
+            crate::graph::CombineMode::LastWins,
+            json!(1),
+        ),
         |w| w.answers("book", [done(json!({"id": 7}))]).answers("b", [fails("NO")]).starts(),
         |w| w.has("n", json!(2)).asked_with("unbook", json!({"id": 7, "n": 1})),
     );
@@ -62,7 +67,7 @@ fn compensation_arguments_see_what_was_asked() {
     check(
         flow([node, tool("b")], "book>b"),
         |w| w.answers("b", [fails("NO")]).starts(),
-        |w| w.is(State::Compensated).asked_with("unbook", json!({"room": 3})),
+        |w| w.assert_state(RunState::Compensated).asked_with("unbook", json!({"room": 3})),
     );
 }
 
@@ -74,7 +79,7 @@ fn what_cannot_be_undone_is_said_and_does_not_keep_a_run_from_being_compensated(
         |w| {
             let report = w.run.saga().report();
             assert_eq!(report[1]["reason"], json!("it was read"));
-            w.is(State::Compensated).undone(&[("book", "undone"), ("mail", "irreversible")])
+            w.assert_state(RunState::Compensated).undone(&[("book", "undone"), ("mail", "irreversible")])
         },
     );
 }
@@ -86,7 +91,7 @@ fn a_compensation_whose_arguments_cannot_be_made_is_a_persons_business() {
         flow([tool("a").undo("un"), node, tool("b")], "a>book book>b"),
         |w| w.answers("b", [fails("NO")]).starts(),
         |w| {
-            w.is(State::Failed).failed_with("NO").asked("a book b un").recorded("not_undone", 1);
+            w.assert_state(RunState::Failed).failed_with("NO").asked("a book b un").recorded("not_undone", 1);
             w.undone(&[("book", "not_undone"), ("a", "undone")])
         },
     );
@@ -96,9 +101,11 @@ fn a_compensation_whose_arguments_cannot_be_made_is_a_persons_business() {
 fn a_compensation_is_retried_and_at_last_given_to_a_person() {
     check(
         booking(),
-        |w| w.answers("tell", [fails("NO")]).answers("refund", vec![flaky("BUSY"); 9]).starts().passes(secs(60)),
+        |w| w.answers("tell", [fails("NO")]).answers("refund", vec![flaky("BUSY"); 9]).starts().advance_time(secs(60)),
         |w| {
-            w.is(State::Failed).asked("book pay tell refund refund refund unbook").recorded("not_undone", 1);
+            w.assert_state(RunState::Failed)
+                .asked("book pay tell refund refund refund unbook")
+                .recorded("not_undone", 1);
             w.undone(&[("pay", "not_undone"), ("book", "undone")])
         },
     );
@@ -106,29 +113,29 @@ fn a_compensation_is_retried_and_at_last_given_to_a_person() {
 
 #[test]
 fn a_compensation_in_doubt_does_not_hold_up_the_others() {
-    let node = tool("pay").undo("refund").undoing("refund", Facts::new(Class::Once, secs(10)));
+    let node = tool("pay").undo("refund").undoing("refund", ToolContract::new(EffectClass::Once, secs(10)));
     let given = || flow([tool("book").undo("unbook"), node, tool("tell")], "book>pay pay>tell");
     check(
         given(),
         |w| {
             w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
-            w.is(State::Compensating).waits_for("doubt:pay").asked("book pay tell refund unbook");
-            w.resolves("pay", Resolution::Done { output: json!(1) })
+            w.assert_state(RunState::Compensating).waits_for("doubt:pay").asked("book pay tell refund unbook");
+            w.resolves("pay", DoubtResolution::Done { output: json!(1) })
         },
-        |w| w.is(State::Compensated).undone(&[("pay", "undone"), ("book", "undone")]),
+        |w| w.assert_state(RunState::Compensated).undone(&[("pay", "undone"), ("book", "undone")]),
     );
 }
 
 #[test]
 fn a_person_says_enough_of_what_a_call_answered_to_undo_it_or_that_nobody_knows() {
     let given = || flow([tool("pay").once().undo("refund"), tool("tell")], "pay>tell");
-    let says = |w: &mut World, output| {
+    let says = |w: &mut RunFixture, output| {
         w.answers("pay", [unknown()]).answers("tell", [fails("NO")]).starts();
-        w.resolves("pay", Resolution::Done { output: json!({"receipt": 7}) }).refused_with("RUN-013");
+        w.resolves("pay", DoubtResolution::Done { output: json!({"receipt": 7}) }).refused_with("RUN-013");
         let refused = w.refused.as_ref().map(ToString::to_string).unwrap_or_default();
         assert!(refused.contains("`refund`") && refused.contains("`of`") && refused.contains("`null`"), "{refused}");
         w.waits_for("doubt:pay").recorded("resolved", 0);
-        w.resolves("pay", Resolution::Done { output });
+        w.resolves("pay", DoubtResolution::Done { output });
     };
     check(
         given(),
@@ -136,7 +143,7 @@ fn a_person_says_enough_of_what_a_call_answered_to_undo_it_or_that_nobody_knows(
             says(w, json!({"id": 7}));
             w
         },
-        |w| w.is(State::Compensated).asked_with("refund", json!({"of": 7})),
+        |w| w.assert_state(RunState::Compensated).asked_with("refund", json!({"of": 7})),
     );
     check(
         given(),
@@ -144,7 +151,7 @@ fn a_person_says_enough_of_what_a_call_answered_to_undo_it_or_that_nobody_knows(
             says(w, json!(null));
             w
         },
-        |w| w.is(State::Failed).asked("pay tell").undone(&[("pay", "not_undone")]),
+        |w| w.assert_state(RunState::Failed).asked("pay tell").undone(&[("pay", "not_undone")]),
     );
 }
 
@@ -153,38 +160,39 @@ fn what_a_person_cannot_mend_by_an_answer_does_not_keep_them_from_giving_one() {
     let node = tool("pay").once().undo_with("refund", json!({"of": "{{ input.receipt }}"}));
     check(
         flow([node], ""),
-        |w| w.answers("pay", [unknown()]).starts().resolves("pay", Resolution::Done { output: json!({"id": 7}) }),
-        |w| w.is(State::Completed),
+        |w| w.answers("pay", [unknown()]).starts().resolves("pay", DoubtResolution::Done { output: json!({"id": 7}) }),
+        |w| w.assert_state(RunState::Completed),
     );
 }
 
 #[test]
 fn a_person_may_find_that_a_compensation_did_not_act() {
-    let retry = Facts { retry: Retry::NONE, ..Facts::new(Class::Once, secs(10)) };
-    let given = |retry: Facts| flow([tool("pay").undo("refund").undoing("refund", retry), tool("tell")], "pay>tell");
+    let retry = ToolContract { retry: RetryPolicy::NONE, ..ToolContract::new(EffectClass::Once, secs(10)) };
+    let given =
+        |retry: ToolContract| flow([tool("pay").undo("refund").undoing("refund", retry), tool("tell")], "pay>tell");
     check(
         given(retry),
         |w| {
             w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
-            w.resolves("pay", Resolution::NotDone)
+            w.resolves("pay", DoubtResolution::NotDone)
         },
-        |w| w.is(State::Failed).undone(&[("pay", "not_undone")]),
+        |w| w.assert_state(RunState::Failed).undone(&[("pay", "not_undone")]),
     );
     check(
-        given(Facts::new(Class::Once, secs(10))),
+        given(ToolContract::new(EffectClass::Once, secs(10))),
         |w| {
             w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
-            w.resolves("pay", Resolution::NotDone).passes(secs(10))
+            w.resolves("pay", DoubtResolution::NotDone).advance_time(secs(10))
         },
-        |w| w.is(State::Compensated).undone(&[("pay", "undone")]),
+        |w| w.assert_state(RunState::Compensated).undone(&[("pay", "undone")]),
     );
     check(
-        given(Facts::new(Class::Once, secs(10))),
+        given(ToolContract::new(EffectClass::Once, secs(10))),
         |w| {
             w.answers("tell", [fails("NO")]).answers("refund", [unknown()]).starts();
-            w.resolves("pay", Resolution::Repeat)
+            w.resolves("pay", DoubtResolution::Repeat)
         },
-        |w| w.is(State::Compensated).asked("pay tell refund refund"),
+        |w| w.assert_state(RunState::Compensated).asked("pay tell refund refund"),
     );
 }
 
@@ -193,19 +201,19 @@ fn a_crash_during_a_compensation_is_handled_as_its_class_says() {
     check(
         booking(),
         |w| {
-            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut]).starts();
+            w.answers("tell", [fails("NO")]).answers("refund", [FixtureReply::StaysOut]).starts();
             w.crashes()
         },
-        |w| w.is(State::Compensated).asked("book pay tell refund refund unbook"),
+        |w| w.assert_state(RunState::Compensated).asked("book pay tell refund refund unbook"),
     );
-    let once = tool("pay").undo("refund").undoing("refund", Facts::new(Class::Once, secs(10)));
+    let once = tool("pay").undo("refund").undoing("refund", ToolContract::new(EffectClass::Once, secs(10)));
     check(
         flow([once, tool("tell")], "pay>tell"),
         |w| {
-            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut]).starts();
+            w.answers("tell", [fails("NO")]).answers("refund", [FixtureReply::StaysOut]).starts();
             w.crashes()
         },
-        |w| w.is(State::Compensating).waits_for("doubt:pay"),
+        |w| w.assert_state(RunState::Compensating).waits_for("doubt:pay"),
     );
 }
 
@@ -214,11 +222,11 @@ fn what_is_in_flight_settles_before_anything_is_undone() {
     check(
         flow([tool("book").undo("unbook"), tool("pay").undo("refund"), tool("b")], ""),
         |w| {
-            w.answers("pay", [Reply::StaysOut]).answers("b", [fails("NO")]).starts();
-            w.is(State::Running).asked("b book pay");
-            w.returns("pay", done(json!({"id": 1})))
+            w.answers("pay", [FixtureReply::StaysOut]).answers("b", [fails("NO")]).starts();
+            w.assert_state(RunState::Running).asked("b book pay");
+            w.deliver_reply("pay", done(json!({"id": 1})))
         },
-        |w| w.is(State::Compensated).asked("b book pay refund unbook"),
+        |w| w.assert_state(RunState::Compensated).asked("b book pay refund unbook"),
     );
 }
 
@@ -227,22 +235,22 @@ fn the_default_is_settled_after_what_was_in_flight() {
     check(
         flow([tool("pay").undo("refund"), tool("b")], ""),
         |w| {
-            w.answers("pay", [Reply::StaysOut])
+            w.answers("pay", [FixtureReply::StaysOut])
                 .answers("b", [fails("NO")])
                 .starts()
-                .returns("pay", done(json!({"id": 1})))
+                .deliver_reply("pay", done(json!({"id": 1})))
         },
-        |w| w.is(State::Compensated).asked("b pay refund"),
+        |w| w.assert_state(RunState::Compensated).asked("b pay refund"),
     );
     check(
         flow([tool("pay"), tool("b")], ""),
         |w| {
-            w.answers("pay", [Reply::StaysOut])
+            w.answers("pay", [FixtureReply::StaysOut])
                 .answers("b", [fails("NO")])
                 .starts()
-                .returns("pay", done(json!({"id": 1})))
+                .deliver_reply("pay", done(json!({"id": 1})))
         },
-        |w| w.is(State::Failed).asked("b pay"),
+        |w| w.assert_state(RunState::Failed).asked("b pay"),
     );
 }
 
@@ -252,10 +260,10 @@ fn an_act_in_doubt_does_not_hold_up_the_undoing_of_the_others() {
         flow([tool("book").undo("unbook"), tool("pay").once().undo("refund"), tool("slow")], "book>pay book>slow"),
         |w| {
             w.answers("pay", [unknown()]).answers("slow", [fails("NO")]).starts();
-            w.is(State::Compensating).waits_for("doubt:pay").asked("book pay slow unbook");
-            w.resolves("pay", Resolution::Done { output: json!({"id": 3}) })
+            w.assert_state(RunState::Compensating).waits_for("doubt:pay").asked("book pay slow unbook");
+            w.resolves("pay", DoubtResolution::Done { output: json!({"id": 3}) })
         },
-        |w| w.is(State::Compensated).asked("book pay slow unbook refund"),
+        |w| w.assert_state(RunState::Compensated).asked("book pay slow unbook refund"),
     );
 }
 
@@ -265,18 +273,18 @@ fn an_act_in_doubt_is_awaited_where_there_is_nothing_else_to_undo() {
     check(
         given(),
         |w| {
-            w.answers("pay", [unknown()]).answers("x", [fails("NO")]).starts().is(State::Waiting);
-            w.resolves("pay", Resolution::NotDone)
+            w.answers("pay", [unknown()]).answers("x", [fails("NO")]).starts().assert_state(RunState::Waiting);
+            w.resolves("pay", DoubtResolution::NotDone)
         },
-        |w| w.is(State::Failed).asked("pay x"),
+        |w| w.assert_state(RunState::Failed).asked("pay x"),
     );
     check(
         given(),
         |w| {
             w.answers("pay", [unknown()]).answers("x", [fails("NO")]).starts();
-            w.resolves("pay", Resolution::Done { output: json!({"id": 3}) })
+            w.resolves("pay", DoubtResolution::Done { output: json!({"id": 3}) })
         },
-        |w| w.is(State::Compensated).asked("pay x refund"),
+        |w| w.assert_state(RunState::Compensated).asked("pay x refund"),
     );
 }
 
@@ -292,11 +300,14 @@ fn a_doubt_inside_a_body_holds_only_the_body() {
             "book>x",
         ),
         |w| {
-            w.answers("pay", [unknown()]).answers("x", [Reply::StaysOut]).starts().returns("x", fails("NO"));
-            w.is(State::Compensating).asked("book x pay unbook");
-            w.resolves("each[0]/pay", Resolution::Done { output: json!({"id": 3}) })
+            w.answers("pay", [unknown()])
+                .answers("x", [FixtureReply::StaysOut])
+                .starts()
+                .deliver_reply("x", fails("NO"));
+            w.assert_state(RunState::Compensating).asked("book x pay unbook");
+            w.resolves("each[0]/pay", DoubtResolution::Done { output: json!({"id": 3}) })
         },
-        |w| w.is(State::Compensated).asked("book x pay unbook refund").node_is("each", "cancelled"),
+        |w| w.assert_state(RunState::Compensated).asked("book x pay unbook refund").node_is("each", "cancelled"),
     );
 }
 
@@ -305,7 +316,7 @@ fn on_error_fail_keeps_what_was_done() {
     check(
         flow([tool("book").undo("unbook"), tool("b").fails()], "book>b"),
         |w| w.answers("b", [fails("NO")]).starts(),
-        |w| w.is(State::Failed).asked("book b").undone(&[("book", "kept")]),
+        |w| w.assert_state(RunState::Failed).asked("book b").undone(&[("book", "kept")]),
     );
 }
 
@@ -314,12 +325,12 @@ fn on_error_compensate_with_nothing_to_undo_is_compensated() {
     check(
         flow([tool("b").compensates()], ""),
         |w| w.answers("b", [fails("NO")]).starts(),
-        |w| w.is(State::Compensated).failed_with("NO"),
+        |w| w.assert_state(RunState::Compensated).failed_with("NO"),
     );
     check(
         flow([tool("b").compensates(), tool("sorry")], "").on_compensated("sorry"),
         |w| w.answers("b", [fails("NO")]).starts(),
-        |w| w.is(State::Compensated).asked("b sorry"),
+        |w| w.assert_state(RunState::Compensated).asked("b sorry"),
     );
 }
 
@@ -337,7 +348,7 @@ fn an_agents_acts_inside_a_body_are_entries_like_any_other() {
             );
             w.answers("b", [fails("NO")]).starts()
         },
-        |w| w.is(State::Compensated).asked("book book b unbook unbook"),
+        |w| w.assert_state(RunState::Compensated).asked("book book b unbook unbook"),
     );
 }
 
@@ -348,26 +359,34 @@ fn a_completed_run_is_rolled_back_on_request() {
     check(
         booking(),
         |w| {
-            w.starts().is(State::Completed);
-            w.answers("refund", [Reply::StaysOut]).rolls_back().is(State::Compensating);
-            w.returns("refund", done(json!(1)))
+            w.starts().assert_state(RunState::Completed);
+            w.answers("refund", [FixtureReply::StaysOut]).rolls_back().assert_state(RunState::Compensating);
+            w.deliver_reply("refund", done(json!(1)))
         },
         |w| {
             assert!(w.run.finished().unwrap().rolled_back);
-            w.is(State::Compensated).asked("book pay tell refund unbook")
+            w.assert_state(RunState::Compensated).asked("book pay tell refund unbook")
         },
     );
 }
 
 #[test]
 fn a_run_with_nothing_to_undo_or_that_still_runs_is_not_rolled_back() {
-    check(only(tool("a")), |w| w.starts().rolls_back(), |w| w.refused_with("RUN-004").is(State::Completed));
+    check(
+        only(tool("a")),
+        |w| w.starts().rolls_back(),
+        |w| w.refused_with("RUN-004").assert_state(RunState::Completed),
+    );
     check(
         flow([tool("a").undo("un"), wait_for("w", secs(9))], "a>w"),
         |w| w.starts().rolls_back(),
-        |w| w.refused_with("RUN-004").is(State::Waiting),
+        |w| w.refused_with("RUN-004").assert_state(RunState::Waiting),
     );
-    check(booking(), |w| w.starts().rolls_back().rolls_back(), |w| w.refused_with("RUN-004").is(State::Compensated));
+    check(
+        booking(),
+        |w| w.starts().rolls_back().rolls_back(),
+        |w| w.refused_with("RUN-004").assert_state(RunState::Compensated),
+    );
 }
 
 #[test]
@@ -378,13 +397,13 @@ fn a_cancelled_run_that_kept_what_it_did_may_be_rolled_back_later() {
             w.starts().cancels(false).asked("a");
             w.rolls_back()
         },
-        |w| w.is(State::Compensated).asked("a un"),
+        |w| w.assert_state(RunState::Compensated).asked("a un"),
     );
 }
 
 // ---- afterwards
 
-fn with_apology() -> Flow {
+fn with_apology() -> FlowBuilder {
     let sorry = tool("sorry").args(json!({"why": "{{ error.code }}", "undone": "{{ undone[0].state }}"}));
     flow([tool("book").undo("unbook"), tool("pay"), sorry, end("told").gives(json!("told"))], "book>pay sorry>told")
         .on_compensated("sorry")
@@ -396,7 +415,7 @@ fn after_a_rollback_the_customer_is_told_why() {
         with_apology(),
         |w| w.answers("pay", [fails("DECLINED")]).starts(),
         |w| {
-            w.is(State::Compensated).asked("book pay unbook sorry").gives(json!("told"));
+            w.assert_state(RunState::Compensated).asked("book pay unbook sorry").assert_output(json!("told"));
             w.asked_with("sorry", json!({"why": "DECLINED", "undone": "undone"}));
             w.undone(&[("book", "undone")])
         },
@@ -413,11 +432,15 @@ fn nodes_for_after_a_rollback_hold_nobody_up_before_it() {
         )
         .on_compensated("sorry")
     };
-    check(given(), |w| w.starts(), |w| w.is(State::Completed).asked("book pay").gives(json!("told")));
+    check(
+        given(),
+        |w| w.starts(),
+        |w| w.assert_state(RunState::Completed).asked("book pay").assert_output(json!("told")),
+    );
     check(
         given(),
         |w| w.answers("pay", [fails("NO")]).starts(),
-        |w| w.is(State::Compensated).asked("book pay unbook sorry").gives(json!("told")),
+        |w| w.assert_state(RunState::Compensated).asked("book pay unbook sorry").assert_output(json!("told")),
     );
 }
 
@@ -427,7 +450,7 @@ fn what_runs_after_a_rollback_on_request_runs_once_more_if_it_ran_before() {
         flow([tool("book").undo("unbook"), tool("tell")], "book>tell").on_compensated("tell"),
         |w| w.starts().rolls_back(),
         |w| {
-            w.is(State::Compensated).asked("book tell unbook tell").keys(&[
+            w.assert_state(RunState::Compensated).asked("book tell unbook tell").keys(&[
                 "run/book/0/0",
                 "run/tell/0/0",
                 "run/book/0/0/undo",
@@ -440,21 +463,21 @@ fn what_runs_after_a_rollback_on_request_runs_once_more_if_it_ran_before() {
 #[test]
 fn what_a_person_undid_by_hand_is_said_once_and_stays_failed() {
     check(
-        flow([tool("book").undo("un_book").retry(Retry::NONE), tool("pay")], "book>pay"),
+        flow([tool("book").undo("un_book").retry(RetryPolicy::NONE), tool("pay")], "book>pay"),
         |w| {
-            w.answers("pay", [fails("NO")]).answers("un_book", [fails("GONE")]).starts().is(State::Failed);
+            w.answers("pay", [fails("NO")]).answers("un_book", [fails("GONE")]).starts().assert_state(RunState::Failed);
             w.undone(&[("book", "not_undone")]);
             w.undoes_by_hand("book", "olga").undone(&[("book", "undone_by_hand")]);
             w.undoes_by_hand("book", "olga")
         },
-        |w| w.is(State::Failed).refused_with("RUN-009").recorded("undone_by_hand", 1),
+        |w| w.assert_state(RunState::Failed).refused_with("RUN-009").recorded("undone_by_hand", 1),
     );
 }
 
 /// `book`, undone by a call that is sent twice at most, and `pay`, which fails.
-fn stuck() -> Flow {
-    let retry = Retry { max_attempts: 2, ..Retry::default() };
-    let facts = Facts { retry, ..Facts::new(Class::Keyed, secs(1)) };
+fn stuck() -> FlowBuilder {
+    let retry = RetryPolicy { max_attempts: 2, ..RetryPolicy::default() };
+    let facts = ToolContract { retry, ..ToolContract::new(EffectClass::Keyed, secs(1)) };
     let book = tool("book").undo("unbook").undoing("unbook", facts);
     flow([tool("find").undo("unfind"), book, tool("pay")], "find>book book>pay")
 }
@@ -465,19 +488,25 @@ fn a_rollback_that_met_an_outage_is_tried_again_under_keys_of_its_own() {
         stuck(),
         |w| {
             let down = || [flaky("DOWN"), flaky("DOWN")];
-            w.answers("pay", [fails("NO")]).answers("unbook", down()).starts().passes(secs(60)).is(State::Failed);
+            w.answers("pay", [fails("NO")])
+                .answers("unbook", down())
+                .starts()
+                .advance_time(secs(60))
+                .assert_state(RunState::Failed);
             w.undone(&[("book", "not_undone"), ("find", "undone")]);
-            w.answers("unbook", down()).rolls_back().passes(secs(60)).is(State::Failed);
+            w.answers("unbook", down()).rolls_back().advance_time(secs(60)).assert_state(RunState::Failed);
             w.undone(&[("book", "not_undone"), ("find", "undone")]);
-            w.rolls_back().is(State::Compensated);
+            w.rolls_back().assert_state(RunState::Compensated);
             w.rolls_back()
         },
         |w| {
-            w.refused_with("RUN-004").is(State::Compensated).undone(&[("book", "undone"), ("find", "undone")]);
+            w.refused_with("RUN-004")
+                .assert_state(RunState::Compensated)
+                .undone(&[("book", "undone"), ("find", "undone")]);
             w.recorded("undo_again", 2).asked("find book pay unbook unbook unfind unbook unbook unbook");
             let calls: BTreeSet<_> = w.not_undone("book").into_iter().map(|effect| effect.call).collect();
             assert_eq!(calls.len(), 1, "it is the same compensation");
-            w.no_key_twice()
+            w.assert_unique_keys()
         },
     );
 }
@@ -488,19 +517,21 @@ fn one_undoing_is_tried_again_and_only_it() {
         stuck(),
         |w| {
             w.answers("pay", [fails("NO")]).answers("unbook", [fails("STUCK"), fails("STUCK")]);
-            w.answers("unfind", [fails("STUCK")]).starts().is(State::Failed);
+            w.answers("unfind", [fails("STUCK")]).starts().assert_state(RunState::Failed);
             let first = w.not_undone("book").remove(0);
-            w.tries_again("book").is(State::Failed).undone(&[("book", "not_undone"), ("find", "not_undone")]);
+            w.tries_again("book")
+                .assert_state(RunState::Failed)
+                .undone(&[("book", "not_undone"), ("find", "not_undone")]);
             // What is said of an earlier attempt is no word on the last one.
-            let again = Command::Resolve { effect: first, by: "olga".into(), resolution: Resolution::Repeat };
-            w.does(again).refused_with("RUN-010");
-            w.tries_again("book").is(State::Failed).undone(&[("book", "undone"), ("find", "not_undone")]);
-            w.undoes_by_hand("find", "olga").is(State::Failed);
+            let again = RunCommand::Resolve { effect: first, by: "olga".into(), resolution: DoubtResolution::Repeat };
+            w.submit(again).refused_with("RUN-010");
+            w.tries_again("book").assert_state(RunState::Failed).undone(&[("book", "undone"), ("find", "not_undone")]);
+            w.undoes_by_hand("find", "olga").assert_state(RunState::Failed);
             w.tries_again("find")
         },
         |w| {
             w.refused_with("RUN-009").undone(&[("book", "undone"), ("find", "undone_by_hand")]).failed_with("NO");
-            w.no_key_twice()
+            w.assert_unique_keys()
         },
     );
 }
@@ -510,14 +541,18 @@ fn a_run_that_was_rolled_back_on_request_and_again_has_failed_in_nothing() {
     check(
         booking(),
         |w| {
-            w.starts().answers("refund", [fails("STUCK")]).rolls_back().is(State::Failed).failed_with("NOT_UNDONE");
-            w.answers("refund", [Reply::StaysOut]).tries_again("pay").is(State::Compensating);
+            w.starts()
+                .answers("refund", [fails("STUCK")])
+                .rolls_back()
+                .assert_state(RunState::Failed)
+                .failed_with("NOT_UNDONE");
+            w.answers("refund", [FixtureReply::StaysOut]).tries_again("pay").assert_state(RunState::Compensating);
             w.crashes()
         },
         |w| {
             let finished = w.run.finished().unwrap();
             assert!(finished.rolled_back && finished.fault.is_none(), "{finished:?}");
-            w.is(State::Compensated)
+            w.assert_state(RunState::Compensated)
         },
     );
 }
@@ -527,10 +562,10 @@ fn a_customer_who_was_told_of_a_rollback_is_not_told_again() {
     check(
         with_apology(),
         |w| {
-            w.answers("pay", [fails("NO")]).answers("unbook", [fails("STUCK")]).starts().is(State::Failed);
+            w.answers("pay", [fails("NO")]).answers("unbook", [fails("STUCK")]).starts().assert_state(RunState::Failed);
             w.rolls_back()
         },
-        |w| w.is(State::Compensated).asked("book pay unbook sorry unbook"),
+        |w| w.assert_state(RunState::Compensated).asked("book pay unbook sorry unbook"),
     );
 }
 
@@ -540,10 +575,10 @@ fn what_nobody_can_say_how_to_undo_is_not_tried_again() {
     check(
         flow([book, tool("pay")], "book>pay"),
         |w| {
-            w.answers("pay", [fails("NO")]).starts().is(State::Failed).undone(&[("book", "not_undone")]);
+            w.answers("pay", [fails("NO")]).starts().assert_state(RunState::Failed).undone(&[("book", "not_undone")]);
             w.rolls_back().refused_with("RUN-013");
             w.tries_again("book").refused_with("RUN-013");
-            w.undoes_by_hand("book", "olga").is(State::Failed);
+            w.undoes_by_hand("book", "olga").assert_state(RunState::Failed);
             w.rolls_back()
         },
         |w| w.refused_with("RUN-004").recorded("undo_again", 0).undone(&[("book", "undone_by_hand")]),
@@ -556,7 +591,7 @@ fn what_is_done_after_a_rollback_is_not_undone() {
         flow([tool("book").undo("unbook"), tool("pay"), tool("mail").undo("unmail"), tool("z")], "book>pay mail>z")
             .on_compensated("mail"),
         |w| w.answers("pay", [fails("NO")]).answers("z", [fails("NO")]).starts(),
-        |w| w.is(State::Compensated).asked("book pay unbook mail z").failed_with("NO"),
+        |w| w.assert_state(RunState::Compensated).asked("book pay unbook mail z").failed_with("NO"),
     );
 }
 
@@ -569,27 +604,30 @@ fn a_failure_after_a_rollback_waits_for_what_it_did_beside() {
         )
         .on_compensated("fork"),
         |w| {
-            w.answers("pay", [fails("NO")]).answers("mail", [fails("NO")]).answers("sms", [Reply::StaysOut]).starts();
-            w.is(State::Compensating);
-            w.returns("sms", done(json!(1)))
+            w.answers("pay", [fails("NO")])
+                .answers("mail", [fails("NO")])
+                .answers("sms", [FixtureReply::StaysOut])
+                .starts();
+            w.assert_state(RunState::Compensating);
+            w.deliver_reply("sms", done(json!(1)))
         },
-        |w| w.is(State::Compensated).asked("book pay unbook mail sms"),
+        |w| w.assert_state(RunState::Compensated).asked("book pay unbook mail sms"),
     );
 }
 
 #[test]
 fn a_late_answer_while_the_customer_is_told_is_undone_before_the_end() {
     check(
-        flow([tool("a").once().undo("un").retry(Retry::NONE), tool("b").undo("unb"), tool("sorry")], "b>a")
+        flow([tool("a").once().undo("un").retry(RetryPolicy::NONE), tool("b").undo("unb"), tool("sorry")], "b>a")
             .on_compensated("sorry"),
         |w| {
-            w.answers("a", [Reply::StaysOut]).answers("sorry", [Reply::StaysOut]).starts();
+            w.answers("a", [FixtureReply::StaysOut]).answers("sorry", [FixtureReply::StaysOut]).starts();
             let first = w.out("a");
-            w.crashes().resolves("a", Resolution::NotDone).is(State::Compensating);
-            w.comes_back(first, done(json!({"id": "first"}))).accepted();
-            w.returns("sorry", done(json!(1)))
+            w.crashes().resolves("a", DoubtResolution::NotDone).assert_state(RunState::Compensating);
+            w.deliver_outcome(first, done(json!({"id": "first"}))).accepted();
+            w.deliver_reply("sorry", done(json!(1)))
         },
-        |w| w.is(State::Compensated).asked("b a unb sorry un"),
+        |w| w.assert_state(RunState::Compensated).asked("b a unb sorry un"),
     );
 }
 
@@ -598,7 +636,12 @@ fn a_run_that_could_not_be_undone_tells_the_customer_and_is_failed() {
     check(
         with_apology(),
         |w| w.answers("pay", [fails("NO")]).answers("unbook", [fails("STUCK")]).starts(),
-        |w| w.is(State::Failed).failed_with("NO").asked("book pay unbook sorry").undone(&[("book", "not_undone")]),
+        |w| {
+            w.assert_state(RunState::Failed)
+                .failed_with("NO")
+                .asked("book pay unbook sorry")
+                .undone(&[("book", "not_undone")])
+        },
     );
 }
 
@@ -608,7 +651,7 @@ fn a_rolled_back_run_that_could_not_be_undone_says_so() {
         booking(),
         |w| w.starts().answers("refund", [fails("STUCK")]).rolls_back(),
         |w| {
-            w.is(State::Failed).failed_with("NOT_UNDONE").undone(&[
+            w.assert_state(RunState::Failed).failed_with("NOT_UNDONE").undone(&[
                 ("tell", "irreversible"),
                 ("pay", "not_undone"),
                 ("book", "undone"),
@@ -622,16 +665,18 @@ fn everything_is_undone_at_most_once_however_often_the_process_dies() {
     check(
         booking(),
         |w| {
-            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut, Reply::StaysOut]).starts();
+            w.answers("tell", [fails("NO")])
+                .answers("refund", [FixtureReply::StaysOut, FixtureReply::StaysOut])
+                .starts();
             w.crashes().crashes()
         },
         |w| {
             let done: Vec<_> = w
                 .events()
-                .filter(|event| matches!(event, Event::Done(done) if done.effect.call.role == Role::Undo))
+                .filter(|event| matches!(event, RunEvent::Done(done) if done.effect.call.role == CallRole::Undo))
                 .collect();
             assert_eq!(done.len(), 2);
-            w.is(State::Compensated)
+            w.assert_state(RunState::Compensated)
         },
     );
 }
@@ -641,9 +686,9 @@ fn a_compensating_run_is_not_cancelled() {
     check(
         booking(),
         |w| {
-            w.answers("tell", [fails("NO")]).answers("refund", [Reply::StaysOut]).starts();
-            w.does(Command::Cancel { by: "ana".into(), compensate: false, asked_by: Vec::new() })
+            w.answers("tell", [fails("NO")]).answers("refund", [FixtureReply::StaysOut]).starts();
+            w.submit(RunCommand::Cancel { by: "ana".into(), compensate: false, asked_by: Vec::new() })
         },
-        |w| w.refused_with("RUN-004").is(State::Compensating),
+        |w| w.refused_with("RUN-004").assert_state(RunState::Compensating),
     );
 }

@@ -5,13 +5,13 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::flow::{Flow, N, agent, approval, child, flow, signal, tool, wait_for};
+use super::fixture::{FixtureReply, RunFixture, asks, blocked, fails, unknown};
+use super::flow::{FlowBuilder, NodeBuilder, agent, approval, child, flow, signal, tool, wait_for};
 use super::flow::{only, secs};
-use super::world::{Reply, World, asks, blocked, fails, unknown};
-use crate::agent::Step;
+use crate::agent::AgentStep;
 use crate::run::{
-    Address, Ask, Block, CallId, ChildEnd, Command, Decision, Departure, Effect, EffectId, Forked, Outcome, Resolution,
-    Role, State,
+    BlockReason, CallId, CallOutcome, CallRole, ChildResult, DoubtResolution, Effect, EffectId, HumanDecision,
+    HumanTask, NodeAddress, OwnerDeparture, RunCommand, RunForked, RunState,
 };
 use crate::tool;
 
@@ -39,90 +39,93 @@ const WORDS: [&str; 20] = [
 ];
 
 /// Something of every kind that can be open.
-fn open_ends() -> [N; 8] {
+fn open_ends() -> [NodeBuilder; 8] {
     let (key, form) = (tool("key"), tool("form"));
     let doubt = tool("doubt").once();
     [doubt, tool("leave"), approval("ask", 1), signal("go", "go"), child("sub"), agent("who", &[]), key, form]
 }
 
-fn waiting() -> World {
-    let mut w = World::new(flow(open_ends(), ""));
-    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::approval("h"))]);
-    w.answers("key", [blocked(Block::Key)]).answers("form", [asks("which?", None)]);
-    w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
+fn waiting() -> RunFixture {
+    let mut w = RunFixture::new(flow(open_ends(), ""));
+    w.answers("doubt", [unknown()]).answers("leave", [blocked(BlockReason::approval("h"))]);
+    w.answers("key", [blocked(BlockReason::Key)]).answers("form", [asks("which?", None)]);
+    w.thinks("who", [AgentStep::AskCustomer { question: "which?".into() }]).starts();
     w
 }
 
 /// As [`waiting`], with a call out, a call not sent yet, and an agent that was just answered.
-fn running() -> World {
+fn running() -> RunFixture {
     let nodes = open_ends().into_iter().chain([wait_for("w", secs(1)), tool("next").once()]);
-    let mut w = World::new(flow(nodes, "w>next"));
-    w.answers("doubt", [unknown()]).answers("leave", [blocked(Block::approval("h"))]);
-    w.answers("key", [blocked(Block::Key)]).answers("form", [asks("which?", None)]);
-    w.thinks("who", [Step::AskCustomer { question: "which?".into() }]).starts();
+    let mut w = RunFixture::new(flow(nodes, "w>next"));
+    w.answers("doubt", [unknown()]).answers("leave", [blocked(BlockReason::approval("h"))]);
+    w.answers("key", [blocked(BlockReason::Key)]).answers("form", [asks("which?", None)]);
+    w.thinks("who", [AgentStep::AskCustomer { question: "which?".into() }]).starts();
     w.now = w.now + secs(1);
-    w.only_decides(Command::Wake);
-    w.only_decides(Command::Signal(super::world::signal("message", json!("ten"), None)));
+    w.only_decides(RunCommand::Wake);
+    w.only_decides(RunCommand::Signal(super::fixture::signal("message", json!("ten"), None)));
     w
 }
 
-fn saga() -> Flow {
+fn saga() -> FlowBuilder {
     let undone_by_child = child("sub");
     flow([tool("a").undo("un"), undone_by_child, tool("b")], "a>sub sub>b")
 }
 
-fn compensating() -> World {
-    let mut w = World::new(saga());
-    w.answers("b", [fails("NO")]).answers("un", [Reply::StaysOut]).starts();
-    w.child_ends("sub", "run/sub", State::Completed, true);
+fn compensating() -> RunFixture {
+    let mut w = RunFixture::new(saga());
+    w.answers("b", [fails("NO")]).answers("un", [FixtureReply::StaysOut]).starts();
+    w.child_ends("sub", "run/sub", RunState::Completed, true);
     w
 }
 
 /// A run in each state, with as much open in it as there can be.
-fn run_in(state: State) -> World {
+fn run_in(state: RunState) -> RunFixture {
     let acted = || flow([tool("a").undo("un"), tool("b").fails()], "a>b");
     let mut w = match state {
-        State::Pending => World::new(only(tool("a"))),
-        State::Running => running(),
-        State::Waiting => waiting(),
-        State::Paused => {
+        RunState::Pending => RunFixture::new(only(tool("a"))),
+        RunState::Running => running(),
+        RunState::Waiting => waiting(),
+        RunState::Paused => {
             let mut w = running();
-            w.only_decides(Command::Pause { by: "ana".into() });
+            w.only_decides(RunCommand::Pause { by: "ana".into() });
             w
         }
-        State::Completed => World::new(acted()),
-        State::Failed => {
-            let mut w = World::new(acted());
+        RunState::Completed => RunFixture::new(acted()),
+        RunState::Failed => {
+            let mut w = RunFixture::new(acted());
             w.answers("b", [fails("NO")]);
             w
         }
-        State::Compensating => compensating(),
-        State::Compensated => {
-            let mut w = World::new(flow([tool("a").undo("un"), tool("b")], "a>b"));
+        RunState::Compensating => compensating(),
+        RunState::Compensated => {
+            let mut w = RunFixture::new(flow([tool("a").undo("un"), tool("b")], "a>b"));
             w.answers("b", [fails("NO")]);
             w
         }
-        State::Cancelled => World::new(flow([tool("a").undo("un"), approval("ask", 1)], "a>ask")),
-        State::TimedOut => World::new(only(approval("ask", 1)).timeout(secs(1))),
+        RunState::Cancelled => RunFixture::new(flow([tool("a").undo("un"), approval("ask", 1)], "a>ask")),
+        RunState::TimedOut => RunFixture::new(only(approval("ask", 1)).timeout(secs(1))),
     };
     match state {
-        State::Completed | State::Failed | State::Compensated => drop(w.starts()),
-        State::Cancelled => drop(w.starts().cancels(false)),
-        State::TimedOut => drop(w.starts().passes(secs(1))),
-        State::Pending | State::Running | State::Waiting | State::Paused | State::Compensating => {}
+        RunState::Completed | RunState::Failed | RunState::Compensated => drop(w.starts()),
+        RunState::Cancelled => drop(w.starts().cancels(false)),
+        RunState::TimedOut => drop(w.starts().advance_time(secs(1))),
+        RunState::Pending | RunState::Running | RunState::Waiting | RunState::Paused | RunState::Compensating => {}
     }
     assert_eq!(w.run.state(), state);
     w
 }
 
 /// The command of this word, aimed at what is open for it; else at nothing.
-fn command(word: &str, w: &World) -> Command {
+fn command(word: &str, w: &RunFixture) -> RunCommand {
     let nowhere =
-        EffectId { call: CallId { node: Address::outer("nowhere"), call: 0, role: Role::Act }, generation: 0 };
-    let open = w.run.asks();
-    let doubt = open.iter().find_map(|ask| if let Ask::Doubt(effect) = ask { Some(effect.clone()) } else { None });
-    let leave = open.iter().find_map(|ask| if let Ask::Approval(effect) = ask { Some(effect.clone()) } else { None });
-    let form = open.iter().find_map(|ask| if let Ask::Question(effect) = ask { Some(effect.clone()) } else { None });
+        EffectId { call: CallId { node: NodeAddress::outer("nowhere"), call: 0, role: CallRole::Act }, generation: 0 };
+    let open = w.run.human_tasks();
+    let doubt =
+        open.iter().find_map(|ask| if let HumanTask::Doubt(effect) = ask { Some(effect.clone()) } else { None });
+    let leave =
+        open.iter().find_map(|ask| if let HumanTask::Approval(effect) = ask { Some(effect.clone()) } else { None });
+    let form =
+        open.iter().find_map(|ask| if let HumanTask::Question(effect) = ask { Some(effect.clone()) } else { None });
     let sendable = w.run.pending(w.now).find_map(|effect| match effect {
         Effect::Send { effect, .. } => Some(effect),
         Effect::LookUp { .. } => None,
@@ -133,53 +136,59 @@ fn command(word: &str, w: &World) -> Command {
     match word {
         "start" => w.start_command(json!({})),
         "outcome" => {
-            let done =
-                tool::Outcome::Done { output: json!({"id": 1}).into(), cost: crate::money::Usd::ZERO, cached: false };
-            Command::Outcome { effect: out(), outcome: Outcome::Tool(done) }
+            let done = tool::ToolOutcome::Done {
+                output: json!({"id": 1}).into(),
+                cost: crate::money::Usd::ZERO,
+                cached: false,
+            };
+            RunCommand::Outcome { effect: out(), outcome: CallOutcome::Tool(done) }
         }
-        "sending" => Command::Sending { effect: out(), epoch: 1, deadline: w.now + secs(1) },
-        "taken_over" => Command::TakenOver { epoch: 2, left: Departure::Died, went_back: false },
-        "wake" => Command::Wake,
+        "sending" => RunCommand::Sending { effect: out(), epoch: 1, deadline: w.now + secs(1) },
+        "taken_over" => RunCommand::TakenOver { epoch: 2, departure: OwnerDeparture::Crashed, went_back: false },
+        "wake" => RunCommand::Wake,
         "stepped" => {
-            let (node, step) = (Address::outer("who"), Step::Answer { output: json!(1) });
-            Command::Stepped { node, step, quote: crate::money::Quote::default() }
+            let (node, step) = (NodeAddress::outer("who"), AgentStep::Answer { output: json!(1) });
+            RunCommand::Stepped { node, step, quote: crate::money::PriceQuote::default() }
         }
-        "signal" => Command::Signal(super::world::signal("go", json!(1), None)),
-        "answer" => Command::Answer {
-            node: Address::outer("ask"),
+        "signal" => RunCommand::Signal(super::fixture::signal("go", json!(1), None)),
+        "answer" => RunCommand::Answer {
+            node: NodeAddress::outer("ask"),
             by: by().into(),
-            decision: Decision::Approve { note: String::new() },
+            decision: HumanDecision::Approve { note: String::new() },
         },
-        "approve" => {
-            Command::Approve { effect: leave.unwrap_or(nowhere), by: by().into(), approved: true, note: String::new() }
-        }
-        "fill" => Command::Fill { effect: form.unwrap_or(nowhere), by: by(), form: json!({"seat": "1A"}) },
+        "approve" => RunCommand::Approve {
+            effect: leave.unwrap_or(nowhere),
+            by: by().into(),
+            approved: true,
+            note: String::new(),
+        },
+        "fill" => RunCommand::Fill { effect: form.unwrap_or(nowhere), by: by(), form: json!({"seat": "1A"}) },
         "resolve" => {
-            let resolution = Resolution::Done { output: json!({"id": 1}) };
-            Command::Resolve { effect: doubt.unwrap_or(nowhere), by: by(), resolution }
+            let resolution = DoubtResolution::Done { output: json!({"id": 1}) };
+            RunCommand::Resolve { effect: doubt.unwrap_or(nowhere), by: by(), resolution }
         }
-        "key_given" => Command::KeyGiven { by: by() },
+        "key_given" => RunCommand::KeyGiven { by: by() },
         "child_ended" => {
-            let ended = ChildEnd {
+            let ended = ChildResult {
                 run: run(),
-                state: State::Completed,
+                state: RunState::Completed,
                 output: std::sync::Arc::default(),
                 fault: None,
                 cost: crate::money::Usd::ZERO,
                 acted: false,
             };
-            Command::ChildEnded { node: Address::outer("sub"), ended }
+            RunCommand::ChildEnded { node: NodeAddress::outer("sub"), ended }
         }
-        "child_undone" => Command::ChildUndone { run: run(), fault: None },
-        "pause" => Command::Pause { by: by() },
-        "resume" => Command::Resume { by: by() },
-        "cancel" => Command::Cancel { by: by(), compensate: true, asked_by: Vec::new() },
+        "child_undone" => RunCommand::ChildUndone { run: run(), fault: None },
+        "pause" => RunCommand::Pause { by: by() },
+        "resume" => RunCommand::Resume { by: by() },
+        "cancel" => RunCommand::Cancel { by: by(), compensate: true, asked_by: Vec::new() },
         "retry" => w.retry_command(),
-        "rollback" => Command::Rollback { by: by(), asked_by: Vec::new() },
+        "rollback" => RunCommand::Rollback { by: by(), asked_by: Vec::new() },
         "fork" => {
             let variables = std::collections::BTreeMap::new();
-            let forked = Forked { run: "fork".into(), from: "run".into(), by: by(), variables, owns_undo: false };
-            Command::Fork { forked: Box::new(forked) }
+            let forked = RunForked { run: "fork".into(), from: "run".into(), by: by(), variables, owns_undo: false };
+            RunCommand::Fork { forked: Box::new(forked) }
         }
         other => panic!("no command `{other}`"),
     }
@@ -187,7 +196,7 @@ fn command(word: &str, w: &World) -> Command {
 
 /// `→ state` where it changes, `✓` where something was recorded, `·` where there was nothing to record, else the
 /// refusal's code.
-fn cell(word: &str, state: State) -> String {
+fn cell(word: &str, state: RunState) -> String {
     let mut w = run_in(state);
     let command = command(word, &w);
     assert_eq!(command.word(), word);
@@ -204,13 +213,13 @@ fn cell(word: &str, state: State) -> String {
 fn table() -> String {
     let mut text = String::from(HEAD);
     let _ = write!(text, "| |");
-    State::ALL.iter().for_each(|state| {
+    RunState::ALL.iter().for_each(|state| {
         let _ = write!(text, " {state} |");
     });
-    let _ = write!(text, "\n| --- |{}\n", " --- |".repeat(State::ALL.len()));
+    let _ = write!(text, "\n| --- |{}\n", " --- |".repeat(RunState::ALL.len()));
     for word in WORDS {
         let _ = write!(text, "| `{word}` |");
-        for state in State::ALL {
+        for state in RunState::ALL {
             let _ = write!(text, " {} |", cell(word, state));
         }
         text.push('\n');
@@ -251,7 +260,7 @@ fn every_command_in_every_state_is_walked_or_refused_as_the_docs_say() {
 
 #[test]
 fn every_command_has_a_row() {
-    let w = run_in(State::Waiting);
+    let w = run_in(RunState::Waiting);
     for word in WORDS {
         assert_eq!(command(word, &w).word(), word);
     }

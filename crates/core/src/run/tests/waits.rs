@@ -2,21 +2,21 @@
 
 use serde_json::{Value, json};
 
-use super::flow::{N, agent, each, flow, only, parallel, secs, signal, tool, wait_for, wait_until};
-use super::world::{check, done};
-use crate::graph::node::AtDeadline;
-use crate::run::{Event, SIGNALS_MAX, State};
+use super::fixture::{check, done};
+use super::flow::{NodeBuilder, agent, each, flow, only, parallel, secs, signal, tool, wait_for, wait_until};
+use crate::graph::node::OnDeadline;
+use crate::run::{RunEvent, RunState, SIGNALS_MAX};
 
 #[test]
 fn a_wait_waits() {
     check(
         flow([wait_for("w", secs(60)), tool("a")], "w>a"),
         |w| {
-            w.starts().is(State::Waiting).asked("");
-            w.passes(secs(59)).asked("");
-            w.passes(secs(1))
+            w.starts().assert_state(RunState::Waiting).asked("");
+            w.advance_time(secs(59)).asked("");
+            w.advance_time(secs(1))
         },
-        |w| w.is(State::Completed).asked("a"),
+        |w| w.assert_state(RunState::Completed).asked("a"),
     );
 }
 
@@ -25,11 +25,11 @@ fn a_wait_is_not_missed_when_something_else_happens_at_its_instant() {
     check(
         flow([wait_for("w", secs(60)), tool("a"), tool("slow")], "w>a"),
         |w| {
-            w.answers("slow", [super::world::Reply::StaysOut]).starts();
+            w.answers("slow", [super::fixture::FixtureReply::StaysOut]).starts();
             w.now = w.now + secs(70);
-            w.returns("slow", done(json!(1)))
+            w.deliver_reply("slow", done(json!(1)))
         },
-        |w| w.is(State::Completed).asked("slow a"),
+        |w| w.assert_state(RunState::Completed).asked("slow a"),
     );
 }
 
@@ -38,7 +38,7 @@ fn a_wait_until_a_past_instant_is_over_at_once() {
     check(
         flow([wait_until("w", json!("1970-01-01T00:00:01Z")), tool("a")], "w>a"),
         |w| w.starts(),
-        |w| w.is(State::Completed).asked("a"),
+        |w| w.assert_state(RunState::Completed).asked("a"),
     );
 }
 
@@ -48,16 +48,16 @@ fn a_wait_until_takes_an_instant_or_milliseconds() {
         check(
             flow([wait_until("w", until), tool("a")], "w>a"),
             |w| {
-                w.starts().passes(secs(59)).asked("");
-                w.passes(secs(1))
+                w.starts().advance_time(secs(59)).asked("");
+                w.advance_time(secs(1))
             },
-            |w| w.is(State::Completed).asked("a"),
+            |w| w.assert_state(RunState::Completed).asked("a"),
         );
     }
     check(
         only(wait_until("w", json!("soon"))),
         |w| w.starts(),
-        |w| w.is(State::Failed).failed_with("EXPRESSION_FAILED"),
+        |w| w.assert_state(RunState::Failed).failed_with("EXPRESSION_FAILED"),
     );
 }
 
@@ -66,10 +66,10 @@ fn a_signal_gives_its_payload() {
     check(
         flow([signal("go", "go"), tool("a")], "go>a"),
         |w| {
-            w.starts().signals("other", json!(1)).is(State::Waiting);
+            w.starts().signals("other", json!(1)).assert_state(RunState::Waiting);
             w.signals("go", json!({"n": 2}))
         },
-        |w| w.is(State::Completed).output_of("go", json!({"n": 2})),
+        |w| w.assert_state(RunState::Completed).output_of("go", json!({"n": 2})),
     );
 }
 
@@ -77,8 +77,8 @@ fn a_signal_gives_its_payload() {
 fn signals_that_came_early_are_kept_first_in_first_out() {
     check(
         flow([wait_for("w", secs(10)), signal("one", "go"), signal("two", "go")], "w>one one>two"),
-        |w| w.starts().signals("go", json!("first")).signals("go", json!("second")).passes(secs(10)),
-        |w| w.is(State::Completed).output_of("one", json!("first")).output_of("two", json!("second")),
+        |w| w.starts().signals("go", json!("first")).signals("go", json!("second")).advance_time(secs(10)),
+        |w| w.assert_state(RunState::Completed).output_of("one", json!("first")).output_of("two", json!("second")),
     );
 }
 
@@ -87,7 +87,7 @@ fn waits_take_signals_in_definition_order() {
     check(
         flow([signal("b", "go"), signal("a", "go")], ""),
         |w| w.starts().signals("go", json!(1)).node_settled("b").signals("go", json!(2)),
-        |w| w.is(State::Completed).output_of("b", json!(1)).output_of("a", json!(2)),
+        |w| w.assert_state(RunState::Completed).output_of("b", json!(1)).output_of("a", json!(2)),
     );
 }
 
@@ -106,7 +106,7 @@ fn a_wait_inside_an_earlier_loop_comes_before_a_later_one_and_iterations_are_cou
         },
         |w| {
             let counted: Vec<Value> = (0..11).map(|n| json!(n)).collect();
-            w.is(State::Completed).output_of("out", json!(11));
+            w.assert_state(RunState::Completed).output_of("out", json!(11));
             w.output_of("each", json!({"count": 11, "results": counted, "errors": []}))
         },
     );
@@ -114,7 +114,7 @@ fn a_wait_inside_an_earlier_loop_comes_before_a_later_one_and_iterations_are_cou
     check(
         flow([parallel("fork", vec![("b", left()), ("a", left())])], ""),
         |w| w.starts().signals("go", json!(1)).signals("go", json!(2)),
-        |w| w.is(State::Completed).output_of("fork", json!({"a": 1, "b": 2})),
+        |w| w.assert_state(RunState::Completed).output_of("fork", json!({"a": 1, "b": 2})),
     );
 }
 
@@ -122,14 +122,14 @@ fn a_wait_inside_an_earlier_loop_comes_before_a_later_one_and_iterations_are_cou
 fn a_signal_nobody_sent_in_time_may_have_a_default() {
     let given = |then| flow([signal("go", "go").deadline(secs(60), then), tool("a")], "go>a");
     check(
-        given(AtDeadline::Default(json!("nothing"))),
-        |w| w.starts().passes(secs(60)),
-        |w| w.is(State::Completed).output_of("go", json!("nothing")),
+        given(OnDeadline::Default(json!("nothing"))),
+        |w| w.starts().advance_time(secs(60)),
+        |w| w.assert_state(RunState::Completed).output_of("go", json!("nothing")),
     );
     check(
-        given(AtDeadline::Fail),
-        |w| w.starts().passes(secs(60)),
-        |w| w.is(State::Failed).failed_with("DEADLINE_PASSED"),
+        given(OnDeadline::Fail),
+        |w| w.starts().advance_time(secs(60)),
+        |w| w.assert_state(RunState::Failed).failed_with("DEADLINE_PASSED"),
     );
 }
 
@@ -139,11 +139,11 @@ fn the_thousandth_signal_is_kept_and_the_next_refused() {
         flow([wait_for("w", secs(60))], ""),
         |w| {
             w.starts();
-            let quick = |w: &mut super::world::World| {
-                let signal = super::world::signal("go", json!(1), None);
+            let quick = |w: &mut super::fixture::RunFixture| {
+                let signal = super::fixture::signal("go", json!(1), None);
                 w.now = w.now + secs(0);
-                w.run.decide(crate::run::Command::Signal(signal), w.now).map(|events| {
-                    w.journal.push(crate::run::Entry { at: w.run.now(), events });
+                w.run.decide(crate::run::RunCommand::Signal(signal), w.now).map(|events| {
+                    w.journal.push(crate::run::RunEntry { at: w.run.now(), events });
                 })
             };
             for _ in 0..SIGNALS_MAX {
@@ -152,16 +152,20 @@ fn the_thousandth_signal_is_kept_and_the_next_refused() {
             assert_eq!(quick(w).unwrap_err().code(), "RUN-012");
             w
         },
-        |w| w.is(State::Waiting).recorded("signal_kept", SIGNALS_MAX),
+        |w| w.assert_state(RunState::Waiting).recorded("signal_kept", SIGNALS_MAX),
     );
 }
 
 #[test]
 fn an_ended_run_refuses_signals() {
-    check(only(tool("a")), |w| w.starts().signals("go", json!(1)), |w| w.is(State::Completed).refused_with("RUN-003"));
+    check(
+        only(tool("a")),
+        |w| w.starts().signals("go", json!(1)),
+        |w| w.assert_state(RunState::Completed).refused_with("RUN-003"),
+    );
 }
 
-fn three() -> [N; 3] {
+fn three() -> [NodeBuilder; 3] {
     [signal("one", "go"), signal("two", "go"), signal("three", "go")]
 }
 
@@ -175,7 +179,7 @@ fn a_senders_numbers_put_its_signals_in_order() {
             w.starts().signals_numbered(1).signals_numbered(3).node_is("two", "running");
             w.signals_numbered(2)
         },
-        |w| w.is(State::Completed).output_of("two", json!(2)).output_of("three", json!(3)),
+        |w| w.assert_state(RunState::Completed).output_of("two", json!(2)).output_of("three", json!(3)),
     );
 }
 
@@ -184,8 +188,8 @@ fn a_gap_is_waited_for_five_seconds_and_then_marked() {
     check(
         flow(three(), THREE),
         |w| {
-            w.starts().signals_numbered(1).signals_numbered(3).passes(secs(4)).node_is("two", "running");
-            w.passes(secs(1))
+            w.starts().signals_numbered(1).signals_numbered(3).advance_time(secs(4)).node_is("two", "running");
+            w.advance_time(secs(1))
         },
         |w| w.output_of("two", json!(3)).marked(&[(1, false), (3, true)]),
     );
@@ -196,9 +200,9 @@ fn each_gap_is_waited_for_by_itself() {
     check(
         flow(three(), THREE),
         |w| {
-            w.starts().signals_numbered(2).passes(secs(3)).signals_numbered(4).passes(secs(2));
+            w.starts().signals_numbered(2).advance_time(secs(3)).signals_numbered(4).advance_time(secs(2));
             w.output_of("one", json!(2)).node_is("two", "running");
-            w.passes(secs(3))
+            w.advance_time(secs(3))
         },
         |w| w.output_of("two", json!(4)).marked(&[(2, true), (4, true)]),
     );
@@ -209,11 +213,11 @@ fn what_comes_after_its_gap_was_given_up_is_delivered_late_and_once() {
     check(
         only(wait_for("long", secs(60))),
         |w| {
-            w.starts().signals_numbered(1).signals_numbered(3).passes(secs(5)).signals_numbered(2).accepted();
+            w.starts().signals_numbered(1).signals_numbered(3).advance_time(secs(5)).signals_numbered(2).accepted();
             w.signals_numbered(2).refused_with("RUN-014");
             w.signals_numbered(3)
         },
-        |w| w.refused_with("RUN-014").is(State::Waiting).marked(&[(1, false), (3, true), (2, true)]),
+        |w| w.refused_with("RUN-014").assert_state(RunState::Waiting).marked(&[(1, false), (3, true), (2, true)]),
     );
 }
 
@@ -228,19 +232,19 @@ fn a_held_signal_is_not_held_twice() {
 
 #[test]
 fn an_agent_and_a_wait_take_messages_in_definition_order() {
-    use crate::agent::Step;
-    let ask = || Step::AskCustomer { question: "which?".into() };
+    use crate::agent::AgentStep;
+    let ask = || AgentStep::AskCustomer { question: "which?".into() };
     check(
         flow([agent("who", &[]), signal("next", "message")], ""),
         |w| {
             w.thinks("who", [ask()]).starts().waits_for("customer:who");
             w.signals("message", json!({"text": "the red one"})).signals("message", json!({"text": "and"}))
         },
-        |w| w.is(State::Completed).output_of("next", json!({"text": "and"})),
+        |w| w.assert_state(RunState::Completed).output_of("next", json!({"text": "and"})),
     );
 }
 
-impl super::world::World {
+impl super::fixture::RunFixture {
     /// A node that is settled, on the way.
     fn node_settled(&mut self, node: &str) -> &mut Self {
         self.node_is(node, "completed");
@@ -250,7 +254,7 @@ impl super::world::World {
     /// The numbers of signals in the order they were delivered, and whether each was marked.
     fn marked(&self, expected: &[(u64, bool)]) -> &Self {
         let kept = self.events().filter_map(|event| match event {
-            Event::SignalKept { signal } => Some((signal.sequence?, signal.after_gap)),
+            RunEvent::SignalKept { signal } => Some((signal.sequence?, signal.after_gap)),
             _ => None,
         });
         assert_eq!(kept.collect::<Vec<_>>(), expected);

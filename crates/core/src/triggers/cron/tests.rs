@@ -3,7 +3,7 @@ use super::*;
 /// The next so many instants after `from`, in UTC.
 #[track_caller]
 fn check(expression: &str, zone: &str, from: &str, expected: &[&str]) {
-    let cron: Cron = expression.parse().expect("an expression");
+    let cron: CronSchedule = expression.parse().expect("an expression");
     let zone = TimeZone::get(zone).expect("a zone");
     let mut at: Time = from.parse().expect("an instant");
     let mut found = Vec::new();
@@ -89,7 +89,7 @@ fn intervals_go_by_what_clocks_show_nothing_in_the_gap_and_twice_what_is_repeate
 
 #[test]
 fn the_latest_are_found_without_walking_through_all_of_them() {
-    let cron: Cron = "* * * * * *".parse().expect("an expression");
+    let cron: CronSchedule = "* * * * * *".parse().expect("an expression");
     let (from, until) =
         ("2020-01-01T00:00:00Z".parse().expect("a time"), "2026-01-01T00:00:00Z".parse().expect("a time"));
     let (latest, more) = cron.latest(from, until, &TimeZone::UTC, 3);
@@ -125,7 +125,7 @@ fn what_is_no_schedule_is_said_with_the_field() {
         ("0 0 30 2 *", "never comes"),
         ("@sometimes", "no schedule"),
     ] {
-        let error = expression.parse::<Cron>().expect_err(expression);
+        let error = expression.parse::<CronSchedule>().expect_err(expression);
         assert!(error.message.contains(says), "{expression}: {error}");
     }
 }

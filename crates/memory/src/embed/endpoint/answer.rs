@@ -4,15 +4,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Characters of a server's complaint that are repeated.
-const COMPLAINT_CHARS_MAX: usize = 300;
+const MESSAGE_CHARS_MAX: usize = 300;
 
 #[derive(Deserialize)]
-struct Body {
-    data: Vec<Item>,
+struct EmbeddingBody {
+    data: Vec<EmbeddingItem>,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct EmbeddingItem {
     /// Some servers leave it out; then the order is the requests'.
     index: Option<usize>,
     embedding: Vec<f32>,
@@ -20,7 +20,7 @@ struct Item {
 
 /// One vector per text, in their order; or what is wrong with the answer.
 pub(super) fn vectors(bytes: &[u8], texts: usize, dimensions: usize) -> Result<Vec<Vec<f32>>, String> {
-    let body: Body =
+    let body: EmbeddingBody =
         serde_json::from_slice(bytes).map_err(|error| format!("its answer is no list of vectors: {error}"))?;
     if body.data.len() != texts {
         return Err(format!("it answered {} vectors for {texts} texts", body.data.len()));
@@ -43,30 +43,30 @@ pub(super) fn vectors(bytes: &[u8], texts: usize, dimensions: usize) -> Result<V
 }
 
 #[derive(Deserialize)]
-struct Counted {
-    usage: Option<Usage>,
+struct EmbeddingUsageBody {
+    usage: Option<EmbeddingUsage>,
 }
 
 #[derive(Deserialize)]
-struct Usage {
+struct EmbeddingUsage {
     total_tokens: Option<u64>,
     prompt_tokens: Option<u64>,
 }
 
 /// The tokens it counted; nothing where it counted none.
 pub(super) fn tokens(bytes: &[u8]) -> Option<u64> {
-    let usage = serde_json::from_slice::<Counted>(bytes).ok()?.usage?;
+    let usage = serde_json::from_slice::<EmbeddingUsageBody>(bytes).ok()?.usage?;
     usage.total_tokens.max(usage.prompt_tokens)
 }
 
 /// What a server says is wrong, in the forms servers have for it.
-pub(super) fn complaint(bytes: &[u8]) -> String {
+pub(super) fn server_message(bytes: &[u8]) -> String {
     let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
     let said = [value.pointer("/error/message"), value.get("error"), value.get("message"), value.get("detail")];
     let said = said.into_iter().flatten().find_map(Value::as_str);
     let text = said.map_or_else(|| String::from_utf8_lossy(bytes).into_owned(), str::to_owned);
     match text.trim() {
         "" => "no words".to_owned(),
-        text => text.chars().take(COMPLAINT_CHARS_MAX).collect(),
+        text => text.chars().take(MESSAGE_CHARS_MAX).collect(),
     }
 }

@@ -1,30 +1,30 @@
 use std::sync::{Arc, Mutex};
 
-use baton_ports::embed::{Embedder, Error, Role};
+use baton_ports::embed::{Embedder, EmbeddingError, EmbeddingRole};
 use baton_sim::conformance;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::builtin;
-use super::Endpoint;
-use crate::config::{ApiKey, Config, Provider};
+use super::EndpointEmbedder;
+use crate::config::{EmbedderKey, EmbedderProvider, MemoryConfig};
 
 fn vector(text: &str) -> Vec<f32> {
-    builtin::vector(text, Role::Passage)
+    builtin::vector(text, EmbeddingRole::Passage)
 }
 
 /// Status, a header line or none, and body.
-type Answer = (u16, &'static str, String);
+type ServerAnswer = (u16, &'static str, String);
 
 /// A server on this machine that answers each request as it is told, and remembers what it was sent.
-struct Server {
+struct EmbeddingServer {
     base_url: String,
     heard: Arc<Mutex<Vec<(String, Value)>>>,
 }
 
-impl Server {
-    async fn start(answer: impl Fn(usize, &Value) -> Answer + Send + 'static) -> Self {
+impl EmbeddingServer {
+    async fn start(answer: impl Fn(usize, &Value) -> ServerAnswer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}/v1/", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
@@ -53,12 +53,12 @@ impl Server {
         Self { base_url, heard }
     }
 
-    fn embedder(&self, settings: Value) -> Endpoint {
-        let mut config: Config = serde_json::from_value(settings).unwrap();
+    fn embedder(&self, settings: Value) -> EndpointEmbedder {
+        let mut config: MemoryConfig = serde_json::from_value(settings).unwrap();
         config.base_url = Some(self.base_url.clone());
-        config.embedder = Provider::OpenAi;
+        config.embedder = EmbedderProvider::OpenAi;
         config.dimensions = config.dimensions.or(Some(1024));
-        Endpoint::new(&config).unwrap()
+        EndpointEmbedder::new(&config).unwrap()
     }
 
     fn heard(&self) -> Vec<(String, Value)> {
@@ -74,7 +74,7 @@ fn parsed(bytes: &[u8]) -> Option<(String, Value)> {
 }
 
 /// Vectors as the built-in embedder makes them, the last text's first.
-fn honest(_: usize, body: &Value) -> Answer {
+fn honest(_: usize, body: &Value) -> ServerAnswer {
     let inputs = body["input"].as_array().unwrap().iter().enumerate();
     let mut data: Vec<Value> =
         inputs.map(|(index, text)| json!({"index": index, "embedding": vector(text.as_str().unwrap())})).collect();
@@ -88,17 +88,18 @@ fn texts(texts: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn it_does_what_every_embedder_must() {
-    let server = Server::start(honest).await;
+    let server = EmbeddingServer::start(honest).await;
     conformance::embedder(async || server.embedder(json!({}))).await;
 }
 
 #[tokio::test]
 async fn a_request_says_what_openai_says() {
-    let server = Server::start(honest).await;
+    let server = EmbeddingServer::start(honest).await;
     let embedder = server.embedder(json!({"api_key": " sk-1 ", "passage_prefix": "passage: ", "batch": 2}));
-    let found = embedder.embed(&"acme".into(), &texts(&["one", "", "two", "three"]), Role::Passage).await.unwrap();
+    let found =
+        embedder.embed(&"acme".into(), &texts(&["one", "", "two", "three"]), EmbeddingRole::Passage).await.unwrap();
     assert_eq!(found[1], vec![0.0; 1024]);
-    assert_eq!(found[2], embedder.embed(&"acme".into(), &texts(&["two"]), Role::Passage).await.unwrap()[0]);
+    assert_eq!(found[2], embedder.embed(&"acme".into(), &texts(&["two"]), EmbeddingRole::Passage).await.unwrap()[0]);
     let heard = server.heard();
     let inputs: Vec<&Value> = heard.iter().map(|(_, body)| &body["input"]).collect();
     assert_eq!(inputs[..2], [&json!(["passage: one"]), &json!(["passage: two", "passage: three"])]);
@@ -115,14 +116,16 @@ async fn what_is_for_keeping_is_asked_again_and_a_query_is_not() {
         2 => (503, "retry-after: 0.001\r\n", String::new()),
         _ => honest(number, body),
     };
-    let server = Server::start(busy).await;
-    let found = server.embedder(json!({})).embed(&"acme".into(), &texts(&["one"]), Role::Passage).await.unwrap();
+    let server = EmbeddingServer::start(busy).await;
+    let found =
+        server.embedder(json!({})).embed(&"acme".into(), &texts(&["one"]), EmbeddingRole::Passage).await.unwrap();
     assert_eq!((found.len(), server.heard().len()), (1, 3));
 
-    let server = Server::start(busy).await;
-    let failed = server.embedder(json!({})).embed(&"acme".into(), &texts(&["one"]), Role::Query).await.unwrap_err();
+    let server = EmbeddingServer::start(busy).await;
+    let failed =
+        server.embedder(json!({})).embed(&"acme".into(), &texts(&["one"]), EmbeddingRole::Query).await.unwrap_err();
     assert!(
-        matches!(&failed, Error::Unavailable { retry_after: Some(wait), .. } if wait.as_millis() == 1),
+        matches!(&failed, EmbeddingError::Unavailable { retry_after: Some(wait), .. } if wait.as_millis() == 1),
         "{failed:?}"
     );
     assert!(failed.to_string().contains("429: slow down"), "{failed}");
@@ -132,10 +135,11 @@ async fn what_is_for_keeping_is_asked_again_and_a_query_is_not() {
 #[tokio::test]
 async fn what_is_refused_is_not_asked_again() {
     let server =
-        Server::start(|_, _| (401, "", json!({"error": {"message": "no such key: sk-secret"}}).to_string())).await;
+        EmbeddingServer::start(|_, _| (401, "", json!({"error": {"message": "no such key: sk-secret"}}).to_string()))
+            .await;
     let embedder = server.embedder(json!({"api_key": "sk-secret"}));
-    let refused = embedder.embed(&"acme".into(), &texts(&["one"]), Role::Passage).await.unwrap_err();
-    assert!(matches!(refused, Error::Rejected { .. }), "{refused:?}");
+    let refused = embedder.embed(&"acme".into(), &texts(&["one"]), EmbeddingRole::Passage).await.unwrap_err();
+    assert!(matches!(refused, EmbeddingError::Rejected { .. }), "{refused:?}");
     assert!(refused.to_string().contains("401: no such key") && !refused.to_string().contains("secret"), "{refused}");
     assert_eq!(server.heard().len(), 1);
 }
@@ -154,10 +158,10 @@ async fn an_answer_that_cannot_be_meant_is_refused_with_its_reason() {
         (String::new(), "no list of vectors"),
     ];
     for (body, expect) in cases {
-        let server = Server::start(move |_, _| (200, "", body.clone())).await;
+        let server = EmbeddingServer::start(move |_, _| (200, "", body.clone())).await;
         let refused = server
             .embedder(json!({}))
-            .embed(&"acme".into(), &texts(&["one"]), Role::Query)
+            .embed(&"acme".into(), &texts(&["one"]), EmbeddingRole::Query)
             .await
             .unwrap_err()
             .to_string();
@@ -167,17 +171,17 @@ async fn an_answer_that_cannot_be_meant_is_refused_with_its_reason() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_unavailable_without_its_address() {
-    let server = Server::start(honest).await;
+    let server = EmbeddingServer::start(honest).await;
     let mut embedder = server.embedder(json!({}));
     embedder.url.set_port(Some(1)).unwrap();
-    let failed = embedder.embed(&"acme".into(), &texts(&["one"]), Role::Query).await.unwrap_err();
-    assert!(matches!(failed, Error::Unavailable { .. }), "{failed:?}");
+    let failed = embedder.embed(&"acme".into(), &texts(&["one"]), EmbeddingRole::Query).await.unwrap_err();
+    assert!(matches!(failed, EmbeddingError::Unavailable { .. }), "{failed:?}");
     assert!(failed.to_string().contains("no connection"), "{failed}");
 }
 
 #[test]
 fn settings_that_cannot_be_used_are_named() {
-    let wrong = |settings: Value| match Endpoint::new(&serde_json::from_value(settings).unwrap()) {
+    let wrong = |settings: Value| match EndpointEmbedder::new(&serde_json::from_value(settings).unwrap()) {
         Ok(_) => panic!("accepted"),
         Err(wrong) => wrong.to_string(),
     };
@@ -186,12 +190,19 @@ fn settings_that_cannot_be_used_are_named() {
     assert!(!wrong(json!({"base_url": "http://me:pw@x"})).contains("pw"));
     assert!(wrong(json!({"model": "mine"})).starts_with("`dimensions`: write how many"));
     assert!(wrong(json!({"api_key": "a\nb"})).starts_with("`api_key`"));
-    let known = Config { model: "nomic-embed-text:latest".into(), api_key: Some(ApiKey::new("")), ..Config::default() };
-    assert_eq!(Endpoint::new(&known).unwrap().space().dimensions, 768);
+    let known = MemoryConfig {
+        model: "nomic-embed-text:latest".into(),
+        api_key: Some(EmbedderKey::new("")),
+        ..MemoryConfig::default()
+    };
+    assert_eq!(EndpointEmbedder::new(&known).unwrap().space().dimensions, 768);
 }
 
 #[test]
 fn a_prefix_makes_another_space() {
-    let with = Config { query_prefix: "query: ".into(), ..Config::default() };
-    assert_ne!(Endpoint::new(&with).unwrap().space(), Endpoint::new(&Config::default()).unwrap().space());
+    let with = MemoryConfig { query_prefix: "query: ".into(), ..MemoryConfig::default() };
+    assert_ne!(
+        EndpointEmbedder::new(&with).unwrap().space(),
+        EndpointEmbedder::new(&MemoryConfig::default()).unwrap().space()
+    );
 }

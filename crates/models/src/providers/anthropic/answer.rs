@@ -1,26 +1,26 @@
 //! Reading a message that came whole, and what streams share with it.
 
-use baton_core::model::{Finish, ToolCall, Usage};
+use baton_core::model::{FinishReason, ModelToolCall, TokenUsage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::blocks;
-use super::structured::ANSWER;
-use crate::providers::dialect::{Answer, Problem};
-use crate::providers::draft::{distinct, named};
+use super::structured::ANSWER_TOOL_NAME;
+use crate::providers::dialect::{WireError, WireReply};
+use crate::providers::draft::{require_names, unique_call_id};
 
 #[derive(Deserialize)]
-struct Message {
+struct AnthropicMessage {
     model: Option<String>,
     content: Option<Vec<Value>>,
     stop_reason: Option<String>,
-    usage: Option<WireUsage>,
+    usage: Option<AnthropicUsage>,
     error: Option<Value>,
 }
 
 /// Counts as far as an event has them.
 #[derive(Deserialize, Default, Clone, Copy)]
-pub(super) struct WireUsage {
+pub(super) struct AnthropicUsage {
     input_tokens: Option<u64>,
     output_tokens: Option<u64>,
     cache_creation_input_tokens: Option<u64>,
@@ -34,10 +34,10 @@ struct CacheCreation {
     ephemeral_1h_input_tokens: Option<u64>,
 }
 
-impl WireUsage {
+impl AnthropicUsage {
     /// Of a whole message: nothing where it has not counted both the input and the reply.
-    fn whole(self) -> Option<Usage> {
-        self.input_tokens.and(self.output_tokens).map(|_| self.over(Usage::default()))
+    fn whole(self) -> Option<TokenUsage> {
+        self.input_tokens.and(self.output_tokens).map(|_| self.merged_over(TokenUsage::default()))
     }
 
     /// Whether it says how long the reply is.
@@ -46,9 +46,9 @@ impl WireUsage {
     }
 
     /// These counts over earlier ones: they only grow, and some events leave out or zero what does not change.
-    pub fn over(self, earlier: Usage) -> Usage {
+    pub fn merged_over(self, earlier: TokenUsage) -> TokenUsage {
         let later = |now: Option<u64>, before: u64| now.unwrap_or(0).max(before);
-        Usage {
+        TokenUsage {
             input_tokens: later(self.input_tokens, earlier.input_tokens),
             output_tokens: later(self.output_tokens, earlier.output_tokens),
             cached_tokens: later(self.cache_read_input_tokens, earlier.cached_tokens),
@@ -62,47 +62,48 @@ impl WireUsage {
 }
 
 /// Reads a whole message. `forced`: the answer was to come as a call of the answer tool.
-pub(super) fn read(body: &[u8], forced: bool) -> Result<Answer, Problem> {
-    let message: Message = serde_json::from_slice(body).map_err(|error| Problem::unreadable("the reply", &error))?;
+pub(super) fn read(body: &[u8], forced: bool) -> Result<WireReply, WireError> {
+    let message: AnthropicMessage =
+        serde_json::from_slice(body).map_err(|error| WireError::invalid_json("the reply", &error))?;
     if let Some(error) = message.error.filter(|error| !error.is_null()) {
-        return Err(Problem::Error(error));
+        return Err(WireError::Error(error));
     }
     let (Some(content), Some(reason)) = (message.content, message.stop_reason) else {
-        return Err(Problem::malformed("the reply has no content, or does not say why it stopped"));
+        return Err(WireError::malformed("the reply has no content, or does not say why it stopped"));
     };
     let mut text = String::new();
-    let mut tool_calls: Vec<ToolCall> = Vec::new();
+    let mut tool_calls: Vec<ModelToolCall> = Vec::new();
     for block in &content {
         let field = |name: &str| block[name].as_str().unwrap_or_default();
         match field("type") {
             "text" => text.push_str(field("text")),
-            "tool_use" if forced && field("name") == ANSWER => text.push_str(&block["input"].to_string()),
+            "tool_use" if forced && field("name") == ANSWER_TOOL_NAME => text.push_str(&block["input"].to_string()),
             "tool_use" => {
-                let id = distinct(field("id"), tool_calls.len(), tool_calls.iter().map(|call| call.id.as_str()));
+                let id = unique_call_id(field("id"), tool_calls.len(), tool_calls.iter().map(|call| call.id.as_str()));
                 let arguments = if block["input"].is_null() { json!({}) } else { block["input"].clone() };
-                tool_calls.push(ToolCall { id, name: field("name").to_owned(), arguments });
+                tool_calls.push(ModelToolCall { id, name: field("name").to_owned(), arguments });
             }
             // Thoughts are not said, and what is new is not ours to read.
             _ => {}
         }
     }
-    Ok(Answer {
+    Ok(WireReply {
         finish: finish(&reason, !tool_calls.is_empty()),
         content: text,
-        tool_calls: named(tool_calls.into_iter())?,
-        usage: message.usage.and_then(WireUsage::whole),
+        tool_calls: require_names(tool_calls.into_iter())?,
+        usage: message.usage.and_then(AnthropicUsage::whole),
         model: message.model,
-        thinking: if blocks::is_thoughtful(&content) { content } else { Vec::new() },
+        thinking: if blocks::has_thinking(&content) { content } else { Vec::new() },
     })
 }
 
 /// Why it stopped. A turn that was paused or ended by a stop sequence is an answer like any other.
-pub(super) fn finish(reason: &str, calls: bool) -> Finish {
+pub(super) fn finish(reason: &str, calls: bool) -> FinishReason {
     match reason {
-        "refusal" => Finish::Filtered,
-        "max_tokens" | "model_context_window_exceeded" => Finish::Length,
-        _ if calls => Finish::ToolCalls,
-        _ => Finish::Stop,
+        "refusal" => FinishReason::Filtered,
+        "max_tokens" | "model_context_window_exceeded" => FinishReason::Length,
+        _ if calls => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
     }
 }
 

@@ -3,11 +3,15 @@
 
 use std::borrow::Cow;
 
-use baton_core::model::ToolCall;
+use baton_core::model::ModelToolCall;
 use serde_json::Value;
 
 /// The turn as the model made it, where it is still the same turn: the same text and the same calls.
-pub(super) fn as_thought<'t>(thought: &'t [Value], content: &str, tool_calls: &[ToolCall]) -> Option<&'t [Value]> {
+pub(super) fn unchanged_thinking<'t>(
+    thought: &'t [Value],
+    content: &str,
+    tool_calls: &[ModelToolCall],
+) -> Option<&'t [Value]> {
     let of = |kind: &'static str| thought.iter().filter(move |block| block["type"] == kind);
     let text: String = of("text").filter_map(|block| block["text"].as_str()).collect();
     let ids = of("tool_use").map(|block| block["id"].as_str());
@@ -16,7 +20,7 @@ pub(super) fn as_thought<'t>(thought: &'t [Value], content: &str, tool_calls: &[
 }
 
 /// Whether a turn holds anything that must come back with it.
-pub(super) fn is_thoughtful(blocks: &[Value]) -> bool {
+pub(super) fn has_thinking(blocks: &[Value]) -> bool {
     blocks.iter().any(|block| matches!(block["type"].as_str(), Some("thinking" | "redacted_thinking")))
 }
 

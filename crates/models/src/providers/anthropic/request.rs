@@ -1,18 +1,18 @@
 //! Our request in Anthropic's words.
 
-use baton_core::model::{Message, ToolChoice, ToolOffer};
+use baton_core::model::{ModelMessage, ToolChoice, ToolOffer};
 use serde_json::{Map, Value, json};
 
 use super::{family, structured, turns};
-use crate::catalogue::Spec;
-use crate::providers::dialect::Query;
+use crate::catalogue::ModelSpec;
+use crate::providers::dialect::WireRequest;
 use crate::providers::schema;
 
 /// The highest temperature; OpenAI's scale goes to 2.
 const TEMPERATURE_MAX: f64 = 1.0;
 
 /// The JSON body. The same query always gives the same bytes.
-pub(super) fn body(query: &Query<'_>) -> Result<Value, String> {
+pub(super) fn body(query: &WireRequest<'_>) -> Result<Value, String> {
     let request = query.ask.request;
     let (mut system, turns) = turns::of(query)?;
     let mut body = Map::new();
@@ -25,7 +25,7 @@ pub(super) fn body(query: &Query<'_>) -> Result<Value, String> {
         Some(format) => drop(output.insert("format".to_owned(), format)),
         None if structured::is_forced(query) => {
             put("tools", json!([structured::answer_tool(query)]));
-            put("tool_choice", json!({"type": "tool", "name": structured::ANSWER}));
+            put("tool_choice", json!({"type": "tool", "name": structured::ANSWER_TOOL_NAME}));
         }
         None => add(&mut system, schema::instruction(request)),
     }
@@ -38,7 +38,7 @@ pub(super) fn body(query: &Query<'_>) -> Result<Value, String> {
     let offers = offers(query);
     if !offers.is_empty() {
         put("tools", Value::Array(offers));
-        add(&mut system, urged(query));
+        add(&mut system, tool_choice_instruction(query));
         if let Some(choice) = tool_choice(query) {
             put("tool_choice", choice);
         }
@@ -50,7 +50,7 @@ pub(super) fn body(query: &Query<'_>) -> Result<Value, String> {
         put("stream", json!(true));
     }
     sampling(query, &mut body);
-    more(query, &mut body);
+    extra_fields(query, &mut body);
     Ok(Value::Object(body))
 }
 
@@ -64,19 +64,19 @@ fn add(system: &mut String, more: Option<String>) {
 }
 
 /// The request's, else what the catalogue or the model's name allows.
-fn max_tokens(query: &Query<'_>) -> u64 {
+fn max_tokens(query: &WireRequest<'_>) -> u64 {
     let asked = query.ask.request.max_tokens.map(u64::from);
     asked.unwrap_or_else(|| reply_max(query.ask.model, query.ask.spec))
 }
 
 /// What is asked for where the request does not say.
-pub(super) fn reply_max(model: &str, spec: Option<&Spec>) -> u64 {
+pub(super) fn reply_max(model: &str, spec: Option<&ModelSpec>) -> u64 {
     let usual = family::max_tokens(model);
     spec.and_then(|spec| spec.output_tokens).map_or(usual, |most| most.min(usual))
 }
 
 /// A temperature or `top_p`: newer models that take one of them do not take both.
-fn sampling(query: &Query<'_>, body: &mut Map<String, Value>) {
+fn sampling(query: &WireRequest<'_>, body: &mut Map<String, Value>) {
     if !query.takes_temperature().unwrap_or_else(|| family::takes_temperature(query.ask.model)) {
         return;
     }
@@ -91,7 +91,7 @@ fn sampling(query: &Query<'_>, body: &mut Map<String, Value>) {
 }
 
 /// Those further fields of OpenAI's that have a counterpart here, and Anthropic's own mark for its prompt cache.
-fn more(query: &Query<'_>, body: &mut Map<String, Value>) {
+fn extra_fields(query: &WireRequest<'_>, body: &mut Map<String, Value>) {
     let more = &query.ask.request.more;
     let stops: Vec<&Value> = match more.get("stop") {
         Some(Value::Array(stops)) => stops.iter().collect(),
@@ -113,7 +113,7 @@ fn more(query: &Query<'_>, body: &mut Map<String, Value>) {
 }
 
 /// OpenAI's `reasoning_effort`, on this scale.
-fn effort(query: &Query<'_>) -> Option<Value> {
+fn effort(query: &WireRequest<'_>) -> Option<Value> {
     let effort = query.ask.request.more.get("reasoning_effort")?.as_str()?;
     let known = match effort {
         "none" | "minimal" | "low" => "low",
@@ -124,11 +124,11 @@ fn effort(query: &Query<'_>) -> Option<Value> {
 }
 
 /// The tools offered. Where none is and the messages have calls, the tools of these, for the API wants to know them.
-fn offers(query: &Query<'_>) -> Vec<Value> {
+fn offers(query: &WireRequest<'_>) -> Vec<Value> {
     let request = query.ask.request;
     let offer = |tool: &ToolOffer| {
         let mut offer = json!({
-            "name": query.names.wire(&tool.name),
+            "name": query.names.wire_name(&tool.name),
             "description": tool.description,
             "input_schema": schema::parameters(&tool.parameters),
         });
@@ -141,14 +141,14 @@ fn offers(query: &Query<'_>) -> Vec<Value> {
         return request.tools.iter().map(offer).collect();
     }
     let called = request.messages.iter().flat_map(|message| match message {
-        Message::Assistant { tool_calls, .. } => tool_calls.as_slice(),
-        Message::System { .. } | Message::User { .. } | Message::Tool { .. } => &[],
+        ModelMessage::Assistant { tool_calls, .. } => tool_calls.as_slice(),
+        ModelMessage::System { .. } | ModelMessage::User { .. } | ModelMessage::Tool { .. } => &[],
     });
-    let names: std::collections::BTreeSet<String> = called.map(|call| query.names.wire(&call.name)).collect();
+    let names: std::collections::BTreeSet<String> = called.map(|call| query.names.wire_name(&call.name)).collect();
     names.into_iter().map(|name| json!({"name": name, "input_schema": {"type": "object"}})).collect()
 }
 
-fn tool_choice(query: &Query<'_>) -> Option<Value> {
+fn tool_choice(query: &WireRequest<'_>) -> Option<Value> {
     let request = query.ask.request;
     if request.tools.is_empty() {
         return Some(json!({"type": "none"}));
@@ -158,7 +158,7 @@ fn tool_choice(query: &Query<'_>) -> Option<Value> {
         Some(ToolChoice::None) => return Some(json!({"type": "none"})),
         Some(ToolChoice::Required) if family::can_be_forced(query.ask.model) => json!({"type": "any"}),
         Some(ToolChoice::Tool(name)) if family::can_be_forced(query.ask.model) => {
-            json!({"type": "tool", "name": query.names.wire(name)})
+            json!({"type": "tool", "name": query.names.wire_name(name)})
         }
         None if !one_at_a_time => return None,
         Some(ToolChoice::Auto | ToolChoice::Required | ToolChoice::Tool(_)) | None => json!({"type": "auto"}),
@@ -170,14 +170,16 @@ fn tool_choice(query: &Query<'_>) -> Option<Value> {
 }
 
 /// Words for a model that cannot be made to call a tool.
-fn urged(query: &Query<'_>) -> Option<String> {
+fn tool_choice_instruction(query: &WireRequest<'_>) -> Option<String> {
     let request = query.ask.request;
     if request.tools.is_empty() || family::can_be_forced(query.ask.model) {
         return None;
     }
     match request.tool_choice.as_ref()? {
         ToolChoice::Required => Some("Your next reply must call at least one of the tools.".to_owned()),
-        ToolChoice::Tool(name) => Some(format!("Your next reply must call the tool `{}`.", query.names.wire(name))),
+        ToolChoice::Tool(name) => {
+            Some(format!("Your next reply must call the tool `{}`.", query.names.wire_name(name)))
+        }
         ToolChoice::Auto | ToolChoice::None => None,
     }
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, WireUsage};
+use super::answer::{self, AnthropicUsage};
 use super::blocks;
-use super::structured::ANSWER;
-use crate::providers::dialect::{Answer, Assembly, Problem};
-use crate::providers::draft::{Draft, read_arguments};
+use super::structured::ANSWER_TOOL_NAME;
+use crate::providers::dialect::{ReplyAssembler, WireError, WireReply};
+use crate::providers::draft::{ReplyDraft, read_arguments};
 
 /// Blocks one reply may have.
 const BLOCKS_MAX: usize = 1_024;
@@ -17,9 +17,9 @@ const BLOCKS_MAX: usize = 1_024;
 /// Events, and deltas in them, that are not named here say nothing we read: pings, and what is yet to come.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Event {
+enum AnthropicEvent {
     MessageStart {
-        message: Started,
+        message: AnthropicMessageStart,
     },
     ContentBlockStart {
         index: usize,
@@ -27,14 +27,14 @@ enum Event {
     },
     ContentBlockDelta {
         index: usize,
-        delta: Delta,
+        delta: AnthropicDelta,
     },
     ContentBlockStop {
         index: usize,
     },
     MessageDelta {
-        delta: Stopped,
-        usage: Option<WireUsage>,
+        delta: AnthropicMessageEnd,
+        usage: Option<AnthropicUsage>,
     },
     MessageStop,
     Error {
@@ -45,19 +45,19 @@ enum Event {
 }
 
 #[derive(Deserialize)]
-struct Started {
+struct AnthropicMessageStart {
     model: Option<String>,
-    usage: Option<WireUsage>,
+    usage: Option<AnthropicUsage>,
 }
 
 #[derive(Deserialize)]
-struct Stopped {
+struct AnthropicMessageEnd {
     stop_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(tag = "type")]
-enum Delta {
+enum AnthropicDelta {
     #[serde(rename = "text_delta")]
     Text { text: String },
     #[serde(rename = "input_json_delta")]
@@ -71,27 +71,27 @@ enum Delta {
 }
 
 /// The reply so far.
-pub(crate) struct Blocks {
+pub(crate) struct AnthropicAssembler {
     forced: bool,
-    draft: Draft,
-    blocks: BTreeMap<usize, Block>,
-    begun: bool,
+    draft: ReplyDraft,
+    blocks: BTreeMap<usize, ContentBlock>,
+    has_begun: bool,
     ended: bool,
     /// The whole reply has been counted.
     is_counted: bool,
-    stopped: Option<String>,
+    stop_reason: Option<String>,
 }
 
-struct Block {
+struct ContentBlock {
     /// As it began, with the text and the thoughts that came since.
     value: Map<String, Value>,
     /// JSON of a tool's input.
     input: String,
-    kind: Kind,
+    kind: ContentBlockKind,
     open: bool,
 }
 
-enum Kind {
+enum ContentBlockKind {
     Text,
     /// A call, by its place in the draft.
     Call(usize),
@@ -101,153 +101,153 @@ enum Kind {
     Other,
 }
 
-impl Assembly for Blocks {
-    fn take(&mut self, event: &str) -> Result<(), Problem> {
+impl ReplyAssembler for AnthropicAssembler {
+    fn feed(&mut self, event: &str) -> Result<(), WireError> {
         if self.ended {
             return Ok(());
         }
-        let event: Event =
-            serde_json::from_str(event).map_err(|error| Problem::unreadable("a piece of the reply", &error))?;
+        let event: AnthropicEvent =
+            serde_json::from_str(event).map_err(|error| WireError::invalid_json("a piece of the reply", &error))?;
         match event {
-            Event::MessageStart { message } => {
+            AnthropicEvent::MessageStart { message } => {
                 self.draft.model = message.model;
                 self.count(message.usage);
                 Ok(())
             }
-            Event::ContentBlockStart { index, content_block } => self.open(index, content_block),
-            Event::ContentBlockDelta { index, delta } => self.delta(index, delta),
-            Event::ContentBlockStop { index } => self.shut(index),
-            Event::MessageDelta { delta, usage } => {
+            AnthropicEvent::ContentBlockStart { index, content_block } => self.open(index, content_block),
+            AnthropicEvent::ContentBlockDelta { index, delta } => self.delta(index, delta),
+            AnthropicEvent::ContentBlockStop { index } => self.close_block(index),
+            AnthropicEvent::MessageDelta { delta, usage } => {
                 self.is_counted |= usage.is_some_and(|usage| usage.counts_reply());
                 self.count(usage);
-                self.stopped = delta.stop_reason.or(self.stopped.take());
-                self.begun |= self.stopped.is_some();
+                self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
+                self.has_begun |= self.stop_reason.is_some();
                 Ok(())
             }
-            Event::MessageStop => self.close(),
-            Event::Error { error } => Err(Problem::Error(error)),
-            Event::Other => Ok(()),
+            AnthropicEvent::MessageStop => self.close(),
+            AnthropicEvent::Error { error } => Err(WireError::Error(error)),
+            AnthropicEvent::Other => Ok(()),
         }
     }
 
     /// The stream is over: whole, if it said why it stopped and every block came to its end.
-    fn close(&mut self) -> Result<(), Problem> {
-        if self.stopped.is_none() || self.blocks.values().any(|block| block.open) {
-            return Err(Problem::malformed("the stream ended before the reply did"));
+    fn close(&mut self) -> Result<(), WireError> {
+        if self.stop_reason.is_none() || self.blocks.values().any(|block| block.open) {
+            return Err(WireError::malformed("the stream ended before the reply did"));
         }
         self.ended = true;
         Ok(())
     }
 
     fn has_begun(&self) -> bool {
-        self.begun
+        self.has_begun
     }
 
     fn is_whole(&self) -> bool {
         self.ended
     }
 
-    fn draft(&mut self) -> &mut Draft {
+    fn draft(&mut self) -> &mut ReplyDraft {
         &mut self.draft
     }
 
-    fn answer(&mut self) -> Result<Answer, Problem> {
+    fn answer(&mut self) -> Result<WireReply, WireError> {
         let tool_calls = self.draft.take_calls()?;
-        let content: Vec<Value> = std::mem::take(&mut self.blocks).into_values().map(Block::whole).collect();
-        Ok(Answer {
-            finish: answer::finish(self.stopped.as_deref().unwrap_or_default(), !tool_calls.is_empty()),
+        let content: Vec<Value> = std::mem::take(&mut self.blocks).into_values().map(ContentBlock::whole).collect();
+        Ok(WireReply {
+            finish: answer::finish(self.stop_reason.as_deref().unwrap_or_default(), !tool_calls.is_empty()),
             content: std::mem::take(&mut self.draft.content),
             tool_calls,
             // What was counted at the beginning is not the whole.
             usage: self.draft.usage.filter(|_| self.is_counted),
             model: self.draft.model.take(),
-            thinking: if blocks::is_thoughtful(&content) { content } else { Vec::new() },
+            thinking: if blocks::has_thinking(&content) { content } else { Vec::new() },
         })
     }
 }
 
-impl Blocks {
+impl AnthropicAssembler {
     pub fn new(forced: bool) -> Self {
         Self {
             forced,
-            draft: Draft::default(),
+            draft: ReplyDraft::default(),
             blocks: BTreeMap::new(),
-            begun: false,
+            has_begun: false,
             ended: false,
             is_counted: false,
-            stopped: None,
+            stop_reason: None,
         }
     }
 
-    fn count(&mut self, usage: Option<WireUsage>) {
+    fn count(&mut self, usage: Option<AnthropicUsage>) {
         if let Some(usage) = usage {
-            self.draft.usage = Some(usage.over(self.draft.usage.unwrap_or_default()));
+            self.draft.usage = Some(usage.merged_over(self.draft.usage.unwrap_or_default()));
         }
     }
 
-    fn open(&mut self, index: usize, value: Map<String, Value>) -> Result<(), Problem> {
+    fn open(&mut self, index: usize, value: Map<String, Value>) -> Result<(), WireError> {
         if self.blocks.len() >= BLOCKS_MAX {
-            return Err(Problem::malformed(format!("the reply has more than {BLOCKS_MAX} blocks")));
+            return Err(WireError::malformed(format!("the reply has more than {BLOCKS_MAX} blocks")));
         }
         let field = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
         let kind = match field("type") {
             "text" => {
                 let text = field("text").to_owned();
-                self.begun |= !text.is_empty();
+                self.has_begun |= !text.is_empty();
                 self.draft.text(&text);
-                Kind::Text
+                ContentBlockKind::Text
             }
-            "tool_use" if self.forced && field("name") == ANSWER => Kind::Answer,
-            "tool_use" => Kind::Call(self.draft.call(field("id"), field("name"))?),
-            "thinking" | "redacted_thinking" => Kind::Thought,
-            _ => Kind::Other,
+            "tool_use" if self.forced && field("name") == ANSWER_TOOL_NAME => ContentBlockKind::Answer,
+            "tool_use" => ContentBlockKind::Call(self.draft.call(field("id"), field("name"))?),
+            "thinking" | "redacted_thinking" => ContentBlockKind::Thought,
+            _ => ContentBlockKind::Other,
         };
-        self.begun |= !matches!(kind, Kind::Text);
-        let block = Block { value, input: String::new(), kind, open: true };
+        self.has_begun |= !matches!(kind, ContentBlockKind::Text);
+        let block = ContentBlock { value, input: String::new(), kind, open: true };
         match self.blocks.insert(index, block) {
             None => Ok(()),
-            Some(_) => Err(Problem::malformed("a block of the reply begins twice")),
+            Some(_) => Err(WireError::malformed("a block of the reply begins twice")),
         }
     }
 
-    fn delta(&mut self, index: usize, delta: Delta) -> Result<(), Problem> {
+    fn delta(&mut self, index: usize, delta: AnthropicDelta) -> Result<(), WireError> {
         let Some(block) = self.blocks.get_mut(&index).filter(|block| block.open) else {
-            return Err(Problem::malformed("a piece of the reply belongs to no block of it"));
+            return Err(WireError::malformed("a piece of the reply belongs to no block of it"));
         };
-        self.begun = true;
+        self.has_begun = true;
         match delta {
-            Delta::Text { text } => {
+            AnthropicDelta::Text { text } => {
                 block.add("text", &text);
                 self.draft.text(&text);
             }
-            Delta::Input { partial_json } => {
+            AnthropicDelta::Input { partial_json } => {
                 let json = partial_json.unwrap_or_default();
                 block.input.push_str(&json);
                 match block.kind {
-                    Kind::Call(place) => self.draft.arguments(place, &json),
-                    Kind::Answer => self.draft.text(&json),
-                    Kind::Text | Kind::Thought | Kind::Other => {}
+                    ContentBlockKind::Call(place) => self.draft.arguments(place, &json),
+                    ContentBlockKind::Answer => self.draft.text(&json),
+                    ContentBlockKind::Text | ContentBlockKind::Thought | ContentBlockKind::Other => {}
                 }
             }
-            Delta::Thinking { thinking } => block.add("thinking", &thinking),
-            Delta::Signature { signature } => block.add("signature", &signature),
-            Delta::Other => {}
+            AnthropicDelta::Thinking { thinking } => block.add("thinking", &thinking),
+            AnthropicDelta::Signature { signature } => block.add("signature", &signature),
+            AnthropicDelta::Other => {}
         }
         Ok(())
     }
 
-    fn shut(&mut self, index: usize) -> Result<(), Problem> {
+    fn close_block(&mut self, index: usize) -> Result<(), WireError> {
         let Some(block) = self.blocks.get_mut(&index).filter(|block| block.open) else {
-            return Err(Problem::malformed("a block of the reply ends that did not begin"));
+            return Err(WireError::malformed("a block of the reply ends that did not begin"));
         };
         block.open = false;
         // A tool without parameters may have its whole input at the beginning.
         let early = block.value.get("input").filter(|input| block.input.is_empty() && has_fields(input));
         if let Some(input) = early.map(Value::to_string) {
             match block.kind {
-                Kind::Call(place) => self.draft.arguments(place, &input),
-                Kind::Answer => self.draft.text(&input),
-                Kind::Text | Kind::Thought | Kind::Other => {}
+                ContentBlockKind::Call(place) => self.draft.arguments(place, &input),
+                ContentBlockKind::Answer => self.draft.text(&input),
+                ContentBlockKind::Text | ContentBlockKind::Thought | ContentBlockKind::Other => {}
             }
         }
         Ok(())
@@ -258,7 +258,7 @@ fn has_fields(input: &Value) -> bool {
     input.as_object().is_some_and(|fields| !fields.is_empty())
 }
 
-impl Block {
+impl ContentBlock {
     fn add(&mut self, field: &str, text: &str) {
         match self.value.get_mut(field) {
             Some(Value::String(so_far)) => so_far.push_str(text),

@@ -2,37 +2,37 @@
 
 use std::borrow::Cow;
 
-use baton_core::model::{Image, Message, ToolCall};
+use baton_core::model::{ModelImage, ModelMessage, ModelToolCall};
 use serde_json::{Value, json};
 
 use super::blocks;
-use crate::providers::dialect::Query;
+use crate::providers::dialect::WireRequest;
 
 /// Said for the user where the API wants a turn of theirs and there is none.
-const GO_ON: &str = "Go on.";
+const CONTINUE_PROMPT: &str = "Go on.";
 
 /// The system text, and the turns.
-pub(super) fn of(query: &Query<'_>) -> Result<(String, Vec<Value>), String> {
+pub(super) fn of(query: &WireRequest<'_>) -> Result<(String, Vec<Value>), String> {
     let mut system: Vec<Cow<'_, str>> = Vec::new();
-    let mut turns = Turns::default();
+    let mut turns = AnthropicTurns::default();
     for message in &query.ask.request.messages {
         match message {
-            Message::System { content, name } => system.push(by(name.as_deref(), content)),
-            Message::User { content, images, name } => {
-                turns.extend("user", text(&by(name.as_deref(), content)));
+            ModelMessage::System { content, name } => system.push(with_speaker(name.as_deref(), content)),
+            ModelMessage::User { content, images, name } => {
+                turns.extend("user", text(&with_speaker(name.as_deref(), content)));
                 for image in images {
-                    turns.extend("user", Some(shown(image)?));
+                    turns.extend("user", Some(image_block(image)?));
                 }
             }
-            Message::Tool { tool_call_id, content } => turns.answer(tool_call_id, content),
+            ModelMessage::Tool { tool_call_id, content } => turns.answer(tool_call_id, content),
             // The model would go on writing its own name.
-            Message::Assistant { content, tool_calls, thinking, name: _ } => {
+            ModelMessage::Assistant { content, tool_calls, thinking, name: _ } => {
                 let thought = query.thought(thinking.as_ref());
-                match blocks::as_thought(thought, content, tool_calls) {
+                match blocks::unchanged_thinking(thought, content, tool_calls) {
                     Some(blocks) => turns.extend("assistant", blocks.to_vec()),
                     None => {
                         turns.extend("assistant", text(content));
-                        turns.extend("assistant", tool_calls.iter().map(|call| used(call, query)));
+                        turns.extend("assistant", tool_calls.iter().map(|call| tool_use_block(call, query)));
                     }
                 }
             }
@@ -42,9 +42,9 @@ pub(super) fn of(query: &Query<'_>) -> Result<(String, Vec<Value>), String> {
 }
 
 #[derive(Default)]
-struct Turns(Vec<(&'static str, Vec<Value>)>);
+struct AnthropicTurns(Vec<(&'static str, Vec<Value>)>);
 
-impl Turns {
+impl AnthropicTurns {
     /// More of a turn: of the last one, where it is the same speaker's.
     fn extend(&mut self, role: &'static str, blocks: impl IntoIterator<Item = Value>) {
         let mut blocks = blocks.into_iter().peekable();
@@ -68,7 +68,7 @@ impl Turns {
 
     /// The user begins and the user ends.
     fn whole(mut self) -> Vec<Value> {
-        let go_on = || ("user", vec![json!({"type": "text", "text": GO_ON})]);
+        let go_on = || ("user", vec![json!({"type": "text", "text": CONTINUE_PROMPT})]);
         if self.0.first().is_none_or(|(role, _)| *role != "user") {
             self.0.insert(0, go_on());
         }
@@ -80,7 +80,7 @@ impl Turns {
 }
 
 /// What somebody says by name; the API has no field for it.
-fn by<'t>(name: Option<&str>, content: &'t str) -> Cow<'t, str> {
+fn with_speaker<'t>(name: Option<&str>, content: &'t str) -> Cow<'t, str> {
     match name {
         Some(name) if !content.trim().is_empty() => Cow::Owned(format!("{name}: {content}")),
         Some(_) | None => Cow::Borrowed(content),
@@ -92,13 +92,13 @@ fn text(content: &str) -> Option<Value> {
     (!content.trim().is_empty()).then(|| json!({"type": "text", "text": content}))
 }
 
-fn used(call: &ToolCall, query: &Query<'_>) -> Value {
+fn tool_use_block(call: &ModelToolCall, query: &WireRequest<'_>) -> Value {
     // The API wants an object; arguments that never were one were answered with an error.
     let input = if call.arguments.is_object() { call.arguments.clone() } else { json!({"arguments": call.arguments}) };
-    json!({"type": "tool_use", "id": blocks::safe_id(&call.id), "name": query.names.wire(&call.name), "input": input})
+    json!({"type": "tool_use", "id": blocks::safe_id(&call.id), "name": query.names.wire_name(&call.name), "input": input})
 }
 
-fn shown(image: &Image) -> Result<Value, String> {
+fn image_block(image: &ModelImage) -> Result<Value, String> {
     let source = match image.url.strip_prefix("data:") {
         None => json!({"type": "url", "url": image.url}),
         Some(data) => {

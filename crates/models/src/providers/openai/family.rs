@@ -2,7 +2,7 @@
 
 /// Whether a model thinks before it speaks and so refuses a temperature: OpenAI's `o` series, and `gpt-5` and later but
 /// for the chat variants. They also count their thinking under another name for `max_tokens`.
-pub(super) fn thinks(model: &str) -> bool {
+pub(super) fn is_reasoning_model(model: &str) -> bool {
     let name = model.rsplit('/').next().unwrap_or(model);
     if let Some(version) = name.strip_prefix("gpt-") {
         let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
@@ -13,19 +13,19 @@ pub(super) fn thinks(model: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::thinks;
+    use super::is_reasoning_model;
 
     #[test]
     fn thinking_models_are_known_by_their_names() {
         for model in
             ["o1", "o3-mini", "o4-mini-2025-04-16", "gpt-5", "gpt-5.1", "gpt-6-luna", "openai/gpt-6.2-sol", "gpt-12"]
         {
-            assert!(thinks(model), "{model}");
+            assert!(is_reasoning_model(model), "{model}");
         }
         for model in
             ["gpt-4o", "gpt-4.1-mini", "gpt-3.5-turbo", "gpt-oss:20b", "gpt-5-chat-latest", "olmo-2", "omni", "o", ""]
         {
-            assert!(!thinks(model), "{model}");
+            assert!(!is_reasoning_model(model), "{model}");
         }
     }
 }

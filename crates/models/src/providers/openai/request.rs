@@ -1,23 +1,23 @@
 //! Our request in OpenAI's words.
 
-use baton_core::model::fields::SENT;
-use baton_core::model::{Image, Message, ToolCall, ToolChoice, ToolOffer};
+use baton_core::model::fields::FORWARDED_FIELDS;
+use baton_core::model::{ModelImage, ModelMessage, ModelToolCall, ToolChoice, ToolOffer};
 use serde_json::{Map, Value, json};
 
 use super::answer::{EXTRA_CONTENT, REASONING_CONTENT};
 use super::family;
-use crate::catalogue::Structured;
-use crate::providers::dialect::{Query, arguments_text};
+use crate::catalogue::StructuredOutput;
+use crate::providers::dialect::{WireRequest, arguments_text};
 use crate::providers::schema;
 
 /// Fields that thinking models refuse.
-const NOT_FOR_THINKERS: [&str; 6] =
+const UNSUPPORTED_BY_REASONING: [&str; 6] =
     ["top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs"];
 
 /// The JSON body. The same query always gives the same bytes.
-pub(super) fn body(query: &Query<'_>) -> Value {
+pub(super) fn body(query: &WireRequest<'_>) -> Value {
     let request = query.ask.request;
-    let thinks = query.takes_temperature().map_or_else(|| family::thinks(query.ask.model), |takes| !takes);
+    let thinks = query.takes_temperature().map_or_else(|| family::is_reasoning_model(query.ask.model), |takes| !takes);
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
     let format = request.schema.as_ref().and_then(|schema| response_format(schema, query.structured));
@@ -44,8 +44,8 @@ pub(super) fn body(query: &Query<'_>) -> Value {
         put("stream_options", json!({"include_usage": true}));
     }
     for (name, value) in &request.more {
-        let is_refused = !SENT.contains(&name.as_str())
-            || thinks && NOT_FOR_THINKERS.contains(&name.as_str())
+        let is_refused = !FORWARDED_FIELDS.contains(&name.as_str())
+            || thinks && UNSUPPORTED_BY_REASONING.contains(&name.as_str())
             || request.tools.is_empty() && name == "parallel_tool_calls";
         if !is_refused && !body.contains_key(name) {
             body.insert(name.clone(), value.clone());
@@ -55,12 +55,12 @@ pub(super) fn body(query: &Query<'_>) -> Value {
 }
 
 /// A schema that nobody enforces is asked for in the system message, for some servers take only one of these.
-fn messages(query: &Query<'_>, is_enforced: bool) -> Value {
+fn messages(query: &WireRequest<'_>, is_enforced: bool) -> Value {
     let request = query.ask.request;
-    let mut messages: Vec<Value> = request.messages.iter().map(|message| written(message, query)).collect();
+    let mut messages: Vec<Value> = request.messages.iter().map(|message| wire_message(message, query)).collect();
     if let Some(instruction) = schema::instruction(request).filter(|_| !is_enforced) {
         match request.messages.first() {
-            Some(Message::System { content, .. }) => {
+            Some(ModelMessage::System { content, .. }) => {
                 messages[0]["content"] = json!(format!("{content}\n\n{instruction}"))
             }
             _ => messages.insert(0, json!({"role": "system", "content": instruction})),
@@ -69,9 +69,11 @@ fn messages(query: &Query<'_>, is_enforced: bool) -> Value {
     Value::Array(messages)
 }
 
-fn written(message: &Message, query: &Query<'_>) -> Value {
-    let mut said = said(message, query);
-    let (Message::System { name, .. } | Message::User { name, .. } | Message::Assistant { name, .. }) = message else {
+fn wire_message(message: &ModelMessage, query: &WireRequest<'_>) -> Value {
+    let mut said = message_body(message, query);
+    let (ModelMessage::System { name, .. } | ModelMessage::User { name, .. } | ModelMessage::Assistant { name, .. }) =
+        message
+    else {
         return said;
     };
     if let Some(name) = name {
@@ -80,18 +82,18 @@ fn written(message: &Message, query: &Query<'_>) -> Value {
     said
 }
 
-fn said(message: &Message, query: &Query<'_>) -> Value {
+fn message_body(message: &ModelMessage, query: &WireRequest<'_>) -> Value {
     match message {
-        Message::System { content, .. } => json!({"role": "system", "content": content}),
-        Message::User { content, images, .. } if images.is_empty() => json!({"role": "user", "content": content}),
-        Message::User { content, images, .. } => json!({"role": "user", "content": parts(content, images)}),
-        Message::Tool { tool_call_id, content } => {
+        ModelMessage::System { content, .. } => json!({"role": "system", "content": content}),
+        ModelMessage::User { content, images, .. } if images.is_empty() => json!({"role": "user", "content": content}),
+        ModelMessage::User { content, images, .. } => json!({"role": "user", "content": parts(content, images)}),
+        ModelMessage::Tool { tool_call_id, content } => {
             json!({"role": "tool", "tool_call_id": tool_call_id, "content": content})
         }
-        Message::Assistant { content, tool_calls, .. } if tool_calls.is_empty() => {
+        ModelMessage::Assistant { content, tool_calls, .. } if tool_calls.is_empty() => {
             json!({"role": "assistant", "content": content})
         }
-        Message::Assistant { content, tool_calls, thinking, .. } => {
+        ModelMessage::Assistant { content, tool_calls, thinking, .. } => {
             let content = if content.is_empty() { Value::Null } else { json!(content) };
             let mut calls: Vec<Value> = tool_calls.iter().map(|call| written_call(call, query)).collect();
             let mut message = json!({"role": "assistant", "content": content});
@@ -110,9 +112,9 @@ fn said(message: &Message, query: &Query<'_>) -> Value {
     }
 }
 
-fn parts(content: &str, images: &[Image]) -> Value {
+fn parts(content: &str, images: &[ModelImage]) -> Value {
     let text = (!content.is_empty()).then(|| json!({"type": "text", "text": content}));
-    let image = |image: &Image| {
+    let image = |image: &ModelImage| {
         let mut shown = json!({"url": image.url});
         if let Some(detail) = &image.detail {
             shown["detail"] = json!(detail);
@@ -122,17 +124,17 @@ fn parts(content: &str, images: &[Image]) -> Value {
     text.into_iter().chain(images.iter().map(image)).collect()
 }
 
-fn written_call(call: &ToolCall, query: &Query<'_>) -> Value {
+fn written_call(call: &ModelToolCall, query: &WireRequest<'_>) -> Value {
     json!({
         "id": call.id,
         "type": "function",
-        "function": {"name": query.names.wire(&call.name), "arguments": arguments_text(&call.arguments)},
+        "function": {"name": query.names.wire_name(&call.name), "arguments": arguments_text(&call.arguments)},
     })
 }
 
-fn offer(tool: &ToolOffer, query: &Query<'_>) -> Value {
+fn offer(tool: &ToolOffer, query: &WireRequest<'_>) -> Value {
     let mut function = json!({
-        "name": query.names.wire(&tool.name),
+        "name": query.names.wire_name(&tool.name),
         "description": tool.description,
         "parameters": schema::parameters(&tool.parameters),
     });
@@ -146,9 +148,9 @@ fn offer(tool: &ToolOffer, query: &Query<'_>) -> Value {
 }
 
 /// Whether replies are held to the request's schema, and calls to the parameters of its strict tools.
-pub(super) fn holds(query: &Query<'_>) -> bool {
+pub(super) fn enforces_schema(query: &WireRequest<'_>) -> bool {
     let request = query.ask.request;
-    let enforces = query.structured == Structured::JsonSchema;
+    let enforces = query.structured == StructuredOutput::JsonSchema;
     let format = request.schema.as_ref().map(|schema| response_format(schema, query.structured));
     let is_held = match format {
         None => true,
@@ -163,30 +165,30 @@ pub(super) fn holds(query: &Query<'_>) -> bool {
     is_held && strict.all(|tool| enforces && schema::is_strict(&tool.parameters))
 }
 
-fn tool_choice(choice: &ToolChoice, query: &Query<'_>) -> Value {
+fn tool_choice(choice: &ToolChoice, query: &WireRequest<'_>) -> Value {
     match choice {
         ToolChoice::Auto => json!("auto"),
         ToolChoice::None => json!("none"),
         ToolChoice::Required => json!("required"),
-        ToolChoice::Tool(name) => json!({"type": "function", "function": {"name": query.names.wire(name)}}),
+        ToolChoice::Tool(name) => json!({"type": "function", "function": {"name": query.names.wire_name(name)}}),
     }
 }
 
 /// Providers enforce only schemas of an object.
-fn response_format(schema: &Value, structured: Structured) -> Option<Value> {
+fn response_format(schema: &Value, structured: StructuredOutput) -> Option<Value> {
     if !schema::is_of_object(schema) {
         return None;
     }
     match structured {
-        Structured::JsonSchema | Structured::JsonObject if schema::is_any_object(schema) => {
+        StructuredOutput::JsonSchema | StructuredOutput::JsonObject if schema::is_any_object(schema) => {
             Some(json!({"type": "json_object"}))
         }
-        Structured::JsonSchema => Some(json!({
+        StructuredOutput::JsonSchema => Some(json!({
             "type": "json_schema",
             "json_schema": {"name": "answer", "schema": schema, "strict": schema::is_strict(schema)}
         })),
-        Structured::JsonObject => Some(json!({"type": "json_object"})),
-        Structured::Prompt | Structured::None => None,
+        StructuredOutput::JsonObject => Some(json!({"type": "json_object"})),
+        StructuredOutput::Prompt | StructuredOutput::None => None,
     }
 }
 

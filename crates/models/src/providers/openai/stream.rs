@@ -2,46 +2,46 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::model::content::Content;
+use baton_core::model::content::MessageContent;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::answer::{self, Part, WireCall, WireUsage};
-use crate::providers::dialect::{Answer, Assembly, Problem};
-use crate::providers::draft::Draft;
+use super::answer::{self, OpenAiContentPart, OpenAiToolCall, OpenAiUsage};
+use crate::providers::dialect::{ReplyAssembler, WireError, WireReply};
+use crate::providers::draft::ReplyDraft;
 
 #[derive(Deserialize)]
-struct Chunk {
+struct OpenAiChunk {
     model: Option<String>,
-    choices: Option<Vec<ChunkChoice>>,
-    usage: Option<WireUsage>,
+    choices: Option<Vec<OpenAiChunkChoice>>,
+    usage: Option<OpenAiUsage>,
     error: Option<Value>,
 }
 
 #[derive(Deserialize)]
-struct ChunkChoice {
+struct OpenAiChunkChoice {
     index: Option<u32>,
-    delta: Option<Delta>,
+    delta: Option<OpenAiDelta>,
     finish_reason: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Delta {
+struct OpenAiDelta {
     #[serde(default)]
-    content: Content<Part>,
+    content: MessageContent<OpenAiContentPart>,
     refusal: Option<String>,
     reasoning_content: Option<String>,
     /// Another name for the same, of newer vLLM, Ollama and OpenRouter; they do not want it back.
     reasoning: Option<String>,
-    tool_calls: Option<Vec<WireCall>>,
+    tool_calls: Option<Vec<OpenAiToolCall>>,
 }
 
 /// The reply so far.
 #[derive(Default)]
-pub(crate) struct Chunks {
-    draft: Draft,
+pub(crate) struct OpenAiAssembler {
+    draft: ReplyDraft,
     /// The call that each index of the wire stands for now.
-    open: BTreeMap<usize, Open>,
+    open: BTreeMap<usize, OpenToolCall>,
     begun: bool,
     ended: bool,
     refused: bool,
@@ -50,27 +50,27 @@ pub(crate) struct Chunks {
     finish: Option<String>,
 }
 
-struct Open {
+struct OpenToolCall {
     id: String,
     place: usize,
 }
 
-impl Assembly for Chunks {
-    fn take(&mut self, event: &str) -> Result<(), Problem> {
+impl ReplyAssembler for OpenAiAssembler {
+    fn feed(&mut self, event: &str) -> Result<(), WireError> {
         if self.ended {
             return Ok(());
         }
         if event.trim() == "[DONE]" {
             return self.close();
         }
-        let chunk: Chunk =
-            serde_json::from_str(event).map_err(|error| Problem::unreadable("a piece of the reply", &error))?;
+        let chunk: OpenAiChunk =
+            serde_json::from_str(event).map_err(|error| WireError::invalid_json("a piece of the reply", &error))?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(Problem::Error(error));
+            return Err(WireError::Error(error));
         }
         let model = chunk.model.filter(|model| !model.is_empty());
         self.draft.model = self.draft.model.take().or(model);
-        self.draft.usage = chunk.usage.and_then(WireUsage::ours).or(self.draft.usage);
+        self.draft.usage = chunk.usage.and_then(OpenAiUsage::to_usage).or(self.draft.usage);
         let choices = chunk.choices.unwrap_or_default().into_iter();
         for choice in choices.filter(|choice| choice.index.unwrap_or(0) == 0) {
             if let Some(delta) = choice.delta {
@@ -85,9 +85,9 @@ impl Assembly for Chunks {
     }
 
     /// The stream is over: whole, if it said how it finished.
-    fn close(&mut self) -> Result<(), Problem> {
+    fn close(&mut self) -> Result<(), WireError> {
         if self.finish.is_none() {
-            return Err(Problem::malformed("the stream ended before the reply did"));
+            return Err(WireError::malformed("the stream ended before the reply did"));
         }
         self.ended = true;
         Ok(())
@@ -101,15 +101,15 @@ impl Assembly for Chunks {
         self.ended
     }
 
-    fn draft(&mut self) -> &mut Draft {
+    fn draft(&mut self) -> &mut ReplyDraft {
         &mut self.draft
     }
 
-    fn answer(&mut self) -> Result<Answer, Problem> {
+    fn answer(&mut self) -> Result<WireReply, WireError> {
         let tool_calls = self.draft.take_calls()?;
-        let mut thinking = answer::thought(std::mem::take(&mut self.reasoning));
+        let mut thinking = answer::reasoning_block(std::mem::take(&mut self.reasoning));
         thinking.append(&mut self.sealed);
-        Ok(Answer {
+        Ok(WireReply {
             finish: answer::finish(self.finish.as_deref(), self.refused, !tool_calls.is_empty())?,
             content: std::mem::take(&mut self.draft.content),
             tool_calls,
@@ -120,8 +120,8 @@ impl Assembly for Chunks {
     }
 }
 
-impl Chunks {
-    fn delta(&mut self, delta: Delta) -> Result<(), Problem> {
+impl OpenAiAssembler {
+    fn delta(&mut self, delta: OpenAiDelta) -> Result<(), WireError> {
         let content = answer::text(delta.content);
         let refusal = delta.refusal.unwrap_or_default();
         let reasoning = delta.reasoning_content.unwrap_or_default();
@@ -138,7 +138,7 @@ impl Chunks {
         Ok(())
     }
 
-    fn call(&mut self, call: WireCall) -> Result<(), Problem> {
+    fn call(&mut self, call: OpenAiToolCall) -> Result<(), WireError> {
         let id = call.id.unwrap_or_default();
         let (name, arguments) = call.function.map_or((None, None), |function| (function.name, function.arguments));
         let name = name.unwrap_or_default();
@@ -150,14 +150,14 @@ impl Chunks {
             Some(other) => self.draft.arguments(place, &other.to_string()),
         }
         if let Some(extra) = call.extra_content.filter(|extra| !extra.is_null()) {
-            self.sealed.push(answer::sealed(self.draft.id(place), extra));
+            self.sealed.push(answer::sealed_extra(self.draft.id(place), extra));
         }
         Ok(())
     }
 
     /// The call that a piece belongs to. A piece with a name begins another call at the same index where it has another
     /// id, or where neither has one and the call before is whole.
-    fn place(&mut self, index: usize, id: &str, name: &str) -> Result<usize, Problem> {
+    fn place(&mut self, index: usize, id: &str, name: &str) -> Result<usize, WireError> {
         if let Some(open) = self.open.get(&index) {
             let is_other = if id.is_empty() { self.draft.is_whole(open.place) } else { id != open.id };
             if name.is_empty() || !is_other {
@@ -165,7 +165,7 @@ impl Chunks {
             }
         }
         let place = self.draft.call(id, name)?;
-        self.open.insert(index, Open { id: id.to_owned(), place });
+        self.open.insert(index, OpenToolCall { id: id.to_owned(), place });
         Ok(place)
     }
 }

@@ -3,20 +3,20 @@
 use std::future::Future;
 use std::time::Duration;
 
-use baton_core::run::ModelFault;
-use baton_ports::models::ApiKey;
+use baton_core::run::ModelCallError;
+use baton_ports::models::ConsumerKey;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Request, Response};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::body::Body;
-use super::failure::Telling;
-use super::reading::Reading;
-use super::{Remote, failure, limits};
+use super::body::ResponseBody;
+use super::failure::ErrorContext;
+use super::stream_reader::StreamReader;
+use super::{HttpProvider, failure, rate_limits};
 use crate::fault::{code, lasting, transient};
-use crate::providers::dialect::{Answer, Assembly, Dialect, Problem, Query};
-use crate::providers::listener::Listener;
-use crate::providers::{Failure, Spent};
+use crate::providers::dialect::{ApiDialect, ReplyAssembler, WireError, WireReply, WireRequest};
+use crate::providers::listener::PieceListener;
+use crate::providers::{AttemptSpend, ProviderError};
 
 /// Tells whoever is asked which span asks (W3C Trace Context).
 const TRACEPARENT: &str = "traceparent";
@@ -27,31 +27,31 @@ const END_MAX: Duration = Duration::from_millis(20);
 /// Answers that something on the way has stopped waiting: the provider may be writing all the same.
 const TIMED_OUT: [u16; 3] = [408, 504, 524];
 
-pub(super) struct Attempt<'a, D: Dialect> {
-    remote: &'a Remote<D>,
-    query: &'a Query<'a>,
-    key: Option<&'a ApiKey>,
-    listener: Listener<'a>,
-    reading: Reading<D::Assembly>,
+pub(super) struct HttpAttempt<'a, D: ApiDialect> {
+    remote: &'a HttpProvider<D>,
+    query: &'a WireRequest<'a>,
+    key: Option<&'a ConsumerKey>,
+    listener: PieceListener<'a>,
+    reading: StreamReader<D::Assembly>,
     is_accepted: bool,
     /// What the provider's rate-limit headers said.
-    pub full_for: Option<Duration>,
+    pub exhausted_for: Option<Duration>,
 }
 
-impl<'a, D: Dialect> Attempt<'a, D> {
-    pub fn new(remote: &'a Remote<D>, query: &'a Query<'a>) -> Self {
+impl<'a, D: ApiDialect> HttpAttempt<'a, D> {
+    pub fn new(remote: &'a HttpProvider<D>, query: &'a WireRequest<'a>) -> Self {
         Self {
             remote,
             query,
             key: query.ask.key.or(remote.key.as_ref()),
-            listener: Listener::new(query.ask.pieces, &query.names),
-            reading: Reading::new(remote.dialect.assembly(query)),
+            listener: PieceListener::new(query.ask.pieces, &query.names),
+            reading: StreamReader::new(remote.dialect.new_assembler(query)),
             is_accepted: false,
-            full_for: None,
+            exhausted_for: None,
         }
     }
 
-    pub async fn run(&mut self) -> Result<Answer, ModelFault> {
+    pub async fn run(&mut self) -> Result<WireReply, ModelCallError> {
         // A reply that comes whole begins as late as it ends.
         let first_token = self.query.ask.first_token.filter(|_| self.query.stream);
         let deadline = first_token.map(|limit| Instant::now() + limit);
@@ -68,7 +68,7 @@ impl<'a, D: Dialect> Attempt<'a, D> {
     }
 
     /// The response, if it is one to read a reply from.
-    async fn send(&mut self) -> Result<Response, ModelFault> {
+    async fn send(&mut self) -> Result<Response, ModelCallError> {
         let model = self.query.ask.model;
         let dialect = &self.remote.dialect;
         let body = dialect.body(self.query).and_then(|body| serde_json::to_vec(&body).map_err(|why| why.to_string()));
@@ -80,18 +80,18 @@ impl<'a, D: Dialect> Attempt<'a, D> {
         self.is_accepted = true;
         let response = self.remote.client.execute(request).await.map_err(|error| {
             self.is_accepted = !error.is_connect();
-            failure::unsent(error, &dialect.endpoint(model))
+            failure::send_fault(error, &dialect.endpoint(model))
         })?;
         let now = self.remote.clock.now();
-        self.full_for = limits::full_for(response.headers(), now);
+        self.exhausted_for = rate_limits::exhausted_for(response.headers(), now);
         if response.status().is_success() {
             return Ok(response);
         }
         self.is_accepted = TIMED_OUT.contains(&response.status().as_u16());
-        Err(Box::pin(failure::refused(response, &self.telling(), now)).await)
+        Err(Box::pin(failure::status_fault(response, &self.error_context(), now)).await)
     }
 
-    fn headers(&self) -> Result<HeaderMap, ModelFault> {
+    fn headers(&self) -> Result<HeaderMap, ModelCallError> {
         let mut headers = self.remote.headers.clone();
         if let Some(key) = self.query.ask.key {
             self.remote.dialect.authorize(&mut headers, key.secret().trim()).map_err(|_| {
@@ -108,37 +108,37 @@ impl<'a, D: Dialect> Attempt<'a, D> {
         Ok(headers)
     }
 
-    async fn whole(&mut self, response: Response) -> Result<Answer, ModelFault> {
-        let mut body = Body::of(response);
+    async fn whole(&mut self, response: Response) -> Result<WireReply, ModelCallError> {
+        let mut body = ResponseBody::of(response);
         let mut bytes = Vec::new();
         while let Some(piece) = body.next().await.map_err(|cut| self.fault(cut.into()))? {
             bytes.extend_from_slice(piece.as_ref());
         }
         let answer = self.remote.dialect.read(self.query, &bytes).map_err(|problem| self.fault(problem))?;
-        if self.listener.listens() {
-            self.listener.tell(answer.pieces()).await;
+        if self.listener.is_active() {
+            self.listener.send(answer.pieces()).await;
         }
         Ok(answer)
     }
 
-    async fn streamed(&mut self, response: Response, deadline: Option<Instant>) -> Result<Answer, ModelFault> {
-        let mut body = Body::of(response);
+    async fn streamed(&mut self, response: Response, deadline: Option<Instant>) -> Result<WireReply, ModelCallError> {
+        let mut body = ResponseBody::of(response);
         while !self.reading.assembly.is_whole() {
             let until = deadline.filter(|_| !self.reading.assembly.has_begun());
             let Some(piece) = by(until, body.next()).await else { return Err(self.no_first_token()) };
             let piece = piece.map_err(|cut| self.fault(cut.into()))?;
             let taken = self.reading.take(piece.as_ref().map(AsRef::as_ref));
             // What came before a piece that cannot be read was said all the same.
-            let untold = self.reading.assembly.draft().untold();
-            self.listener.tell(untold).await;
+            let untold = self.reading.assembly.draft().take_pieces();
+            self.listener.send(untold).await;
             taken.map_err(|problem| self.fault(problem))?;
         }
         let _ = timeout(END_MAX, async { while let Ok(Some(_)) = body.next().await {} }).await;
         self.reading.assembly.answer().map_err(|problem| self.fault(problem))
     }
 
-    fn telling(&self) -> Telling<'_> {
-        Telling {
+    fn error_context(&self) -> ErrorContext<'_> {
+        ErrorContext {
             model: self.query.ask.model,
             place: &self.remote.place,
             key: self.key.map(|key| key.secret().trim()),
@@ -147,30 +147,30 @@ impl<'a, D: Dialect> Attempt<'a, D> {
         }
     }
 
-    fn fault(&self, problem: Problem) -> ModelFault {
+    fn fault(&self, problem: WireError) -> ModelCallError {
         match problem {
-            Problem::Malformed(why) => {
+            WireError::Malformed(why) => {
                 transient(code::MALFORMED_REPLY, format!("model `{}`: {why}", self.query.ask.model))
             }
-            Problem::Error(error) => failure::inside(&error, &self.telling()),
+            WireError::Error(error) => failure::embedded_fault(&error, &self.error_context()),
         }
     }
 
-    fn no_first_token(&self) -> ModelFault {
+    fn no_first_token(&self) -> ModelCallError {
         let ask = self.query.ask;
         let limit = ask.first_token.unwrap_or_default().as_millis();
         transient(code::TIMEOUT, format!("model `{}`: no first token within {limit} ms", ask.model))
     }
 
     /// The whole was not there in time.
-    pub fn late(&self) -> ModelFault {
-        self.listener.late(&format!("model `{}`", self.query.ask.model), self.query.ask.limit)
+    pub fn timeout_fault(&self) -> ModelCallError {
+        self.listener.timeout_fault(&format!("model `{}`", self.query.ask.model), self.query.ask.limit)
     }
 
-    pub fn failure(&self, fault: ModelFault) -> Failure {
+    pub fn failure(&self, fault: ModelCallError) -> ProviderError {
         // What it counted before it broke off is not all that it goes on to write.
-        let spent = if self.is_accepted { Spent::Unknown } else { Spent::NOTHING };
-        Failure { fault, told: self.listener.has_heard(), spent }
+        let spent = if self.is_accepted { AttemptSpend::Unknown } else { AttemptSpend::NOTHING };
+        ProviderError { fault, has_streamed: self.listener.has_received(), spent }
     }
 }
 

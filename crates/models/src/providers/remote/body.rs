@@ -1,52 +1,53 @@
 //! A response's body, never more of it than is allowed.
 
-use baton_core::fault::told;
+use baton_core::fault::error_chain;
 use reqwest::Response;
 
-use crate::providers::dialect::Problem;
+use crate::providers::dialect::WireError;
 
 /// Bytes a reply may have.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// The body, piece by piece.
-pub(super) struct Body {
+pub(super) struct ResponseBody {
     response: Response,
     taken: usize,
 }
 
 /// The body ended before its end.
 #[derive(Debug)]
-pub(super) enum Cut {
+pub(super) enum BodyError {
     Broken(String),
     TooLarge,
 }
 
-impl From<Cut> for Problem {
-    fn from(cut: Cut) -> Self {
+impl From<BodyError> for WireError {
+    fn from(cut: BodyError) -> Self {
         Self::Malformed(match cut {
-            Cut::Broken(why) => format!("the reply was cut off: {why}"),
-            Cut::TooLarge => format!("the reply has more than {REPLY_BYTES_MAX} bytes"),
+            BodyError::Broken(why) => format!("the reply was cut off: {why}"),
+            BodyError::TooLarge => format!("the reply has more than {REPLY_BYTES_MAX} bytes"),
         })
     }
 }
 
-impl Body {
+impl ResponseBody {
     pub fn of(response: Response) -> Self {
         Self { response, taken: 0 }
     }
 
     /// The next piece; `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, Cut> {
-        let piece = self.response.chunk().await.map_err(|error| Cut::Broken(told(&error.without_url())))?;
+    pub async fn next(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, BodyError> {
+        let piece =
+            self.response.chunk().await.map_err(|error| BodyError::Broken(error_chain(&error.without_url())))?;
         self.taken += piece.as_ref().map_or(0, |piece| piece.len());
         if self.taken > REPLY_BYTES_MAX {
-            return Err(Cut::TooLarge);
+            return Err(BodyError::TooLarge);
         }
         Ok(piece)
     }
 
     /// As much of the body as `bytes_max`, for error texts: what breaks is left away.
-    pub async fn beginning(response: Response, bytes_max: usize) -> Vec<u8> {
+    pub async fn read_prefix(response: Response, bytes_max: usize) -> Vec<u8> {
         let mut body = Self::of(response);
         let mut beginning = Vec::new();
         while let Ok(Some(piece)) = body.next().await {

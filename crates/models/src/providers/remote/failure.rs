@@ -1,23 +1,23 @@
 //! What a provider's refusal means, by stable code. Nothing that a provider says is repeated with a key in it.
 
-use baton_core::fault::told;
-use baton_core::run::ModelFault;
-use baton_core::time::{Time, wait};
+use baton_core::fault::error_chain;
+use baton_core::run::ModelCallError;
+use baton_core::time::{Time, retry_after};
 use reqwest::{Response, StatusCode, Url};
 use serde_json::Value;
 
-use super::body::Body;
-use super::limits;
+use super::body::ResponseBody;
+use super::rate_limits;
 use crate::fault::{code, lasting, transient};
 
 /// Bytes of an error's body that are read, and characters of its message that are kept.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 const MESSAGE_CHARS_MAX: usize = 300;
 /// Stands where a key stood.
-const HIDDEN: &str = "***";
+const REDACTED: &str = "***";
 
 /// What a message about a failure may and must say.
-pub(super) struct Telling<'a> {
+pub(super) struct ErrorContext<'a> {
     pub model: &'a str,
     /// Where the provider's settings stand.
     pub place: &'a str,
@@ -28,7 +28,7 @@ pub(super) struct Telling<'a> {
     pub key_variable: &'a str,
 }
 
-impl Telling<'_> {
+impl ErrorContext<'_> {
     fn key_advice(&self) -> String {
         match (self.key, self.is_consumers) {
             (None, _) => format!("no key was sent: set {} or {}.api_key", self.key_variable, self.place),
@@ -39,42 +39,42 @@ impl Telling<'_> {
 }
 
 /// The request did not get through.
-pub(super) fn unsent(error: reqwest::Error, endpoint: &Url) -> ModelFault {
+pub(super) fn send_fault(error: reqwest::Error, endpoint: &Url) -> ModelCallError {
     let host = endpoint.host_str().unwrap_or("the provider");
-    let why = told(&error.without_url());
+    let why = error_chain(&error.without_url());
     transient(code::SERVICE_UNAVAILABLE, format!("{host} cannot be reached: {why}"))
 }
 
 /// The provider answered with a status that is not a success.
-pub(super) async fn refused(response: Response, telling: &Telling<'_>, now: Time) -> ModelFault {
+pub(super) async fn status_fault(response: Response, telling: &ErrorContext<'_>, now: Time) -> ModelCallError {
     let status = response.status();
     let headers = response.headers();
-    let wait =
-        wait::asked(|name| headers.get(name)?.to_str().ok(), Some(now)).or_else(|| limits::full_for(headers, now));
-    let body = Body::beginning(response, ERROR_BYTES_MAX).await;
-    let fault = by_status(status, &Said::read(&body, telling.key), telling);
-    ModelFault { retry_after: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()), ..fault }
+    let wait = retry_after::retry_after(|name| headers.get(name)?.to_str().ok(), Some(now))
+        .or_else(|| rate_limits::exhausted_for(headers, now));
+    let body = ResponseBody::read_prefix(response, ERROR_BYTES_MAX).await;
+    let fault = by_status(status, &UpstreamError::read(&body, telling.key), telling);
+    ModelCallError { retry_after: wait.and_then(|wait| u64::try_from(wait.as_millis()).ok()), ..fault }
 }
 
 /// An error inside a reply that began as a success.
-pub(super) fn inside(error: &Value, telling: &Telling<'_>) -> ModelFault {
-    let said = Said::of(error, telling.key);
+pub(super) fn embedded_fault(error: &Value, telling: &ErrorContext<'_>) -> ModelCallError {
+    let said = UpstreamError::of(error, telling.key);
     let written = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let status = written.filter(|status| (400..600).contains(status)).unwrap_or_else(|| said.status());
     by_status(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), &said, telling)
 }
 
-fn by_status(status: StatusCode, said: &Said, telling: &Telling<'_>) -> ModelFault {
+fn by_status(status: StatusCode, said: &UpstreamError, telling: &ErrorContext<'_>) -> ModelCallError {
     let number = status.as_u16();
     let model = telling.model;
     let told = |what: &str| format!("model `{model}`: {what} ({number}){}", said.quoted());
     if number == 413 || status.is_client_error() && said.is_too_long() {
         return lasting(code::CONTEXT_TOO_LONG, told("the messages are longer than its context"));
     }
-    if said.is(&["content_filter", "content_policy_violation"]) {
+    if said.has_code(&["content_filter", "content_policy_violation"]) {
         return lasting(code::CONTENT_FILTERED, told("the provider refused the content"));
     }
-    if number == 402 || said.is_unpaid() {
+    if number == 402 || said.is_out_of_credit() {
         return lasting(code::RATE_LIMIT_EXCEEDED, told("the account's quota is used up"));
     }
     match number {
@@ -100,12 +100,12 @@ fn by_status(status: StatusCode, said: &Said, telling: &Telling<'_>) -> ModelFau
 
 /// What the provider says, where it speaks as documented: `{"error": {"message", "type", "code"}}`, and, in older
 /// servers, the inner object alone.
-struct Said {
+struct UpstreamError {
     codes: Vec<String>,
     message: String,
 }
 
-impl Said {
+impl UpstreamError {
     fn read(body: &[u8], key: Option<&str>) -> Self {
         let document: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         Self::of(document.get("error").unwrap_or(&document), key)
@@ -115,28 +115,28 @@ impl Said {
         let codes = ["code", "type"].iter().filter_map(|name| error.get(*name)?.as_str()).map(str::to_owned);
         let message = error.get("message").and_then(Value::as_str).or(error.as_str()).unwrap_or_default();
         let message = match key.filter(|key| !key.is_empty()) {
-            Some(key) => message.replace(key, HIDDEN),
+            Some(key) => message.replace(key, REDACTED),
             None => message.to_owned(),
         };
         let clean = message.chars().map(|c| if c.is_control() { ' ' } else { c });
         Self { codes: codes.collect(), message: clean.take(MESSAGE_CHARS_MAX).collect() }
     }
 
-    fn is(&self, codes: &[&str]) -> bool {
+    fn has_code(&self, codes: &[&str]) -> bool {
         self.codes.iter().any(|said| codes.contains(&said.as_str()))
     }
 
     /// Only some providers have a code for it; the others are known by their words (vLLM, llama.cpp, Anthropic).
     fn is_too_long(&self) -> bool {
         let message = self.message.to_lowercase();
-        self.is(&["context_length_exceeded", "exceed_context_size_error", "request_too_large"])
+        self.has_code(&["context_length_exceeded", "exceed_context_size_error", "request_too_large"])
             || ["maximum context length", "context length is only", "prompt is too long", "exceed context limit"]
                 .iter()
                 .any(|words| message.contains(words))
     }
 
-    fn is_unpaid(&self) -> bool {
-        self.is(&["insufficient_quota", "billing_error", "billing_hard_limit_reached"])
+    fn is_out_of_credit(&self) -> bool {
+        self.has_code(&["insufficient_quota", "billing_error", "billing_hard_limit_reached"])
             || self.message.contains("credit balance is too low")
     }
 

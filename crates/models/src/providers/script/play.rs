@@ -2,29 +2,29 @@
 
 use std::time::Duration;
 
-use baton_core::model::{Reply, ToolCall};
-use baton_core::run::ModelFault;
-use baton_ports::models::Piece;
+use baton_core::model::{ModelReply, ModelToolCall};
+use baton_core::run::ModelCallError;
+use baton_ports::models::ReplyDelta;
 use tokio::time::{Instant, sleep_until};
 
-use super::rule::{Rule, Written};
+use super::rule::{ReplyRule, ScriptedReply};
 use crate::fault::{code, transient};
-use crate::providers::Ask;
+use crate::providers::ProviderRequest;
 use crate::providers::dialect::arguments_text;
-use crate::providers::listener::Listener;
+use crate::providers::listener::PieceListener;
 
 /// Characters of a piece of a tool call's arguments.
 const ARGUMENTS_CHARS: usize = 16;
 
 /// The pieces of a reply, always the same: a word at a time, then each call, named before its arguments come.
-pub(super) fn pieces(reply: &Reply) -> Vec<Piece> {
-    let words = reply.content.split_inclusive(char::is_whitespace).map(|word| Piece::Text(word.to_owned()));
+pub(super) fn pieces(reply: &ModelReply) -> Vec<ReplyDelta> {
+    let words = reply.content.split_inclusive(char::is_whitespace).map(|word| ReplyDelta::Text(word.to_owned()));
     let calls = reply.tool_calls.iter().enumerate().flat_map(|(index, call)| of_call(index, call));
     words.chain(calls).collect()
 }
 
-fn of_call(index: usize, call: &ToolCall) -> Vec<Piece> {
-    let piece = |id, name, arguments| Piece::ToolCall { index, id, name, arguments };
+fn of_call(index: usize, call: &ModelToolCall) -> Vec<ReplyDelta> {
+    let piece = |id, name, arguments| ReplyDelta::ToolCall { index, id, name, arguments };
     let arguments: Vec<char> = arguments_text(&call.arguments).chars().collect();
     let more = arguments.chunks(ARGUMENTS_CHARS).map(|chars| piece(None, None, chars.iter().collect()));
     let first = piece(Some(call.id.clone()), Some(call.name.clone()), String::new());
@@ -33,34 +33,34 @@ fn of_call(index: usize, call: &ToolCall) -> Vec<Piece> {
 
 /// Takes the reply's time, and tells the pieces evenly over it. Without a listener it takes as long.
 pub(super) async fn play(
-    pieces: Vec<Piece>,
-    rule: &Rule,
-    written: &Written,
-    ask: &Ask<'_>,
-    listener: &mut Listener<'_>,
-) -> Result<(), ModelFault> {
+    pieces: Vec<ReplyDelta>,
+    rule: &ReplyRule,
+    written: &ScriptedReply,
+    ask: &ProviderRequest<'_>,
+    listener: &mut PieceListener<'_>,
+) -> Result<(), ModelCallError> {
     let began = Instant::now();
     let whole = Duration::from_millis(written.latency_ms);
     let count = u32::try_from(pieces.len()).unwrap_or(u32::MAX);
     let first = written.first_token_ms.map_or(whole.checked_div(count).unwrap_or(whole), Duration::from_millis);
     if let Some(limit) = ask.first_token.filter(|limit| first > *limit) {
-        until(began + limit).await;
+        sleep_until_due(began + limit).await;
         let late = format!("{rule}: no first token within {} ms", limit.as_millis());
         return Err(transient(code::TIMEOUT, late));
     }
     let between = whole.saturating_sub(first).checked_div(count.saturating_sub(1)).unwrap_or_default();
     let mut at = began + first;
     for piece in pieces {
-        until(at).await;
-        listener.tell(vec![piece]).await;
+        sleep_until_due(at).await;
+        listener.send(vec![piece]).await;
         at += between;
     }
-    until(began + whole).await;
+    sleep_until_due(began + whole).await;
     Ok(())
 }
 
 /// A reply that takes no time is not made to wait for the clock.
-async fn until(instant: Instant) {
+async fn sleep_until_due(instant: Instant) {
     if instant > Instant::now() {
         sleep_until(instant).await;
     }

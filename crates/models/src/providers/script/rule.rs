@@ -2,49 +2,49 @@
 
 use std::fmt;
 
-use baton_core::expr::{Condition, EvalError, Params};
-use baton_core::model::{Finish, ToolCall, Usage};
+use baton_core::expr::{Condition, EvalError, ParamsTemplate};
+use baton_core::model::{FinishReason, ModelToolCall, TokenUsage};
 use baton_core::money::Usd;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::view::View;
+use super::request_view::RequestView;
 
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct ReplyRule {
     /// `replies/clinic.yaml, replies[2]`, for messages.
     pub place: String,
-    pub agents: Vec<Pattern>,
+    pub agents: Vec<TextPattern>,
     pub texts: Vec<TextMatch>,
     pub conditions: Vec<Condition>,
-    pub replies: Replies,
+    pub replies: RuleReplies,
 }
 
 #[derive(Debug)]
-pub(super) enum Replies {
+pub(super) enum RuleReplies {
     /// For every turn.
-    Always(Written),
+    Always(ScriptedReply),
     /// For one turn.
-    At(u32, Written),
+    OnTurn(u32, ScriptedReply),
     /// One for each turn, from the first.
-    Turns(Vec<Written>),
+    Turns(Vec<ScriptedReply>),
 }
 
 /// The text of one part of a request must hold one of these patterns.
 #[derive(Debug)]
 pub(super) struct TextMatch {
-    pub part: Part,
-    pub any: Vec<Pattern>,
+    pub part: RequestPart,
+    pub any: Vec<TextPattern>,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Part {
+pub(super) enum RequestPart {
     Prompt,
     Last,
     System,
 }
 
-impl Part {
+impl RequestPart {
     pub const ALL: [(&'static str, Self); 3] =
         [("prompt", Self::Prompt), ("last", Self::Last), ("system", Self::System)];
 
@@ -58,14 +58,14 @@ impl Part {
 }
 
 /// Whether a rule answers a request.
-pub(super) enum Fits<'a> {
-    With(&'a Written),
+pub(super) enum RuleMatch<'a> {
+    Match(&'a ScriptedReply),
     /// Why not.
-    Not(String),
+    NoMatch(String),
 }
 
-impl Rule {
-    pub fn is_for(&self, agent: &str) -> bool {
+impl ReplyRule {
+    pub fn matches_agent(&self, agent: &str) -> bool {
         self.agents.iter().any(|pattern| pattern.is_whole(agent))
     }
 
@@ -74,53 +74,53 @@ impl Rule {
     }
 
     /// Whether it speaks of a model: by the one its reply says, or by a condition that looks at the one asked for.
-    pub fn names(&self, model: &str) -> bool {
+    pub fn mentions_model(&self, model: &str) -> bool {
         let replies = match &self.replies {
-            Replies::Always(written) | Replies::At(_, written) => std::slice::from_ref(written),
-            Replies::Turns(turns) => turns.as_slice(),
+            RuleReplies::Always(written) | RuleReplies::OnTurn(_, written) => std::slice::from_ref(written),
+            RuleReplies::Turns(turns) => turns.as_slice(),
         };
         replies.iter().any(|written| written.model.as_deref() == Some(model))
             || self.conditions.iter().any(|condition| condition.roots().contains("model"))
     }
 
-    pub fn fits(&self, view: &View) -> Result<Fits<'_>, EvalError> {
+    pub fn evaluate(&self, view: &RequestView) -> Result<RuleMatch<'_>, EvalError> {
         let written = match &self.replies {
-            Replies::Always(written) => written,
-            Replies::At(turn, written) if *turn == view.turn => written,
-            Replies::At(turn, _) => return Ok(Fits::Not(format!("it is for turn {turn}"))),
-            Replies::Turns(turns) => match turns.get(view.turn as usize - 1) {
+            RuleReplies::Always(written) => written,
+            RuleReplies::OnTurn(turn, written) if *turn == view.turn => written,
+            RuleReplies::OnTurn(turn, _) => return Ok(RuleMatch::NoMatch(format!("it is for turn {turn}"))),
+            RuleReplies::Turns(turns) => match turns.get(view.turn as usize - 1) {
                 Some(written) => written,
-                None => return Ok(Fits::Not(format!("it has only {} turns", turns.len()))),
+                None => return Ok(RuleMatch::NoMatch(format!("it has only {} turns", turns.len()))),
             },
         };
         for text in &self.texts {
             if !text.holds(view) {
-                return Ok(Fits::Not(text.to_string()));
+                return Ok(RuleMatch::NoMatch(text.to_string()));
             }
         }
         for condition in &self.conditions {
             if !condition.holds(&view.names())? {
-                return Ok(Fits::Not("its condition does not hold".to_owned()));
+                return Ok(RuleMatch::NoMatch("its condition does not hold".to_owned()));
             }
         }
-        Ok(Fits::With(written))
+        Ok(RuleMatch::Match(written))
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for ReplyRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.place)
     }
 }
 
 impl TextMatch {
-    fn holds(&self, view: &View) -> bool {
+    fn holds(&self, view: &RequestView) -> bool {
         let text = match self.part {
-            Part::Prompt => &view.prompt,
-            Part::Last => &view.last,
-            Part::System => &view.system,
+            RequestPart::Prompt => &view.prompt,
+            RequestPart::Last => &view.last,
+            RequestPart::System => &view.system,
         };
-        self.any.iter().any(|pattern| pattern.is_in(text))
+        self.any.iter().any(|pattern| pattern.is_contained_in(text))
     }
 }
 
@@ -133,18 +133,18 @@ impl fmt::Display for TextMatch {
 
 /// Text in which `*` stands for any text. Case does not matter in messages.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern {
+pub(super) struct TextPattern {
     written: String,
     pieces: Vec<String>,
 }
 
-impl Pattern {
+impl TextPattern {
     pub fn new(written: &str) -> Self {
         Self { written: written.to_owned(), pieces: written.to_lowercase().split('*').map(str::to_owned).collect() }
     }
 
     /// Whether the pieces stand in the text, in order. The text is in lower case.
-    fn is_in(&self, text: &str) -> bool {
+    fn is_contained_in(&self, text: &str) -> bool {
         let mut rest = text;
         self.pieces.iter().all(|piece| match rest.find(piece.as_str()) {
             Some(at) => {
@@ -165,7 +165,7 @@ impl Pattern {
                 else {
                     return false;
                 };
-                Self { written: String::new(), pieces: middle.to_vec() }.is_in(rest)
+                Self { written: String::new(), pieces: middle.to_vec() }.is_contained_in(rest)
             }
             [] => false,
         }
@@ -174,32 +174,32 @@ impl Pattern {
 
 /// What is answered.
 #[derive(Debug)]
-pub(super) struct Written {
-    pub content: Content,
+pub(super) struct ScriptedReply {
+    pub content: ScriptedContent,
     /// Name, id where one is written, arguments.
-    pub tool_calls: Vec<(String, Option<String>, Params)>,
-    pub finish: Option<Finish>,
-    pub usage: Usage,
+    pub tool_calls: Vec<(String, Option<String>, ParamsTemplate)>,
+    pub finish: Option<FinishReason>,
+    pub usage: TokenUsage,
     pub cost: Option<Usd>,
     pub latency_ms: u64,
     /// Unless written, as late as the other pieces come after each other.
     pub first_token_ms: Option<u64>,
     pub model: Option<String>,
-    pub faults: Vec<Fault>,
+    pub faults: Vec<ScriptedError>,
 }
 
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum ScriptedContent {
     None,
-    Text(Params),
-    Json(Params),
+    Text(ParamsTemplate),
+    Json(ParamsTemplate),
 }
 
 #[derive(Debug)]
-pub(super) struct Fault {
+pub(super) struct ScriptedError {
     /// Empty means every attempt.
     pub attempts: Vec<u32>,
-    pub trouble: Trouble,
+    pub kind: ScriptedErrorKind,
     pub retry_after_ms: Option<u64>,
     /// Pieces of the reply that come before it.
     pub after_pieces: usize,
@@ -207,7 +207,7 @@ pub(super) struct Fault {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Trouble {
+pub(super) enum ScriptedErrorKind {
     Timeout,
     RateLimit,
     Unavailable,
@@ -219,17 +219,17 @@ pub(super) enum Trouble {
     Truncated,
 }
 
-impl Written {
+impl ScriptedReply {
     /// The fault of an attempt.
-    pub fn fault(&self, attempt: u32) -> Option<&Fault> {
+    pub fn fault(&self, attempt: u32) -> Option<&ScriptedError> {
         self.faults.iter().find(|fault| fault.attempts.is_empty() || fault.attempts.contains(&attempt))
     }
 
-    pub fn text(&self, view: &View) -> Result<String, EvalError> {
+    pub fn text(&self, view: &RequestView) -> Result<String, EvalError> {
         let (params, is_json) = match &self.content {
-            Content::None => return Ok(String::new()),
-            Content::Text(params) => (params, false),
-            Content::Json(params) => (params, true),
+            ScriptedContent::None => return Ok(String::new()),
+            ScriptedContent::Text(params) => (params, false),
+            ScriptedContent::Json(params) => (params, true),
         };
         Ok(match params.render(&view.names())? {
             Value::String(text) if !is_json => text,
@@ -238,9 +238,9 @@ impl Written {
     }
 
     /// Ids that are not written are made from the turn and the place.
-    pub fn calls(&self, view: &View) -> Result<Vec<ToolCall>, EvalError> {
-        let call = |(index, (name, id, arguments)): (usize, &(String, Option<String>, Params))| {
-            Ok(ToolCall {
+    pub fn calls(&self, view: &RequestView) -> Result<Vec<ModelToolCall>, EvalError> {
+        let call = |(index, (name, id, arguments)): (usize, &(String, Option<String>, ParamsTemplate))| {
+            Ok(ModelToolCall {
                 id: id.clone().unwrap_or_else(|| format!("call_{}_{index}", view.turn)),
                 name: name.clone(),
                 arguments: arguments.render(&view.names())?,

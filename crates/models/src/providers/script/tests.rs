@@ -1,17 +1,17 @@
 use std::time::Duration;
 
-use baton_core::model::{Finish, Reply, Request, Usage};
+use baton_core::model::{FinishReason, ModelReply, ModelRequest, TokenUsage};
 use baton_core::money::Usd;
-use baton_core::run::ModelFault;
-use baton_ports::models::Piece;
+use baton_core::run::ModelCallError;
+use baton_ports::models::ReplyDelta;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::{Script, ScriptFile};
+use super::{ReplyScript, ScriptFile};
 use crate::fault::code;
-use crate::providers::rehearsal::{asker, request, spec};
-use crate::providers::{Answered, Ask, Failure, Provider, Spent};
+use crate::providers::test_support::{asker, request, spec};
+use crate::providers::{AttemptSpend, ModelProvider, ProviderError, ProviderReply, ProviderRequest};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -19,40 +19,49 @@ fn file(document: Value) -> ScriptFile {
     ScriptFile { name: "replies/clinic.yaml".into(), document }
 }
 
-fn script(replies: Value) -> Script {
-    Script::new(&[file(json!({ "replies": replies }))]).expect("a script")
+fn script(replies: Value) -> ReplyScript {
+    ReplyScript::new(&[file(json!({ "replies": replies }))]).expect("a script")
 }
 
-async fn attempt(script: &Script, request: &Request, number: u32) -> Result<Reply, ModelFault> {
+async fn attempt(script: &ReplyScript, request: &ModelRequest, number: u32) -> Result<ModelReply, ModelCallError> {
     let asker = asker(number);
     let model = request.model.as_deref().unwrap_or("gpt-3.5-turbo");
     let spec = spec(model);
     let spec = spec.as_ref();
-    let ask = Ask { asker: &asker, request, model, spec, limit: LIMIT, first_token: None, key: None, pieces: None };
+    let ask = ProviderRequest {
+        asker: &asker,
+        request,
+        model,
+        spec,
+        limit: LIMIT,
+        first_token: None,
+        key: None,
+        pieces: None,
+    };
     script.ask(&ask).await.map(|answered| answered.reply).map_err(|failure| failure.fault)
 }
 
-async fn reply(replies: Value, messages: &[&str]) -> Reply {
+async fn reply(replies: Value, messages: &[&str]) -> ModelReply {
     attempt(&script(replies), &request("router", messages), 1).await.expect("a reply")
 }
 
-async fn fault(replies: Value, messages: &[&str]) -> ModelFault {
+async fn fault(replies: Value, messages: &[&str]) -> ModelCallError {
     attempt(&script(replies), &request("router", messages), 1).await.expect_err("a fault")
 }
 
 fn wrong(document: Value) -> String {
-    Script::new(&[file(document)]).expect_err("an error").to_string()
+    ReplyScript::new(&[file(document)]).expect_err("an error").to_string()
 }
 
 #[tokio::test]
 async fn a_reply_says_that_it_was_scripted() {
     let reply = reply(json!([{"agent": "router", "content": "Hola"}]), &["u: hi"]).await;
-    let expected = Reply {
+    let expected = ModelReply {
         content: "Hola".into(),
         tool_calls: Vec::new(),
         thinking: None,
-        finish: Finish::Stop,
-        usage: Usage::default(),
+        finish: FinishReason::Stop,
+        usage: TokenUsage::default(),
         model: "gpt-3.5-turbo".into(),
         provider: "script".into(),
         cost: Usd::ZERO,
@@ -92,7 +101,7 @@ async fn the_turn_is_counted_from_the_messages() {
         ]},
     ]);
     let first = reply(replies.clone(), &["u: where?"]).await;
-    assert_eq!(first.finish, Finish::ToolCalls);
+    assert_eq!(first.finish, FinishReason::ToolCalls);
     let calls: Vec<_> = first.tool_calls.iter().map(|call| (call.id.as_str(), call.arguments.clone())).collect();
     assert_eq!(calls, [("call_1_0", json!({"id": "7"})), ("call_1_1", json!({}))]);
     assert_eq!(reply(replies.clone(), &["u: where?", "a: ", "t: {}"]).await.content, "second");
@@ -136,7 +145,7 @@ async fn faults_come_at_the_attempts_they_are_written_for() {
         assert_eq!((fault.fault.code.as_ref(), fault.retryable, fault.retry_after), (expected, retryable, retry_after));
     }
     let cut = attempt(&script, &request, 6).await.expect("a reply");
-    assert_eq!((cut.content.as_str(), cut.finish), ("12", Finish::Length));
+    assert_eq!((cut.content.as_str(), cut.finish), ("12", FinishReason::Length));
     assert_eq!(attempt(&script, &request, 7).await.expect("a reply").content, "1234");
 }
 
@@ -247,16 +256,19 @@ fn what_is_wrong_in_a_file_is_named_with_its_place() {
 #[test]
 fn an_agent_at_the_top_holds_for_the_whole_file() {
     let document = json!({"agent": "router", "replies": [{"content": "x"}, {"agent": "sales", "content": "y"}]});
-    let script = Script::new(&[file(document)]).expect("a script");
-    assert!(script.rules[0].is_for("router") && !script.rules[1].is_for("router"));
+    let script = ReplyScript::new(&[file(document)]).expect("a script");
+    assert!(script.rules[0].matches_agent("router") && !script.rules[1].matches_agent("router"));
 }
 
 /// What a listener hears of a reply, and how the attempt ends.
-async fn heard(replies: Value, first_token: Option<Duration>) -> (Vec<Piece>, Result<Answered, Failure>, Duration) {
+async fn heard(
+    replies: Value,
+    first_token: Option<Duration>,
+) -> (Vec<ReplyDelta>, Result<ProviderReply, ProviderError>, Duration) {
     let (pieces, mut heard) = mpsc::channel(64);
     let (asker, request) = (asker(1), request("router", &["u: hi"]));
     let spec = spec("gpt-4");
-    let ask = Ask {
+    let ask = ProviderRequest {
         asker: &asker,
         request: &request,
         model: "gpt-4",
@@ -277,8 +289,8 @@ async fn heard(replies: Value, first_token: Option<Duration>) -> (Vec<Piece>, Re
     (all, outcome, took)
 }
 
-fn text(word: &str) -> Piece {
-    Piece::Text(word.to_owned())
+fn text(word: &str) -> ReplyDelta {
+    ReplyDelta::Text(word.to_owned())
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +298,7 @@ async fn a_listener_hears_the_reply_word_by_word_and_call_by_call() {
     let call = json!({"name": "get_order", "id": "c1", "arguments": {"id": "a long identifier"}});
     let replies = json!([{"agent": "*", "content": "One moment, please.", "tool_calls": [call], "latency_ms": 700}]);
     let (pieces, outcome, took) = heard(replies, None).await;
-    let call = |id: Option<&str>, name: Option<&str>, arguments: &str| Piece::ToolCall {
+    let call = |id: Option<&str>, name: Option<&str>, arguments: &str| ReplyDelta::ToolCall {
         index: 0,
         id: id.map(str::to_owned),
         name: name.map(str::to_owned),
@@ -315,9 +327,9 @@ async fn a_reply_may_break_off_before_or_after_its_first_piece() {
     for (after, expected) in [(0, vec![]), (2, vec![text("One "), text("two ")])] {
         let (pieces, outcome, _) = heard(of(after), None).await;
         let failure = outcome.expect_err("a fault");
-        assert_eq!((pieces, failure.told), (expected, after > 0));
+        assert_eq!((pieces, failure.has_streamed), (expected, after > 0));
         assert_eq!(failure.fault.fault.code, code::SERVICE_UNAVAILABLE);
-        assert_eq!(failure.spent, Spent::Exactly(if after > 0 { Usd::from_f64(0.03) } else { Usd::ZERO }));
+        assert_eq!(failure.spent, AttemptSpend::Exactly(if after > 0 { Usd::from_f64(0.03) } else { Usd::ZERO }));
     }
 }
 
@@ -328,7 +340,7 @@ async fn the_first_piece_may_come_too_late() {
     assert!(heard(reply(None), limit).await.1.is_ok());
     let (pieces, outcome, took) = heard(reply(Some(900)), limit).await;
     let failure = outcome.expect_err("a time-out");
-    assert_eq!((pieces, failure.told, took), (Vec::new(), false, Duration::from_millis(600)));
+    assert_eq!((pieces, failure.has_streamed, took), (Vec::new(), false, Duration::from_millis(600)));
     assert_eq!(failure.fault.fault.code, code::TIMEOUT);
     assert!(failure.fault.fault.message.contains("no first token within 600 ms"), "{failure:?}");
 }

@@ -7,21 +7,21 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::Event;
-use baton_engine::{Error, Talk};
+use baton_engine::{ConversationHandle, EngineError};
 
-use super::{find, lines, shown};
-use crate::api::document::LiveEvent;
-use crate::api::guest::Guest;
-use crate::api::live::{Seat, Source, last_told};
-use crate::api::query::Path;
-use crate::api::shapes::Problem as Refusal;
-use crate::door::Door;
-use crate::problem::Problem;
+use super::{conversation_json, find, visible_lines};
+use crate::api::event_stream::{EventSource, StreamSession, last_event_id};
+use crate::api::extractors::PathParams;
+use crate::api::openapi::ServerSentEvent;
+use crate::api::principal::Principal;
+use crate::api::schemas::ProblemSchema as Refusal;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 /// A conversation, to somebody who reads along.
-struct Listened {
-    talk: Talk,
-    guest: Guest,
+struct ConversationEventSource {
+    conversation: ConversationHandle,
+    principal: Principal,
     /// Entries up to this one were told before.
     last: u64,
     /// Whether its state is to be told.
@@ -38,36 +38,36 @@ struct Listened {
         ("Last-Event-ID" = Option<u64>, Header, description = "what came up to this place is not told again"),
     ),
     responses(
-        (status = 200, body = LiveEvent, content_type = "text/event-stream"),
+        (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
-) -> Result<impl IntoResponse, Problem> {
-    let last = last_told(&headers)?.unwrap_or(0);
-    let talk = find(door.work()?, &guest, &id).await?;
-    let seat = Seat::of(&door, &guest, headers)?;
-    Ok(seat.follow(Listened { talk, guest, last, has_news: true }))
+) -> Result<impl IntoResponse, HttpProblem> {
+    let last = last_event_id(&headers)?.unwrap_or(0);
+    let talk = find(door.run_services()?, &guest, &id).await?;
+    let seat = StreamSession::of(&door, &guest, headers)?;
+    Ok(seat.follow(ConversationEventSource { conversation: talk, principal: guest, last, has_news: true }))
 }
 
-impl Source for Listened {
-    async fn told(&mut self) -> Result<Vec<Event>, Error> {
+impl EventSource for ConversationEventSource {
+    async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
         let mut told = Vec::new();
         // A page may have nothing for them.
         while told.is_empty() {
-            let entries = self.talk.more().await?;
+            let entries = self.conversation.next_entries().await?;
             if entries.is_empty() {
                 if std::mem::take(&mut self.has_news) {
-                    told.push(Event::default().event("state").data(shown(&self.talk).to_string()));
+                    told.push(Event::default().event("state").data(conversation_json(&self.conversation).to_string()));
                 }
                 break;
             }
             for (seq, entry) in entries.iter().filter(|(seq, _)| *seq > self.last) {
                 self.has_news = true;
-                let lines = lines(entry, &self.guest);
+                let lines = visible_lines(entry, &self.principal);
                 // One who comes back in the middle of an entry is told it whole.
                 let last = lines.len().saturating_sub(1);
                 told.extend(lines.iter().enumerate().map(|(place, line)| {
@@ -79,7 +79,7 @@ impl Source for Listened {
         Ok(told)
     }
 
-    async fn glance(&mut self, limit: Duration) -> Result<(), Error> {
-        self.talk.glance(limit).await
+    async fn wait_for_change(&mut self, limit: Duration) -> Result<(), EngineError> {
+        self.conversation.wait_for_change(limit).await
     }
 }

@@ -9,26 +9,27 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
-use baton_core::run::{Address, Forked, past_before};
-use baton_engine::{Followed, Fork as Made};
+use baton_core::run::{NodeAddress, RunForked, entries_before};
+use baton_engine::{FollowedRun, RunFork as Made};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Record, whole};
-use crate::api::begin::{Begin, begin};
-use crate::api::guest::Guest;
-use crate::api::once::Asked;
-use crate::api::query::Path;
-use crate::api::shapes::{Execution, Problem as Refusal};
+use super::{LoadedExecution, load_run};
+use crate::api::extractors::PathParams;
+use crate::api::idempotency::RequestFingerprint;
+use crate::api::principal::Principal;
+use crate::api::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use crate::api::start_run::{StartRunCommand, start_run};
 use crate::body;
 use crate::code;
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api) struct Fork {
+#[schema(as = Fork)]
+pub(in crate::api) struct ForkExecutionRequest {
     /// The node it begins at, as the execution's `nodes` name it: what was recorded before stands, the rest is done anew.
     #[schema(min_length = 1)]
     node_id: String,
@@ -42,9 +43,9 @@ pub(in crate::api) struct Fork {
 }
 
 /// A fork that is asked for.
-pub(in crate::api) struct Wanted {
+pub(in crate::api) struct ForkCommand {
     of: String,
-    fork: Fork,
+    fork: ForkExecutionRequest,
 }
 
 /// Begins a new run where this one's past is cut
@@ -54,55 +55,57 @@ pub(in crate::api) struct Wanted {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/fork", tag = "executions",
     params(("execution_id" = String, Path),
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one run a key")),
-    request_body = Fork, responses(
-    (status = 200, body = Execution), (status = 202, body = Execution),
+    request_body = ForkExecutionRequest, responses(
+    (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn fork(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let (said, fork) = body::said(body, door.limits).await?;
-    let wanted = Begin::Forked(Wanted { of: id.clone(), fork });
-    begin(&door, &guest, &headers, Asked::new("fork", &id, &said), wanted).await
+) -> Result<Response, HttpProblem> {
+    let (said, fork) = body::json_with_raw(body, door.limits).await?;
+    let wanted = StartRunCommand::Forked(ForkCommand { of: id.clone(), fork });
+    start_run(&door, &guest, &headers, RequestFingerprint::new("fork", &id, &said), wanted).await
 }
 
-impl Wanted {
+impl ForkCommand {
     /// What the engine takes.
-    pub async fn make(self, work: &Work, guest: &Guest, run: RunId) -> Result<Made, Problem> {
-        let Self { of, fork: Fork { node_id, variables, owns_undo } } = self;
-        let (head, Followed { run: origin, entries }) = whole(work, guest, &of).await?;
-        let record = Record { head, run: origin };
-        let past = past_before(&entries, &Address::parse(&node_id));
+    pub async fn prepare(self, work: &RunServices, guest: &Principal, run: RunId) -> Result<Made, HttpProblem> {
+        let Self { of, fork: ForkExecutionRequest { node_id, variables, owns_undo } } = self;
+        let (head, FollowedRun { run: origin, entries }) = load_run(work, guest, &of).await?;
+        let record = LoadedExecution { head, run: origin };
+        let past = entries_before(&entries, &NodeAddress::parse(&node_id));
         let past = past.ok_or_else(|| never_reached(&record, &node_id))?;
-        known(&record, &variables)?;
+        check_variables(&record, &variables)?;
         let variables = BTreeMap::from_iter(variables);
-        let (from, by) = (record.head.run, guest.by().to_owned());
-        let forked = Forked { run, from, by, variables, owns_undo };
+        let (from, by) = (record.head.run, guest.actor_name().to_owned());
+        let forked = RunForked { run, from, by, variables, owns_undo };
         Ok(Made { tenant: guest.tenant().clone(), workflow: record.head.workflow, past, forked })
     }
 }
 
 /// A variable that nobody has is a misspelt one.
-fn known(record: &Record, variables: &Map<String, Value>) -> Result<(), Problem> {
+fn check_variables(record: &LoadedExecution, variables: &Map<String, Value>) -> Result<(), HttpProblem> {
     let names = record.run.variable_names();
     let Some(unknown) = variables.keys().find(|name| !names.contains(*name)) else { return Ok(()) };
     let detail = format!("`variables`: `{}` has no variable `{unknown}`", record.head.run);
-    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail).about(&record.head.run);
+    let problem =
+        HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail).with_run(&record.head.run);
     Err(match nearest(unknown, names.iter().map(String::as_str)) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint(format!("it has {}", Vec::from_iter(names).join(", "))),
+        Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
+        None => problem.with_hint(format!("it has {}", Vec::from_iter(names).join(", "))),
     })
 }
 
-fn never_reached(record: &Record, node: &str) -> Problem {
+fn never_reached(record: &LoadedExecution, node: &str) -> HttpProblem {
     let nodes: Vec<String> = record.run.nodes().iter().map(|row| row.node.to_string()).collect();
     let detail = format!("`node_id`: `{node}` was never begun in `{}`", record.head.run);
-    let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail).about(&record.head.run);
+    let problem =
+        HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail).with_run(&record.head.run);
     match nearest(node, nodes.iter().map(String::as_str)).filter(|near| *near != node) {
-        Some(near) => problem.hint(format!("did you mean `{near}`?")),
-        None => problem.hint("fork at a node that ran; the execution's `nodes` say which did"),
+        Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
+        None => problem.with_hint("fork at a node that ran; the execution's `nodes` say which did"),
     }
 }

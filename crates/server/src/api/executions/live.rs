@@ -9,37 +9,37 @@ use axum::response::IntoResponse;
 use axum::response::sse::Event;
 use baton_core::id::RunId;
 use baton_core::run as runs;
-use baton_engine::{Error, Follower, Said};
-use baton_ports::models::Piece;
+use baton_engine::{EngineError, ReplyChunk, RunFollower};
+use baton_ports::models::ReplyDelta;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::{head, told as entry_told};
-use crate::api::document::LiveEvent;
-use crate::api::guest::Guest;
-use crate::api::live::{Seat, Source, last_told};
-use crate::api::query::Path;
-use crate::api::shapes::Problem as Refusal;
-use crate::door::Door;
-use crate::problem::Problem;
+use super::{entry_json as entry_told, find_head};
+use crate::api::event_stream::{EventSource, StreamSession, last_event_id};
+use crate::api::extractors::PathParams;
+use crate::api::openapi::ServerSentEvent;
+use crate::api::principal::Principal;
+use crate::api::schemas::ProblemSchema as Refusal;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 /// Entries that are told in one part.
-const PART: usize = 100;
+const ENTRIES_PER_BATCH: usize = 100;
 
 /// A run, to somebody who reads along.
-struct Listened {
-    follower: Follower,
+struct RunEventSource {
+    follower: RunFollower,
     run: RunId,
-    voice: Receiver<Said>,
+    chunks: Receiver<ReplyChunk>,
     /// The first of what was said and is not told yet.
-    said: Option<Said>,
+    pending_chunk: Option<ReplyChunk>,
     /// Entries that were told.
-    told: usize,
+    entries_sent: usize,
     /// How many had been told when its state was.
-    state_told_at: Option<usize>,
+    state_sent_at: Option<usize>,
     /// It was told to be held back.
-    was_held: bool,
+    was_throttled: bool,
     is_over: bool,
 }
 
@@ -57,67 +57,67 @@ struct Listened {
         ("Last-Event-ID" = Option<u64>, Header, description = "entries up to this one are not told again"),
     ),
     responses(
-        (status = 200, body = LiveEvent, content_type = "text/event-stream"),
+        (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
         (status = "4XX", body = Refusal, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(id): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
     headers: HeaderMap,
-) -> Result<impl IntoResponse, Problem> {
-    let work = door.work()?;
-    let last = last_told(&headers)?.unwrap_or(0);
-    let run = head(work, &guest, &id).await?.run;
-    let seat = Seat::of(&door, &guest, headers)?;
-    let voice = work.engine.listen(guest.tenant(), &run);
-    let mut follower = Follower::new(&work.engine, work.read.clone(), guest.tenant().clone());
+) -> Result<impl IntoResponse, HttpProblem> {
+    let work = door.run_services()?;
+    let last = last_event_id(&headers)?.unwrap_or(0);
+    let run = find_head(work, &guest, &id).await?.run;
+    let seat = StreamSession::of(&door, &guest, headers)?;
+    let voice = work.engine.subscribe_replies(guest.tenant(), &run);
+    let mut follower = RunFollower::new(&work.engine, work.read.clone(), guest.tenant().clone());
     follower.follow(&run).await?;
     let told = usize::try_from(last).unwrap_or(usize::MAX).min(follower.entries(&run).len());
-    Ok(seat.follow(Listened {
+    Ok(seat.follow(RunEventSource {
         follower,
         run,
-        voice,
-        said: None,
-        told,
-        state_told_at: None,
-        was_held: false,
+        chunks: voice,
+        pending_chunk: None,
+        entries_sent: told,
+        state_sent_at: None,
+        was_throttled: false,
         is_over: false,
     }))
 }
 
 /// What a model says, as it is told.
-fn spoken(said: &Said) -> Event {
+fn chunk_event(said: &ReplyChunk) -> Event {
     let effect = &said.effect;
-    let data = match &said.piece {
-        Piece::Text(text) => json!({ "effect": effect, "text": text }),
-        Piece::ToolCall { index, id, name, arguments } => {
+    let data = match &said.delta {
+        ReplyDelta::Text(text) => json!({ "effect": effect, "text": text }),
+        ReplyDelta::ToolCall { index, id, name, arguments } => {
             let call = json!({ "index": index, "id": id, "name": name, "arguments": arguments });
             json!({ "effect": effect, "tool_call": call })
         }
-        Piece::Reset => json!({ "effect": effect, "reset": true }),
+        ReplyDelta::Reset => json!({ "effect": effect, "reset": true }),
     };
     Event::default().event("model").data(data.to_string())
 }
 
 /// Whether a rate limit or a circuit holds back all that it has to do.
-fn is_held(run: &runs::Run) -> bool {
-    run.state() == runs::State::Waiting && !run.held_calls().is_empty()
+fn is_throttled(run: &runs::Run) -> bool {
+    run.state() == runs::RunState::Waiting && !run.held_calls().is_empty()
 }
 
 /// Whether its state is told although it does not rest.
-fn is_told(run: &runs::Run, was_held: bool) -> bool {
-    run.state().is_end() || was_held || is_held(run)
+fn reports_state(run: &runs::Run, was_held: bool) -> bool {
+    run.state().is_end() || was_held || is_throttled(run)
 }
 
-impl Source for Listened {
-    async fn told(&mut self) -> Result<Vec<Event>, Error> {
-        let Self { follower, run, voice, said, told, .. } = self;
+impl EventSource for RunEventSource {
+    async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
+        let Self { follower, run, chunks: voice, pending_chunk: said, entries_sent: told, .. } = self;
         // A reply is recorded after its last part was said, and told after it too.
-        let mut events: Vec<Event> = said.take().iter().map(spoken).collect();
-        while events.len() < PART {
+        let mut events: Vec<Event> = said.take().iter().map(chunk_event).collect();
+        while events.len() < ENTRIES_PER_BATCH {
             match voice.try_recv() {
-                Ok(said) => events.push(spoken(&said)),
+                Ok(said) => events.push(chunk_event(&said)),
                 // Whoever reads too slowly misses some of it; the reply is recorded whole.
                 Err(TryRecvError::Lagged(_)) => {}
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
@@ -126,7 +126,7 @@ impl Source for Listened {
         if !events.is_empty() {
             return Ok(events);
         }
-        for entry in follower.entries(run).iter().skip(*told).take(PART) {
+        for entry in follower.entries(run).iter().skip(*told).take(ENTRIES_PER_BATCH) {
             *told += 1;
             let data = entry_told(*told as u64, entry).to_string();
             events.push(Event::default().id(told.to_string()).event("entry").data(data));
@@ -136,12 +136,13 @@ impl Source for Listened {
         }
         match follower.run(run) {
             Some(state)
-                if self.state_told_at != Some(*told) && (is_told(state, self.was_held) || follower.rests(run)) =>
+                if self.state_sent_at != Some(*told)
+                    && (reports_state(state, self.was_throttled) || follower.is_idle(run)) =>
             {
-                self.state_told_at = Some(*told);
-                self.was_held = is_held(state);
-                self.is_over = state.state().is_end() && follower.rests(run);
-                let data = runs::response(state, &follower.open()).to_string();
+                self.state_sent_at = Some(*told);
+                self.was_throttled = is_throttled(state);
+                self.is_over = state.state().is_end() && follower.is_idle(run);
+                let data = runs::response(state, &follower.open_waits()).to_string();
                 events.push(Event::default().event("state").data(data));
             }
             Some(_) => {}
@@ -150,13 +151,13 @@ impl Source for Listened {
         Ok(events)
     }
 
-    async fn glance(&mut self, limit: Duration) -> Result<(), Error> {
+    async fn wait_for_change(&mut self, limit: Duration) -> Result<(), EngineError> {
         tokio::select! {
-            Ok(said) = self.voice.recv() => self.said = Some(said),
-            moved = self.follower.glance(limit) => {
+            Ok(said) = self.chunks.recv() => self.pending_chunk = Some(said),
+            moved = self.follower.wait_for_change(limit) => {
                 if moved?.is_some() {
                     // A run that it runs may wait for something else now.
-                    self.state_told_at = None;
+                    self.state_sent_at = None;
                 }
             }
         }

@@ -5,23 +5,23 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::{Extension, Json};
-use baton_engine::settings::Topic;
+use baton_engine::settings::SettingTopic;
 use serde_json::Value;
 
-use super::unknown;
-use crate::api::guest::Guest;
-use crate::api::own;
-use crate::api::query::Path;
-use crate::api::shapes::Problem as Refusal;
-use crate::api::shapes::tools::{ToolRule, ToolRuleHistory};
+use super::tool_not_found;
+use crate::api::extractors::PathParams;
+use crate::api::principal::Principal;
+use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::tools::{ToolRule, ToolRuleHistory};
+use crate::api::tenant_settings;
 use crate::body;
-use crate::door::Door;
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
 
 /// The name that a tool itself goes by.
-fn named(door: &Door, guest: &Guest, name: &str) -> Result<String, Problem> {
-    let house = door.house()?;
-    let tool = house.catalogue.describe(guest.tenant(), name).ok_or_else(|| unknown(house, guest, name))?;
+fn resolve_tool_name(door: &AppState, guest: &Principal, name: &str) -> Result<String, HttpProblem> {
+    let house = door.admin_services()?;
+    let tool = house.catalogue.describe(guest.tenant(), name).ok_or_else(|| tool_not_found(house, guest, name))?;
     Ok(tool.name.to_string())
 }
 
@@ -30,11 +30,11 @@ fn named(door: &Door, guest: &Guest, name: &str) -> Result<String, Problem> {
     (status = 200, body = ToolRule, description = "empty where nothing is set"),
     (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn show(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<Response, Problem> {
-    own::shown(&door, &guest, Topic::Tool, &named(&door, &guest, &name)?).await
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<Response, HttpProblem> {
+    tenant_settings::show_setting(&door, &guest, SettingTopic::Tool, &resolve_tool_name(&door, &guest, &name)?).await
 }
 
 /// Shows who set what of a tool, and when, newest first
@@ -43,11 +43,11 @@ pub(in crate::api) async fn show(
 #[utoipa::path(get, path = "/api/v1/tools/{name}/rule/history", tag = "tools", params(("name" = String, Path)), responses(
     (status = 200, body = ToolRuleHistory), (status = 404, body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn history(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    own::history(&door, &guest, Topic::Tool, &named(&door, &guest, &name)?).await
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    tenant_settings::history(&door, &guest, SettingTopic::Tool, &resolve_tool_name(&door, &guest, &name)?).await
 }
 
 /// Sets what holds for the tenant's calls of a tool, all of it
@@ -62,15 +62,15 @@ pub(in crate::api) async fn history(
     responses((status = 200, body = ToolRule),
         (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpProblem> {
     let rule = body::json(body, door.limits).await?;
-    let name = named(&door, &guest, &name)?;
-    own::put(&door, &guest, &headers, (Topic::Tool, &name), rule).await
+    let name = resolve_tool_name(&door, &guest, &name)?;
+    tenant_settings::put(&door, &guest, &headers, (SettingTopic::Tool, &name), rule).await
 }
 
 /// Leaves a tool to the settings' files again
@@ -81,12 +81,12 @@ pub(in crate::api) async fn put(
     responses((status = 204, description = "nothing is set of it"),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     headers: HeaderMap,
-) -> Result<StatusCode, Problem> {
+) -> Result<StatusCode, HttpProblem> {
     // One of a tool that is gone goes by the name it was set under.
-    let name = named(&door, &guest, &name).unwrap_or(name);
-    own::remove(&door, &guest, &headers, (Topic::Tool, &name)).await
+    let name = resolve_tool_name(&door, &guest, &name).unwrap_or(name);
+    tenant_settings::remove(&door, &guest, &headers, (SettingTopic::Tool, &name)).await
 }

@@ -7,116 +7,124 @@ use axum::extract::State;
 use axum::http::header::{HeaderValue, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use baton_core::bundle::Hash;
-use baton_core::definition::{self, Checked, Diagnostic, Severity, source, yaml};
-use baton_core::graph::Drawing;
-use baton_ports::keys::Need;
-use baton_ports::registry::{Change, Changed, New, Standing, Version};
+use baton_core::bundle::ContentHash;
+use baton_core::definition::{self, CheckedDefinition, Diagnostic, Severity, source, yaml};
+use baton_core::graph::GraphDrawing;
+use baton_ports::keys::AccessScope;
+use baton_ports::registry::{ChangeResult, NewVersion, WorkflowChange, WorkflowStatus, WorkflowVersion};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use super::told;
+use super::version_json;
 use crate::api::etag;
-use crate::api::execute::no_workflow;
-use crate::api::guest::Guest;
-use crate::api::known;
-use crate::api::query::{Path, Query};
-use crate::api::shapes::{Kept, Problem as Refusal, Validated};
+use crate::api::execute::workflow_not_found;
+use crate::api::extractors::{PathParams, QueryParams};
+use crate::api::principal::Principal;
+use crate::api::schemas::{ProblemSchema as Refusal, SavedVersionSchema, ValidationSchema};
+use crate::api::tenant_catalog;
 use crate::body;
 use crate::code;
-use crate::door::{Door, Work};
-use crate::problem::Problem;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
 
 /// Names that stand for something else below `/workflows`.
-pub(super) const KEPT_NAMES: [&str; 5] = ["execute", "validate", "import", "generate", "templates"];
+pub(super) const RESERVED_NAMES: [&str; 5] = ["execute", "validate", "import", "generate", "templates"];
 
 /// How a document is taken in.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api) struct How {
+pub(in crate::api) struct SaveWorkflowQuery {
     /// Make it the active version, which takes all runs. It takes the role `operator` or `admin`, too.
     #[serde(default)]
     activate: bool,
 }
 
 /// A workflow that may run, and what is still to be said of it.
-struct Ready {
+struct CheckedWorkflow {
     name: String,
     label: String,
     text: Vec<u8>,
-    hash: Hash,
+    hash: ContentHash,
     diagnostics: Vec<Diagnostic>,
 }
 
 /// A document as it came.
-async fn document(door: &Door, body: Body) -> Result<String, Problem> {
-    let bytes = body::read(body, door.limits).await.map_err(|unread| Problem::unread(&unread, door.limits))?;
+async fn document(door: &AppState, body: Body) -> Result<String, HttpProblem> {
+    let bytes =
+        body::read(body, door.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, door.limits))?;
     String::from_utf8(bytes.into()).map_err(|_| {
         let detail = "the document is not UTF-8; it is YAML or JSON in UTF-8";
-        Problem::new(StatusCode::BAD_REQUEST, code::BODY_INVALID, detail)
+        HttpProblem::new(StatusCode::BAD_REQUEST, code::BODY_INVALID, detail)
     })
 }
 
-async fn checked(door: &Door, guest: &Guest, text: &str) -> Result<Checked, Problem> {
-    let catalog = known::catalog(door, guest.tenant(), text).await?;
+async fn check_document(door: &AppState, guest: &Principal, text: &str) -> Result<CheckedDefinition, HttpProblem> {
+    let catalog = tenant_catalog::catalog(door, guest.tenant(), text).await?;
     Ok(definition::check(text.as_bytes(), &catalog))
 }
 
-impl Ready {
-    async fn read(door: &Door, guest: &Guest, text: &str) -> Result<Self, Problem> {
-        let checked = checked(door, guest, text).await?;
-        let Some((workflow, bundle)) = checked.ready() else {
+impl CheckedWorkflow {
+    async fn read(door: &AppState, guest: &Principal, text: &str) -> Result<Self, HttpProblem> {
+        let checked = check_document(door, guest, text).await?;
+        let Some((workflow, bundle)) = checked.runnable() else {
             let stops = checked.diagnostics.iter().filter(|found| found.severity <= Severity::Draft).count();
             let detail = format!("the document is no workflow that may run: {stops} findings stand against it");
-            return Err(Problem::findings(detail, checked.diagnostics));
+            return Err(HttpProblem::findings(detail, checked.diagnostics));
         };
-        if KEPT_NAMES.contains(&workflow.name.as_str()) {
+        if RESERVED_NAMES.contains(&workflow.name.as_str()) {
             let detail =
                 format!("a workflow cannot be called `{}`: the address stands for something else", workflow.name);
-            let refused = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail);
-            return Err(refused.hint("give it another `name`"));
+            let refused = HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail);
+            return Err(refused.with_hint("give it another `name`"));
         }
-        let sealed = bundle.seal().map_err(|error| Problem::broken("a bundle could not be written", &error));
+        let sealed = bundle.seal().map_err(|error| HttpProblem::internal("a bundle could not be written", &error));
         let (name, label) = (workflow.name.clone(), workflow.version.clone());
         let (text, hash) = sealed?;
         Ok(Self { name, label, text, hash, diagnostics: checked.diagnostics })
     }
 
     /// Keeps it as a version, where the workflow has changed so often; 0 for one that must not be there.
-    async fn keep(self, door: &Door, guest: &Guest, how: &How, expected: Option<u64>) -> Result<Response, Problem> {
-        let work = door.work()?;
+    async fn save(
+        self,
+        door: &AppState,
+        guest: &Principal,
+        how: &SaveWorkflowQuery,
+        expected: Option<u64>,
+    ) -> Result<Response, HttpProblem> {
+        let work = door.run_services()?;
         if how.activate {
-            guest.must(Need::Operate)?;
-            super::stand::four_eyes(work, guest, Some(guest.by()))?;
+            guest.require(AccessScope::Operate)?;
+            super::activation::check_four_eyes(work, guest, Some(guest.actor_name()))?;
         }
-        let new = New {
+        let new = NewVersion {
             label: self.label,
             bundle: self.text.into(),
             hash: self.hash,
-            made_by: Some(guest.by().to_owned()),
+            made_by: Some(guest.actor_name().to_owned()),
             activate: how.activate,
         };
-        let change = work.registry.change(guest.tenant(), &self.name, Change::Add(new), expected, door.clock.now());
+        let change =
+            work.registry.change(guest.tenant(), &self.name, WorkflowChange::Add(new), expected, door.clock.now());
         match change.await? {
-            Changed::Done { version, changes } => {
+            ChangeResult::Done { version, changes } => {
                 let is_first = expected == Some(0);
-                Ok(kept(&version, changes, &self.diagnostics, is_first))
+                Ok(saved_response(&version, changes, &self.diagnostics, is_first))
             }
-            Changed::Stale { .. } if expected == Some(0) => Err(taken(&self.name)),
-            Changed::Stale { .. } => Err(etag::stale(&format!("`{}`", self.name))),
-            Changed::Missing => Err(no_workflow(work, guest, &self.name).await),
+            ChangeResult::Stale { .. } if expected == Some(0) => Err(name_taken(&self.name)),
+            ChangeResult::Stale { .. } => Err(etag::precondition_failed(&format!("`{}`", self.name))),
+            ChangeResult::Missing => Err(workflow_not_found(work, guest, &self.name).await),
         }
     }
 }
 
-fn kept(version: &Version, changes: u64, diagnostics: &[Diagnostic], is_first: bool) -> Response {
-    let mut shown = told(version);
+fn saved_response(version: &WorkflowVersion, changes: u64, diagnostics: &[Diagnostic], is_first: bool) -> Response {
+    let mut shown = version_json(version);
     shown["diagnostics"] = json!(diagnostics);
     let status = if is_first { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = (status, Json(shown)).into_response();
-    etag::say(&mut response, changes);
+    etag::set_etag(&mut response, changes);
     let address = format!("/api/v1/workflows/{}", in_path(&version.workflow));
     if let (true, Ok(address)) = (is_first, HeaderValue::try_from(address)) {
         response.headers_mut().insert(LOCATION, address);
@@ -130,10 +138,10 @@ pub(in crate::api) fn in_path(name: &str) -> String {
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
-fn taken(name: &str) -> Problem {
+fn name_taken(name: &str) -> HttpProblem {
     let detail = format!("there is a workflow `{name}`, and it says something else");
     let hint = format!("PUT /api/v1/workflows/{} makes a new version of it", in_path(name));
-    Problem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail).hint(hint)
+    HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail).with_hint(hint)
 }
 
 /// Makes a workflow
@@ -141,40 +149,49 @@ fn taken(name: &str) -> Problem {
 /// The body is the document itself, in YAML or JSON. It is checked whole: what stands against it is a 422 with every finding
 /// and its place. The version is kept and runs once somebody activates it. The same document sent again is answered as it
 /// stands.
-#[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows", params(How),
+#[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows", params(SaveWorkflowQuery),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
-    (status = 201, body = Kept), (status = 200, body = Kept, description = "this very version is there already"),
+    (status = 201, body = SavedVersionSchema), (status = 200, body = SavedVersionSchema, description = "this very version is there already"),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn create(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(how): Query<How>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(how): QueryParams<SaveWorkflowQuery>,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpProblem> {
     let text = document(&door, body).await?;
-    let ready = Ready::read(&door, &guest, &text).await?;
-    make(&door, &guest, ready, &how).await
+    let ready = CheckedWorkflow::read(&door, &guest, &text).await?;
+    save_new(&door, &guest, ready, &how).await
 }
 
 /// One that is put away may be made anew.
-async fn make(door: &Door, guest: &Guest, ready: Ready, how: &How) -> Result<Response, Problem> {
-    let work = door.work()?;
-    let expected = match work.registry.standing(guest.tenant(), &ready.name).await? {
+async fn save_new(
+    door: &AppState,
+    guest: &Principal,
+    ready: CheckedWorkflow,
+    how: &SaveWorkflowQuery,
+) -> Result<Response, HttpProblem> {
+    let work = door.run_services()?;
+    let expected = match work.registry.workflow_status(guest.tenant(), &ready.name).await? {
         None => 0,
-        Some(Standing { archived_at: Some(_), changes, .. }) => changes,
+        Some(WorkflowStatus { archived_at: Some(_), changes, .. }) => changes,
         Some(standing) => {
-            let Some(same) = same(work, guest, &ready).await? else { return Err(taken(&ready.name)) };
+            let Some(same) = find_same_version(work, guest, &ready).await? else { return Err(name_taken(&ready.name)) };
             if same.active || !how.activate {
-                return Ok(kept(&same, standing.changes, &ready.diagnostics, false));
+                return Ok(saved_response(&same, standing.changes, &ready.diagnostics, false));
             }
             standing.changes
         }
     };
-    ready.keep(door, guest, how, Some(expected)).await
+    ready.save(door, guest, how, Some(expected)).await
 }
 
 /// The newest version, where it is this one.
-async fn same(work: &Work, guest: &Guest, ready: &Ready) -> Result<Option<Version>, Problem> {
+async fn find_same_version(
+    work: &RunServices,
+    guest: &Principal,
+    ready: &CheckedWorkflow,
+) -> Result<Option<WorkflowVersion>, HttpProblem> {
     let newest = work.registry.versions(guest.tenant(), &ready.name).await?.into_iter().next();
     Ok(newest.filter(|version| version.bundle == ready.hash))
 }
@@ -184,31 +201,31 @@ async fn same(work: &Work, guest: &Guest, ready: &Ready) -> Result<Option<Versio
 /// With `If-Match`, only where the workflow stands as it was read. Runs under way keep the version they are on. One that is
 /// not there yet is made.
 #[utoipa::path(put, path = "/api/v1/workflows/{workflow_id}", tag = "workflows",
-    params(("workflow_id" = String, Path), How,
+    params(("workflow_id" = String, Path), SaveWorkflowQuery,
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
-    (status = 200, body = Kept), (status = 201, body = Kept),
+    (status = 200, body = SavedVersionSchema), (status = 201, body = SavedVersionSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn replace(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
-    Query(how): Query<How>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
+    QueryParams(how): QueryParams<SaveWorkflowQuery>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Response, Problem> {
-    let expected = etag::expected(&headers)?;
+) -> Result<Response, HttpProblem> {
+    let expected = etag::if_match(&headers)?;
     let text = document(&door, body).await?;
-    let work = door.work()?;
-    let ready = Ready::read(&door, &guest, &text).await?;
+    let work = door.run_services()?;
+    let ready = CheckedWorkflow::read(&door, &guest, &text).await?;
     if ready.name != name {
         let detail = format!("the document is called `{}`, and the address `{name}`", ready.name);
         let hint = "a workflow keeps its name; POST /api/v1/workflows makes another";
-        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail).hint(hint));
+        return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail).with_hint(hint));
     }
-    let is_there = work.registry.standing(guest.tenant(), &name).await?.is_some();
+    let is_there = work.registry.workflow_status(guest.tenant(), &name).await?.is_some();
     let expected = if is_there || expected.is_some() { expected } else { Some(0) };
-    ready.keep(&door, &guest, &how, expected).await
+    ready.save(&door, &guest, &how, expected).await
 }
 
 /// Puts a workflow away
@@ -220,32 +237,32 @@ pub(in crate::api) async fn replace(
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
     responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn archive(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Path(name): Path<String>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(name): PathParams<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
-    super::stand::changed(&door, &guest, &name, Change::Archive, &headers).await?;
+) -> Result<Response, HttpProblem> {
+    super::activation::change_workflow(&door, &guest, &name, WorkflowChange::Archive, &headers).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Checks a document, and keeps nothing
 #[utoipa::path(post, path = "/api/v1/workflows/validate", tag = "workflows",
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
-    (status = 200, body = Validated), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ValidationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn validate(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Value>, HttpProblem> {
     let text = document(&door, body).await?;
-    let checked = checked(&door, &guest, &text).await?;
+    let checked = check_document(&door, &guest, &text).await?;
     let workflow = checked.workflow.as_ref();
     Ok(Json(json!({
-        "ok": checked.ready().is_some(),
+        "ok": checked.runnable().is_some(),
         "workflow": workflow.map(|workflow| &workflow.name),
         "diagnostics": checked.diagnostics,
-        "graph": workflow.map(|workflow| Drawing::of(&workflow.graph)),
+        "graph": workflow.map(|workflow| GraphDrawing::of(&workflow.graph)),
         "input": workflow.and_then(|workflow| workflow.input.schema()),
     })))
 }
@@ -254,7 +271,7 @@ pub(in crate::api) async fn validate(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-pub(in crate::api) struct Import {
+pub(in crate::api) struct ImportQuery {
     /// Call it so, whatever it calls itself.
     name: Option<String>,
     /// Where there is a workflow of this name that says something else, make it a new version of that one.
@@ -266,31 +283,32 @@ pub(in crate::api) struct Import {
 }
 
 /// Takes a workflow in from a file
-#[utoipa::path(post, path = "/api/v1/workflows/import", tag = "workflows", params(Import),
+#[utoipa::path(post, path = "/api/v1/workflows/import", tag = "workflows", params(ImportQuery),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
-    (status = 201, body = Kept), (status = 200, body = Kept),
+    (status = 201, body = SavedVersionSchema), (status = 200, body = SavedVersionSchema),
     (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
 pub(in crate::api) async fn import(
-    State(door): State<Door>,
-    Extension(guest): Extension<Guest>,
-    Query(Import { name, replace, activate }): Query<Import>,
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(ImportQuery { name, replace, activate }): QueryParams<ImportQuery>,
     body: Body,
-) -> Result<Response, Problem> {
+) -> Result<Response, HttpProblem> {
     let mut text = document(&door, body).await?;
     if let Some(name) = name {
         let tree = source::read(text.as_bytes());
-        let mut definition = tree.map_err(|found| Problem::findings("the document cannot be read", found))?.to_json();
-        if !yaml::rename(&mut definition, &name) {
+        let mut definition =
+            tree.map_err(|found| HttpProblem::findings("the document cannot be read", found))?.to_json();
+        if !yaml::rename_workflow(&mut definition, &name) {
             let detail = "the document holds no workflow: it is no mapping of keys";
-            return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail));
+            return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::WORKFLOW_INVALID, detail));
         }
-        text = yaml::written(&definition);
+        text = yaml::to_yaml(&definition);
     }
-    let work = door.work()?;
-    let ready = Ready::read(&door, &guest, &text).await?;
-    let how = How { activate };
-    match work.registry.standing(guest.tenant(), &ready.name).await? {
-        Some(standing) if replace => ready.keep(&door, &guest, &how, Some(standing.changes)).await,
-        _ => make(&door, &guest, ready, &how).await,
+    let work = door.run_services()?;
+    let ready = CheckedWorkflow::read(&door, &guest, &text).await?;
+    let how = SaveWorkflowQuery { activate };
+    match work.registry.workflow_status(guest.tenant(), &ready.name).await? {
+        Some(standing) if replace => ready.save(&door, &guest, &how, Some(standing.changes)).await,
+        _ => save_new(&door, &guest, ready, &how).await,
     }
 }

@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::*;
 
-fn asked(body: &Value) -> Asked {
+fn asked(body: &Value) -> ChatRequest {
     read(body.to_string().as_bytes()).expect("a request")
 }
 
@@ -16,9 +16,9 @@ fn a_profile_leaves_the_choice_to_the_router_and_a_model_does_not() {
         let asked = asked(&json!({"model": model, "messages": [{"role": "user", "content": "hi"}]}));
         (asked.request.profile, asked.request.model)
     };
-    assert_eq!(of("fast"), (Profile::Fast, None));
-    assert_eq!(of("powerful"), (Profile::Powerful, None));
-    assert_eq!(of("gpt-4"), (Profile::Balanced, Some("gpt-4".into())));
+    assert_eq!(of("fast"), (ModelProfile::Fast, None));
+    assert_eq!(of("powerful"), (ModelProfile::Powerful, None));
+    assert_eq!(of("gpt-4"), (ModelProfile::Balanced, Some("gpt-4".into())));
 }
 
 #[test]
@@ -46,13 +46,13 @@ fn a_conversation_with_tools_and_images_is_read_whole() {
     }));
     assert!(asked.stream && asked.with_usage);
     let request = asked.request;
-    assert_eq!(request.messages[0], Message::system("Be kind."));
-    let images = vec![Image { detail: Some("low".into()), ..Image::at("https://example.org/a.png") }];
+    assert_eq!(request.messages[0], ModelMessage::system("Be kind."));
+    let images = vec![ModelImage { detail: Some("low".into()), ..ModelImage::from_url("https://example.org/a.png") }];
     assert_eq!(
         request.messages[1],
-        Message::User { content: "What is this?".into(), images, name: Some("ana".into()) }
+        ModelMessage::User { content: "What is this?".into(), images, name: Some("ana".into()) }
     );
-    let Message::Assistant { tool_calls, .. } = &request.messages[2] else { panic!("{:?}", request.messages[2]) };
+    let ModelMessage::Assistant { tool_calls, .. } = &request.messages[2] else { panic!("{:?}", request.messages[2]) };
     assert_eq!((&tool_calls[0].arguments, &tool_calls[1].arguments), (&json!({"x": 1}), &json!("oops")));
     assert_eq!(request.tools[0].strict, Some(true));
     assert_eq!(request.tool_choice, Some(ToolChoice::Tool("look".into())));
@@ -114,7 +114,7 @@ fn a_reply_of_openais_can_be_sent_back_as_it_came() {
             "function_call": null, "tool_calls": null},
         {"role": "user", "content": "Why?"}
     ]}));
-    let said = Message::Assistant {
+    let said = ModelMessage::Assistant {
         content: "I would rather not.".into(),
         tool_calls: Vec::new(),
         thinking: None,

@@ -3,69 +3,69 @@
 use std::collections::VecDeque;
 
 use axum::response::sse::Event;
-use baton_core::model::{Finish, Reply};
-use baton_ports::models::Piece;
+use baton_core::model::{FinishReason, ModelReply};
+use baton_ports::models::ReplyDelta;
 use serde_json::{Value, json};
 
 use super::super::chat;
-use super::super::error::Error;
+use super::super::error::OpenAiError;
 use super::super::reply;
-use super::super::stream::{EventFormat, broken_off};
-use super::output::{Shell, function_call, message, message_status, text};
+use super::super::stream::{EventFormat, interrupted};
+use super::output::{ResponseEnvelope, function_call, message, message_status, text};
 
-pub(super) struct Events {
-    shell: Shell,
+pub(super) struct ResponseEvents {
+    shell: ResponseEnvelope,
     /// Of the next event.
     sequence: u64,
     /// Items that are done.
     items: Vec<Value>,
-    open: Option<Open>,
+    open: Option<OpenOutputItem>,
     ready: VecDeque<Event>,
     begun: bool,
     over: bool,
 }
 
 /// The item that is being told.
-enum Open {
+enum OpenOutputItem {
     Message { id: String, said: String },
     Call { id: String, index: usize, call: String, name: String, arguments: String },
 }
 
-impl EventFormat for Events {
-    fn take(&mut self, piece: Piece) {
+impl EventFormat for ResponseEvents {
+    fn push_piece(&mut self, piece: ReplyDelta) {
         if self.over {
             return;
         }
         match piece {
-            Piece::Text(text) => self.say(&text),
-            Piece::ToolCall { index, id, name, arguments } => self.call(index, id, name, &arguments),
+            ReplyDelta::Text(text) => self.push_text(&text),
+            ReplyDelta::ToolCall { index, id, name, arguments } => self.push_call(index, id, name, &arguments),
             // Only what nobody has seen can be taken back.
-            Piece::Reset if !self.begun => {}
-            Piece::Reset => self.fail(&broken_off()),
+            ReplyDelta::Reset if !self.begun => {}
+            ReplyDelta::Reset => self.fail(&interrupted()),
         }
     }
 
-    fn end(&mut self, reply: &Reply) {
+    fn finish(&mut self, reply: &ModelReply) {
         if self.over {
             return;
         }
         // A provider that does not stream gives everything at its end.
         if !self.begun {
             if !reply.content.is_empty() || reply.tool_calls.is_empty() {
-                self.say(&reply.content);
+                self.push_text(&reply.content);
             }
             for (index, call) in reply.tool_calls.iter().enumerate() {
-                self.call(index, Some(call.id.clone()), Some(call.name.clone()), &reply::arguments(call));
+                self.push_call(index, Some(call.id.clone()), Some(call.name.clone()), &reply::arguments(call));
             }
         }
-        self.close(message_status(reply.finish));
-        let response = self.shell.ended(reply, &self.items);
+        self.finish_item(message_status(reply.finish));
+        let response = self.shell.finished(reply, &self.items);
         let kind = match reply.finish {
-            Finish::Stop | Finish::ToolCalls => "response.completed",
-            Finish::Length | Finish::Filtered => "response.incomplete",
+            FinishReason::Stop | FinishReason::ToolCalls => "response.completed",
+            FinishReason::Length | FinishReason::Filtered => "response.incomplete",
         };
         self.push(kind, json!({ "response": response }));
-        for (name, value) in chat::facts(reply) {
+        for (name, value) in chat::reply_headers(reply) {
             // A comment has one line, and clients pass it over.
             let value = value.replace(['\n', '\r'], " ");
             self.ready.push_back(Event::default().comment(format!("{name}: {value}")));
@@ -73,7 +73,7 @@ impl EventFormat for Events {
         self.over = true;
     }
 
-    fn fail(&mut self, error: &Error) {
+    fn fail(&mut self, error: &OpenAiError) {
         self.begin();
         let response = self.shell.failed(&self.items, error.code(), error.message());
         self.push("response.failed", json!({ "response": response }));
@@ -93,61 +93,61 @@ impl EventFormat for Events {
     }
 }
 
-impl Events {
-    pub fn new(shell: Shell) -> Self {
+impl ResponseEvents {
+    pub fn new(shell: ResponseEnvelope) -> Self {
         Self { shell, sequence: 0, items: Vec::new(), open: None, ready: VecDeque::new(), begun: false, over: false }
     }
 
     fn begin(&mut self) {
         if !self.begun {
             self.begun = true;
-            let response = self.shell.begun();
+            let response = self.shell.in_progress();
             self.push("response.created", json!({ "response": response }));
             self.push("response.in_progress", json!({ "response": response }));
         }
     }
 
-    fn say(&mut self, piece: &str) {
+    fn push_text(&mut self, piece: &str) {
         self.begin();
-        if !matches!(self.open, Some(Open::Message { .. })) {
-            self.close("completed");
+        if !matches!(self.open, Some(OpenOutputItem::Message { .. })) {
+            self.finish_item("completed");
             let id = self.shell.id_of("msg", self.items.len());
             self.push_item("response.output_item.added", message(&id, "in_progress", None));
             self.push_part("response.content_part.added", &id, text(""));
-            self.open = Some(Open::Message { id, said: String::new() });
+            self.open = Some(OpenOutputItem::Message { id, said: String::new() });
         }
-        let Some(Open::Message { id, said }) = &mut self.open else { return };
+        let Some(OpenOutputItem::Message { id, said }) = &mut self.open else { return };
         said.push_str(piece);
         let delta = json!({ "item_id": id, "content_index": 0, "delta": piece, "logprobs": [] });
         self.push_of_item("response.output_text.delta", delta);
     }
 
-    fn call(&mut self, place: usize, call: Option<String>, name: Option<String>, piece: &str) {
+    fn push_call(&mut self, place: usize, call: Option<String>, name: Option<String>, piece: &str) {
         self.begin();
-        if !matches!(&self.open, Some(Open::Call { index, .. }) if *index == place) {
-            self.close("completed");
+        if !matches!(&self.open, Some(OpenOutputItem::Call { index, .. }) if *index == place) {
+            self.finish_item("completed");
             let id = |prefix| self.shell.id_of(prefix, self.items.len());
             let (item, call, name) = (id("fc"), call.unwrap_or_else(|| id("call")), name.unwrap_or_default());
             self.push_item("response.output_item.added", function_call(&item, "in_progress", &call, &name, ""));
-            self.open = Some(Open::Call { id: item, index: place, call, name, arguments: String::new() });
+            self.open = Some(OpenOutputItem::Call { id: item, index: place, call, name, arguments: String::new() });
         }
-        let Some(Open::Call { id, arguments, .. }) = &mut self.open else { return };
+        let Some(OpenOutputItem::Call { id, arguments, .. }) = &mut self.open else { return };
         arguments.push_str(piece);
         let delta = json!({ "item_id": id, "delta": piece });
         self.push_of_item("response.function_call_arguments.delta", delta);
     }
 
     /// The item that is being told is done; where it is a message, it stands so.
-    fn close(&mut self, status: &str) {
+    fn finish_item(&mut self, status: &str) {
         let item = match self.open.take() {
             None => return,
-            Some(Open::Message { id, said }) => {
+            Some(OpenOutputItem::Message { id, said }) => {
                 let done = json!({ "item_id": id, "content_index": 0, "text": said, "logprobs": [] });
                 self.push_of_item("response.output_text.done", done);
                 self.push_part("response.content_part.done", &id, text(&said));
                 message(&id, status, Some(&said))
             }
-            Some(Open::Call { id, call, name, arguments, .. }) => {
+            Some(OpenOutputItem::Call { id, call, name, arguments, .. }) => {
                 let done = json!({ "item_id": id, "name": name, "arguments": arguments });
                 self.push_of_item("response.function_call_arguments.done", done);
                 function_call(&id, "completed", &call, &name, &arguments)
@@ -181,28 +181,28 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
-    use baton_core::model::Usage;
+    use baton_core::model::TokenUsage;
     use baton_core::money::Usd;
 
-    use super::super::super::reply::Frame;
-    use super::super::output::Echo;
+    use super::super::super::reply::CompletionHead;
+    use super::super::output::EchoedParameters;
     use super::*;
 
     #[test]
     fn a_message_that_was_cut_off_is_told_as_incomplete_streamed_as_well_as_whole() {
-        for (finish, expect) in [(Finish::Length, "incomplete"), (Finish::Stop, "completed")] {
-            let reply = Reply {
+        for (finish, expect) in [(FinishReason::Length, "incomplete"), (FinishReason::Stop, "completed")] {
+            let reply = ModelReply {
                 content: "Hello".to_owned(),
                 tool_calls: Vec::new(),
                 thinking: None,
                 finish,
-                usage: Usage::default(),
+                usage: TokenUsage::default(),
                 model: "m".to_owned(),
                 provider: "p".to_owned(),
                 cost: Usd::from_nanos(0),
                 latency_ms: 1,
             };
-            let echo = Echo {
+            let echo = EchoedParameters {
                 instructions: None,
                 tools: Vec::new(),
                 tool_choice: json!("auto"),
@@ -214,11 +214,11 @@ mod tests {
                 max_output_tokens: None,
                 parallel_tool_calls: true,
             };
-            let frame = Frame { id: "resp-1".to_owned(), created: 0, model: "m".to_owned() };
-            let mut events = Events::new(Shell::new(frame, echo));
-            events.take(Piece::Text("Hel".to_owned()));
-            events.take(Piece::Text("lo".to_owned()));
-            events.end(&reply);
+            let frame = CompletionHead { id: "resp-1".to_owned(), created: 0, model: "m".to_owned() };
+            let mut events = ResponseEvents::new(ResponseEnvelope::new(frame, echo));
+            events.push_piece(ReplyDelta::Text("Hel".to_owned()));
+            events.push_piece(ReplyDelta::Text("lo".to_owned()));
+            events.finish(&reply);
             for items in [&events.items, &events.shell.items(&reply)] {
                 assert_eq!(items.len(), 1);
                 assert_eq!((&items[0]["status"], &items[0]["content"][0]["text"]), (&json!(expect), &json!("Hello")));

@@ -3,9 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::super::error::Error;
-use super::super::request::{self, Asked};
-use super::output::Echo;
+use super::super::error::OpenAiError;
+use super::super::request::{self, ChatRequest};
+use super::output::EchoedParameters;
 use crate::body;
 
 /// Items of input, with what was said before.
@@ -14,7 +14,7 @@ const ITEMS_MAX: usize = 10_000;
 const INCLUDED: [&str; 1] = ["reasoning.encrypted_content"];
 
 #[derive(Deserialize)]
-struct Wire {
+struct ResponsesRequestBody {
     model: String,
     input: Value,
     #[serde(default)]
@@ -24,7 +24,7 @@ struct Wire {
     #[serde(default)]
     tool_choice: Value,
     #[serde(default)]
-    text: Option<Text>,
+    text: Option<ResponsesTextOptions>,
     #[serde(default)]
     reasoning: Option<Map<String, Value>>,
     #[serde(default)]
@@ -54,7 +54,7 @@ struct Wire {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Text {
+struct ResponsesTextOptions {
     #[serde(default)]
     format: Option<Map<String, Value>>,
     #[serde(default)]
@@ -62,25 +62,27 @@ struct Text {
 }
 
 /// Reads a body; errors name the field as this path has it.
-pub(super) fn read(body: &[u8]) -> Result<(Asked, Echo), Error> {
+pub(super) fn read(body: &[u8]) -> Result<(ChatRequest, EchoedParameters), OpenAiError> {
     if body::is_list(body) {
-        return Err(Error::invalid("body", "the body is a list, and a request for a response is an object"));
+        return Err(OpenAiError::invalid("body", "the body is a list, and a request for a response is an object"));
     }
-    let wire: Wire = serde_json::from_slice(body)
-        .map_err(|error| Error::invalid("body", format!("the body is not a request for a response: {error}")))?;
-    wire.refuse_what_is_not_done()?;
+    let wire: ResponsesRequestBody = serde_json::from_slice(body)
+        .map_err(|error| OpenAiError::invalid("body", format!("the body is not a request for a response: {error}")))?;
+    wire.reject_unsupported()?;
     let echo = wire.echo();
     let chat = wire.into_chat()?;
     let asked = request::read(chat.to_string().as_bytes()).map_err(|error| {
-        let error = error.renamed("messages", "input").renamed("response_format", "text.format");
-        error.renamed("max_completion_tokens", "max_output_tokens").renamed("reasoning_effort", "reasoning.effort")
+        let error = error.with_param_renamed("messages", "input").with_param_renamed("response_format", "text.format");
+        error
+            .with_param_renamed("max_completion_tokens", "max_output_tokens")
+            .with_param_renamed("reasoning_effort", "reasoning.effort")
     })?;
     Ok((asked, echo))
 }
 
-impl Wire {
-    fn refuse_what_is_not_done(&self) -> Result<(), Error> {
-        let no = |field: &str, why: &str| Err(Error::invalid(field, format!("`{field}`: {why}")));
+impl ResponsesRequestBody {
+    fn reject_unsupported(&self) -> Result<(), OpenAiError> {
+        let no = |field: &str, why: &str| Err(OpenAiError::invalid(field, format!("`{field}`: {why}")));
         if self.previous_response_id.is_some() {
             return no("previous_response_id", "nothing is kept of responses: send what was said before as `input`");
         }
@@ -98,7 +100,7 @@ impl Wire {
         }
         let unknown = self.include.iter().flatten().find(|name| !INCLUDED.contains(&name.as_str()));
         if let Some(name) = unknown {
-            return Err(Error::invalid("include", format!("`{name}` is told of no response: leave it out")));
+            return Err(OpenAiError::invalid("include", format!("`{name}` is told of no response: leave it out")));
         }
         if self.more.contains_key("messages") {
             return no("messages", "write `input`, or ask POST /v1/chat/completions");
@@ -106,9 +108,9 @@ impl Wire {
         Ok(())
     }
 
-    fn echo(&self) -> Echo {
+    fn echo(&self) -> EchoedParameters {
         let more = |name: &str| self.more.get(name).cloned().unwrap_or_default();
-        Echo {
+        EchoedParameters {
             instructions: self.instructions.clone(),
             tools: self.tools.clone().unwrap_or_default(),
             tool_choice: if self.tool_choice.is_null() { json!("auto") } else { self.tool_choice.clone() },
@@ -122,7 +124,7 @@ impl Wire {
         }
     }
 
-    fn into_chat(mut self) -> Result<Value, Error> {
+    fn into_chat(mut self) -> Result<Value, OpenAiError> {
         let mut messages = Vec::new();
         if let Some(instructions) = &self.instructions {
             messages.push(json!({ "role": "system", "content": instructions }));
@@ -131,14 +133,14 @@ impl Wire {
             Value::String(text) => messages.push(json!({ "role": "user", "content": text })),
             Value::Array(items) if items.len() <= ITEMS_MAX => {
                 for (place, item) in items.into_iter().enumerate() {
-                    add(&mut messages, item).map_err(|why| Error::invalid(&format!("input[{place}]"), why))?;
+                    add(&mut messages, item).map_err(|why| OpenAiError::invalid(&format!("input[{place}]"), why))?;
                 }
             }
             Value::Array(items) => {
                 let message = format!("there are {} items; at most {ITEMS_MAX} are taken", items.len());
-                return Err(Error::invalid("input", message));
+                return Err(OpenAiError::invalid("input", message));
             }
-            _ => return Err(Error::invalid("input", "write a text, or a list of items")),
+            _ => return Err(OpenAiError::invalid("input", "write a text, or a list of items")),
         }
         let mut chat = self.more;
         let mut put = |name: &str, value: Value| {
@@ -166,7 +168,7 @@ impl Wire {
                 // No summary of thoughts is told, so none need be asked for.
                 "summary" | "generate_summary" => {}
                 other => {
-                    return Err(Error::invalid(
+                    return Err(OpenAiError::invalid(
                         "reasoning",
                         format!("`reasoning.{other}` is not sent on: leave it out"),
                     ));
@@ -241,25 +243,25 @@ fn content(content: Value) -> Result<Value, String> {
     parts.into_iter().map(part).collect::<Result<Vec<_>, _>>().map(Value::from)
 }
 
-fn chat_tool(place: usize, tool: Value) -> Result<Value, Error> {
+fn chat_tool(place: usize, tool: Value) -> Result<Value, OpenAiError> {
     let Value::Object(mut tool) = tool else {
-        return Err(Error::invalid(&format!("tools[{place}]"), "a tool is an object"));
+        return Err(OpenAiError::invalid(&format!("tools[{place}]"), "a tool is an object"));
     };
     if tool.remove("type") != Some(json!("function")) || !tool.get("name").is_some_and(Value::is_string) {
         let message = "only tools of type `function`, with a `name`, are taken";
-        return Err(Error::invalid(&format!("tools[{place}]"), message));
+        return Err(OpenAiError::invalid(&format!("tools[{place}]"), message));
     }
     tool.retain(|_, value| !value.is_null());
     Ok(json!({ "type": "function", "function": tool }))
 }
 
-fn chat_tool_choice(choice: Value) -> Result<Value, Error> {
+fn chat_tool_choice(choice: Value) -> Result<Value, OpenAiError> {
     match &choice {
         Value::Null | Value::String(_) => Ok(choice),
         Value::Object(one) if one.get("type") == Some(&json!("function")) => {
             Ok(json!({ "type": "function", "function": { "name": one.get("name") } }))
         }
-        _ => Err(Error::invalid("tool_choice", "write `auto`, `none`, `required`, or the function to call")),
+        _ => Err(OpenAiError::invalid("tool_choice", "write `auto`, `none`, `required`, or the function to call")),
     }
 }
 
@@ -273,11 +275,11 @@ fn chat_format(mut format: Map<String, Value>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use baton_core::model::Message;
+    use baton_core::model::ModelMessage;
 
     use super::*;
 
-    fn asked(body: &Value) -> Asked {
+    fn asked(body: &Value) -> ChatRequest {
         read(body.to_string().as_bytes()).expect("is read").0
     }
 
@@ -304,13 +306,13 @@ mod tests {
             .messages
             .iter()
             .map(|message| match message {
-                Message::System { .. } => "system",
-                Message::User { .. } => "user",
-                Message::Assistant { tool_calls, .. } => {
+                ModelMessage::System { .. } => "system",
+                ModelMessage::User { .. } => "user",
+                ModelMessage::Assistant { tool_calls, .. } => {
                     assert_eq!(tool_calls.iter().map(|call| &*call.id).collect::<Vec<_>>(), ["c1", "c2"]);
                     "assistant"
                 }
-                Message::Tool { .. } => "tool",
+                ModelMessage::Tool { .. } => "tool",
             })
             .collect();
         assert_eq!(roles, ["system", "user", "assistant", "tool"]);

@@ -1,13 +1,13 @@
 //! A response as it is written.
 
-use baton_core::model::{Finish, Reply, Usage};
+use baton_core::model::{FinishReason, ModelReply, TokenUsage};
 use serde_json::{Map, Value, json};
 
-use super::super::reply::{self, Frame};
+use super::super::reply::{self, CompletionHead};
 
 /// What a response repeats of its request.
 #[derive(Clone, Debug)]
-pub(super) struct Echo {
+pub(super) struct EchoedParameters {
     pub instructions: Option<String>,
     pub tools: Vec<Value>,
     pub tool_choice: Value,
@@ -22,34 +22,34 @@ pub(super) struct Echo {
 
 /// A response without what was said.
 #[derive(Clone, Debug)]
-pub(super) struct Shell {
-    frame: Frame,
-    echo: Echo,
+pub(super) struct ResponseEnvelope {
+    frame: CompletionHead,
+    echo: EchoedParameters,
 }
 
-impl Shell {
-    pub fn new(frame: Frame, echo: Echo) -> Self {
+impl ResponseEnvelope {
+    pub fn new(frame: CompletionHead, echo: EchoedParameters) -> Self {
         Self { frame, echo }
     }
 
     /// The response as it begins.
-    pub fn begun(&self) -> Value {
-        self.written(&self.frame.model, "in_progress", &[], None)
+    pub fn in_progress(&self) -> Value {
+        self.to_json(&self.frame.model, "in_progress", &[], None)
     }
 
     /// A whole response.
-    pub fn whole(&self, reply: &Reply) -> Value {
-        self.ended(reply, &self.items(reply))
+    pub fn completed(&self, reply: &ModelReply) -> Value {
+        self.finished(reply, &self.items(reply))
     }
 
     /// The response at its end, with these items.
-    pub fn ended(&self, reply: &Reply, items: &[Value]) -> Value {
+    pub fn finished(&self, reply: &ModelReply, items: &[Value]) -> Value {
         let (status, reason) = match reply.finish {
-            Finish::Stop | Finish::ToolCalls => ("completed", None),
-            Finish::Length => ("incomplete", Some("max_output_tokens")),
-            Finish::Filtered => ("incomplete", Some("content_filter")),
+            FinishReason::Stop | FinishReason::ToolCalls => ("completed", None),
+            FinishReason::Length => ("incomplete", Some("max_output_tokens")),
+            FinishReason::Filtered => ("incomplete", Some("content_filter")),
         };
-        let mut response = self.written(&reply.model, status, items, Some(&reply.usage));
+        let mut response = self.to_json(&reply.model, status, items, Some(&reply.usage));
         if let Some(reason) = reason {
             response["incomplete_details"] = json!({ "reason": reason });
         }
@@ -58,13 +58,13 @@ impl Shell {
 
     /// The response where it failed after it had begun.
     pub fn failed(&self, items: &[Value], code: &str, message: &str) -> Value {
-        let mut response = self.written(&self.frame.model, "failed", items, None);
+        let mut response = self.to_json(&self.frame.model, "failed", items, None);
         response["error"] = json!({ "code": code, "message": message });
         response
     }
 
     /// What a reply says, then what it calls.
-    pub fn items(&self, reply: &Reply) -> Vec<Value> {
+    pub fn items(&self, reply: &ModelReply) -> Vec<Value> {
         let mut items = Vec::new();
         if !reply.content.is_empty() || reply.tool_calls.is_empty() {
             items.push(message(&self.id_of("msg", 0), message_status(reply.finish), Some(&reply.content)));
@@ -82,8 +82,8 @@ impl Shell {
         format!("{prefix}_{own}{place:02}")
     }
 
-    fn written(&self, model: &str, status: &str, items: &[Value], usage: Option<&Usage>) -> Value {
-        let Echo { instructions, tools, tool_choice, .. } = &self.echo;
+    fn to_json(&self, model: &str, status: &str, items: &[Value], usage: Option<&TokenUsage>) -> Value {
+        let EchoedParameters { instructions, tools, tool_choice, .. } = &self.echo;
         let format = self.echo.format.clone().map_or_else(|| json!({ "type": "text" }), Value::Object);
         json!({
             "id": self.frame.id,
@@ -94,7 +94,7 @@ impl Shell {
             "incomplete_details": null,
             "model": model,
             "output": items,
-            "usage": usage.map(used),
+            "usage": usage.map(usage_json),
             "instructions": instructions,
             "tools": tools,
             "tool_choice": tool_choice,
@@ -115,10 +115,10 @@ impl Shell {
 }
 
 /// How the words stand at the end: those that were cut off are not whole.
-pub(super) fn message_status(finish: Finish) -> &'static str {
+pub(super) fn message_status(finish: FinishReason) -> &'static str {
     match finish {
-        Finish::Length => "incomplete",
-        Finish::Stop | Finish::ToolCalls | Finish::Filtered => "completed",
+        FinishReason::Length => "incomplete",
+        FinishReason::Stop | FinishReason::ToolCalls | FinishReason::Filtered => "completed",
     }
 }
 
@@ -136,7 +136,7 @@ pub(super) fn function_call(id: &str, status: &str, call: &str, name: &str, argu
     json!({ "id": id, "type": "function_call", "status": status, "call_id": call, "name": name, "arguments": arguments })
 }
 
-fn used(usage: &Usage) -> Value {
+fn usage_json(usage: &TokenUsage) -> Value {
     let input = usage.input_tokens + usage.cached_tokens + usage.cache_write_tokens;
     json!({
         "input_tokens": input,

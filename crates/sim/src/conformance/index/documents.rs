@@ -1,10 +1,12 @@
-use baton_ports::index::{Collection, Error, Index, METADATA_FIELDS_MAX, NAME_BYTES_MAX, Since, TEXT_BYTES_MAX};
+use baton_ports::index::{
+    DocumentIndex, ForgetWatermark, IndexError, METADATA_FIELDS_MAX, MemoryCollection, NAME_BYTES_MAX, TEXT_BYTES_MAX,
+};
 use serde_json::{Map, Value, json};
 
-use super::super::world::{at, other_tenant, tenant};
-use super::{EVER, KNOWLEDGE, add, begin, holding, near, only, page, put, with};
+use super::super::fixtures::{at, other_tenant, tenant};
+use super::{EARLIEST, KNOWLEDGE, add, begin, matching_words, near, only, page, put, with};
 
-pub async fn a_document_is_read_back_with_its_revision(index: &impl Index) {
+pub async fn a_document_is_read_back_with_its_revision(index: &impl DocumentIndex) {
     let mut document = with(page("tides", "Twice a day"), Some("ana"), json!({"topic": "sea", "levels": [1, 2]}));
     document.body = json!({"source": "own"});
     assert_eq!(put(index, &tenant(), document.clone(), at(7)).await.revision, 1);
@@ -15,7 +17,7 @@ pub async fn a_document_is_read_back_with_its_revision(index: &impl Index) {
     assert_eq!(index.document(&tenant(), KNOWLEDGE, "rivers").await.expect("reads"), None);
 }
 
-pub async fn the_same_document_again_is_no_revision(index: &impl Index) {
+pub async fn the_same_document_again_is_no_revision(index: &impl DocumentIndex) {
     let document = || with(page("tides", "Twice a day"), None, json!({"topic": "sea"}));
     for later in 0..3 {
         assert_eq!(put(index, &tenant(), document(), at(later)).await.revision, 1);
@@ -24,7 +26,7 @@ pub async fn the_same_document_again_is_no_revision(index: &impl Index) {
     assert_eq!(stored.head.at, at(0));
 }
 
-pub async fn a_changed_document_is_the_next_revision(index: &impl Index) {
+pub async fn a_changed_document_is_the_next_revision(index: &impl DocumentIndex) {
     let base = || page("tides", "Twice a day");
     let mut body = base();
     body.body = json!(1);
@@ -43,7 +45,7 @@ pub async fn a_changed_document_is_the_next_revision(index: &impl Index) {
     }
 }
 
-pub async fn documents_are_listed_by_name_behind_a_place(index: &impl Index) {
+pub async fn documents_are_listed_by_name_behind_a_place(index: &impl DocumentIndex) {
     for name in ["c", "a", "b"] {
         put(index, &tenant(), page(name, name), at(0)).await;
     }
@@ -57,7 +59,7 @@ pub async fn documents_are_listed_by_name_behind_a_place(index: &impl Index) {
     assert_eq!(names(Some("b"), 10).await, ["c"]);
 }
 
-pub async fn what_breaks_a_limit_is_refused_by_name(index: &impl Index) {
+pub async fn what_breaks_a_limit_is_refused_by_name(index: &impl DocumentIndex) {
     let long = "n".repeat(NAME_BYTES_MAX + 1);
     let fields: Map<String, Value> = (0..=METADATA_FIELDS_MAX).map(|n| (format!("k{n}"), json!(n))).collect();
     let cases = [
@@ -72,14 +74,14 @@ pub async fn what_breaks_a_limit_is_refused_by_name(index: &impl Index) {
         (with(page("a", "x"), None, json!({"k": "v".repeat(600)})), "a metadata value"),
     ];
     for (document, expect) in cases {
-        let refused = index.put(&tenant(), KNOWLEDGE, document, EVER, at(0)).await.expect_err(expect);
-        assert!(matches!(refused, Error::TooLarge { .. } | Error::Invalid { .. }), "{refused:?}");
+        let refused = index.put(&tenant(), KNOWLEDGE, document, EARLIEST, at(0)).await.expect_err(expect);
+        assert!(matches!(refused, IndexError::TooLarge { .. } | IndexError::Invalid { .. }), "{refused:?}");
         assert!(refused.to_string().contains(expect), "{refused} for {expect}");
     }
     assert_eq!(index.documents(&tenant(), KNOWLEDGE, None, 10).await.expect("reads"), []);
 }
 
-pub async fn a_removed_document_is_found_no_more(index: &impl Index) {
+pub async fn a_removed_document_is_found_no_more(index: &impl DocumentIndex) {
     let live = begin(index).await;
     add(index, &tenant(), &live, with(page("a", "gone soon"), None, json!({"k": "v"})), 0.0).await;
     add(index, &tenant(), &live, with(page("b", "here to stay"), None, json!({"k": "v"})), 5.0).await;
@@ -87,13 +89,13 @@ pub async fn a_removed_document_is_found_no_more(index: &impl Index) {
     assert!(!index.remove(&tenant(), KNOWLEDGE, "a").await.expect("removes"));
     assert_eq!(index.document(&tenant(), KNOWLEDGE, "a").await.expect("reads"), None);
     assert_eq!(near(index, &live, 0.0, &only(json!({"k": "v"}))).await, ["here to stay"]);
-    assert_eq!(holding(index, &live, &["gone", "soon", "stay"]).await, ["here to stay"]);
+    assert_eq!(matching_words(index, &live, &["gone", "soon", "stay"]).await, ["here to stay"]);
     // Under its old name it is a new document.
     add(index, &tenant(), &live, page("a", "back again"), 0.0).await;
-    assert_eq!(holding(index, &live, &["gone", "soon", "back"]).await, ["back again"]);
+    assert_eq!(matching_words(index, &live, &["gone", "soon", "back"]).await, ["back again"]);
 }
 
-pub async fn one_persons_documents_go_and_nobody_elses(index: &impl Index) {
+pub async fn one_persons_documents_go_and_nobody_elses(index: &impl DocumentIndex) {
     let live = begin(index).await;
     for number in 0..70_u8 {
         let name = format!("ana-{number}");
@@ -107,29 +109,32 @@ pub async fn one_persons_documents_go_and_nobody_elses(index: &impl Index) {
     assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana", at(3)).await.expect("forgets"), 70);
     assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana", at(3)).await.expect("forgets"), 0);
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["about ben", "about nobody"]);
-    assert_eq!(holding(index, &live, &["ana"]).await, [] as [&str; 0]);
+    assert_eq!(matching_words(index, &live, &["ana"]).await, [] as [&str; 0]);
     assert!(index.document(&other_tenant(), KNOWLEDGE, "a").await.expect("reads").is_some());
 }
 
 /// Whatever the order of the numbers and the clock: the later of the two says that it was forgotten.
-pub async fn what_began_before_a_person_was_forgotten_is_not_kept(index: &impl Index) {
+pub async fn what_began_before_a_person_was_forgotten_is_not_kept(index: &impl DocumentIndex) {
     let hers = |name: &str| with(page(name, "about ana"), Some("ana"), json!({}));
     let tried = async |document, since| {
         index.put(&tenant(), KNOWLEDGE, document, since, at(9)).await.expect("answers").is_some()
     };
-    let before = Since { forgettings: index.forgettings(&tenant(), KNOWLEDGE).await.expect("reads"), at: at(5) };
-    assert_eq!(before.forgettings, 0);
+    let before =
+        ForgetWatermark { forget_count: index.forget_count(&tenant(), KNOWLEDGE).await.expect("reads"), at: at(5) };
+    assert_eq!(before.forget_count, 0);
     put(index, &tenant(), hers("early"), at(1)).await;
     assert_eq!(index.forget(&tenant(), KNOWLEDGE, "ana", at(5)).await.expect("forgets"), 1);
-    let after = Since { forgettings: index.forgettings(&tenant(), KNOWLEDGE).await.expect("reads"), at: at(5) };
-    assert_eq!(after.forgettings, 1);
+    let after =
+        ForgetWatermark { forget_count: index.forget_count(&tenant(), KNOWLEDGE).await.expect("reads"), at: at(5) };
+    assert_eq!(after.forget_count, 1);
     assert!(!tried(hers("late"), before).await, "it began before");
-    assert!(!tried(hers("late"), Since { at: at(4), ..after }).await, "it began before, and asked after");
+    assert!(!tried(hers("late"), ForgetWatermark { at: at(4), ..after }).await, "it began before, and asked after");
     assert_eq!(index.documents(&tenant(), KNOWLEDGE, None, 10).await.expect("reads"), []);
     // Nobody else is held up, here or elsewhere, and what begins after is kept.
     assert!(tried(with(page("b", "about ben"), Some("ben"), json!({})), before).await);
     assert!(tried(page("c", "about nobody"), before).await);
-    let elsewhere = index.put(&tenant(), Collection::Executions, hers("x"), before, at(9)).await.expect("answers");
+    let elsewhere =
+        index.put(&tenant(), MemoryCollection::Executions, hers("x"), before, at(9)).await.expect("answers");
     assert!(elsewhere.is_some());
     let theirs = index.put(&other_tenant(), KNOWLEDGE, hers("x"), before, at(9)).await.expect("answers");
     assert!(theirs.is_some());
@@ -139,6 +144,6 @@ pub async fn what_began_before_a_person_was_forgotten_is_not_kept(index: &impl I
     assert!(tried(hers("more"), after).await);
     index.forget(&tenant(), KNOWLEDGE, "ana", at(6)).await.expect("forgets");
     assert!(!tried(hers("again"), after).await);
-    assert_eq!(index.forgettings(&tenant(), KNOWLEDGE).await.expect("reads"), 3);
-    assert_eq!(index.forgettings(&other_tenant(), KNOWLEDGE).await.expect("reads"), 0);
+    assert_eq!(index.forget_count(&tenant(), KNOWLEDGE).await.expect("reads"), 3);
+    assert_eq!(index.forget_count(&other_tenant(), KNOWLEDGE).await.expect("reads"), 0);
 }

@@ -1,50 +1,54 @@
-use baton_ports::index::{Collection, Filter, HITS_MAX, Index};
+use baton_ports::index::{DocumentFilter, DocumentIndex, HITS_MAX, MemoryCollection};
 use serde_json::json;
 
-use super::super::world::{at, other_tenant, tenant};
-use super::{KNOWLEDGE, about, add, begin, holding, near, only, page, recipe, shared_with, towards, with};
+use super::super::fixtures::{at, other_tenant, tenant};
+use super::{KNOWLEDGE, about, add, begin, matching_words, near, only, page, recipe, shared_with, towards, with};
 
-pub async fn the_nearest_come_first(index: &impl Index) {
+pub async fn the_nearest_come_first(index: &impl DocumentIndex) {
     let live = begin(index).await;
     for (name, degrees) in [("far", 80.0), ("near", 10.0), ("here", 0.0), ("opposite", 180.0)] {
         add(index, &tenant(), &live, page(name, name), degrees).await;
     }
     assert_eq!(near(index, &live, 0.0, &only(json!({}))).await, ["here", "near", "far", "opposite"]);
-    let hits = index.nearest(&tenant(), live.id, &towards(0.0), &Filter::default(), 4).await.expect("searches");
+    let hits =
+        index.search_vectors(&tenant(), live.id, &towards(0.0), &DocumentFilter::default(), 4).await.expect("searches");
     let expect = [1.0, 10_f64.to_radians().cos(), 80_f64.to_radians().cos(), -1.0];
     for (hit, expect) in hits.iter().zip(expect) {
         assert!((hit.score - expect).abs() < 1e-5, "{hit:?} is not {expect}");
     }
 }
 
-pub async fn the_rarer_word_weighs_more(index: &impl Index) {
+pub async fn the_rarer_word_weighs_more(index: &impl DocumentIndex) {
     let live = begin(index).await;
     for (name, text) in [("a", "water runs"), ("b", "water falls"), ("c", "water stands"), ("d", "the moon pulls")] {
         add(index, &tenant(), &live, page(name, text), 0.0).await;
     }
-    assert_eq!(holding(index, &live, &["water", "stands"]).await.first().map(String::as_str), Some("water stands"));
-    assert_eq!(holding(index, &live, &["MOON"]).await, ["the moon pulls"]);
-    assert_eq!(holding(index, &live, &["sun"]).await, [] as [&str; 0]);
-    assert_eq!(holding(index, &live, &[]).await, [] as [&str; 0]);
+    assert_eq!(
+        matching_words(index, &live, &["water", "stands"]).await.first().map(String::as_str),
+        Some("water stands")
+    );
+    assert_eq!(matching_words(index, &live, &["MOON"]).await, ["the moon pulls"]);
+    assert_eq!(matching_words(index, &live, &["sun"]).await, [] as [&str; 0]);
+    assert_eq!(matching_words(index, &live, &[]).await, [] as [&str; 0]);
 }
 
-pub async fn a_word_of_the_heading_is_found(index: &impl Index) {
+pub async fn a_word_of_the_heading_is_found(index: &impl DocumentIndex) {
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "it says nothing"), 0.0).await;
-    assert_eq!(holding(index, &live, &["heading"]).await, ["it says nothing"]);
+    assert_eq!(matching_words(index, &live, &["heading"]).await, ["it says nothing"]);
 }
 
-pub async fn no_syntax_is_read_into_words(index: &impl Index) {
+pub async fn no_syntax_is_read_into_words(index: &impl DocumentIndex) {
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "plain words"), 0.0).await;
     for hostile in ["\"", "plain\" OR \"x", "NEAR(", "*", "text:plain", "-", "^", "'; DROP TABLE x; --", "", "\0", "é"]
     {
-        holding(index, &live, &[hostile]).await;
-        assert_eq!(holding(index, &live, &[hostile, "plain"]).await, ["plain words"], "{hostile}");
+        matching_words(index, &live, &[hostile]).await;
+        assert_eq!(matching_words(index, &live, &[hostile, "plain"]).await, ["plain words"], "{hostile}");
     }
 }
 
-pub async fn filters_ask_for_values_and_persons(index: &impl Index) {
+pub async fn filters_ask_for_values_and_persons(index: &impl DocumentIndex) {
     let live = begin(index).await;
     let documents = [
         ("a", Some("ana"), json!({"topic": "sea", "year": 2024, "tags": ["x", "y"]})),
@@ -69,20 +73,20 @@ pub async fn filters_ask_for_values_and_persons(index: &impl Index) {
         (shared_with(None), vec!["c"]),
         (shared_with(Some("ben")), vec!["b", "c"]),
         (shared_with(Some("nobody")), vec!["c"]),
-        (Filter { metadata: only(json!({"topic": "land"})).metadata, ..about("ben") }, vec![]),
-        (Filter { metadata: only(json!({"topic": "sea"})).metadata, ..shared_with(Some("ana")) }, vec!["a"]),
+        (DocumentFilter { metadata: only(json!({"topic": "land"})).metadata, ..about("ben") }, vec![]),
+        (DocumentFilter { metadata: only(json!({"topic": "sea"})).metadata, ..shared_with(Some("ana")) }, vec!["a"]),
     ];
     for (filter, expect) in cases {
         let mut found = near(index, &live, 0.0, &filter).await;
         found.sort();
         assert_eq!(found, expect, "{filter:?}");
         let words = ["a", "b", "c"].map(str::to_owned);
-        let found = index.matching(&tenant(), live.id, &words, &filter, 10).await.expect("searches");
+        let found = index.search_words(&tenant(), live.id, &words, &filter, 10).await.expect("searches");
         assert_eq!(found.len(), expect.len(), "{filter:?}");
     }
 }
 
-pub async fn a_filter_that_little_meets_still_fills_the_answer(index: &impl Index) {
+pub async fn a_filter_that_little_meets_still_fills_the_answer(index: &impl DocumentIndex) {
     let live = begin(index).await;
     for number in 0..600_u16 {
         let kind = if number % 100 == 0 { "rare" } else { "usual" };
@@ -93,28 +97,29 @@ pub async fn a_filter_that_little_meets_still_fills_the_answer(index: &impl Inde
     let filter = only(json!({"kind": "rare"}));
     assert_eq!(near(index, &live, 0.0, &filter).await.len(), 6);
     let words = ["usual".to_owned(), "rare".to_owned()];
-    let found = index.matching(&tenant(), live.id, &words, &filter, 10).await.expect("searches");
+    let found = index.search_words(&tenant(), live.id, &words, &filter, 10).await.expect("searches");
     assert_eq!(found.len(), 6);
 }
 
-pub async fn no_more_is_found_than_was_asked_for(index: &impl Index) {
+pub async fn no_more_is_found_than_was_asked_for(index: &impl DocumentIndex) {
     let live = begin(index).await;
     for number in 0..HITS_MAX + 10 {
         add(index, &tenant(), &live, page(&format!("{number}"), "same words"), 0.0).await;
     }
     for (limit, expect) in [(0, 0), (3, 3), (HITS_MAX + 10, HITS_MAX)] {
-        let near = index.nearest(&tenant(), live.id, &towards(0.0), &Filter::default(), limit).await;
+        let near = index.search_vectors(&tenant(), live.id, &towards(0.0), &DocumentFilter::default(), limit).await;
         let words = ["words".to_owned()];
-        let holding = index.matching(&tenant(), live.id, &words, &Filter::default(), limit).await;
+        let holding = index.search_words(&tenant(), live.id, &words, &DocumentFilter::default(), limit).await;
         assert_eq!((near.expect("searches").len(), holding.expect("searches").len()), (expect, expect));
     }
 }
 
-pub async fn passages_tell_where_they_are_from(index: &impl Index) {
+pub async fn passages_tell_where_they_are_from(index: &impl DocumentIndex) {
     let live = begin(index).await;
     add(index, &tenant(), &live, with(page("a", "words"), Some("ana"), json!({"k": 1})), 0.0).await;
     add(index, &tenant(), &live, page("b", "others"), 90.0).await;
-    let hits = index.nearest(&tenant(), live.id, &towards(0.0), &Filter::default(), 2).await.expect("searches");
+    let hits =
+        index.search_vectors(&tenant(), live.id, &towards(0.0), &DocumentFilter::default(), 2).await.expect("searches");
     let pieces: Vec<u64> = [hits[1].piece, 999_999, hits[0].piece].into();
     let passages = index.passages(&tenant(), live.id, &pieces).await.expect("reads");
     assert_eq!(passages.iter().map(|one| one.text.as_str()).collect::<Vec<_>>(), ["others", "words"]);
@@ -124,35 +129,36 @@ pub async fn passages_tell_where_they_are_from(index: &impl Index) {
     assert_eq!((words.document.subject.as_deref(), &words.document.metadata["k"]), (Some("ana"), &json!(1)));
 }
 
-pub async fn nothing_crosses_tenants_or_collections(index: &impl Index) {
+pub async fn nothing_crosses_tenants_or_collections(index: &impl DocumentIndex) {
     let live = begin(index).await;
     add(index, &tenant(), &live, page("a", "secret words"), 0.0).await;
     let words = ["secret".to_owned()];
-    let (all, vector) = (Filter::default(), towards(0.0));
+    let (all, vector) = (DocumentFilter::default(), towards(0.0));
     let theirs = other_tenant();
-    assert_eq!(index.nearest(&theirs, live.id, &vector, &all, 9).await.expect("answers"), []);
-    assert_eq!(index.matching(&theirs, live.id, &words, &all, 9).await.expect("answers"), []);
-    assert_eq!(index.unlaid(&theirs, live.id, None, 9).await.expect("answers"), []);
+    assert_eq!(index.search_vectors(&theirs, live.id, &vector, &all, 9).await.expect("answers"), []);
+    assert_eq!(index.search_words(&theirs, live.id, &words, &all, 9).await.expect("answers"), []);
+    assert_eq!(index.unindexed(&theirs, live.id, None, 9).await.expect("answers"), []);
     assert_eq!(index.document(&theirs, KNOWLEDGE, "a").await.expect("answers"), None);
     assert!(!index.remove(&theirs, KNOWLEDGE, "a").await.expect("answers"));
     index.discard(&theirs, live.id).await.expect("answers");
-    let hits = index.nearest(&tenant(), live.id, &vector, &all, 9).await.expect("searches");
+    let hits = index.search_vectors(&tenant(), live.id, &vector, &all, 9).await.expect("searches");
     let piece = [hits[0].piece];
     assert_eq!(index.passages(&theirs, live.id, &piece).await.expect("answers"), []);
     let own = index.begin(&theirs, KNOWLEDGE, &recipe("1"), at(1)).await.expect("begins");
     assert_eq!(index.passages(&theirs, own.id, &piece).await.expect("answers"), []);
-    assert_eq!(index.document(&tenant(), Collection::Conversations, "a").await.expect("answers"), None);
-    let other = index.begin(&tenant(), Collection::Conversations, &recipe("1"), at(1)).await.expect("begins");
-    assert_eq!(index.matching(&tenant(), other.id, &words, &all, 9).await.expect("answers"), []);
+    assert_eq!(index.document(&tenant(), MemoryCollection::Conversations, "a").await.expect("answers"), None);
+    let other = index.begin(&tenant(), MemoryCollection::Conversations, &recipe("1"), at(1)).await.expect("begins");
+    assert_eq!(index.search_words(&tenant(), other.id, &words, &all, 9).await.expect("answers"), []);
 }
 
-pub async fn another_tenants_words_change_no_score(index: &impl Index) {
+pub async fn another_tenants_words_change_no_score(index: &impl DocumentIndex) {
     let live = begin(index).await;
     for (name, text) in [("a", "salt in water"), ("b", "ice on water"), ("c", "stars at night")] {
         add(index, &tenant(), &live, page(name, text), 0.0).await;
     }
     let words = ["salt".to_owned(), "water".to_owned()];
-    let scores = async || index.matching(&tenant(), live.id, &words, &Filter::default(), 9).await.expect("searches");
+    let scores =
+        async || index.search_words(&tenant(), live.id, &words, &DocumentFilter::default(), 9).await.expect("searches");
     let before = scores().await;
     assert_eq!(before.len(), 2);
     let theirs = index.begin(&other_tenant(), KNOWLEDGE, &recipe("1"), at(1)).await.expect("begins");

@@ -1,11 +1,11 @@
 //! Reading rows of the audit trail by whatever is asked.
 
-use baton_core::audit::Entry;
+use baton_core::audit::AuditEntry;
 use baton_core::id::{RunId, TenantId};
 use baton_core::money::Usd;
 use baton_core::time::Time;
-use baton_core::tool::{AuditRow, Details};
-use baton_ports::audit::{Filter, Order};
+use baton_core::tool::{AuditDetails, AuditRow};
+use baton_ports::audit::{AuditFilter, AuditOrder};
 use rusqlite::{Connection, Row, params};
 
 use super::super::codec;
@@ -14,7 +14,7 @@ use super::super::sql::numbered;
 
 /// What is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum TrailView {
     /// Every row as it was written.
     Trail,
     /// How each call stands.
@@ -23,14 +23,14 @@ pub(super) enum Of {
 
 pub(super) fn page(
     connection: &Connection,
-    of: Of,
+    of: TrailView,
     tenant: &TenantId,
-    filter: &Filter,
-) -> rusqlite::Result<Vec<Entry>> {
+    filter: &AuditFilter,
+) -> rusqlite::Result<Vec<AuditEntry>> {
     let mut query = connection.prepare_cached(&numbered(&query(of, filter)))?;
     let end = match filter.order {
-        Order::OldestFirst => 0,
-        Order::NewestFirst => i64::MAX,
+        AuditOrder::OldestFirst => 0,
+        AuditOrder::NewestFirst => i64::MAX,
     };
     let cursor = filter.cursor.map_or(end, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
     let values = params![
@@ -48,19 +48,19 @@ pub(super) fn page(
 }
 
 /// A run has few rows and a person not many: where one is told, its index is the one to use, and `+` says so.
-fn query(of: Of, filter: &Filter) -> String {
+fn query(of: TrailView, filter: &AuditFilter) -> String {
     // An erasure is about no call.
     let (table, erases) = match of {
-        Of::Trail => ("audit_trail", "erases"),
-        Of::Latest => ("audit_latest", "NULL"),
+        TrailView::Trail => ("audit_trail", "erases"),
+        TrailView::Latest => ("audit_latest", "NULL"),
     };
     let which = match (&filter.run, &filter.person) {
         (Some(_), _) => "+company_id = $1 AND run = $4 AND +seq",
         (None, _) => "company_id = $1 AND seq",
     };
     let (behind, order) = match filter.order {
-        Order::OldestFirst => (">", "ASC"),
-        Order::NewestFirst => ("<", "DESC"),
+        AuditOrder::OldestFirst => (">", "ASC"),
+        AuditOrder::NewestFirst => ("<", "DESC"),
     };
     let asked = |is: bool, asked: &'static str, unasked: &'static str| if is { asked } else { unasked };
     let person = match (&filter.run, &filter.person) {
@@ -84,7 +84,7 @@ fn query(of: Of, filter: &Filter) -> String {
     )
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+fn entry(row: &Row<'_>) -> rusqlite::Result<AuditEntry> {
     let details: Option<String> = row.get(11)?;
     let audit = AuditRow {
         at: codec::time(row, 1)?,
@@ -97,7 +97,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         conversation_id: row.get(8)?,
         action_type: row.get(9)?,
         action: row.get(10)?,
-        details: details.clone().map(Details::kept).unwrap_or_default(),
+        details: details.clone().map(AuditDetails::from_text).unwrap_or_default(),
         status: codec::audit_status(row, 12)?,
         sent: row.get(13)?,
         error_code: row.get(14)?,
@@ -105,7 +105,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         duration_ms: row.get(16)?,
         erases: codec::maybe_json(row, 21)?.unwrap_or_default(),
     };
-    Ok(Entry {
+    Ok(AuditEntry {
         seq: row.get(0)?,
         row: audit,
         details: details.unwrap_or_default(),
@@ -119,17 +119,17 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
 /// Each query with the index it must use, for the test of their plans.
 #[cfg(test)]
 pub(in crate::sqlite) fn queries() -> Vec<(String, &'static str)> {
-    let of_run = Filter { run: Some("r".into()), ..Filter::default() };
-    let of_person = Filter { person: Some("p".into()), ..Filter::default() };
-    let both = Filter { person: Some("p".into()), ..of_run.clone() };
-    let newest = Filter { order: Order::NewestFirst, ..Filter::default() };
+    let of_run = AuditFilter { run: Some("r".into()), ..AuditFilter::default() };
+    let of_person = AuditFilter { person: Some("p".into()), ..AuditFilter::default() };
+    let both = AuditFilter { person: Some("p".into()), ..of_run.clone() };
+    let newest = AuditFilter { order: AuditOrder::NewestFirst, ..AuditFilter::default() };
     vec![
-        (query(Of::Trail, &Filter::default()), "audit_trail_places"),
-        (query(Of::Trail, &newest), "audit_trail_places"),
-        (query(Of::Trail, &of_run), "audit_trail_runs"),
-        (query(Of::Trail, &both), "audit_trail_runs"),
-        (query(Of::Trail, &of_person), "audit_trail_persons"),
-        (query(Of::Latest, &of_run), "audit_trail_runs"),
-        (query(Of::Latest, &newest), "audit_trail_places"),
+        (query(TrailView::Trail, &AuditFilter::default()), "audit_trail_places"),
+        (query(TrailView::Trail, &newest), "audit_trail_places"),
+        (query(TrailView::Trail, &of_run), "audit_trail_runs"),
+        (query(TrailView::Trail, &both), "audit_trail_runs"),
+        (query(TrailView::Trail, &of_person), "audit_trail_persons"),
+        (query(TrailView::Latest, &of_run), "audit_trail_runs"),
+        (query(TrailView::Latest, &newest), "audit_trail_places"),
     ]
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use baton_core::id::TenantId;
 use baton_core::money::Usd;
 use baton_core::time::{Time, TimeZone};
-use baton_core::tool::{AuditRow, Details};
-use baton_core::usage::{Tally, is_use};
-use baton_ports::audit::{Usage, UsageFilter};
+use baton_core::tool::{AuditDetails, AuditRow};
+use baton_core::usage::{UsageTally, is_tool_use};
+use baton_ports::audit::{UsageFilter, UsageSum};
 use rusqlite::{Connection, Row, params};
 
 use super::super::codec;
 use super::super::sql::numbered;
 
-pub(super) fn sums(connection: &Connection, filter: &UsageFilter) -> rusqlite::Result<Vec<Usage>> {
+pub(super) fn sums(connection: &Connection, filter: &UsageFilter) -> rusqlite::Result<Vec<UsageSum>> {
     let mut query = connection.prepare_cached(&numbered(&query(filter)))?;
     let values = params![
         filter.tenant.as_ref().map(TenantId::as_str),
@@ -22,15 +22,15 @@ pub(super) fn sums(connection: &Connection, filter: &UsageFilter) -> rusqlite::R
         filter.action,
     ];
     let zone = filter.zone.clone().unwrap_or(TimeZone::UTC);
-    let mut sums = BTreeMap::<Vec<String>, Tally>::new();
+    let mut sums = BTreeMap::<Vec<String>, UsageTally>::new();
     for row in query.query_map(values, used)? {
         let row = row?;
-        if is_use(&row) {
+        if is_tool_use(&row) {
             let parts = filter.by.iter().map(|part| part.of(&row, &zone)).collect();
             sums.entry(parts).or_default().add(&row);
         }
     }
-    Ok(sums.into_iter().map(|(parts, tally)| Usage { parts, tally }).collect())
+    Ok(sums.into_iter().map(|(parts, tally)| UsageSum { parts, tally }).collect())
 }
 
 fn query(filter: &UsageFilter) -> String {
@@ -55,7 +55,7 @@ fn used(row: &Row<'_>) -> rusqlite::Result<AuditRow> {
         conversation_id: None,
         action_type: String::new(),
         action: row.get(4)?,
-        details: Details::default(),
+        details: AuditDetails::default(),
         status: codec::audit_status(row, 5)?,
         sent: row.get(6)?,
         error_code: row.get(8)?,

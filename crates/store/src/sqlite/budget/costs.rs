@@ -1,15 +1,15 @@
 //! What was spent, by day and by all that costs are summed up by.
 
-use baton_core::model::Usage;
+use baton_core::model::TokenUsage;
 use baton_core::money::Usd;
-use baton_ports::budget::{By, COST_ROWS_MAX, CostFilter, CostRow, Spend};
+use baton_ports::budget::{COST_ROWS_MAX, CallSpend, CostDimension, CostFilter, CostRow};
 use rusqlite::{Connection, Row, params};
 
-use super::super::session::Session;
+use super::super::session::WriterSession;
 use super::super::sql::numbered;
 
-pub(super) fn add(session: &Session<'_>, spend: &Spend) -> rusqlite::Result<()> {
-    let Spend { account, usage, .. } = spend;
+pub(super) fn add(session: &WriterSession<'_>, spend: &CallSpend) -> rusqlite::Result<()> {
+    let CallSpend { account, usage, .. } = spend;
     let mut add = session.statement(
         "INSERT INTO daily_cost (company_id, date, key_id, workflow, agent_name, requested_profile, selected_model, \
          selected_provider, calls, answered, estimated, cost_nanos, input_tokens, output_tokens, cached_tokens, \
@@ -57,14 +57,14 @@ pub(super) fn read(connection: &Connection, filter: &CostFilter) -> rusqlite::Re
     rows.collect()
 }
 
-fn query_of(filter: &CostFilter, by: &[By]) -> String {
+fn query_of(filter: &CostFilter, by: &[CostDimension]) -> String {
     let columns: Vec<&str> = by.iter().copied().map(column).collect();
     let (apart, group) = match columns.as_slice() {
         [] => (String::new(), String::new()),
         some => (format!(", {}", some.join(", ")), format!("GROUP BY {}", some.join(", "))),
     };
     // Days in their order, newest first; within one, what is most expensive.
-    let order = if by.contains(&By::Day) { "date DESC, " } else { "" };
+    let order = if by.contains(&CostDimension::Day) { "date DESC, " } else { "" };
     let whose = if filter.tenant.is_some() { "company_id = $1" } else { "$1 IS NULL" };
     format!(
         "SELECT coalesce(sum(calls), 0), coalesce(sum(answered), 0), coalesce(sum(estimated), 0), \
@@ -76,33 +76,33 @@ fn query_of(filter: &CostFilter, by: &[By]) -> String {
     )
 }
 
-fn column(by: By) -> &'static str {
+fn column(by: CostDimension) -> &'static str {
     match by {
-        By::Day => "date",
-        By::Tenant => "company_id",
-        By::Key => "key_id",
-        By::Workflow => "workflow",
-        By::Agent => "agent_name",
-        By::Profile => "requested_profile",
-        By::Model => "selected_model",
-        By::Provider => "selected_provider",
+        CostDimension::Day => "date",
+        CostDimension::Tenant => "company_id",
+        CostDimension::Key => "key_id",
+        CostDimension::Workflow => "workflow",
+        CostDimension::Agent => "agent_name",
+        CostDimension::Profile => "requested_profile",
+        CostDimension::Model => "selected_model",
+        CostDimension::Provider => "selected_provider",
     }
 }
 
-fn cost_row(row: &Row<'_>, by: &[By]) -> rusqlite::Result<CostRow> {
+fn cost_row(row: &Row<'_>, by: &[CostDimension]) -> rusqlite::Result<CostRow> {
     const FIRST_PART: usize = 10;
     let mut found = CostRow {
         calls: row.get(0)?,
         answered: row.get(1)?,
         estimated: row.get(2)?,
         cost: Usd::from_nanos(row.get(3)?),
-        usage: Usage {
+        usage: TokenUsage {
             input_tokens: row.get(4)?,
             output_tokens: row.get(5)?,
             cached_tokens: row.get(6)?,
             cache_write_tokens: row.get(7)?,
             // For how long it was written is in the cost already.
-            ..Usage::default()
+            ..TokenUsage::default()
         },
         latency_ms: row.get(8)?,
         saved: Usd::from_nanos(row.get(9)?),
@@ -111,14 +111,14 @@ fn cost_row(row: &Row<'_>, by: &[By]) -> rusqlite::Result<CostRow> {
     for (place, part) in by.iter().enumerate() {
         let text: String = row.get(FIRST_PART + place)?;
         match part {
-            By::Day => found.day = Some(text),
-            By::Tenant => found.tenant = Some(text.into()),
-            By::Key => found.key = Some(text),
-            By::Workflow => found.workflow = Some(text),
-            By::Agent => found.agent = Some(text),
-            By::Profile => found.profile = Some(text),
-            By::Model => found.model = Some(text),
-            By::Provider => found.provider = Some(text),
+            CostDimension::Day => found.day = Some(text),
+            CostDimension::Tenant => found.tenant = Some(text.into()),
+            CostDimension::Key => found.key = Some(text),
+            CostDimension::Workflow => found.workflow = Some(text),
+            CostDimension::Agent => found.agent = Some(text),
+            CostDimension::Profile => found.profile = Some(text),
+            CostDimension::Model => found.model = Some(text),
+            CostDimension::Provider => found.provider = Some(text),
         }
     }
     Ok(found)

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use baton_ports::erasure::Scrubbed;
-use baton_ports::journal::Error;
+use baton_ports::erasure::ScrubResult;
+use baton_ports::journal::JournalError;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 const WAIT: Duration = Duration::from_secs(10);
 
 /// In a thread of its own: it takes as long as the file is large.
-pub(super) async fn on_its_own(path: PathBuf, vacuum_bytes_max: u64) -> Result<Scrubbed, Error> {
+pub(super) async fn scrub_in_thread(path: PathBuf, vacuum_bytes_max: u64) -> Result<ScrubResult, JournalError> {
     let (reply, answer) = oneshot::channel();
     let scrubbing = std::thread::Builder::new().name("baton-scrub".into());
-    let unwritable = |reason: String| Error::Unwritable { reason };
+    let unwritable = |reason: String| JournalError::Unwritable { reason };
     let spawned = scrubbing.spawn(move || drop(reply.send(scrub(&path, vacuum_bytes_max, WAIT))));
     spawned.map_err(|error| unwritable(error.to_string()))?;
     let done = answer.await.map_err(|_| unwritable("scrubbing broke off".into()))?;
@@ -25,7 +25,7 @@ pub(super) async fn on_its_own(path: PathBuf, vacuum_bytes_max: u64) -> Result<S
 /// On a connection of its own: a database is not written anew inside a transaction, and the writer's never ends one for
 /// long. The log is moved in and cut whether or not there was room to write the database anew: it has the larger part of what
 /// was deleted.
-pub(in super::super) fn scrub(path: &Path, vacuum_bytes_max: u64, wait: Duration) -> rusqlite::Result<Scrubbed> {
+pub(in super::super) fn scrub(path: &Path, vacuum_bytes_max: u64, wait: Duration) -> rusqlite::Result<ScrubResult> {
     // Where the database was taken away, none is made in its place.
     let connection = Connection::open_with_flags(path, OpenFlags::default() - OpenFlags::SQLITE_OPEN_CREATE)?;
     connection.busy_timeout(wait)?;
@@ -42,7 +42,7 @@ pub(in super::super) fn scrub(path: &Path, vacuum_bytes_max: u64, wait: Duration
         (Ok(_), Ok(_)) => None,
     };
     let (vacuumed, log_truncated) = (written_anew.unwrap_or(false), busy.is_ok_and(|busy| busy == 0));
-    Ok(Scrubbed { vacuumed, log_truncated, bytes: size(&connection)?, unfinished })
+    Ok(ScrubResult { vacuumed, log_truncated, bytes: size(&connection)?, unfinished })
 }
 
 fn size(connection: &Connection) -> rusqlite::Result<u64> {

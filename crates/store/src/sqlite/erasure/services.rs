@@ -2,18 +2,22 @@
 
 use baton_core::id::TenantId;
 use baton_core::identifier::{IDENTIFIER_CHARS_MIN, fold};
-use baton_ports::audit::Person;
-use baton_ports::journal::Error;
+use baton_ports::audit::ErasureSubject;
+use baton_ports::journal::JournalError;
 use rusqlite::params;
 
-use super::super::Store;
+use super::super::SqliteStore;
 use super::super::sql::numbered;
 
-pub(super) async fn clear(store: &Store, tenant: &TenantId, person: &Person) -> Result<u64, Error> {
+pub(super) async fn clear(
+    store: &SqliteStore,
+    tenant: &TenantId,
+    person: &ErasureSubject,
+) -> Result<u64, JournalError> {
     let names: Vec<String> =
         person.names().map(plain).filter(|name| name.chars().count() >= IDENTIFIER_CHARS_MIN).collect();
     let of = tenant.clone();
-    let carrying: Result<Vec<String>, Error> = store
+    let carrying: Result<Vec<String>, JournalError> = store
         .read(move |connection| {
             let mut all =
                 connection.prepare_cached(&numbered("SELECT service FROM service_circuit WHERE tenant = $1"))?;
@@ -35,7 +39,7 @@ pub(super) async fn clear(store: &Store, tenant: &TenantId, person: &Person) -> 
         for service in &carrying {
             forgotten += forget.execute(params![of.as_str(), service])? as u64;
         }
-        Ok(Ok::<u64, Error>(forgotten))
+        Ok(Ok::<u64, JournalError>(forgotten))
     });
     forget.await
 }

@@ -27,12 +27,12 @@ pub(in super::super) fn of(vector: &[f32]) -> Vec<u8> {
 }
 
 /// Codes of consecutive places, each with its document; document 0 is nobody.
-pub(in super::super) struct Block {
+pub(in super::super) struct CodeBlock {
     bytes: Vec<u8>,
     entry: usize,
 }
 
-impl Block {
+impl CodeBlock {
     pub(in super::super) fn new(bytes: Vec<u8>, code_bytes: usize) -> Self {
         Self { bytes, entry: OWNER_BYTES + code_bytes }
     }
@@ -74,20 +74,20 @@ fn entries(bytes: &[u8], code_bytes: usize) -> impl Iterator<Item = (u64, i64, &
 }
 
 /// The places whose codes are nearest to one, of all that are shown to it.
-pub(in super::super) struct Nearest<'c> {
+pub(in super::super) struct NearestCodes<'c> {
     code: &'c [u8],
     max: usize,
     /// The farthest of those kept is on top.
     kept: BinaryHeap<(u32, u64)>,
 }
 
-impl<'c> Nearest<'c> {
+impl<'c> NearestCodes<'c> {
     pub(in super::super) fn new(code: &'c [u8], max: usize) -> Self {
         Self { code, max: max.max(1), kept: BinaryHeap::with_capacity(max + 1) }
     }
 
     /// Looks through a block whose first place is `first`.
-    pub(in super::super) fn look(&mut self, first: u64, block: &[u8], mut may: impl FnMut(i64) -> bool) {
+    pub(in super::super) fn scan(&mut self, first: u64, block: &[u8], mut may: impl FnMut(i64) -> bool) {
         for (slot, document, code) in entries(block, self.code.len()) {
             if document == 0 {
                 continue;
@@ -127,15 +127,15 @@ mod tests {
 
     #[test]
     fn the_nearest_are_found_among_the_living_and_the_allowed() {
-        let mut block = Block::new(Vec::new(), 8);
+        let mut block = CodeBlock::new(Vec::new(), 8);
         for (slot, bits) in [0b1111_u64, 0b0111, 0b0011, 0b0001].into_iter().enumerate() {
             block.set(slot as u64, slot as i64 + 1, &bits.to_le_bytes());
         }
         block.clear(1);
         let search = |max, without| {
             let code = 0b1111_u64.to_le_bytes();
-            let mut nearest = Nearest::new(&code, max);
-            nearest.look(256, block.bytes(), |document| document != without);
+            let mut nearest = NearestCodes::new(&code, max);
+            nearest.scan(256, block.bytes(), |document| document != without);
             let mut places: Vec<_> = nearest.places().collect();
             places.sort_unstable();
             places
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_block_whose_last_entry_is_cleared_is_empty() {
-        let mut block = Block::new(Vec::new(), 8);
+        let mut block = CodeBlock::new(Vec::new(), 8);
         block.set(3, 9, &[1; 8]);
         assert!(!block.is_empty());
         block.clear(3);

@@ -2,28 +2,30 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::index::{Collection, Document, Head, Kept, Since, Stored, scalars};
+use baton_ports::index::{
+    DocumentHeader, DocumentRevision, ForgetWatermark, MemoryCollection, SourceDocument, StoredDocument, scalars,
+};
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value};
 
 use super::super::codec;
-use super::super::session::Session;
+use super::super::session::WriterSession;
 use super::super::sql::numbered;
-use super::{forgotten, generation};
+use super::{forget_marks, generation};
 
 /// Documents one transaction forgets.
 const FORGOTTEN_MAX: usize = 64;
 
 /// Whose documents, and of which kind.
 #[derive(Clone, Debug)]
-pub(super) struct Scope {
+pub(super) struct DocumentScope {
     pub(super) tenant: TenantId,
-    pub(super) collection: Collection,
+    pub(super) collection: MemoryCollection,
 }
 
-impl Scope {
-    pub(super) fn new(tenant: &TenantId, collection: Collection) -> Self {
+impl DocumentScope {
+    pub(super) fn new(tenant: &TenantId, collection: MemoryCollection) -> Self {
         Self { tenant: tenant.clone(), collection }
     }
 
@@ -33,26 +35,26 @@ impl Scope {
 }
 
 /// The collection a column names.
-pub(super) fn collection(row: &Row<'_>, column: usize) -> rusqlite::Result<Collection> {
+pub(super) fn collection(row: &Row<'_>, column: usize) -> rusqlite::Result<MemoryCollection> {
     let found = row.get_ref(column)?.as_str()?;
-    Collection::ALL.into_iter().find(|one| one.word() == found).ok_or_else(|| {
+    MemoryCollection::ALL.into_iter().find(|one| one.word() == found).ok_or_else(|| {
         let unknown = format!("`{found}` is no collection this program knows");
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, unknown.into())
     })
 }
 
 /// A document to be kept, its JSON as text.
-pub(super) struct Put {
-    scope: Scope,
-    document: Document,
+pub(super) struct DocumentPut {
+    scope: DocumentScope,
+    document: SourceDocument,
     metadata: String,
     body: String,
-    since: Since,
+    since: ForgetWatermark,
     at: Time,
 }
 
-impl Put {
-    pub(super) fn new(scope: Scope, document: Document, since: Since, at: Time) -> Self {
+impl DocumentPut {
+    pub(super) fn new(scope: DocumentScope, document: SourceDocument, since: ForgetWatermark, at: Time) -> Self {
         let metadata = Value::Object(document.metadata.clone()).to_string();
         let body = document.body.to_string();
         Self { scope, document, metadata, body, since, at }
@@ -62,11 +64,11 @@ impl Put {
         self.document.text.len() + self.body.len() + self.metadata.len()
     }
 
-    pub(super) fn perform(&self, session: &mut Session<'_>) -> rusqlite::Result<Option<Kept>> {
+    pub(super) fn perform(&self, session: &mut WriterSession<'_>) -> rusqlite::Result<Option<DocumentRevision>> {
         let [tenant, collection] = self.scope.names();
-        let Document { name, title, subject, metadata, text, .. } = &self.document;
+        let SourceDocument { name, title, subject, metadata, text, .. } = &self.document;
         if let Some(subject) = subject
-            && forgotten::since(session, &self.scope, &forgotten::person(subject), self.since)?
+            && forget_marks::is_forgotten_since(session, &self.scope, &forget_marks::person_hash(subject), self.since)?
         {
             return Ok(None);
         }
@@ -78,7 +80,7 @@ impl Put {
         let before: Option<(u64, u64, bool)> =
             find.query_row(values, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?;
         if let Some((number, revision, true)) = before {
-            return Ok(Some(Kept { number, revision }));
+            return Ok(Some(DocumentRevision { number, revision }));
         }
         let revision = before.map_or(0, |(_, revision, _)| revision) + 1;
         let mut put = session.statement(
@@ -101,10 +103,10 @@ impl Put {
         ];
         let number: u64 = put.query_row(values, |row| row.get(0))?;
         self.tag(session, number, metadata)?;
-        Ok(Some(Kept { number, revision }))
+        Ok(Some(DocumentRevision { number, revision }))
     }
 
-    fn tag(&self, session: &Session<'_>, document: u64, metadata: &Map<String, Value>) -> rusqlite::Result<()> {
+    fn tag(&self, session: &WriterSession<'_>, document: u64, metadata: &Map<String, Value>) -> rusqlite::Result<()> {
         untag(session, document)?;
         let [tenant, collection] = self.scope.names();
         let mut tag = session.statement(
@@ -128,19 +130,19 @@ pub(super) fn tag_value(scalar: &Value) -> String {
     }
 }
 
-fn untag(session: &Session<'_>, document: u64) -> rusqlite::Result<()> {
+fn untag(session: &WriterSession<'_>, document: u64) -> rusqlite::Result<()> {
     session.statement("DELETE FROM memory_tag WHERE document = $1")?.execute([document]).map(drop)
 }
 
 const HEAD: &str = "name, title, subject, metadata, revision, at";
 
 /// The columns of [`HEAD`], from this one on.
-pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<Head> {
+pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<DocumentHeader> {
     let metadata = match codec::json(row, first + 3)? {
         Value::Object(fields) => fields,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
     };
-    Ok(Head {
+    Ok(DocumentHeader {
         name: row.get(first)?,
         title: row.get(first + 1)?,
         subject: row.get(first + 2)?,
@@ -150,18 +152,27 @@ pub(super) fn head(row: &Row<'_>, first: usize) -> rusqlite::Result<Head> {
     })
 }
 
-pub(super) fn get(connection: &Connection, scope: &Scope, name: &str) -> rusqlite::Result<Option<Stored>> {
+pub(super) fn get(
+    connection: &Connection,
+    scope: &DocumentScope,
+    name: &str,
+) -> rusqlite::Result<Option<StoredDocument>> {
     let mut one = connection.prepare_cached(&numbered(&format!(
         "SELECT {HEAD}, text, body, id FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3"
     )))?;
     let [tenant, collection] = scope.names();
     one.query_row([tenant, collection, name], |row| {
-        Ok(Stored { number: row.get(8)?, head: head(row, 0)?, text: row.get(6)?, body: codec::json(row, 7)? })
+        Ok(StoredDocument { number: row.get(8)?, head: head(row, 0)?, text: row.get(6)?, body: codec::json(row, 7)? })
     })
     .optional()
 }
 
-pub(super) fn list(connection: &Connection, scope: &Scope, after: &str, limit: usize) -> rusqlite::Result<Vec<Head>> {
+pub(super) fn list(
+    connection: &Connection,
+    scope: &DocumentScope,
+    after: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<DocumentHeader>> {
     let mut all = connection.prepare_cached(&numbered(&format!(
         "SELECT {HEAD} FROM memory_document WHERE tenant = $1 AND collection = $2 AND name > $3 \
          ORDER BY name LIMIT $4"
@@ -170,13 +181,13 @@ pub(super) fn list(connection: &Connection, scope: &Scope, after: &str, limit: u
     all.query_map(params![tenant, collection, after, limit], |row| head(row, 0))?.collect()
 }
 
-pub(super) fn unlaid(
+pub(super) fn unindexed(
     connection: &Connection,
     tenant: &TenantId,
     generation: u64,
     after: &str,
     limit: usize,
-) -> rusqlite::Result<Vec<Head>> {
+) -> rusqlite::Result<Vec<DocumentHeader>> {
     let Some(found) = generation::one(connection, tenant, generation)? else { return Ok(Vec::new()) };
     let mut all = connection.prepare_cached(&numbered(&format!(
         "SELECT {HEAD} FROM memory_document WHERE tenant = $1 AND collection = $2 AND name > $3 AND {UNLAID} \
@@ -190,7 +201,7 @@ pub(super) fn unlaid(
 pub(super) const UNLAID: &str = "NOT EXISTS (SELECT 1 FROM memory_laid WHERE generation = $4 \
      AND document = memory_document.id AND memory_laid.revision = memory_document.revision)";
 
-pub(super) fn remove(session: &mut Session<'_>, scope: &Scope, name: &str) -> rusqlite::Result<bool> {
+pub(super) fn remove(session: &mut WriterSession<'_>, scope: &DocumentScope, name: &str) -> rusqlite::Result<bool> {
     let mut find =
         session.statement("SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND name = $3")?;
     let [tenant, collection] = scope.names();
@@ -202,7 +213,7 @@ pub(super) fn remove(session: &mut Session<'_>, scope: &Scope, name: &str) -> ru
 }
 
 /// Removes some documents about a person, and says how many.
-pub(super) fn forget(session: &mut Session<'_>, scope: &Scope, subject: &str) -> rusqlite::Result<u64> {
+pub(super) fn forget(session: &mut WriterSession<'_>, scope: &DocumentScope, subject: &str) -> rusqlite::Result<u64> {
     let mut find = session
         .statement("SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND subject = $3 LIMIT $4")?;
     let [tenant, collection] = scope.names();
@@ -213,9 +224,9 @@ pub(super) fn forget(session: &mut Session<'_>, scope: &Scope, subject: &str) ->
 }
 
 /// From here on nothing of the document is found; its pieces are debris.
-fn remove_one(session: &mut Session<'_>, document: u64) -> rusqlite::Result<()> {
+fn remove_one(session: &mut WriterSession<'_>, document: u64) -> rusqlite::Result<()> {
     untag(session, document)?;
-    generation::uncount(session, document)?;
+    generation::subtract_document(session, document)?;
     session.statement("DELETE FROM memory_laid WHERE document = $1")?.execute([document])?;
     session.statement("DELETE FROM memory_document WHERE id = $1")?.execute([document])?;
     let mut debris = session.statement("INSERT INTO memory_debris (document, below) VALUES ($1, $2)")?;

@@ -2,23 +2,23 @@
 
 use std::collections::HashSet;
 
-use baton_ports::index::{Filter, Whose, scalars};
+use baton_ports::index::{DocumentFilter, SubjectFilter, scalars};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::super::sql::numbered;
-use super::document::{Scope, tag_value};
+use super::document::{DocumentScope, tag_value};
 
 /// The documents that meet every condition.
 #[derive(Default)]
-pub(super) struct Chosen {
+pub(super) struct DocumentSelection {
     /// None of it: all of them may.
     only: Option<HashSet<i64>>,
     but: HashSet<i64>,
 }
 
-impl Chosen {
-    pub(super) fn holds(&self, document: i64) -> bool {
+impl DocumentSelection {
+    pub(super) fn contains(&self, document: i64) -> bool {
         !self.but.contains(&document) && self.only.as_ref().is_none_or(|only| only.contains(&document))
     }
 
@@ -30,16 +30,22 @@ impl Chosen {
     }
 }
 
-pub(super) fn chosen(connection: &Connection, scope: &Scope, filter: &Filter) -> rusqlite::Result<Chosen> {
-    let mut chosen = Chosen::default();
-    match &filter.whose {
-        Whose::Anybodys => {}
-        Whose::Of(person) => chosen.and(about(connection, scope, "subject = $3", person)?),
+pub(super) fn chosen(
+    connection: &Connection,
+    scope: &DocumentScope,
+    filter: &DocumentFilter,
+) -> rusqlite::Result<DocumentSelection> {
+    let mut chosen = DocumentSelection::default();
+    match &filter.subject {
+        SubjectFilter::Anyone => {}
+        SubjectFilter::Person(person) => chosen.and(about(connection, scope, "subject = $3", person)?),
         // What is about others is little beside what is about nobody.
-        Whose::SharedWith(Some(person)) => {
+        SubjectFilter::SharedWith(Some(person)) => {
             chosen.but = about(connection, scope, "subject IS NOT NULL AND subject <> $3", person)?;
         }
-        Whose::SharedWith(None) => chosen.but = about(connection, scope, "subject IS NOT NULL AND $3 = ''", "")?,
+        SubjectFilter::SharedWith(None) => {
+            chosen.but = about(connection, scope, "subject IS NOT NULL AND $3 = ''", "")?
+        }
     }
     for (key, value) in &filter.metadata {
         chosen.and(tagged(connection, scope, key, value)?);
@@ -47,7 +53,7 @@ pub(super) fn chosen(connection: &Connection, scope: &Scope, filter: &Filter) ->
     Ok(chosen)
 }
 
-fn about(connection: &Connection, scope: &Scope, whose: &str, person: &str) -> rusqlite::Result<HashSet<i64>> {
+fn about(connection: &Connection, scope: &DocumentScope, whose: &str, person: &str) -> rusqlite::Result<HashSet<i64>> {
     let mut all = connection.prepare_cached(&numbered(&format!(
         "SELECT id FROM memory_document WHERE tenant = $1 AND collection = $2 AND {whose}"
     )))?;
@@ -55,7 +61,7 @@ fn about(connection: &Connection, scope: &Scope, whose: &str, person: &str) -> r
     all.query_map([tenant, collection, person], |row| row.get(0))?.collect()
 }
 
-fn tagged(connection: &Connection, scope: &Scope, key: &str, value: &Value) -> rusqlite::Result<HashSet<i64>> {
+fn tagged(connection: &Connection, scope: &DocumentScope, key: &str, value: &Value) -> rusqlite::Result<HashSet<i64>> {
     let mut all = connection.prepare_cached(&numbered(
         "SELECT document FROM memory_tag WHERE tenant = $1 AND collection = $2 AND key = $3 AND value = $4",
     ))?;

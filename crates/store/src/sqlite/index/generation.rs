@@ -2,14 +2,14 @@
 
 use baton_core::id::TenantId;
 use baton_core::time::Time;
-use baton_ports::embed::Space;
-use baton_ports::index::{Generation, Recipe, Switched};
+use baton_ports::embed::VectorSpace;
+use baton_ports::index::{IndexGeneration, IndexRecipe, SwitchResult};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::codec;
-use super::super::session::Session;
+use super::super::session::WriterSession;
 use super::super::sql::numbered;
-use super::document::{self, Scope, UNLAID};
+use super::document::{self, DocumentScope, UNLAID};
 use super::place;
 
 /// How words are told apart and weighed: accents and English endings do not count, a word in the headings counts twice.
@@ -17,24 +17,24 @@ const TOKENIZER: &str = "porter unicode61 remove_diacritics 2";
 const RANK: &str = "bm25(2.0, 1.0)";
 
 /// A generation with whose it is, and the next free place in it.
-pub(super) struct Found {
-    pub(super) scope: Scope,
-    pub(super) generation: Generation,
+pub(super) struct GenerationRow {
+    pub(super) scope: DocumentScope,
+    pub(super) generation: IndexGeneration,
     pub(super) next_place: u64,
 }
 
 const COLUMNS: &str =
     "tenant, collection, id, live, space, dimensions, chunking, documents, pieces, begun_at, next_place";
 
-fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+fn found(row: &Row<'_>) -> rusqlite::Result<GenerationRow> {
     let tenant: String = row.get(0)?;
-    let space = Space { name: row.get(4)?, dimensions: row.get(5)? };
-    Ok(Found {
-        scope: Scope { tenant: tenant.into(), collection: document::collection(row, 1)? },
-        generation: Generation {
+    let space = VectorSpace { name: row.get(4)?, dimensions: row.get(5)? };
+    Ok(GenerationRow {
+        scope: DocumentScope { tenant: tenant.into(), collection: document::collection(row, 1)? },
+        generation: IndexGeneration {
             id: row.get(2)?,
             live: row.get(3)?,
-            recipe: Recipe { space, chunking: row.get(6)? },
+            recipe: IndexRecipe { space, chunking: row.get(6)? },
             documents: row.get(7)?,
             pieces: row.get(8)?,
             begun_at: codec::time(row, 9)?,
@@ -44,20 +44,20 @@ fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
 }
 
 /// A generation, if it is this tenant's.
-pub(super) fn one(connection: &Connection, tenant: &TenantId, id: u64) -> rusqlite::Result<Option<Found>> {
+pub(super) fn one(connection: &Connection, tenant: &TenantId, id: u64) -> rusqlite::Result<Option<GenerationRow>> {
     let sql = format!("SELECT {COLUMNS} FROM memory_generation WHERE id = $1 AND tenant = $2");
     let mut one = connection.prepare_cached(&numbered(&sql))?;
     one.query_row(params![id, tenant.as_str()], found).optional()
 }
 
 /// A generation, whosever it is.
-pub(super) fn any(connection: &Connection, id: u64) -> rusqlite::Result<Option<Generation>> {
+pub(super) fn any(connection: &Connection, id: u64) -> rusqlite::Result<Option<IndexGeneration>> {
     let sql = format!("SELECT {COLUMNS} FROM memory_generation WHERE id = $1");
     let mut one = connection.prepare_cached(&numbered(&sql))?;
     one.query_row([id], |row| found(row).map(|found| found.generation)).optional()
 }
 
-pub(super) fn all(connection: &Connection, scope: &Scope) -> rusqlite::Result<Vec<Generation>> {
+pub(super) fn all(connection: &Connection, scope: &DocumentScope) -> rusqlite::Result<Vec<IndexGeneration>> {
     let sql =
         format!("SELECT {COLUMNS} FROM memory_generation WHERE tenant = $1 AND collection = $2 ORDER BY live DESC");
     let mut all = connection.prepare_cached(&numbered(&sql))?;
@@ -65,11 +65,11 @@ pub(super) fn all(connection: &Connection, scope: &Scope) -> rusqlite::Result<Ve
 }
 
 pub(super) fn begin(
-    session: &mut Session<'_>,
-    scope: &Scope,
-    recipe: &Recipe,
+    session: &mut WriterSession<'_>,
+    scope: &DocumentScope,
+    recipe: &IndexRecipe,
     at: Time,
-) -> rusqlite::Result<Generation> {
+) -> rusqlite::Result<IndexGeneration> {
     let before = all(session.connection, scope)?;
     if let Some(building) = before.iter().find(|generation| !generation.live) {
         if building.recipe == *recipe {
@@ -83,7 +83,7 @@ pub(super) fn begin(
         "INSERT INTO memory_generation (tenant, collection, live, space, dimensions, chunking, next_place, documents, \
          pieces, begun_at) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, $7) RETURNING {COLUMNS}"
     ))?;
-    let Space { name, dimensions } = &recipe.space;
+    let VectorSpace { name, dimensions } = &recipe.space;
     let values = params![tenant, collection, live, name, dimensions, recipe.chunking, at.as_ms()];
     let begun = insert.query_row(values, found)?.generation;
     let table = place::text_table(begun.id);
@@ -95,10 +95,12 @@ pub(super) fn begin(
     Ok(begun)
 }
 
-pub(super) fn switch(session: &mut Session<'_>, tenant: &TenantId, id: u64) -> rusqlite::Result<Switched> {
-    let Some(Found { scope, generation, .. }) = one(session.connection, tenant, id)? else { return Ok(Switched::Gone) };
+pub(super) fn make_live(session: &mut WriterSession<'_>, tenant: &TenantId, id: u64) -> rusqlite::Result<SwitchResult> {
+    let Some(GenerationRow { scope, generation, .. }) = one(session.connection, tenant, id)? else {
+        return Ok(SwitchResult::Gone);
+    };
     if generation.live {
-        return Ok(Switched::Done);
+        return Ok(SwitchResult::Done);
     }
     let [tenant, collection] = scope.names();
     let mut behind = session.statement(&format!(
@@ -106,17 +108,17 @@ pub(super) fn switch(session: &mut Session<'_>, tenant: &TenantId, id: u64) -> r
     ))?;
     let documents: u64 = behind.query_row(params![tenant, collection, "", id], |row| row.get(0))?;
     if documents > 0 {
-        return Ok(Switched::Behind { documents });
+        return Ok(SwitchResult::Incomplete { documents });
     }
     for before in all(session.connection, &scope)?.iter().filter(|before| before.live) {
         discard(session, before.id)?;
     }
     session.statement("UPDATE memory_generation SET live = 1 WHERE id = $1")?.execute([id])?;
-    Ok(Switched::Done)
+    Ok(SwitchResult::Done)
 }
 
 /// Gives up a generation that is being built; one that answers stays.
-pub(super) fn discard_building(session: &mut Session<'_>, tenant: &TenantId, id: u64) -> rusqlite::Result<()> {
+pub(super) fn discard_building(session: &mut WriterSession<'_>, tenant: &TenantId, id: u64) -> rusqlite::Result<()> {
     match one(session.connection, tenant, id)? {
         Some(found) if !found.generation.live => discard(session, id),
         Some(_) | None => Ok(()),
@@ -124,13 +126,13 @@ pub(super) fn discard_building(session: &mut Session<'_>, tenant: &TenantId, id:
 }
 
 /// From here on nothing of the generation is found; what it holds is debris.
-fn discard(session: &mut Session<'_>, id: u64) -> rusqlite::Result<()> {
+fn discard(session: &mut WriterSession<'_>, id: u64) -> rusqlite::Result<()> {
     session.statement("DELETE FROM memory_generation WHERE id = $1")?.execute([id])?;
     session.statement("INSERT INTO memory_debris (generation) VALUES ($1)")?.execute([id]).map(drop)
 }
 
 /// Takes what is laid of a document out of the counts of its generations.
-pub(super) fn uncount(session: &mut Session<'_>, document: u64) -> rusqlite::Result<()> {
+pub(super) fn subtract_document(session: &mut WriterSession<'_>, document: u64) -> rusqlite::Result<()> {
     let mut uncount = session.statement(
         "UPDATE memory_generation SET documents = documents - 1, pieces = memory_generation.pieces - laid.pieces \
          FROM memory_laid AS laid WHERE laid.document = $1 AND laid.generation = memory_generation.id",

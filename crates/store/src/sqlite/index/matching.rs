@@ -1,10 +1,10 @@
 //! Search by word, in the generation's full-text table.
 
-use baton_ports::index::Hit;
+use baton_ports::index::SearchHit;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::sql::numbered;
-use super::filter::Chosen;
+use super::filter::DocumentSelection;
 use super::place;
 
 /// Pieces that are scored for one search. Common words cost most and tell least, so the rarest come first.
@@ -16,11 +16,11 @@ pub(super) fn search(
     connection: &Connection,
     generation: u64,
     words: &[String],
-    chosen: &Chosen,
+    chosen: &DocumentSelection,
     limit: usize,
-) -> rusqlite::Result<Vec<Hit>> {
+) -> rusqlite::Result<Vec<SearchHit>> {
     let table = place::text_table(generation);
-    let wanted = telling(connection, &table, words)?;
+    let wanted = significant_words(connection, &table, words)?;
     if wanted.is_empty() || limit == 0 {
         return Ok(Vec::new());
     }
@@ -36,9 +36,9 @@ pub(super) fn search(
     while let Some(row) = rows.next()? {
         let (piece, rank): (u64, f64) = (row.get(0)?, row.get(1)?);
         let document: Option<i64> = visible.query_row(params![piece, generation], |row| row.get(0)).optional()?;
-        if document.is_some_and(|document| chosen.holds(document)) {
+        if document.is_some_and(|document| chosen.contains(document)) {
             // FTS5 says lower is better.
-            hits.push(Hit { piece, score: -rank });
+            hits.push(SearchHit { piece, score: -rank });
         }
         if hits.len() == limit {
             break;
@@ -49,7 +49,7 @@ pub(super) fn search(
 
 /// The words worth looking for, quoted: the rarest that together are in at most [`SCORED_MAX`] pieces, and the rarest of
 /// all in any case.
-fn telling(connection: &Connection, table: &str, words: &[String]) -> rusqlite::Result<Vec<String>> {
+fn significant_words(connection: &Connection, table: &str, words: &[String]) -> rusqlite::Result<Vec<String>> {
     let mut count = connection.prepare_cached(&numbered(&format!(
         "SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {table} MATCH $1 LIMIT $2)"
     )))?;

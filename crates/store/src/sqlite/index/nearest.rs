@@ -1,11 +1,11 @@
 //! Search by vector: the codes of a whole generation are looked through, and the nearest compared exactly.
 
-use baton_ports::index::{Generation, Hit};
+use baton_ports::index::{IndexGeneration, SearchHit};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::sql::numbered;
-use super::code::{self, BLOCK, Nearest};
-use super::filter::Chosen;
+use super::code::{self, BLOCK, NearestCodes};
+use super::filter::DocumentSelection;
 use super::place;
 
 /// Pieces compared exactly for each that is wanted, and at least. A collection no larger than this is searched exactly.
@@ -14,22 +14,22 @@ const COMPARED_MIN: usize = 400;
 
 pub(super) fn search(
     connection: &Connection,
-    generation: &Generation,
+    generation: &IndexGeneration,
     vector: &[f32],
-    chosen: &Chosen,
+    chosen: &DocumentSelection,
     limit: usize,
-) -> rusqlite::Result<Vec<Hit>> {
+) -> rusqlite::Result<Vec<SearchHit>> {
     if vector.len() != generation.recipe.space.dimensions || limit == 0 {
         return Ok(Vec::new());
     }
     let code = code::of(vector);
-    let mut nearest = Nearest::new(&code, (limit * COMPARED_PER_HIT).max(COMPARED_MIN));
+    let mut nearest = NearestCodes::new(&code, (limit * COMPARED_PER_HIT).max(COMPARED_MIN));
     let mut blocks = connection
         .prepare_cached(&numbered("SELECT block, codes FROM memory_block WHERE generation = $1 ORDER BY block"))?;
     let mut rows = blocks.query([generation.id])?;
     while let Some(row) = rows.next()? {
         let first = row.get::<_, u64>(0)? * BLOCK;
-        nearest.look(first, row.get_ref(1)?.as_blob()?, |document| chosen.holds(document));
+        nearest.scan(first, row.get_ref(1)?.as_blob()?, |document| chosen.contains(document));
     }
     compare(connection, generation.id, vector, nearest.places(), limit)
 }
@@ -41,7 +41,7 @@ fn compare(
     vector: &[f32],
     places: impl Iterator<Item = u64>,
     limit: usize,
-) -> rusqlite::Result<Vec<Hit>> {
+) -> rusqlite::Result<Vec<SearchHit>> {
     let mut one = connection.prepare_cached(&numbered(
         "SELECT v.vector FROM memory_vector v JOIN memory_laid l \
          ON l.generation = $2 AND l.document = v.document AND l.revision = v.revision WHERE v.piece = $1",
@@ -52,7 +52,7 @@ fn compare(
         let score = one
             .query_row(params![piece, generation], |row| Ok(product(row.get_ref(0)?.as_blob()?, vector)))
             .optional()?;
-        hits.extend(score.map(|score| Hit { piece, score }));
+        hits.extend(score.map(|score| SearchHit { piece, score }));
     }
     hits.sort_by(|one, other| other.score.total_cmp(&one.score).then(one.piece.cmp(&other.piece)));
     hits.truncate(limit);

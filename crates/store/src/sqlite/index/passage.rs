@@ -1,13 +1,17 @@
 //! Pieces as they are shown.
 
-use baton_ports::index::Passage;
+use baton_ports::index::IndexedPassage;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::sql::numbered;
 use super::document;
-use super::generation::Found;
+use super::generation::GenerationRow;
 
-pub(super) fn read(connection: &Connection, found: &Found, pieces: &[u64]) -> rusqlite::Result<Vec<Passage>> {
+pub(super) fn read(
+    connection: &Connection,
+    found: &GenerationRow,
+    pieces: &[u64],
+) -> rusqlite::Result<Vec<IndexedPassage>> {
     let mut one = connection.prepare_cached(&numbered(
         "SELECT p.number, p.begins, p.ends, p.heading, p.text, d.name, d.title, d.subject, d.metadata, d.revision, d.at \
          FROM memory_piece p JOIN memory_laid l ON l.generation = $2 AND l.document = p.document \
@@ -19,7 +23,7 @@ pub(super) fn read(connection: &Connection, found: &Found, pieces: &[u64]) -> ru
     for piece in pieces {
         let values = params![piece, found.generation.id, tenant, collection];
         let passage = one.query_row(values, |row| {
-            Ok(Passage {
+            Ok(IndexedPassage {
                 piece: *piece,
                 number: row.get(0)?,
                 begins: row.get(1)?,

@@ -1,6 +1,6 @@
 //! The id of a piece: its generation, and its place in it. A generation's pieces so lie together.
 
-use baton_ports::index::Generation;
+use baton_ports::index::IndexGeneration;
 
 /// Bits of an id that are the place.
 const PLACE_BITS: u32 = 32;
@@ -33,7 +33,7 @@ pub(super) fn text_table(generation: u64) -> String {
 }
 
 /// Bytes of a code in a generation's blocks.
-pub(super) fn code_bytes(generation: &Generation) -> usize {
+pub(super) fn code_bytes(generation: &IndexGeneration) -> usize {
     super::code::bytes(generation.recipe.space.dimensions)
 }
 

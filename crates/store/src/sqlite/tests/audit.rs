@@ -1,20 +1,20 @@
-use baton_core::audit::{Break, Tip, Why};
+use baton_core::audit::{BreakReason, ChainBreak, ChainTip};
 use baton_core::tool::AuditRow;
-use baton_ports::audit::{Audit, Filter, Person};
-use baton_ports::journal::{Append, Journal};
-use baton_sim::conformance::world::{at, audit, entry, join, owned, tenant};
+use baton_ports::audit::{AuditFilter, AuditTrail, ErasureSubject};
+use baton_ports::journal::{JournalAppend, JournalStore};
+use baton_sim::conformance::fixtures::{at, audit, entry, join, owned, tenant};
 use rusqlite::Connection;
 
-use super::super::Store;
-use super::Database;
+use super::super::SqliteStore;
+use super::TestDatabase;
 
 /// Some rows, and the database past the store, its triggers gone: what somebody with the file could do.
-async fn filled(database: &Database, rows: &[&str]) -> (Store, Connection) {
+async fn filled(database: &TestDatabase, rows: &[&str]) -> (SqliteStore, Connection) {
     let store = database.open();
     let process = join(&store).await;
     let ownership = owned(&store, "run", process).await;
     let audit = rows.iter().map(|action| audit("run", action)).collect();
-    store.append(Append { audit, ..entry("run", ownership, 0) }).await.unwrap();
+    store.append(JournalAppend { audit, ..entry("run", ownership, 0) }).await.unwrap();
     (store, database.raw())
 }
 
@@ -24,7 +24,7 @@ fn disarm(raw: &Connection) {
 
 #[tokio::test]
 async fn audit_rows_can_be_neither_changed_nor_removed_not_even_past_the_store() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (_store, raw) = filled(&database, &["calculator"]).await;
     let erased = "user_id = NULL, conversation_id = NULL, details = NULL, salt = NULL, erased_at = 1";
     for sql in [
@@ -46,33 +46,33 @@ async fn a_row_that_was_changed_removed_or_moved_past_the_store_is_found() {
     let moved = "UPDATE audit_trail SET seq = 99 WHERE seq = 2; UPDATE audit_trail SET seq = 2 WHERE seq = 3; \
                  UPDATE audit_trail SET seq = 3 WHERE seq = 99";
     let cases = [
-        ("UPDATE audit_trail SET action = 'other' WHERE seq = 2", 2, Why::Changed),
-        ("UPDATE audit_trail SET details = '{}' WHERE seq = 3", 3, Why::Personal),
-        ("UPDATE audit_trail SET user_id = NULL, details = NULL, salt = NULL WHERE seq = 1", 1, Why::Personal),
-        ("DELETE FROM audit_trail WHERE seq = 1", 1, Why::Missing),
-        ("DELETE FROM audit_trail WHERE seq = 2", 2, Why::Missing),
-        ("DELETE FROM audit_trail WHERE seq = 3", 3, Why::Missing),
-        ("DELETE FROM audit_trail", 1, Why::Missing),
-        (moved, 2, Why::Changed),
+        ("UPDATE audit_trail SET action = 'other' WHERE seq = 2", 2, BreakReason::Changed),
+        ("UPDATE audit_trail SET details = '{}' WHERE seq = 3", 3, BreakReason::Personal),
+        ("UPDATE audit_trail SET user_id = NULL, details = NULL, salt = NULL WHERE seq = 1", 1, BreakReason::Personal),
+        ("DELETE FROM audit_trail WHERE seq = 1", 1, BreakReason::Missing),
+        ("DELETE FROM audit_trail WHERE seq = 2", 2, BreakReason::Missing),
+        ("DELETE FROM audit_trail WHERE seq = 3", 3, BreakReason::Missing),
+        ("DELETE FROM audit_trail", 1, BreakReason::Missing),
+        (moved, 2, BreakReason::Changed),
         (
             "UPDATE audit_trail SET user_id = NULL, details = NULL, salt = NULL, erased_at = 1 WHERE seq = 2",
             2,
-            Why::Emptied,
+            BreakReason::Emptied,
         ),
-        ("UPDATE audit_tip SET hash = zeroblob(32)", 3, Why::Changed),
+        ("UPDATE audit_tip SET hash = zeroblob(32)", 3, BreakReason::Changed),
     ];
     for (sql, seq, why) in cases {
-        let database = Database::new();
+        let database = TestDatabase::new();
         let (store, raw) = filled(&database, &["a", "b", "c"]).await;
         disarm(&raw);
         raw.execute_batch(sql).unwrap();
-        assert_eq!(store.verify(&tenant()).await.unwrap().broken, Some(Break { seq, why }), "{sql}");
+        assert_eq!(store.verify(&tenant()).await.unwrap().broken, Some(ChainBreak { seq, reason: why }), "{sql}");
     }
 }
 
 #[tokio::test]
 async fn what_was_erased_is_in_no_file() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let ownership = owned(&store, "run", process).await;
@@ -81,8 +81,8 @@ async fn what_was_erased_is_in_no_file() {
         details: serde_json::json!({ "note": "allergic-to-penicillin" }).into(),
         ..audit("run", "calculator")
     };
-    store.append(Append { audit: vec![row], ..entry("run", ownership, 0) }).await.unwrap();
-    assert_eq!(store.erase(&tenant(), &Person::of("marta-the-customer"), "olga", at(9)).await.unwrap(), 1);
+    store.append(JournalAppend { audit: vec![row], ..entry("run", ownership, 0) }).await.unwrap();
+    assert_eq!(store.erase(&tenant(), &ErasureSubject::of("marta-the-customer"), "olga", at(9)).await.unwrap(), 1);
     assert_eq!(store.verify(&tenant()).await.unwrap().broken, None);
     drop(store);
     let bytes = std::fs::read(&database.path).unwrap();
@@ -94,7 +94,7 @@ async fn what_was_erased_is_in_no_file() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn two_processes_write_one_chain() {
     const EACH: u64 = 200;
-    let database = Database::new();
+    let database = TestDatabase::new();
     let writing = ["one", "two"].map(|run| {
         let store = database.open();
         tokio::spawn(async move {
@@ -102,7 +102,7 @@ async fn two_processes_write_one_chain() {
             let ownership = owned(&store, run, process).await;
             for seq in 0..EACH {
                 let rows = vec![audit(run, "calculator"), audit(run, "send_email")];
-                store.append(Append { audit: rows, ..entry(run, ownership, seq) }).await.unwrap();
+                store.append(JournalAppend { audit: rows, ..entry(run, ownership, seq) }).await.unwrap();
             }
         })
     });
@@ -112,14 +112,14 @@ async fn two_processes_write_one_chain() {
     let store = database.open();
     let verdict = store.verify(&tenant()).await.unwrap();
     assert_eq!((verdict.tip.seq, verdict.broken), (4 * EACH, None));
-    let mixed = store.trail(&tenant(), Filter { limit: 500, ..Filter::default() }).await.unwrap();
+    let mixed = store.trail(&tenant(), AuditFilter { limit: 500, ..AuditFilter::default() }).await.unwrap();
     let changes = mixed.windows(2).filter(|pair| pair[0].row.run != pair[1].row.run).count();
     assert!(changes > 1, "they wrote beside each other");
 }
 
 #[tokio::test]
 async fn an_empty_chain_holds() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let verdict = database.open().verify(&tenant()).await.unwrap();
-    assert_eq!((verdict.tip, verdict.broken), (Tip::NONE, None));
+    assert_eq!((verdict.tip, verdict.broken), (ChainTip::NONE, None));
 }

@@ -2,23 +2,26 @@ use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
 
 use baton_ports::health::STORE_DAMAGED;
-use baton_ports::journal::{Append, BLOB_BYTES_MIN, Error, Journal};
-use baton_ports::read::{Read, RunFilter};
-use baton_ports::records::{self, Op, Records};
-use baton_sim::conformance::world::{FOLD, at, entry, join, owned, start, steady, tenant};
+use baton_ports::journal::{BLOB_BYTES_MIN, JournalAppend, JournalError, JournalStore};
+use baton_ports::read::{ReadModel, RunFilter};
+use baton_ports::records::{self, RecordOp, RecordStore};
+use baton_sim::conformance::fixtures::{FOLD, at, entry, join, owned, start, steady, tenant};
 
-use super::super::{Depth, check as look_through};
-use super::Database;
+use super::super::{CheckDepth, check as look_through};
+use super::TestDatabase;
 
 /// Damages a run of three entries, the second of them large, and expects both readers to name the run and the reason.
 async fn check(damage: &str, expect: &str) {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let ownership = owned(&store, "run", process).await;
     for seq in 0..3 {
         let size = if seq == 1 { BLOB_BYTES_MIN + 1 } else { 10 };
-        store.append(Append { entry: Some(vec![1; size].into()), ..entry("run", ownership, seq) }).await.unwrap();
+        store
+            .append(JournalAppend { entry: Some(vec![1; size].into()), ..entry("run", ownership, seq) })
+            .await
+            .unwrap();
     }
     assert_eq!(database.raw().execute(damage, []).unwrap(), 1, "{damage}");
 
@@ -26,7 +29,7 @@ async fn check(damage: &str, expect: &str) {
     let read = store.entries(&tenant(), &"run".into(), 0, 10).await.map(|_| true);
     for outcome in [claimed, read] {
         assert!(
-            matches!(&outcome, Err(Error::Corrupt { aggregate, reason })
+            matches!(&outcome, Err(JournalError::Corrupt { aggregate, reason })
                 if aggregate.as_str() == "run" && reason.contains(expect)),
             "{damage}: {outcome:?}"
         );
@@ -50,7 +53,7 @@ async fn a_journal_without_its_large_payload_is_corrupt() {
     check("DELETE FROM blobs", "large payload of entry 2").await;
 }
 
-impl Database {
+impl TestDatabase {
     /// Fills the first page of a table or index with zeroes, while nobody has it open.
     fn zero(&self, name: &str) {
         let raw = self.raw();
@@ -64,13 +67,13 @@ impl Database {
     }
 }
 
-fn is_damage<T: std::fmt::Debug>(answer: &Result<T, Error>) -> bool {
-    matches!(answer, Err(Error::Outage(outage)) if outage.code() == STORE_DAMAGED)
+fn is_damage<T: std::fmt::Debug>(answer: &Result<T, JournalError>) -> bool {
+    matches!(answer, Err(JournalError::Outage(outage)) if outage.code() == STORE_DAMAGED)
 }
 
 #[tokio::test]
 async fn once_damage_is_met_nothing_is_acknowledged_and_what_can_be_read_is_read() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let ownership = owned(&store, "run", process).await;
@@ -89,9 +92,9 @@ async fn once_damage_is_met_nothing_is_acknowledged_and_what_can_be_read_is_read
 
     assert!(is_damage(&store.submit(start("after", None)).await));
     assert!(is_damage(&store.renew(process, steady(0)).await));
-    let op = Op::Put { space: "s".into(), key: "k".into(), value: 1.into() };
+    let op = RecordOp::Put { space: "s".into(), key: "k".into(), value: 1.into() };
     let put = store.commit(&tenant(), vec![op], at(0)).await;
-    assert!(matches!(put, Err(records::Error::Outage(_))), "{put:?}");
+    assert!(matches!(put, Err(records::RecordError::Outage(_))), "{put:?}");
     let runs = store.runs(&tenant(), RunFilter::default()).await.unwrap();
     assert_eq!(runs.len(), 2, "lists lie on pages that are well");
     assert!(store.outage().is_some());
@@ -99,27 +102,27 @@ async fn once_damage_is_met_nothing_is_acknowledged_and_what_can_be_read_is_read
 
 #[tokio::test]
 async fn a_reader_that_meets_damage_stops_what_writes() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     drop(database.open());
     database.zero("desk_open");
     let store = database.open();
     store.submit(start("before", None)).await.unwrap();
-    let read = store.desk(&tenant(), None).await;
+    let read = store.open_tasks(&tenant(), None).await;
     assert!(is_damage(&read), "{read:?}");
     assert!(is_damage(&store.submit(start("after", None)).await));
 }
 
 #[tokio::test]
 async fn a_look_through_finds_what_nobody_has_met() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     owned(&store, "run", process).await;
-    assert_eq!(look_through(&database.path, Depth::Full).unwrap(), Vec::<String>::new(), "beside a store at work");
+    assert_eq!(look_through(&database.path, CheckDepth::Full).unwrap(), Vec::<String>::new(), "beside a store at work");
     drop(store);
-    assert_eq!(look_through(&database.path, Depth::Quick).unwrap(), Vec::<String>::new());
+    assert_eq!(look_through(&database.path, CheckDepth::Quick).unwrap(), Vec::<String>::new());
     database.zero("journal");
-    for depth in [Depth::Quick, Depth::Full] {
+    for depth in [CheckDepth::Quick, CheckDepth::Full] {
         assert_ne!(look_through(&database.path, depth).unwrap(), Vec::<String>::new());
     }
 }

@@ -1,8 +1,8 @@
 use baton_core::money::Usd;
-use baton_ports::decisions::{Decision, Decisions};
-use baton_sim::conformance::world::{at, decision};
+use baton_ports::decisions::{DecisionLog, ModelDecision};
+use baton_sim::conformance::fixtures::{at, decision};
 
-use super::Database;
+use super::TestDatabase;
 
 /// What seed 004 makes its daily summary of.
 const SEED: &str = "SELECT DATE(created_at) as date, selected_model, requested_profile, COUNT(*) as total_calls, \
@@ -12,10 +12,10 @@ const SEED: &str = "SELECT DATE(created_at) as date, selected_model, requested_p
 
 #[tokio::test]
 async fn the_seeds_query_runs_over_decisions() {
-    let database = Database::new();
-    let dear = Decision { actual_cost: Usd::from_f64(0.25), ..decision("a", 0) };
+    let database = TestDatabase::new();
+    let dear = ModelDecision { actual_cost: Usd::from_f64(0.25), ..decision("a", 0) };
     let store = database.open();
-    store.record(vec![dear.clone(), Decision { key: "b".into(), created_at: at(1), ..dear }]).unwrap();
+    store.record(vec![dear.clone(), ModelDecision { key: "b".into(), created_at: at(1), ..dear }]).unwrap();
     drop(store);
     let row = database.raw().query_row(SEED, [], |row| {
         Ok((
@@ -31,7 +31,7 @@ async fn the_seeds_query_runs_over_decisions() {
 
 #[tokio::test]
 async fn what_nobody_waited_for_is_written_before_the_store_closes() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     for number in 0..100 {
         store.record(vec![decision(&number.to_string(), 0)]).unwrap();

@@ -2,50 +2,50 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use baton_core::id::RunId;
-use baton_core::run::State;
-use baton_ports::audit::Person;
-use baton_ports::circuits::ServiceCircuits as _;
-use baton_ports::erasure::{Erasure, Marked, Remainder};
-use baton_ports::feed::Feed;
-use baton_ports::journal::{Append, Error, Journal, Kind, Ownership, ProcessId};
-use baton_ports::read::{Read, RunFilter};
-use baton_sim::conformance::world::{at, bytes, entry, head, join, message, other_tenant, owned, steady, tenant};
+use baton_core::run::RunState;
+use baton_ports::audit::ErasureSubject;
+use baton_ports::circuits::ServiceCircuitStore as _;
+use baton_ports::erasure::{ErasureRemainder, ErasureStore, MarkResult};
+use baton_ports::feed::JournalFeed;
+use baton_ports::journal::{AggregateKind, JournalAppend, JournalError, JournalStore, Ownership, ProcessId};
+use baton_ports::read::{ReadModel, RunFilter};
+use baton_sim::conformance::fixtures::{at, bytes, entry, head, join, message, other_tenant, owned, steady, tenant};
 
-use super::super::Store;
+use super::super::SqliteStore;
 use super::super::erasure::scrub::scrub;
-use super::Database;
+use super::TestDatabase;
 
 /// Words that nobody else uses.
 const SECRET: &str = "xyzzy-plugh";
 
 /// A run that has ended, with a large entry that another run may share; its owner still holds it.
-async fn ended(store: &Store, run: &str, process: ProcessId) -> Ownership {
+async fn ended(store: &SqliteStore, run: &str, process: ProcessId) -> Ownership {
     let ownership = owned(store, run, process).await;
     let begun =
         bytes(&format!("{{\"at\":1,\"events\":[{{\"started\":{{\"bundle\":\"b1\",\"input\":\"{SECRET}\"}}}}]}}"));
     let items: Vec<i64> = store.inbox(ownership.handle, 0).await.unwrap().into_iter().map(|item| item.item).collect();
-    store.append(Append { entry: Some(begun), inbox_done: items, ..entry(run, ownership, 0) }).await.unwrap();
+    store.append(JournalAppend { entry: Some(begun), inbox_done: items, ..entry(run, ownership, 0) }).await.unwrap();
     let large = bytes(&SECRET.repeat(10_000));
-    store.append(Append { entry: Some(large), ..entry(run, ownership, 1) }).await.unwrap();
-    let done = Append { head: Some(head(State::Completed)), ..entry(run, ownership, 2) };
+    store.append(JournalAppend { entry: Some(large), ..entry(run, ownership, 1) }).await.unwrap();
+    let done = JournalAppend { head: Some(head(RunState::Completed)), ..entry(run, ownership, 2) };
     store.append(done).await.unwrap();
     ownership
 }
 
-async fn erase(store: &Store, run: &str, rest: Remainder) -> u64 {
-    assert_eq!(store.mark(&tenant(), &run.into(), rest, at(9)).await.unwrap(), Marked::Done);
+async fn erase(store: &SqliteStore, run: &str, rest: ErasureRemainder) -> u64 {
+    assert_eq!(store.mark(&tenant(), &run.into(), rest, at(9)).await.unwrap(), MarkResult::Done);
     let mut entries = 0;
     loop {
         let cleared = store.clear(&tenant(), &run.into()).await.unwrap();
         entries += cleared.entries;
-        if !cleared.more {
+        if !cleared.has_more {
             return entries;
         }
     }
 }
 
 /// How often the words stand in the database's files.
-fn found(database: &Database) -> usize {
+fn found(database: &TestDatabase) -> usize {
     let folder = database.path.parent().unwrap();
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
     files
@@ -56,33 +56,36 @@ fn found(database: &Database) -> usize {
 
 #[tokio::test]
 async fn an_erased_run_is_a_row_whose_owner_is_stale_and_which_nobody_reads_or_writes_to() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let ownership = ended(&store, "one", process).await;
-    assert_eq!(erase(&store, "one", Remainder::Tombstone).await, 3);
+    assert_eq!(erase(&store, "one", ErasureRemainder::Tombstone).await, 3);
     let left = store.run(&tenant(), &"one".into()).await.unwrap().unwrap();
     assert_eq!(
         (left.state, left.erased_at, left.erased_version.as_deref()),
-        (State::Completed, Some(at(9)), Some("b1"))
+        (RunState::Completed, Some(at(9)), Some("b1"))
     );
     let late = store.append(entry("one", ownership, 3)).await.unwrap_err();
-    assert!(matches!(late, Error::LeaseLost { .. }), "{late}");
-    assert!(matches!(store.entries(&tenant(), &"one".into(), 0, 9).await, Err(Error::Erased { .. })));
-    assert!(matches!(store.submit(message("one", "late")).await, Err(Error::Erased { .. })));
+    assert!(matches!(late, JournalError::LeaseLost { .. }), "{late}");
+    assert!(matches!(store.entries(&tenant(), &"one".into(), 0, 9).await, Err(JournalError::Erased { .. })));
+    assert!(matches!(store.submit(message("one", "late")).await, Err(JournalError::Erased { .. })));
     assert_eq!(store.claim(&"one".into(), process, 1, steady(9)).await.unwrap(), None);
-    assert_eq!(store.mark(&tenant(), &"one".into(), Remainder::Tombstone, at(10)).await.unwrap(), Marked::Absent);
+    assert_eq!(
+        store.mark(&tenant(), &"one".into(), ErasureRemainder::Tombstone, at(10)).await.unwrap(),
+        MarkResult::Absent
+    );
     store.scrub(u64::MAX).await.unwrap();
     assert_eq!(found(&database), 0);
     // What another aggregate sends there goes nowhere, and its append holds.
     let other = owned(&store, "other", process).await;
-    let sends = Append { outbox: vec![message("one", "from-other")], ..entry("other", other, 0) };
+    let sends = JournalAppend { outbox: vec![message("one", "from-other")], ..entry("other", other, 0) };
     store.append(sends).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_has_not_ended_or_has_something_to_handle_is_not_marked() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     owned(&store, "goes-on", process).await;
@@ -90,50 +93,50 @@ async fn what_has_not_ended_or_has_something_to_handle_is_not_marked() {
     store.submit(message("is-told", "roll back")).await.unwrap();
     for run in ["goes-on", "is-told"] {
         assert_eq!(
-            store.mark(&tenant(), &run.into(), Remainder::Tombstone, at(9)).await.unwrap(),
-            Marked::Live,
+            store.mark(&tenant(), &run.into(), ErasureRemainder::Tombstone, at(9)).await.unwrap(),
+            MarkResult::Live,
             "{run}"
         );
     }
     assert_eq!(
-        store.mark(&other_tenant(), &"is-told".into(), Remainder::Tombstone, at(9)).await.unwrap(),
-        Marked::Absent
+        store.mark(&other_tenant(), &"is-told".into(), ErasureRemainder::Tombstone, at(9)).await.unwrap(),
+        MarkResult::Absent
     );
 }
 
 #[tokio::test]
 async fn a_large_payload_stays_as_long_as_another_run_has_it() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     for run in ["one", "other"] {
         ended(&store, run, process).await;
     }
-    erase(&store, "one", Remainder::Tombstone).await;
+    erase(&store, "one", ErasureRemainder::Tombstone).await;
     assert_eq!(store.entries(&tenant(), &"other".into(), 0, 9).await.unwrap().len(), 3);
-    erase(&store, "other", Remainder::Tombstone).await;
+    erase(&store, "other", ErasureRemainder::Tombstone).await;
     let blobs: i64 = database.raw().query_row("SELECT count(*) FROM blobs", [], |row| row.get(0)).unwrap();
     assert_eq!(blobs, 0);
 }
 
 #[tokio::test]
 async fn whoever_follows_the_journal_misses_nothing_that_comes_after_its_newest_rows_were_deleted() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     ended(&store, "one", process).await;
     let read = store.newest().await.unwrap();
-    erase(&store, "one", Remainder::Tombstone).await;
+    erase(&store, "one", ErasureRemainder::Tombstone).await;
     assert_eq!(store.newest().await.unwrap(), read);
     ended(&store, "two", process).await;
-    let (laid, _) = store.laid(&tenant(), read).await.unwrap();
+    let (laid, _) = store.journal_entries(&tenant(), read).await.unwrap();
     assert_eq!(laid.iter().map(|laid| laid.run.as_str()).collect::<BTreeSet<_>>(), BTreeSet::from(["two"]));
     assert_eq!(laid.len(), 3);
 }
 
 #[tokio::test]
 async fn what_is_old_goes_whole_but_for_what_waits_and_for_the_newest() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     for run in ["old", "old/sub", "asks", "newest"] {
@@ -147,55 +150,59 @@ async fn what_is_old_goes_whole_but_for_what_waits_and_for_the_newest() {
         at(5).as_ms()
     ))
     .unwrap();
-    let (old, next) = store.old(&tenant(), Kind::Run, at(6), None).await.unwrap();
+    let (old, next) = store.expired(&tenant(), AggregateKind::Run, at(6), None).await.unwrap();
     assert_eq!((old, next), (vec![vec!["old/sub".into(), RunId::from("old")]], None));
-    assert_eq!(store.old(&tenant(), Kind::Run, at(5), None).await.unwrap().0, Vec::<Vec<RunId>>::new());
+    assert_eq!(store.expired(&tenant(), AggregateKind::Run, at(5), None).await.unwrap().0, Vec::<Vec<RunId>>::new());
     for run in ["old/sub", "old"] {
-        erase(&store, run, Remainder::Nothing).await;
+        erase(&store, run, ErasureRemainder::Nothing).await;
         assert_eq!(store.run(&tenant(), &run.into()).await.unwrap(), None);
     }
-    assert_eq!(store.mark(&tenant(), &"newest".into(), Remainder::Nothing, at(9)).await.unwrap(), Marked::Absent);
+    assert_eq!(
+        store.mark(&tenant(), &"newest".into(), ErasureRemainder::Nothing, at(9)).await.unwrap(),
+        MarkResult::Absent
+    );
 }
 
 #[tokio::test]
 async fn of_a_family_all_are_marked_or_none_is() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     for run in ["one", "one/sub", "newest"] {
         ended(&store, run, process).await;
     }
     let family = ["one/sub".into(), RunId::from("one"), "gone".into()];
-    let rest = Remainder::Nothing;
+    let rest = ErasureRemainder::Nothing;
     store.submit(message("one", "roll back")).await.unwrap();
-    assert_eq!(store.mark_all(&tenant(), &family, rest, at(9)).await.unwrap(), Marked::Live);
+    assert_eq!(store.mark_all(&tenant(), &family, rest, at(9)).await.unwrap(), MarkResult::Live);
     assert_eq!(store.marked(&tenant(), rest, None).await.unwrap(), Vec::<RunId>::new());
     assert_eq!(store.entries(&tenant(), &"one/sub".into(), 0, 9).await.unwrap().len(), 3);
     database.raw().execute("DELETE FROM inbox", []).unwrap();
     let with_newest = [RunId::from("one"), "newest".into()];
-    assert_eq!(store.mark_all(&tenant(), &with_newest, rest, at(9)).await.unwrap(), Marked::Absent);
-    assert_eq!(store.mark_all(&tenant(), &family, rest, at(9)).await.unwrap(), Marked::Done);
+    assert_eq!(store.mark_all(&tenant(), &with_newest, rest, at(9)).await.unwrap(), MarkResult::Absent);
+    assert_eq!(store.mark_all(&tenant(), &family, rest, at(9)).await.unwrap(), MarkResult::Done);
     let marked = store.marked(&tenant(), rest, None).await.unwrap();
     assert_eq!(marked, [RunId::from("one/sub"), "one".into()]);
 }
 
 #[tokio::test]
 async fn pages_that_hold_nothing_are_given_back_a_few_at_a_time() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let ownership = owned(&store, "one", process).await;
     for seq in 0..64 {
         let large = bytes(&format!("{seq}{}", SECRET.repeat(10_000)));
-        store.append(Append { entry: Some(large), ..entry("one", ownership, seq) }).await.unwrap();
+        store.append(JournalAppend { entry: Some(large), ..entry("one", ownership, seq) }).await.unwrap();
     }
     let items: Vec<i64> = store.inbox(ownership.handle, 0).await.unwrap().into_iter().map(|item| item.item).collect();
-    let done = Append { head: Some(head(State::Completed)), inbox_done: items, ..entry("one", ownership, 64) };
+    let done =
+        JournalAppend { head: Some(head(RunState::Completed)), inbox_done: items, ..entry("one", ownership, 64) };
     store.append(done).await.unwrap();
-    erase(&store, "one", Remainder::Tombstone).await;
-    assert_eq!(store.give_back_pages(10).await.unwrap(), 10);
+    erase(&store, "one", ErasureRemainder::Tombstone).await;
+    assert_eq!(store.release_pages(10).await.unwrap(), 10);
     let mut more = 0;
-    while store.give_back_pages(256).await.unwrap() > 0 {
+    while store.release_pages(256).await.unwrap() > 0 {
         more += 1;
     }
     assert!(more >= 2);
@@ -205,7 +212,7 @@ async fn pages_that_hold_nothing_are_given_back_a_few_at_a_time() {
 
 #[tokio::test]
 async fn an_erased_run_is_still_found_by_its_error_and_an_erased_conversation_says_no_channel() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     ended(&store, "one", process).await;
@@ -217,7 +224,7 @@ async fn an_erased_run_is_still_found_by_its_error_and_an_erased_conversation_sa
          FROM aggregate WHERE name = 'one'"
     ))
     .unwrap();
-    erase(&store, "one", Remainder::Tombstone).await;
+    erase(&store, "one", ErasureRemainder::Tombstone).await;
     let filter = RunFilter { error_code: Some("SLOT_GONE".into()), limit: 9, ..RunFilter::default() };
     let runs = store.runs(&tenant(), filter).await.unwrap();
     assert_eq!(
@@ -230,7 +237,7 @@ async fn an_erased_run_is_still_found_by_its_error_and_an_erased_conversation_sa
 
 #[tokio::test]
 async fn what_an_erased_conversation_asked_for_goes_out_of_the_desks_journal_and_others_wishes_stay() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let ownership = owned(&store, "desk", process).await;
@@ -244,7 +251,7 @@ async fn what_an_erased_conversation_asked_for_goes_out_of_the_desks_journal_and
     for (seq, payload) in
         [queued("c1", SECRET, ""), queued("c2", "returns", ""), queued("c1", SECRET, &large)].into_iter().enumerate()
     {
-        store.append(Append { entry: Some(payload), ..entry("desk", ownership, seq as u64) }).await.unwrap();
+        store.append(JournalAppend { entry: Some(payload), ..entry("desk", ownership, seq as u64) }).await.unwrap();
     }
     let raw = database.raw();
     raw.execute_batch("UPDATE aggregate SET kind = 'desk' WHERE name = 'desk'").unwrap();
@@ -254,9 +261,9 @@ async fn what_an_erased_conversation_asked_for_goes_out_of_the_desks_journal_and
     )
     .unwrap();
     let names = BTreeSet::from([RunId::new("c1")]);
-    assert_eq!(store.clear_desk(&other_tenant(), &names).await.unwrap(), 0);
-    assert_eq!(store.clear_desk(&tenant(), &names).await.unwrap(), 2);
-    assert_eq!(store.clear_desk(&tenant(), &names).await.unwrap(), 0, "once is enough");
+    assert_eq!(store.clear_routing(&other_tenant(), &names).await.unwrap(), 0);
+    assert_eq!(store.clear_routing(&tenant(), &names).await.unwrap(), 2);
+    assert_eq!(store.clear_routing(&tenant(), &names).await.unwrap(), 0, "once is enough");
     store.scrub(u64::MAX).await.unwrap();
     assert_eq!(found(&database), 0);
     let entries = store.entries(&tenant(), &"desk".into(), 0, 9).await.unwrap();
@@ -268,13 +275,14 @@ async fn what_an_erased_conversation_asked_for_goes_out_of_the_desks_journal_and
 
 #[tokio::test]
 async fn services_whose_hosts_carry_a_name_of_theirs_are_forgotten() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     for service in ["cust-789.crm.example.com", "ana-ruiz.example.com", "api.example.com"] {
-        store.failed(&tenant(), service, at(1)).await.unwrap();
-        store.failed(&other_tenant(), service, at(1)).await.unwrap();
+        store.record_failure(&tenant(), service, at(1)).await.unwrap();
+        store.record_failure(&other_tenant(), service, at(1)).await.unwrap();
     }
-    let ana = Person { id: "cust_789".into(), also: vec!["Ana Ruiz".into()], ..Person::default() };
+    let ana =
+        ErasureSubject { id: "cust_789".into(), other_names: vec!["Ana Ruiz".into()], ..ErasureSubject::default() };
     assert_eq!(store.clear_services(&tenant(), &ana).await.unwrap(), 2);
     let left = store.service_circuits(at(2)).await.unwrap();
     let own: Vec<_> = left.iter().filter(|one| one.tenant == tenant()).map(|one| one.service.as_str()).collect();
@@ -283,11 +291,11 @@ async fn services_whose_hosts_carry_a_name_of_theirs_are_forgotten() {
 
 #[tokio::test]
 async fn a_scrub_that_cannot_be_now_says_so_and_a_later_one_does_it() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     ended(&store, "one", process).await;
-    erase(&store, "one", Remainder::Tombstone).await;
+    erase(&store, "one", ErasureRemainder::Tombstone).await;
     let raw = database.raw();
     raw.execute_batch("BEGIN; SELECT count(*) FROM aggregate").unwrap();
     let read: i64 = raw.query_row("SELECT count(*) FROM journal", [], |row| row.get(0)).unwrap();

@@ -5,28 +5,31 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use baton_ports::journal::{Append, Error, Journal, Ownership};
-use baton_ports::read::{Read, RunFilter};
-use baton_sim::conformance::world::{entry, join, owned, start, steady, tenant};
+use baton_ports::journal::{JournalAppend, JournalError, JournalStore, Ownership};
+use baton_ports::read::{ReadModel, RunFilter};
+use baton_sim::conformance::fixtures::{entry, join, owned, start, steady, tenant};
 use futures::future::join_all;
 
 use super::super::erasure::scrub::scrub;
-use super::super::{Options, Store};
-use super::Database;
+use super::super::{SqliteStore, StoreOptions};
+use super::TestDatabase;
 
 /// Appends of 20 kB to eight runs side by side until nothing more is taken, and how often each run was acknowledged.
-async fn fill(store: &Store, owners: &[Ownership]) -> Vec<u64> {
+async fn fill(store: &SqliteStore, owners: &[Ownership]) -> Vec<u64> {
     let mut acknowledged = vec![0; owners.len()];
     for _ in 0..10_000 {
         let append = |number: usize| {
             let large = vec![b'x'; 20_000].into();
-            Append { entry: Some(large), ..entry(&format!("run-{number}"), owners[number], acknowledged[number]) }
+            JournalAppend {
+                entry: Some(large),
+                ..entry(&format!("run-{number}"), owners[number], acknowledged[number])
+            }
         };
         let outcomes = join_all((0..owners.len()).map(|number| store.append(append(number)))).await;
         for (count, outcome) in acknowledged.iter_mut().zip(&outcomes) {
             match outcome {
                 Ok(()) => *count += 1,
-                Err(Error::Unwritable { .. }) => {}
+                Err(JournalError::Unwritable { .. }) => {}
                 Err(other) => panic!("{other}"),
             }
         }
@@ -37,7 +40,7 @@ async fn fill(store: &Store, owners: &[Ownership]) -> Vec<u64> {
     panic!("200 MB for each run did not fill it");
 }
 
-async fn owners(store: &Store) -> Vec<Ownership> {
+async fn owners(store: &SqliteStore) -> Vec<Ownership> {
     let process = join(store).await;
     let mut owners = Vec::new();
     for number in 0..8 {
@@ -47,7 +50,7 @@ async fn owners(store: &Store) -> Vec<Ownership> {
 }
 
 /// Exactly what was acknowledged is there: no less, and nothing of what was not.
-async fn kept(store: &Store, acknowledged: &[u64]) {
+async fn kept(store: &SqliteStore, acknowledged: &[u64]) {
     for (number, count) in acknowledged.iter().enumerate() {
         let shown = store.run(&tenant(), &format!("run-{number}").into()).await.unwrap().unwrap();
         assert_eq!(shown.seq, *count, "run {number}");
@@ -55,16 +58,16 @@ async fn kept(store: &Store, acknowledged: &[u64]) {
 }
 
 /// Fills a store, gives it room, and expects it to go on by itself and to have kept every promise.
-async fn check(path: &Path, options: Options, make_room: impl AsyncFn(&Store)) {
-    let store = Store::open(path, options).unwrap();
+async fn check(path: &Path, options: StoreOptions, make_room: impl AsyncFn(&SqliteStore)) {
+    let store = SqliteStore::open(path, options).unwrap();
     let owners = owners(&store).await;
     let mut acknowledged = fill(&store, &owners).await;
     assert!(acknowledged.iter().all(|count| *count > 3), "{acknowledged:?}");
     kept(&store, &acknowledged).await;
     let refused = store.submit(start("too-much", None)).await;
-    let large = Append { entry: Some(vec![b'x'; 4 << 20].into()), ..entry("run-0", owners[0], acknowledged[0]) };
+    let large = JournalAppend { entry: Some(vec![b'x'; 4 << 20].into()), ..entry("run-0", owners[0], acknowledged[0]) };
     let still_refused = store.append(large).await;
-    assert!(matches!(still_refused, Err(Error::Unwritable { .. })), "{still_refused:?}");
+    assert!(matches!(still_refused, Err(JournalError::Unwritable { .. })), "{still_refused:?}");
 
     make_room(&store).await;
     for (number, ownership) in owners.iter().enumerate() {
@@ -74,7 +77,7 @@ async fn check(path: &Path, options: Options, make_room: impl AsyncFn(&Store)) {
     kept(&store, &acknowledged).await;
     drop(store);
 
-    let store = Store::open(path, Options::default()).unwrap();
+    let store = SqliteStore::open(path, StoreOptions::default()).unwrap();
     kept(&store, &acknowledged).await;
     let runs = store.runs(&tenant(), RunFilter::default()).await.unwrap();
     let names: BTreeSet<_> = runs.iter().map(|run| run.run.as_str()).collect();
@@ -84,30 +87,30 @@ async fn check(path: &Path, options: Options, make_room: impl AsyncFn(&Store)) {
 
 #[tokio::test]
 async fn a_store_at_its_size_limit_loses_nothing_and_goes_on_when_the_limit_is_raised() {
-    let database = Database::new();
-    let options = Options { bytes_max: Some(4 << 20), ..Options::default() };
+    let database = TestDatabase::new();
+    let options = StoreOptions { bytes_max: Some(4 << 20), ..StoreOptions::default() };
     check(&database.path, options, async |store| store.limit_bytes(None).await.unwrap()).await;
 }
 
 #[tokio::test]
 async fn a_full_disk_loses_nothing_and_the_store_goes_on_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = match Disk::mount(folder.path(), "4m") {
+    let disk = match TestDisk::mount(folder.path(), "4m") {
         Ok(disk) => disk,
         Err(reason) => return println!("skipped: a small disk cannot be mounted here: {reason}"),
     };
-    check(&disk.0.join("baton.db"), Options::default(), async |_| disk.grow("64m")).await;
+    check(&disk.0.join("baton.db"), StoreOptions::default(), async |_| disk.grow("64m")).await;
 }
 
 #[tokio::test]
 async fn a_scrub_without_the_room_to_write_the_database_anew_cuts_the_log_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = match Disk::mount(folder.path(), "4m") {
+    let disk = match TestDisk::mount(folder.path(), "4m") {
         Ok(disk) => disk,
         Err(reason) => return println!("skipped: a small disk cannot be mounted here: {reason}"),
     };
     let path = disk.0.join("baton.db");
-    let store = Store::open(&path, Options::default()).unwrap();
+    let store = SqliteStore::open(&path, StoreOptions::default()).unwrap();
     let owners = owners(&store).await;
     fill(&store, &owners).await;
     // What was in the log is in the database, which has more than half of the disk then.
@@ -124,9 +127,9 @@ async fn a_scrub_without_the_room_to_write_the_database_anew_cuts_the_log_all_th
 }
 
 /// A file system in memory of its own size.
-struct Disk(PathBuf);
+struct TestDisk(PathBuf);
 
-impl Disk {
+impl TestDisk {
     fn mount(at: &Path, size: &str) -> Result<Self, String> {
         run(Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at))?;
         Ok(Self(at.to_owned()))
@@ -137,7 +140,7 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
+impl Drop for TestDisk {
     fn drop(&mut self) {
         let _ = run(Command::new("umount").arg(&self.0));
     }

@@ -1,21 +1,21 @@
 //! Callers that share a commit do not share its misfortunes.
 
 use baton_core::money::Usd;
-use baton_core::run::State;
-use baton_ports::budget::{Budget, By, CostFilter};
-use baton_ports::journal::{Append, Error, Journal, Snapshot};
-use baton_ports::read::Read;
-use baton_sim::conformance::world::{
+use baton_core::run::RunState;
+use baton_ports::budget::{BudgetStore, CostDimension, CostFilter};
+use baton_ports::journal::{JournalAppend, JournalError, JournalStore, StateSnapshot};
+use baton_ports::read::ReadModel;
+use baton_sim::conformance::fixtures::{
     FOLD, at, bytes, entry, head, join, message, owned, parked, spend, start, steady, tenant,
 };
 use futures::future::{join_all, try_join_all};
 
-use super::super::{Options, Store};
-use super::Database;
+use super::super::{SqliteStore, StoreOptions};
+use super::TestDatabase;
 
 #[tokio::test]
 async fn what_the_database_rejects_goes_alone() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let mut owners = Vec::new();
@@ -27,22 +27,22 @@ async fn what_the_database_rejects_goes_alone() {
         format!("INSERT INTO journal (aggregate, seq, at, payload) VALUES ({}, 1, 0, x'00')", owners[4].handle.0);
     database.raw().execute(&taken, []).unwrap();
 
-    let append = |number: usize| Append {
-        head: Some(head(State::Running)),
+    let append = |number: usize| JournalAppend {
+        head: Some(head(RunState::Running)),
         ..entry(&format!("run-{number}"), owners[number], 0)
     };
     let outcomes = join_all((0..9).map(|number| store.append(append(number)))).await;
     for (number, outcome) in outcomes.iter().enumerate() {
         assert_eq!(outcome.is_err(), number == 4, "{number}: {outcome:?}");
         let shown = store.run(&tenant(), &format!("run-{number}").into()).await.unwrap().unwrap();
-        let expect = if number == 4 { (State::Pending, 0) } else { (State::Running, 1) };
+        let expect = if number == 4 { (RunState::Pending, 0) } else { (RunState::Running, 1) };
         assert_eq!((shown.state, shown.seq), expect, "{number}");
     }
 }
 
 #[tokio::test]
 async fn what_goes_alone_is_not_among_what_its_group_spent() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let holder = store.open(at(0)).await.unwrap();
@@ -54,8 +54,8 @@ async fn what_goes_alone_is_not_among_what_its_group_spent() {
     );
     database.raw().execute_batch(&no).unwrap();
 
-    let snapshot = || Some(Snapshot { fold_version: FOLD, seq: 1, state: bytes("state") });
-    let append = |run: &str, ownership, cost| Append {
+    let snapshot = || Some(StateSnapshot { fold_version: FOLD, seq: 1, state: bytes("state") });
+    let append = |run: &str, ownership, cost| JournalAppend {
         spends: vec![spend(holder, cost)],
         snapshot: snapshot(),
         ..entry(run, ownership, 0)
@@ -76,7 +76,7 @@ async fn what_goes_alone_is_not_among_what_its_group_spent() {
 #[tokio::test]
 async fn however_many_accounts_a_group_spends_on_each_has_its_own() {
     const RUNS: usize = 70;
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let holder = store.open(at(0)).await.unwrap();
@@ -85,10 +85,10 @@ async fn however_many_accounts_a_group_spends_on_each_has_its_own() {
         let run = format!("run-{number}");
         let mut spend = spend(holder, 0.25);
         spend.account.agent = run.clone();
-        appends.push(Append { spends: vec![spend], ..entry(&run, owned(&store, &run, process).await, 0) });
+        appends.push(JournalAppend { spends: vec![spend], ..entry(&run, owned(&store, &run, process).await, 0) });
     }
     try_join_all(appends.into_iter().map(|append| store.append(append))).await.unwrap();
-    let filter = CostFilter { tenant: Some(tenant()), by: vec![By::Agent], ..CostFilter::default() };
+    let filter = CostFilter { tenant: Some(tenant()), by: vec![CostDimension::Agent], ..CostFilter::default() };
     let all = store.costs(filter).await.unwrap();
     assert_eq!(all.len(), RUNS);
     assert!(all.iter().all(|row| (row.calls, row.cost) == (1, Usd::from_f64(0.25))), "{all:?}");
@@ -96,9 +96,9 @@ async fn however_many_accounts_a_group_spends_on_each_has_its_own() {
 
 #[tokio::test]
 async fn a_full_queue_says_when_to_come_back_and_loses_nothing() {
-    let database = Database::new();
-    let options = Options { waiting_max: 4, ..Options::default() };
-    let store = Store::open(&database.path, options).unwrap();
+    let database = TestDatabase::new();
+    let options = StoreOptions { waiting_max: 4, ..StoreOptions::default() };
+    let store = SqliteStore::open(&database.path, options).unwrap();
     store.submit(start("run", None)).await.unwrap();
     // While another process writes, nothing leaves the queue.
     let other = database.raw();
@@ -109,7 +109,7 @@ async fn a_full_queue_says_when_to_come_back_and_loses_nothing() {
     let mut pending = Vec::new();
     for mut submit in waiting.drain(..) {
         match futures::poll!(&mut submit) {
-            std::task::Poll::Ready(Err(Error::Busy { retry_after })) if !retry_after.is_zero() => refused += 1,
+            std::task::Poll::Ready(Err(JournalError::Busy { retry_after })) if !retry_after.is_zero() => refused += 1,
             std::task::Poll::Ready(other) => panic!("{other:?}"),
             std::task::Poll::Pending => pending.push(submit),
         }
@@ -123,19 +123,19 @@ async fn a_full_queue_says_when_to_come_back_and_loses_nothing() {
 
 #[tokio::test]
 async fn reading_does_not_wait_for_writing() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     store.submit(start("run", None)).await.unwrap();
     let other = database.raw();
     other.execute_batch("BEGIN EXCLUSIVE; UPDATE aggregate SET state = 'failed'").unwrap();
     let shown = store.run(&tenant(), &"run".into()).await.unwrap().unwrap();
-    assert_eq!(shown.state, State::Pending);
+    assert_eq!(shown.state, RunState::Pending);
     other.execute_batch("ROLLBACK").unwrap();
 }
 
 #[tokio::test]
 async fn ownership_that_nobody_received_goes_back() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     parked(&store, "claimed", process, None).await;
@@ -159,27 +159,27 @@ async fn ownership_that_nobody_received_goes_back() {
 
 #[tokio::test]
 async fn an_owner_is_not_told_twice_of_what_came_through_its_own_door() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (own, foreign) = (database.open(), database.open());
     let process = join(&own).await;
     let ownership = owned(&own, "run", process).await;
     own.submit(message("run", "by-own")).await.unwrap();
-    assert_eq!(own.nudged(process, 10).await.unwrap(), []);
+    assert_eq!(own.with_new_items(process, 10).await.unwrap(), []);
     foreign.submit(message("run", "by-foreign")).await.unwrap();
-    assert_eq!(own.nudged(process, 10).await.unwrap(), ["run".into()]);
-    let done = Append { inbox_done: vec![1, 2, 3], ..entry("run", ownership, 0) };
+    assert_eq!(own.with_new_items(process, 10).await.unwrap(), ["run".into()]);
+    let done = JournalAppend { inbox_done: vec![1, 2, 3], ..entry("run", ownership, 0) };
     own.append(done).await.unwrap();
-    assert_eq!(own.nudged(process, 10).await.unwrap(), []);
+    assert_eq!(own.with_new_items(process, 10).await.unwrap(), []);
 }
 
 #[tokio::test]
 async fn a_large_payload_is_kept_once() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     for run in ["one", "two"] {
         let ownership = owned(&store, run, process).await;
-        let large = Append { entry: Some(bytes(&"x".repeat(100_000))), ..entry(run, ownership, 0) };
+        let large = JournalAppend { entry: Some(bytes(&"x".repeat(100_000))), ..entry(run, ownership, 0) };
         store.append(large).await.unwrap();
     }
     let (blobs, inline): (u32, u32) = database

@@ -1,42 +1,42 @@
 //! What is SQLite's own about the index: what deleting leaves behind, and what the codes lose.
 
-use baton_ports::index::{Filter, Index, Laying, Switched};
-use baton_sim::conformance::index::{KNOWLEDGE, add, begin, kept, laying, page, piece, put, recipe, with};
-use baton_sim::conformance::world::{at, tenant};
+use baton_ports::index::{ChunkBatch, DocumentFilter, DocumentIndex, SwitchResult};
+use baton_sim::conformance::fixtures::{at, tenant};
+use baton_sim::conformance::index::{KNOWLEDGE, add, begin, index_write, kept, page, piece, put, recipe, with};
 use serde_json::json;
 
 use super::super::index::code;
-use super::super::index::code::Nearest;
-use super::{Database, Store};
+use super::super::index::code::NearestCodes;
+use super::{SqliteStore, TestDatabase};
 
 const TABLES: [&str; 7] =
     ["memory_document", "memory_tag", "memory_laid", "memory_piece", "memory_vector", "memory_block", "memory_debris"];
 
 /// Rows of each table.
-fn rows(database: &Database) -> [u64; 7] {
+fn rows(database: &TestDatabase) -> [u64; 7] {
     let connection = database.raw();
     TABLES.map(|table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap())
 }
 
-fn text_tables(database: &Database) -> u64 {
+fn text_tables(database: &TestDatabase) -> u64 {
     let sql = "SELECT count(*) FROM sqlite_schema WHERE name GLOB 'memory_text_*' AND sql LIKE 'CREATE VIRTUAL%'";
     database.raw().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 /// More pieces than one transaction lays or sweeps.
-async fn add_long(store: &Store, generation: u64, name: &str, pieces: usize) {
+async fn add_long(store: &SqliteStore, generation: u64, name: &str, pieces: usize) {
     let document = with(page(name, "long"), Some("ana"), json!({"kind": "long"}));
     let kept = put(store, &tenant(), document, at(1)).await;
     for first in (0..pieces).step_by(50) {
         let of = (first..pieces.min(first + 50)).map(|number| piece(&format!("words {number}"), 0.0)).collect();
-        let part = Laying { first, is_last: first + 50 >= pieces, ..laying(kept, of) };
-        store.lay(&tenant(), generation, part).await.unwrap();
+        let part = ChunkBatch { first, is_last: first + 50 >= pieces, ..index_write(kept, of) };
+        store.add_chunks(&tenant(), generation, part).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn a_removed_document_leaves_no_row() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let live = begin(&store).await;
     add_long(&store, live.id, "a", 400).await;
@@ -47,21 +47,24 @@ async fn a_removed_document_leaves_no_row() {
 
 #[tokio::test]
 async fn a_replaced_generation_leaves_no_row_and_no_table() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let live = begin(&store).await;
     add_long(&store, live.id, "a", 300).await;
     let next = store.begin(&tenant(), KNOWLEDGE, &recipe("2"), at(2)).await.unwrap();
     assert_eq!(text_tables(&database), 2);
-    store.lay(&tenant(), next.id, laying(kept(&store, "a").await, vec![piece("all of it", 0.0)])).await.unwrap();
-    assert_eq!(store.switch(&tenant(), next.id).await.unwrap(), Switched::Done);
+    store
+        .add_chunks(&tenant(), next.id, index_write(kept(&store, "a").await, vec![piece("all of it", 0.0)]))
+        .await
+        .unwrap();
+    assert_eq!(store.make_live(&tenant(), next.id).await.unwrap(), SwitchResult::Done);
     assert_eq!(rows(&database), [1, 1, 1, 1, 1, 1, 0]);
     assert_eq!(text_tables(&database), 1);
 }
 
 #[tokio::test]
 async fn forgotten_words_are_nowhere_in_the_file() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let live = begin(&store).await;
     for number in 0..200 {
@@ -82,7 +85,7 @@ async fn forgotten_words_are_nowhere_in_the_file() {
 
 #[tokio::test]
 async fn a_sweep_that_was_cut_off_goes_on_with_the_next_change() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let live = begin(&store).await;
     add_long(&store, live.id, "a", 200).await;
@@ -96,15 +99,15 @@ async fn a_sweep_that_was_cut_off_goes_on_with_the_next_change() {
         )
         .unwrap();
     let words = ["words".to_owned()];
-    assert_eq!(store.matching(&tenant(), live.id, &words, &Filter::default(), 9).await.unwrap().len(), 1);
+    assert_eq!(store.search_words(&tenant(), live.id, &words, &DocumentFilter::default(), 9).await.unwrap().len(), 1);
     store.remove(&tenant(), KNOWLEDGE, "b").await.unwrap();
     assert_eq!(rows(&database), [0; 7]);
 }
 
 /// Numbers between -1 and 1, always the same ones.
-struct Draw(u64);
+struct VectorDraw(u64);
 
-impl Draw {
+impl VectorDraw {
     fn next(&mut self) -> f32 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
@@ -120,12 +123,12 @@ impl Draw {
 /// Of 20,000 vectors in clusters, how many of the true ten nearest are among the 400 nearest codes.
 #[test]
 fn the_nearest_codes_hold_the_nearest_vectors() {
-    let mut draw = Draw(7);
+    let mut draw = VectorDraw(7);
     let centres: Vec<Vec<f32>> = (0..100).map(|_| (0..384).map(|_| draw.next()).collect()).collect();
     let vectors: Vec<Vec<f32>> = (0..20_000).map(|number| draw.vector(&centres[number % 100])).collect();
     let mut blocks = Vec::new();
     for (number, of_block) in vectors.chunks(code::BLOCK as usize).enumerate() {
-        let mut block = code::Block::new(Vec::new(), code::bytes(384));
+        let mut block = code::CodeBlock::new(Vec::new(), code::bytes(384));
         for (slot, vector) in of_block.iter().enumerate() {
             block.set(slot as u64, 1, &code::of(vector));
         }
@@ -138,8 +141,8 @@ fn the_nearest_codes_hold_the_nearest_vectors() {
         let mut best: Vec<(f32, u64)> = (0..).zip(&vectors).map(|(place, vector)| (score(vector), place)).collect();
         best.sort_by(|one, other| other.0.total_cmp(&one.0));
         let code = code::of(&query);
-        let mut nearest = Nearest::new(&code, 400);
-        blocks.iter().for_each(|(first, block)| nearest.look(*first, block.bytes(), |_| true));
+        let mut nearest = NearestCodes::new(&code, 400);
+        blocks.iter().for_each(|(first, block)| nearest.scan(*first, block.bytes(), |_| true));
         let kept: Vec<u64> = nearest.places().collect();
         found += best.iter().take(10).filter(|(_, place)| kept.contains(place)).count();
     }

@@ -1,13 +1,13 @@
 //! Finding work costs what there is to do, not what there is.
 
-use baton_ports::journal::Journal;
-use baton_ports::read::Read;
-use baton_sim::conformance::world::{at, join, message, parked, start, steady};
+use baton_ports::journal::JournalStore;
+use baton_ports::read::ReadModel;
+use baton_sim::conformance::fixtures::{at, join, message, parked, start, steady};
 use rusqlite::{Connection, StatementStatus};
 
 use super::super::sql::numbered;
 use super::super::{audit, connection, conversations, ownership, read, runs};
-use super::Database;
+use super::TestDatabase;
 
 /// Parked runs: with a timer in the far future, and without one.
 const PARKED: i64 = 100_000;
@@ -34,7 +34,7 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn looking_for_work_uses_an_index_and_scans_nothing() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     drop(database.open());
     let connection = connection::reader(&database.path, 1 << 20).unwrap();
     for sql in ownership::QUERIES {
@@ -45,7 +45,7 @@ async fn looking_for_work_uses_an_index_and_scans_nothing() {
 
 #[tokio::test]
 async fn what_a_wrong_clock_put_to_sleep_is_looked_for_along_the_timers() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     drop(database.open());
     let connection = connection::reader(&database.path, 1 << 20).unwrap();
     let plan = plan(&connection, ownership::LAST_ENTRIES);
@@ -55,7 +55,7 @@ async fn what_a_wrong_clock_put_to_sleep_is_looked_for_along_the_timers() {
 
 #[tokio::test]
 async fn lists_use_the_narrowest_index() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     drop(database.open());
     let connection = connection::reader(&database.path, 1 << 20).unwrap();
     let lists = read::queries().into_iter().chain(audit::queries()).chain(conversations::queries());
@@ -72,7 +72,7 @@ async fn lists_use_the_narrowest_index() {
 
 #[tokio::test]
 async fn a_statement_is_prepared_once_whatever_values_it_is_given() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     drop(database.open());
     let connection = connection::reader(&database.path, 1 << 20).unwrap();
     // Tables with indexes that have a condition.
@@ -90,7 +90,7 @@ async fn a_statement_is_prepared_once_whatever_values_it_is_given() {
 
 #[tokio::test]
 async fn a_hundred_thousand_parked_runs_are_not_looked_at() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     fill(&database.raw());
     let process = join(&store).await;

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_ports::circuits::ServiceCircuits as _;
-use baton_ports::rate_limits::{RateLimit, RateLimits as _, Turn};
+use baton_ports::circuits::ServiceCircuitStore as _;
+use baton_ports::rate_limits::{RateDecision, RateLimit, RateLimitStore as _};
 use baton_ports::tool_cache::{ANSWER_BYTES_MAX, BYTES_MAX, CachedAnswer, ToolCache as _};
-use baton_sim::conformance::world::{at, tenant};
+use baton_sim::conformance::fixtures::{at, tenant};
 use serde_json::json;
 
-use super::super::{Options, Store};
-use super::Database;
+use super::super::{SqliteStore, StoreOptions};
+use super::TestDatabase;
 
 #[tokio::test]
 async fn two_stores_on_one_file_let_a_limit_through_once() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let stores = [database.open(), database.open()];
     let limits = [RateLimit { name: "tool".into(), calls: 10, per: Duration::from_secs(60) }];
     let (limits, tenant) = (&limits, tenant());
@@ -23,7 +23,7 @@ async fn two_stores_on_one_file_let_a_limit_through_once() {
         async move { store.take(tenant, &number.to_string(), limits, at(0)).await.unwrap() }
     });
     let turns = futures::future::join_all(asks).await;
-    assert_eq!(turns.iter().filter(|turn| **turn == Turn::Now).count(), 10, "{turns:?}");
+    assert_eq!(turns.iter().filter(|turn| **turn == RateDecision::Now).count(), 10, "{turns:?}");
     let raw = database.raw();
     let count = |sql: &str| raw.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!((count("SELECT count(*) FROM rate_window"), count("SELECT taken FROM rate_window")), (1, 40));
@@ -32,7 +32,7 @@ async fn two_stores_on_one_file_let_a_limit_through_once() {
 
 #[tokio::test]
 async fn windows_that_are_over_go_when_a_new_one_begins() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let limit = |name: &str| [RateLimit { name: name.into(), calls: 2, per: Duration::from_secs(1) }];
     for key in ["a", "b", "c"] {
@@ -50,11 +50,11 @@ async fn windows_that_are_over_go_when_a_new_one_begins() {
 
 #[tokio::test]
 async fn a_circuit_that_one_store_opened_is_read_by_the_other() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (one, other) = (database.open(), database.open());
-    assert_eq!(one.failed(&tenant(), "smtp", at(0)).await.unwrap(), 1);
-    assert_eq!(other.failed(&tenant(), "smtp", at(1)).await.unwrap(), 2);
-    one.tell(&tenant(), "smtp", Some(at(60_001)), at(1)).await.unwrap();
+    assert_eq!(one.record_failure(&tenant(), "smtp", at(0)).await.unwrap(), 1);
+    assert_eq!(other.record_failure(&tenant(), "smtp", at(1)).await.unwrap(), 2);
+    one.set_service_circuit(&tenant(), "smtp", Some(at(60_001)), at(1)).await.unwrap();
     let read = other.service_circuits(at(2)).await.unwrap();
     assert_eq!((read.len(), read[0].open_until, read[0].failures), (1, Some(at(60_001)), 0));
 }
@@ -77,7 +77,7 @@ fn answer(number: u32, bytes: usize) -> CachedAnswer {
 
 #[tokio::test]
 async fn kept_answers_are_bounded_and_the_oldest_make_room() {
-    let store = Store::in_memory(Options::default()).unwrap();
+    let store = SqliteStore::in_memory(StoreOptions::default()).unwrap();
     let large = ANSWER_BYTES_MAX - 2;
     let fit = u32::try_from(BYTES_MAX / ANSWER_BYTES_MAX as u64).unwrap();
     for number in 0..fit + 2 {
@@ -93,7 +93,7 @@ async fn kept_answers_are_bounded_and_the_oldest_make_room() {
 
 #[tokio::test]
 async fn whoever_deletes_an_answer_gives_its_room_back() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     for number in 0..3 {
         store.keep(answer(number, 10)).await.unwrap();

@@ -7,21 +7,21 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use baton_ports::clock::Steady;
-use baton_ports::journal::{Append, Error, Journal, LEASE, ProcessId};
-use baton_ports::read::Read;
-use baton_sim::conformance::world::{FOLD, at, bytes, claimed, entry, join, message, owned, parked, steady, tenant};
+use baton_ports::clock::MonotonicTime;
+use baton_ports::journal::{JournalAppend, JournalError, JournalStore, LEASE, ProcessId};
+use baton_ports::read::ReadModel;
+use baton_sim::conformance::fixtures::{FOLD, at, bytes, claimed, entry, join, message, owned, parked, steady, tenant};
 
-use super::super::{Options, Store};
-use super::Database;
+use super::super::{SqliteStore, StoreOptions};
+use super::TestDatabase;
 
 #[tokio::test]
 async fn an_owner_that_is_gone_is_noticed_at_once() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (gone, left) = (database.open(), database.open());
     let (dead, living) = (join(&gone).await, join(&left).await);
     let ownership = owned(&gone, "flying", dead).await;
-    gone.append(Append { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.unwrap();
+    gone.append(JournalAppend { inbox_done: vec![1], ..entry("flying", ownership, 0) }).await.unwrap();
     assert_eq!(left.due(living, at(1), steady(1), 10).await.unwrap(), []);
     assert_eq!(left.claim(&"flying".into(), living, FOLD, steady(1)).await.unwrap(), None);
 
@@ -29,7 +29,7 @@ async fn an_owner_that_is_gone_is_noticed_at_once() {
     assert_eq!(left.due(living, at(1), steady(1), 10).await.unwrap(), ["flying".into()]);
     let taken = claimed(&left, "flying", living, steady(1)).await;
     assert_eq!((taken.seq, taken.ownership.process), (1, living));
-    left.append(Append { release: true, ..entry("flying", taken.ownership, 1) }).await.unwrap();
+    left.append(JournalAppend { release: true, ..entry("flying", taken.ownership, 1) }).await.unwrap();
 
     let owners = || fs::read_dir(database.path.with_file_name("baton.db.owners")).unwrap().count();
     assert_eq!(owners(), 2);
@@ -41,7 +41,7 @@ async fn an_owner_that_is_gone_is_noticed_at_once() {
 
 #[tokio::test]
 async fn a_frozen_owners_append_is_refused_in_the_other_process() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (frozen, next) = (database.open(), database.open());
     let (one, two) = (join(&frozen).await, join(&next).await);
     let stale = owned(&frozen, "run", one).await;
@@ -50,15 +50,15 @@ async fn a_frozen_owners_append_is_refused_in_the_other_process() {
     next.append(entry("run", taken.ownership, 0)).await.unwrap();
     for seq in 0..2 {
         let refused = frozen.append(entry("run", stale, seq)).await;
-        assert!(matches!(refused, Err(Error::LeaseLost { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(JournalError::LeaseLost { .. })), "{refused:?}");
     }
     let refused = frozen.renew(one, late).await;
-    assert!(matches!(refused, Err(Error::LeaseEnded { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(JournalError::LeaseEnded { .. })), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_lease_of_another_boot_is_over_and_one_of_an_older_program_is_left_to_its_lock() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (theirs, ours) = (database.open(), database.open());
     let (other, own) = (join(&theirs).await, join(&ours).await);
     owned(&theirs, "run", other).await;
@@ -81,7 +81,7 @@ async fn a_lease_of_another_boot_is_over_and_one_of_an_older_program_is_left_to_
 
 #[tokio::test]
 async fn a_message_from_another_process_finds_its_run() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let (serving, door) = (database.open(), database.open());
     let process = join(&serving).await;
     parked(&serving, "parked", process, None).await;
@@ -90,11 +90,11 @@ async fn a_message_from_another_process_finds_its_run() {
         door.submit(message(run, "hello")).await.unwrap();
     }
     assert_eq!(serving.due(process, at(0), steady(0), 10).await.unwrap(), ["parked".into()]);
-    assert_eq!(serving.nudged(process, 10).await.unwrap(), ["awake".into()]);
+    assert_eq!(serving.with_new_items(process, 10).await.unwrap(), ["awake".into()]);
 }
 
 /// Each of some processes takes whatever it can get, appends, and keeps some of it beyond its lease.
-async fn scramble(store: Store, rounds: i64, step: Duration) -> BTreeMap<String, u64> {
+async fn scramble(store: SqliteStore, rounds: i64, step: Duration) -> BTreeMap<String, u64> {
     let mut appended = BTreeMap::new();
     let mut kept = Vec::new();
     let mut process = store.join(steady(0)).await.unwrap().process;
@@ -110,7 +110,8 @@ async fn scramble(store: Store, rounds: i64, step: Duration) -> BTreeMap<String,
             let keep = (round + ownership.handle.0) % 3 != 0;
             let text = bytes(&format!("{} {}", ownership.process.0, ownership.epoch));
             let wake_at = (!keep).then_some(wall);
-            let append = Append { entry: Some(text), release: !keep, wake_at, ..entry(run.as_str(), ownership, seq) };
+            let append =
+                JournalAppend { entry: Some(text), release: !keep, wake_at, ..entry(run.as_str(), ownership, seq) };
             match store.append(append).await {
                 Ok(()) => {
                     *appended.entry(run.to_string()).or_default() += 1;
@@ -119,7 +120,7 @@ async fn scramble(store: Store, rounds: i64, step: Duration) -> BTreeMap<String,
                         kept.push((run, ownership, seq));
                     }
                 }
-                Err(Error::LeaseLost { .. }) => {}
+                Err(JournalError::LeaseLost { .. }) => {}
                 Err(other) => panic!("{other}"),
             }
         }
@@ -128,13 +129,13 @@ async fn scramble(store: Store, rounds: i64, step: Duration) -> BTreeMap<String,
 }
 
 /// Renews now and then, so that the lease ends in between, and joins anew once that was noticed.
-async fn renewed(store: &Store, process: ProcessId, now: Steady, round: i64) -> ProcessId {
+async fn renewed(store: &SqliteStore, process: ProcessId, now: MonotonicTime, round: i64) -> ProcessId {
     if round % 7 != 0 {
         return process;
     }
     match store.renew(process, now).await {
         Ok(_) => process,
-        Err(Error::LeaseEnded { .. }) => store.join(now).await.unwrap().process,
+        Err(JournalError::LeaseEnded { .. }) => store.join(now).await.unwrap().process,
         Err(other) => panic!("{other}"),
     }
 }
@@ -142,7 +143,7 @@ async fn renewed(store: &Store, process: ProcessId, now: Steady, round: i64) -> 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn no_two_processes_ever_move_one_aggregate() {
     const RUNS: usize = 12;
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     for number in 0..RUNS {
@@ -187,10 +188,10 @@ fn another_process() {
     let Ok(path) = std::env::var(DATABASE) else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let _store = runtime.block_on(async {
-        let store = Store::open(Path::new(&path), Options::default()).unwrap();
+        let store = SqliteStore::open(Path::new(&path), StoreOptions::default()).unwrap();
         let process = join(&store).await;
         let ownership = owned(&store, "run", process).await;
-        store.append(Append { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.unwrap();
+        store.append(JournalAppend { inbox_done: vec![1], ..entry("run", ownership, 0) }).await.unwrap();
         store
     });
     println!("\nready");
@@ -214,7 +215,7 @@ fn spawn(database: &Path) -> Child {
 
 #[tokio::test]
 async fn a_killed_process_is_noticed_at_once() {
-    let database = Database::new();
+    let database = TestDatabase::new();
     let store = database.open();
     let process = join(&store).await;
     let mut child = spawn(&database.path);

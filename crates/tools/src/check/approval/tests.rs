@@ -1,32 +1,32 @@
 use std::time::Duration;
 
-use baton_core::run::Lapse;
-use baton_core::tool::Outcome;
+use baton_core::run::OnExpiry;
+use baton_core::tool::ToolOutcome;
 use baton_ports::clock::Clock as _;
-use baton_ports::tools::{Checked, Needed, PermittedCall as _, Tools as _};
+use baton_ports::tools::{ApprovalRequirement, CheckResult, PermittedCall as _, ToolGateway as _};
 use serde_json::{Value, json};
 
-use super::Leave;
+use super::GrantedApproval;
+use crate::call_state::ToolCallState;
 use crate::check;
-use crate::gates::Gates;
 use crate::permit::Permit;
-use crate::rules::Rules;
-use crate::testing::World;
-use crate::{Config, Registry};
+use crate::rules::ToolRules;
+use crate::testing::ToolsFixture;
+use crate::{ToolRegistry, ToolsConfig};
 
 /// What a call of this workflow needs.
-async fn needed(settings: Value, workflow: &str, tool: &str, arguments: Value) -> Option<Needed> {
-    let world = World::with(settings);
+async fn needed(settings: Value, workflow: &str, tool: &str, arguments: Value) -> Option<ApprovalRequirement> {
+    let world = ToolsFixture::with(settings);
     let mut call = world.call("k", tool, arguments);
     call.workflow = workflow.to_owned();
     match world.registry.check(&call, None).await {
-        Checked::NeedsApproval(needed) => Some(*needed),
-        Checked::Permitted(_) => None,
+        CheckResult::NeedsApproval(needed) => Some(*needed),
+        CheckResult::Permitted(_) => None,
         _ => panic!("neither asked nor permitted"),
     }
 }
 
-async fn charge(settings: Value) -> Option<Needed> {
+async fn charge(settings: Value) -> Option<ApprovalRequirement> {
     needed(settings, "booking", "charge_payment", json!({"amount": 5})).await
 }
 
@@ -63,13 +63,16 @@ async fn the_narrowest_word_says_who_may_and_until_when() {
         json!({"approval_from": "high", "approvers": general, "tool": {"charge_payment": {"approvers": own}}});
     let asked = charge(settings).await.unwrap();
     assert_eq!(
-        (asked.need, asked.from, asked.deadline, asked.then),
-        (2, vec!["eve".to_owned(), "bob".to_owned()], Some(Duration::from_secs(60)), Lapse::Approve)
+        (asked.approvals_needed, asked.approvers, asked.deadline, asked.on_expiry),
+        (2, vec!["eve".to_owned(), "bob".to_owned()], Some(Duration::from_secs(60)), OnExpiry::Approve)
     );
     let settings = json!({"approval_from": "high", "approvers": general, "workflows": {"booking": {"approvers": own}}});
-    assert_eq!(charge(settings).await.unwrap().need, 2, "the workflow's before everybody's");
+    assert_eq!(charge(settings).await.unwrap().approvals_needed, 2, "the workflow's before everybody's");
     let asked = charge(json!({"approval_from": "high"})).await.unwrap();
-    assert_eq!((asked.need, asked.from.len(), asked.deadline, asked.then), (1, 0, None, Lapse::Reject));
+    assert_eq!(
+        (asked.approvals_needed, asked.approvers.len(), asked.deadline, asked.on_expiry),
+        (1, 0, None, OnExpiry::Reject)
+    );
 }
 
 #[tokio::test]
@@ -90,9 +93,9 @@ async fn another_definition_under_the_same_name_is_asked_about_anew() {
                 "description": description, "results": [{"output": {}}]}])
     };
     let hash = async |description: &str| {
-        let world = World::defining(json!({"tool": {"send": {"approval": true}}}), send(description));
+        let world = ToolsFixture::with_definitions(json!({"tool": {"send": {"approval": true}}}), send(description));
         match world.registry.check(&world.call("k", "send", json!({})), None).await {
-            Checked::NeedsApproval(needed) => needed.hash,
+            CheckResult::NeedsApproval(needed) => needed.hash,
             _ => panic!("is not asked about"),
         }
     };
@@ -180,13 +183,13 @@ async fn a_leave_that_was_given_for_one_account_lets_nothing_out_with_another() 
         let with_approval = |settings: &Value| {
             let mut all = settings.clone();
             all["tool"] = json!({tool: {"approval": true}});
-            World::with(all)
+            ToolsFixture::with(all)
         };
         let asks = async |settings: &Value, approved: Option<&str>| {
             let world = with_approval(settings);
             match world.registry.check(&world.call("k", tool, arguments.clone()), approved).await {
-                Checked::NeedsApproval(needed) => Some(*needed),
-                Checked::Permitted(_) => None,
+                CheckResult::NeedsApproval(needed) => Some(*needed),
+                CheckResult::Permitted(_) => None,
                 _ => panic!("`{tool}` is neither asked about nor permitted: {settings}"),
             }
         };
@@ -208,26 +211,26 @@ async fn a_leave_that_was_given_for_one_account_lets_nothing_out_with_another() 
 
 #[test]
 fn more_people_than_are_named_can_never_allow_anything() {
-    let world = World::new();
-    let config: Config = serde_json::from_value(json!({
+    let world = ToolsFixture::new();
+    let config: ToolsConfig = serde_json::from_value(json!({
         "tenants": {"clinic": {"tool": {"charge_payment": {"approvers": {"need": 3, "from": ["a", "b"]}}}}}
     }))
     .unwrap();
-    let refused = Registry::new(config, &world.services()).err().map(|error| error.to_string());
+    let refused = ToolRegistry::new(config, &world.services()).err().map(|error| error.to_string());
     assert_eq!(refused.as_deref(), Some("the settings under `tools`: `approvers` needs 3 people and names 2"));
 }
 
 #[tokio::test]
 async fn that_people_are_asked_anew_is_no_failure_of_the_service() {
     let smtp = json!({"host": "127.0.0.1", "port": 1, "from": "clinic@clinic.example", "tls": "none"});
-    let world = World::with(json!({"email": {"smtp": smtp}}));
+    let world = ToolsFixture::with(json!({"email": {"smtp": smtp}}));
     let call = world.call("k", "send_email", json!({"to": "ana@clinic.example", "subject": "a", "body": "b"}));
-    let (gates, rules) = (std::sync::Arc::new(Gates::new(None)), Rules::new(&Config::default()));
+    let (gates, rules) = (std::sync::Arc::new(ToolCallState::new(None)), ToolRules::new(&ToolsConfig::default()));
     // More often than opens a circuit.
     for _ in 0..10 {
         let admitted = check::admit(&world.registry.catalogue(), &rules, &gates, &call, None, world.clock.now()).await;
         let Ok(mut admitted) = admitted else { panic!("is let through") };
-        admitted.leave = Some(Leave::of_something_else());
+        admitted.approval = Some(GrantedApproval::for_another_request());
         let permit = Box::new(Permit::new(admitted, gates.clone(), world.clock.clone()));
         assert_eq!(permit.perform(Duration::from_secs(1)).await.outcome.fault().unwrap().code, "APPROVAL_REQUIRED");
     }
@@ -235,16 +238,18 @@ async fn that_people_are_asked_anew_is_no_failure_of_the_service() {
 
 #[tokio::test]
 async fn a_leave_for_something_else_lets_nothing_out() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "charge_payment", json!({"amount": 5}));
-    let gates = std::sync::Arc::new(Gates::new(None));
-    let rules = Rules::new(&Config::default());
+    let gates = std::sync::Arc::new(ToolCallState::new(None));
+    let rules = ToolRules::new(&ToolsConfig::default());
     let admitted = check::admit(&world.registry.catalogue(), &rules, &gates, &call, None, world.clock.now()).await;
     let Ok(mut admitted) = admitted else { panic!("is let through") };
-    admitted.leave = Some(Leave::of_something_else());
+    admitted.approval = Some(GrantedApproval::for_another_request());
     let permit = Box::new(Permit::new(admitted, gates, world.clock.clone()));
     let performed = permit.perform(Duration::from_secs(1)).await;
-    let Outcome::NotDone { fault, retryable: true, .. } = performed.outcome else { panic!("{:?}", performed.outcome) };
+    let ToolOutcome::NotDone { fault, retryable: true, .. } = performed.outcome else {
+        panic!("{:?}", performed.outcome)
+    };
     assert_eq!(fault.code, "APPROVAL_REQUIRED");
     assert!(!performed.audit.sent, "nobody was asked");
 }

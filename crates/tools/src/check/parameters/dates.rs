@@ -5,7 +5,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan};
 
-/// `in N days` reaches no further.
+/// `in NodeBuilder days` reaches no further.
 const DAYS_MAX: i32 = 3_660;
 
 /// The date that the words mean at an instant in a zone. `None` where they are not words for a day: a date already, or

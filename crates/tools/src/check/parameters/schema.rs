@@ -14,7 +14,7 @@ const MISTAKES_MAX: usize = 5;
 const MISTAKE_BYTES_MAX: usize = 300;
 
 /// The schema of a call's arguments, draft 2020-12 unless it names another; no schema accepts anything.
-pub(crate) struct Schema {
+pub(crate) struct ArgumentSchema {
     document: Value,
     compiled: OnceLock<Result<Validator, String>>,
     defaults: Map<String, Value>,
@@ -22,7 +22,7 @@ pub(crate) struct Schema {
     dates: Vec<String>,
 }
 
-impl Schema {
+impl ArgumentSchema {
     pub(crate) fn new(document: Value) -> Self {
         let properties = document.get("properties").and_then(Value::as_object);
         let properties = || properties.into_iter().flatten();

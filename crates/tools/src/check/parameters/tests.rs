@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::*;
 
-fn schema() -> Schema {
-    Schema::new(json!({
+fn schema() -> ArgumentSchema {
+    ArgumentSchema::new(json!({
         "type": "object", "additionalProperties": false, "required": ["to"],
         "properties": {"to": {"type": "string", "maxLength": 5}, "day": {"type": "string", "format": "date"},
                        "count": {"type": "integer", "default": 1}}
@@ -29,7 +29,7 @@ fn a_mistake_says_how_it_is_written() {
     let wrong = schema().check(&json!({"to": "ana", "day": "23/11/2026"})).unwrap_err();
     assert!(wrong.contains("`day`") && wrong.ends_with("(written YYYY-MM-DD)"), "{wrong}");
     let time = json!({"properties": {"time": {"pattern": "^[0-9]{2}:[0-9]{2}$", "description": "HH:MM, 24 hours"}}});
-    let wrong = Schema::new(time).check(&json!({"time": "9"})).unwrap_err();
+    let wrong = ArgumentSchema::new(time).check(&json!({"time": "9"})).unwrap_err();
     assert!(wrong.contains("`time`") && wrong.ends_with("(HH:MM, 24 hours)"), "{wrong}");
 }
 
@@ -41,13 +41,13 @@ fn a_misspelt_argument_is_told_from_what_was_meant() {
 
 #[test]
 fn many_mistakes_are_not_all_told() {
-    let list = Schema::new(json!({"items": {"type": "string"}}));
+    let list = ArgumentSchema::new(json!({"items": {"type": "string"}}));
     let wrong = list.check(&json!([1, 2, 3, 4, 5, 6, 7])).unwrap_err();
     assert!(wrong.ends_with("; and more"), "{wrong}");
 }
 
 #[test]
 fn a_broken_schema_says_so() {
-    assert!(Schema::new(json!({"type": "strnig"})).compile().is_err());
-    assert!(Schema::new(Value::Null).compile().is_ok());
+    assert!(ArgumentSchema::new(json!({"type": "strnig"})).compile().is_err());
+    assert!(ArgumentSchema::new(Value::Null).compile().is_ok());
 }

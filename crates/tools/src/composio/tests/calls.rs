@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 
 use super::*;
-use crate::testing::service::{Says, json as answer};
+use crate::testing::service::{CannedResponse, json as answer};
 use crate::testing::{done, not_done, unknown};
 
-async fn project() -> Project {
-    Project::with(shop(), json!({})).await.connected(Entity::Company).await
+async fn project() -> ComposioFixture {
+    ComposioFixture::with(shop(), json!({})).await.connected(ComposioEntity::Company).await
 }
 
 /// What a read and an act come to where Composio answers so.
-async fn come_to(says: impl Fn() -> Says) -> (Outcome, Outcome) {
+async fn come_to(says: impl Fn() -> CannedResponse) -> (ToolOutcome, ToolOutcome) {
     let project = project().await;
     project.fake.with(|world| world.answers = vec![says(), says()]);
     (project.order("shopify.get_order").await, project.order("shopify.create_return").await)
@@ -76,7 +76,7 @@ async fn words_alone_leave_an_act_in_doubt_whatever_status_they_speak_of() {
         answer(500, &json!({"error": error}))
     };
     let (read, act) = come_to(says).await;
-    assert!(matches!(read, Outcome::NotDone { retryable: true, .. }), "{read:?}");
+    assert!(matches!(read, ToolOutcome::NotDone { retryable: true, .. }), "{read:?}");
     unknown(act);
 }
 
@@ -85,7 +85,7 @@ async fn an_app_that_was_asked_too_often_is_asked_later() {
     let says =
         || answer(200, &json!({"data": {"http_error": "429 Client Error: Too Many Requests"}, "successful": false}));
     let (_, act) = come_to(says).await;
-    assert!(matches!(act, Outcome::NotDone { retryable: true, .. }), "{act:?}");
+    assert!(matches!(act, ToolOutcome::NotDone { retryable: true, .. }), "{act:?}");
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn an_app_that_failed_half_way_leaves_an_act_in_doubt_and_a_read_to_be_rep
     for error in [json!({"status_code": 502}), json!({"message": "Request timed out after 60 seconds"})] {
         let says = || answer(200, &json!({"data": error, "error": null, "successful": false}));
         let (read, act) = come_to(says).await;
-        assert!(matches!(read, Outcome::NotDone { retryable: true, .. }), "{read:?}");
+        assert!(matches!(read, ToolOutcome::NotDone { retryable: true, .. }), "{read:?}");
         unknown(act);
     }
 }
@@ -102,25 +102,26 @@ async fn an_app_that_failed_half_way_leaves_an_act_in_doubt_and_a_read_to_be_rep
 async fn composio_that_is_asked_too_often_says_when_to_come_back() {
     let says = || {
         let body = json!({"error": {"message": "Rate limit exceeded", "status": 429, "request_id": "req_2"}});
-        Says::Answer(429, "content-type: application/json\r\nretry-after: 7\r\n".to_owned(), body.to_string())
+        CannedResponse::Answer(429, "content-type: application/json\r\nretry-after: 7\r\n".to_owned(), body.to_string())
     };
     let (read, act) = come_to(says).await;
     for outcome in [read, act] {
-        let Outcome::NotDone { fault, retryable, retry_after } = outcome else { panic!("it was refused") };
+        let ToolOutcome::NotDone { fault, retryable, retry_after } = outcome else { panic!("it was refused") };
         assert_eq!((&*fault.code, retryable, retry_after), ("RATE_LIMIT_EXCEEDED", true, Some(7_000)));
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_leaves_an_act_in_doubt() {
-    let malformed = || Says::Answer(200, "content-type: application/json\r\n".to_owned(), "{\"data\": {".to_owned());
+    let malformed =
+        || CannedResponse::Answer(200, "content-type: application/json\r\n".to_owned(), "{\"data\": {".to_owned());
     let silent = || answer(200, &json!({"data": {}}));
     let list = || answer(200, &json!([1, 2]));
-    let cut = || Says::HangsUp;
-    let says: [fn() -> Says; 4] = [malformed, silent, list, cut];
+    let cut = || CannedResponse::Disconnect;
+    let says: [fn() -> CannedResponse; 4] = [malformed, silent, list, cut];
     for says in says {
         let (read, act) = come_to(says).await;
-        assert!(matches!(read, Outcome::NotDone { retryable: true, .. }), "{read:?}");
+        assert!(matches!(read, ToolOutcome::NotDone { retryable: true, .. }), "{read:?}");
         unknown(act);
     }
 }
@@ -128,9 +129,9 @@ async fn an_answer_that_cannot_be_read_leaves_an_act_in_doubt() {
 #[tokio::test]
 async fn an_act_that_hung_after_acting_is_in_doubt_and_was_sent_once() {
     let project = project().await;
-    project.fake.with(|world| world.answers = vec![Says::Nothing]);
+    project.fake.with(|world| world.answers = vec![CannedResponse::NoResponse]);
     let call = project.call("shopify.create_return", json!({"order_id": "1001"}));
-    let Checked::Permitted(permit) = project.registry.check(&call, None).await else { panic!("it is permitted") };
+    let CheckResult::Permitted(permit) = project.registry.check(&call, None).await else { panic!("it is permitted") };
     let (code, _) = unknown(permit.perform(Duration::from_millis(300)).await.outcome);
     assert_eq!((code.as_str(), project.done()), ("TIMEOUT", vec!["SHOPIFY_CREATE_RETURN".to_owned()]));
     assert_eq!(project.fake.asked("POST", "tools/execute").len(), 1);
@@ -183,7 +184,7 @@ async fn what_only_a_person_can_renew_goes_to_the_desk_once_and_leaves_it_when_i
 #[tokio::test]
 async fn the_account_is_that_of_whom_the_settings_say() {
     let settings = json!({"entity_id_source": "user_id"});
-    let project = Project::with(shop(), settings).await.connected(Entity::User("u1".to_owned())).await;
+    let project = ComposioFixture::with(shop(), settings).await.connected(ComposioEntity::User("u1".to_owned())).await;
     done(project.order("shopify.get_order").await);
     assert_eq!(project.fake.asked("POST", "tools/execute")[0].json()["user_id"], "acme:user:u1");
     let mut other = project.call("shopify.get_order", json!({"order_id": "1"}));
@@ -200,20 +201,25 @@ async fn the_account_is_that_of_whom_the_settings_say() {
     assert_eq!(code, "CONNECTION_MISSING");
     assert!(message.contains("company has connected no account"), "{message}");
     let names = json!({"app": {"shopify": {"entity_id_source": "warehouse"}}});
-    let project = Project::with(shop(), names).await.connected(Entity::Named("warehouse".to_owned())).await;
+    let project =
+        ComposioFixture::with(shop(), names).await.connected(ComposioEntity::Named("warehouse".to_owned())).await;
     done(project.order("shopify.get_order").await);
 }
 
 #[tokio::test]
 async fn one_tenants_connection_never_serves_another() {
     let settings = json!({"entity_id_source": "user_id"});
-    let project = Project::with(shop(), settings).await.connected(Entity::User("u1".to_owned())).await;
+    let project = ComposioFixture::with(shop(), settings).await.connected(ComposioEntity::User("u1".to_owned())).await;
     done(project.order("shopify.get_order").await);
     let mut other = project.call("shopify.get_order", json!({"order_id": "1"}));
     other.tenant = TenantId::from("rival");
     assert_eq!(not_done(project.send(&other).await.outcome).0, "CONNECTION_MISSING");
     // The same user of the other tenant is another user at Composio too.
-    let link = project.composio().connect(&other.tenant, "shopify", Entity::User("u1".to_owned()), None).await.unwrap();
+    let link = project
+        .composio()
+        .connect(&other.tenant, "shopify", ComposioEntity::User("u1".to_owned()), None)
+        .await
+        .unwrap();
     project.fake.set(&link.connection.account, "ACTIVE");
     done(project.send(&other).await.outcome);
     let users: Vec<Value> =
@@ -224,18 +230,18 @@ async fn one_tenants_connection_never_serves_another() {
 #[tokio::test]
 async fn an_app_takes_so_many_calls_of_all_its_actions_together() {
     let settings = json!({"rate": "2/min"});
-    let project = Project::with(shop(), settings).await.connected(Entity::Company).await;
+    let project = ComposioFixture::with(shop(), settings).await.connected(ComposioEntity::Company).await;
     done(project.order("shopify.get_order").await);
     done(project.order("shopify.list_orders").await);
     let third = project.call("shopify.create_return", json!({"order_id": "1"}));
-    assert!(matches!(project.registry.check(&third, None).await, Checked::RateLimited { .. }));
+    assert!(matches!(project.registry.check(&third, None).await, CheckResult::RateLimited { .. }));
 }
 
 #[tokio::test]
 async fn without_a_key_a_call_says_which_setting_is_missing() {
     let project = project().await;
-    let Project { fake, records, clock, .. } = project;
-    let keyless = Project::over(fake, records, clock, json!({"api_key": null}));
+    let ComposioFixture { fake, records, clock, .. } = project;
+    let keyless = ComposioFixture::over(fake, records, clock, json!({"api_key": null}));
     keyless.learn().await;
     let outcome = keyless.order("shopify.get_order").await;
     let (_, message) = not_done(outcome);
@@ -247,7 +253,7 @@ async fn an_action_that_needs_no_account_is_sent_without_one() {
     let mut world = shop();
     world.actions.get_mut("shopify").unwrap()[0]["no_auth"] = json!(true);
     world.answers = vec![answer(200, &json!({"data": {"ok": true}, "error": null, "successful": true}))];
-    let project = Project::with(world, json!({})).await;
+    let project = ComposioFixture::with(world, json!({})).await;
     done(project.order("shopify.get_order").await);
     assert!(project.fake.asked("POST", "tools/execute")[0].json().get("connected_account_id").is_none());
 }

@@ -1,8 +1,8 @@
 //! The registry does what the ports of connections and of the catalogue ask, with an app and without.
 
-use baton_ports::connections::Connections;
+use baton_ports::connections::AppConnections;
 use baton_sim::conformance;
-use baton_sim::conformance::world;
+use baton_sim::conformance::fixtures;
 
 use super::*;
 
@@ -10,8 +10,8 @@ use super::*;
 async fn apps_of_a_service_outside() {
     let kept = Mutex::new(Vec::new());
     conformance::connections(async || {
-        let Project { fake, registry, .. } = Project::begin(shop(), json!({})).await;
-        registry.refresh(&world::tenant(), false).await.unwrap();
+        let ComposioFixture { fake, registry, .. } = ComposioFixture::begin(shop(), json!({})).await;
+        registry.refresh(&fixtures::tenant(), false).await.unwrap();
         kept.lock().unwrap().push(fake);
         registry
     })
@@ -21,8 +21,8 @@ async fn apps_of_a_service_outside() {
 #[tokio::test]
 async fn a_project_without_a_service_outside() {
     conformance::connections_of_nothing(async || {
-        let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-        Registry::new(Config::default(), &services).unwrap()
+        let services = ToolServices::new(Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
+        ToolRegistry::new(ToolsConfig::default(), &services).unwrap()
     })
     .await;
 }
@@ -30,8 +30,8 @@ async fn a_project_without_a_service_outside() {
 #[tokio::test]
 async fn the_catalogue_of_what_is_shipped() {
     conformance::catalogue(async || {
-        let services = Services::new(Arc::new(Memory::default()), Arc::new(SetClock::at(NOW)));
-        Registry::new(Config::default(), &services).unwrap()
+        let services = ToolServices::new(Arc::new(InMemoryRecords::default()), Arc::new(ManualClock::at(NOW)));
+        ToolRegistry::new(ToolsConfig::default(), &services).unwrap()
     })
     .await;
 }

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::testing::service::{Asked, Says, Service, json as answer};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
 
 pub(super) const KEY: &str = "ak_s3cr3t";
 
 /// What the world behind it is like.
 #[derive(Default)]
-pub(super) struct World {
+pub(super) struct FakeComposioState {
     /// By toolkit.
     pub(super) actions: BTreeMap<&'static str, Vec<Value>>,
     /// By id: the user and the status.
@@ -20,27 +20,27 @@ pub(super) struct World {
     /// What refreshing makes of an account that expired; nothing where a person must come.
     pub(super) renews: bool,
     /// What executing answers, instead of an echo; taken one by one.
-    pub(super) answers: Vec<Says>,
+    pub(super) answers: Vec<CannedResponse>,
     /// What was done, by slug: once for each time that the app was reached.
     pub(super) done: Vec<String>,
     pub(super) page: usize,
 }
 
 #[derive(Clone)]
-pub(super) struct Fake {
-    pub(super) world: Arc<Mutex<World>>,
-    pub(super) service: Arc<Service>,
+pub(super) struct FakeComposio {
+    pub(super) world: Arc<Mutex<FakeComposioState>>,
+    pub(super) service: Arc<FakeService>,
 }
 
-impl Fake {
-    pub(super) async fn start(world: World) -> Self {
+impl FakeComposio {
+    pub(super) async fn start(world: FakeComposioState) -> Self {
         let world = Arc::new(Mutex::new(world));
         let shared = world.clone();
-        let service = Service::start(move |asked| says(&mut shared.lock().unwrap(), asked)).await;
+        let service = FakeService::start(move |asked| says(&mut shared.lock().unwrap(), asked)).await;
         Self { world, service: Arc::new(service) }
     }
 
-    pub(super) fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+    pub(super) fn with<T>(&self, act: impl FnOnce(&mut FakeComposioState) -> T) -> T {
         act(&mut self.world.lock().unwrap())
     }
 
@@ -49,9 +49,10 @@ impl Fake {
     }
 
     /// Requests whose path begins so.
-    pub(super) fn asked(&self, method: &str, path: &str) -> Vec<Asked> {
-        let is_wanted = |asked: &Asked| asked.method == method && asked.target.starts_with(&format!("/api/v3/{path}"));
-        self.service.asked().into_iter().filter(is_wanted).collect()
+    pub(super) fn asked(&self, method: &str, path: &str) -> Vec<RecordedRequest> {
+        let is_wanted =
+            |asked: &RecordedRequest| asked.method == method && asked.target.starts_with(&format!("/api/v3/{path}"));
+        self.service.received().into_iter().filter(is_wanted).collect()
     }
 }
 
@@ -66,7 +67,7 @@ pub(super) fn action(slug: &str, toolkit: &str, tags: &[&str]) -> Value {
     })
 }
 
-fn fault(status: u16, code: u64, slug: &str, message: &str) -> Says {
+fn fault(status: u16, code: u64, slug: &str, message: &str) -> CannedResponse {
     answer(
         status,
         &json!({"error": {
@@ -75,7 +76,7 @@ fn fault(status: u16, code: u64, slug: &str, message: &str) -> Says {
     )
 }
 
-fn says(world: &mut World, asked: &Asked) -> Says {
+fn says(world: &mut FakeComposioState, asked: &RecordedRequest) -> CannedResponse {
     if asked.header("x-api-key") != Some(KEY) {
         return fault(401, 1, "HTTP_Unauthorized", "Invalid API key");
     }
@@ -111,7 +112,7 @@ fn value<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
-fn list(world: &World, query: &str) -> Says {
+fn list(world: &FakeComposioState, query: &str) -> CannedResponse {
     let all = value(query, "toolkit_slug").and_then(|slug| world.actions.get(slug)).cloned().unwrap_or_default();
     if let Some(words) = value(query, "search") {
         let words: Vec<String> = words.split('+').map(str::to_uppercase).collect();
@@ -129,11 +130,11 @@ fn list(world: &World, query: &str) -> Says {
     )
 }
 
-fn execute(world: &mut World, slug: &str, body: &Value) -> Says {
+fn execute(world: &mut FakeComposioState, slug: &str, body: &Value) -> CannedResponse {
     if !world.answers.is_empty() {
         let says = world.answers.remove(0);
         // It acted, and whether anybody hears of it is another matter.
-        if !matches!(says, Says::Answer(400.., ..)) {
+        if !matches!(says, CannedResponse::Answer(400.., ..)) {
             world.done.push(slug.to_owned());
         }
         return says;
@@ -165,7 +166,7 @@ fn execute(world: &mut World, slug: &str, body: &Value) -> Says {
     }
 }
 
-fn refresh(world: &mut World, id: &str) -> Says {
+fn refresh(world: &mut FakeComposioState, id: &str) -> CannedResponse {
     let renews = world.renews;
     match world.accounts.get_mut(id) {
         Some((_, status)) if renews => {
@@ -180,7 +181,7 @@ fn refresh(world: &mut World, id: &str) -> Says {
     }
 }
 
-fn link(world: &mut World, body: &Value) -> Says {
+fn link(world: &mut FakeComposioState, body: &Value) -> CannedResponse {
     let id = format!("ca_{}", world.accounts.len() + 1);
     world.accounts.insert(id.clone(), (body["user_id"].as_str().unwrap().to_owned(), "INITIATED"));
     answer(

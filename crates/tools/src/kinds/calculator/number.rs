@@ -9,10 +9,10 @@ const SCALE_MAX: u32 = 28;
 /// The largest exponent that is computed exactly; beyond it the power is a double.
 const EXACT_EXPONENT_MAX: u128 = 128;
 
-type Answer = Result<Number, String>;
+type NumberResult = Result<ExactNumber, String>;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
+pub(super) enum ExactNumber {
     /// `units / 10^scale`, without trailing zeros behind the point.
     Exact {
         units: i128,
@@ -21,13 +21,13 @@ pub(super) enum Number {
     Double(f64),
 }
 
-impl Number {
+impl ExactNumber {
     pub(super) const fn whole(units: i128) -> Self {
         Self::Exact { units, scale: 0 }
     }
 
     /// Reads `12`, `0.5`, `1e-3`.
-    pub(super) fn parse(text: &str) -> Answer {
+    pub(super) fn parse(text: &str) -> NumberResult {
         if let Some(exact) = Self::exact(text) {
             return Ok(exact);
         }
@@ -71,7 +71,7 @@ impl Number {
         (scale <= SCALE_MAX).then_some(Self::Exact { units, scale })
     }
 
-    pub(super) fn of_json(number: &JsonNumber) -> Answer {
+    pub(super) fn of_json(number: &JsonNumber) -> NumberResult {
         match number.as_i64() {
             Some(whole) => Ok(Self::whole(whole.into())),
             None => Self::parse(&number.to_string()),
@@ -106,7 +106,7 @@ impl Number {
         }
     }
 
-    fn double(double: f64) -> Answer {
+    fn double(double: f64) -> NumberResult {
         if double.is_finite() { Ok(Self::Double(double)) } else { Err("the result overflows".to_owned()) }
     }
 
@@ -127,20 +127,25 @@ impl Number {
         }
     }
 
-    fn both(self, other: Self, exact: impl Fn(i128, i128) -> Option<i128>, double: impl Fn(f64, f64) -> f64) -> Answer {
+    fn both(
+        self,
+        other: Self,
+        exact: impl Fn(i128, i128) -> Option<i128>,
+        double: impl Fn(f64, f64) -> f64,
+    ) -> NumberResult {
         let sum = self.aligned(other).and_then(|(one, two, scale)| Self::decimal(exact(one, two)?, scale));
         sum.map_or_else(|| Self::double(double(self.to_double(), other.to_double())), Ok)
     }
 
-    pub(super) fn add(self, other: Self) -> Answer {
+    pub(super) fn add(self, other: Self) -> NumberResult {
         self.both(other, i128::checked_add, |one, two| one + two)
     }
 
-    pub(super) fn subtract(self, other: Self) -> Answer {
+    pub(super) fn subtract(self, other: Self) -> NumberResult {
         self.both(other, i128::checked_sub, |one, two| one - two)
     }
 
-    pub(super) fn multiply(self, other: Self) -> Answer {
+    pub(super) fn multiply(self, other: Self) -> NumberResult {
         let exact = match (self, other) {
             (Self::Exact { units: one, scale: of_one }, Self::Exact { units: two, scale: of_two }) => {
                 one.checked_mul(two).and_then(|units| Self::decimal(units, of_one + of_two))
@@ -150,7 +155,7 @@ impl Number {
         exact.map_or_else(|| Self::double(self.to_double() * other.to_double()), Ok)
     }
 
-    pub(super) fn divide(self, other: Self) -> Answer {
+    pub(super) fn divide(self, other: Self) -> NumberResult {
         if other.is_zero() {
             return Err("division by zero".to_owned());
         }
@@ -172,7 +177,7 @@ impl Number {
     }
 
     /// Division to the whole number below, as Python's `//`.
-    pub(super) fn floor_divide(self, other: Self) -> Answer {
+    pub(super) fn floor_divide(self, other: Self) -> NumberResult {
         if other.is_zero() {
             return Err("division by zero".to_owned());
         }
@@ -187,15 +192,15 @@ impl Number {
     }
 
     /// The remainder with the sign of the divisor, as Python's `%`.
-    pub(super) fn modulo(self, other: Self) -> Answer {
+    pub(super) fn modulo(self, other: Self) -> NumberResult {
         self.subtract(self.floor_divide(other)?.multiply(other)?)
     }
 
-    pub(super) fn negate(self) -> Answer {
+    pub(super) fn negate(self) -> NumberResult {
         Self::whole(0).subtract(self)
     }
 
-    pub(super) fn power(self, exponent: Self) -> Answer {
+    pub(super) fn power(self, exponent: Self) -> NumberResult {
         if self.is_zero() && exponent.to_double() < 0.0 {
             return Err("division by zero".to_owned());
         }
@@ -223,19 +228,19 @@ impl Number {
         if exponent < 0 { Self::whole(1).exact_quotient(power) } else { Some(power) }
     }
 
-    pub(super) fn floor(self) -> Answer {
+    pub(super) fn floor(self) -> NumberResult {
         self.floor_divide(Self::whole(1))
     }
 
-    pub(super) fn ceil(self) -> Answer {
+    pub(super) fn ceil(self) -> NumberResult {
         self.negate()?.floor()?.negate()
     }
 
-    pub(super) fn abs(self) -> Answer {
+    pub(super) fn abs(self) -> NumberResult {
         if self.compare(Self::whole(0)).is_lt() { self.negate() } else { Ok(self) }
     }
 
-    pub(super) fn sqrt(self) -> Answer {
+    pub(super) fn sqrt(self) -> NumberResult {
         if let Self::Exact { units, scale: 0 } = self
             && units >= 0
             && units.isqrt().checked_mul(units.isqrt()) == Some(units)
@@ -249,7 +254,7 @@ impl Number {
     }
 
     /// To `places` behind the point, halves away from zero, as money is rounded.
-    pub(super) fn round(self, places: Self) -> Answer {
+    pub(super) fn round(self, places: Self) -> NumberResult {
         let Self::Exact { units: places @ 0..=28, scale: 0 } = places else {
             return Err("`round` takes 0 to 28 places".to_owned());
         };
@@ -265,11 +270,11 @@ impl Number {
         Ok(rounded.unwrap_or(self))
     }
 
-    pub(super) fn max(self, other: Self) -> Answer {
+    pub(super) fn max(self, other: Self) -> NumberResult {
         Ok(if other.compare(self).is_gt() { other } else { self })
     }
 
-    pub(super) fn min(self, other: Self) -> Answer {
+    pub(super) fn min(self, other: Self) -> NumberResult {
         Ok(if other.compare(self).is_lt() { other } else { self })
     }
 }

@@ -2,17 +2,17 @@
 
 use serde_json::{Map, Value};
 
-use super::number::Number;
+use super::number::ExactNumber;
 
 /// How deep brackets, signs and powers may nest.
 const DEPTH_MAX: u32 = 64;
 /// Numbers of one `max` or `min`.
 const ARGUMENTS_MAX: usize = 100;
 
-type Answer = Result<Number, String>;
+type CalculationResult = Result<ExactNumber, String>;
 
-pub(super) fn calculate(expression: &str, variables: Option<&Map<String, Value>>) -> Answer {
-    let mut parser = Parser { text: expression, at: 0, depth: 0, variables };
+pub(super) fn calculate(expression: &str, variables: Option<&Map<String, Value>>) -> CalculationResult {
+    let mut parser = CalculationParser { text: expression, at: 0, depth: 0, variables };
     let number = parser.sum()?;
     match parser.peek() {
         None => Ok(number),
@@ -20,16 +20,16 @@ pub(super) fn calculate(expression: &str, variables: Option<&Map<String, Value>>
     }
 }
 
-struct Parser<'e> {
+struct CalculationParser<'e> {
     text: &'e str,
     at: usize,
     depth: u32,
     variables: Option<&'e Map<String, Value>>,
 }
 
-impl<'e> Parser<'e> {
+impl<'e> CalculationParser<'e> {
     /// `product (+|- product)*`
-    fn sum(&mut self) -> Answer {
+    fn sum(&mut self) -> CalculationResult {
         let mut left = self.product()?;
         loop {
             left = match self.peek() {
@@ -41,7 +41,7 @@ impl<'e> Parser<'e> {
     }
 
     /// `signed (*|/|//|% signed)*`
-    fn product(&mut self) -> Answer {
+    fn product(&mut self) -> CalculationResult {
         let mut left = self.signed()?;
         loop {
             left = match self.peek() {
@@ -55,16 +55,16 @@ impl<'e> Parser<'e> {
     }
 
     /// `-signed | +signed | power`
-    fn signed(&mut self) -> Answer {
+    fn signed(&mut self) -> CalculationResult {
         match self.peek() {
-            Some(b'-') => self.deeper(|parser| parser.then(1, Self::signed, Number::negate)),
+            Some(b'-') => self.deeper(|parser| parser.then(1, Self::signed, ExactNumber::negate)),
             Some(b'+') => self.deeper(|parser| parser.then(1, Self::signed, Ok)),
             _ => self.power(),
         }
     }
 
     /// `atom (** signed)?`: binds tighter than a sign before it, and to the right.
-    fn power(&mut self) -> Answer {
+    fn power(&mut self) -> CalculationResult {
         let base = self.atom()?;
         if self.ahead("**") {
             return self.deeper(|parser| parser.then(2, Self::signed, |exponent| base.power(exponent)));
@@ -72,14 +72,14 @@ impl<'e> Parser<'e> {
         Ok(base)
     }
 
-    fn atom(&mut self) -> Answer {
+    fn atom(&mut self) -> CalculationResult {
         match self.peek() {
             Some(b'(') => self.deeper(|parser| {
                 let inner = parser.then(1, Self::sum, Ok)?;
                 parser.expect(b')')?;
                 Ok(inner)
             }),
-            Some(b'0'..=b'9' | b'.') => Number::parse(self.number()),
+            Some(b'0'..=b'9' | b'.') => ExactNumber::parse(self.number()),
             Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => self.name(),
             Some(_) | None => Err(self.unexpected()),
         }
@@ -99,7 +99,7 @@ impl<'e> Parser<'e> {
     }
 
     /// A variable, or a function and its arguments.
-    fn name(&mut self) -> Answer {
+    fn name(&mut self) -> CalculationResult {
         let (text, from) = (self.text, self.at);
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         self.at += text.as_bytes()[from..].iter().take_while(|byte| is_name(byte)).count();
@@ -109,13 +109,13 @@ impl<'e> Parser<'e> {
             return apply(name, &arguments);
         }
         match self.variables.and_then(|variables| variables.get(name)) {
-            Some(Value::Number(number)) => Number::of_json(number),
+            Some(Value::Number(number)) => ExactNumber::of_json(number),
             Some(_) => Err(format!("the variable `{name}` is not a number")),
             None => Err(format!("unknown name `{name}`; give it under `variables`")),
         }
     }
 
-    fn arguments(&mut self) -> Result<Vec<Number>, String> {
+    fn arguments(&mut self) -> Result<Vec<ExactNumber>, String> {
         self.at += 1;
         let mut arguments = vec![self.sum()?];
         while self.peek() == Some(b',') {
@@ -133,9 +133,9 @@ impl<'e> Parser<'e> {
     fn then(
         &mut self,
         width: usize,
-        read: impl FnOnce(&mut Self) -> Answer,
-        combine: impl FnOnce(Number) -> Answer,
-    ) -> Answer {
+        read: impl FnOnce(&mut Self) -> CalculationResult,
+        combine: impl FnOnce(ExactNumber) -> CalculationResult,
+    ) -> CalculationResult {
         self.at += width;
         combine(read(self)?)
     }
@@ -182,13 +182,13 @@ impl<'e> Parser<'e> {
     }
 }
 
-fn apply(name: &str, arguments: &[Number]) -> Answer {
+fn apply(name: &str, arguments: &[ExactNumber]) -> CalculationResult {
     match (name, arguments) {
         ("abs", [number]) => number.abs(),
         ("ceil", [number]) => number.ceil(),
         ("floor", [number]) => number.floor(),
         ("sqrt", [number]) => number.sqrt(),
-        ("round", [number]) => number.round(Number::whole(0)),
+        ("round", [number]) => number.round(ExactNumber::whole(0)),
         ("round", [number, places]) => number.round(*places),
         ("max", [first, rest @ ..]) => rest.iter().try_fold(*first, |max, number| max.max(*number)),
         ("min", [first, rest @ ..]) => rest.iter().try_fold(*first, |min, number| min.min(*number)),

@@ -102,8 +102,8 @@ fn any_text_is_refused_or_computed_without_a_panic() {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             given.push_str(parts[(state >> 33) as usize % parts.len()]);
         }
-        let _ = parser::calculate(&given, variables.as_object()).map(Number::to_json);
+        let _ = parser::calculate(&given, variables.as_object()).map(ExactNumber::to_json);
     }
 }
 
-use super::number::Number;
+use super::number::ExactNumber;

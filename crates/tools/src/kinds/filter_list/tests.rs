@@ -1,12 +1,12 @@
 use serde_json::{Value, json};
 
-use crate::testing::World;
+use crate::testing::ToolsFixture;
 
 async fn kept(condition: Value) -> Value {
     let items = json!([
         {"name": "a", "price": 5, "tags": ["x"]}, {"name": "b", "price": 15, "tags": []}, {"name": "c", "price": 25, "tags": ["x"]}
     ]);
-    let output = World::new().done("k", "filter_list", json!({"items": items, "condition": condition})).await;
+    let output = ToolsFixture::new().done("k", "filter_list", json!({"items": items, "condition": condition})).await;
     assert_eq!(output["count"], output["items"].as_array().unwrap().len());
     output["items"].as_array().unwrap().iter().map(|item| item["name"].clone()).collect()
 }
@@ -25,14 +25,15 @@ async fn a_condition_may_be_written_in_each_language() {
 
 #[tokio::test]
 async fn items_may_be_anything() {
-    let output =
-        World::new().done("k", "filter_list", json!({"items": [3, "x", null, 1], "condition": "item == 3"})).await;
+    let output = ToolsFixture::new()
+        .done("k", "filter_list", json!({"items": [3, "x", null, 1], "condition": "item == 3"}))
+        .await;
     assert_eq!(output, json!({"items": [3], "count": 1}));
 }
 
 #[tokio::test]
 async fn a_condition_that_is_none_is_refused_and_one_that_breaks_names_the_item() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let refused = |condition: Value| world.refused_filter(condition);
     assert_eq!(refused(json!("price >")).await.0, "INVALID_PARAMETERS");
     assert_eq!(refused(json!({"type": "lua", "expression": "x"})).await.0, "INVALID_PARAMETERS");
@@ -41,7 +42,7 @@ async fn a_condition_that_is_none_is_refused_and_one_that_breaks_names_the_item(
     assert!(message.contains("item 0") && message.contains("did you mean `price`?"), "{message}");
 }
 
-impl World {
+impl ToolsFixture {
     async fn refused_filter(&self, condition: Value) -> (String, String) {
         self.refused("k", "filter_list", json!({"items": [{"price": 1}], "condition": condition})).await
     }

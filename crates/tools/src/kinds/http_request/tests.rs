@@ -1,18 +1,18 @@
 use std::time::Duration;
 
-use baton_core::tool::{Class, Outcome};
-use baton_ports::tools::Tools as _;
+use baton_core::tool::{EffectClass, ToolOutcome};
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Value, json};
 
-use crate::testing::service::{Asked, Says, Service, json as answer};
-use crate::testing::{World, done, not_done, unknown};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
+use crate::testing::{ToolsFixture, done, not_done, unknown};
 
-fn world() -> World {
-    World::with(json!({"outbound": {"allow": ["127.0.0.1"], "response_bytes_max": 1_000}}))
+fn world() -> ToolsFixture {
+    ToolsFixture::with(json!({"outbound": {"allow": ["127.0.0.1"], "response_bytes_max": 1_000}}))
 }
 
-async fn echo() -> Service {
-    Service::start(|asked: &Asked| {
+async fn echo() -> FakeService {
+    FakeService::start(|asked: &RecordedRequest| {
         answer(200, &json!({"method": asked.method, "target": asked.target, "body": asked.body}))
     })
     .await
@@ -20,24 +20,26 @@ async fn echo() -> Service {
 
 #[test]
 fn the_class_is_that_of_the_method() {
-    let facts = World::new().registry.facts("http_request").unwrap();
-    let class = |arguments: Value| facts.of(&arguments).class;
-    assert_eq!(class(json!({"method": "GET"})), Class::Read);
-    assert_eq!(class(json!({"method": "HEAD"})), Class::Read);
-    assert_eq!(class(json!({"method": "POST"})), Class::Once);
-    assert_eq!(class(json!({"method": "POST", "idempotency": true})), Class::Keyed);
-    assert_eq!(class(json!({"method": "POST", "idempotency": false})), Class::Once);
-    assert_eq!(class(json!({"method": "PUT"})), Class::Once);
-    let facts =
-        World::with(json!({"outbound": {"idempotent_methods": ["PUT"]}})).registry.facts("http_request").unwrap();
-    assert_eq!(facts.of(&json!({"method": "PUT"})).class, Class::Keyed);
-    assert_eq!(facts.of(&json!({"method": "DELETE"})).class, Class::Once);
+    let facts = ToolsFixture::new().registry.facts("http_request").unwrap();
+    let class = |arguments: Value| facts.for_arguments(&arguments).class;
+    assert_eq!(class(json!({"method": "GET"})), EffectClass::Read);
+    assert_eq!(class(json!({"method": "HEAD"})), EffectClass::Read);
+    assert_eq!(class(json!({"method": "POST"})), EffectClass::Once);
+    assert_eq!(class(json!({"method": "POST", "idempotency": true})), EffectClass::Keyed);
+    assert_eq!(class(json!({"method": "POST", "idempotency": false})), EffectClass::Once);
+    assert_eq!(class(json!({"method": "PUT"})), EffectClass::Once);
+    let facts = ToolsFixture::with(json!({"outbound": {"idempotent_methods": ["PUT"]}}))
+        .registry
+        .facts("http_request")
+        .unwrap();
+    assert_eq!(facts.for_arguments(&json!({"method": "PUT"})).class, EffectClass::Keyed);
+    assert_eq!(facts.for_arguments(&json!({"method": "DELETE"})).class, EffectClass::Once);
 }
 
 #[test]
 fn a_request_without_a_method_is_a_read() {
-    let facts = World::new().registry.facts("http_request").unwrap();
-    assert_eq!(facts.of(&json!({"url": "https://example.com"})).class, Class::Read);
+    let facts = ToolsFixture::new().registry.facts("http_request").unwrap();
+    assert_eq!(facts.for_arguments(&json!({"url": "https://example.com"})).class, EffectClass::Read);
 }
 
 #[tokio::test]
@@ -52,7 +54,7 @@ async fn a_request_is_made_and_its_answer_told() {
 
     let arguments = json!({"method": "POST", "url": service.url("/"), "body": {"x": 1}, "headers": {"X-Api": "y"}, "idempotency": true});
     world.done("run-1/node/0", "http_request", arguments).await;
-    let asked = &service.asked()[1];
+    let asked = &service.received()[1];
     assert_eq!(asked.json(), json!({"x": 1}));
     assert_eq!(asked.header("idempotency-key"), Some("run-1/node/0"));
     assert_eq!((asked.header("x-api"), asked.header("content-type")), (Some("y"), Some("application/json")));
@@ -63,7 +65,7 @@ async fn a_key_that_a_header_cannot_carry_is_hashed() {
     let (world, service) = (world(), echo().await);
     let key = format!("run/{}", "ñ".repeat(300));
     world.done(&key, "http_request", json!({"method": "POST", "url": service.url("/"), "idempotency": true})).await;
-    assert_eq!(service.asked()[0].header("idempotency-key").map(str::len), Some(64));
+    assert_eq!(service.received()[0].header("idempotency-key").map(str::len), Some(64));
 }
 
 #[tokio::test]
@@ -83,16 +85,16 @@ async fn headers_of_the_connection_are_not_taken() {
 
 #[tokio::test]
 async fn a_status_says_whether_the_call_was_done() {
-    let service = Service::start(|asked: &Asked| {
+    let service = FakeService::start(|asked: &RecordedRequest| {
         let status: u16 = asked.target[1..4].parse().unwrap();
         let headers = if asked.target.contains("wait") { "retry-after: 7\r\n" } else { "" };
-        Says::Answer(status, headers.to_owned(), "because".to_owned())
+        CannedResponse::Answer(status, headers.to_owned(), "because".to_owned())
     })
     .await;
     let world = world();
     let send = async |method: &str, path: &str| {
         // So many failures open the circuit: a minute later one call is let through.
-        world.clock.pass(Duration::from_secs(60));
+        world.clock.advance(Duration::from_secs(60));
         let call = world.call("k", "http_request", json!({"method": method, "url": service.url(path)}));
         world.send(&call).await.outcome
     };
@@ -106,7 +108,7 @@ async fn a_status_says_whether_the_call_was_done() {
         ("/503?wait", "SERVICE_UNAVAILABLE", (true, Some(7_000))),
     ] {
         match send("GET", path).await {
-            Outcome::NotDone { fault, retryable, retry_after } => {
+            ToolOutcome::NotDone { fault, retryable, retry_after } => {
                 assert_eq!((&*fault.code, (retryable, retry_after)), (code, expect), "{path}");
                 assert!(fault.message.contains("because"), "{}", fault.message);
             }
@@ -123,7 +125,7 @@ async fn a_status_says_whether_the_call_was_done() {
 
 #[tokio::test]
 async fn a_connection_that_breaks_leaves_an_act_unknown() {
-    let service = Service::start(|_| Says::HangsUp).await;
+    let service = FakeService::start(|_| CannedResponse::Disconnect).await;
     let world = world();
     let call = world.call("k", "http_request", json!({"method": "POST", "url": service.url("/")}));
     assert_eq!(unknown(world.send(&call).await.outcome).0, "SERVICE_UNAVAILABLE");
@@ -132,7 +134,7 @@ async fn a_connection_that_breaks_leaves_an_act_unknown() {
 
 #[tokio::test]
 async fn an_answer_too_large_is_refused_where_it_was_only_asked() {
-    let service = Service::start(|_| Says::Answer(200, String::new(), "x".repeat(2_000))).await;
+    let service = FakeService::start(|_| CannedResponse::Answer(200, String::new(), "x".repeat(2_000))).await;
     let world = world();
     assert_eq!(world.refused("k", "http_request", json!({"url": service.url("/")})).await.0, "RESPONSE_TOO_LARGE");
     let act = world.call("k", "http_request", json!({"method": "POST", "url": service.url("/")}));
@@ -142,10 +144,10 @@ async fn an_answer_too_large_is_refused_where_it_was_only_asked() {
 
 #[tokio::test]
 async fn an_address_inside_is_refused_in_the_customers_language() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "http_request", json!({"url": "http://169.254.169.254/latest/meta-data"}));
     match world.send(&call).await.outcome {
-        Outcome::NotDone { fault, retryable: false, .. } => {
+        ToolOutcome::NotDone { fault, retryable: false, .. } => {
             assert_eq!(fault.code, "ADDRESS_NOT_ALLOWED");
             assert_eq!(fault.customer.as_deref(), Some("No podemos acceder a esa dirección."));
         }

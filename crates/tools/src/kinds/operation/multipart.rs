@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use serde_json::Value;
 
-use crate::kinds::http_request::plain;
+use crate::kinds::http_request::as_text;
 
 /// Characters of what stands between parts; 70 at most.
 const BOUNDARY_CHARS: usize = 48;
 
 /// One field of a form.
-struct Part {
+struct FormPart {
     name: String,
     /// The kind of a file or of JSON; plain text has none.
     kind: Option<String>,
@@ -44,26 +44,26 @@ pub(super) fn body(value: &Value, files: &BTreeMap<String, String>) -> Result<(S
     Ok((format!("multipart/form-data; boundary={boundary}"), body))
 }
 
-fn add(parts: &mut Vec<Part>, name: &str, value: &Value, file: Option<&String>) -> Result<(), String> {
+fn add(parts: &mut Vec<FormPart>, name: &str, value: &Value, file: Option<&String>) -> Result<(), String> {
     let name = name.to_owned();
     let part = match (value, file) {
         (Value::Null, _) => return Ok(()),
         (value, Some(kind)) => {
             let bytes = value.as_str().and_then(|text| STANDARD.decode(text).ok());
             let bytes = bytes.ok_or_else(|| format!("`{name}` is a file, and is given as base64"))?;
-            Part { name, kind: Some(kind.clone()), is_file: true, bytes }
+            FormPart { name, kind: Some(kind.clone()), is_file: true, bytes }
         }
         (Value::Object(_) | Value::Array(_), None) => {
             let kind = Some("application/json".to_owned());
-            Part { name, kind, is_file: false, bytes: value.to_string().into_bytes() }
+            FormPart { name, kind, is_file: false, bytes: value.to_string().into_bytes() }
         }
-        (value, None) => Part { name, kind: None, is_file: false, bytes: plain(value).into_bytes() },
+        (value, None) => FormPart { name, kind: None, is_file: false, bytes: as_text(value).into_bytes() },
     };
     parts.push(part);
     Ok(())
 }
 
-impl Part {
+impl FormPart {
     /// Its headers, up to the line before the empty one.
     fn head(&self) -> String {
         let name = quoted(&self.name);
@@ -79,8 +79,8 @@ fn quoted(name: &str) -> String {
 }
 
 /// Of what lies between them, so that it is in none of them, and the same however often they are sent.
-fn boundary(parts: &[Part]) -> String {
+fn boundary(parts: &[FormPart]) -> String {
     let all: Vec<u8> = parts.iter().flat_map(|part| part.name.bytes().chain(part.bytes.iter().copied())).collect();
-    let hash = Hash::of(&all);
+    let hash = ContentHash::of(&all);
     hash.as_str().chars().filter(char::is_ascii_alphanumeric).take(BOUNDARY_CHARS).collect()
 }

@@ -1,9 +1,9 @@
-use baton_core::tool::Outcome;
-use baton_ports::tools::Tools as _;
+use baton_core::tool::ToolOutcome;
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Map, Value, json};
 
-use crate::testing::service::{Asked, Says, Service, json as answer};
-use crate::testing::{World, not_done};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
+use crate::testing::{ToolsFixture, not_done};
 
 fn document() -> Value {
     let query = |name: &str, more: Value| {
@@ -45,8 +45,8 @@ fn document() -> Value {
     })
 }
 
-async fn world() -> (World, Service) {
-    let service = Service::start(|asked: &Asked| {
+async fn world() -> (ToolsFixture, FakeService) {
+    let service = FakeService::start(|asked: &RecordedRequest| {
         let headers: Map<_, _> =
             asked.headers.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         answer(200, &json!({"target": asked.target, "headers": headers, "body": asked.body}))
@@ -56,7 +56,7 @@ async fn world() -> (World, Service) {
         "name": "shop", "kind": "openapi", "document": document(), "server": service.url("/v1"),
         "auth": {"token": "{{ secrets.token }}", "basic": "ana:{{ secrets.token }}"}
     });
-    (World::defining(json!({"secrets": {"token": "s3cr3t"}}), tool), service)
+    (ToolsFixture::with_definitions(json!({"secrets": {"token": "s3cr3t"}}), tool), service)
 }
 
 #[tokio::test]
@@ -79,11 +79,11 @@ async fn bodies_and_keys_are_sent_as_the_document_says() {
     let (world, service) = world().await;
     let said = world.done("k", "shop.order", json!({"body": {"n": 1}})).await;
     assert_eq!((&said["body"], &said["headers"]["authorization"]), (&json!("{\"n\":1}"), &json!("[REDACTED]")));
-    assert_eq!(service.asked()[0].header("authorization"), Some("Bearer s3cr3t"));
+    assert_eq!(service.received()[0].header("authorization"), Some("Bearer s3cr3t"));
     assert_eq!(said["headers"]["content-type"], "application/json");
     let said = world.done("k2", "shop.form", json!({"body": {"a": [1, 2], "b": {"c": "d e"}}})).await;
     assert_eq!(said["body"], "a%5B%5D=1&a%5B%5D=2&b%5Bc%5D=d%20e");
-    assert_eq!(service.asked()[1].header("authorization"), Some("Basic YW5hOnMzY3IzdA=="));
+    assert_eq!(service.received()[1].header("authorization"), Some("Basic YW5hOnMzY3IzdA=="));
     assert!(!said.to_string().contains("YW5h"), "{said}");
 }
 
@@ -98,13 +98,14 @@ async fn no_argument_leads_out_of_its_part_of_the_path() {
 
 #[tokio::test]
 async fn a_document_alone_does_not_open_the_way_to_this_machine() {
-    let service = Service::start(|_: &Asked| Says::Answer(200, String::new(), "inside".to_owned())).await;
+    let service =
+        FakeService::start(|_: &RecordedRequest| CannedResponse::Answer(200, String::new(), "inside".to_owned())).await;
     let mut document = document();
     document["servers"] = json!([{"url": service.url("/v1")}]);
     let world = |more: Value| {
         let mut tool = json!({"name": "shop", "kind": "openapi", "document": document});
         tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        World::defining(json!({}), tool)
+        ToolsFixture::with_definitions(json!({}), tool)
     };
     let order = json!({"body": {}});
     assert_eq!(world(json!({})).refused("k", "shop.order", order.clone()).await.0, "ADDRESS_NOT_ALLOWED");
@@ -113,11 +114,14 @@ async fn a_document_alone_does_not_open_the_way_to_this_machine() {
 
 #[tokio::test]
 async fn what_a_service_refuses_was_not_done() {
-    let service = Service::start(|_: &Asked| Says::Answer(422, String::new(), "no such thing".to_owned())).await;
+    let service = FakeService::start(|_: &RecordedRequest| {
+        CannedResponse::Answer(422, String::new(), "no such thing".to_owned())
+    })
+    .await;
     let tool = json!({"name": "shop", "kind": "openapi", "document": document(), "server": service.url("/")});
-    let world = World::defining(json!({}), tool);
+    let world = ToolsFixture::with_definitions(json!({}), tool);
     let outcome = world.send(&world.call("k", "shop.order", json!({"body": {}}))).await.outcome;
-    assert!(matches!(outcome, Outcome::NotDone { retryable: false, .. }), "{outcome:?}");
+    assert!(matches!(outcome, ToolOutcome::NotDone { retryable: false, .. }), "{outcome:?}");
     assert_eq!(not_done(outcome).0, "SERVICE_REJECTED");
 }
 
@@ -129,7 +133,7 @@ async fn a_form_of_several_parts_carries_files_out_of_base64() {
     let body = json!({"photo": "UE5H", "more": ["MQ==", "Mg=="], "note": "a\r\n--b", "size": {"w": 1}});
     world.done("k1", "shop.upload", json!({"body": body})).await;
     world.done("k2", "shop.upload", json!({"body": body})).await;
-    let asked = service.asked();
+    let asked = service.received();
     let kind = asked[0].header("content-type").unwrap();
     let boundary = kind.strip_prefix("multipart/form-data; boundary=").unwrap();
     let part = |head: &str, content: &str| {
@@ -148,5 +152,5 @@ async fn a_form_of_several_parts_carries_files_out_of_base64() {
     assert_eq!(asked[0].body, asked[1].body, "the same however often it is sent");
     let (code, message) = world.refused("k3", "shop.upload", json!({"body": {"photo": "no base64!"}})).await;
     assert_eq!((code.as_str(), message.contains("`photo` is a file")), ("INVALID_PARAMETERS", true), "{message}");
-    assert_eq!(service.asked().len(), 2, "nothing went out");
+    assert_eq!(service.received().len(), 2, "nothing went out");
 }

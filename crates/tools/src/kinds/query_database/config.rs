@@ -7,15 +7,15 @@ use baton_core::id::TenantId;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::statement::Dialect;
-use crate::config::Secret;
+use super::statement::SqlDialect;
+use crate::config::SecretString;
 
 /// A database under the name by which calls speak of it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub struct DatabaseConfig {
     /// `sqlite:data/shop.db`, relative to the project's folder, or `postgres://user:password@host/name`.
-    pub url: Url,
+    pub url: DatabaseUrl,
     /// Rows of one answer; what comes after them is left out, and said to be.
     #[serde(default = "rows_max")]
     pub rows_max: usize,
@@ -49,10 +49,10 @@ fn bytes_max() -> usize {
     BYTES
 }
 
-impl Config {
+impl DatabaseConfig {
     /// Reads relative paths as within this folder.
     pub(crate) fn within(&mut self, folder: &Path) {
-        if let Url::Sqlite(file) = &mut self.url {
+        if let DatabaseUrl::Sqlite(file) = &mut self.url {
             *file = folder.join(&*file);
         }
         if let Some(ca) = &mut self.ca {
@@ -74,22 +74,22 @@ impl Config {
         Ok(())
     }
 
-    pub(super) fn dialect(&self) -> Dialect {
+    pub(super) fn dialect(&self) -> SqlDialect {
         match self.url {
-            Url::Sqlite(_) => Dialect::Sqlite,
-            Url::Postgres(_) => Dialect::Postgres,
+            DatabaseUrl::Sqlite(_) => SqlDialect::Sqlite,
+            DatabaseUrl::Postgres(_) => SqlDialect::Postgres,
         }
     }
 }
 
 /// Where a database is. It may hold a password, so it is never shown.
 #[derive(Clone, Debug)]
-pub enum Url {
+pub enum DatabaseUrl {
     Sqlite(PathBuf),
-    Postgres(Secret),
+    Postgres(SecretString),
 }
 
-impl<'de> Deserialize<'de> for Url {
+impl<'de> Deserialize<'de> for DatabaseUrl {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         // What was written is not repeated: it may hold a password.
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Url {
                 if file.is_empty() { Err(wrong()) } else { Ok(Self::Sqlite(PathBuf::from(file))) }
             }
             Some(("postgres" | "postgresql", _)) => match text.parse::<tokio_postgres::Config>() {
-                Ok(_) => Ok(Self::Postgres(Secret::new(text))),
+                Ok(_) => Ok(Self::Postgres(SecretString::new(text))),
                 Err(_) => Err(wrong()),
             },
             Some(_) | None => Err(wrong()),

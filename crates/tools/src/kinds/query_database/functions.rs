@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::statement::Dialect;
+use super::statement::SqlDialect;
 
 /// In SQLite and in PostgreSQL.
 const BOTH: &str = "
@@ -59,10 +59,10 @@ const POSTGRES: &str = "
 ";
 
 /// Whether a query may call the function of this name, as the database itself writes it. `own` are those the settings add.
-pub(super) fn may_call(dialect: Dialect, name: &str, own: &BTreeSet<String>) -> bool {
+pub(super) fn may_call(dialect: SqlDialect, name: &str, own: &BTreeSet<String>) -> bool {
     let special = match dialect {
-        Dialect::Sqlite => SQLITE,
-        Dialect::Postgres => POSTGRES,
+        SqlDialect::Sqlite => SQLITE,
+        SqlDialect::Postgres => POSTGRES,
     };
     let mut known = BOTH.split_whitespace().chain(special.split_whitespace());
     known.any(|known| known == name) || own.contains(name)
@@ -76,12 +76,12 @@ mod tests {
     fn only_what_is_listed_may_be_called() {
         let own = BTreeSet::from(["tax_of".to_owned()]);
         for (dialect, name, may) in [
-            (Dialect::Sqlite, "json_extract", true),
-            (Dialect::Sqlite, "load_extension", false),
-            (Dialect::Sqlite, "generate_series", false),
-            (Dialect::Postgres, "generate_series", true),
-            (Dialect::Postgres, "tax_of", true),
-            (Dialect::Postgres, "pg_sleep", false),
+            (SqlDialect::Sqlite, "json_extract", true),
+            (SqlDialect::Sqlite, "load_extension", false),
+            (SqlDialect::Sqlite, "generate_series", false),
+            (SqlDialect::Postgres, "generate_series", true),
+            (SqlDialect::Postgres, "tax_of", true),
+            (SqlDialect::Postgres, "pg_sleep", false),
         ] {
             assert_eq!(may_call(dialect, name, &own), may, "{name}");
         }

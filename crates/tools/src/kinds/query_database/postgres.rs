@@ -16,15 +16,15 @@ use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{CancelToken, Client, Error};
 
-use super::rows::{Column, Rows};
-use super::statement::Statement;
-use super::{Config, STATEMENT_TIMEOUT};
+use super::rows::{ResultColumn, ResultRows};
+use super::statement::SqlStatement;
+use super::{DatabaseConfig, STATEMENT_TIMEOUT};
 use crate::code;
-use crate::config::Secret;
-use crate::contact;
-use crate::failure::Failure;
-use tls::Tls;
-use value::{Argument, Reading};
+use crate::config::SecretString;
+use crate::reach_tracker;
+use crate::tool_error::ToolError;
+use tls::PostgresTls;
+use value::{ColumnDecoding, QueryArgument};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Telling the server that nobody waits any more.
@@ -33,15 +33,19 @@ const COLUMNS_MAX: usize = 500;
 /// Bytes that the values of one row may take together.
 const ROW_BYTES_MAX: usize = 16 << 20;
 
-pub(super) async fn ask(url: &Secret, config: &Config, statement: Statement) -> Result<Value, Failure> {
-    let tls =
-        Tls::new(config.ca.as_deref()).map_err(|reason| Failure::refused(code::DATABASE_NOT_CONFIGURED, reason))?;
-    let session = Session::open(url, &tls).await?;
+pub(super) async fn ask(
+    url: &SecretString,
+    config: &DatabaseConfig,
+    statement: SqlStatement,
+) -> Result<Value, ToolError> {
+    let tls = PostgresTls::new(config.ca.as_deref())
+        .map_err(|reason| ToolError::permanent(code::DATABASE_NOT_CONFIGURED, reason))?;
+    let session = PostgresSession::open(url, &tls).await?;
     let answer = read(&session.client, config, statement).await.map_err(|unread| match unread {
-        Unread::Error(error) => failure(&error),
-        Unread::TooWide(columns) => {
+        PostgresError::Error(error) => failure(&error),
+        PostgresError::TooWide(columns) => {
             let message = format!("the answer has {columns} columns; there may be 1 to {COLUMNS_MAX}");
-            Failure::refused(code::QUERY_FAILED, message)
+            ToolError::permanent(code::QUERY_FAILED, message)
         }
     });
     session.close();
@@ -49,32 +53,31 @@ pub(super) async fn ask(url: &Secret, config: &Config, statement: Statement) -> 
 }
 
 /// A connection. Dropped before it is closed, it tells the server to stop.
-struct Session {
+struct PostgresSession {
     client: Client,
-    tasks: Option<(CancelToken, Tls)>,
+    tasks: Option<(CancelToken, PostgresTls)>,
     connection: JoinHandle<()>,
 }
 
-impl Session {
-    async fn open(url: &Secret, tls: &Tls) -> Result<Self, Failure> {
+impl PostgresSession {
+    async fn open(url: &SecretString, tls: &PostgresTls) -> Result<Self, ToolError> {
         // The settings have read it once already.
-        let mut options: tokio_postgres::Config = url
-            .expose()
-            .parse()
-            .map_err(|_| Failure::refused(code::DATABASE_NOT_CONFIGURED, "the `url` of the database cannot be read"))?;
+        let mut options: tokio_postgres::Config = url.expose().parse().map_err(|_| {
+            ToolError::permanent(code::DATABASE_NOT_CONFIGURED, "the `url` of the database cannot be read")
+        })?;
         // Unsaid, what leaves this machine is encrypted, or not sent at all.
         if !url.expose().contains("sslmode=") && !is_local(&options) {
             options.ssl_mode(SslMode::Require);
         }
         options.connect_timeout(CONNECT_TIMEOUT).application_name("baton");
-        contact::made();
+        reach_tracker::mark_reached();
         let opened = tokio::time::timeout(CONNECT_TIMEOUT, options.connect(tls.clone())).await;
         let (client, connection) = match opened {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return Err(unopenable(&error)),
+            Ok(Err(error)) => return Err(connect_failure(&error)),
             Err(_elapsed) => {
                 let message = format!("the database did not answer within {} s", CONNECT_TIMEOUT.as_secs());
-                return Err(Failure::later(code::SERVICE_UNAVAILABLE, message));
+                return Err(ToolError::transient(code::SERVICE_UNAVAILABLE, message));
             }
         };
         // What goes wrong on the connection, the query hears.
@@ -88,7 +91,7 @@ impl Session {
     }
 }
 
-impl Drop for Session {
+impl Drop for PostgresSession {
     fn drop(&mut self) {
         self.connection.abort();
         let (Some((token, tls)), Ok(runtime)) = (self.tasks.take(), tokio::runtime::Handle::try_current()) else {
@@ -99,12 +102,12 @@ impl Drop for Session {
     }
 }
 
-enum Unread {
+enum PostgresError {
     Error(Error),
     TooWide(usize),
 }
 
-impl From<Error> for Unread {
+impl From<Error> for PostgresError {
     fn from(error: Error) -> Self {
         Self::Error(error)
     }
@@ -118,7 +121,7 @@ fn is_local(options: &tokio_postgres::Config) -> bool {
     })
 }
 
-async fn read(client: &Client, config: &Config, statement: Statement) -> Result<Rows, Unread> {
+async fn read(client: &Client, config: &DatabaseConfig, statement: SqlStatement) -> Result<ResultRows, PostgresError> {
     let limit = STATEMENT_TIMEOUT.as_millis();
     client
         .batch_execute(&format!(
@@ -130,19 +133,19 @@ async fn read(client: &Client, config: &Config, statement: Statement) -> Result<
     let described = client.prepare(&statement.sql).await?;
     let columns = described.columns();
     if columns.is_empty() || columns.len() > COLUMNS_MAX {
-        return Err(Unread::TooWide(columns.len()));
+        return Err(PostgresError::TooWide(columns.len()));
     }
     let value_max = config.bytes_max.min(ROW_BYTES_MAX / columns.len());
-    let readings: Vec<Reading> = columns.iter().map(|column| Reading::of(column.type_())).collect();
-    let told = columns.iter().zip(&readings).map(|(column, reading)| Column {
+    let readings: Vec<ColumnDecoding> = columns.iter().map(|column| ColumnDecoding::of(column.type_())).collect();
+    let told = columns.iter().zip(&readings).map(|(column, reading)| ResultColumn {
         name: column.name().to_owned(),
         kind: column.type_().name().to_owned(),
         written: reading.written(),
     });
-    let mut answer = Rows::new(told.collect(), config.rows_max, config.bytes_max);
+    let mut answer = ResultRows::new(told.collect(), config.rows_max, config.bytes_max);
     let sql = wrapped(&statement.sql, &readings, value_max, config.rows_max);
     let prepared = client.prepare(&sql).await?;
-    let arguments: Vec<Argument> = statement.values.into_iter().map(Argument).collect();
+    let arguments: Vec<QueryArgument> = statement.values.into_iter().map(QueryArgument).collect();
     let mut found = std::pin::pin!(client.query_raw(&prepared, &arguments).await?);
     while let Some(row) = found.try_next().await? {
         let mut values = Vec::with_capacity(readings.len());
@@ -162,7 +165,7 @@ async fn read(client: &Client, config: &Config, statement: Statement) -> Result<
 }
 
 /// The query, its values written as text and cut, one row more than is told.
-fn wrapped(sql: &str, readings: &[Reading], value_max: usize, rows_max: usize) -> String {
+fn wrapped(sql: &str, readings: &[ColumnDecoding], value_max: usize, rows_max: usize) -> String {
     let names: Vec<String> = (1..=readings.len()).map(|number| format!("c{number}")).collect();
     let values = readings.iter().zip(&names).map(|(reading, name)| {
         let text = reading.sql(&format!("baton.{name}"));
@@ -173,7 +176,7 @@ fn wrapped(sql: &str, readings: &[Reading], value_max: usize, rows_max: usize) -
 }
 
 /// The server's own words where it has some; ours name no address, which stands beside the password.
-fn says(error: &Error) -> String {
+fn server_message(error: &Error) -> String {
     match error.as_db_error() {
         Some(told) => {
             let hint = told.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
@@ -183,32 +186,32 @@ fn says(error: &Error) -> String {
     }
 }
 
-fn unopenable(error: &Error) -> Failure {
-    let message = format!("the database cannot be reached: {}", says(error));
+fn connect_failure(error: &Error) -> ToolError {
+    let message = format!("the database cannot be reached: {}", server_message(error));
     match error.code().map(SqlState::code) {
         // Wrong password, no such database: another time will not help.
         Some(code) if code.starts_with("28") || code.starts_with("3D") => {
-            Failure::refused(code::SERVICE_REJECTED, message)
+            ToolError::permanent(code::SERVICE_REJECTED, message)
         }
-        Some(_) | None => Failure::later(code::SERVICE_UNAVAILABLE, message),
+        Some(_) | None => ToolError::transient(code::SERVICE_UNAVAILABLE, message),
     }
 }
 
-fn failure(error: &Error) -> Failure {
-    let message = says(error);
-    let Some(code) = error.code() else { return Failure::later(code::SERVICE_UNAVAILABLE, message) };
+fn failure(error: &Error) -> ToolError {
+    let message = server_message(error);
+    let Some(code) = error.code() else { return ToolError::transient(code::SERVICE_UNAVAILABLE, message) };
     match code {
         &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => {
             let seconds = STATEMENT_TIMEOUT.as_secs_f32();
-            Failure::refused(code::TIMEOUT, format!("the query was stopped after {seconds} s: {message}"))
+            ToolError::permanent(code::TIMEOUT, format!("the query was stopped after {seconds} s: {message}"))
         }
         &SqlState::READ_ONLY_SQL_TRANSACTION | &SqlState::INSUFFICIENT_PRIVILEGE => {
-            Failure::refused(code::QUERY_REFUSED, message)
+            ToolError::permanent(code::QUERY_REFUSED, message)
         }
         // Connection, resources, the server going down.
         code if ["08", "53", "57", "58"].iter().any(|class| code.code().starts_with(class)) => {
-            Failure::later(code::SERVICE_UNAVAILABLE, message)
+            ToolError::transient(code::SERVICE_UNAVAILABLE, message)
         }
-        _ => Failure::refused(code::QUERY_FAILED, message),
+        _ => ToolError::permanent(code::QUERY_FAILED, message),
     }
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::size::extent;
+use crate::value_size::json_size;
 
 /// What a column of an answer holds.
 #[derive(Clone, Debug)]
-pub(super) struct Column {
+pub(super) struct ResultColumn {
     pub(super) name: String,
     /// As the database calls it.
     pub(super) kind: String,
@@ -15,8 +15,8 @@ pub(super) struct Column {
 }
 
 /// An answer that grows row by row.
-pub(super) struct Rows {
-    columns: Vec<Column>,
+pub(super) struct ResultRows {
+    columns: Vec<ResultColumn>,
     rows: Vec<Value>,
     bytes: usize,
     rows_max: usize,
@@ -26,9 +26,9 @@ pub(super) struct Rows {
     cut: usize,
 }
 
-impl Rows {
+impl ResultRows {
     /// Columns of one name are told apart by numbers: `id`, `id_2`.
-    pub(super) fn new(mut columns: Vec<Column>, rows_max: usize, bytes_max: usize) -> Self {
+    pub(super) fn new(mut columns: Vec<ResultColumn>, rows_max: usize, bytes_max: usize) -> Self {
         for index in 1..columns.len() {
             let (before, rest) = columns.split_at_mut(index);
             let Some(column) = rest.first_mut() else { break };
@@ -54,7 +54,7 @@ impl Rows {
         }
         let names = self.columns.iter().map(|column| column.name.clone());
         let row = Value::Object(names.zip(values).collect::<Map<_, _>>());
-        let bytes = extent(&row);
+        let bytes = json_size(&row);
         if self.bytes + bytes > self.bytes_max {
             self.truncated = true;
             return false;
@@ -72,7 +72,7 @@ impl Rows {
     }
 
     pub(super) fn output(self) -> Value {
-        let column = |column: Column| {
+        let column = |column: ResultColumn| {
             let mut told = json!({"name": column.name, "type": column.kind});
             if let Some(written) = column.written {
                 told["as"] = json!(written);
@@ -94,25 +94,25 @@ impl Rows {
 mod tests {
     use super::*;
 
-    fn column(name: &str) -> Column {
-        Column { name: name.to_owned(), kind: String::new(), written: None }
+    fn column(name: &str) -> ResultColumn {
+        ResultColumn { name: name.to_owned(), kind: String::new(), written: None }
     }
 
     #[test]
     fn columns_of_one_name_are_told_apart() {
-        let mut rows = Rows::new(["id", "id", "id_2", "id"].map(column).into(), 9, 999);
+        let mut rows = ResultRows::new(["id", "id", "id_2", "id"].map(column).into(), 9, 999);
         rows.push(vec![json!(1), json!(2), json!(3), json!(4)]);
         assert_eq!(rows.output()["rows"][0], json!({"id": 1, "id_2": 2, "id_2_2": 3, "id_3": 4}));
     }
 
     #[test]
     fn what_is_beyond_a_limit_is_left_out_and_said_to_be() {
-        let mut rows = Rows::new(vec![column("a")], 2, 999);
+        let mut rows = ResultRows::new(vec![column("a")], 2, 999);
         assert!(rows.push(vec![json!(1)]) && rows.push(vec![json!(2)]));
         assert!(!rows.push(vec![json!(3)]));
         let output = rows.output();
         assert_eq!((&output["count"], &output["truncated"]), (&json!(2), &json!(true)));
-        let mut rows = Rows::new(vec![column("a")], 9, 40);
+        let mut rows = ResultRows::new(vec![column("a")], 9, 40);
         assert!(rows.push(vec![json!("x".repeat(20))]) && !rows.push(vec![json!("x".repeat(20))]));
         assert_eq!(rows.output()["truncated"], json!(true));
     }

@@ -14,12 +14,12 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use serde_json::{Value, json};
 
 use super::functions;
-use super::rows::{Column, Rows};
-use super::statement::{Dialect, Statement};
-use super::{Config, STATEMENT_TIMEOUT};
+use super::rows::{ResultColumn, ResultRows};
+use super::statement::{SqlDialect, SqlStatement};
+use super::{DatabaseConfig, STATEMENT_TIMEOUT};
 use crate::code;
-use crate::contact;
-use crate::failure::Failure;
+use crate::reach_tracker;
+use crate::tool_error::ToolError;
 
 /// How long a writer's lock is waited for.
 const BUSY: Duration = Duration::from_millis(1_000);
@@ -33,35 +33,35 @@ const DEPTH_MAX: i32 = 200;
 const COLUMNS_MAX: i32 = 500;
 
 /// Asks on a thread of its own, which ends soon after the future is dropped.
-pub(super) async fn ask(file: &Path, config: &Config, statement: Statement) -> Result<Value, Failure> {
+pub(super) async fn ask(file: &Path, config: &DatabaseConfig, statement: SqlStatement) -> Result<Value, ToolError> {
     let (file, config) = (file.to_owned(), config.clone());
-    let wanted = Wanted(Arc::new(()));
+    let wanted = CallerGuard(Arc::new(()));
     let still = Arc::downgrade(&wanted.0);
     let until = Instant::now() + STATEMENT_TIMEOUT;
     let is_over = move || still.strong_count() == 0 || Instant::now() > until;
-    contact::made();
+    reach_tracker::mark_reached();
     let asked = tokio::task::spawn_blocking(move || on_thread(&file, &config, &statement, is_over)).await;
     drop(wanted);
-    asked.unwrap_or_else(|_| Err(Failure::later(code::SERVICE_UNAVAILABLE, "the query's thread ended early")))
+    asked.unwrap_or_else(|_| Err(ToolError::transient(code::SERVICE_UNAVAILABLE, "the query's thread ended early")))
 }
 
 /// Held as long as somebody waits for the answer.
-struct Wanted(Arc<()>);
+struct CallerGuard(Arc<()>);
 
 fn on_thread(
     file: &Path,
-    config: &Config,
-    statement: &Statement,
+    config: &DatabaseConfig,
+    statement: &SqlStatement,
     is_over: impl Fn() -> bool + Send + Sync + 'static,
-) -> Result<Value, Failure> {
-    let mut connection = open(file, config).map_err(|error| unopenable(&error))?;
+) -> Result<Value, ToolError> {
+    let mut connection = open(file, config).map_err(|error| open_failure(&error))?;
     let over = Arc::new(is_over);
     let handler = over.clone();
-    connection.progress_handler(STEPS, Some(move || handler())).map_err(|error| unopenable(&error))?;
+    connection.progress_handler(STEPS, Some(move || handler())).map_err(|error| open_failure(&error))?;
     read(&connection, config, statement, &*over).map_err(|error| failure(&error))
 }
 
-fn open(file: &Path, config: &Config) -> rusqlite::Result<Connection> {
+fn open(file: &Path, config: &DatabaseConfig) -> rusqlite::Result<Connection> {
     // Without URIs: a file's name is nothing but a name.
     let mut connection =
         Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
@@ -81,7 +81,7 @@ fn open(file: &Path, config: &Config) -> rusqlite::Result<Connection> {
         let may = match context.action {
             AuthAction::Select | AuthAction::Read { .. } | AuthAction::Recursive => true,
             AuthAction::Function { function_name } => {
-                functions::may_call(Dialect::Sqlite, &function_name.to_lowercase(), &own)
+                functions::may_call(SqlDialect::Sqlite, &function_name.to_lowercase(), &own)
             }
             // Full-text search asks whether its table was changed meanwhile.
             AuthAction::Pragma { pragma_name: "data_version", pragma_value: None } => true,
@@ -108,22 +108,22 @@ fn connect_virtual_tables(connection: &Connection) -> rusqlite::Result<()> {
 
 fn read(
     connection: &Connection,
-    config: &Config,
-    statement: &Statement,
+    config: &DatabaseConfig,
+    statement: &SqlStatement,
     is_over: &dyn Fn() -> bool,
 ) -> rusqlite::Result<Value> {
     let mut prepared = connection.prepare(&statement.sql)?;
     if !prepared.readonly() {
         return Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_AUTH), None));
     }
-    let columns = prepared.columns().map(|column| Column {
+    let columns = prepared.columns().map(|column| ResultColumn {
         name: column.name().to_owned(),
         kind: column.decl_type().map(str::to_lowercase).unwrap_or_default(),
         written: None,
     });
-    let mut answer = Rows::new(columns.collect(), config.rows_max, config.bytes_max);
+    let mut answer = ResultRows::new(columns.collect(), config.rows_max, config.bytes_max);
     for (index, value) in statement.values.iter().enumerate() {
-        prepared.raw_bind_parameter(index + 1, stored(value))?;
+        prepared.raw_bind_parameter(index + 1, to_sqlite(value))?;
     }
     let mut found = prepared.raw_query();
     let mut has_bytes = false;
@@ -132,7 +132,7 @@ fn read(
         for index in 0..answer.width() {
             let value = row.get_ref(index)?;
             has_bytes |= matches!(value, ValueRef::Blob(_));
-            values.push(told(value));
+            values.push(to_json(value));
         }
         // A row may cost fewer steps than the clock is looked at after.
         if !answer.push(values) || is_over() {
@@ -151,13 +151,13 @@ fn read(
 
 /// Asks as if the checker had let it through.
 #[cfg(test)]
-pub(super) fn ask_unchecked(file: &Path, sql: &str) -> Result<Value, Failure> {
+pub(super) fn ask_unchecked(file: &Path, sql: &str) -> Result<Value, ToolError> {
     let config = serde_json::from_value(json!({"url": "sqlite:unused"})).expect("settings");
-    on_thread(file, &config, &Statement { sql: sql.to_owned(), values: Vec::new() }, || false)
+    on_thread(file, &config, &SqlStatement { sql: sql.to_owned(), values: Vec::new() }, || false)
 }
 
 /// An argument as SQLite keeps it: lists and objects are JSON.
-fn stored(value: &Value) -> Stored {
+fn to_sqlite(value: &Value) -> Stored {
     match value {
         Value::Null => Stored::Null,
         Value::Bool(is_so) => Stored::Integer(i64::from(*is_so)),
@@ -171,7 +171,7 @@ fn stored(value: &Value) -> Stored {
 }
 
 /// A value as JSON: whole numbers exactly, text that is not UTF-8 with its wrong bytes replaced.
-fn told(value: ValueRef<'_>) -> Value {
+fn to_json(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,
         ValueRef::Integer(whole) => json!(whole),
@@ -182,22 +182,24 @@ fn told(value: ValueRef<'_>) -> Value {
     }
 }
 
-fn unopenable(error: &rusqlite::Error) -> Failure {
+fn open_failure(error: &rusqlite::Error) -> ToolError {
     // The path is the operator's and may be told; a message of SQLite's has no more than it.
-    Failure::later(code::SERVICE_UNAVAILABLE, format!("the database cannot be opened: {error}"))
+    ToolError::transient(code::SERVICE_UNAVAILABLE, format!("the database cannot be opened: {error}"))
 }
 
-fn failure(error: &rusqlite::Error) -> Failure {
+fn failure(error: &rusqlite::Error) -> ToolError {
     let says = error.to_string();
     match error.sqlite_error_code() {
         Some(ErrorCode::OperationInterrupted) => {
             let seconds = STATEMENT_TIMEOUT.as_secs_f32();
-            Failure::refused(code::TIMEOUT, format!("the query was stopped after {seconds} s"))
+            ToolError::permanent(code::TIMEOUT, format!("the query was stopped after {seconds} s"))
         }
         Some(ErrorCode::AuthorizationForStatementDenied | ErrorCode::ReadOnly) => {
-            Failure::refused(code::QUERY_REFUSED, format!("the database does not let a query do this: {says}"))
+            ToolError::permanent(code::QUERY_REFUSED, format!("the database does not let a query do this: {says}"))
         }
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Failure::later(code::SERVICE_UNAVAILABLE, says),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            ToolError::transient(code::SERVICE_UNAVAILABLE, says)
+        }
         Some(
             ErrorCode::CannotOpen
             | ErrorCode::NotADatabase
@@ -205,7 +207,7 @@ fn failure(error: &rusqlite::Error) -> Failure {
             | ErrorCode::SystemIoFailure
             | ErrorCode::DiskFull
             | ErrorCode::OutOfMemory,
-        ) => Failure::later(code::SERVICE_UNAVAILABLE, says),
-        Some(_) | None => Failure::refused(code::QUERY_FAILED, says),
+        ) => ToolError::transient(code::SERVICE_UNAVAILABLE, says),
+        Some(_) | None => ToolError::permanent(code::QUERY_FAILED, says),
     }
 }

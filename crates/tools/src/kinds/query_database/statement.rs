@@ -29,21 +29,21 @@ const STACK_BYTES: usize = 256 << 20;
 
 /// The language of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(crate) enum SqlDialect {
     Sqlite,
     Postgres,
 }
 
 /// A query that may be asked, with the values for its holes in order.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Statement {
+pub(crate) struct SqlStatement {
     pub(crate) sql: String,
     pub(crate) values: Vec<Value>,
 }
 
 /// Why a query is not asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub(crate) enum StatementError {
     /// It does more than read, or might.
     NotAllowed(String),
     /// It is no query, or none that can be read with certainty.
@@ -52,34 +52,45 @@ pub(crate) enum Refusal {
     Values(String),
 }
 
-impl Statement {
+impl SqlStatement {
     /// Reads a query. `own` are functions that the settings allow.
     ///
     /// # Errors
     /// Says what of it is refused.
-    pub(crate) fn read(dialect: Dialect, query: &str, params: &Value, own: &BTreeSet<String>) -> Result<Self, Refusal> {
+    pub(crate) fn read(
+        dialect: SqlDialect,
+        query: &str,
+        params: &Value,
+        own: &BTreeSet<String>,
+    ) -> Result<Self, StatementError> {
         if query.len() > QUERY_BYTES_MAX {
-            return Err(Refusal::Unreadable(format!("the query is longer than {QUERY_BYTES_MAX} bytes")));
+            return Err(StatementError::Unreadable(format!("the query is longer than {QUERY_BYTES_MAX} bytes")));
         }
         if query.contains('\0') {
-            return Err(Refusal::Unreadable("the query holds a zero byte".to_owned()));
+            return Err(StatementError::Unreadable("the query holds a zero byte".to_owned()));
         }
         std::thread::scope(|scope| {
             let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
             let read = thread.spawn_scoped(scope, || Self::read_deep(dialect, query, params, own));
-            let read = read.map_err(|error| Refusal::Unreadable(format!("no thread to read the query: {error}")))?;
-            read.join().unwrap_or_else(|_| Err(Refusal::Unreadable("the query cannot be read".to_owned())))
+            let read =
+                read.map_err(|error| StatementError::Unreadable(format!("no thread to read the query: {error}")))?;
+            read.join().unwrap_or_else(|_| Err(StatementError::Unreadable("the query cannot be read".to_owned())))
         })
     }
 
-    fn read_deep(dialect: Dialect, query: &str, params: &Value, own: &BTreeSet<String>) -> Result<Self, Refusal> {
+    fn read_deep(
+        dialect: SqlDialect,
+        query: &str,
+        params: &Value,
+        own: &BTreeSet<String>,
+    ) -> Result<Self, StatementError> {
         let mut parsed = parsed(dialect, query)?;
-        if let ControlFlow::Break(reason) = parsed.visit(&mut Reader { dialect, own }) {
-            return Err(Refusal::NotAllowed(*reason));
+        if let ControlFlow::Break(reason) = parsed.visit(&mut StatementChecker { dialect, own }) {
+            return Err(StatementError::NotAllowed(*reason));
         }
-        let mut holes = Holes { dialect, params, taken: Vec::new(), values: Vec::new() };
+        let mut holes = PlaceholderBinder { dialect, params, taken: Vec::new(), values: Vec::new() };
         if let ControlFlow::Break(reason) = VisitMut::visit(&mut parsed, &mut holes) {
-            return Err(Refusal::Values(*reason));
+            return Err(StatementError::Values(*reason));
         }
         holes.all_used()?;
         let values = holes.values;
@@ -88,39 +99,39 @@ impl Statement {
         if again.as_ref() != Ok(&parsed) {
             let reason = "the query cannot be written out so that it certainly means the same; write it more plainly, \
                           and give values as `params`";
-            return Err(Refusal::Unreadable(reason.to_owned()));
+            return Err(StatementError::Unreadable(reason.to_owned()));
         }
         Ok(Self { sql, values })
     }
 }
 
 /// The one statement that a text holds.
-fn parsed(dialect: Dialect, text: &str) -> Result<Parsed, Refusal> {
+fn parsed(dialect: SqlDialect, text: &str) -> Result<Parsed, StatementError> {
     let (sqlite, postgres) = (SQLiteDialect {}, PostgreSqlDialect {});
     let grammar: &dyn Grammar = match dialect {
-        Dialect::Sqlite => &sqlite,
-        Dialect::Postgres => &postgres,
+        SqlDialect::Sqlite => &sqlite,
+        SqlDialect::Postgres => &postgres,
     };
     // Quoted text stays as it is written: what unescapes it could escape it differently.
     let tokens = Tokenizer::new(grammar, text).with_unescape(false).tokenize_with_location();
-    let mut tokens = tokens.map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let mut tokens = tokens.map_err(|error| StatementError::Unreadable(error.to_string()))?;
     let is_meant = |token: &&TokenWithSpan| !matches!(token.token, Token::Whitespace(_));
     if tokens.iter().filter(is_meant).count() > TOKENS_MAX {
-        return Err(Refusal::Unreadable(format!("the query has more than {TOKENS_MAX} words and signs")));
+        return Err(StatementError::Unreadable(format!("the query has more than {TOKENS_MAX} words and signs")));
     }
-    number(&mut tokens);
+    number_placeholders(&mut tokens);
     let parser = Parser::new(grammar).with_options(ParserOptions::new().with_unescape(false));
     let statements = parser.with_tokens_with_locations(tokens).parse_statements();
-    let statements = statements.map_err(|error| Refusal::Unreadable(error.to_string()))?;
+    let statements = statements.map_err(|error| StatementError::Unreadable(error.to_string()))?;
     match <[Parsed; 1]>::try_from(statements) {
         Ok([statement]) => Ok(statement),
-        Err(none) if none.is_empty() => Err(Refusal::Unreadable("there is no query".to_owned())),
-        Err(_) => Err(Refusal::NotAllowed("there is more than one statement; send one SELECT".to_owned())),
+        Err(none) if none.is_empty() => Err(StatementError::Unreadable("there is no query".to_owned())),
+        Err(_) => Err(StatementError::NotAllowed("there is more than one statement; send one SELECT".to_owned())),
     }
 }
 
 /// Holes without a number get the one of their place in the text.
-fn number(tokens: &mut [TokenWithSpan]) {
+fn number_placeholders(tokens: &mut [TokenWithSpan]) {
     let mut next = 1_usize;
     for token in tokens {
         if let Token::Placeholder(name) = &mut token.token
@@ -133,24 +144,24 @@ fn number(tokens: &mut [TokenWithSpan]) {
 }
 
 /// Looks at every part of a statement. The reason is boxed because the walk is deep.
-struct Reader<'a> {
-    dialect: Dialect,
+struct StatementChecker<'a> {
+    dialect: SqlDialect,
     own: &'a BTreeSet<String>,
 }
 
-type Flow = ControlFlow<Box<String>>;
+type CheckFlow = ControlFlow<Box<String>>;
 
-fn refuse(reason: impl Into<String>) -> Flow {
+fn refuse(reason: impl Into<String>) -> CheckFlow {
     ControlFlow::Break(Box::new(reason.into()))
 }
 
-const MAY: Flow = ControlFlow::Continue(());
+const PROCEED: CheckFlow = ControlFlow::Continue(());
 
-impl Reader<'_> {
-    fn body(&self, body: &SetExpr) -> Flow {
+impl StatementChecker<'_> {
+    fn body(&self, body: &SetExpr) -> CheckFlow {
         match body {
             SetExpr::Select(select) if select.into.is_some() => refuse("`SELECT … INTO` makes a table"),
-            SetExpr::Select(_) | SetExpr::Values(_) | SetExpr::Query(_) => MAY,
+            SetExpr::Select(_) | SetExpr::Values(_) | SetExpr::Query(_) => PROCEED,
             SetExpr::SetOperation { left, right, .. } => {
                 self.body(left)?;
                 self.body(right)
@@ -162,27 +173,27 @@ impl Reader<'_> {
         }
     }
 
-    fn function(&self, name: &ObjectName) -> Flow {
+    fn function(&self, name: &ObjectName) -> CheckFlow {
         let shown = || name.to_string();
         let parts: Option<Vec<String>> = name
             .0
             .iter()
             .map(|part| match part {
-                ObjectNamePart::Identifier(ident) => Some(as_known(self.dialect, ident)),
+                ObjectNamePart::Identifier(ident) => Some(folded_name(self.dialect, ident)),
                 ObjectNamePart::Function(_) => None,
             })
             .collect();
         let known = match parts.as_deref() {
             Some([name]) => functions::may_call(self.dialect, name, self.own),
             // What only computes is of this schema; another may have one of the same name that does more.
-            Some([schema, name]) if self.dialect == Dialect::Postgres && schema == "pg_catalog" => {
+            Some([schema, name]) if self.dialect == SqlDialect::Postgres && schema == "pg_catalog" => {
                 functions::may_call(self.dialect, name, &BTreeSet::new())
             }
             Some([schema, name]) => self.own.contains(&format!("{schema}.{name}")),
             Some(_) | None => false,
         };
         if known {
-            return MAY;
+            return PROCEED;
         }
         refuse(format!(
             "the function `{}` is not among those known to have no effect; if it has none, name it under `functions` of \
@@ -192,35 +203,35 @@ impl Reader<'_> {
     }
 
     /// What describes the database server rather than its data is not read.
-    fn relation(&self, name: &ObjectName) -> Flow {
+    fn relation(&self, name: &ObjectName) -> CheckFlow {
         let hidden = name.0.iter().any(|part| match part {
             ObjectNamePart::Identifier(ident) => {
                 let part = ident.value.to_lowercase();
                 match self.dialect {
-                    Dialect::Postgres => part.starts_with("pg_"),
-                    Dialect::Sqlite => part.starts_with("pragma_") || part == "dbstat" || part == "sqlite_dbpage",
+                    SqlDialect::Postgres => part.starts_with("pg_"),
+                    SqlDialect::Sqlite => part.starts_with("pragma_") || part == "dbstat" || part == "sqlite_dbpage",
                 }
             }
             ObjectNamePart::Function(_) => true,
         });
-        if hidden { refuse(format!("`{name}` is the server's own and not data")) } else { MAY }
+        if hidden { refuse(format!("`{name}` is the server's own and not data")) } else { PROCEED }
     }
 }
 
 /// A name as the database looks it up.
-fn as_known(dialect: Dialect, ident: &Ident) -> String {
+fn folded_name(dialect: SqlDialect, ident: &Ident) -> String {
     match (dialect, ident.quote_style) {
-        (Dialect::Postgres, Some(_)) => ident.value.clone(),
-        (Dialect::Postgres, None) | (Dialect::Sqlite, _) => ident.value.to_lowercase(),
+        (SqlDialect::Postgres, Some(_)) => ident.value.clone(),
+        (SqlDialect::Postgres, None) | (SqlDialect::Sqlite, _) => ident.value.to_lowercase(),
     }
 }
 
-impl Visitor for Reader<'_> {
+impl Visitor for StatementChecker<'_> {
     type Break = Box<String>;
 
-    fn pre_visit_statement(&mut self, statement: &Parsed) -> Flow {
+    fn pre_visit_statement(&mut self, statement: &Parsed) -> CheckFlow {
         match statement {
-            Parsed::Query(_) => MAY,
+            Parsed::Query(_) => PROCEED,
             other => {
                 let text = other.to_string();
                 let verb = text.split_whitespace().next().unwrap_or_default();
@@ -229,7 +240,7 @@ impl Visitor for Reader<'_> {
         }
     }
 
-    fn pre_visit_query(&mut self, query: &Query) -> Flow {
+    fn pre_visit_query(&mut self, query: &Query) -> CheckFlow {
         if !query.locks.is_empty() || query.for_clause.is_some() {
             return refuse("`FOR UPDATE` and its like lock rows");
         }
@@ -239,22 +250,22 @@ impl Visitor for Reader<'_> {
         self.body(&query.body)
     }
 
-    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> Flow {
+    fn pre_visit_table_factor(&mut self, factor: &TableFactor) -> CheckFlow {
         match factor {
             TableFactor::Table { name, args: Some(_), .. } | TableFactor::Function { name, .. } => self.function(name),
             TableFactor::Table { args: None, .. }
             | TableFactor::Derived { .. }
             | TableFactor::UNNEST { .. }
-            | TableFactor::NestedJoin { .. } => MAY,
+            | TableFactor::NestedJoin { .. } => PROCEED,
             other => refuse(format!("`{other}` is a source that is not asked")),
         }
     }
 
-    fn pre_visit_relation(&mut self, relation: &ObjectName) -> Flow {
+    fn pre_visit_relation(&mut self, relation: &ObjectName) -> CheckFlow {
         self.relation(relation)
     }
 
-    fn pre_visit_expr(&mut self, expr: &Expr) -> Flow {
+    fn pre_visit_expr(&mut self, expr: &Expr) -> CheckFlow {
         match expr {
             Expr::Function(function) => self.function(&function.name),
             Expr::BinaryOp { op, .. } | Expr::AnyOp { compare_op: op, .. } | Expr::AllOp { compare_op: op, .. } => {
@@ -262,27 +273,27 @@ impl Visitor for Reader<'_> {
                     BinaryOperator::Custom(_)
                     | BinaryOperator::PGCustomBinaryOperator(_)
                     | BinaryOperator::Assignment => refuse(format!("the operator `{op}` is somebody's own")),
-                    _ => MAY,
+                    _ => PROCEED,
                 }
             }
             Expr::Lambda(_) | Expr::MatchAgainst { .. } | Expr::Prior(_) | Expr::OuterJoin(_) => {
                 refuse(format!("`{expr}` is not asked"))
             }
-            _ => MAY,
+            _ => PROCEED,
         }
     }
 }
 
 /// Gives the holes of a statement numbers, each its value.
-struct Holes<'a> {
-    dialect: Dialect,
+struct PlaceholderBinder<'a> {
+    dialect: SqlDialect,
     params: &'a Value,
     /// What each was called, by its number.
     taken: Vec<String>,
     values: Vec<Value>,
 }
 
-impl Holes<'_> {
+impl PlaceholderBinder<'_> {
     /// The number of a hole, from 1.
     fn place(&mut self, written: &str) -> Result<usize, String> {
         let name = written.trim_start_matches(['$', '?', ':', '@']);
@@ -306,32 +317,34 @@ impl Holes<'_> {
     }
 
     /// A value that nothing uses is a mistake of the caller's.
-    fn all_used(&self) -> Result<(), Refusal> {
+    fn all_used(&self) -> Result<(), StatementError> {
         let names: Vec<String> = match self.params {
             Value::Array(values) => (1..=values.len()).map(|number| number.to_string()).collect(),
             Value::Object(values) => values.keys().cloned().collect(),
             _ => Vec::new(),
         };
         match names.iter().find(|name| !self.taken.contains(name)) {
-            Some(name) => Err(Refusal::Values(format!("the query has no place for the value `{name}` of `params`"))),
+            Some(name) => {
+                Err(StatementError::Values(format!("the query has no place for the value `{name}` of `params`")))
+            }
             None => Ok(()),
         }
     }
 }
 
-impl VisitorMut for Holes<'_> {
+impl VisitorMut for PlaceholderBinder<'_> {
     type Break = Box<String>;
 
-    fn pre_visit_value(&mut self, value: &mut Literal) -> Flow {
-        let Literal::Placeholder(written) = value else { return MAY };
+    fn pre_visit_value(&mut self, value: &mut Literal) -> CheckFlow {
+        let Literal::Placeholder(written) = value else { return PROCEED };
         match self.place(written) {
             Ok(number) => {
                 let sign = match self.dialect {
-                    Dialect::Sqlite => '?',
-                    Dialect::Postgres => '$',
+                    SqlDialect::Sqlite => '?',
+                    SqlDialect::Postgres => '$',
                 };
                 *written = format!("{sign}{number}");
-                MAY
+                PROCEED
             }
             Err(reason) => refuse(reason),
         }

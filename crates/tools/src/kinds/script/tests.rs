@@ -1,16 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::tool::Outcome;
-use baton_ports::tools::Tools as _;
+use baton_core::tool::ToolOutcome;
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Value, json};
 
-use crate::testing::{World, done, not_done, unknown};
+use crate::testing::{ToolsFixture, done, not_done, unknown};
 
-fn world(more: Value) -> World {
+fn world(more: Value) -> ToolsFixture {
     let mut tool = json!({"name": "t", "kind": "script"});
     tool.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    World::defining(json!({}), tool)
+    ToolsFixture::with_definitions(json!({}), tool)
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn a_result_without_a_hole_is_the_same_one_for_all_who_ask_and_one_with_a_
         {"when": {"who": "all"}, "output": {"list": [1, 2]}}, {"output": {"who": "{{ arguments.who }}"}},
     ]}));
     let ask = async |key: &str, who: &str| match world.send(&world.call(key, "t", json!({"who": who}))).await.outcome {
-        Outcome::Done { output, .. } => output,
+        ToolOutcome::Done { output, .. } => output,
         other => panic!("{other:?}"),
     };
     let first = ask("a", "all").await;
@@ -102,7 +102,7 @@ async fn faults_come_by_attempt_with_words_of_their_own() {
     ]}));
     let mut call = world.call("k", "t", json!({}));
     match world.send(&call).await.outcome {
-        Outcome::NotDone { fault, retryable: true, retry_after: Some(250) } => {
+        ToolOutcome::NotDone { fault, retryable: true, retry_after: Some(250) } => {
             assert_eq!((&*fault.code, fault.customer.as_deref()), ("BUSY", Some("Ocupado.")));
         }
         other => panic!("{other:?}"),

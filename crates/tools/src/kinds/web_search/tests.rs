@@ -1,37 +1,39 @@
 use std::time::Duration;
 
-use baton_core::tool::{Class, Outcome};
-use baton_ports::tools::Tools as _;
+use baton_core::tool::{EffectClass, ToolOutcome};
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Value, json};
 
-use crate::Config;
-use crate::testing::World;
-use crate::testing::service::{Asked, Says, Service, json as answer};
+use crate::ToolsConfig;
+use crate::testing::ToolsFixture;
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
 
 /// What SearXNG answers to `/search?format=json`, by its documentation: fields that are not ours included.
 const RECORDED: &str = include_str!("testdata/searxng.json");
 
-fn world(service: &Service, more: Value) -> World {
+fn world(service: &FakeService, more: Value) -> ToolsFixture {
     let mut search = json!({"url": service.url("/searx/")});
     search.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    World::with(json!({"web_search": search}))
+    ToolsFixture::with(json!({"web_search": search}))
 }
 
-async fn saying(says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> (Service, World) {
-    let service = Service::start(says).await;
+async fn saying(
+    says: impl Fn(&RecordedRequest) -> CannedResponse + Send + Sync + 'static,
+) -> (FakeService, ToolsFixture) {
+    let service = FakeService::start(says).await;
     let world = world(&service, json!({}));
     (service, world)
 }
 
-fn recorded() -> Says {
-    Says::Answer(200, "content-type: application/json\r\n".to_owned(), RECORDED.to_owned())
+fn recorded() -> CannedResponse {
+    CannedResponse::Answer(200, "content-type: application/json\r\n".to_owned(), RECORDED.to_owned())
 }
 
 #[tokio::test]
 async fn a_search_gives_what_can_be_followed_in_the_order_it_was_ranked() {
     let (service, world) = saying(|_| recorded()).await;
     let found = world.done("k", "web_search", json!({"query": "rust & sagas", "language": "en", "page": 2})).await;
-    assert_eq!(service.asked()[0].target, "/searx/search?q=rust+%26+sagas&format=json&language=en&pageno=2");
+    assert_eq!(service.received()[0].target, "/searx/search?q=rust+%26+sagas&format=json&language=en&pageno=2");
     assert_eq!(found["count"], 2);
     assert_eq!(
         found["results"][0],
@@ -51,27 +53,27 @@ async fn a_search_gives_what_can_be_followed_in_the_order_it_was_ranked() {
 async fn a_search_is_in_the_customers_language_unless_told_and_gives_as_many_as_wanted() {
     let (service, world) = saying(|_| recorded()).await;
     let found = world.done("k", "search_web", json!({"query": "sagas", "max_results": 1})).await;
-    assert!(service.asked()[0].target.contains("language=es"), "{}", service.asked()[0].target);
+    assert!(service.received()[0].target.contains("language=es"), "{}", service.received()[0].target);
     assert_eq!(found["results"].as_array().unwrap().len(), 1);
-    assert_eq!(world.registry.facts("web_search").unwrap().class, Class::Read);
+    assert_eq!(world.registry.facts("web_search").unwrap().class, EffectClass::Read);
 }
 
 #[tokio::test]
 async fn a_key_and_settings_of_the_instance_are_sent_and_the_key_is_not_shown() {
-    let service = Service::start(|_| answer(200, &json!({"results": []}))).await;
+    let service = FakeService::start(|_| answer(200, &json!({"results": []}))).await;
     let settings = json!({"authorization": "Bearer s3cr3t", "query": {"engines": "wikipedia"}});
     let world = world(&service, settings.clone());
     assert_eq!(world.done("k", "web_search", json!({"query": "x"})).await["count"], 0);
-    let asked = &service.asked()[0];
+    let asked = &service.received()[0];
     assert_eq!(asked.header("authorization"), Some("Bearer s3cr3t"));
     assert!(asked.target.ends_with("&engines=wikipedia"), "{}", asked.target);
-    let config: Config = serde_json::from_value(json!({"web_search": settings})).unwrap();
+    let config: ToolsConfig = serde_json::from_value(json!({"web_search": settings})).unwrap();
     assert!(!format!("{config:?}").contains("s3cr3t"));
 }
 
 #[tokio::test]
 async fn without_a_service_the_setting_is_named() {
-    let (code, message) = World::new().refused("k", "web_search", json!({"query": "x"})).await;
+    let (code, message) = ToolsFixture::new().refused("k", "web_search", json!({"query": "x"})).await;
     assert_eq!(code, "WEB_SEARCH_NOT_CONFIGURED");
     assert!(message.contains("`[tools.web_search]`"), "{message}");
 }
@@ -86,9 +88,10 @@ async fn what_the_service_says_decides_whether_it_is_asked_again() {
         (200, "", "<html>not json</html>", "SERVICE_UNAVAILABLE", true),
         (200, "", "{\"results\": 3}", "SERVICE_UNAVAILABLE", true),
     ] {
-        let (_service, world) = saying(move |_| Says::Answer(status, headers.to_owned(), body.to_owned())).await;
+        let (_service, world) =
+            saying(move |_| CannedResponse::Answer(status, headers.to_owned(), body.to_owned())).await;
         let outcome = world.send(&world.call("k", "web_search", json!({"query": "x"}))).await.outcome;
-        let Outcome::NotDone { fault, retryable, retry_after } = outcome else { panic!("{status}: {outcome:?}") };
+        let ToolOutcome::NotDone { fault, retryable, retry_after } = outcome else { panic!("{status}: {outcome:?}") };
         assert_eq!((&*fault.code, retryable), (code, again), "{status} {}", fault.message);
         assert_eq!(retry_after, (status == 429).then_some(7_000));
     }
@@ -96,17 +99,17 @@ async fn what_the_service_says_decides_whether_it_is_asked_again() {
 
 #[tokio::test]
 async fn an_instance_that_does_not_serve_json_is_said_how_to() {
-    let (_service, world) = saying(|_| Says::Answer(403, String::new(), "<html>".to_owned())).await;
+    let (_service, world) = saying(|_| CannedResponse::Answer(403, String::new(), "<html>".to_owned())).await;
     let (_, message) = world.refused("k", "web_search", json!({"query": "x"})).await;
     assert!(message.contains("`search.formats`"), "{message}");
 }
 
 #[tokio::test]
 async fn a_service_that_says_nothing_is_given_up() {
-    let (_service, world) = saying(|_| Says::Nothing).await;
+    let (_service, world) = saying(|_| CannedResponse::NoResponse).await;
     let call = world.call("k", "web_search", json!({"query": "x"}));
     let outcome = world.send_within(&call, Duration::from_millis(50)).await.outcome;
-    let Outcome::NotDone { fault, retryable, .. } = outcome else { panic!("{outcome:?}") };
+    let ToolOutcome::NotDone { fault, retryable, .. } = outcome else { panic!("{outcome:?}") };
     assert_eq!((&*fault.code, retryable), ("TIMEOUT", true));
 }
 
@@ -114,7 +117,7 @@ async fn a_service_that_says_nothing_is_given_up() {
 fn an_address_that_cannot_be_asked_is_refused_without_repeating_it() {
     for url in ["search.example", "ftp://search.example", "https://me:s3cr3t@search.example", "https://s.example/?q=1"]
     {
-        let error = serde_json::from_value::<Config>(json!({"web_search": {"url": url}})).unwrap_err().to_string();
+        let error = serde_json::from_value::<ToolsConfig>(json!({"web_search": {"url": url}})).unwrap_err().to_string();
         assert!(error.contains("is no ") && !error.contains("s3cr3t"), "{error}");
     }
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::agent::{Agent, Kind, Task};
+use baton_core::agent::{AgentDefinition, AgentKind, AgentTask};
 use baton_core::id::TenantId;
-use baton_core::tool::Outcome;
-use baton_ports::thinkers::{Thinkers as _, Thought};
+use baton_core::tool::ToolOutcome;
+use baton_ports::remote_agents::{RemoteAgents as _, StepRequest};
 use serde_json::{Value, json};
 
-use crate::testing::World;
-use crate::testing::service::{Service, json as answer, redirect};
-use crate::{Config, Definition, Endpoints};
+use crate::testing::ToolsFixture;
+use crate::testing::service::{FakeService, json as answer, redirect};
+use crate::{AgentEndpoints, ToolDefinition, ToolsConfig};
 
 const LIMIT: Duration = Duration::from_secs(5);
 /// Where an allowed service is: another address than the one that nobody may reach.
@@ -85,7 +85,7 @@ fn inside(port: u16) -> Vec<String> {
 
 /// The ways out that take an address from whoever calls.
 #[derive(Clone, Copy, Debug)]
-enum Door {
+enum CallerAddressPath {
     HttpRequest,
     Agent,
     /// The servers of a document that nobody vouches for.
@@ -94,13 +94,13 @@ enum Door {
     Reference,
 }
 
-impl Door {
+impl CallerAddressPath {
     const ALL: [Self; 4] = [Self::HttpRequest, Self::Agent, Self::Operation, Self::Reference];
 
     /// What came of it: the code of the refusal, or what is told where there is nothing to call.
     async fn ask(self, url: &str) -> Result<Value, String> {
         match self {
-            Self::HttpRequest => outcome(World::new(), "http_request", json!({"url": url})).await,
+            Self::HttpRequest => outcome(ToolsFixture::new(), "http_request", json!({"url": url})).await,
             Self::Agent => think(json!({}), url).await,
             Self::Operation => operation(json!({}), url, false).await,
             Self::Reference => {
@@ -108,7 +108,7 @@ impl Door {
                 let document =
                     json!({"openapi": "3.1.0", "servers": [{"url": "https://public.example"}], "paths": {"/": item}});
                 let parsed =
-                    Definition::parse(json!({"name": "doc", "kind": "openapi", "document": document})).unwrap();
+                    ToolDefinition::parse(json!({"name": "doc", "kind": "openapi", "document": document})).unwrap();
                 assert_eq!(parsed.tools.len(), 0, "{url}");
                 Err(parsed.unsupported[0].reason.clone())
             }
@@ -118,7 +118,7 @@ impl Door {
 
 /// The ways out that may be redirected. Each asks a service that is permitted.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
+enum RedirectablePath {
     HttpRequest,
     Agent,
     Operation,
@@ -129,7 +129,7 @@ enum Asked {
     Mcp,
 }
 
-impl Asked {
+impl RedirectablePath {
     const ALL: [Self; 8] = [
         Self::HttpRequest,
         Self::Agent,
@@ -143,14 +143,14 @@ impl Asked {
 
     async fn ask(self, url: &str) -> Result<Value, String> {
         let allow = json!({"outbound": {"allow": [ALLOWED]}});
-        let config = |value: Value| serde_json::from_value::<Config>(value).unwrap();
+        let config = |value: Value| serde_json::from_value::<ToolsConfig>(value).unwrap();
         match self {
-            Self::HttpRequest => outcome(World::with(allow), "http_request", json!({"url": url})).await,
+            Self::HttpRequest => outcome(ToolsFixture::with(allow), "http_request", json!({"url": url})).await,
             Self::Agent => think(allow, url).await,
             Self::Operation => operation(json!({}), url, true).await,
             Self::Defined => {
                 let tool = json!({"name": "own", "kind": "http", "method": "GET", "url": url});
-                outcome(World::defining(json!({}), tool), "own", json!({})).await
+                outcome(ToolsFixture::with_definitions(json!({}), tool), "own", json!({})).await
             }
             Self::Document => {
                 let read = crate::document(url, &config(json!({}))).await;
@@ -159,16 +159,16 @@ impl Asked {
             Self::Vendor => {
                 let sendgrid = json!({"api_key": "k", "from": "a@clinic.example", "base_url": url});
                 let letter = json!({"to": "b@clinic.example", "subject": "s", "body": "b"});
-                outcome(World::with(json!({"email": {"sendgrid": sendgrid}})), "send_email", letter).await
+                outcome(ToolsFixture::with(json!({"email": {"sendgrid": sendgrid}})), "send_email", letter).await
             }
             Self::Composio => {
                 let composio = json!({"api_key": "k", "base_url": url, "toolkits": ["shop"]});
-                let world = World::with(json!({"composio": composio}));
-                let greeted = world.registry.composio().unwrap().greet().await;
+                let world = ToolsFixture::with(json!({"composio": composio}));
+                let greeted = world.registry.composio().unwrap().ping().await;
                 greeted.map(|()| Value::Null).map_err(|fault| format!("{fault:?}"))
             }
             Self::Mcp => {
-                let parsed = Definition::parse(json!({"name": "far", "kind": "mcp", "url": url})).unwrap();
+                let parsed = ToolDefinition::parse(json!({"name": "far", "kind": "mcp", "url": url})).unwrap();
                 let listed = parsed.sources[0].list(&config(json!({}))).await;
                 listed.map(|_| Value::Null)
             }
@@ -176,23 +176,23 @@ impl Asked {
     }
 }
 
-async fn outcome(world: World, tool: &str, arguments: Value) -> Result<Value, String> {
+async fn outcome(world: ToolsFixture, tool: &str, arguments: Value) -> Result<Value, String> {
     match world.send(&world.call("k", tool, arguments)).await.outcome {
-        Outcome::Done { output, .. } => Ok(Arc::unwrap_or_clone(output)),
-        Outcome::NotDone { fault, .. } | Outcome::Unknown { fault } => {
+        ToolOutcome::Done { output, .. } => Ok(Arc::unwrap_or_clone(output)),
+        ToolOutcome::NotDone { fault, .. } | ToolOutcome::Unknown { fault } => {
             Err(format!("{}: {}", fault.code, fault.message))
         }
-        asks @ Outcome::Asks { .. } => panic!("asks a person: {asks:?}"),
+        asks @ ToolOutcome::Asks { .. } => panic!("asks a person: {asks:?}"),
     }
 }
 
 async fn think(settings: Value, endpoint: &str) -> Result<Value, String> {
-    let endpoints = Endpoints::new(&serde_json::from_value(settings).unwrap());
-    let agent = Agent::new("proxy", Kind::Custom);
+    let endpoints = AgentEndpoints::new(&serde_json::from_value(settings).unwrap());
+    let agent = AgentDefinition::new("proxy", AgentKind::Custom);
     let (system, prompt, language) = (String::new(), "x".to_owned(), String::new());
-    let task = Task { agent, system, prompt, tools: Vec::new(), selects: false, language };
+    let task = AgentTask { agent, system, prompt, tools: Vec::new(), selects: false, language };
     let tenant = TenantId::new("acme");
-    let thought = Thought { tenant: &tenant, key: "k", endpoint, task: &task, seen: &[] };
+    let thought = StepRequest { tenant: &tenant, key: "k", endpoint, task: &task, seen: &[] };
     let step = endpoints.think(thought, LIMIT).await;
     step.map(|_| Value::Null).map_err(|fault| format!("{}: {}", fault.fault.code, fault.fault.message))
 }
@@ -202,38 +202,38 @@ async fn operation(settings: Value, server: &str, trusted: bool) -> Result<Value
     let paths = json!({"/": {"get": {"operationId": "get"}}});
     let document = json!({"openapi": "3.0.0", "servers": [{"url": server}], "paths": paths});
     let tool = json!({"name": "doc", "kind": "openapi", "document": document, "trusted": trusted});
-    if let Some(none) = Definition::parse(tool.clone()).unwrap().unsupported.first() {
+    if let Some(none) = ToolDefinition::parse(tool.clone()).unwrap().unsupported.first() {
         return Err(none.reason.clone());
     }
-    outcome(World::defining(settings, tool), "doc.get", json!({})).await
+    outcome(ToolsFixture::with_definitions(settings, tool), "doc.get", json!({})).await
 }
 
 #[tokio::test]
 async fn no_way_out_leads_inside_however_the_address_is_written() {
-    let service = Service::start(|_| answer(200, &json!({"inside": true}))).await;
+    let service = FakeService::start(|_| answer(200, &json!({"inside": true}))).await;
     for url in inside(service.port) {
-        for door in Door::ALL {
+        for door in CallerAddressPath::ALL {
             let refused = door.ask(&url).await.expect_err(&format!("{door:?} {url}"));
             let is_said = ["ADDRESS_NOT_ALLOWED", "INVALID_PARAMETERS", "server", "leads out of the document"];
             assert!(is_said.iter().any(|word| refused.contains(word)), "{door:?} {url}: {refused}");
-            assert!(service.asked().is_empty(), "{door:?} reached the inside by {url}");
+            assert!(service.received().is_empty(), "{door:?} reached the inside by {url}");
         }
     }
 }
 
 #[tokio::test]
 async fn no_way_out_follows_a_redirect_inside() {
-    let service = Service::start(|_| answer(200, &json!({"inside": true}))).await;
+    let service = FakeService::start(|_| answer(200, &json!({"inside": true}))).await;
     for status in [302, 307] {
         let forms = inside(service.port).into_iter().chain([format!("//127.0.0.1:{}/", service.port)]);
         for url in forms {
             let to = url.clone();
-            let allowed = Service::at(ALLOWED, move |_| redirect(status, &to)).await;
-            for asked in Asked::ALL {
+            let allowed = FakeService::at(ALLOWED, move |_| redirect(status, &to)).await;
+            for asked in RedirectablePath::ALL {
                 let came = asked.ask(&allowed.url("/")).await;
-                assert!(service.asked().is_empty(), "{asked:?} was redirected inside by {status} to {url:?}");
+                assert!(service.received().is_empty(), "{asked:?} was redirected inside by {status} to {url:?}");
                 assert!(!format!("{came:?}").contains("inside\": true"), "{asked:?} {url:?}: {came:?}");
-                assert!(!allowed.asked().is_empty(), "{asked:?} asked nobody: {came:?}");
+                assert!(!allowed.received().is_empty(), "{asked:?} asked nobody: {came:?}");
             }
         }
     }
@@ -241,8 +241,8 @@ async fn no_way_out_follows_a_redirect_inside() {
 
 #[tokio::test]
 async fn no_argument_chooses_whom_a_defined_tool_asks() {
-    let inside = Service::start(|_| answer(200, &json!({}))).await;
-    let own = Service::at(ALLOWED, |asked| answer(200, &json!({"target": asked.target}))).await;
+    let inside = FakeService::start(|_| answer(200, &json!({}))).await;
+    let own = FakeService::at(ALLOWED, |asked| answer(200, &json!({"target": asked.target}))).await;
     let port = inside.port;
     let document = json!({"openapi": "3.0.0", "servers": [{"url": own.url("")}], "paths": {"/{id}/{rest}": {"get": {
         "operationId": "get", "parameters": [
@@ -253,7 +253,7 @@ async fn no_argument_chooses_whom_a_defined_tool_asks() {
         {"name": "bare", "kind": "http", "method": "GET", "url": format!("{}{{{{ arguments.id }}}}", own.url("/"))},
         {"name": "doc", "kind": "openapi", "document": document, "trusted": true},
     ]);
-    let world = World::defining(json!({}), tools);
+    let world = ToolsFixture::with_definitions(json!({}), tools);
     for id in [
         format!("/127.0.0.1:{port}"),
         format!("//127.0.0.1:{port}/"),
@@ -267,9 +267,9 @@ async fn no_argument_chooses_whom_a_defined_tool_asks() {
         for tool in ["own", "bare", "doc.get"] {
             // Asked or refused: never somebody else.
             let _ = world.send(&world.call("k", tool, json!({"id": id, "rest": "x"}))).await;
-            assert!(inside.asked().is_empty(), "{tool} was led inside by {id:?}");
+            assert!(inside.received().is_empty(), "{tool} was led inside by {id:?}");
         }
     }
-    assert!(own.asked().len() >= 8, "the tools do ask their own service");
-    assert!(own.asked().iter().all(|asked| asked.header("host") == Some(&format!("{ALLOWED}:{}", own.port))));
+    assert!(own.received().len() >= 8, "the tools do ask their own service");
+    assert!(own.received().iter().all(|asked| asked.header("host") == Some(&format!("{ALLOWED}:{}", own.port))));
 }

@@ -9,23 +9,23 @@ mod multistatus;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use baton_core::bundle::Hash;
-use baton_core::tool::Class;
+use baton_core::bundle::ContentHash;
+use baton_core::tool::EffectClass;
 use jiff::tz::TimeZone;
 use reqwest::Method;
 use reqwest::header::{self, HeaderName};
 
-use self::config::CalDav as Settings;
-use super::calendars::Means;
-use super::config::Config;
-use super::outside::agenda::{Agenda, Draft, Entered, Other, Put};
-use super::range::Range;
+use self::config::CalDavConfig as Settings;
+use super::calendars::CalendarServices;
+use super::config::CalendarConfig;
+use super::range::TimeRange;
+use super::remote::remote_calendar::{EntryDraft, EntryPutResult, ForeignEntry, RemoteCalendar, RemoteEntry};
 use crate::code;
-use crate::config::Secret;
-use crate::failure::Failure;
-use crate::icalendar::{self, Appointment, Event};
-use crate::outbound::Answer;
-use crate::vendor::{Ask, Auth, Base, Complaint, Meaning, Vendor};
+use crate::config::SecretString;
+use crate::icalendar::{self, Appointment, CalendarEvent};
+use crate::outbound::OutboundResponse;
+use crate::tool_error::ToolError;
+use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorErrorMeaning, VendorRequest};
 
 pub(super) const NAME: &str = "caldav";
 const DEPTH: HeaderName = HeaderName::from_static("depth");
@@ -33,20 +33,24 @@ const DEPTH: HeaderName = HeaderName::from_static("depth");
 const ASKED: &str = "X-BATON-ASKED";
 const HELD: &str = "X-BATON-HELD";
 
-pub(super) struct CalDav {
-    vendor: Vendor,
-    server: Base,
+pub(super) struct CalDavCalendar {
+    vendor: VendorApi,
+    server: BaseUrl,
     username: String,
-    password: Secret,
+    password: SecretString,
     /// By resource, the path of its calendar, which ends in `/`.
     calendars: BTreeMap<String, String>,
     /// The longest buffer there is, in milliseconds.
     buffer: i64,
 }
 
-impl CalDav {
+impl CalDavCalendar {
     /// The error is what is wrong with the settings.
-    pub(super) fn new(settings: &Settings, calendar: &Config, means: &Means) -> Result<Self, String> {
+    pub(super) fn new(
+        settings: &Settings,
+        calendar: &CalendarConfig,
+        means: &CalendarServices,
+    ) -> Result<Self, String> {
         let mut calendars = calendar.places("caldav.calendars", &settings.calendars, None)?;
         for (resource, path) in &mut calendars {
             if !path.starts_with('/') {
@@ -58,7 +62,7 @@ impl CalDav {
         }
         Ok(Self {
             server: settings.url.clone(),
-            vendor: Vendor::new(NAME, settings.url.clone(), means.outbound.clone(), complaint),
+            vendor: VendorApi::new(NAME, settings.url.clone(), means.outbound.clone(), complaint),
             username: settings.username.clone(),
             password: settings.password.clone(),
             calendars,
@@ -70,23 +74,28 @@ impl CalDav {
         self.calendars.get(resource).map_or("/", String::as_str)
     }
 
-    fn ask(&self, method: Method, path: &str) -> Ask<'_> {
-        let auth = Auth::Basic { username: &self.username, password: &self.password };
-        self.vendor.ask_at(method, path).auth(auth)
+    fn ask(&self, method: Method, path: &str) -> VendorRequest<'_> {
+        let auth = VendorAuth::Basic { username: &self.username, password: &self.password };
+        self.vendor.request_at(method, path).auth(auth)
     }
 
-    fn object(&self, method: Method, resource: &str, id: &str) -> Ask<'_> {
+    fn object(&self, method: Method, resource: &str, id: &str) -> VendorRequest<'_> {
         self.ask(method, &format!("{}{id}.ics", self.calendar(resource)))
     }
 
-    async fn report(&self, resource: &str, body: String) -> Result<String, Failure> {
+    async fn report(&self, resource: &str, body: String) -> Result<String, ToolError> {
         let method = Method::from_bytes(b"REPORT").unwrap_or(Method::GET);
         let ask = self.ask(method, self.calendar(resource)).header(DEPTH, "1");
-        text(ask.body("application/xml; charset=utf-8", body.into_bytes()).send(Class::Read).await?)
+        text(ask.body("application/xml; charset=utf-8", body.into_bytes()).send(EffectClass::Read).await?)
     }
 
     /// The events around a range, recurring ones as often as they happen in it, where the server can.
-    async fn events(&self, resource: &str, within: Range, zone: &TimeZone) -> Result<Vec<Event>, Failure> {
+    async fn events(
+        &self,
+        resource: &str,
+        within: TimeRange,
+        zone: &TimeZone,
+    ) -> Result<Vec<CalendarEvent>, ToolError> {
         let answer = self.report(resource, query(within)).await?;
         let unread = |reason: String| unread(resource, &reason);
         let mut events = Vec::new();
@@ -98,15 +107,15 @@ impl CalDav {
     }
 
     /// What the server says is busy: it knows its own recurrences.
-    async fn free_busy(&self, resource: &str, within: Range, zone: &TimeZone) -> Result<Vec<Range>, Failure> {
+    async fn free_busy(&self, resource: &str, within: TimeRange, zone: &TimeZone) -> Result<Vec<TimeRange>, ToolError> {
         let answer = self.report(resource, free_busy_query(within)).await?;
         let calendar = icalendar::read(&answer, zone).map_err(|error| unread(resource, &error.to_string()))?;
-        Ok(calendar.periods.into_iter().map(|(from, to)| Range { from, to }).collect())
+        Ok(calendar.periods.into_iter().map(|(from, to)| TimeRange { from, to }).collect())
     }
 }
 
 #[async_trait]
-impl Agenda for CalDav {
+impl RemoteCalendar for CalDavCalendar {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -115,16 +124,21 @@ impl Agenda for CalDav {
         format!("{NAME} at {} as {}", self.server, self.username)
     }
 
-    fn at(&self, resource: &str) -> Hash {
-        Hash::of(format!("{NAME}\n{}\n{}\n{}", self.server, self.username, self.calendar(resource)).as_bytes())
+    fn location_hash(&self, resource: &str) -> ContentHash {
+        ContentHash::of(format!("{NAME}\n{}\n{}\n{}", self.server, self.username, self.calendar(resource)).as_bytes())
     }
 
-    async fn busy(&self, resources: &[&str], within: Range, zone: &TimeZone) -> Result<Vec<Vec<Range>>, Failure> {
+    async fn busy(
+        &self,
+        resources: &[&str],
+        within: TimeRange,
+        zone: &TimeZone,
+    ) -> Result<Vec<Vec<TimeRange>>, ToolError> {
         let mut all = Vec::with_capacity(resources.len());
         for resource in resources {
             let events = self.events(resource, within.widened(self.buffer), zone).await?;
-            let mut busy: Vec<Range> = events.iter().filter(|event| event.busy).map(held).collect();
-            if events.iter().any(|event| event.recurs && event.busy) {
+            let mut busy: Vec<TimeRange> = events.iter().filter(|event| event.busy).map(blocked_range).collect();
+            if events.iter().any(|event| event.is_recurring && event.busy) {
                 busy.extend(self.free_busy(resource, within, zone).await?);
             }
             all.push(busy);
@@ -132,8 +146,8 @@ impl Agenda for CalDav {
         Ok(all)
     }
 
-    async fn find(&self, resource: &str, id: &str) -> Result<Option<Entered>, Failure> {
-        let answer = self.object(Method::GET, resource, id).accepting(&[404, 410]).send(Class::Read).await?;
+    async fn find(&self, resource: &str, id: &str) -> Result<Option<RemoteEntry>, ToolError> {
+        let answer = self.object(Method::GET, resource, id).accepting(&[404, 410]).send(EffectClass::Read).await?;
         if matches!(answer.status, 404 | 410) {
             return Ok(None);
         }
@@ -141,17 +155,17 @@ impl Agenda for CalDav {
         let calendar = icalendar::read(&text(answer)?, &TimeZone::UTC);
         let events = calendar.map_err(|error| unread(resource, &error.to_string()))?.events;
         let event = events.into_iter().next().ok_or_else(|| unread(resource, &format!("`{id}` holds no event")))?;
-        Ok(Some(Entered {
+        Ok(Some(RemoteEntry {
             id: id.to_owned(),
-            range: Some(Range { from: event.starts, to: event.ends }),
+            range: Some(TimeRange { from: event.starts, to: event.ends }),
             cancelled: event.cancelled,
-            asked: event.own.get(ASKED).cloned(),
-            made: None,
-            tag,
+            request_hash: event.extensions.get(ASKED).cloned(),
+            created_at: None,
+            etag: tag,
         }))
     }
 
-    async fn enter(&self, resource: &str, draft: &Draft<'_>) -> Result<Put, Failure> {
+    async fn insert(&self, resource: &str, draft: &EntryDraft<'_>) -> Result<EntryPutResult, ToolError> {
         let appointment = Appointment {
             uid: draft.id,
             stamp: draft.at,
@@ -160,73 +174,81 @@ impl Agenda for CalDav {
             zone: draft.zone,
             summary: draft.summary,
             description: draft.description,
-            own: &[(ASKED, draft.asked.to_owned()), (HELD, format!("{}/{}", draft.held.from, draft.held.to))],
+            extensions: &[
+                (ASKED, draft.request_hash.to_owned()),
+                (HELD, format!("{}/{}", draft.blocked.from, draft.blocked.to)),
+            ],
         };
         let ask = self.object(Method::PUT, resource, draft.id).header(header::IF_NONE_MATCH, "*");
         let ask = ask.body("text/calendar; charset=utf-8", appointment.text().into_bytes());
-        let answer = ask.accepting(&[412]).send(Class::Keyed).await?;
+        let answer = ask.accepting(&[412]).send(EffectClass::Keyed).await?;
         if answer.status == 412 {
-            return Ok(Put::There);
+            return Ok(EntryPutResult::Exists);
         }
-        Ok(Put::Made(Entered {
+        Ok(EntryPutResult::Created(RemoteEntry {
             id: draft.id.to_owned(),
             range: Some(draft.range),
             cancelled: false,
-            asked: Some(draft.asked.to_owned()),
-            made: None,
-            tag: tag(&answer),
+            request_hash: Some(draft.request_hash.to_owned()),
+            created_at: None,
+            etag: tag(&answer),
         }))
     }
 
-    async fn others(&self, resource: &str, draft: &Draft<'_>, zone: &TimeZone) -> Result<Vec<Other>, Failure> {
+    async fn foreign_entries(
+        &self,
+        resource: &str,
+        draft: &EntryDraft<'_>,
+        zone: &TimeZone,
+    ) -> Result<Vec<ForeignEntry>, ToolError> {
         // A rule that the server does not expand was looked at by the question before; one that came since is missed.
-        let events = self.events(resource, draft.held.widened(self.buffer), zone).await?;
-        let others = events.iter().filter(|event| event.busy && !event.recurs && event.uid != draft.id);
-        Ok(others.map(|event| Other { range: held(event), made: None }).collect())
+        let events = self.events(resource, draft.blocked.widened(self.buffer), zone).await?;
+        let others = events.iter().filter(|event| event.busy && !event.is_recurring && event.uid != draft.id);
+        Ok(others.map(|event| ForeignEntry { range: blocked_range(event), created_at: None }).collect())
     }
 
-    async fn remove(&self, resource: &str, entered: &Entered) -> Result<(), Failure> {
+    async fn remove(&self, resource: &str, entered: &RemoteEntry) -> Result<(), ToolError> {
         let mut ask = self.object(Method::DELETE, resource, &entered.id);
-        if let Some(tag) = &entered.tag {
+        if let Some(tag) = &entered.etag {
             ask = ask.header(header::IF_MATCH, tag);
         }
         // 404 and 410: it is gone already.
-        let answer = ask.accepting(&[404, 410, 412]).send(Class::Keyed).await?;
+        let answer = ask.accepting(&[404, 410, 412]).send(EffectClass::Keyed).await?;
         match answer.status {
-            412 => Err(Failure::later(code::CALENDAR_UNAVAILABLE, format!("`{}` was just changed", entered.id))),
+            412 => Err(ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("`{}` was just changed", entered.id))),
             _ => Ok(()),
         }
     }
 }
 
 /// With its buffers, where it is ours and where it was put.
-fn held(event: &Event) -> Range {
-    let at = Range { from: event.starts, to: event.ends };
-    let own = event.own.get(HELD).and_then(|held| held.split_once('/'));
-    let own = own.and_then(|(from, to)| Some(Range { from: from.parse().ok()?, to: to.parse().ok()? }));
+fn blocked_range(event: &CalendarEvent) -> TimeRange {
+    let at = TimeRange { from: event.starts, to: event.ends };
+    let own = event.extensions.get(HELD).and_then(|held| held.split_once('/'));
+    let own = own.and_then(|(from, to)| Some(TimeRange { from: from.parse().ok()?, to: to.parse().ok()? }));
     own.filter(|own| own.from <= at.from && at.to <= own.to).unwrap_or(at)
 }
 
-fn tag(answer: &Answer) -> Option<String> {
+fn tag(answer: &OutboundResponse) -> Option<String> {
     answer.headers.get(header::ETAG)?.to_str().ok().map(str::to_owned)
 }
 
-fn text(answer: Answer) -> Result<String, Failure> {
+fn text(answer: OutboundResponse) -> Result<String, ToolError> {
     if answer.truncated {
         let message = format!("{} answered with more than {} bytes", answer.from, answer.body.len());
-        return Err(Failure::refused(code::RESPONSE_TOO_LARGE, message));
+        return Err(ToolError::permanent(code::RESPONSE_TOO_LARGE, message));
     }
     String::from_utf8(answer.body).map_err(|_| {
-        Failure::later(code::CALENDAR_UNAVAILABLE, format!("{} answered with what is not UTF-8", answer.from))
+        ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("{} answered with what is not UTF-8", answer.from))
     })
 }
 
-fn unread(resource: &str, reason: &str) -> Failure {
-    Failure::later(code::CALENDAR_UNAVAILABLE, format!("the calendar of `{resource}` cannot be read: {reason}"))
+fn unread(resource: &str, reason: &str) -> ToolError {
+    ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("the calendar of `{resource}` cannot be read: {reason}"))
 }
 
 /// 7.8, with recurring events as their instances (9.6.5).
-fn query(within: Range) -> String {
+fn query(within: TimeRange) -> String {
     let range = attributes(within);
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
@@ -238,7 +260,7 @@ fn query(within: Range) -> String {
 }
 
 /// 7.10.
-fn free_busy_query(within: Range) -> String {
+fn free_busy_query(within: TimeRange) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
          <C:free-busy-query xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><C:time-range {}/></C:free-busy-query>",
@@ -246,21 +268,24 @@ fn free_busy_query(within: Range) -> String {
     )
 }
 
-fn attributes(within: Range) -> String {
+fn attributes(within: TimeRange) -> String {
     let at = |at: i64| baton_core::time::Time::from_ms(at).to_timestamp().strftime("%Y%m%dT%H%M%SZ").to_string();
     // Whole seconds, so the range is at least what was asked.
     format!("start=\"{}\" end=\"{}\"", at(within.from), at(within.to.saturating_add(999)))
 }
 
 /// Servers say little; the status says whose fault it is.
-fn complaint(answer: &Answer) -> Option<Complaint> {
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let message = match answer.status {
         401 | 403 | 404 => "the account, or the path of the calendar, is not right",
         // What a web server says to the methods of CalDAV.
         405 | 501 => "there is no CalDAV at this path, or the path is not that of a calendar",
         _ => return None,
     };
-    Some(Complaint { message: message.to_owned(), meaning: Meaning::Refused(code::CALENDAR_NOT_CONFIGURED) })
+    Some(VendorError {
+        message: message.to_owned(),
+        meaning: VendorErrorMeaning::Refused(code::CALENDAR_NOT_CONFIGURED),
+    })
 }
 
 #[cfg(test)]

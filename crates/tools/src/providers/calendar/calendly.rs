@@ -7,22 +7,22 @@ pub(super) mod config;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use serde_json::{Value, json};
 
-use self::config::{Booking, Calendly as Settings, EventType};
-use super::calendars::Means;
-use super::config::Config;
-use super::keeper::{Keeper, booked};
-use super::range::Range;
-use super::slot::{Slot, clock};
-use super::wanted::{Wanted, zone};
-use crate::bound::Account;
+use self::config::{BookingMode, CalendlyConfig as Settings, CalendlyEventType};
+use super::booking_request::{BookingRequest, zone};
+use super::calendars::CalendarServices;
+use super::config::CalendarConfig;
+use super::provider::{CalendarProvider, booking_output};
+use super::range::TimeRange;
+use super::slot::{CalendarSlot, clock};
+use crate::account_binding::ProviderAccount;
 use crate::code;
-use crate::failure::Failure;
-use crate::outbound::Answer;
-use crate::request::Request;
-use crate::vendor::{Ask, Auth, Complaint, Meaning, Vendor};
+use crate::outbound::OutboundResponse;
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
+use crate::vendor::{VendorApi, VendorAuth, VendorError, VendorErrorMeaning, VendorRequest};
 
 pub(super) const NAME: &str = "calendly";
 /// What ids of links begin with.
@@ -32,19 +32,23 @@ const AHEAD_MS: i64 = 60_000;
 /// Events of one invitee at one time that are looked through.
 const EVENTS_MAX: &str = "100";
 
-pub(super) struct Calendly {
+pub(super) struct CalendlyProvider {
     settings: Settings,
-    vendor: Vendor,
-    means: Means,
+    vendor: VendorApi,
+    means: CalendarServices,
 }
 
-impl Calendly {
+impl CalendlyProvider {
     /// The error is what is wrong with the settings.
-    pub(super) fn new(settings: &Settings, calendar: &Config, means: &Means) -> Result<Self, String> {
+    pub(super) fn new(
+        settings: &Settings,
+        calendar: &CalendarConfig,
+        means: &CalendarServices,
+    ) -> Result<Self, String> {
         if settings.event_types.is_empty() {
             return Err("`calendly.event_types` names nothing that could be booked".to_owned());
         }
-        for EventType { uri, treatment, resource } in &settings.event_types {
+        for CalendlyEventType { uri, treatment, resource } in &settings.event_types {
             let known = treatment.as_ref().is_none_or(|name| calendar.treatment(name).is_some());
             if !known {
                 return Err(format!("`calendly.event_types`: `{uri}` is for a treatment that there is not"));
@@ -53,19 +57,19 @@ impl Calendly {
                 return Err(format!("`calendly.event_types`: `{uri}` is for a resource that there is not"));
             }
         }
-        let vendor = Vendor::new(NAME, settings.base_url.clone(), means.outbound.clone(), complaint);
+        let vendor = VendorApi::new(NAME, settings.base_url.clone(), means.outbound.clone(), complaint);
         Ok(Self { settings: settings.clone(), vendor, means: means.clone() })
     }
 
     /// What is booked for each wanted resource, in order.
     fn event_types<'s, 'w>(
         &'s self,
-        wanted: &'w Wanted<'_>,
-        request: &Request,
-    ) -> Result<Vec<(&'w str, &'s str)>, Failure> {
+        wanted: &'w BookingRequest<'_>,
+        request: &PreparedRequest,
+    ) -> Result<Vec<(&'w str, &'s str)>, ToolError> {
         let same = |one: &str, other: &str| one.trim().to_lowercase() == other.trim().to_lowercase();
         let treatment = request.text("treatment");
-        let fits = |kind: &EventType, resource: &str| {
+        let fits = |kind: &CalendlyEventType, resource: &str| {
             let this = kind.treatment.as_ref().is_none_or(|own| treatment.is_some_and(|asked| same(own, asked)));
             this && kind.resource.as_ref().is_none_or(|own| own == resource)
         };
@@ -79,32 +83,38 @@ impl Calendly {
             .collect();
         if found.is_empty() {
             let message = "no event type of `calendly.event_types` fits the treatment and the resource";
-            return Err(Failure::refused(code::CALENDAR_NOT_CONFIGURED, message));
+            return Err(ToolError::permanent(code::CALENDAR_NOT_CONFIGURED, message));
         }
         Ok(found)
     }
 
     /// Sends it. A service that asks us to slow down says so in a header of its own.
-    async fn send(&self, ask: Ask<'_>, also: &[u16], class: Class) -> Result<Answer, Failure> {
-        let answer = ask.auth(Auth::Bearer(&self.settings.token)).accepting(also).accepting(&[429]).send(class).await?;
+    async fn send(
+        &self,
+        ask: VendorRequest<'_>,
+        also: &[u16],
+        class: EffectClass,
+    ) -> Result<OutboundResponse, ToolError> {
+        let answer =
+            ask.auth(VendorAuth::Bearer(&self.settings.token)).accepting(also).accepting(&[429]).send(class).await?;
         if answer.status != 429 {
             return Ok(answer);
         }
         let header = |name: &str| answer.headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
         let seconds = header("retry-after").or_else(|| header("x-ratelimit-reset"));
-        Err(Failure::NotDone {
+        Err(ToolError::NotDone {
             fault: Fault::new(code::RATE_LIMIT_EXCEEDED, format!("{} answered 429", answer.from)),
             retryable: true,
             retry_after: seconds.map(|seconds| seconds.min(3_600) * 1_000),
         })
     }
 
-    async fn read(&self, ask: Ask<'_>) -> Result<Value, Failure> {
-        Ok(self.send(ask, &[], Class::Read).await?.value())
+    async fn read(&self, ask: VendorRequest<'_>) -> Result<Value, ToolError> {
+        Ok(self.send(ask, &[], EffectClass::Read).await?.value())
     }
 
     /// When an event type can begin, within a range.
-    async fn starts(&self, event_type: &str, within: Range) -> Result<Vec<i64>, Failure> {
+    async fn starts(&self, event_type: &str, within: TimeRange) -> Result<Vec<i64>, ToolError> {
         let from = within.from.max(self.means.clock.now().as_ms() + AHEAD_MS);
         if from >= within.to {
             return Ok(Vec::new());
@@ -117,20 +127,20 @@ impl Calendly {
         open.map(|time| instant(&time["start_time"]).ok_or_else(|| unread("an available time"))).collect()
     }
 
-    async fn invite(&self, booking: &Invitation<'_>) -> Result<Value, Failure> {
-        let Invitation { request, wanted, slot, email, .. } = booking;
+    async fn invite(&self, booking: &CalendlyInvitation<'_>) -> Result<Value, ToolError> {
+        let CalendlyInvitation { request, wanted, slot, email, .. } = booking;
         let id = request.id("bk");
         let mut starting = Vec::new();
         for (resource, kind) in self.event_types(wanted, request)? {
             // A start is all that is told; the event type knows its own length.
-            let around = Range { from: slot.range.from, to: slot.range.to };
+            let around = TimeRange { from: slot.range.from, to: slot.range.to };
             if self.starts(kind, around).await?.contains(&slot.range.from) {
                 starting.push((resource, kind));
             }
         }
         let Some((resource, kind)) = starting.first() else {
             let message = format!("{} {} is taken at calendly", wanted.date, slot.label());
-            return Err(Failure::refused(code::SLOT_TAKEN, message));
+            return Err(ToolError::permanent(code::SLOT_TAKEN, message));
         };
         let mut body = json!({
             "event_type": kind,
@@ -144,45 +154,51 @@ impl Calendly {
                 body["location"]["location"] = location.as_str().into();
             }
         }
-        let answer = self.send(self.vendor.post(&["invitees"]).json(&body), &[409], Class::Verify).await?;
+        let answer = self.send(self.vendor.post(&["invitees"]).json(&body), &[409], EffectClass::Verify).await?;
         if answer.status == 409 {
             let message = format!("{} {} was just taken at calendly", wanted.date, slot.label());
-            return Err(Failure::refused(code::SLOT_TAKEN, message));
+            return Err(ToolError::permanent(code::SLOT_TAKEN, message));
         }
         self.confirmed(&answer.value()["resource"], booking, resource)
     }
 
-    fn confirmed(&self, invitee: &Value, booking: &Invitation<'_>, resource: &str) -> Result<Value, Failure> {
+    fn confirmed(&self, invitee: &Value, booking: &CalendlyInvitation<'_>, resource: &str) -> Result<Value, ToolError> {
         let event = invitee["event"].as_str().and_then(|uri| uri.rsplit('/').next());
         let Some(event) = event.filter(|event| is_uuid(event)) else {
             let message = "calendly has booked, and does not tell the event";
-            return Err(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) });
+            return Err(ToolError::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) });
         };
-        let mut output = booked(event, booking.wanted, booking.slot, (resource, NAME), booking.request);
+        let mut output = booking_output(event, booking.wanted, booking.slot, (resource, NAME), booking.request);
         output["cancel_url"] = invitee["cancel_url"].clone();
         output["reschedule_url"] = invitee["reschedule_url"].clone();
         Ok(output)
     }
 
     /// A link with which the customer books once; nothing is booked by it yet.
-    async fn link(&self, wanted: &Wanted<'_>, slot: &Slot, request: &Request) -> Result<Value, Failure> {
+    async fn link(
+        &self,
+        wanted: &BookingRequest<'_>,
+        slot: &CalendarSlot,
+        request: &PreparedRequest,
+    ) -> Result<Value, ToolError> {
         let kinds = self.event_types(wanted, request)?;
         let Some((resource, kind)) = kinds.first() else { return Err(unread("no event type")) };
         let body = json!({"max_event_count": 1, "owner": kind, "owner_type": "EventType"});
-        let answer = self.send(self.vendor.post(&["scheduling_links"]).json(&body), &[], Class::Verify).await?;
+        let answer = self.send(self.vendor.post(&["scheduling_links"]).json(&body), &[], EffectClass::Verify).await?;
         let url = answer.value()["resource"]["booking_url"].clone();
         if !url.is_string() {
-            return Err(Failure::later(code::CALENDAR_UNAVAILABLE, "calendly gave a link without an address"));
+            return Err(ToolError::transient(code::CALENDAR_UNAVAILABLE, "calendly gave a link without an address"));
         }
-        let mut output = booked(&request.id(LINK.trim_end_matches('_')), wanted, slot, (resource, NAME), request);
+        let mut output =
+            booking_output(&request.id(LINK.trim_end_matches('_')), wanted, slot, (resource, NAME), request);
         output["status"] = "awaiting_customer".into();
         output["booking_url"] = url;
         Ok(output)
     }
 
     /// The booking that carries our id, among the invitee's at that time.
-    async fn find(&self, booking: &Invitation<'_>) -> Result<Option<Value>, Failure> {
-        let Invitation { request, wanted, slot, email, .. } = booking;
+    async fn find(&self, booking: &CalendlyInvitation<'_>) -> Result<Option<Value>, ToolError> {
+        let CalendlyInvitation { request, wanted, slot, email, .. } = booking;
         let id = request.id("bk");
         let whose = match &self.settings.organization {
             Some(organization) => ("organization", organization.clone()),
@@ -226,37 +242,46 @@ impl Calendly {
 }
 
 /// Who is invited to what.
-struct Invitation<'r> {
-    request: &'r Request,
-    wanted: &'r Wanted<'r>,
-    slot: &'r Slot,
+struct CalendlyInvitation<'r> {
+    request: &'r PreparedRequest,
+    wanted: &'r BookingRequest<'r>,
+    slot: &'r CalendarSlot,
     email: &'r str,
 }
 
-impl<'r> Invitation<'r> {
-    fn new(request: &'r Request, wanted: &'r Wanted<'r>, slot: &'r Slot) -> Result<Self, Failure> {
+impl<'r> CalendlyInvitation<'r> {
+    fn new(
+        request: &'r PreparedRequest,
+        wanted: &'r BookingRequest<'r>,
+        slot: &'r CalendarSlot,
+    ) -> Result<Self, ToolError> {
         let email = request.text("email").filter(|email| email.contains('@'));
         let email = email.ok_or_else(|| {
             let message = "calendly invites by e-mail: `email` is missing, or is no address";
-            Failure::refused(code::INVALID_PARAMETERS, message)
+            ToolError::permanent(code::INVALID_PARAMETERS, message)
         })?;
         Ok(Self { request, wanted, slot, email })
     }
 }
 
 #[async_trait]
-impl Keeper for Calendly {
+impl CalendarProvider for CalendlyProvider {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn account(&self, _calendar: &Config) -> Option<String> {
-        Account::of(NAME, &self.settings.base_url, &self.settings.token).shown()
+    fn account(&self, _calendar: &CalendarConfig) -> Option<String> {
+        ProviderAccount::of(NAME, &self.settings.base_url, &self.settings.token).display_name()
     }
 
-    async fn free(&self, wanted: &Wanted<'_>, offered: Vec<Slot>, request: &Request) -> Result<Vec<Slot>, Failure> {
+    async fn free(
+        &self,
+        wanted: &BookingRequest<'_>,
+        offered: Vec<CalendarSlot>,
+        request: &PreparedRequest,
+    ) -> Result<Vec<CalendarSlot>, ToolError> {
         let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return Ok(Vec::new()) };
-        let whole = Range { from: first.range.from, to: last.range.to };
+        let whole = TimeRange { from: first.range.from, to: last.range.to };
         let mut starts = Vec::new();
         for (_, kind) in self.event_types(wanted, request)? {
             starts.extend(self.starts(kind, whole).await?);
@@ -264,18 +289,18 @@ impl Keeper for Calendly {
         Ok(offered.into_iter().filter(|slot| starts.contains(&slot.range.from)).collect())
     }
 
-    async fn book(&self, calendar: &Config, request: &Request) -> Result<Value, Failure> {
-        let wanted = Wanted::read(calendar, request)?;
-        let slot = wanted.chosen(self.means.clock.now())?;
+    async fn book(&self, calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let wanted = BookingRequest::read(calendar, request)?;
+        let slot = wanted.requested_slot(self.means.clock.now())?;
         match self.settings.booking {
-            Booking::Api => self.invite(&Invitation::new(request, &wanted, &slot)?).await,
-            Booking::Link => self.link(&wanted, &slot, request).await,
+            BookingMode::Api => self.invite(&CalendlyInvitation::new(request, &wanted, &slot)?).await,
+            BookingMode::Link => self.link(&wanted, &slot, request).await,
         }
     }
 
-    async fn cancel(&self, _calendar: &Config, request: &Request) -> Result<Value, Failure> {
+    async fn cancel(&self, _calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError> {
         let id = request.text("booking_id").unwrap_or_default();
-        let missing = |message: String| Err(Failure::refused(code::BOOKING_NOT_FOUND, message));
+        let missing = |message: String| Err(ToolError::permanent(code::BOOKING_NOT_FOUND, message));
         if id.starts_with(LINK) {
             return missing(format!(
                 "`{id}` is a link, which the customer may still use; nothing of it can be cancelled"
@@ -288,8 +313,8 @@ impl Keeper for Calendly {
         let reason = request.text("reason").unwrap_or("Cancelled");
         let ask = self.vendor.post(&["scheduled_events", id, "cancellation"]).json(&json!({"reason": reason}));
         // It refuses to cancel what is cancelled, so then the event itself is asked.
-        let answer = self.send(ask, &[400, 403, 404, 409], Class::Keyed).await?;
-        let event = self.send(self.vendor.get(&["scheduled_events", id]), &[404], Class::Read).await;
+        let answer = self.send(ask, &[400, 403, 404, 409], EffectClass::Keyed).await?;
+        let event = self.send(self.vendor.get(&["scheduled_events", id]), &[404], EffectClass::Read).await;
         let event = match (answer.status, event) {
             (200..300, event) => event.map(|answer| answer.value()).unwrap_or_default(),
             (_, Ok(event)) if event.status == 404 => return missing(format!("calendly knows no booking `{id}`")),
@@ -297,7 +322,7 @@ impl Keeper for Calendly {
                 let event = event.value();
                 if event["resource"]["status"] != "canceled" {
                     let message = format!("calendly answered {status} and has not cancelled `{id}`");
-                    return Err(Failure::refused(code::SERVICE_REJECTED, message));
+                    return Err(ToolError::permanent(code::SERVICE_REJECTED, message));
                 }
                 event
             }
@@ -316,25 +341,28 @@ impl Keeper for Calendly {
         }))
     }
 
-    async fn look_up(&self, calendar: &Config, request: &Request) -> Result<Value, Failure> {
-        let wanted = Wanted::read(calendar, request).map_err(Failure::undecided)?;
-        let slot = wanted.chosen(request.call.at).map_err(Failure::undecided)?;
+    async fn look_up(&self, calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let wanted = BookingRequest::read(calendar, request).map_err(ToolError::into_unknown)?;
+        let slot = wanted.requested_slot(request.call.at).map_err(ToolError::into_unknown)?;
         let found = match self.settings.booking {
             // A link that nobody was given books nothing.
-            Booking::Link => None,
-            Booking::Api => {
-                let invitation = Invitation::new(request, &wanted, &slot).map_err(Failure::undecided)?;
-                self.find(&invitation).await.map_err(Failure::undecided)?
+            BookingMode::Link => None,
+            BookingMode::Api => {
+                let invitation = CalendlyInvitation::new(request, &wanted, &slot).map_err(ToolError::into_unknown)?;
+                self.find(&invitation).await.map_err(ToolError::into_unknown)?
             }
         };
         found.ok_or_else(|| {
-            Failure::later(code::CALENDAR_UNAVAILABLE, format!("calendly has no booking of `{}`", request.call.key))
+            ToolError::transient(
+                code::CALENDAR_UNAVAILABLE,
+                format!("calendly has no booking of `{}`", request.call.key),
+            )
         })
     }
 }
 
 /// The customer's name, as far as a call says it.
-fn name(request: &Request, email: &str) -> String {
+fn name(request: &PreparedRequest, email: &str) -> String {
     let customer = request.argument("customer");
     let told = customer.as_str().or_else(|| customer["name"].as_str()).filter(|name| !name.trim().is_empty());
     told.or_else(|| email.split('@').next()).unwrap_or(email).to_owned()
@@ -352,15 +380,15 @@ fn instant(text: &Value) -> Option<i64> {
     text.as_str()?.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
 }
 
-fn unread(what: &str) -> Failure {
-    Failure::later(code::CALENDAR_UNAVAILABLE, format!("the answer of calendly: {what} cannot be read"))
+fn unread(what: &str) -> ToolError {
+    ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("the answer of calendly: {what} cannot be read"))
 }
 
 /// `{"title": "Permission Denied", "message": …}`.
-fn complaint(answer: &Answer) -> Option<Complaint> {
-    let complaint = Complaint::worded(answer, &["/message", "/title"])?;
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
+    let complaint = VendorError::from_response(answer, &["/message", "/title"])?;
     Some(match answer.status {
-        401 | 403 => Complaint { meaning: Meaning::Refused(code::CALENDAR_NOT_CONFIGURED), ..complaint },
+        401 | 403 => VendorError { meaning: VendorErrorMeaning::Refused(code::CALENDAR_NOT_CONFIGURED), ..complaint },
         _ => complaint,
     })
 }

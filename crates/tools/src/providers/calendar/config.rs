@@ -8,9 +8,9 @@ use jiff::civil::{Date, Weekday};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use super::caldav::config::CalDav;
-use super::calendly::config::Calendly;
-use super::google::config::Google;
+use super::caldav::config::CalDavConfig;
+use super::calendly::config::CalendlyConfig;
+use super::google::config::GoogleCalendarConfig;
 
 const DAY_MINUTES: u16 = 24 * 60;
 /// The closest that two offered times may be.
@@ -19,32 +19,32 @@ const STEP_MINUTES_MIN: u16 = 5;
 /// As `baton.toml` writes it. Unsaid, the hours are Monday to Friday 9 to 18, Saturday 9 to 14.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct CalendarConfig {
     /// By day; a day that is not named is closed.
-    pub hours: BTreeMap<Day, Vec<Opening>>,
+    pub hours: BTreeMap<OpeningDay, Vec<OpeningHours>>,
     pub holidays: BTreeSet<Date>,
     /// What is booked: rooms, people. A booking takes one of them.
     pub resources: Vec<String>,
     /// By name, in any spelling of upper and lower case. With none, anything can be booked, for `duration_minutes`.
-    pub treatments: BTreeMap<String, Treatment>,
+    pub treatments: BTreeMap<String, TreatmentConfig>,
     pub duration_minutes: NonZeroU16,
     /// From one offered time to the next; unsaid, as long as the appointment and its buffers.
-    pub step_minutes: Option<Step>,
+    pub step_minutes: Option<SlotStep>,
     /// How far ahead one may book.
     pub days_ahead_max: u16,
     /// How long before its start an appointment must be booked.
     pub notice_minutes: u32,
     /// Who keeps it.
-    pub provider: Provider,
-    pub google: Option<Google>,
-    pub calendly: Option<Calendly>,
-    pub caldav: Option<CalDav>,
+    pub provider: CalendarProviderKind,
+    pub google: Option<GoogleCalendarConfig>,
+    pub calendly: Option<CalendlyConfig>,
+    pub caldav: Option<CalDavConfig>,
 }
 
 /// Who keeps a calendar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Provider {
+pub enum CalendarProviderKind {
     /// This installation.
     #[default]
     Internal,
@@ -56,7 +56,7 @@ pub enum Provider {
 /// What an appointment is for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Treatment {
+pub struct TreatmentConfig {
     pub duration_minutes: Option<NonZeroU16>,
     /// Kept free around the appointment, also outside the opening hours.
     pub buffer_before_minutes: u16,
@@ -65,14 +65,14 @@ pub struct Treatment {
     pub resources: Vec<String>,
 }
 
-impl Default for Config {
+impl Default for CalendarConfig {
     fn default() -> Self {
-        let weekday = vec![Opening { from: 9 * 60, to: 18 * 60 }];
-        let mut hours: BTreeMap<Day, Vec<Opening>> =
-            [Day::Monday, Day::Tuesday, Day::Wednesday, Day::Thursday, Day::Friday]
+        let weekday = vec![OpeningHours { from: 9 * 60, to: 18 * 60 }];
+        let mut hours: BTreeMap<OpeningDay, Vec<OpeningHours>> =
+            [OpeningDay::Monday, OpeningDay::Tuesday, OpeningDay::Wednesday, OpeningDay::Thursday, OpeningDay::Friday]
                 .map(|day| (day, weekday.clone()))
                 .into();
-        hours.insert(Day::Saturday, vec![Opening { from: 9 * 60, to: 14 * 60 }]);
+        hours.insert(OpeningDay::Saturday, vec![OpeningHours { from: 9 * 60, to: 14 * 60 }]);
         Self {
             hours,
             holidays: BTreeSet::new(),
@@ -82,7 +82,7 @@ impl Default for Config {
             step_minutes: None,
             days_ahead_max: 365,
             notice_minutes: 0,
-            provider: Provider::Internal,
+            provider: CalendarProviderKind::Internal,
             google: None,
             calendly: None,
             caldav: None,
@@ -90,7 +90,7 @@ impl Default for Config {
     }
 }
 
-impl Config {
+impl CalendarConfig {
     /// What no single value shows: treatments that need resources there are not.
     pub(crate) fn check(&self) -> Result<(), String> {
         for (name, treatment) in &self.treatments {
@@ -127,7 +127,7 @@ impl Config {
         i64::from(buffers.max().unwrap_or(0)) * 60_000
     }
 
-    pub(super) fn treatment(&self, name: &str) -> Option<&Treatment> {
+    pub(super) fn treatment(&self, name: &str) -> Option<&TreatmentConfig> {
         let same = |known: &str| known.trim().to_lowercase() == name.trim().to_lowercase();
         self.treatments.iter().find(|(known, _)| same(known)).map(|(_, treatment)| treatment)
     }
@@ -138,17 +138,17 @@ impl Config {
     }
 
     /// When it is open on a date; never on a holiday.
-    pub(super) fn openings(&self, date: Date) -> &[Opening] {
+    pub(super) fn openings(&self, date: Date) -> &[OpeningHours] {
         if self.holidays.contains(&date) {
             return &[];
         }
-        self.hours.get(&Day::from(date.weekday())).map(Vec::as_slice).unwrap_or_default()
+        self.hours.get(&OpeningDay::from(date.weekday())).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Day {
+pub enum OpeningDay {
     Monday,
     Tuesday,
     Wednesday,
@@ -158,7 +158,7 @@ pub enum Day {
     Sunday,
 }
 
-impl From<Weekday> for Day {
+impl From<Weekday> for OpeningDay {
     fn from(day: Weekday) -> Self {
         match day {
             Weekday::Monday => Self::Monday,
@@ -174,18 +174,18 @@ impl From<Weekday> for Day {
 
 /// `"09:00-18:00"`: minutes of the day; the end may be `24:00`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Opening {
+pub struct OpeningHours {
     pub(super) from: u16,
     pub(super) to: u16,
 }
 
-impl fmt::Debug for Opening {
+impl fmt::Debug for OpeningHours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:02}:{:02}-{:02}:{:02}", self.from / 60, self.from % 60, self.to / 60, self.to % 60)
     }
 }
 
-impl<'de> Deserialize<'de> for Opening {
+impl<'de> Deserialize<'de> for OpeningHours {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let opening = text.split_once('-').and_then(|(from, to)| Some((minutes(from)?, minutes(to)?)));
@@ -212,9 +212,9 @@ pub(super) fn minutes(time: &str) -> Option<u16> {
 
 /// Minutes between offered times, at least [`STEP_MINUTES_MIN`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step(pub(super) u16);
+pub struct SlotStep(pub(super) u16);
 
-impl<'de> Deserialize<'de> for Step {
+impl<'de> Deserialize<'de> for SlotStep {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let minutes = u16::deserialize(from)?;
         if (STEP_MINUTES_MIN..=DAY_MINUTES).contains(&minutes) {

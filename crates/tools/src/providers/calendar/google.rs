@@ -11,23 +11,23 @@ mod tokens;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use baton_core::bundle::Hash;
-use baton_core::tool::Class;
+use baton_core::bundle::ContentHash;
+use baton_core::tool::EffectClass;
 use jiff::tz::TimeZone;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use self::config::Google as Settings;
-use self::credentials::Credentials;
-use self::tokens::Tokens;
-use super::calendars::Means;
-use super::config::Config;
-use super::outside::agenda::{Agenda, Draft, Entered, Other, Put};
-use super::range::Range;
+use self::config::GoogleCalendarConfig as Settings;
+use self::credentials::GoogleCredentials;
+use self::tokens::AccessTokenCache;
+use super::calendars::CalendarServices;
+use super::config::CalendarConfig;
+use super::range::TimeRange;
+use super::remote::remote_calendar::{EntryDraft, EntryPutResult, ForeignEntry, RemoteCalendar, RemoteEntry};
 use crate::code;
-use crate::failure::Failure;
-use crate::outbound::Answer;
-use crate::vendor::{Ask, Auth, Complaint, Meaning, Vendor};
+use crate::outbound::OutboundResponse;
+use crate::tool_error::ToolError;
+use crate::vendor::{VendorApi, VendorAuth, VendorError, VendorErrorMeaning, VendorRequest};
 
 pub(super) const NAME: &str = "google";
 /// Calendars of one free-busy query: as many as Google takes.
@@ -35,9 +35,9 @@ const CALENDARS_MAX: usize = 50;
 /// Pages of events around one day that are read.
 const PAGES_MAX: usize = 10;
 
-pub(super) struct Google {
-    vendor: Vendor,
-    tokens: Tokens,
+pub(super) struct GoogleCalendar {
+    vendor: VendorApi,
+    tokens: AccessTokenCache,
     /// The API's address and who we are there.
     account: String,
     /// The same, as people see it.
@@ -48,15 +48,20 @@ pub(super) struct Google {
     buffer: i64,
 }
 
-impl Google {
+impl GoogleCalendar {
     /// The error is what is wrong with the settings.
-    pub(super) fn new(settings: &Settings, calendar: &Config, means: &Means) -> Result<Self, String> {
-        let credentials = Credentials::read(settings).map_err(|reason| format!("`google` {reason}"))?;
-        let vendor = |base: &crate::vendor::Base| Vendor::new(NAME, base.clone(), means.outbound.clone(), complaint);
+    pub(super) fn new(
+        settings: &Settings,
+        calendar: &CalendarConfig,
+        means: &CalendarServices,
+    ) -> Result<Self, String> {
+        let credentials = GoogleCredentials::read(settings).map_err(|reason| format!("`google` {reason}"))?;
+        let vendor =
+            |base: &crate::vendor::BaseUrl| VendorApi::new(NAME, base.clone(), means.outbound.clone(), complaint);
         Ok(Self {
             account: format!("{}\n{}", settings.base_url, credentials.holder()),
             shown: format!("{NAME} at {} as {}", settings.base_url, credentials.shown()),
-            tokens: Tokens::new(credentials, vendor(&settings.token_url), means.clock.clone()),
+            tokens: AccessTokenCache::new(credentials, vendor(&settings.token_url), means.clock.clone()),
             vendor: vendor(&settings.base_url),
             calendars: calendar.places("google.calendars", &settings.calendars, Some("primary"))?,
             buffer: calendar.buffer_max(),
@@ -71,21 +76,21 @@ impl Google {
     /// `also` are answers too.
     async fn authorised<'v>(
         &'v self,
-        class: Class,
+        class: EffectClass,
         also: &[u16],
-        ask: impl Fn() -> Ask<'v> + Send,
-    ) -> Result<Answer, Failure> {
+        ask: impl Fn() -> VendorRequest<'v> + Send,
+    ) -> Result<OutboundResponse, ToolError> {
         let token = self.tokens.token(None).await?;
-        let answer = ask().auth(Auth::Bearer(&token)).accepting(also).accepting(&[401]).send(class).await?;
+        let answer = ask().auth(VendorAuth::Bearer(&token)).accepting(also).accepting(&[401]).send(class).await?;
         if answer.status != 401 {
             return Ok(answer);
         }
         let token = self.tokens.token(Some(&token)).await?;
-        ask().auth(Auth::Bearer(&token)).accepting(also).send(class).await
+        ask().auth(VendorAuth::Bearer(&token)).accepting(also).send(class).await
     }
 
     /// Events around a range, page by page.
-    async fn events(&self, resource: &str, within: Range, only: &[(&str, &str)]) -> Result<Vec<Value>, Failure> {
+    async fn events(&self, resource: &str, within: TimeRange, only: &[(&str, &str)]) -> Result<Vec<Value>, ToolError> {
         let (from, to) = (event::utc(within.from), event::utc(within.to));
         let mut events = Vec::new();
         let mut page: Option<String> = None;
@@ -95,7 +100,7 @@ impl Google {
             query.extend(only);
             query.extend(page.as_deref().map(|page| ("pageToken", page)));
             let ask = || self.vendor.get(&["calendars", self.calendar(resource), "events"]).query(&query);
-            let mut body = self.authorised(Class::Read, &[], ask).await?.value();
+            let mut body = self.authorised(EffectClass::Read, &[], ask).await?.value();
             match body.get_mut("items").map(Value::take) {
                 Some(Value::Array(items)) => events.extend(items),
                 _ => return Err(unread("events.list has no `items`")),
@@ -108,16 +113,16 @@ impl Google {
         Err(unread("events.list has more pages than are read"))
     }
 
-    async fn free_busy(&self, calendars: &[&str], within: Range) -> Result<Value, Failure> {
+    async fn free_busy(&self, calendars: &[&str], within: TimeRange) -> Result<Value, ToolError> {
         let items: Vec<Value> = calendars.iter().map(|id| json!({"id": id})).collect();
         let body = json!({"timeMin": event::utc(within.from), "timeMax": event::utc(within.to), "items": items});
         let ask = || self.vendor.post(&["freeBusy"]).json(&body);
-        Ok(self.authorised(Class::Read, &[], ask).await?.value())
+        Ok(self.authorised(EffectClass::Read, &[], ask).await?.value())
     }
 }
 
 #[async_trait]
-impl Agenda for Google {
+impl RemoteCalendar for GoogleCalendar {
     fn name(&self) -> &'static str {
         NAME
     }
@@ -126,11 +131,16 @@ impl Agenda for Google {
         self.shown.clone()
     }
 
-    fn at(&self, resource: &str) -> Hash {
-        Hash::of(format!("{NAME}\n{}\n{}", self.account, self.calendar(resource)).as_bytes())
+    fn location_hash(&self, resource: &str) -> ContentHash {
+        ContentHash::of(format!("{NAME}\n{}\n{}", self.account, self.calendar(resource)).as_bytes())
     }
 
-    async fn busy(&self, resources: &[&str], within: Range, zone: &TimeZone) -> Result<Vec<Vec<Range>>, Failure> {
+    async fn busy(
+        &self,
+        resources: &[&str],
+        within: TimeRange,
+        zone: &TimeZone,
+    ) -> Result<Vec<Vec<TimeRange>>, ToolError> {
         let mut all = Vec::with_capacity(resources.len());
         for chunk in resources.chunks(CALENDARS_MAX) {
             let ids: Vec<&str> = chunk.iter().map(|resource| self.calendar(resource)).collect();
@@ -151,90 +161,95 @@ impl Agenda for Google {
         Ok(all)
     }
 
-    async fn find(&self, resource: &str, id: &str) -> Result<Option<Entered>, Failure> {
+    async fn find(&self, resource: &str, id: &str) -> Result<Option<RemoteEntry>, ToolError> {
         let event = event::id(id);
         let ask = || self.vendor.get(&["calendars", self.calendar(resource), "events", &event]);
-        let answer = self.authorised(Class::Read, &[404, 410], ask).await?;
+        let answer = self.authorised(EffectClass::Read, &[404, 410], ask).await?;
         match answer.status {
             404 | 410 => Ok(None),
             _ => Ok(Some(event::entered(id, &answer.value()))),
         }
     }
 
-    async fn enter(&self, resource: &str, draft: &Draft<'_>) -> Result<Put, Failure> {
+    async fn insert(&self, resource: &str, draft: &EntryDraft<'_>) -> Result<EntryPutResult, ToolError> {
         let body = event::body(draft);
         let path = ["calendars", self.calendar(resource), "events"];
         let ask = || self.vendor.post(&path).query(&[("sendUpdates", "none")]).json(&body);
-        let answer = self.authorised(Class::Keyed, &[409], ask).await?;
+        let answer = self.authorised(EffectClass::Keyed, &[409], ask).await?;
         match answer.status {
-            409 => Ok(Put::There),
+            409 => Ok(EntryPutResult::Exists),
             // What was made is made, even if its answer cannot be read.
-            _ => Ok(Put::Made(event::entered(draft.id, &answer.value()))),
+            _ => Ok(EntryPutResult::Created(event::entered(draft.id, &answer.value()))),
         }
     }
 
-    async fn others(&self, resource: &str, draft: &Draft<'_>, zone: &TimeZone) -> Result<Vec<Other>, Failure> {
-        let events = self.events(resource, draft.held.widened(self.buffer), &[]).await?;
+    async fn foreign_entries(
+        &self,
+        resource: &str,
+        draft: &EntryDraft<'_>,
+        zone: &TimeZone,
+    ) -> Result<Vec<ForeignEntry>, ToolError> {
+        let events = self.events(resource, draft.blocked.widened(self.buffer), &[]).await?;
         let own = event::id(draft.id);
         let others = events.iter().filter(|event| event["id"] != own.as_str());
         Ok(others.filter_map(|event| event::other(event, zone)).collect())
     }
 
-    async fn remove(&self, resource: &str, entered: &Entered) -> Result<(), Failure> {
+    async fn remove(&self, resource: &str, entered: &RemoteEntry) -> Result<(), ToolError> {
         let event = event::id(&entered.id);
         let path = ["calendars", self.calendar(resource), "events", &event];
-        let ask = || self.vendor.ask(Method::DELETE, &path).query(&[("sendUpdates", "none")]);
+        let ask = || self.vendor.request(Method::DELETE, &path).query(&[("sendUpdates", "none")]);
         // 404 and 410: it is gone already.
-        self.authorised(Class::Keyed, &[404, 410], ask).await.map(drop)
+        self.authorised(EffectClass::Keyed, &[404, 410], ask).await.map(drop)
     }
 }
 
 /// A calendar that Google cannot tell of is not a free one.
-fn busy_of(calendar: &Value, id: &str) -> Result<Vec<Range>, Failure> {
+fn busy_of(calendar: &Value, id: &str) -> Result<Vec<TimeRange>, ToolError> {
     if let Some(error) = calendar["errors"].get(0) {
         let reason = error["reason"].as_str().unwrap_or("without a reason");
         let message = format!("google does not tell what is busy in the calendar `{id}`: {reason}");
         return Err(match reason {
-            "notFound" | "notACalendarUser" => Failure::refused(code::CALENDAR_NOT_CONFIGURED, message),
-            _ => Failure::later(code::CALENDAR_UNAVAILABLE, message),
+            "notFound" | "notACalendarUser" => ToolError::permanent(code::CALENDAR_NOT_CONFIGURED, message),
+            _ => ToolError::transient(code::CALENDAR_UNAVAILABLE, message),
         });
     }
     let ranges = calendar["busy"].as_array().map(|busy| busy.iter().map(event::busy).collect::<Option<Vec<_>>>());
     ranges.flatten().ok_or_else(|| unread(&format!("freeBusy does not tell of the calendar `{id}`")))
 }
 
-fn unread(what: &str) -> Failure {
-    Failure::later(code::CALENDAR_UNAVAILABLE, format!("the answer of google: {what}"))
+fn unread(what: &str) -> ToolError {
+    ToolError::transient(code::CALENDAR_UNAVAILABLE, format!("the answer of google: {what}"))
 }
 
 /// Google's own words: of its APIs `{"error": {"errors": [{"reason": …}], "message": …}}`, of its tokens
 /// `{"error": "invalid_grant", "error_description": …}`.
-fn complaint(answer: &Answer) -> Option<Complaint> {
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
     let body = answer.value();
     if let Some(error) = body["error"].as_str() {
         let told = body["error_description"].as_str().unwrap_or_default();
         let meaning = match error {
-            "temporarily_unavailable" | "internal_failure" => Meaning::AsStatus,
-            _ => Meaning::Refused(code::CALENDAR_NOT_CONFIGURED),
+            "temporarily_unavailable" | "internal_failure" => VendorErrorMeaning::AsStatus,
+            _ => VendorErrorMeaning::Refused(code::CALENDAR_NOT_CONFIGURED),
         };
-        return Some(Complaint { message: format!("{error}: {told}"), meaning });
+        return Some(VendorError { message: format!("{error}: {told}"), meaning });
     }
     let message = body["error"]["message"].as_str()?.to_owned();
     let reason = body["error"]["errors"][0]["reason"].as_str().unwrap_or_default();
     let meaning = match (answer.status, reason) {
         (403, "rateLimitExceeded" | "userRateLimitExceeded" | "quotaExceeded" | "dailyLimitExceeded") => {
-            Meaning::Later(code::RATE_LIMIT_EXCEEDED)
+            VendorErrorMeaning::RetryLater(code::RATE_LIMIT_EXCEEDED)
         }
         // The account, what it may, or the calendar's id.
-        (401 | 403 | 404, _) => Meaning::Refused(code::CALENDAR_NOT_CONFIGURED),
-        _ => Meaning::AsStatus,
+        (401 | 403 | 404, _) => VendorErrorMeaning::Refused(code::CALENDAR_NOT_CONFIGURED),
+        _ => VendorErrorMeaning::AsStatus,
     };
-    Some(Complaint { message, meaning })
+    Some(VendorError { message, meaning })
 }
 
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
-mod moved;
+mod reconfigured;
 #[cfg(test)]
 mod tests;

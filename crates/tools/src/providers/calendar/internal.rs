@@ -9,85 +9,95 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
-use baton_ports::records::Records;
+use baton_ports::records::RecordStore;
 use serde_json::Value;
 
-use super::config::Config;
-use super::keeper::Keeper;
-use super::range::Range;
-use super::slot::Slot;
-use super::wanted::Wanted;
+use super::booking_request::BookingRequest;
+use super::config::CalendarConfig;
+use super::provider::CalendarProvider;
+use super::range::TimeRange;
+use super::slot::CalendarSlot;
 use crate::code;
-use crate::failure::Failure;
-use crate::keyed::Act;
-use crate::request::Request;
+use crate::idempotency::IdempotentAct;
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
 
 /// Bookings by id, and the ranges they hold, in milliseconds since the epoch.
 const SPACE: &str = "calendar";
 pub(super) const NAME: &str = "internal";
 
-pub(super) struct Internal {
-    records: Arc<dyn Records>,
+pub(super) struct InternalCalendar {
+    records: Arc<dyn RecordStore>,
     clock: Arc<dyn Clock>,
 }
 
-impl Internal {
-    pub(super) fn new(records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
+impl InternalCalendar {
+    pub(super) fn new(records: Arc<dyn RecordStore>, clock: Arc<dyn Clock>) -> Self {
         Self { records, clock }
     }
 
     /// Whether a booking was made here.
-    pub(super) async fn has(&self, tenant: &TenantId, id: &str) -> Result<bool, Failure> {
+    pub(super) async fn has(&self, tenant: &TenantId, id: &str) -> Result<bool, ToolError> {
         let found = self.records.get(tenant, SPACE, id).await;
-        Ok(found.map_err(|error| Failure::unreadable(&error))?.is_some())
+        Ok(found.map_err(|error| ToolError::from_read(&error))?.is_some())
     }
 
     /// What is held around the offered times, for each resource that will do.
-    async fn busy(&self, wanted: &Wanted<'_>, offered: &[Slot], tenant: &TenantId) -> Result<Vec<Vec<Range>>, Failure> {
+    async fn busy(
+        &self,
+        wanted: &BookingRequest<'_>,
+        offered: &[CalendarSlot],
+        tenant: &TenantId,
+    ) -> Result<Vec<Vec<TimeRange>>, ToolError> {
         let (Some(first), Some(last)) = (offered.first(), offered.last()) else { return Ok(Vec::new()) };
-        let (from, to) = (wanted.held(first).from, wanted.held(last).to);
+        let (from, to) = (wanted.blocked_range(first).from, wanted.blocked_range(last).to);
         let mut busy = Vec::with_capacity(wanted.resources.len());
         for resource in &wanted.resources {
             let ranges = self.records.ranges(tenant, SPACE, resource, from, to).await;
-            let ranges = ranges.map_err(|error| Failure::unreadable(&error))?;
-            busy.push(ranges.into_iter().map(|(from, to, _)| Range { from, to }).collect());
+            let ranges = ranges.map_err(|error| ToolError::from_read(&error))?;
+            busy.push(ranges.into_iter().map(|(from, to, _)| TimeRange { from, to }).collect());
         }
         Ok(busy)
     }
 }
 
 #[async_trait]
-impl Keeper for Internal {
+impl CalendarProvider for InternalCalendar {
     fn name(&self) -> &'static str {
         NAME
     }
 
-    fn is_outside(&self) -> bool {
+    fn is_remote(&self) -> bool {
         false
     }
 
-    fn account(&self, _calendar: &Config) -> Option<String> {
+    fn account(&self, _calendar: &CalendarConfig) -> Option<String> {
         None
     }
 
-    async fn free(&self, wanted: &Wanted<'_>, offered: Vec<Slot>, request: &Request) -> Result<Vec<Slot>, Failure> {
+    async fn free(
+        &self,
+        wanted: &BookingRequest<'_>,
+        offered: Vec<CalendarSlot>,
+        request: &PreparedRequest,
+    ) -> Result<Vec<CalendarSlot>, ToolError> {
         let busy = self.busy(wanted, &offered, &request.call.tenant).await?;
         Ok(wanted.free(offered, &busy))
     }
 
-    async fn book(&self, calendar: &Config, request: &Request) -> Result<Value, Failure> {
+    async fn book(&self, calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError> {
         book::book(self, calendar, request).await
     }
 
-    async fn cancel(&self, _calendar: &Config, request: &Request) -> Result<Value, Failure> {
+    async fn cancel(&self, _calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError> {
         cancel::cancel(self, request).await
     }
 
-    async fn look_up(&self, _calendar: &Config, request: &Request) -> Result<Value, Failure> {
-        let recorded = Act::new(&*self.records, request).recorded().await.map_err(Failure::undecided)?;
+    async fn look_up(&self, _calendar: &CalendarConfig, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let recorded = IdempotentAct::new(&*self.records, request).recorded().await.map_err(ToolError::into_unknown)?;
         recorded.ok_or_else(|| {
             let message = format!("the key `{}` has booked nothing", request.call.key);
-            Failure::later(code::CALENDAR_UNAVAILABLE, message)
+            ToolError::transient(code::CALENDAR_UNAVAILABLE, message)
         })
     }
 }

@@ -5,12 +5,12 @@ use jiff::tz::TimeZone;
 
 /// Milliseconds since the epoch, the end excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Range {
+pub(crate) struct TimeRange {
     pub(crate) from: i64,
     pub(crate) to: i64,
 }
 
-impl Range {
+impl TimeRange {
     pub(crate) fn overlaps(self, other: Self) -> bool {
         self.from < other.to && other.from < self.to
     }

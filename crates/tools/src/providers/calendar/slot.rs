@@ -4,19 +4,19 @@ use baton_core::time::Time;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::range::Range;
+use super::range::TimeRange;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Slot {
+pub(super) struct CalendarSlot {
     /// The appointment itself, without its buffers.
-    pub(super) range: Range,
+    pub(super) range: TimeRange,
     /// `HH:MM` in the calendar's zone.
     pub(super) start: String,
     pub(super) end: String,
 }
 
-impl Slot {
-    pub(super) fn new(range: Range, zone: &TimeZone) -> Self {
+impl CalendarSlot {
+    pub(super) fn new(range: TimeRange, zone: &TimeZone) -> Self {
         Self { range, start: clock(range.from, zone), end: clock(range.to, zone) }
     }
 

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
-use baton_core::tool::Class;
-use baton_ports::tools::Tools;
+use baton_core::tool::EffectClass;
+use baton_ports::tools::ToolGateway;
 use serde_json::{Value, json};
 
-use crate::testing::{World, done, not_done, unknown};
+use crate::testing::{ToolsFixture, done, not_done, unknown};
 
 const LIMIT: Duration = Duration::from_secs(5);
 const SLOTS: [&str; 9] = [
@@ -19,11 +19,11 @@ const SLOTS: [&str; 9] = [
     "17:00-18:00",
 ];
 
-fn world(calendar: Value) -> World {
-    World::with(json!({"zone": "Europe/Madrid", "calendar": calendar}))
+fn world(calendar: Value) -> ToolsFixture {
+    ToolsFixture::with(json!({"zone": "Europe/Madrid", "calendar": calendar}))
 }
 
-async fn slots(world: &World, arguments: Value) -> Value {
+async fn slots(world: &ToolsFixture, arguments: Value) -> Value {
     let mut arguments = arguments;
     arguments["action"] = "check_availability".into();
     world.done("any", "google_calendar", arguments).await["slots"].clone()
@@ -35,8 +35,9 @@ fn booking(date: &str, time: &str) -> Value {
 
 #[tokio::test]
 async fn a_free_day_offers_every_slot_in_both_forms() {
-    let output =
-        World::new().done("k", "google_calendar", json!({"action": "check_availability", "date": "2025-01-20"})).await;
+    let output = ToolsFixture::new()
+        .done("k", "google_calendar", json!({"action": "check_availability", "date": "2025-01-20"}))
+        .await;
     assert_eq!(output["slots"], json!(SLOTS));
     assert_eq!(output["available_slots"][1], "10:00");
     assert_eq!((&output["available"], &output["reason"]), (&json!(true), &Value::Null));
@@ -44,7 +45,7 @@ async fn a_free_day_offers_every_slot_in_both_forms() {
 
 #[tokio::test]
 async fn a_booking_takes_its_slot_and_cancelling_gives_it_back() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let booked = world.done("k1", "google_calendar", booking("2025-01-20", "10:00")).await;
     assert_eq!(booked["slot"], "10:00-11:00");
     assert_eq!(booked["starts_at"], "2025-01-20T10:00:00+01:00");
@@ -57,78 +58,78 @@ async fn a_booking_takes_its_slot_and_cancelling_gives_it_back() {
     world.clock.set("2025-01-16T09:00:00Z");
     assert_eq!(world.done("k3", "google_calendar", cancel).await, first);
     assert_eq!(slots(&world, json!({"date": "2025-01-20"})).await, json!(SLOTS));
-    assert_eq!(world.records.held(), 0);
+    assert_eq!(world.records.held_ranges(), 0);
 }
 
 #[tokio::test]
 async fn the_same_key_books_once_and_answers_the_same() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "google_calendar", booking("tomorrow", "10:00"));
     let first = done(world.send(&call).await.outcome);
     assert_eq!(first["date"], "2025-01-16");
     // The day has changed meanwhile: `tomorrow` is still the day after the call was scheduled.
     world.clock.set("2025-01-16T08:00:00Z");
     assert_eq!(done(world.send(&call).await.outcome), first);
-    assert_eq!(world.records.held(), 1);
+    assert_eq!(world.records.held_ranges(), 1);
 }
 
 #[tokio::test]
 async fn a_key_with_other_arguments_is_refused() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     world.done("k", "google_calendar", booking("2025-01-20", "10:00")).await;
     let (code, _) = world.refused("k", "google_calendar", booking("2025-01-20", "12:00")).await;
     assert_eq!(code, "KEY_REUSED");
     let other_tool = world.refused("k", "execute_booking", booking("2025-01-20", "10:00")).await;
     assert_eq!(other_tool.0, "KEY_REUSED");
-    assert_eq!(world.records.held(), 1);
+    assert_eq!(world.records.held_ranges(), 1);
 }
 
 #[tokio::test]
 async fn of_two_hundred_who_want_one_time_at_once_one_gets_it() {
-    let world = World::with(json!({"zone": "Europe/Madrid", "tool": {"google_calendar": {"rate": "none"}}}));
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid", "tool": {"google_calendar": {"rate": "none"}}}));
     let calls: Vec<_> =
         (0..200).map(|n| world.call(&format!("k{n}"), "google_calendar", booking("2025-01-20", "10:00"))).collect();
     let outcomes = futures::future::join_all(calls.iter().map(|call| world.send(call))).await;
     let codes: Vec<_> = outcomes
         .into_iter()
         .filter_map(|performed| match performed.outcome {
-            baton_core::tool::Outcome::Done { .. } => None,
+            baton_core::tool::ToolOutcome::Done { .. } => None,
             outcome => Some(not_done(outcome).0),
         })
         .collect();
     assert_eq!(codes, vec!["SLOT_TAKEN"; 199]);
-    assert_eq!(world.records.held(), 1);
+    assert_eq!(world.records.held_ranges(), 1);
 }
 
 #[tokio::test]
 async fn of_many_sends_of_one_key_at_once_all_get_the_one_booking() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "google_calendar", booking("2025-01-20", "10:00"));
     let outcomes = futures::future::join_all((0..20).map(|_| world.send(&call))).await;
     let mut outputs = outcomes.into_iter().map(|performed| done(performed.outcome));
     let first = outputs.next().unwrap();
     assert!(outputs.all(|output| output == first));
-    assert_eq!(world.records.held(), 1);
+    assert_eq!(world.records.held_ranges(), 1);
 }
 
 #[tokio::test]
 async fn a_write_whose_answer_was_lost_is_unknown_and_found_again() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "google_calendar", booking("2025-01-20", "10:00"));
-    world.records.loses_answers.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.records.drops_responses.store(true, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(unknown(world.send(&call).await.outcome).0, "CALENDAR_UNAVAILABLE");
-    world.records.loses_answers.store(false, std::sync::atomic::Ordering::Relaxed);
+    world.records.drops_responses.store(false, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(done(world.send(&call).await.outcome)["status"], "confirmed");
-    assert_eq!(world.records.held(), 1);
+    assert_eq!(world.records.held_ranges(), 1);
 }
 
 #[tokio::test]
 async fn a_calendar_that_cannot_be_read_is_unavailable_in_the_words_of_the_seed() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     world.records.unreadable.store(true, std::sync::atomic::Ordering::Relaxed);
     let call = world.call("k", "check_availability", json!({"date": "2025-01-20"}));
     match world.send(&call).await.outcome {
-        baton_core::tool::Outcome::NotDone { fault, retryable: true, .. } => {
+        baton_core::tool::ToolOutcome::NotDone { fault, retryable: true, .. } => {
             assert_eq!(fault.code, "CALENDAR_UNAVAILABLE");
             let said = "No pudimos verificar disponibilidad. Intenta de nuevo en unos minutos.";
             assert_eq!(fault.customer.as_deref(), Some(said));
@@ -173,8 +174,8 @@ async fn a_booking_takes_any_resource_that_will_do() {
     assert_eq!(world.done("k4", "google_calendar", office).await["resource"], "office");
 }
 
-impl World {
-    async fn send_booking(&self, key: &str) -> baton_core::tool::Outcome {
+impl ToolsFixture {
+    async fn send_booking(&self, key: &str) -> baton_core::tool::ToolOutcome {
         self.send(&self.call(key, "google_calendar", booking("2025-01-20", "10:00"))).await.outcome
     }
 }
@@ -193,7 +194,7 @@ async fn what_cannot_be_booked_says_why() {
     ] {
         assert_eq!(world.refused("k", "google_calendar", booking(date, time)).await.0, expect, "{date} {time}");
     }
-    assert_eq!(world.records.held(), 0);
+    assert_eq!(world.records.held_ranges(), 0);
 }
 
 #[tokio::test]
@@ -212,7 +213,7 @@ async fn a_day_without_slots_says_why() {
 
 #[tokio::test]
 async fn slots_that_are_past_are_not_offered() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     world.clock.set("2025-01-15T14:30:00Z");
     assert_eq!(slots(&world, json!({"date": "hoy"})).await, json!(["16:00-17:00", "17:00-18:00"]));
 }
@@ -248,7 +249,8 @@ async fn a_calendar_without_hours_is_not_configured() {
 
 #[tokio::test]
 async fn tenants_do_not_share_a_calendar() {
-    let world = World::with(json!({"tenants": {"clinic": {"calendar": {"hours": {"monday": ["10:00-11:00"]}}}}}));
+    let world =
+        ToolsFixture::with(json!({"tenants": {"clinic": {"calendar": {"hours": {"monday": ["10:00-11:00"]}}}}}));
     assert_eq!(slots(&world, json!({"date": "2025-01-20"})).await, json!(["10:00-11:00"]));
     world.done("k", "google_calendar", booking("2025-01-20", "10:00")).await;
     let mut other = world.call("k", "google_calendar", booking("2025-01-20", "10:00"));
@@ -258,13 +260,13 @@ async fn tenants_do_not_share_a_calendar() {
 
 #[tokio::test]
 async fn a_booking_that_there_is_not_cannot_be_cancelled() {
-    let (code, message) = World::new().refused("k", "cancel_booking", json!({"booking_id": "bk_0"})).await;
+    let (code, message) = ToolsFixture::new().refused("k", "cancel_booking", json!({"booking_id": "bk_0"})).await;
     assert_eq!((code.as_str(), message.as_str()), ("BOOKING_NOT_FOUND", "there is no booking `bk_0`"));
 }
 
 #[tokio::test]
 async fn what_became_of_a_booking_is_known_by_its_key() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "google_calendar", booking("2025-01-20", "10:00"));
     assert_eq!(not_done(world.registry.look_up(&call, LIMIT).await).0, "CALENDAR_UNAVAILABLE");
     let booked = done(world.send(&call).await.outcome);
@@ -273,7 +275,7 @@ async fn what_became_of_a_booking_is_known_by_its_key() {
 
 #[tokio::test]
 async fn each_tenant_chooses_who_keeps_its_calendar() {
-    let world = World::with(json!({"tenants": {"salon": {"calendar": {
+    let world = ToolsFixture::with(json!({"tenants": {"salon": {"calendar": {
         "provider": "calendly", "calendly": {"token": "t", "event_types": [{"uri": "https://api.calendly.com/event_types/A"}]},
     }}}}));
     let free = world.done("k", "check_availability", json!({"date": "2025-01-20"})).await;
@@ -288,24 +290,24 @@ async fn each_tenant_chooses_who_keeps_its_calendar() {
 
 #[test]
 fn a_booking_is_looked_up_before_it_is_sent_again_where_one_calendar_takes_no_key() {
-    let class = |world: &World| world.registry.facts("create_booking").unwrap().class;
-    assert_eq!(class(&World::new()), Class::Keyed);
+    let class = |world: &ToolsFixture| world.registry.facts("create_booking").unwrap().class;
+    assert_eq!(class(&ToolsFixture::new()), EffectClass::Keyed);
     let calendly = json!({"token": "t", "event_types": [{"uri": "https://api.calendly.com/event_types/A"}]});
     let salon = json!({"tenants": {"salon": {"calendar": {"provider": "calendly", "calendly": calendly}}}});
-    assert_eq!(class(&World::with(salon)), Class::Verify);
+    assert_eq!(class(&ToolsFixture::with(salon)), EffectClass::Verify);
 }
 
 #[test]
 fn wrong_settings_are_named_and_show_no_secret() {
     let refused = |calendar: Value| {
         let config = json!({"calendar": calendar});
-        let config: crate::Config = match serde_json::from_value(config) {
+        let config: crate::ToolsConfig = match serde_json::from_value(config) {
             Ok(config) => config,
             Err(error) => return error.to_string(),
         };
         assert!(!format!("{config:?}").contains("s3cr3t"));
-        let world = World::new();
-        let error = crate::Registry::new(config, &world.services()).err().expect("refused").to_string();
+        let world = ToolsFixture::new();
+        let error = crate::ToolRegistry::new(config, &world.services()).err().expect("refused").to_string();
         assert!(!error.contains("s3cr3t"), "{error}");
         error
     };

@@ -1,10 +1,10 @@
 use serde_json::json;
 
-use crate::testing::{World, done};
+use crate::testing::{ToolsFixture, done};
 
 #[tokio::test]
 async fn what_a_contact_was_can_be_restored() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     world.done("k1", "update_crm", json!({"contact_id": "ana", "fields": {"name": "Ana", "city": "Madrid"}})).await;
     let change = json!({"contact_id": "ana", "fields": {"city": "Sevilla", "vip": true, "name": null}});
     let changed = world.done("k2", "update_crm", change).await;
@@ -16,7 +16,7 @@ async fn what_a_contact_was_can_be_restored() {
 
 #[tokio::test]
 async fn a_key_that_is_sent_again_does_not_undo_what_came_after_it() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k1", "update_crm", json!({"contact_id": "ana", "fields": {"city": "Madrid"}}));
     let first = done(world.send(&call).await.outcome);
     world.done("k2", "update_crm", json!({"contact_id": "ana", "fields": {"city": "Sevilla"}})).await;
@@ -26,7 +26,7 @@ async fn a_key_that_is_sent_again_does_not_undo_what_came_after_it() {
 
 #[tokio::test]
 async fn updates_at_once_lose_nothing() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let calls: Vec<_> = (0..5)
         .map(|n| {
             let fields = serde_json::Map::from_iter([(format!("field{n}"), json!(n))]);

@@ -3,25 +3,25 @@
 
 use std::path::{Path, PathBuf};
 
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 use serde_json::{Value, json};
 
-use crate::testing::{World, done, not_done};
+use crate::testing::{ToolsFixture, done, not_done};
 
 /// Where `baton` may log in with the password `s3cr3t`: beginning in the clear, and with TLS from the first byte.
 const PORTS: [(&str, &str); 2] = [("starttls", "TEST_SMTP_STARTTLS_PORT"), ("implicit", "TEST_SMTP_IMPLICIT_PORT")];
 /// The authority of the server's certificate, which names 127.0.0.1 and not 127.0.0.2, where the server is too.
 const AUTHORITY: &str = "TEST_SMTP_CA";
-/// The folder of what the server was told: `LOGIN`, `MAIL` and `LETTER`, a line each as JSON.
+/// The folder of what the server was told: `LOGIN`, `MAIL_TOOL` and `LETTER`, a line each as JSON.
 const HEARD: &str = "TEST_SMTP_HEARD";
 
-struct Server {
+struct SmtpServerFixture {
     heard: PathBuf,
     /// What the server has heard before this test.
     before: usize,
 }
 
-impl Server {
+impl SmtpServerFixture {
     fn now() -> Self {
         let heard = PathBuf::from(told(HEARD));
         let before = lines(&heard).len();
@@ -42,14 +42,14 @@ fn lines(file: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-async fn sent(tls: &str, port: &str, change: Value) -> Outcome {
+async fn sent(tls: &str, port: &str, change: Value) -> ToolOutcome {
     let mut smtp = json!({
         "host": "127.0.0.1", "port": told(port).parse::<u16>().unwrap(), "tls": tls, "ca": told(AUTHORITY),
         "username": "baton", "password": "s3cr3t", "from": "Clinic <hello@clinic.example>", "hello": "baton.test",
     });
     smtp.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
     smtp.as_object_mut().unwrap().retain(|_, value| !value.is_null());
-    let world = World::with(json!({"email": {"smtp": smtp}}));
+    let world = ToolsFixture::with(json!({"email": {"smtp": smtp}}));
     let letter = json!({"to": "ana@clinic.example", "subject": "Confirmación", "body": "Mañana a las 10."});
     world.send(&world.call("k", "send_email", letter)).await.outcome
 }
@@ -59,7 +59,7 @@ async fn sent(tls: &str, port: &str, change: Value) -> Outcome {
 #[ignore = "`cargo xtask test` starts the server"]
 async fn a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows() {
     for (tls, port) in PORTS {
-        let server = Server::now();
+        let server = SmtpServerFixture::now();
         let answer = done(sent(tls, port, json!({})).await);
         assert_eq!((&answer["delivered"], &answer["status"]), (&json!("smtp"), &json!("sent")), "{tls}");
         let heard = server.heard();
@@ -68,7 +68,7 @@ async fn a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows() {
         assert!(letter["text"].as_str().unwrap().contains("To: ana@clinic.example"), "{tls}: {letter}");
         assert!(heard.iter().all(|line| line["tls"] == true), "{tls}: nothing is said in the clear: {heard:?}");
 
-        let server = Server::now();
+        let server = SmtpServerFixture::now();
         let (code, message) = not_done(sent(tls, port, json!({"password": "wrong-one"})).await);
         assert_eq!(code, "MESSAGE_REJECTED", "{tls}: {message}");
         assert!(message.contains("535") && !message.contains("wrong-one"), "{tls}: {message}");
@@ -78,7 +78,7 @@ async fn a_real_mail_server_takes_a_letter_by_tls_from_whom_it_knows() {
         for (change, why) in
             [(json!({"ca": null}), "UnknownIssuer"), (json!({"host": "127.0.0.2"}), "not valid for name")]
         {
-            let server = Server::now();
+            let server = SmtpServerFixture::now();
             let (code, message) = not_done(sent(tls, port, change).await);
             assert_eq!(code, "SERVICE_UNAVAILABLE", "{tls}: {message}");
             assert!(message.contains(why), "{tls}: {message}");

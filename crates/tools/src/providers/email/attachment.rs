@@ -10,7 +10,7 @@ pub(super) const COUNT_MAX: usize = 10;
 const BYTES_MAX: usize = 5 << 20;
 
 #[derive(Debug)]
-pub(super) struct Attachment {
+pub(super) struct EmailAttachment {
     pub(super) filename: String,
     pub(super) content_type: ContentType,
     /// The same as it was written: `application/pdf`.
@@ -19,7 +19,7 @@ pub(super) struct Attachment {
 }
 
 /// Reads all; the error names the one that is wrong.
-pub(super) fn read(given: &Value) -> Result<Vec<Attachment>, String> {
+pub(super) fn read(given: &Value) -> Result<Vec<EmailAttachment>, String> {
     let mut attachments = Vec::new();
     let mut left = BYTES_MAX;
     for (index, given) in given.as_array().into_iter().flatten().enumerate() {
@@ -31,7 +31,7 @@ pub(super) fn read(given: &Value) -> Result<Vec<Attachment>, String> {
     Ok(attachments)
 }
 
-fn one(given: &Value) -> Result<Attachment, String> {
+fn one(given: &Value) -> Result<EmailAttachment, String> {
     let text = |name: &str| given.get(name).and_then(Value::as_str);
     let (content, usual) = match (text("content"), text("content_base64")) {
         (Some(content), _) => (content.as_bytes().to_vec(), "text/plain; charset=utf-8"),
@@ -44,5 +44,5 @@ fn one(given: &Value) -> Result<Attachment, String> {
     let content_type = text("content_type").unwrap_or(usual);
     let media = content_type.to_owned();
     let content_type = ContentType::parse(content_type).map_err(|_| format!("`{content_type}` is no content type"))?;
-    Ok(Attachment { filename: text("filename").unwrap_or("attachment").to_owned(), content_type, media, content })
+    Ok(EmailAttachment { filename: text("filename").unwrap_or("attachment").to_owned(), content_type, media, content })
 }

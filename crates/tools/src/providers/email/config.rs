@@ -6,15 +6,15 @@ use lettre::message::Mailbox;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::config::Secret;
-use crate::vendor::Base;
+use crate::config::SecretString;
+use crate::vendor::BaseUrl;
 
 /// Without a server or a service, e-mail goes into the outbox.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct EmailConfig {
     /// Which of those below sends; needed only where both are there.
-    pub provider: Option<Provider>,
+    pub provider: Option<EmailProvider>,
     pub smtp: Option<SmtpConfig>,
     pub sendgrid: Option<SendGridConfig>,
 }
@@ -22,7 +22,7 @@ pub struct Config {
 /// Who sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Provider {
+pub enum EmailProvider {
     Outbox,
     Smtp,
     SendGrid,
@@ -33,22 +33,22 @@ pub enum Provider {
 #[serde(deny_unknown_fields)]
 pub struct SendGridConfig {
     #[serde(default)]
-    pub api_key: Option<Secret>,
-    /// The sender, verified at SendGrid: `Clinic <hello@clinic.example>`.
-    pub from: Sender,
+    pub api_key: Option<SecretString>,
+    /// The sender, verified at SendGrid: `ClinicProject <hello@clinic.example>`.
+    pub from: EmailSender,
     /// Where the API is, if not at SendGrid itself: `https://api.eu.sendgrid.com`, a proxy.
     #[serde(default)]
-    pub base_url: Option<Base>,
+    pub base_url: Option<BaseUrl>,
 }
 
 /// Who sends, with its settings.
-pub(super) enum Chosen<'c> {
+pub(super) enum EmailTransport<'c> {
     Outbox,
     Smtp(&'c SmtpConfig),
     SendGrid(&'c SendGridConfig),
 }
 
-impl Config {
+impl EmailConfig {
     /// Reads relative paths as within this folder.
     pub(crate) fn within(&mut self, folder: &Path) {
         if let Some(ca) = self.smtp.as_mut().and_then(|smtp| smtp.ca.as_mut()) {
@@ -57,19 +57,19 @@ impl Config {
     }
 
     /// The error is the reason nobody can be chosen.
-    pub(super) fn chosen(&self) -> Result<Chosen<'_>, String> {
+    pub(super) fn transport(&self) -> Result<EmailTransport<'_>, String> {
         match (self.provider, &self.smtp, &self.sendgrid) {
-            (None | Some(Provider::Smtp), Some(smtp), None) | (Some(Provider::Smtp), Some(smtp), Some(_)) => {
-                Ok(Chosen::Smtp(smtp))
+            (None | Some(EmailProvider::Smtp), Some(smtp), None) | (Some(EmailProvider::Smtp), Some(smtp), Some(_)) => {
+                Ok(EmailTransport::Smtp(smtp))
             }
-            (None | Some(Provider::SendGrid), None, Some(sendgrid))
-            | (Some(Provider::SendGrid), Some(_), Some(sendgrid)) => Ok(Chosen::SendGrid(sendgrid)),
-            (Some(Provider::Outbox), _, _) | (None, None, None) => Ok(Chosen::Outbox),
+            (None | Some(EmailProvider::SendGrid), None, Some(sendgrid))
+            | (Some(EmailProvider::SendGrid), Some(_), Some(sendgrid)) => Ok(EmailTransport::SendGrid(sendgrid)),
+            (Some(EmailProvider::Outbox), _, _) | (None, None, None) => Ok(EmailTransport::Outbox),
             (None, Some(_), Some(_)) => {
                 Err("`smtp` and `sendgrid` are both there; `provider` says which of them sends".to_owned())
             }
-            (Some(Provider::Smtp), None, _) => Err("`provider` is `smtp`, and there is no `smtp`".to_owned()),
-            (Some(Provider::SendGrid), _, None) => {
+            (Some(EmailProvider::Smtp), None, _) => Err("`provider` is `smtp`, and there is no `smtp`".to_owned()),
+            (Some(EmailProvider::SendGrid), _, None) => {
                 Err("`provider` is `sendgrid`, and there is no `sendgrid`".to_owned())
             }
         }
@@ -85,13 +85,13 @@ pub struct SmtpConfig {
     #[serde(default)]
     pub port: Option<u16>,
     #[serde(default)]
-    pub tls: Tls,
+    pub tls: SmtpTls,
     #[serde(default)]
     pub username: Option<String>,
     #[serde(default)]
-    pub password: Option<Secret>,
-    /// The sender: `Clinic <hello@clinic.example>`.
-    pub from: Sender,
+    pub password: Option<SecretString>,
+    /// The sender: `ClinicProject <hello@clinic.example>`.
+    pub from: EmailSender,
     /// What we call ourselves to the server; the machine's name unless told.
     #[serde(default)]
     pub hello: Option<String>,
@@ -104,7 +104,7 @@ pub struct SmtpConfig {
 /// How the connection is kept private.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+pub enum SmtpTls {
     /// TLS from the first byte.
     Implicit,
     /// Begins in the clear and must become TLS before anything is said.
@@ -118,18 +118,18 @@ pub enum Tls {
 impl SmtpConfig {
     pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(match self.tls {
-            Tls::Implicit => 465,
-            Tls::Upgrade => 587,
-            Tls::None => 25,
+            SmtpTls::Implicit => 465,
+            SmtpTls::Upgrade => 587,
+            SmtpTls::None => 25,
         })
     }
 }
 
 /// A mail address, perhaps with a name.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sender(pub(super) Mailbox);
+pub struct EmailSender(pub(super) Mailbox);
 
-impl<'de> Deserialize<'de> for Sender {
+impl<'de> Deserialize<'de> for EmailSender {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
         let mailbox = text.parse().map(Self);

@@ -9,48 +9,48 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use lettre::message::Mailbox;
 use serde_json::{Value, json};
 
-use super::attachment::Attachment;
+use super::attachment::EmailAttachment;
+use super::composed_email::ComposedEmail;
 use super::config::SendGridConfig;
-use super::letter::Letter;
-use super::template::Templates;
-use crate::bound::Account;
+use super::template::EmailTemplates;
+use crate::account_binding::ProviderAccount;
 use crate::code;
-use crate::config::Secret;
-use crate::failure::Failure;
-use crate::outbound::{Answer, Outbound};
-use crate::request::Request;
-use crate::tool::Tool;
-use crate::vendor::{Auth, Base, Complaint, Meaning, Vendor};
+use crate::config::SecretString;
+use crate::outbound::{OutboundClient, OutboundResponse};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorErrorMeaning};
 
 pub(super) const NAME: &str = "sendgrid";
-const BASE: Base = Base::documented("https://api.sendgrid.com");
+const BASE: BaseUrl = BaseUrl::documented("https://api.sendgrid.com");
 
 /// Where the API of an account is.
-pub(super) fn base(config: &SendGridConfig) -> Base {
+pub(super) fn base(config: &SendGridConfig) -> BaseUrl {
     config.base_url.clone().unwrap_or(BASE)
 }
 
-pub(super) struct SendGrid {
-    vendor: Vendor,
-    base: Base,
-    key: Secret,
+pub(super) struct SendGridClient {
+    vendor: VendorApi,
+    base: BaseUrl,
+    key: SecretString,
     from: Mailbox,
-    templates: Arc<Templates>,
+    templates: Arc<EmailTemplates>,
 }
 
-impl SendGrid {
+impl SendGridClient {
     pub(super) fn new(
         config: &SendGridConfig,
-        key: Secret,
-        templates: Arc<Templates>,
-        outbound: Arc<Outbound>,
+        key: SecretString,
+        templates: Arc<EmailTemplates>,
+        outbound: Arc<OutboundClient>,
     ) -> Self {
         Self {
-            vendor: Vendor::new(NAME, base(config), outbound, complaint),
+            vendor: VendorApi::new(NAME, base(config), outbound, complaint),
             base: base(config),
             key,
             from: config.from.0.clone(),
@@ -59,14 +59,19 @@ impl SendGrid {
     }
 
     /// Sends the letter. Their own id of it, where they say one.
-    pub(super) async fn send(&self, letter: &Letter<'_>, id: &str, class: Class) -> Result<Option<String>, Failure> {
-        let asked = self.vendor.post(&["v3", "mail", "send"]).auth(Auth::Bearer(&self.key));
+    pub(super) async fn send(
+        &self,
+        letter: &ComposedEmail<'_>,
+        id: &str,
+        class: EffectClass,
+    ) -> Result<Option<String>, ToolError> {
+        let asked = self.vendor.post(&["v3", "mail", "send"]).auth(VendorAuth::Bearer(&self.key));
         let answer = asked.json(&self.body(letter, id)).send(class).await?;
         let theirs = answer.headers.get("x-message-id").and_then(|value| value.to_str().ok());
         Ok(theirs.map(str::to_owned))
     }
 
-    fn body(&self, letter: &Letter<'_>, id: &str) -> Value {
+    fn body(&self, letter: &ComposedEmail<'_>, id: &str) -> Value {
         // SendGrid refuses a letter that names a receiver twice.
         let mut seen = BTreeSet::new();
         let mut addresses = |mailboxes: &[Mailbox]| {
@@ -102,9 +107,9 @@ impl SendGrid {
 }
 
 #[async_trait]
-impl Tool for SendGrid {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let letter = Letter::read(request, &self.templates)?;
+impl ToolHandler for SendGridClient {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let letter = ComposedEmail::read(request, &self.templates)?;
         let id = request.id("msg");
         let theirs = self.send(&letter, &id, request.call.class).await?;
         Ok(json!({
@@ -118,12 +123,12 @@ impl Tool for SendGrid {
         }))
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(self.vendor.name()))
     }
 
-    async fn account(&self, _request: &Request) -> Option<String> {
-        let account = Account::of(NAME, &self.base, &self.key).shown()?;
+    async fn account(&self, _request: &PreparedRequest) -> Option<String> {
+        let account = ProviderAccount::of(NAME, &self.base, &self.key).display_name()?;
         Some(format!("{account}, from {}", self.from))
     }
 }
@@ -135,7 +140,7 @@ fn address(mailbox: &Mailbox) -> Value {
     }
 }
 
-fn attached(attachment: &Attachment) -> Value {
+fn attached(attachment: &EmailAttachment) -> Value {
     json!({
         "content": STANDARD.encode(&attachment.content),
         "type": attachment.media,
@@ -145,15 +150,15 @@ fn attached(attachment: &Attachment) -> Value {
 }
 
 /// `{"errors": [{"message", "field", "help"}]}`. What is wrong with the letter is the letter's, not the account's.
-fn complaint(answer: &Answer) -> Option<Complaint> {
-    let complaint = Complaint::worded(answer, &["/errors/0/message"])?;
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
+    let complaint = VendorError::from_response(answer, &["/errors/0/message"])?;
     let field = answer.value().pointer("/errors/0/field").and_then(Value::as_str).unwrap_or_default().to_owned();
     let meaning = match answer.status {
-        400 | 413 => Meaning::Refused(code::MESSAGE_REJECTED),
-        _ => Meaning::AsStatus,
+        400 | 413 => VendorErrorMeaning::Refused(code::MESSAGE_REJECTED),
+        _ => VendorErrorMeaning::AsStatus,
     };
     let place = if field.is_empty() { String::new() } else { format!(" (`{field}`)") };
-    Some(Complaint { message: format!("{}{place}", complaint.message), meaning })
+    Some(VendorError { message: format!("{}{place}", complaint.message), meaning })
 }
 
 #[cfg(test)]

@@ -9,26 +9,26 @@ use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, CertificateStore, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 
-use super::config::{SmtpConfig, Tls};
-use super::letter::Letter;
+use super::composed_email::ComposedEmail;
+use super::config::{SmtpConfig, SmtpTls};
 use crate::authority;
 use crate::code;
-use crate::contact;
-use crate::failure::Failure;
+use crate::reach_tracker;
+use crate::tool_error::ToolError;
 
 /// How long we wait for the server to say good-bye; it has the letter by then.
-const GOODBYE: Duration = Duration::from_millis(500);
+const QUIT_TIMEOUT: Duration = Duration::from_millis(500);
 
-pub(super) struct Smtp {
+pub(super) struct SmtpClient {
     config: SmtpConfig,
     /// Whose word is taken for the server's name: of these, or of the public authorities where there are none.
     authorities: Vec<Certificate>,
 }
 
-impl Smtp {
+impl SmtpClient {
     /// The error is what is wrong with the file of authorities.
     pub(super) fn new(config: SmtpConfig) -> Result<Self, String> {
-        let found = config.ca.as_deref().map(authority::of_file).transpose()?.unwrap_or_default();
+        let found = config.ca.as_deref().map(authority::load_pem_certificates).transpose()?.unwrap_or_default();
         let found = found.iter().map(|one| Certificate::from_der(one.to_vec()));
         let authorities = found.collect::<Result<_, _>>().map_err(|error| error.to_string())?;
         Ok(Self { config, authorities })
@@ -42,26 +42,26 @@ impl Smtp {
     }
 
     /// Sends the letter and answers with the server's words.
-    pub(super) async fn send(&self, letter: &Letter<'_>, id: &str, now: Time) -> Result<String, Failure> {
+    pub(super) async fn send(&self, letter: &ComposedEmail<'_>, id: &str, now: Time) -> Result<String, ToolError> {
         let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now.as_ms()).unwrap_or(0));
         let message = letter.message(&self.config.from.0, id, date);
-        let message = message.map_err(|reason| Failure::refused(code::INVALID_PARAMETERS, reason))?;
-        contact::made();
-        let mut connection = self.connect().await.map_err(|error| self.before_sending(&error))?;
+        let message = message.map_err(|reason| ToolError::permanent(code::INVALID_PARAMETERS, reason))?;
+        reach_tracker::mark_reached();
+        let mut connection = self.connect().await.map_err(|error| self.connect_failure(&error))?;
         let answer = connection.send(message.envelope(), &message.formatted()).await;
-        let answer = answer.map_err(|error| self.while_sending(&error))?;
+        let answer = answer.map_err(|error| self.send_failure(&error))?;
         // The letter is accepted: what happens to the connection now changes nothing.
-        let _ = tokio::time::timeout(GOODBYE, connection.quit()).await;
+        let _ = tokio::time::timeout(QUIT_TIMEOUT, connection.quit()).await;
         Ok(answer.message().collect::<Vec<_>>().join(" "))
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Error> {
         let SmtpConfig { host, tls, username, password, .. } = &self.config;
         let hello = self.config.hello.clone().map_or_else(ClientId::default, ClientId::Domain);
-        let first = if *tls == Tls::Implicit { Some(self.parameters()?) } else { None };
+        let first = if *tls == SmtpTls::Implicit { Some(self.parameters()?) } else { None };
         let server = (host.as_str(), self.config.port());
         let mut connection = AsyncSmtpConnection::connect_tokio1(server, None, &hello, first, None).await?;
-        if *tls == Tls::Upgrade {
+        if *tls == SmtpTls::Upgrade {
             connection.starttls(self.parameters()?, &hello).await?;
         }
         if let (Some(username), Some(password)) = (username, password) {
@@ -83,23 +83,23 @@ impl Smtp {
     }
 
     /// Nothing of the letter was said yet.
-    fn before_sending(&self, error: &Error) -> Failure {
+    fn connect_failure(&self, error: &Error) -> ToolError {
         let message = format!("the mail server {}:{}: {error}", self.config.host, self.config.port());
         if error.is_permanent() {
-            return Failure::refused(code::MESSAGE_REJECTED, message);
+            return ToolError::permanent(code::MESSAGE_REJECTED, message);
         }
-        Failure::later(code::SERVICE_UNAVAILABLE, message)
+        ToolError::transient(code::SERVICE_UNAVAILABLE, message)
     }
 
     /// An answer of the server is certain; silence is not.
-    fn while_sending(&self, error: &Error) -> Failure {
+    fn send_failure(&self, error: &Error) -> ToolError {
         let message = format!("the mail server {}:{}: {error}", self.config.host, self.config.port());
         if error.is_permanent() {
-            return Failure::refused(code::MESSAGE_REJECTED, message);
+            return ToolError::permanent(code::MESSAGE_REJECTED, message);
         }
         if error.is_transient() {
-            return Failure::later(code::SERVICE_UNAVAILABLE, message);
+            return ToolError::transient(code::SERVICE_UNAVAILABLE, message);
         }
-        Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }
+        ToolError::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }
     }
 }

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{Document, Template as Compiled};
+use baton_core::expr::{JinjaTemplate as Compiled, JsonContext};
 use baton_core::id::TenantId;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::code;
-use crate::config::Config;
-use crate::error::Error;
-use crate::failure::Failure;
-use crate::kinds::http::expression;
-use crate::request::Request;
+use crate::config::ToolsConfig;
+use crate::error::ToolSetupError;
+use crate::kinds::http::expression_error;
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
 
 /// The language of a part that is written once for all.
 const ANY: &str = "";
@@ -20,41 +20,41 @@ const ANY: &str = "";
 /// A template as it is written: each part a text, or texts by language (`en`, `es`, …).
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Template {
-    subject: Part,
+pub struct EmailTemplate {
+    subject: TemplatePart,
     #[serde(default)]
-    body: Option<Part>,
+    body: Option<TemplatePart>,
     /// What a variable brings is escaped.
     #[serde(default)]
-    html: Option<Part>,
+    html: Option<TemplatePart>,
 }
 
 #[derive(Clone, Debug)]
-struct Part(BTreeMap<String, Compiled>);
+struct TemplatePart(BTreeMap<String, Compiled>);
 
 /// All templates, with those that a tenant has of its own.
 #[derive(Debug)]
-pub(super) struct Templates {
-    shared: BTreeMap<String, Template>,
-    own: BTreeMap<TenantId, BTreeMap<String, Template>>,
+pub(super) struct EmailTemplates {
+    shared: BTreeMap<String, EmailTemplate>,
+    own: BTreeMap<TenantId, BTreeMap<String, EmailTemplate>>,
 }
 
 /// A template with its holes filled.
 #[derive(Debug, Default)]
-pub(super) struct Rendered {
+pub(super) struct RenderedEmail {
     pub(super) subject: Option<String>,
     pub(super) body: Option<String>,
     pub(super) html: Option<String>,
 }
 
-impl Templates {
-    pub(super) fn read(config: &Config) -> Result<Self, Error> {
+impl EmailTemplates {
+    pub(super) fn read(config: &ToolsConfig) -> Result<Self, ToolSetupError> {
         let own: BTreeMap<_, _> =
             config.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.templates.clone())).collect();
         for (name, template) in own.values().chain([&config.templates]).flatten() {
             if template.body.is_none() && template.html.is_none() {
                 let reason = format!("`{name}` has neither `body` nor `html`");
-                return Err(Error::Setting { place: "templates", reason });
+                return Err(ToolSetupError::Setting { place: "templates", reason });
             }
         }
         Ok(Self { shared: config.templates.clone(), own })
@@ -69,23 +69,23 @@ impl Templates {
         names
     }
 
-    pub(super) fn render(&self, name: &str, request: &Request) -> Result<Rendered, Failure> {
+    pub(super) fn render(&self, name: &str, request: &PreparedRequest) -> Result<RenderedEmail, ToolError> {
         let own = self.own.get(&request.call.tenant).and_then(|own| own.get(name));
         let template = own.or_else(|| self.shared.get(name)).ok_or_else(|| {
             let message = format!("`template`: there is no template `{name}` for the tenant `{}`", request.call.tenant);
-            Failure::refused(code::INVALID_PARAMETERS, message)
+            ToolError::permanent(code::INVALID_PARAMETERS, message)
         })?;
         let variables = match request.argument("variables") {
             Value::Null => Value::Object(Map::new()),
             variables => variables.clone(),
         };
-        let part = |what: &str, part: Option<&Part>, variables: &Value| {
+        let part = |what: &str, part: Option<&TemplatePart>, variables: &Value| {
             let Some(text) = part.and_then(|part| part.in_language(request)) else { return Ok(None) };
-            let names = Document::new(variables, request.call.at.to_timestamp()).in_zone(request.zone());
+            let names = JsonContext::new(variables, request.call.at.to_timestamp()).in_zone(request.zone());
             let rendered = text.render(&names);
-            rendered.map(Some).map_err(|error| expression(&format!("template {name}.{what}"), &error))
+            rendered.map(Some).map_err(|error| expression_error(&format!("template {name}.{what}"), &error))
         };
-        Ok(Rendered {
+        Ok(RenderedEmail {
             subject: part("subject", Some(&template.subject), &variables)?.map(|subject| subject.trim().to_owned()),
             body: part("body", template.body.as_ref(), &variables)?,
             html: part("html", template.html.as_ref(), &escaped(&variables))?,
@@ -93,9 +93,9 @@ impl Templates {
     }
 }
 
-impl Part {
+impl TemplatePart {
     /// In the customer's language, else in the tenant's, else in the first there is.
-    fn in_language(&self, request: &Request) -> Option<&Compiled> {
+    fn in_language(&self, request: &PreparedRequest) -> Option<&Compiled> {
         let customer = request.call.caller.language.as_deref().and_then(|tag| tag.split(['-', '_']).next());
         let customer = customer.map(str::to_ascii_lowercase);
         let wanted = [customer.as_deref().unwrap_or(ANY), request.language.tag(), ANY];
@@ -103,17 +103,17 @@ impl Part {
     }
 }
 
-impl<'de> Deserialize<'de> for Part {
+impl<'de> Deserialize<'de> for TemplatePart {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged, expecting = "a text, or texts by language")]
-        enum Written {
+        enum TemplatePartForm {
             One(String),
             Many(BTreeMap<String, String>),
         }
-        let texts = match Written::deserialize(from)? {
-            Written::One(text) => BTreeMap::from([(ANY.to_owned(), text)]),
-            Written::Many(texts) => texts,
+        let texts = match TemplatePartForm::deserialize(from)? {
+            TemplatePartForm::One(text) => BTreeMap::from([(ANY.to_owned(), text)]),
+            TemplatePartForm::Many(texts) => texts,
         };
         let compiled = texts.into_iter().map(|(tag, text)| match Compiled::parse(&text) {
             Ok(template) => Ok((tag, template)),

@@ -1,31 +1,31 @@
 use std::sync::{Arc, Mutex};
 
-use baton_core::tool::{Class, Outcome};
-use baton_ports::tools::Tools as _;
+use baton_core::tool::{EffectClass, ToolOutcome};
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::testing::{World, done, not_done, unknown};
+use crate::testing::{ToolsFixture, done, not_done, unknown};
 
 /// A mail server that speaks RFC 5321, and answers `DATA`, the letter or a recipient as it is told.
-struct MailServer {
+struct FakeMailServer {
     port: u16,
-    letters: Lines,
-    heard: Lines,
+    letters: SharedLines,
+    heard: SharedLines,
 }
 
-type Lines = Arc<Mutex<Vec<String>>>;
+type SharedLines = Arc<Mutex<Vec<String>>>;
 
 /// The answer to the line that begins so; an empty answer closes the connection.
-type Instead = (&'static str, &'static str);
+type ReplyOverride = (&'static str, &'static str);
 const AFTER_LETTER: &str = ".";
 
-impl MailServer {
-    async fn start(instead: Option<Instead>) -> Self {
+impl FakeMailServer {
+    async fn start(instead: Option<ReplyOverride>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (letters, heard): (Lines, Lines) = (Arc::default(), Arc::default());
+        let (letters, heard): (SharedLines, SharedLines) = (Arc::default(), Arc::default());
         let (to, log) = (letters.clone(), heard.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -35,8 +35,8 @@ impl MailServer {
         Self { port, letters, heard }
     }
 
-    fn world(&self) -> World {
-        World::with(json!({"email": {"smtp": {
+    fn world(&self) -> ToolsFixture {
+        ToolsFixture::with(json!({"email": {"smtp": {
             "host": "127.0.0.1", "port": self.port, "tls": "none", "from": "Clínica <hola@clinic.example>", "hello": "baton.test",
             "username": "me", "password": "s3cr3t"
         }}}))
@@ -45,7 +45,7 @@ impl MailServer {
 
 async fn serve(
     mut stream: TcpStream,
-    instead: Option<Instead>,
+    instead: Option<ReplyOverride>,
     letters: &Mutex<Vec<String>>,
     heard: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
@@ -97,9 +97,9 @@ fn letter() -> Value {
 
 #[tokio::test]
 async fn without_a_server_a_letter_goes_into_the_outbox() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "send_notification", letter());
-    assert_eq!(call.class, Class::Keyed);
+    assert_eq!(call.class, EffectClass::Keyed);
     let sent = done(world.send(&call).await.outcome);
     assert_eq!((&sent["delivered"], &sent["channel"]), (&json!("outbox"), &json!("email")));
     assert_eq!(done(world.send(&call).await.outcome), sent);
@@ -114,10 +114,10 @@ async fn without_a_server_a_letter_goes_into_the_outbox() {
 
 #[tokio::test]
 async fn with_a_server_a_letter_is_sent_to_all_and_says_so() {
-    let server = MailServer::start(None).await;
+    let server = FakeMailServer::start(None).await;
     let world = server.world();
     let call = world.call("k", "send_email", letter());
-    assert_eq!(call.class, Class::Once, "SMTP has no idempotency key");
+    assert_eq!(call.class, EffectClass::Once, "SMTP has no idempotency key");
     let sent = done(world.send(&call).await.outcome);
     assert_eq!((&sent["delivered"], &sent["server"]), (&json!("smtp"), &json!("queued as 42")));
 
@@ -146,8 +146,8 @@ async fn with_a_server_a_letter_is_sent_to_all_and_says_so() {
     }
 }
 
-async fn send(instead: Instead) -> Outcome {
-    let server = MailServer::start(Some(instead)).await;
+async fn send(instead: ReplyOverride) -> ToolOutcome {
+    let server = FakeMailServer::start(Some(instead)).await;
     let world = server.world();
     let outcome = world.send(&world.call("k", "send_email", letter())).await.outcome;
     assert_eq!(server.letters.lock().unwrap().len(), 0);
@@ -167,7 +167,7 @@ async fn what_the_server_answers_is_certain() {
         (("AUTH", ""), "SERVICE_UNAVAILABLE", true),
     ] {
         match send(instead).await {
-            Outcome::NotDone { fault, retryable, .. } => {
+            ToolOutcome::NotDone { fault, retryable, .. } => {
                 assert_eq!((&*fault.code, retryable), (code, again), "{instead:?}")
             }
             other => panic!("{instead:?}: {other:?}"),
@@ -183,16 +183,16 @@ async fn a_server_that_falls_silent_after_the_letter_leaves_it_unknown() {
 #[tokio::test]
 async fn a_server_that_is_not_there_was_told_nothing() {
     let smtp = json!({"host": "127.0.0.1", "port": 1, "tls": "none", "from": "a@clinic.example"});
-    let world = World::with(json!({"email": {"smtp": smtp}}));
+    let world = ToolsFixture::with(json!({"email": {"smtp": smtp}}));
     let outcome = world.send(&world.call("k", "send_email", letter())).await.outcome;
     assert_eq!(not_done(outcome).0, "SERVICE_UNAVAILABLE");
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_told_nothing_where_tls_is_asked_for() {
-    let server = MailServer::start(None).await;
+    let server = FakeMailServer::start(None).await;
     let smtp = json!({"host": "127.0.0.1", "port": server.port, "from": "a@clinic.example", "username": "me", "password": "x"});
-    let world = World::with(json!({"email": {"smtp": smtp}}));
+    let world = ToolsFixture::with(json!({"email": {"smtp": smtp}}));
     not_done(world.send(&world.call("k", "send_email", letter())).await.outcome);
     let heard = server.heard.lock().unwrap().clone();
     assert!(heard.iter().all(|line| !line.starts_with("AUTH") && !line.starts_with("MAIL")), "{heard:?}");
@@ -200,7 +200,7 @@ async fn a_server_without_tls_is_told_nothing_where_tls_is_asked_for() {
 
 #[tokio::test]
 async fn what_is_no_letter_is_refused_by_its_place() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     for (change, expect) in [
         (json!({"to": "ana"}), "`to` is not an e-mail address"),
         (json!({"cc": ["b@c.example", "x y"]}), "`cc.1` is not an e-mail address"),
@@ -225,5 +225,5 @@ async fn what_is_no_letter_is_refused_by_its_place() {
 
 #[test]
 fn the_registry_tells_the_class_of_the_provider() {
-    assert_eq!(World::new().registry.facts("send_email").unwrap().class, Class::Keyed);
+    assert_eq!(ToolsFixture::new().registry.facts("send_email").unwrap().class, EffectClass::Keyed);
 }

@@ -5,25 +5,25 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::redact;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use baton_ports::memory::{
-    CONTEXT_TOKENS_MAX, Context, ID_BYTES_MAX, Memory, QUERY_BYTES_MAX, RECENT_DEFAULT, RECENT_MAX, SIMILAR_DEFAULT,
-    SIMILAR_MAX, TOP_DEFAULT, TOP_MAX, Wanted,
+    CONTEXT_TOKENS_MAX, ContextRequest, ID_BYTES_MAX, MemoryContext, MemoryStore, QUERY_BYTES_MAX, RECENT_DEFAULT,
+    RECENT_MAX, SIMILAR_DEFAULT, SIMILAR_MAX, TOP_DEFAULT, TOP_MAX,
 };
 use serde_json::{Value, json};
 
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, asker, count, failure, filter, filters_schema, own_conversation, word};
-use crate::catalogue::{Action, Entry, Risk};
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// Searches, and now and then a summary of what was said before.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
+pub(super) fn entry(memory: Arc<dyn MemoryStore>) -> ToolEntry {
     let fields = ["recent_messages", "relevant_documents", "similar_conversations", "summary", "session", "tokens"];
-    let facts = Facts {
+    let facts = ToolContract {
         description: "Recalls what matters now: recent messages, relevant documents, similar conversations".to_owned(),
         output_fields: fields.map(str::to_owned).into(),
         parameters: json!({
@@ -44,28 +44,28 @@ pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
                 "filters": filters_schema(),
             },
         }),
-        ..Facts::new(Class::Read, TIMEOUT)
+        ..ToolContract::new(EffectClass::Read, TIMEOUT)
     };
-    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    Entry::new("get_context", CATEGORY, PROVIDER, action, Arc::new(GetContext { memory }))
+    let action = ActionSpec::new(facts, AUDIT_TYPE, ToolRisk::Low);
+    ToolEntry::new("get_context", CATEGORY, PROVIDER, action, Arc::new(GetContext { memory }))
 }
 
 struct GetContext {
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn MemoryStore>,
 }
 
 #[async_trait]
-impl Tool for GetContext {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for GetContext {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let message = request.text("message").or_else(|| request.text("current_message")).unwrap_or_default();
-        let wanted = Wanted {
+        let wanted = ContextRequest {
             strategy: word(request, "strategy"),
             recent: count(request, "recent", RECENT_DEFAULT),
             documents: count(request, "top_k", TOP_DEFAULT),
             conversations: count(request, "similar", SIMILAR_DEFAULT),
             tokens: request.argument("max_tokens").as_u64().and_then(|count| usize::try_from(count).ok()),
             filter: filter(request),
-            ..Wanted::new(own_conversation(request)?, message)
+            ..ContextRequest::new(own_conversation(request)?, message)
         };
         let context = self.memory.context(&request.call.tenant, &wanted).await;
         let mut context = context.map_err(|error| failure(&error))?;
@@ -88,7 +88,12 @@ impl GetContext {
     /// Has what no longer fits into the context summarised, on the run's behalf, so that what was said is told in fewer
     /// words and never in none; whether there is another summary now. Half of the messages that fit stay out of it, so
     /// that the next ones need no summary of their own.
-    async fn was_summarised(&self, request: &Request, wanted: &Wanted, context: &Context) -> bool {
+    async fn was_summarised(
+        &self,
+        request: &PreparedRequest,
+        wanted: &ContextRequest,
+        context: &MemoryContext,
+    ) -> bool {
         let Some(conversation) = &wanted.conversation else { return false };
         if context.left_out.unsummarised == 0 || wanted.recent == 0 {
             return false;

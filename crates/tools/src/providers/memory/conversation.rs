@@ -4,25 +4,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use baton_ports::clock::Clock;
-use baton_ports::memory::{Closing, ID_BYTES_MAX, MESSAGE_BYTES_MAX, Memory, Message, SUMMARY_BYTES_MAX, Speaker};
+use baton_ports::memory::{
+    ConversationClosing, ID_BYTES_MAX, MESSAGE_BYTES_MAX, MemoryStore, MessageSpeaker, SUMMARY_BYTES_MAX, ThreadMessage,
+};
 use serde_json::{Value, json};
 
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, asker, failure, own_conversation};
-use crate::catalogue::{Action, Entry, Risk};
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
 use crate::code;
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::shipped::TIMEOUT;
-use crate::tool::Tool;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use crate::tool_set::TIMEOUT;
 
 const OUTCOME_CHARS_MAX: usize = 100;
 /// A model sums up a long conversation in several calls.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(100);
 
-pub(super) fn remember_entry(memory: Arc<dyn Memory>, clock: Arc<dyn Clock>) -> Entry {
-    let facts = Facts {
+pub(super) fn remember_entry(memory: Arc<dyn MemoryStore>, clock: Arc<dyn Clock>) -> ToolEntry {
+    let facts = ToolContract {
         description: "Keeps a message of a conversation, so that later answers know of it".to_owned(),
         irreversible: Some("what was said was said; forgetting is an operator's".to_owned()),
         output_fields: ["message_id", "id", "conversation_id", "provider"].map(str::to_owned).into(),
@@ -36,14 +38,14 @@ pub(super) fn remember_entry(memory: Arc<dyn Memory>, clock: Arc<dyn Clock>) -> 
                 "content": {"type": "string", "minLength": 1, "maxLength": MESSAGE_BYTES_MAX},
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     };
-    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    Entry::new("remember_message", CATEGORY, PROVIDER, action, Arc::new(RememberMessage { memory, clock }))
+    let action = ActionSpec::new(facts, AUDIT_TYPE, ToolRisk::Low);
+    ToolEntry::new("remember_message", CATEGORY, PROVIDER, action, Arc::new(RememberMessage { memory, clock }))
 }
 
-pub(super) fn close_entry(memory: Arc<dyn Memory>) -> Entry {
-    let facts = Facts {
+pub(super) fn close_entry(memory: Arc<dyn MemoryStore>) -> ToolEntry {
+    let facts = ToolContract {
         description: "Ends a conversation: sums it up and makes it findable for later ones like it".to_owned(),
         irreversible: Some(
             "its messages leave short-term memory; a later message begins a new conversation".to_owned(),
@@ -67,10 +69,10 @@ pub(super) fn close_entry(memory: Arc<dyn Memory>) -> Entry {
                 },
             },
         }),
-        ..Facts::new(Class::Keyed, CLOSE_TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, CLOSE_TIMEOUT)
     };
-    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    Entry::new("close_conversation", CATEGORY, PROVIDER, action, Arc::new(CloseConversation { memory }))
+    let action = ActionSpec::new(facts, AUDIT_TYPE, ToolRisk::Low);
+    ToolEntry::new("close_conversation", CATEGORY, PROVIDER, action, Arc::new(CloseConversation { memory }))
 }
 
 fn conversation_schema() -> Value {
@@ -78,36 +80,37 @@ fn conversation_schema() -> Value {
 }
 
 struct RememberMessage {
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn MemoryStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for RememberMessage {
+impl ToolHandler for RememberMessage {
     /// The message's id is the key's, so the same call again is the same message.
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let (conversation, id) = (named(request)?, request.id("msg"));
-        let speaker = serde_json::from_value(request.argument("role").clone()).unwrap_or(Speaker::Customer);
+        let speaker = serde_json::from_value(request.argument("role").clone()).unwrap_or(MessageSpeaker::Customer);
         let content = request.text("content").unwrap_or_default().to_owned();
-        let message = Message { id: Some(id.clone()), speaker, content, at: self.clock.now() };
+        let message = ThreadMessage { id: Some(id.clone()), speaker, content, at: self.clock.now() };
         let customer = request.call.caller.user_id.as_deref();
-        let kept = self.memory.say(&request.call.tenant, &conversation, customer, message).await;
+        let kept = self.memory.add_message(&request.call.tenant, &conversation, customer, message).await;
         kept.map_err(|error| failure(&error))?;
         Ok(json!({"message_id": id, "id": id, "conversation_id": conversation, "provider": PROVIDER}))
     }
 }
 
 struct CloseConversation {
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn MemoryStore>,
 }
 
 #[async_trait]
-impl Tool for CloseConversation {
+impl ToolHandler for CloseConversation {
     /// One that is closed already answers as it did.
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let conversation = named(request)?;
         let outcome = request.text("outcome").unwrap_or_default().to_owned();
-        let closing = Closing { outcome: outcome.clone(), summary: request.text("summary").map(str::to_owned) };
+        let closing =
+            ConversationClosing { outcome: outcome.clone(), summary: request.text("summary").map(str::to_owned) };
         let summary = self.memory.close(&asker(request), &conversation, closing).await;
         let summary = summary.map_err(|error| failure(&error))?;
         let mut output = json!({
@@ -121,9 +124,9 @@ impl Tool for CloseConversation {
     }
 }
 
-fn named(request: &Request) -> Result<String, Failure> {
+fn named(request: &PreparedRequest) -> Result<String, ToolError> {
     own_conversation(request)?.ok_or_else(|| {
         let message = "the run has no conversation: give `conversation_id`, here or in the run's context";
-        Failure::refused(code::INVALID_PARAMETERS, message)
+        ToolError::permanent(code::INVALID_PARAMETERS, message)
     })
 }

@@ -4,26 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::redact::{self, Bounds};
-use baton_core::tool::{Class, Facts};
+use baton_core::redact::{self, RedactionBounds};
+use baton_core::tool::{EffectClass, ToolContract};
 use baton_ports::clock::Clock;
 use baton_ports::index::BODY_BYTES_MAX;
-use baton_ports::memory::{Execution, Memory, QUERY_BYTES_MAX, SIMILAR_DEFAULT, SIMILAR_MAX, SimilarExecution};
+use baton_ports::memory::{
+    AgentExecution, MemoryStore, QUERY_BYTES_MAX, SIMILAR_DEFAULT, SIMILAR_MAX, SimilarExecution,
+};
 use serde_json::{Value, json};
 
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure};
-use crate::catalogue::{Action, Entry, Risk};
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::shipped::TIMEOUT;
-use crate::tool::Tool;
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use crate::tool_set::TIMEOUT;
 
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How much of a plan or of results is shown to whoever plans the next.
-const SHOWN: Bounds = Bounds { bytes: 16 << 10, string_bytes: 1 << 10, items: 50, depth: 12 };
+const SHOWN: RedactionBounds = RedactionBounds { bytes: 16 << 10, string_bytes: 1 << 10, items: 50, depth: 12 };
 
-pub(super) fn similar_entry(memory: Arc<dyn Memory>) -> Entry {
-    let facts = Facts {
+pub(super) fn similar_entry(memory: Arc<dyn MemoryStore>) -> ToolEntry {
+    let facts = ToolContract {
         description: "Finds past executions whose goal was like this one, with their plans and outcomes".to_owned(),
         output_fields: ["goal", "executions", "count", "provider"].map(str::to_owned).into(),
         parameters: json!({
@@ -36,14 +38,14 @@ pub(super) fn similar_entry(memory: Arc<dyn Memory>) -> Entry {
                 "success_only": {"type": "boolean", "default": false},
             },
         }),
-        ..Facts::new(Class::Read, READ_TIMEOUT)
+        ..ToolContract::new(EffectClass::Read, READ_TIMEOUT)
     };
-    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    Entry::new("similar_executions", CATEGORY, PROVIDER, action, Arc::new(SimilarExecutions { memory }))
+    let action = ActionSpec::new(facts, AUDIT_TYPE, ToolRisk::Low);
+    ToolEntry::new("similar_executions", CATEGORY, PROVIDER, action, Arc::new(SimilarExecutions { memory }))
 }
 
-pub(super) fn record_entry(memory: Arc<dyn Memory>, clock: Arc<dyn Clock>) -> Entry {
-    let facts = Facts {
+pub(super) fn record_entry(memory: Arc<dyn MemoryStore>, clock: Arc<dyn Clock>) -> ToolEntry {
+    let facts = ToolContract {
         description: "Remembers what was to be done, how it was gone about, and whether it worked".to_owned(),
         irreversible: Some("what was tried was tried; forgetting is an operator's".to_owned()),
         output_fields: ["execution_id", "id", "success", "provider"].map(str::to_owned).into(),
@@ -62,19 +64,19 @@ pub(super) fn record_entry(memory: Arc<dyn Memory>, clock: Arc<dyn Clock>) -> En
                 "iterations": {"type": ["integer", "null"], "minimum": 0, "maximum": 1_000_000},
             },
         }),
-        ..Facts::new(Class::Keyed, TIMEOUT)
+        ..ToolContract::new(EffectClass::Keyed, TIMEOUT)
     };
-    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    Entry::new("record_execution", CATEGORY, PROVIDER, action, Arc::new(RecordExecution { memory, clock }))
+    let action = ActionSpec::new(facts, AUDIT_TYPE, ToolRisk::Low);
+    ToolEntry::new("record_execution", CATEGORY, PROVIDER, action, Arc::new(RecordExecution { memory, clock }))
 }
 
 struct SimilarExecutions {
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn MemoryStore>,
 }
 
 #[async_trait]
-impl Tool for SimilarExecutions {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for SimilarExecutions {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let goal = request.text("goal").unwrap_or_default();
         let limit = count(request, "limit", SIMILAR_DEFAULT);
         let success_only = request.argument("success_only").as_bool().unwrap_or(false);
@@ -96,18 +98,18 @@ fn shown(similar: &SimilarExecution) -> Value {
 }
 
 struct RecordExecution {
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn MemoryStore>,
     clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for RecordExecution {
+impl ToolHandler for RecordExecution {
     /// The id is the key's, so the same call again is the same execution.
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let id = request.id("ex");
         let number = |name: &str| request.argument(name).as_u64();
         let success = request.argument("success").as_bool().unwrap_or(false);
-        let execution = Execution {
+        let execution = AgentExecution {
             id: id.clone(),
             goal: request.text("goal").unwrap_or_default().to_owned(),
             plan: request.argument("plan").clone(),

@@ -3,8 +3,8 @@
 
 mod chroma;
 mod config;
-mod outside;
-mod pieces;
+mod external;
+mod external_chunks;
 mod pinecone;
 
 use std::collections::BTreeMap;
@@ -13,35 +13,35 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use baton_core::money::Usd;
-use baton_core::tool::{Class, Facts, Retry};
+use baton_core::tool::{EffectClass, RetryPolicy, ToolContract};
 use baton_ports::embed::Embedder;
-use baton_ports::memory::{self, Cited, Memory, QUERY_BYTES_MAX, Search, TOP_DEFAULT, TOP_MAX};
+use baton_ports::memory::{self, CitedPassage, MemoryStore, QUERY_BYTES_MAX, SearchRequest, TOP_DEFAULT, TOP_MAX};
 use serde_json::{Value, json};
 
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, word};
 use crate::by_tenant::ByTenant;
-use crate::catalogue::{Action, Entry, Offered, Performer, Risk};
-use crate::config::{Bound, Config as Settings, Secret};
-use crate::error::Error;
-use crate::failure::Failure;
-use crate::outbound::Outbound;
-use crate::rate::Rate;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
+use crate::config::{BoundSecret, SecretString, ToolsConfig as Settings};
+use crate::error::ToolSetupError;
+use crate::outbound::OutboundClient;
+use crate::rate::CallRate;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
-use self::chroma::Chroma;
-use self::outside::{Index, Outside};
-use self::pinecone::Pinecone;
-pub use config::{ChromaConfig, Config, PineconeConfig};
-pub use pieces::{Piece, Pieces};
+use self::chroma::ChromaIndex;
+use self::external::{ExternalIndex, ExternalKnowledgeTool};
+use self::pinecone::PineconeIndex;
+pub use config::{ChromaConfig, KnowledgeConfig, PineconeConfig};
+pub use external_chunks::{ExternalKnowledgeBase, IndexedChunk};
 
 /// How long one search may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
 
-const OFFERED: &[Offered] = &[
-    Offered::free(PROVIDER, &[]),
-    Offered::free(chroma::NAME, &["knowledge.chroma.base_url"]),
-    Offered::free(pinecone::NAME, &["knowledge.pinecone.host", "knowledge.pinecone.api_key"]).at(PINECONE_USD),
+const OFFERED: &[ProviderOption] = &[
+    ProviderOption::free(PROVIDER, &[]),
+    ProviderOption::free(chroma::NAME, &["knowledge.chroma.base_url"]),
+    ProviderOption::free(pinecone::NAME, &["knowledge.pinecone.host", "knowledge.pinecone.api_key"]).at(PINECONE_USD),
 ];
 /// The fields by which every piece in an index outside says whose it is, and of which document. A customer's name that is
 /// empty: everybody's.
@@ -53,16 +53,16 @@ const PINECONE_USD: f64 = 0.002;
 
 pub(super) fn entry(
     settings: &Settings,
-    memory: &Arc<dyn Memory>,
+    memory: &Arc<dyn MemoryStore>,
     embedder: Option<&Arc<dyn Embedder>>,
-    outbound: &Arc<Outbound>,
-) -> Result<Entry, Error> {
+    outbound: &Arc<OutboundClient>,
+) -> Result<ToolEntry, ToolSetupError> {
     let knowledge = ByTenant::read(settings, settings.knowledge.clone(), |tenant| tenant.knowledge.clone());
-    let performers = knowledge.map(|place, knowledge| {
-        knowledge.check().map_err(|reason| Error::Setting { place: "knowledge", reason })?;
-        Ok::<_, Error>(performer(knowledge, place, &settings.secrets, memory, embedder, outbound))
+    let performers = knowledge.try_map(|place, knowledge| {
+        knowledge.check().map_err(|reason| ToolSetupError::Setting { place: "knowledge", reason })?;
+        Ok::<_, ToolSetupError>(performer(knowledge, place, &settings.secrets, memory, embedder, outbound))
     })?;
-    let facts = Facts {
+    let facts = ToolContract {
         description: "Searches the knowledge base for passages that answer a question".to_owned(),
         output_fields: ["query", "results", "count", "degraded", "provider"].map(str::to_owned).into(),
         parameters: json!({
@@ -83,77 +83,79 @@ pub(super) fn entry(
             },
         }),
         // Somebody waits for the passages: what does not come at once is done without.
-        retry: Retry { max_attempts: 2, initial: Duration::from_millis(200), ..Retry::default() },
-        ..Facts::new(Class::Read, TIMEOUT)
+        retry: RetryPolicy { max_attempts: 2, initial: Duration::from_millis(200), ..RetryPolicy::default() },
+        ..ToolContract::new(EffectClass::Read, TIMEOUT)
     };
-    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    let entry = Entry::by("knowledge_base", CATEGORY, performers, action);
-    Ok(entry.offered_by(OFFERED).at_most(Rate::per_minute(200)))
+    let action = ActionSpec::new(facts, AUDIT_TYPE, ToolRisk::Low);
+    let entry = ToolEntry::with_performers("knowledge_base", CATEGORY, performers, action);
+    Ok(entry.with_offers(OFFERED).with_rate(CallRate::per_minute(200)))
 }
 
 fn performer(
-    config: &Config,
+    config: &KnowledgeConfig,
     place: &str,
-    secrets: &BTreeMap<String, Bound>,
-    memory: &Arc<dyn Memory>,
+    secrets: &BTreeMap<String, BoundSecret>,
+    memory: &Arc<dyn MemoryStore>,
     embedder: Option<&Arc<dyn Embedder>>,
-    outbound: &Arc<Outbound>,
-) -> Performer {
+    outbound: &Arc<OutboundClient>,
+) -> ToolPerformer {
     match index(config, place, secrets, outbound) {
-        None => Performer::new(PROVIDER, Class::Read, Arc::new(KnowledgeBase { memory: memory.clone() })),
-        Some(Err((name, setting))) => Performer::lacking(name, Class::Read, setting),
+        None => ToolPerformer::new(PROVIDER, EffectClass::Read, Arc::new(KnowledgeBase { memory: memory.clone() })),
+        Some(Err((name, setting))) => ToolPerformer::unavailable(name, EffectClass::Read, setting),
         Some(Ok(index)) => {
             let cost = match &index {
-                Index::Chroma(_) => Usd::ZERO,
-                Index::Pinecone(_) => Usd::from_f64(PINECONE_USD),
+                ExternalIndex::Chroma(_) => Usd::ZERO,
+                ExternalIndex::Pinecone(_) => Usd::from_f64(PINECONE_USD),
             };
-            let tool = Outside { index, embedder: embedder.cloned() };
-            Performer::new(tool.name(), Class::Read, Arc::new(tool)).costing(cost)
+            let tool = ExternalKnowledgeTool { index, embedder: embedder.cloned() };
+            ToolPerformer::new(tool.name(), EffectClass::Read, Arc::new(tool)).with_cost(cost)
         }
     }
 }
 
 /// The index outside that these settings name; or whose, and the setting it lacks.
 fn index(
-    config: &Config,
+    config: &KnowledgeConfig,
     place: &str,
-    secrets: &BTreeMap<String, Bound>,
-    outbound: &Arc<Outbound>,
-) -> Option<Result<Index, (&'static str, String)>> {
+    secrets: &BTreeMap<String, BoundSecret>,
+    outbound: &Arc<OutboundClient>,
+) -> Option<Result<ExternalIndex, (&'static str, String)>> {
     if let Some(config) = &config.chroma {
         let token = config.token.as_ref().map(|token| {
-            Secret::needed(Some(token), || format!("{place}.knowledge.chroma.token"), secrets, &config.base_url)
+            SecretString::required(Some(token), || format!("{place}.knowledge.chroma.token"), secrets, &config.base_url)
         });
-        let chroma = |token| Index::Chroma(Chroma::new(config, token, outbound.clone()));
+        let chroma = |token| ExternalIndex::Chroma(ChromaIndex::new(config, token, outbound.clone()));
         return Some(token.transpose().map(chroma).map_err(|setting| (chroma::NAME, setting)));
     }
     let config = config.pinecone.as_ref()?;
     let setting = || format!("{place}.knowledge.pinecone.api_key");
-    let key = Secret::needed(config.api_key.as_ref(), setting, secrets, &config.host);
-    let pinecone = |key| Index::Pinecone(Pinecone::new(config, key, outbound.clone()));
+    let key = SecretString::required(config.api_key.as_ref(), setting, secrets, &config.host);
+    let pinecone = |key| ExternalIndex::Pinecone(PineconeIndex::new(config, key, outbound.clone()));
     Some(key.map(pinecone).map_err(|setting| (pinecone::NAME, setting)))
 }
 
 struct KnowledgeBase {
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn MemoryStore>,
 }
 
 #[async_trait]
-impl Tool for KnowledgeBase {
+impl ToolHandler for KnowledgeBase {
     /// A customer is better served with nothing than with an error: where the knowledge base cannot be read, it is empty
     /// and says so.
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let query = request.text("query").unwrap_or_default();
-        let search = Search {
+        let search = SearchRequest {
             top: count(request, "top_k", TOP_DEFAULT),
             filter: filter(request),
             mode: word(request, "mode"),
-            ..Search::knowledge(query)
+            ..SearchRequest::knowledge(query)
         };
         match self.memory.search(&request.call.tenant, &search).await {
             Ok(found) => Ok(output(query, &found.passages, found.degraded)),
             Err(
-                error @ (memory::Error::Embedding(_) | memory::Error::Unreadable { .. } | memory::Error::Busy { .. }),
+                error @ (memory::MemoryError::Embedding(_)
+                | memory::MemoryError::Unreadable { .. }
+                | memory::MemoryError::Busy { .. }),
             ) => Ok(output(query, &[], Some(error.to_string()))),
             Err(error) => Err(failure(&error)),
         }
@@ -161,8 +163,8 @@ impl Tool for KnowledgeBase {
 }
 
 /// Passages with the numbers they are cited by.
-pub(super) fn numbered(passages: &[Cited]) -> Vec<Value> {
-    let numbered = |(number, passage): (usize, &Cited)| {
+pub(super) fn numbered(passages: &[CitedPassage]) -> Vec<Value> {
+    let numbered = |(number, passage): (usize, &CitedPassage)| {
         let mut result = json!(passage);
         result["citation"] = json!(number);
         result
@@ -170,7 +172,7 @@ pub(super) fn numbered(passages: &[Cited]) -> Vec<Value> {
     (1..).zip(passages).map(numbered).collect()
 }
 
-fn output(query: &str, passages: &[Cited], degraded: Option<String>) -> Value {
+fn output(query: &str, passages: &[CitedPassage], degraded: Option<String>) -> Value {
     let mut output = json!({
         "query": query, "count": passages.len(), "results": numbered(passages), "degraded": degraded.is_some(),
         "provider": PROVIDER,

@@ -4,26 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use baton_core::tool::{Class, Facts};
+use baton_core::tool::{EffectClass, ToolContract};
 use baton_ports::memory::{
-    Inquired, Inquiry, Memory, QUERY_BYTES_MAX, ROUND_TOP_MAX, ROUNDS_MAX, Stopped, TOP_DEFAULT,
+    InquiryEnd, InquiryRequest, InquiryResult, MemoryStore, QUERY_BYTES_MAX, ROUND_TOP_MAX, ROUNDS_MAX, TOP_DEFAULT,
 };
 use serde_json::{Value, json};
 
 use super::knowledge::numbered;
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, asker, count, failure, filter, filters_schema};
-use crate::catalogue::{Action, Entry, Risk};
-use crate::failure::Failure;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::catalogue::{ActionSpec, ToolEntry, ToolRisk};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// Three searches and three judgements.
 const TIMEOUT: Duration = Duration::from_secs(100);
 
-pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
+pub(super) fn entry(memory: Arc<dyn MemoryStore>) -> ToolEntry {
     let fields =
         ["query", "results", "count", "sufficient", "missing", "rounds", "stopped", "cost_usd", "degraded", "provider"];
-    let facts = Facts {
+    let facts = ToolContract {
         description: "Searches the knowledge base in rounds until what is found answers the question".to_owned(),
         output_fields: fields.map(str::to_owned).into(),
         parameters: json!({
@@ -43,21 +43,21 @@ pub(super) fn entry(memory: Arc<dyn Memory>) -> Entry {
                 "filters": filters_schema(),
             },
         }),
-        ..Facts::new(Class::Read, TIMEOUT)
+        ..ToolContract::new(EffectClass::Read, TIMEOUT)
     };
-    let action = Action::new(facts, AUDIT_TYPE, Risk::Low);
-    Entry::new("rag_query", CATEGORY, PROVIDER, action, Arc::new(RagQuery { memory }))
+    let action = ActionSpec::new(facts, AUDIT_TYPE, ToolRisk::Low);
+    ToolEntry::new("rag_query", CATEGORY, PROVIDER, action, Arc::new(RagQuery { memory }))
 }
 
 struct RagQuery {
-    memory: Arc<dyn Memory>,
+    memory: Arc<dyn MemoryStore>,
 }
 
 #[async_trait]
-impl Tool for RagQuery {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for RagQuery {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let question = request.text("query").unwrap_or_default();
-        let inquiry = Inquiry {
+        let inquiry = InquiryRequest {
             question: question.to_owned(),
             top: count(request, "top_k", TOP_DEFAULT),
             rounds: count(request, "max_rounds", ROUNDS_MAX),
@@ -68,16 +68,16 @@ impl Tool for RagQuery {
     }
 }
 
-fn output(question: &str, inquired: &Inquired) -> Value {
+fn output(question: &str, inquired: &InquiryResult) -> Value {
     let last = inquired.rounds.last();
     let mut output = json!({
         "query": question,
         "results": numbered(&inquired.passages),
         "count": inquired.passages.len(),
         // What nobody judged is not said to be enough.
-        "sufficient": inquired.stopped == Stopped::Sufficient,
+        "sufficient": inquired.stopped == InquiryEnd::Sufficient,
         "missing": inquired.rounds.iter().rev().find_map(|round| round.missing.clone()).filter(|_| {
-            inquired.stopped != Stopped::Sufficient
+            inquired.stopped != InquiryEnd::Sufficient
         }),
         "rounds": inquired.rounds,
         "stopped": inquired.stopped,

@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-use crate::config::Secret;
-use crate::vendor::Base;
+use crate::config::SecretString;
+use crate::vendor::BaseUrl;
 
 /// Without a provider, messages go into the outbox.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct MessageConfig {
     pub twilio: Option<TwilioConfig>,
 }
 
@@ -19,7 +19,7 @@ pub struct TwilioConfig {
     /// `AC…`.
     pub account_sid: String,
     /// Of the account, or the secret of the API key that `api_key_sid` names.
-    pub auth_token: Option<Secret>,
+    pub auth_token: Option<SecretString>,
     /// `SK…`: who we are in place of the account itself.
     pub api_key_sid: Option<String>,
     /// The number or name that text messages are from: `+15551234567`.
@@ -29,7 +29,7 @@ pub struct TwilioConfig {
     /// The number that WhatsApp messages are from.
     pub whatsapp_from: Option<String>,
     /// Where the API is, if not at Twilio itself: a region, a proxy.
-    pub base_url: Option<Base>,
+    pub base_url: Option<BaseUrl>,
 }
 
 impl TwilioConfig {
@@ -40,7 +40,7 @@ impl TwilioConfig {
     }
 }
 
-impl Config {
+impl MessageConfig {
     /// The account that sends, if one is set up.
     pub(super) fn twilio(&self) -> Option<&TwilioConfig> {
         self.twilio.as_ref().filter(|twilio| twilio.is_chosen())

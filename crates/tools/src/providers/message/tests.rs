@@ -1,10 +1,10 @@
 use serde_json::json;
 
-use crate::testing::{World, done};
+use crate::testing::{ToolsFixture, done};
 
 #[tokio::test]
 async fn a_message_goes_into_the_outbox_once_per_key_and_says_so() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     for (tool, channel) in [("send_whatsapp", "whatsapp"), ("send_sms", "sms")] {
         let call = world.call(tool, tool, json!({"to": "+34 612 345 678", "message": "Tu cita está confirmada"}));
         let first = done(world.send(&call).await.outcome);
@@ -18,7 +18,7 @@ async fn a_message_goes_into_the_outbox_once_per_key_and_says_so() {
 
 #[tokio::test]
 async fn a_message_to_no_phone_is_refused() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     for to in ["ana", "", "1"] {
         let (code, message) = world.refused("k", "send_whatsapp", json!({"to": to, "message": "x"})).await;
         assert_eq!(code, "INVALID_PARAMETERS");

@@ -10,22 +10,22 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use baton_core::fault::Fault;
 use baton_core::time::Time;
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use serde_json::{Value, json};
 
 use super::TwilioConfig;
 use crate::code;
-use crate::config::Secret;
-use crate::failure::Failure;
-use crate::outbound::{Answer, Outbound};
-use crate::request::Request;
-use crate::tool::Tool;
-use crate::vendor::{Auth, Base, Complaint, Meaning, Vendor};
+use crate::config::SecretString;
+use crate::outbound::{OutboundClient, OutboundResponse};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
+use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorErrorMeaning};
 
 pub(super) const NAME: &str = "twilio";
 /// What a trial account writes before a message.
 const TRIAL: &str = "Sent from your Twilio trial account -";
-const BASE: Base = Base::documented("https://api.twilio.com");
+const BASE: BaseUrl = BaseUrl::documented("https://api.twilio.com");
 const VERSION: &str = "2010-04-01";
 /// Messages to one number that are looked through, the newest first.
 const LISTED_MAX: &str = "100";
@@ -38,36 +38,36 @@ const NOT_DELIVERED: [u64; 6] = [21408, 21610, 21612, 63003, 63007, 63016];
 const TOO_OFTEN: [u64; 5] = [14107, 20429, 21611, 63018, 63038];
 
 /// Where the API of an account is.
-pub(super) fn base(config: &TwilioConfig) -> Base {
+pub(super) fn base(config: &TwilioConfig) -> BaseUrl {
     config.base_url.clone().unwrap_or(BASE)
 }
 
 /// An account, and the sender of one channel.
-pub(super) struct Twilio {
-    vendor: Vendor,
+pub(super) struct TwilioTool {
+    vendor: VendorApi,
     account: String,
     username: String,
-    password: Secret,
+    password: SecretString,
     channel: &'static str,
-    from: Sender,
+    from: TwilioSender,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Sender {
+pub(super) enum TwilioSender {
     Number(String),
     Service(String),
 }
 
-impl Twilio {
+impl TwilioTool {
     pub(super) fn new(
         config: &TwilioConfig,
-        password: Secret,
+        password: SecretString,
         channel: &'static str,
-        from: Sender,
-        outbound: Arc<Outbound>,
+        from: TwilioSender,
+        outbound: Arc<OutboundClient>,
     ) -> Self {
         Self {
-            vendor: Vendor::new(NAME, base(config), outbound, complaint),
+            vendor: VendorApi::new(NAME, base(config), outbound, complaint),
             account: config.account_sid.clone(),
             username: config.api_key_sid.clone().unwrap_or_else(|| config.account_sid.clone()),
             password,
@@ -80,18 +80,18 @@ impl Twilio {
         [VERSION, "Accounts", &self.account, "Messages.json"]
     }
 
-    fn auth(&self) -> Auth<'_> {
-        Auth::Basic { username: &self.username, password: &self.password }
+    fn auth(&self) -> VendorAuth<'_> {
+        VendorAuth::Basic { username: &self.username, password: &self.password }
     }
 
     /// The receiver's address on this channel.
-    fn to(&self, request: &Request) -> Result<String, Failure> {
+    fn to(&self, request: &PreparedRequest) -> Result<String, ToolError> {
         let number = international(request.text("to").unwrap_or_default());
-        let number = number.map_err(|reason| Failure::refused(code::INVALID_PARAMETERS, reason))?;
+        let number = number.map_err(|reason| ToolError::permanent(code::INVALID_PARAMETERS, reason))?;
         Ok(if self.channel == super::WHATSAPP { format!("whatsapp:{number}") } else { number })
     }
 
-    fn output(&self, message: &Value, request: &Request) -> Option<Value> {
+    fn output(&self, message: &Value, request: &PreparedRequest) -> Option<Value> {
         let id = message["sid"].as_str()?;
         Some(json!({
             "message_id": id,
@@ -106,39 +106,39 @@ impl Twilio {
 }
 
 #[async_trait]
-impl Tool for Twilio {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
+impl ToolHandler for TwilioTool {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
         let to = self.to(request)?;
         let (from, whom) = match &self.from {
-            Sender::Number(number) => ("From", number),
-            Sender::Service(service) => ("MessagingServiceSid", service),
+            TwilioSender::Number(number) => ("From", number),
+            TwilioSender::Service(service) => ("MessagingServiceSid", service),
         };
         let fields = [("To", to.as_str()), (from, whom), ("Body", request.text("message").unwrap_or_default())];
         let answer = self.vendor.post(&self.path()).auth(self.auth()).form(&fields).send(request.call.class).await?;
         let message = answer.value();
         if message["status"] == "failed" {
             let said = message["error_message"].as_str().unwrap_or("it says nothing more");
-            return Err(Failure::refused(code::MESSAGE_REJECTED, format!("Twilio could not send it: {said}")));
+            return Err(ToolError::permanent(code::MESSAGE_REJECTED, format!("Twilio could not send it: {said}")));
         }
         self.output(&message, request).ok_or_else(|| {
             let message = format!("{} answered {} without the message's `sid`", answer.from, answer.status);
-            Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }
+            ToolError::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) }
         })
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(self.vendor.name()))
     }
 
-    async fn look_up(&self, request: &Request) -> Result<Value, Failure> {
-        let unknown = |message: String| Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) };
+    async fn look_up(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let unknown = |message: String| ToolError::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) };
         let to = self.to(request)?;
         let query = [("To", to.as_str()), ("PageSize", LISTED_MAX)];
-        let asked = self.vendor.get(&self.path()).auth(self.auth()).query(&query).send(Class::Read).await;
+        let asked = self.vendor.get(&self.path()).auth(self.auth()).query(&query).send(EffectClass::Read).await;
         let answer = asked.map_err(|failure| unknown(failure.fault().message.clone()))?.value();
         let listed = answer["messages"].as_array().map(Vec::as_slice).unwrap_or_default();
         let words = request.text("message").unwrap_or_default();
-        let found = listed.iter().find(|message| is_ours(message, words, request.call.at));
+        let found = listed.iter().find(|message| is_own_message(message, words, request.call.at));
         found.and_then(|message| self.output(message, request)).ok_or_else(|| {
             unknown("no message with these words to this number is among the newest that Twilio lists".to_owned())
         })
@@ -147,7 +147,7 @@ impl Tool for Twilio {
 
 /// Whether a listed message says just these words, was made since then, and is on its way. A trial account writes a line
 /// before them.
-fn is_ours(message: &Value, words: &str, since: Time) -> bool {
+fn is_own_message(message: &Value, words: &str, since: Time) -> bool {
     let text = |name: &str| message[name].as_str().unwrap_or_default();
     let made = jiff::fmt::rfc2822::parse(text("date_created")).map(|at| at.timestamp().as_millisecond());
     text("direction").starts_with("outbound")
@@ -168,19 +168,19 @@ fn international(given: &str) -> Result<String, String> {
     }
 }
 
-fn complaint(answer: &Answer) -> Option<Complaint> {
-    let complaint = Complaint::worded(answer, &["/message", "/detail"])?;
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
+    let complaint = VendorError::from_response(answer, &["/message", "/detail"])?;
     let code = answer.value()["code"].as_u64().unwrap_or(0);
     let meaning = if NOT_A_NUMBER.contains(&code) {
-        Meaning::Refused(code::INVALID_PARAMETERS)
+        VendorErrorMeaning::Refused(code::INVALID_PARAMETERS)
     } else if NOT_DELIVERED.contains(&code) {
-        Meaning::Refused(code::MESSAGE_REJECTED)
+        VendorErrorMeaning::Refused(code::MESSAGE_REJECTED)
     } else if TOO_OFTEN.contains(&code) {
-        Meaning::Later(code::RATE_LIMIT_EXCEEDED)
+        VendorErrorMeaning::RetryLater(code::RATE_LIMIT_EXCEEDED)
     } else {
-        Meaning::AsStatus
+        VendorErrorMeaning::AsStatus
     };
-    Some(Complaint { message: format!("{} ({code})", complaint.message), meaning })
+    Some(VendorError { message: format!("{} ({code})", complaint.message), meaning })
 }
 
 #[cfg(test)]

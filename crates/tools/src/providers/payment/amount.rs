@@ -7,7 +7,7 @@ pub(super) const MAJOR_MAX: u32 = 1_000_000_000;
 
 /// Cents, pence; yen, which have no smaller unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Minor(pub(super) i64);
+pub(super) struct MinorUnits(pub(super) i64);
 
 /// Digits behind the point (ISO 4217), where they are not two.
 pub(super) fn places(currency: &str) -> usize {
@@ -19,7 +19,7 @@ pub(super) fn places(currency: &str) -> usize {
     }
 }
 
-impl Minor {
+impl MinorUnits {
     /// Reads `49.99` exactly, by its decimal digits.
     pub(super) fn read(amount: &Number, currency: &str) -> Result<Self, String> {
         let text = amount.to_string();
@@ -54,8 +54,8 @@ mod tests {
     #[track_caller]
     fn check(given: &Value, currency: &str, expect: i64) {
         let Value::Number(number) = given else { panic!("not a number") };
-        let minor = Minor::read(number, currency).unwrap();
-        assert_eq!(minor, Minor(expect));
+        let minor = MinorUnits::read(number, currency).unwrap();
+        assert_eq!(minor, MinorUnits(expect));
         assert_eq!(minor.to_json(currency).as_f64(), number.as_f64());
     }
 
@@ -75,7 +75,7 @@ mod tests {
         for (given, currency) in [(json!(0.001), "EUR"), (json!(1.5), "JPY"), (json!(1e-7), "EUR"), (json!(-1), "EUR")]
         {
             let Value::Number(number) = &given else { panic!("not a number") };
-            assert!(Minor::read(number, currency).is_err(), "{given} {currency}");
+            assert!(MinorUnits::read(number, currency).is_err(), "{given} {currency}");
         }
     }
 }

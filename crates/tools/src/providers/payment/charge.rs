@@ -4,55 +4,55 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
-use baton_ports::records::Op;
+use baton_ports::records::RecordOp;
 use serde_json::{Value, json};
 
-use super::amount::Minor;
-use super::ledger::{CHARGES, Ledger, TRIES_MAX};
+use super::amount::MinorUnits;
+use super::ledger::{CHARGES, PaymentLedger, TRIES_MAX};
 use crate::code;
-use crate::failure::Failure;
-use crate::keyed::{Act, Rejected};
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::idempotency::{ActError, IdempotentAct};
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
-pub(super) struct Charge(pub(super) Arc<Ledger>);
+pub(super) struct LedgerCharge(pub(super) Arc<PaymentLedger>);
 
 #[async_trait]
-impl Tool for Charge {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let act = Act::new(&*self.0.records, request);
+impl ToolHandler for LedgerCharge {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let act = IdempotentAct::new(&*self.0.records, request);
         if let Some(output) = act.recorded().await? {
             return Ok(output);
         }
-        let asked = Asked::read(&self.0, request)?;
+        let asked = LedgerChargeRequest::read(&self.0, request)?;
         for _ in 0..TRIES_MAX {
             let ops = asked.ops(&self.0, request).await?;
             match act.commit(ops, asked.output(request), self.0.clock.now()).await {
                 Ok(output) => return Ok(output),
-                Err(Rejected::Conflict { .. }) => {}
-                Err(Rejected::Failed(failure)) => return Err(failure),
+                Err(ActError::Conflict { .. }) => {}
+                Err(ActError::Failed(failure)) => return Err(failure),
             }
         }
         let message = format!("the balance of `{}` keeps changing", asked.method);
-        Err(Failure::later(code::STORAGE_UNAVAILABLE, message))
+        Err(ToolError::transient(code::STORAGE_UNAVAILABLE, message))
     }
 }
 
 /// A charge that the method's rules do not decline outright.
-struct Asked<'a> {
-    amount: Minor,
+struct LedgerChargeRequest<'a> {
+    amount: MinorUnits,
     currency: String,
     method: &'a str,
-    balance: Option<Minor>,
+    balance: Option<MinorUnits>,
     id: String,
     at: String,
 }
 
-impl<'a> Asked<'a> {
-    fn read(ledger: &'a Ledger, request: &'a Request) -> Result<Self, Failure> {
+impl<'a> LedgerChargeRequest<'a> {
+    fn read(ledger: &'a PaymentLedger, request: &'a PreparedRequest) -> Result<Self, ToolError> {
         let config = ledger.config(&request.call.tenant);
         let currency = request.text("currency").unwrap_or(&config.currency).to_ascii_uppercase();
-        let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
+        let invalid = |reason: String| ToolError::permanent(code::INVALID_PARAMETERS, reason);
         let Value::Number(amount) = request.argument("amount") else {
             return Err(invalid("`amount` is not a number".to_owned()));
         };
@@ -62,8 +62,8 @@ impl<'a> Asked<'a> {
         }
         let balance = config.balance(method);
         Ok(Self {
-            amount: Minor::read(amount, &currency).map_err(invalid)?,
-            balance: balance.map(|balance| Minor::read(balance, &currency)).transpose().map_err(invalid)?,
+            amount: MinorUnits::read(amount, &currency).map_err(invalid)?,
+            balance: balance.map(|balance| MinorUnits::read(balance, &currency)).transpose().map_err(invalid)?,
             currency,
             method,
             id: request.id(super::TRANSACTION),
@@ -71,11 +71,12 @@ impl<'a> Asked<'a> {
         })
     }
 
-    async fn ops(&self, ledger: &Ledger, request: &Request) -> Result<Vec<Op>, Failure> {
-        let mut ops = vec![Op::Insert { space: CHARGES.to_owned(), key: self.id.clone(), value: self.row(request) }];
+    async fn ops(&self, ledger: &PaymentLedger, request: &PreparedRequest) -> Result<Vec<RecordOp>, ToolError> {
+        let mut ops =
+            vec![RecordOp::Insert { space: CHARGES.to_owned(), key: self.id.clone(), value: self.row(request) }];
         if let Some(balance) = self.balance {
-            let spent = ledger.spent(&request.call.tenant, self.method, &self.currency).await?;
-            let total = Minor(spent.amount().0.saturating_add(self.amount.0));
+            let spent = ledger.balance(&request.call.tenant, self.method, &self.currency).await?;
+            let total = MinorUnits(spent.amount().0.saturating_add(self.amount.0));
             if total > balance {
                 return Err(declined(self.method, "Insufficient funds"));
             }
@@ -84,7 +85,7 @@ impl<'a> Asked<'a> {
         Ok(ops)
     }
 
-    fn row(&self, request: &Request) -> Value {
+    fn row(&self, request: &PreparedRequest) -> Value {
         json!({
             "transaction_id": self.id,
             "amount_minor": self.amount.0,
@@ -98,7 +99,7 @@ impl<'a> Asked<'a> {
         })
     }
 
-    fn output(&self, request: &Request) -> Value {
+    fn output(&self, request: &PreparedRequest) -> Value {
         json!({
             "id": self.id,
             "transaction_id": self.id,
@@ -114,7 +115,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Nothing was charged, and asking again changes nothing.
-fn declined(method: &str, reason: &str) -> Failure {
+fn declined(method: &str, reason: &str) -> ToolError {
     let fault = Fault::new(code::PAYMENT_DECLINED, format!("`{method}` was declined: {reason}"));
-    Failure::NotDone { fault, retryable: false, retry_after: None }
+    ToolError::NotDone { fault, retryable: false, retry_after: None }
 }

@@ -5,26 +5,26 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Number;
 
-use crate::config::Secret;
-use crate::vendor::Base;
+use crate::config::SecretString;
+use crate::vendor::BaseUrl;
 
 /// A method that no rule names accepts every charge.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
-    pub provider: Option<Provider>,
+pub struct PaymentConfig {
+    pub provider: Option<PaymentProvider>,
     /// ISO 4217, where a charge names none.
     pub currency: String,
     /// Where a charge names none.
     pub method: String,
-    pub methods: BTreeMap<String, Method>,
+    pub methods: BTreeMap<String, PaymentMethod>,
     pub stripe: Option<StripeConfig>,
 }
 
 /// Who charges; Stripe where it is set up, unless told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Provider {
+pub enum PaymentProvider {
     Internal,
     Stripe,
 }
@@ -34,11 +34,11 @@ pub enum Provider {
 #[serde(default, deny_unknown_fields)]
 pub struct StripeConfig {
     /// `sk_…`, or better a restricted key `rk_…`.
-    pub secret_key: Option<Secret>,
+    pub secret_key: Option<SecretString>,
     /// What a charge's `method` stands for; one that is not here must be Stripe's own id, `pm_…`.
     pub methods: BTreeMap<String, StripeMethod>,
     /// Where the API is, if not at Stripe itself.
-    pub base_url: Option<Base>,
+    pub base_url: Option<BaseUrl>,
 }
 
 /// A saved payment method.
@@ -55,7 +55,7 @@ pub struct StripeMethod {
 /// One payment method of the ledger.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Method {
+pub struct PaymentMethod {
     /// Declines every charge, for this reason.
     pub decline: Option<String>,
     /// What can be charged in all, in whole units of the charge's currency; refunds give it back.
@@ -65,18 +65,18 @@ pub struct Method {
 /// Declines always, for trying out, unless a rule says otherwise.
 const DECLINED: &str = "declined";
 
-impl Config {
+impl PaymentConfig {
     /// The account that charges, if one is chosen; the error is the reason it cannot be.
     pub(super) fn stripe(&self) -> Result<Option<&StripeConfig>, String> {
         match (self.provider, &self.stripe) {
-            (Some(Provider::Internal), _) | (None, None) => Ok(None),
-            (None | Some(Provider::Stripe), Some(stripe)) => Ok(Some(stripe)),
-            (Some(Provider::Stripe), None) => Err("`provider` is `stripe`, and there is no `stripe`".to_owned()),
+            (Some(PaymentProvider::Internal), _) | (None, None) => Ok(None),
+            (None | Some(PaymentProvider::Stripe), Some(stripe)) => Ok(Some(stripe)),
+            (Some(PaymentProvider::Stripe), None) => Err("`provider` is `stripe`, and there is no `stripe`".to_owned()),
         }
     }
 
     /// Charges in the ledger only, with the rules for its methods.
-    pub(crate) fn stay_internal(&mut self) {
+    pub(crate) fn force_internal(&mut self) {
         (self.provider, self.stripe) = (None, None);
     }
 
@@ -93,7 +93,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for PaymentConfig {
     fn default() -> Self {
         Self {
             currency: "USD".to_owned(),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use baton_core::id::TenantId;
 use baton_ports::clock::Clock;
-use baton_ports::records::{Op, Record, Records};
+use baton_ports::records::{RecordOp, RecordStore, StoredRecord};
 use serde_json::{Value, json};
 
-use super::Config;
+use super::PaymentConfig;
 use crate::by_tenant::ByTenant;
-use crate::failure::Failure;
-use crate::providers::payment::amount::Minor;
+use crate::providers::payment::amount::MinorUnits;
+use crate::tool_error::ToolError;
 
 pub(super) const CHARGES: &str = "payments";
 pub(super) const REFUNDS: &str = "refunds";
@@ -18,54 +18,64 @@ const BALANCES: &str = "payment_balances";
 /// How often a record may change under our hands before we give up.
 pub(super) const TRIES_MAX: usize = 10;
 
-pub(super) struct Ledger {
-    settings: ByTenant<Config>,
-    pub(super) records: Arc<dyn Records>,
+pub(super) struct PaymentLedger {
+    settings: ByTenant<PaymentConfig>,
+    pub(super) records: Arc<dyn RecordStore>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
 /// What a method has spent so far, and the version that says so.
-pub(super) struct Spent {
+pub(super) struct MethodBalance {
     key: String,
-    record: Option<Record>,
+    record: Option<StoredRecord>,
 }
 
-impl Ledger {
-    pub(super) fn new(settings: ByTenant<Config>, records: Arc<dyn Records>, clock: Arc<dyn Clock>) -> Self {
+impl PaymentLedger {
+    pub(super) fn new(settings: ByTenant<PaymentConfig>, records: Arc<dyn RecordStore>, clock: Arc<dyn Clock>) -> Self {
         Self { settings, records, clock }
     }
 
-    pub(super) fn config(&self, tenant: &TenantId) -> &Config {
+    pub(super) fn config(&self, tenant: &TenantId) -> &PaymentConfig {
         self.settings.of(tenant)
     }
 
-    pub(super) async fn read(&self, tenant: &TenantId, space: &str, key: &str) -> Result<Option<Record>, Failure> {
-        self.records.get(tenant, space, key).await.map_err(|error| Failure::unreadable(&error))
+    pub(super) async fn read(
+        &self,
+        tenant: &TenantId,
+        space: &str,
+        key: &str,
+    ) -> Result<Option<StoredRecord>, ToolError> {
+        self.records.get(tenant, space, key).await.map_err(|error| ToolError::from_read(&error))
     }
 
-    pub(super) async fn spent(&self, tenant: &TenantId, method: &str, currency: &str) -> Result<Spent, Failure> {
+    pub(super) async fn balance(
+        &self,
+        tenant: &TenantId,
+        method: &str,
+        currency: &str,
+    ) -> Result<MethodBalance, ToolError> {
         let key = format!("{method}/{currency}");
         let record = self.read(tenant, BALANCES, &key).await?;
-        Ok(Spent { key, record })
+        Ok(MethodBalance { key, record })
     }
 }
 
-impl Spent {
-    pub(super) fn amount(&self) -> Minor {
+impl MethodBalance {
+    pub(super) fn amount(&self) -> MinorUnits {
         let spent = self.record.as_ref().and_then(|record| record.value["spent_minor"].as_i64());
-        Minor(spent.unwrap_or(0))
+        MinorUnits(spent.unwrap_or(0))
     }
 
     /// Sets what is spent, if nobody else has meanwhile.
-    pub(super) fn set(self, amount: Minor) -> Op {
+    pub(super) fn set(self, amount: MinorUnits) -> RecordOp {
         let (space, key, value) = (BALANCES.to_owned(), self.key, spent_row(amount));
         match self.record {
-            Some(record) => Op::CompareAndSet { space, key, version: record.version, value },
-            None => Op::Insert { space, key, value },
+            Some(record) => RecordOp::CompareAndSet { space, key, version: record.version, value },
+            None => RecordOp::Insert { space, key, value },
         }
     }
 }
 
-fn spent_row(amount: Minor) -> Value {
+fn spent_row(amount: MinorUnits) -> Value {
     json!({"spent_minor": amount.0})
 }

@@ -12,95 +12,99 @@ use std::time::Duration;
 
 use baton_core::fault::Fault;
 use baton_core::time::Time;
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use serde_json::Value;
 
 use super::config::StripeConfig;
 use crate::code;
-use crate::config::Secret;
-use crate::failure::Failure;
-use crate::outbound::{Answer, Outbound};
-use crate::request::Request;
-use crate::vendor::{Ask, Auth, Base, Complaint, Meaning, Vendor};
+use crate::config::SecretString;
+use crate::outbound::{OutboundClient, OutboundResponse};
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
+use crate::vendor::{BaseUrl, VendorApi, VendorAuth, VendorError, VendorErrorMeaning, VendorRequest};
 
-pub(super) use charge::Charge;
-pub(super) use refund::Refund;
+pub(super) use charge::StripeCharge;
+pub(super) use refund::StripeRefund;
 
 pub(super) const NAME: &str = "stripe";
-const BASE: Base = Base::documented("https://api.stripe.com");
+const BASE: BaseUrl = BaseUrl::documented("https://api.stripe.com");
 /// The shape of answers that is read here.
 const VERSION: &str = "2024-06-20";
 
 /// Stripe keeps a key for at least a day; beyond this what it did before is looked for instead.
-const KEYS_LAST: Duration = Duration::from_secs(20 * 3_600);
+const KEY_LIFETIME: Duration = Duration::from_secs(20 * 3_600);
 
 /// Whether Stripe may have forgotten the key of this call by now.
-fn is_old(request: &Request, now: Time) -> bool {
-    now.since(request.call.at) > KEYS_LAST
+fn is_key_expired(request: &PreparedRequest, now: Time) -> bool {
+    now.since(request.call.at) > KEY_LIFETIME
 }
 
 /// Where the API of an account is.
-pub(super) fn base(config: &StripeConfig) -> Base {
+pub(super) fn base(config: &StripeConfig) -> BaseUrl {
     config.base_url.clone().unwrap_or(BASE)
 }
 
 /// One account.
-pub(super) struct Stripe {
-    vendor: Vendor,
-    key: Secret,
+pub(super) struct StripeClient {
+    vendor: VendorApi,
+    key: SecretString,
     pub(super) config: StripeConfig,
 }
 
-impl Stripe {
-    pub(super) fn new(config: &StripeConfig, key: Secret, outbound: Arc<Outbound>) -> Self {
-        Self { vendor: Vendor::new(NAME, base(config), outbound, complaint), key, config: config.clone() }
+impl StripeClient {
+    pub(super) fn new(config: &StripeConfig, key: SecretString, outbound: Arc<OutboundClient>) -> Self {
+        Self { vendor: VendorApi::new(NAME, base(config), outbound, complaint), key, config: config.clone() }
     }
 
-    fn get(&self, path: &[&str]) -> Ask<'_> {
+    fn get(&self, path: &[&str]) -> VendorRequest<'_> {
         self.identified(self.vendor.get(path))
     }
 
-    fn post(&self, path: &[&str]) -> Ask<'_> {
+    fn post(&self, path: &[&str]) -> VendorRequest<'_> {
         self.identified(self.vendor.post(path))
     }
 
-    fn identified<'v>(&self, ask: Ask<'v>) -> Ask<'v> {
+    fn identified<'v>(&self, ask: VendorRequest<'v>) -> VendorRequest<'v> {
         let version = reqwest::header::HeaderName::from_static("stripe-version");
-        ask.auth(Auth::Bearer(&self.key)).header(version, VERSION)
+        ask.auth(VendorAuth::Bearer(&self.key)).header(version, VERSION)
     }
 }
 
 /// A JSON answer to what acted. One that cannot be read does not say that nothing was done.
-fn object(answer: &Answer) -> Result<Value, Failure> {
+fn object(answer: &OutboundResponse) -> Result<Value, ToolError> {
     match answer.value() {
         object @ Value::Object(_) if object["id"].is_string() => Ok(object),
         _ => {
             let message = format!("{} answered {} and no object with an `id`", answer.from, answer.status);
-            Err(Failure::unclear(Class::Keyed, Fault::new(code::OUTCOME_UNKNOWN, message)))
+            Err(ToolError::indeterminate(EffectClass::Keyed, Fault::new(code::OUTCOME_UNKNOWN, message)))
         }
     }
 }
 
 /// `{"error": {"type", "code", "decline_code", "message", "param"}}`: <https://docs.stripe.com/api/errors>.
-fn complaint(answer: &Answer) -> Option<Complaint> {
-    let complaint = Complaint::worded(answer, &["/error/message"])?;
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
+    let complaint = VendorError::from_response(answer, &["/error/message"])?;
     let body = answer.value();
     let text = |name: &str| body["error"][name].as_str().unwrap_or_default();
     let meaning = match (text("type"), text("code"), text("param")) {
         // Another request under this key is still at it.
-        (_, "idempotency_key_in_use", _) => Meaning::Unclear,
-        _ if answer.status == 409 => Meaning::Unclear,
-        ("card_error", _, _) => Meaning::Refused(code::PAYMENT_DECLINED),
-        ("idempotency_error", _, _) => Meaning::Refused(code::KEY_REUSED),
-        (_, "resource_missing", "intent" | "payment_intent" | "charge") => Meaning::Refused(code::PAYMENT_NOT_FOUND),
-        (_, "charge_already_refunded", _) => Meaning::Refused(code::REFUND_TOO_LARGE),
-        (_, _, "amount") if answer.from.ends_with("/refunds") => Meaning::Refused(code::REFUND_TOO_LARGE),
-        ("invalid_request_error", _, _) if answer.status == 400 => Meaning::Refused(code::INVALID_PARAMETERS),
-        _ => Meaning::AsStatus,
+        (_, "idempotency_key_in_use", _) => VendorErrorMeaning::Unclear,
+        _ if answer.status == 409 => VendorErrorMeaning::Unclear,
+        ("card_error", _, _) => VendorErrorMeaning::Refused(code::PAYMENT_DECLINED),
+        ("idempotency_error", _, _) => VendorErrorMeaning::Refused(code::KEY_REUSED),
+        (_, "resource_missing", "intent" | "payment_intent" | "charge") => {
+            VendorErrorMeaning::Refused(code::PAYMENT_NOT_FOUND)
+        }
+        (_, "charge_already_refunded", _) => VendorErrorMeaning::Refused(code::REFUND_TOO_LARGE),
+        (_, _, "amount") if answer.from.ends_with("/refunds") => VendorErrorMeaning::Refused(code::REFUND_TOO_LARGE),
+        ("invalid_request_error", _, _) if answer.status == 400 => {
+            VendorErrorMeaning::Refused(code::INVALID_PARAMETERS)
+        }
+        _ => VendorErrorMeaning::AsStatus,
     };
     let codes: Vec<&str> = [text("code"), text("decline_code")].into_iter().filter(|code| !code.is_empty()).collect();
     let codes = if codes.is_empty() { String::new() } else { format!(" ({})", codes.join(", ")) };
-    Some(Complaint { message: format!("{}{codes}", complaint.message), meaning })
+    Some(VendorError { message: format!("{}{codes}", complaint.message), meaning })
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 use serde_json::json;
 
-use crate::testing::{World, done};
+use crate::testing::{ToolsFixture, done};
 
 #[tokio::test]
 async fn a_ticket_is_opened_once_and_closed_once() {
-    let world = World::new();
+    let world = ToolsFixture::new();
     let call = world.call("k", "create_ticket", json!({"subject": "Package never arrived", "order_id": "12345"}));
     let opened = done(world.send(&call).await.outcome);
     assert_eq!((&opened["status"], &opened["priority"]), (&json!("open"), &json!("normal")));
@@ -20,5 +20,8 @@ async fn a_ticket_is_opened_once_and_closed_once() {
 
 #[tokio::test]
 async fn a_ticket_that_there_is_not_cannot_be_closed() {
-    assert_eq!(World::new().refused("k", "close_ticket", json!({"ticket_id": "tk_0"})).await.0, "TICKET_NOT_FOUND");
+    assert_eq!(
+        ToolsFixture::new().refused("k", "close_ticket", json!({"ticket_id": "tk_0"})).await.0,
+        "TICKET_NOT_FOUND"
+    );
 }

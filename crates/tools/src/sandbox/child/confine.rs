@@ -16,7 +16,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule as Rule,
 };
 
-use super::{ALLOCATOR, Arguments};
+use super::{ALLOCATOR, ChildArguments};
 
 /// Standard input, output and error.
 const STANDARD_FILES: i32 = 3;
@@ -29,7 +29,7 @@ const NICENESS: i32 = 3;
 ///
 /// # Errors
 /// The step that failed, and why. The process is then not fit to run a program.
-pub(super) fn confine(arguments: &Arguments) -> Result<u64, String> {
+pub(super) fn confine(arguments: &ChildArguments) -> Result<u64, String> {
     close_files()?;
     if !std::env::vars_os().eq(ALLOCATOR.map(|(name, value)| (name.into(), value.into()))) {
         return Err("its environment is not what it is started with".to_owned());
@@ -61,8 +61,8 @@ fn close_files() -> Result<(), String> {
     Ok(())
 }
 
-fn limit(arguments: &Arguments) -> Result<u64, String> {
-    let at_rest = at_rest()?;
+fn limit(arguments: &ChildArguments) -> Result<u64, String> {
+    let at_rest = idle_usage()?;
     let memory_bytes = at_rest.memory.saturating_add(arguments.memory_bytes);
     let limits = [
         (Resource::Stack, STACK_BYTES),
@@ -89,21 +89,21 @@ fn limit(arguments: &Arguments) -> Result<u64, String> {
 }
 
 /// Bytes this process has.
-struct AtRest {
+struct IdleUsage {
     /// Of memory that it alone can write.
     memory: u64,
     /// Of addresses, with its stack at its largest.
     addresses: u64,
 }
 
-fn at_rest() -> Result<AtRest, String> {
+fn idle_usage() -> Result<IdleUsage, String> {
     let sizes = std::fs::read_to_string("/proc/self/statm").map_err(|error| format!("reading its size: {error}"))?;
     let page = u64::try_from(rustix::param::page_size()).map_err(|error| error.to_string())?;
     let bytes = |place: usize| {
         let pages: Option<u64> = sizes.split_whitespace().nth(place).and_then(|pages| pages.parse().ok());
         pages.map(|pages| pages.saturating_mul(page)).ok_or_else(|| "reading its size: no number of pages".to_owned())
     };
-    Ok(AtRest { memory: bytes(5)?, addresses: bytes(0)?.saturating_add(STACK_BYTES) })
+    Ok(IdleUsage { memory: bytes(5)?, addresses: bytes(0)?.saturating_add(STACK_BYTES) })
 }
 
 /// Ends the process at every call but these.

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use monty_types::{ExcType, MontyException, PrintWriter, PrintWriterCallback};
 
 /// Printed text, up to a limit. Beyond it the program is stopped where it next prints, and it stays known that it was.
-pub(super) struct Printed {
+pub(super) struct PrintBuffer {
     text: String,
     /// Bytes that may still be printed.
     room: usize,
     overflowed: bool,
 }
 
-impl Printed {
+impl PrintBuffer {
     pub(super) fn new(room: usize) -> Self {
         Self { text: String::new(), room, overflowed: false }
     }
@@ -26,7 +26,7 @@ impl Printed {
     }
 
     /// Forgets what was printed so far, which stays counted.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn discard(&mut self) {
         self.text.clear();
     }
 
@@ -49,7 +49,7 @@ impl Printed {
     }
 }
 
-impl PrintWriterCallback for Printed {
+impl PrintWriterCallback for PrintBuffer {
     fn stdout_write(&mut self, output: Cow<'_, str>) -> Result<(), MontyException> {
         self.push(&output)
     }

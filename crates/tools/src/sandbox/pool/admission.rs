@@ -8,32 +8,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use crate::code;
-use crate::sandbox::config::Config;
+use crate::sandbox::config::SandboxConfig;
 
-pub(super) struct Admission {
+pub(super) struct PoolAdmission {
     children: usize,
     waiting: usize,
     wait: Duration,
     /// A permit for each program that may run.
     running: Arc<Semaphore>,
     /// A permit for each program that may run or wait.
-    inside: Arc<Semaphore>,
+    admitted: Arc<Semaphore>,
 }
 
 /// The right to run one program.
-pub(super) struct Admitted {
+pub(super) struct PoolPermit {
     _inside: OwnedSemaphorePermit,
     _running: OwnedSemaphorePermit,
 }
 
-impl Admission {
-    pub(super) fn new(config: &Config) -> Self {
+impl PoolAdmission {
+    pub(super) fn new(config: &SandboxConfig) -> Self {
         Self {
             children: config.children,
             waiting: config.waiting,
             wait: Duration::from_millis(config.wait_ms),
             running: Arc::new(Semaphore::new(config.children)),
-            inside: Arc::new(Semaphore::new(config.children + config.waiting)),
+            admitted: Arc::new(Semaphore::new(config.children + config.waiting)),
         }
     }
 
@@ -41,14 +41,14 @@ impl Admission {
     ///
     /// # Errors
     /// Too many wait already, or it would have to wait too long.
-    pub(super) async fn of_one(&self) -> Result<Admitted, Fault> {
+    pub(super) async fn acquire(&self) -> Result<PoolPermit, Fault> {
         let Self { children, waiting, wait, .. } = self;
         let inside =
-            self.inside.clone().try_acquire_owned().map_err(|_| {
+            self.admitted.clone().try_acquire_owned().map_err(|_| {
                 busy(format!("{children} programs run and {waiting} wait, which is all there is room for"))
             })?;
         match timeout(*wait, self.running.clone().acquire_owned()).await {
-            Ok(Ok(running)) => Ok(Admitted { _inside: inside, _running: running }),
+            Ok(Ok(running)) => Ok(PoolPermit { _inside: inside, _running: running }),
             Ok(Err(_)) | Err(_) => {
                 let wait = wait.as_millis();
                 Err(busy(format!("no child was free within {wait} ms; {children} programs run at once")))

@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::sandbox::frame::{Answer, LENGTH_BYTES, encode};
+use crate::sandbox::frame::{ChildResponse, LENGTH_BYTES, encode};
 
 /// A pool whose children say that they are ready, take an order's first bytes, and answer this.
-async fn answered(bytes: &[u8]) -> Result<Ran, Fault> {
-    let ready = encode(&Answer::Ready { memory_bytes: None }, 1_000).unwrap();
+async fn answered(bytes: &[u8]) -> Result<ProgramOutcome, Fault> {
+    let ready = encode(&ChildResponse::Ready { memory_bytes: None }, 1_000).unwrap();
     let script = format!("printf '{}'; head -c {LENGTH_BYTES} >&2; printf '{}'; cat >&2", octal(&ready), octal(bytes));
-    let launch = Launch { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], folder: None };
-    let config = serde_json::from_value::<Config>(json!({"idle": 0, "time_seconds": 1})).unwrap();
-    let pool = Pool::new(config, launch).unwrap();
-    let program = Program::Start { source: "1".to_owned(), inputs: BTreeMap::new(), tools: vec!["find".to_owned()] };
+    let launch = LaunchCommand { program: "/bin/sh".into(), arguments: vec!["-c".into(), script.into()], folder: None };
+    let config = serde_json::from_value::<SandboxConfig>(json!({"idle": 0, "time_seconds": 1})).unwrap();
+    let pool = SandboxPool::new(config, launch).unwrap();
+    let program =
+        SandboxProgram::Start { source: "1".to_owned(), inputs: BTreeMap::new(), tools: vec!["find".to_owned()] };
     pool.run(&program, &pool.limits()).await
 }
 
@@ -28,9 +29,9 @@ fn framed(value: Value) -> Vec<u8> {
 }
 
 #[track_caller]
-fn code(ran: Result<Ran, Fault>) -> String {
+fn code(ran: Result<ProgramOutcome, Fault>) -> String {
     match ran {
-        Ok(Ran::Failed { fault, .. }) | Err(fault) => fault.code.into_owned(),
+        Ok(ProgramOutcome::Failed { fault, .. }) | Err(fault) => fault.code.into_owned(),
         Ok(other) => panic!("expected it to fail: {other:?}"),
     }
 }
@@ -38,7 +39,7 @@ fn code(ran: Result<Ran, Fault>) -> String {
 #[tokio::test]
 async fn an_answer_in_form_is_heard() {
     let ran = answered(&framed(json!({"finished": {"output": 5, "printed": ""}}))).await;
-    assert_eq!(ran, Ok(Ran::Finished { output: json!(5), printed: String::new() }));
+    assert_eq!(ran, Ok(ProgramOutcome::Finished { output: json!(5), printed: String::new() }));
 }
 
 #[tokio::test]
@@ -74,9 +75,9 @@ fn settings_that_cannot_be_used_are_refused_by_name() {
         (json!({"programs_per_child": 0}), "`programs_per_child`"),
         (json!({"snapshot_key": "short"}), "`snapshot_key` is shorter than 32"),
     ] {
-        let launch = Launch { program: "/bin/sh".into(), arguments: Vec::new(), folder: None };
+        let launch = LaunchCommand { program: "/bin/sh".into(), arguments: Vec::new(), folder: None };
         let config = serde_json::from_value(settings).unwrap();
-        let error = Pool::new(config, launch).err().expect("refused").to_string();
+        let error = SandboxPool::new(config, launch).err().expect("refused").to_string();
         assert!(error.contains(says), "{error}");
     }
 }

@@ -1,13 +1,13 @@
-use baton_core::agent::Kind;
+use baton_core::agent::AgentKind;
 use serde_json::{Value, json};
 
-use super::{Said, read};
-use crate::kinds::reasoning::read::Offered;
-use crate::rehearsal::task;
+use super::{ReactReply, read};
+use crate::kinds::reasoning::read::OfferedTools;
+use crate::test_support::task;
 
 fn acts(reply: &str, action: &str, input: &Value) {
-    match read(reply, &Offered::to(&task(Kind::Reasoning))) {
-        Some(Said::Act { action: read_action, input: read_input, .. }) => {
+    match read(reply, &OfferedTools::to(&task(AgentKind::Reasoning))) {
+        Some(ReactReply::Act { action: read_action, input: read_input, .. }) => {
             assert_eq!((read_action.as_str(), &read_input), (action, input), "{reply}");
         }
         other => panic!("{reply}: {other:?}"),
@@ -28,8 +28,8 @@ fn actions_are_read_as_models_write_them() {
 #[test]
 fn the_first_action_counts_and_what_follows_it_is_dropped() {
     let reply = "Thought: a\nAction: get_order\nAction Input: {\"id\": 1}\nObservation: x\nFinal Answer: y";
-    match read(reply, &Offered::to(&task(Kind::Reasoning))) {
-        Some(Said::Act { said, thought, .. }) => {
+    match read(reply, &OfferedTools::to(&task(AgentKind::Reasoning))) {
+        Some(ReactReply::Act { said, thought, .. }) => {
             assert_eq!(said, "Thought: a\nAction: get_order\nAction Input: {\"id\": 1}");
             assert_eq!(thought, "a");
         }
@@ -39,13 +39,13 @@ fn the_first_action_counts_and_what_follows_it_is_dropped() {
 
 #[test]
 fn a_thought_without_an_action_is_the_answer() {
-    let said = read("Thought: It is shipped.", &Offered::to(&task(Kind::Reasoning)));
-    assert_eq!(said, Some(Said::Answer { thought: String::new(), text: "It is shipped.".into() }));
+    let said = read("Thought: It is shipped.", &OfferedTools::to(&task(AgentKind::Reasoning)));
+    assert_eq!(said, Some(ReactReply::Answer { thought: String::new(), text: "It is shipped.".into() }));
 }
 
 #[test]
 fn ordinary_text_is_not_the_protocol() {
     for text in ["It is shipped.", "Do this:\nAction: restart the router", "Actionable: yes", "", "Observation: none"] {
-        assert_eq!(read(text, &Offered::to(&task(Kind::Reasoning))), None, "{text}");
+        assert_eq!(read(text, &OfferedTools::to(&task(AgentKind::Reasoning))), None, "{text}");
     }
 }

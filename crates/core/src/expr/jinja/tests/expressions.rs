@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{check, expr};
-use crate::expr::Code;
+use crate::expr::EvalErrorCode;
 
 #[test]
 fn the_conditions_of_the_seeds_hold() {
@@ -90,12 +90,12 @@ fn what_is_not_there_is_an_error_that_says_what_was() {
     let error = |source: &str| expr(source, &names).unwrap_err();
 
     let unknown = error("wether.temp > 3");
-    assert_eq!(unknown.code, Code::UnknownName);
+    assert_eq!(unknown.code, EvalErrorCode::UnknownName);
     assert_eq!(unknown.message, "unknown name `wether`: there are `stock`, `weather`");
     assert_eq!(unknown.hint.as_deref(), Some("did you mean `weather`?"));
 
     let field = error("weather.tmp > 3");
-    assert_eq!(field.code, Code::MissingField);
+    assert_eq!(field.code, EvalErrorCode::MissingField);
     assert_eq!(field.message, "`weather` has no field `tmp`: there are `condition`, `temp`");
     assert_eq!(field.hint.as_deref(), Some("did you mean `temp`?"));
 
@@ -114,7 +114,7 @@ fn what_is_not_there_is_an_error_that_says_what_was() {
         "1 in nothing",
         "'a' if nothing else 'b'",
     ] {
-        assert_eq!(error(source).code, Code::UnknownName, "{source}");
+        assert_eq!(error(source).code, EvalErrorCode::UnknownName, "{source}");
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{expr, template};
-use crate::expr::{Code, Condition, EvalError, Language, Template};
+use crate::expr::{Condition, ConditionLanguage, EvalError, EvalErrorCode, JinjaTemplate};
 
 fn names() -> serde_json::Value {
     json!({"xs": vec![1; 1_000], "text": "abc ".repeat(20_000), "o": {"a": 1}})
@@ -11,7 +11,7 @@ fn names() -> serde_json::Value {
 
 fn assert_limited(source: &str, result: Result<usize, EvalError>) {
     match result {
-        Err(error) => assert_eq!(error.code, Code::Limit, "{source}: {error}"),
+        Err(error) => assert_eq!(error.code, EvalErrorCode::Limit, "{source}: {error}"),
         Ok(bytes) => panic!("{source} gave {bytes} bytes"),
     }
 }
@@ -88,7 +88,7 @@ fn templates_that_grow_without_end_are_stopped() {
 #[test]
 fn format_bombs_are_refused() {
     for source in ["'%1000000000d'|format(1)", "'%.1000000000f'|format(1)", "'%099999999999999999999999d'|format(1)"] {
-        assert_eq!(expr(source, &names()).unwrap_err().code, Code::BadValue, "{source}");
+        assert_eq!(expr(source, &names()).unwrap_err().code, EvalErrorCode::BadValue, "{source}");
     }
     assert_eq!(expr("'7'.zfill(1000000000)|length", &names()), Ok(json!(10_000)));
     assert_eq!(expr("'a'|truncate(1000000000)", &names()), Ok(json!("a")));
@@ -130,17 +130,17 @@ fn sources_that_nest_without_end_are_refused_on_a_small_stack() {
         .spawn(move || {
             let names = names();
             for source in &expressions {
-                if let Ok(condition) = Condition::parse(Language::Expr, source) {
-                    let _ = condition.value(&super::Document::new(&names, super::moment()));
+                if let Ok(condition) = Condition::parse(ConditionLanguage::Expr, source) {
+                    let _ = condition.value(&super::JsonContext::new(&names, super::moment()));
                 }
             }
             for source in &templates {
-                assert!(Template::parse(source).is_err());
+                assert!(JinjaTemplate::parse(source).is_err());
             }
             let deepest = format!("{}1{}", "(".repeat(60), ")".repeat(60));
             assert_eq!(expr(&deepest, &names), Ok(json!(1)));
             let recursive = "{% macro m(n) %}{% if n %}{{ [[[[m(n - 1)]]]] }}{% endif %}{% endmacro %}{{ m(1000) }}";
-            assert_eq!(template(recursive, &names).unwrap_err().code, Code::Limit);
+            assert_eq!(template(recursive, &names).unwrap_err().code, EvalErrorCode::Limit);
         })
         .unwrap()
         .join()
@@ -151,8 +151,8 @@ fn sources_that_nest_without_end_are_refused_on_a_small_stack() {
 fn a_megabyte_of_source_is_refused_unread() {
     for part in ["a", "{{ a }}", "{%", "(", "{{ '", "{#"] {
         let source = part.repeat(1024 * 1024 / part.len());
-        assert!(Template::parse(&source).is_err());
-        assert!(Condition::parse(Language::Expr, &source).is_err());
+        assert!(JinjaTemplate::parse(&source).is_err());
+        assert!(Condition::parse(ConditionLanguage::Expr, &source).is_err());
     }
 }
 
@@ -222,11 +222,11 @@ fn every_text_is_read_or_refused_and_never_panics() {
             source.push_str(pieces[usize::try_from(state % 47).unwrap()]);
         }
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let document = super::Document::new(&names, super::moment());
-        if let Ok(template) = Template::parse(&source) {
+        let document = super::JsonContext::new(&names, super::moment());
+        if let Ok(template) = JinjaTemplate::parse(&source) {
             let _ = template.render(&document);
         }
-        if let Ok(condition) = Condition::parse(Language::Expr, &source) {
+        if let Ok(condition) = Condition::parse(ConditionLanguage::Expr, &source) {
             let _ = condition.value(&document);
         }
         let _ = crate::expr::jmespath::search(&source, &names);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{expr, refused, template};
-use crate::expr::{Code, Limit};
+use crate::expr::{EvalErrorCode, ExprLimits};
 
 #[test]
 fn what_does_not_parse_says_where_and_what_to_do() {
@@ -105,14 +105,14 @@ fn senseless_operations_say_why() {
 #[test]
 fn values_that_are_none_of_their_own_cannot_leave_the_template() {
     let kept = "{% set ns = namespace(a=1) %}{% set ns.b = ns %}";
-    assert_eq!(template(kept, &json!({})).unwrap_err().code, Code::WrongType);
+    assert_eq!(template(kept, &json!({})).unwrap_err().code, EvalErrorCode::WrongType);
     let written = "{% for x in [1] %}{{ loop }}{% endfor %}";
-    assert_eq!(template(written, &json!({})).unwrap_err().code, Code::WrongType);
+    assert_eq!(template(written, &json!({})).unwrap_err().code, EvalErrorCode::WrongType);
 }
 
 #[test]
 fn a_template_as_long_as_allowed_is_read_and_one_longer_is_not() {
-    let longest = "a".repeat(Limit::TEMPLATE_BYTES_MAX);
-    assert_eq!(template(&longest, &json!({})).unwrap().len(), Limit::TEMPLATE_BYTES_MAX);
-    assert!(refused(&"a".repeat(Limit::TEMPLATE_BYTES_MAX + 1)).message.contains("may be at most 131072"));
+    let longest = "a".repeat(ExprLimits::TEMPLATE_BYTES_MAX);
+    assert_eq!(template(&longest, &json!({})).unwrap().len(), ExprLimits::TEMPLATE_BYTES_MAX);
+    assert!(refused(&"a".repeat(ExprLimits::TEMPLATE_BYTES_MAX + 1)).message.contains("may be at most 131072"));
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{check_text, template};
-use crate::expr::Template;
+use crate::expr::JinjaTemplate;
 
 #[test]
 fn templates_write_text_around_values() {
@@ -117,7 +117,7 @@ fn macros_see_their_arguments_and_the_names_of_the_run() {
 
 #[test]
 fn roots_are_the_names_that_come_from_outside() {
-    let roots = |source: &str| Template::parse(source).unwrap().roots().iter().cloned().collect::<Vec<_>>();
+    let roots = |source: &str| JinjaTemplate::parse(source).unwrap().roots().iter().cloned().collect::<Vec<_>>();
     assert_eq!(roots("{{ a.b[c] | default(d) }} {{ now() }} {{ e is defined }}"), ["a", "c", "d", "e"]);
     assert_eq!(roots("{% for x in xs if x > y %}{{ loop.index }}{{ x.z }}{% endfor %}{{ x }}"), ["x", "xs", "y"]);
     assert_eq!(

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{check, expr, moment};
-use crate::expr::{Code, Condition, Document, Language};
+use crate::expr::{Condition, ConditionLanguage, EvalErrorCode, JsonContext};
 
 #[test]
 fn the_methods_of_python_work() {
@@ -119,8 +119,8 @@ fn dates_are_read_compared_moved_and_written() {
             ("t|date", json!("2025-11-08")),
         ],
     );
-    let madrid = Document::new(&names, moment()).in_zone("Europe/Madrid");
-    let value = |source: &str| Condition::parse(Language::Expr, source).unwrap().value(&madrid);
+    let madrid = JsonContext::new(&names, moment()).in_zone("Europe/Madrid");
+    let value = |source: &str| Condition::parse(ConditionLanguage::Expr, source).unwrap().value(&madrid);
     assert_eq!(value("now()"), Ok(json!("2025-11-07T23:30:00+01:00")));
     assert_eq!(value("date_is_past('2025-11-07T23:00')"), Ok(json!(true)));
     assert_eq!(value("t|date('%H:%M')"), Ok(json!("10:00")));
@@ -129,9 +129,9 @@ fn dates_are_read_compared_moved_and_written() {
 #[test]
 fn what_is_no_date_is_refused_with_the_way_to_write_one() {
     for source in ["date_is_future('08/11/2025')", "''|date", "'2025-13-01'|date", "date_add('today', 10 ** 30)"] {
-        assert_eq!(expr(source, &json!({})).unwrap_err().code, Code::BadValue, "{source}");
+        assert_eq!(expr(source, &json!({})).unwrap_err().code, EvalErrorCode::BadValue, "{source}");
     }
-    assert_eq!(expr("5|date", &json!({})).unwrap_err().code, Code::WrongType);
+    assert_eq!(expr("5|date", &json!({})).unwrap_err().code, EvalErrorCode::WrongType);
     let pattern = expr("'2025-11-08'|date('%99999999d')", &json!({})).unwrap_err();
     assert_eq!(pattern.hint.as_deref(), Some("for instance '%d/%m/%Y %H:%M'"));
     assert!(expr("'2025-11-08'|date('%z')", &json!({})).is_err());
@@ -165,5 +165,5 @@ fn large_whole_numbers_are_exact() {
             ("u == 18446744073709551615", json!(true)),
         ],
     );
-    assert_eq!(expr("u + 1", &json!({"u": u64::MAX})).unwrap_err().code, Code::BadValue);
+    assert_eq!(expr("u + 1", &json!({"u": u64::MAX})).unwrap_err().code, EvalErrorCode::BadValue);
 }

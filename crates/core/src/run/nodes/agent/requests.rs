@@ -2,41 +2,41 @@
 
 use serde_json::Value;
 
-use crate::agent::whitelist::{self, Grant};
-use crate::agent::{Task, ToolRequest};
+use crate::agent::whitelist::{self, ToolGrant};
+use crate::agent::{AgentTask, ToolRequest};
 use crate::fault::Fault;
-use crate::graph::node::{AgentNode, Kind};
+use crate::graph::node::{AgentNode, NodeKind};
 use crate::money::Usd;
-use crate::run::SAVED_COST;
-use crate::run::address::Address;
-use crate::run::decide::Draft;
-use crate::run::event::Event;
-use crate::run::state::Activity;
-use crate::tool::Facts;
+use crate::run::SAVED_COST_KEY;
+use crate::run::address::NodeAddress;
+use crate::run::decide::RunDraft;
+use crate::run::event::RunEvent;
+use crate::run::state::NodeActivity;
+use crate::tool::ToolContract;
 
-pub fn request(draft: &mut Draft<'_>, at: &Address, requests: Vec<ToolRequest>) {
+pub fn request(draft: &mut RunDraft<'_>, at: &NodeAddress, requests: Vec<ToolRequest>) {
     let Some((graph, place)) = draft.node(at) else { return };
-    let Kind::Agent(agent) = &graph.node(place).kind else { return };
+    let NodeKind::Agent(agent) = &graph.node(place).kind else { return };
     for request in requests {
-        let Some(Activity::Agent { task, .. }) = draft.run.activity(at) else { return };
-        match granted(agent, task, &request) {
+        let Some(NodeActivity::Agent { task, .. }) = draft.run.activity(at) else { return };
+        match granted_tool(agent, task, &request) {
             Ok(facts) => {
                 let name = task.agent.name.clone();
                 draft.schedule_tool(at, &request.tool, request.arguments, facts, Some(name));
             }
             Err(reason) => {
                 let fault = Fault::new("TOOL_NOT_ALLOWED", reason);
-                draft.emit(Event::RequestRefused { node: at.clone(), id: request.id, tool: request.tool, fault });
+                draft.emit(RunEvent::RequestRefused { node: at.clone(), id: request.id, tool: request.tool, fault });
             }
         }
     }
 }
 
 /// Tells in a selection's output what the tools it left out would have cost, one call of each (seed 000 §3.4).
-pub fn tell_saved(draft: &Draft<'_>, at: &Address, output: &mut Value) {
+pub fn add_saved_cost(draft: &RunDraft<'_>, at: &NodeAddress, output: &mut Value) {
     let Some((graph, place)) = draft.node(at) else { return };
-    let Kind::Agent(agent) = &graph.node(place).kind else { return };
-    let Some(Activity::Agent { task, .. }) = draft.run.activity(at) else { return };
+    let NodeKind::Agent(agent) = &graph.node(place).kind else { return };
+    let Some(NodeActivity::Agent { task, .. }) = draft.run.activity(at) else { return };
     let Some(fields) = output.as_object_mut() else { return };
     let requests = fields.get("tool_requests").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let is_chosen = |name: &str| {
@@ -44,20 +44,20 @@ pub fn tell_saved(draft: &Draft<'_>, at: &Address, output: &mut Value) {
     };
     let left_out = task.tools.iter().filter(|offer| !is_chosen(&offer.name));
     let saved: Usd = left_out.filter_map(|offer| Some(agent.tools.get(&offer.name)?.cost)).sum();
-    fields.insert(SAVED_COST.to_owned(), Value::from(saved.as_f64()));
+    fields.insert(SAVED_COST_KEY.to_owned(), Value::from(saved.as_f64()));
 }
 
 /// The facts of a tool that the agent may have for this call; else why not.
-fn granted<'a>(agent: &'a AgentNode, task: &Task, request: &ToolRequest) -> Result<&'a Facts, String> {
+fn granted_tool<'a>(agent: &'a AgentNode, task: &AgentTask, request: &ToolRequest) -> Result<&'a ToolContract, String> {
     let tool = request.tool.as_str();
     let is_offered = task.tools.iter().any(|offer| offer.name == tool);
     let grant = match task.agent.tools.iter().any(|name| name == tool) {
-        _ if !is_offered => Grant::None,
-        true => Grant::ByName,
-        false => Grant::WithItsApp,
+        _ if !is_offered => ToolGrant::None,
+        true => ToolGrant::ByName,
+        false => ToolGrant::WithItsApp,
     };
     let unknown = || format!("`{tool}` is not among this agent's tools");
     let facts = agent.tools.get(tool).filter(|_| is_offered).ok_or_else(unknown)?;
-    whitelist::may(task.agent.kind, tool, grant, facts.of(&request.arguments).class)?;
+    whitelist::check_grant(task.agent.kind, tool, grant, facts.for_arguments(&request.arguments).class)?;
     Ok(facts)
 }

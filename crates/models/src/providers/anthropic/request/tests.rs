@@ -1,30 +1,36 @@
-use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice, ToolOffer};
-use baton_core::run::ModelFault;
+use baton_core::model::{
+    ModelImage, ModelMessage, ModelReply, ModelRequest, ModelToolCall, ThinkingBlock, ToolChoice, ToolOffer,
+};
+use baton_core::run::ModelCallError;
 use serde_json::{Value, json};
 
-use crate::catalogue::Structured;
-use crate::fault::{Blame, blame, code};
-use crate::providers::rehearsal::{Call, KEY, answered, request, testdata, with_tools};
-use crate::providers::server::{Answer, Server};
+use crate::catalogue::StructuredOutput;
+use crate::fault::{ErrorOrigin, code, error_origin};
+use crate::providers::stub_server::{StubAnswer, StubServer};
+use crate::providers::test_support::{KEY, ProviderFixture, ask_stub, request, testdata, with_tools};
 
-async fn reply(answer: Answer, call: impl FnOnce(Call) -> Call) -> Reply {
-    answered(answer, |base_url| call(Call::anthropic(base_url))).await.0.expect("a reply").reply
+async fn reply(answer: StubAnswer, call: impl FnOnce(ProviderFixture) -> ProviderFixture) -> ModelReply {
+    ask_stub(answer, |base_url| call(ProviderFixture::anthropic(base_url))).await.0.expect("a reply").reply
 }
 
-async fn fault(answer: Answer, call: impl FnOnce(Call) -> Call) -> ModelFault {
-    answered(answer, |base_url| call(Call::anthropic(base_url))).await.0.expect_err("a fault").fault
+async fn fault(answer: StubAnswer, call: impl FnOnce(ProviderFixture) -> ProviderFixture) -> ModelCallError {
+    ask_stub(answer, |base_url| call(ProviderFixture::anthropic(base_url))).await.0.expect_err("a fault").fault
 }
 
 /// The body that a call sends.
-async fn body(call: impl FnOnce(Call) -> Call) -> Value {
-    answered(Answer::json(testdata!("anthropic/message.json")), |base_url| call(Call::anthropic(base_url))).await.1
+async fn body(call: impl FnOnce(ProviderFixture) -> ProviderFixture) -> Value {
+    ask_stub(StubAnswer::json(testdata!("anthropic/message.json")), |base_url| {
+        call(ProviderFixture::anthropic(base_url))
+    })
+    .await
+    .1
 }
 
 #[tokio::test]
 async fn a_request_is_written_as_documented() {
-    let server = Server::start(vec![Answer::json(testdata!("anthropic/message.json"))]).await;
-    Call::anthropic(&server.base_url).of(with_tools()).ask().await.expect("a reply");
-    let heard = server.heard();
+    let server = StubServer::start(vec![StubAnswer::json(testdata!("anthropic/message.json"))]).await;
+    ProviderFixture::anthropic(&server.base_url).of(with_tools()).ask().await.expect("a reply");
+    let heard = server.requests();
     let (head, body) = heard[0].split_once("\r\n\r\n").expect("a request");
     let head = head.to_lowercase();
     assert!(head.starts_with("post /v1/messages http/1.1\r\n"), "{head}");
@@ -36,17 +42,21 @@ async fn a_request_is_written_as_documented() {
 
 #[tokio::test]
 async fn the_address_may_have_its_version_or_not() {
-    let server = Server::start(vec![Answer::json(testdata!("anthropic/message.json"))]).await;
+    let server = StubServer::start(vec![StubAnswer::json(testdata!("anthropic/message.json"))]).await;
     for base_url in [server.base_url.as_str(), server.base_url.trim_end_matches("/v1")] {
-        Call::anthropic(base_url).ask().await.expect("a reply");
+        ProviderFixture::anthropic(base_url).ask().await.expect("a reply");
     }
-    assert!(server.heard().iter().all(|heard| heard.starts_with("POST /v1/messages HTTP")), "{:?}", server.heard());
+    assert!(
+        server.requests().iter().all(|heard| heard.starts_with("POST /v1/messages HTTP")),
+        "{:?}",
+        server.requests()
+    );
 }
 
 #[tokio::test]
 async fn turns_alternate_and_begin_and_end_with_the_user() {
-    let turns = async |messages: Vec<Message>| {
-        body(|call| call.of(Request { messages, ..Request::default() })).await["messages"].clone()
+    let turns = async |messages: Vec<ModelMessage>| {
+        body(|call| call.of(ModelRequest { messages, ..ModelRequest::default() })).await["messages"].clone()
     };
     let text = |text: &str| json!({"type": "text", "text": text});
     let said = |messages: &[&str]| request("a", messages).messages;
@@ -71,21 +81,21 @@ async fn turns_alternate_and_begin_and_end_with_the_user() {
 
 #[tokio::test]
 async fn results_stand_before_whatever_else_the_user_says() {
-    let call = |id: &str| ToolCall { id: id.into(), name: "x".into(), arguments: json!("oops") };
-    let result = |id: &str| Message::Tool { tool_call_id: id.into(), content: format!("of {id}") };
+    let call = |id: &str| ModelToolCall { id: id.into(), name: "x".into(), arguments: json!("oops") };
+    let result = |id: &str| ModelMessage::Tool { tool_call_id: id.into(), content: format!("of {id}") };
     let messages = vec![
-        Message::user("hi"),
-        Message::Assistant {
+        ModelMessage::user("hi"),
+        ModelMessage::Assistant {
             content: "Well.".into(),
             tool_calls: vec![call("a.1"), call("b")],
             thinking: None,
             name: None,
         },
         result("a.1"),
-        Message::user("hurry"),
+        ModelMessage::user("hurry"),
         result("b"),
     ];
-    let body = body(|call| call.of(Request { messages, ..Request::default() })).await;
+    let body = body(|call| call.of(ModelRequest { messages, ..ModelRequest::default() })).await;
     let used = |id: &str| json!({"type": "tool_use", "id": id, "name": "x", "input": {"arguments": "oops"}});
     assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "Well."}, used("a_1"), used("b")]));
     let result = |id: &str, of: &str| json!({"type": "tool_result", "tool_use_id": id, "content": of});
@@ -101,8 +111,11 @@ async fn results_stand_before_whatever_else_the_user_says() {
 #[tokio::test]
 async fn images_are_shown_by_address_or_by_their_bytes() {
     let shown = |urls: &[&str]| {
-        let images = urls.iter().map(|url| Image::at(*url)).collect();
-        Request { messages: vec![Message::User { content: "What?".into(), images, name: None }], ..Request::default() }
+        let images = urls.iter().map(|url| ModelImage::from_url(*url)).collect();
+        ModelRequest {
+            messages: vec![ModelMessage::User { content: "What?".into(), images, name: None }],
+            ..ModelRequest::default()
+        }
     };
     let both = shown(&["https://example.com/a.png", "data:image/png;base64,AAAA"]);
     let body = body(|call| call.of(both)).await;
@@ -114,24 +127,28 @@ async fn images_are_shown_by_address_or_by_their_bytes() {
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
         ])
     );
-    let fault = fault(Answer::Hanging(Vec::new()), |call| call.of(shown(&["data:image/svg+xml,%3Csvg"]))).await;
-    assert_eq!((fault.fault.code.as_ref(), blame(&fault)), (code::INVALID_REQUEST, Blame::Request));
+    let fault = fault(StubAnswer::Hanging(Vec::new()), |call| call.of(shown(&["data:image/svg+xml,%3Csvg"]))).await;
+    assert_eq!((fault.fault.code.as_ref(), error_origin(&fault)), (code::INVALID_REQUEST, ErrorOrigin::Request));
     assert!(fault.fault.message.contains("base64"), "{fault:?}");
 }
 
 #[tokio::test]
 async fn who_speaks_by_name_is_told_by_words_but_not_to_the_model_of_itself() {
     let named = |name: &str| Some(name.to_owned());
-    let said =
-        Message::Assistant { content: "Hi.".into(), tool_calls: Vec::new(), thinking: None, name: named("helper") };
-    let image = Image { detail: Some("low".into()), ..Image::at("https://example.com/a.png") };
+    let said = ModelMessage::Assistant {
+        content: "Hi.".into(),
+        tool_calls: Vec::new(),
+        thinking: None,
+        name: named("helper"),
+    };
+    let image = ModelImage { detail: Some("low".into()), ..ModelImage::from_url("https://example.com/a.png") };
     let messages = vec![
-        Message::System { content: "Be kind.".into(), name: named("house") },
-        Message::User { content: "Hello".into(), images: Vec::new(), name: named("ana") },
+        ModelMessage::System { content: "Be kind.".into(), name: named("house") },
+        ModelMessage::User { content: "Hello".into(), images: Vec::new(), name: named("ana") },
         said,
-        Message::User { content: String::new(), images: vec![image], name: named("ben") },
+        ModelMessage::User { content: String::new(), images: vec![image], name: named("ben") },
     ];
-    let body = body(|call| call.of(Request { messages, ..Request::default() })).await;
+    let body = body(|call| call.of(ModelRequest { messages, ..ModelRequest::default() })).await;
     assert_eq!(body["system"], "house: Be kind.");
     let text = |text: &str| json!([{"type": "text", "text": text}]);
     let source = json!({"type": "url", "url": "https://example.com/a.png"});
@@ -153,7 +170,7 @@ async fn strict_tools_are_written_for_models_that_hold_them() {
     let bounded = json!({
         "type": "object", "properties": {"x": {"type": "string", "maxLength": 3}}, "additionalProperties": false
     });
-    let asked = |parameters: &Value| Request {
+    let asked = |parameters: &Value| ModelRequest {
         tools: vec![ToolOffer {
             name: "t".into(),
             description: String::new(),
@@ -167,13 +184,13 @@ async fn strict_tools_are_written_for_models_that_hold_them() {
         ("claude-opus-4-7", &bounded, false),
         ("claude-3-haiku-20240307", &closed, false),
     ] {
-        let call = |mut call: Call| {
-            call.site.structured = Some(Structured::JsonSchema);
+        let call = |mut call: ProviderFixture| {
+            call.site.structured = Some(StructuredOutput::JsonSchema);
             call.model(model).of(asked(parameters))
         };
         let body = body(call).await;
         assert_eq!(body["tools"][0].get("strict"), is_held.then_some(&json!(true)), "{model} {parameters}");
-        assert_eq!(call(Call::anthropic("http://localhost/v1")).holds(), is_held);
+        assert_eq!(call(ProviderFixture::anthropic("http://localhost/v1")).holds(), is_held);
     }
 }
 
@@ -189,9 +206,9 @@ async fn a_schema_is_held_where_nothing_of_it_is_left_out() {
         ("claude-opus-5-5", &any, false),
         ("claude-3-haiku-20240307", &closed, false),
     ] {
-        let mut call = Call::anthropic("http://localhost/v1").model(model);
-        call.site.structured = Some(Structured::JsonSchema);
-        let request = Request { schema: Some(schema.clone()), ..request("a", &["u: hi"]) };
+        let mut call = ProviderFixture::anthropic("http://localhost/v1").model(model);
+        call.site.structured = Some(StructuredOutput::JsonSchema);
+        let request = ModelRequest { schema: Some(schema.clone()), ..request("a", &["u: hi"]) };
         assert_eq!(call.of(request).holds(), is_held, "{model} {schema}");
     }
 }
@@ -199,7 +216,7 @@ async fn a_schema_is_held_where_nothing_of_it_is_left_out() {
 #[tokio::test]
 async fn tool_choice_is_said_in_its_words_or_urged() {
     let chosen = async |model: &'static str, choice: ToolChoice| {
-        let request = Request { tool_choice: Some(choice), schema: None, ..with_tools() };
+        let request = ModelRequest { tool_choice: Some(choice), schema: None, ..with_tools() };
         let body = body(|call| call.model(model).of(request)).await;
         (body["tool_choice"].clone(), body["system"].as_str().expect("a text").to_owned())
     };
@@ -249,7 +266,7 @@ async fn further_fields_are_translated_where_there_is_a_word_for_them() {
 #[tokio::test]
 async fn the_token_limit_is_always_said() {
     let limit = async |model: &'static str, max_tokens| {
-        let request = Request { max_tokens, temperature: 1.7, ..request("a", &["u: hi"]) };
+        let request = ModelRequest { max_tokens, temperature: 1.7, ..request("a", &["u: hi"]) };
         let body = body(|call| call.model(model).of(request)).await;
         (body["max_tokens"].clone(), body.get("temperature").cloned())
     };
@@ -258,8 +275,8 @@ async fn the_token_limit_is_always_said() {
     assert_eq!(limit("claude-opus-4-7", None).await, (json!(16_384), None));
 }
 
-fn answering() -> Request {
-    Request {
+fn answering() -> ModelRequest {
+    ModelRequest {
         schema: Some(json!({
             "type": "object",
             "properties": {"agent": {"type": "string"}, "confidence": {"type": "number", "maximum": 1}},
@@ -271,8 +288,8 @@ fn answering() -> Request {
 
 #[tokio::test]
 async fn a_schema_is_enforced_by_the_model_by_a_tool_or_by_words() {
-    let sent = async |model: &'static str, structured: Structured, request: Request| {
-        let ask = |mut call: Call| {
+    let sent = async |model: &'static str, structured: StructuredOutput, request: ModelRequest| {
+        let ask = |mut call: ProviderFixture| {
             call.site.structured = Some(structured);
             call.model(model).of(request)
         };
@@ -280,27 +297,27 @@ async fn a_schema_is_enforced_by_the_model_by_a_tool_or_by_words() {
         let has = |name: &str| body.get(name).is_some();
         (has("output_config"), body["tool_choice"]["name"] == "give_answer", has("system"))
     };
-    let native = sent("claude-sonnet-4-5", Structured::JsonSchema, answering());
+    let native = sent("claude-sonnet-4-5", StructuredOutput::JsonSchema, answering());
     assert_eq!(native.await, (true, false, false));
-    assert_eq!(sent("claude-3-haiku-20240307", Structured::JsonSchema, answering()).await, (false, true, false));
-    assert_eq!(sent("claude-sonnet-4-5", Structured::JsonObject, answering()).await, (false, true, false));
-    assert_eq!(sent("claude-sonnet-4-5", Structured::Prompt, answering()).await, (false, false, true));
+    assert_eq!(sent("claude-3-haiku-20240307", StructuredOutput::JsonSchema, answering()).await, (false, true, false));
+    assert_eq!(sent("claude-sonnet-4-5", StructuredOutput::JsonObject, answering()).await, (false, true, false));
+    assert_eq!(sent("claude-sonnet-4-5", StructuredOutput::Prompt, answering()).await, (false, false, true));
     // What the model cannot enforce, a tool takes; what may not be forced either, is asked for.
-    let free = Request { schema: Some(json!({"type": "object"})), ..answering() };
-    assert_eq!(sent("claude-sonnet-4-5", Structured::JsonSchema, free.clone()).await, (false, true, false));
-    assert_eq!(sent("claude-opus-5-5", Structured::JsonSchema, free).await, (false, false, true));
+    let free = ModelRequest { schema: Some(json!({"type": "object"})), ..answering() };
+    assert_eq!(sent("claude-sonnet-4-5", StructuredOutput::JsonSchema, free.clone()).await, (false, true, false));
+    assert_eq!(sent("claude-opus-5-5", StructuredOutput::JsonSchema, free).await, (false, false, true));
     // Beside tools nothing is forced.
-    let tools = sent("claude-3-haiku-20240307", Structured::JsonSchema, with_tools());
+    let tools = sent("claude-3-haiku-20240307", StructuredOutput::JsonSchema, with_tools());
     assert_eq!(tools.await, (false, false, true));
 }
 
 #[tokio::test]
 async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
     for (answer, stream) in [
-        (Answer::json(testdata!("anthropic/thinking.json")), false),
-        (Answer::stream(testdata!("anthropic/stream_thinking.sse")), true),
+        (StubAnswer::json(testdata!("anthropic/thinking.json")), false),
+        (StubAnswer::stream(testdata!("anthropic/stream_thinking.sse")), true),
     ] {
-        let asked = |call: Call| {
+        let asked = |call: ProviderFixture| {
             let call = call.model("claude-opus-5-5").of(with_tools());
             if stream { call.streaming() } else { call }
         };
@@ -314,14 +331,14 @@ async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
             assert_eq!(thinking.parts[0]["signature"], "EqQBCgIYAhIM1gbcDa9GJwZA2b3h");
         }
         let back = async |content: &str, model: &'static str| {
-            let said = Message::Assistant {
+            let said = ModelMessage::Assistant {
                 content: content.into(),
                 tool_calls: reply.tool_calls.clone(),
                 thinking: reply.thinking.clone(),
                 name: None,
             };
-            let messages = vec![Message::user("hi"), said];
-            let body = body(|call| call.model(model).of(Request { messages, ..with_tools() })).await;
+            let messages = vec![ModelMessage::user("hi"), said];
+            let body = body(|call| call.model(model).of(ModelRequest { messages, ..with_tools() })).await;
             body["messages"][1]["content"].clone()
         };
         assert_eq!(back("Let me see.", "claude-opus-5-5").await, json!(thinking.parts));
@@ -330,9 +347,11 @@ async fn what_a_model_thought_goes_back_word_for_word_and_to_no_other() {
         // A turn that is no longer the one it was is not passed off as such.
         assert_eq!(back("Changed.", "claude-opus-5-5").await[0], json!({"type": "text", "text": "Changed."}));
     }
-    let unread = Thinking { model: "claude-opus-5-5".into(), parts: Vec::new() };
-    let said = Message::Assistant { content: "a".into(), tool_calls: Vec::new(), thinking: Some(unread), name: None };
-    let messages = vec![Message::user("hi"), said, Message::user("b")];
-    let body = body(|call| call.model("claude-opus-5-5").of(Request { messages, ..Request::default() })).await;
+    let unread = ThinkingBlock { model: "claude-opus-5-5".into(), parts: Vec::new() };
+    let said =
+        ModelMessage::Assistant { content: "a".into(), tool_calls: Vec::new(), thinking: Some(unread), name: None };
+    let messages = vec![ModelMessage::user("hi"), said, ModelMessage::user("b")];
+    let body =
+        body(|call| call.model("claude-opus-5-5").of(ModelRequest { messages, ..ModelRequest::default() })).await;
     assert_eq!(body["messages"][1]["content"], json!([{"type": "text", "text": "a"}]));
 }

@@ -1,24 +1,28 @@
-use baton_core::model::{Image, Message, Reply, Request, Thinking, ToolCall, ToolChoice, ToolOffer};
+use baton_core::model::{
+    ModelImage, ModelMessage, ModelReply, ModelRequest, ModelToolCall, ThinkingBlock, ToolChoice, ToolOffer,
+};
 use serde_json::{Value, json};
 
-use crate::catalogue::{Spec, Structured};
-use crate::providers::rehearsal::{Call, KEY, answered, request, testdata, with_tools};
-use crate::providers::server::{Answer, Server};
+use crate::catalogue::{ModelSpec, StructuredOutput};
+use crate::providers::stub_server::{StubAnswer, StubServer};
+use crate::providers::test_support::{KEY, ProviderFixture, ask_stub, request, testdata, with_tools};
 
-async fn reply(answer: Answer, call: impl FnOnce(Call) -> Call) -> Reply {
-    answered(answer, |base_url| call(Call::openai(base_url))).await.0.expect("a reply").reply
+async fn reply(answer: StubAnswer, call: impl FnOnce(ProviderFixture) -> ProviderFixture) -> ModelReply {
+    ask_stub(answer, |base_url| call(ProviderFixture::openai(base_url))).await.0.expect("a reply").reply
 }
 
 /// The body that a call sends.
-async fn body(call: impl FnOnce(Call) -> Call) -> Value {
-    answered(Answer::json(testdata!("openai/completion.json")), |base_url| call(Call::openai(base_url))).await.1
+async fn body(call: impl FnOnce(ProviderFixture) -> ProviderFixture) -> Value {
+    ask_stub(StubAnswer::json(testdata!("openai/completion.json")), |base_url| call(ProviderFixture::openai(base_url)))
+        .await
+        .1
 }
 
 #[tokio::test]
 async fn a_request_is_written_as_documented() {
-    let server = Server::start(vec![Answer::json(testdata!("openai/completion.json"))]).await;
-    Call::openai(&server.base_url).of(with_tools()).ask().await.expect("a reply");
-    let heard = server.heard();
+    let server = StubServer::start(vec![StubAnswer::json(testdata!("openai/completion.json"))]).await;
+    ProviderFixture::openai(&server.base_url).of(with_tools()).ask().await.expect("a reply");
+    let heard = server.requests();
     let (head, body) = heard[0].split_once("\r\n\r\n").expect("a request");
     assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\r\n"), "{head}");
     assert!(head.to_lowercase().contains(&format!("authorization: bearer {KEY}")), "{head}");
@@ -29,12 +33,13 @@ async fn a_request_is_written_as_documented() {
 
 #[tokio::test]
 async fn a_schema_is_enforced_as_far_as_the_model_can() {
-    let format =
-        async |change: fn(Call) -> Call| body(|call| change(call.of(with_tools()))).await["response_format"].clone();
+    let format = async |change: fn(ProviderFixture) -> ProviderFixture| {
+        body(|call| change(call.of(with_tools()))).await["response_format"].clone()
+    };
     let unknown = format(|call| call.model("gpt-4o")).await;
     assert_eq!((&unknown["type"], &unknown["json_schema"]["strict"]), (&json!("json_schema"), &json!(false)));
     let closed = format(|mut call| {
-        call.site.structured = Some(Structured::JsonSchema);
+        call.site.structured = Some(StructuredOutput::JsonSchema);
         call.request.schema = Some(json!({
             "type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": false
         }));
@@ -53,7 +58,7 @@ async fn a_schema_is_enforced_as_far_as_the_model_can() {
 async fn what_is_not_enforced_is_asked_for() {
     let told = |body: &Value| body["messages"][0]["content"].as_str().expect("a text").to_owned();
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
-    let plain = Request { schema: Some(schema.clone()), ..request("a", &["u: hi"]) };
+    let plain = ModelRequest { schema: Some(schema.clone()), ..request("a", &["u: hi"]) };
     let only_words = body(|call| call.model("gpt-4").of(plain.clone())).await;
     assert_eq!(only_words["messages"][0]["role"], "system");
     assert!(told(&only_words).contains(&schema.to_string()), "{only_words}");
@@ -76,9 +81,9 @@ async fn a_thinking_model_is_asked_in_its_own_words() {
 #[tokio::test]
 async fn what_a_deployments_name_hides_the_catalogue_says() {
     let asked = async |sampling: bool| {
-        let deployed = |call: Call| {
-            let spec = call.spec.clone().map(|spec| Spec { sampling: Some(sampling), ..spec });
-            Call { model: "our-deployment", spec, ..call }
+        let deployed = |call: ProviderFixture| {
+            let spec = call.spec.clone().map(|spec| ModelSpec { sampling: Some(sampling), ..spec });
+            ProviderFixture { model: "our-deployment", spec, ..call }
         };
         body(deployed).await.get("temperature").cloned()
     };
@@ -120,22 +125,22 @@ async fn tool_choice_is_told_where_there_are_tools() {
             json!({"type": "function", "function": {"name": "shopify_get_order"}}),
         ),
     ] {
-        let request = Request { tool_choice: Some(choice), ..with_tools() };
+        let request = ModelRequest { tool_choice: Some(choice), ..with_tools() };
         assert_eq!(body(|call| call.of(request)).await["tool_choice"], expected);
     }
-    let without = Request { tool_choice: Some(ToolChoice::Required), ..request("a", &["u: hi"]) };
+    let without = ModelRequest { tool_choice: Some(ToolChoice::Required), ..request("a", &["u: hi"]) };
     assert_eq!(body(|call| call.of(without)).await.get("tool_choice"), None);
 }
 
 #[tokio::test]
 async fn images_are_passed_through() {
-    let image = |url: &str| Image::at(url);
-    let seen = |content: &str| Message::User {
+    let image = |url: &str| ModelImage::from_url(url);
+    let seen = |content: &str| ModelMessage::User {
         content: content.into(),
         images: vec![image("https://example.com/a.png"), image("data:image/png;base64,AAAA")],
         name: None,
     };
-    let request = Request { messages: vec![seen("What is this?"), seen("")], ..Request::default() };
+    let request = ModelRequest { messages: vec![seen("What is this?"), seen("")], ..ModelRequest::default() };
     let images = [
         json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}),
         json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}),
@@ -157,17 +162,17 @@ async fn names_details_and_strict_tools_are_written_where_openai_has_them() {
         parameters: parameters.clone(),
         strict,
     };
-    let image = Image { detail: Some("low".into()), ..Image::at("https://example.com/a.png") };
-    let said = Message::Assistant {
+    let image = ModelImage { detail: Some("low".into()), ..ModelImage::from_url("https://example.com/a.png") };
+    let said = ModelMessage::Assistant {
         content: "Hi.".into(),
         tool_calls: Vec::new(),
         thinking: None,
         name: Some("helper".into()),
     };
-    let request = Request {
+    let request = ModelRequest {
         messages: vec![
-            Message::System { content: "Be kind.".into(), name: Some("house".into()) },
-            Message::User { content: "What?".into(), images: vec![image], name: Some("ana".into()) },
+            ModelMessage::System { content: "Be kind.".into(), name: Some("house".into()) },
+            ModelMessage::User { content: "What?".into(), images: vec![image], name: Some("ana".into()) },
             said,
         ],
         tools: vec![
@@ -176,7 +181,7 @@ async fn names_details_and_strict_tools_are_written_where_openai_has_them() {
             tool("free", &closed, Some(false)),
             tool("usual", &closed, None),
         ],
-        ..Request::default()
+        ..ModelRequest::default()
     };
     let body = body(|call| call.of(request)).await;
     let names: Vec<&Value> = body["messages"].as_array().expect("messages").iter().map(|said| &said["name"]).collect();
@@ -189,7 +194,7 @@ async fn names_details_and_strict_tools_are_written_where_openai_has_them() {
 
 #[tokio::test]
 async fn any_object_is_asked_for_in_json_mode_and_in_words() {
-    let any = Request { schema: Some(json!({"type": "object"})), ..request("a", &["u: hi"]) };
+    let any = ModelRequest { schema: Some(json!({"type": "object"})), ..request("a", &["u: hi"]) };
     let body = body(|call| call.model("gpt-4o").of(any)).await;
     assert_eq!(body["response_format"], json!({"type": "json_object"}));
     // The API refuses JSON mode where no message speaks of JSON.
@@ -210,9 +215,9 @@ async fn what_a_model_holds_itself_is_told_from_what_it_only_hears() {
             strict: Some(true),
         });
         let tools = tools.into_iter().collect();
-        Call::openai("http://localhost/v1")
+        ProviderFixture::openai("http://localhost/v1")
             .model(model)
-            .of(Request { schema: schema.cloned(), tools, ..Request::default() })
+            .of(ModelRequest { schema: schema.cloned(), tools, ..ModelRequest::default() })
             .holds()
     };
     assert!(holds("gpt-4o", None, None));
@@ -231,33 +236,40 @@ async fn what_a_model_holds_itself_is_told_from_what_it_only_hears() {
 
 #[tokio::test]
 async fn what_a_model_thought_goes_back_to_it_and_to_no_other() {
-    let reply = reply(Answer::json(testdata!("openai/completion_deepseek.json")), |call| call.of(with_tools())).await;
+    let reply =
+        reply(StubAnswer::json(testdata!("openai/completion_deepseek.json")), |call| call.of(with_tools())).await;
     let thinking = reply.thinking.clone().expect("thinking");
     assert_eq!(thinking.parts, [json!({"reasoning_content": "The order comes first."})]);
-    let back = async |thinking: Thinking| {
-        let said = Message::Assistant {
+    let back = async |thinking: ThinkingBlock| {
+        let said = ModelMessage::Assistant {
             content: reply.content.clone(),
             tool_calls: reply.tool_calls.clone(),
             thinking: Some(thinking),
             name: None,
         };
-        body(|call| call.of(Request { messages: vec![said], ..Request::default() })).await["messages"][0].clone()
+        body(|call| call.of(ModelRequest { messages: vec![said], ..ModelRequest::default() })).await["messages"][0]
+            .clone()
     };
     assert_eq!(back(thinking.clone()).await["reasoning_content"], "The order comes first.");
-    assert_eq!(back(Thinking { model: "another".into(), ..thinking }).await.get("reasoning_content"), None);
+    assert_eq!(back(ThinkingBlock { model: "another".into(), ..thinking }).await.get("reasoning_content"), None);
 }
 
 #[tokio::test]
 async fn what_is_sealed_beside_a_call_goes_back_beside_it() {
     let reply =
-        reply(Answer::stream(testdata!("openai/stream_gemini.sse")), |call| call.of(with_tools()).streaming()).await;
-    let said = Message::Assistant {
+        reply(StubAnswer::stream(testdata!("openai/stream_gemini.sse")), |call| call.of(with_tools()).streaming())
+            .await;
+    let said = ModelMessage::Assistant {
         content: String::new(),
-        tool_calls: reply.tool_calls.into_iter().map(|call| ToolCall { name: "search_kb".into(), ..call }).collect(),
+        tool_calls: reply
+            .tool_calls
+            .into_iter()
+            .map(|call| ModelToolCall { name: "search_kb".into(), ..call })
+            .collect(),
         thinking: reply.thinking,
         name: None,
     };
-    let body = body(|call| call.of(Request { messages: vec![said], ..with_tools() })).await;
+    let body = body(|call| call.of(ModelRequest { messages: vec![said], ..with_tools() })).await;
     // The instruction about the schema stands before it.
     let calls = &body["messages"][1]["tool_calls"];
     assert_eq!(calls[0]["extra_content"], json!({"google": {"thought_signature": "CvQBA"}}));

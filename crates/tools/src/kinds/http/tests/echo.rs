@@ -1,16 +1,16 @@
 //! A service that repeats what it was asked, secrets and all.
 
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 use serde_json::{Value, json};
 
-use crate::testing::World;
-use crate::testing::service::{Asked, Says, Service};
+use crate::testing::ToolsFixture;
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest};
 
 /// With what a URL, a form, a JSON text and base64 write otherwise.
 const SECRET: &str = "s3cr3t/\"key\" +é";
 
 /// All of the request, as services repeat it: as text, in JSON, encoded and decoded.
-fn repeats(status: u16, asked: &Asked) -> Says {
+fn repeats(status: u16, asked: &RecordedRequest) -> CannedResponse {
     let decoded = |text: &str| {
         let query = text.split_once('?').map_or(text, |(_, query)| query);
         let url = reqwest::Url::parse(&format!("http://x/?{query}")).unwrap();
@@ -21,12 +21,16 @@ fn repeats(status: u16, asked: &Asked) -> Says {
     });
     let headers = format!("content-type: application/json\r\nx-request-id: {}\r\n", asked.target);
     // Any character of a JSON text may be written as its number.
-    Says::Answer(status, headers, body.to_string().replace("s3cr3t", "s\\u0033cr3t"))
+    CannedResponse::Answer(status, headers, body.to_string().replace("s3cr3t", "s\\u0033cr3t"))
 }
 
-async fn world(status: u16, plain: bool) -> (World, Service) {
-    let service = Service::start(move |asked: &Asked| match plain {
-        true => Says::Answer(status, String::new(), format!("{} {:?} {}", asked.target, asked.headers, asked.body)),
+async fn world(status: u16, plain: bool) -> (ToolsFixture, FakeService) {
+    let service = FakeService::start(move |asked: &RecordedRequest| match plain {
+        true => CannedResponse::Answer(
+            status,
+            String::new(),
+            format!("{} {:?} {}", asked.target, asked.headers, asked.body),
+        ),
         false => repeats(status, asked),
     })
     .await;
@@ -43,7 +47,7 @@ async fn world(status: u16, plain: bool) -> (World, Service) {
         {"name": "shop", "kind": "openapi", "document": document, "server": service.url("/"),
          "auth": {"query": "{{ secrets.crm }}", "basic": "ana:{{ secrets.crm }}"}},
     ]);
-    (World::defining(json!({"secrets": {"crm": SECRET, "plain": "pl41n-s3cr3t-k3y"}}), tools), service)
+    (ToolsFixture::with_definitions(json!({"secrets": {"crm": SECRET, "plain": "pl41n-s3cr3t-k3y"}}), tools), service)
 }
 
 /// Forms in which a secret may not be anywhere.
@@ -66,11 +70,11 @@ async fn a_secret_that_a_service_repeats_reaches_neither_the_result_nor_the_row_
             let performed = world.send(&world.call(&format!("{tool}/0"), tool, json!({}))).await;
             is_clean(&format!("{:?}", performed.outcome));
             is_clean(&serde_json::to_string(&performed.audit).unwrap());
-            if let Outcome::Done { output, .. } = &performed.outcome {
+            if let ToolOutcome::Done { output, .. } = &performed.outcome {
                 assert!(output.to_string().contains("[REDACTED]"), "what stood there is marked: {output}");
             }
         }
-        let asked = service.asked();
+        let asked = service.received();
         assert!(
             asked[0].body.contains("s3cr3t") && asked[1].target.contains("s3cr3t"),
             "the service was told: {asked:?}"
@@ -80,8 +84,8 @@ async fn a_secret_that_a_service_repeats_reaches_neither_the_result_nor_the_row_
 
 #[tokio::test]
 async fn a_call_of_http_request_does_not_get_back_who_it_said_it_was() {
-    let service = Service::start(|asked: &Asked| repeats(200, asked)).await;
-    let world = World::with(json!({"outbound": {"allow": ["127.0.0.0/8"]}}));
+    let service = FakeService::start(|asked: &RecordedRequest| repeats(200, asked)).await;
+    let world = ToolsFixture::with(json!({"outbound": {"allow": ["127.0.0.0/8"]}}));
     let headers = json!({"Authorization": "Bearer s3cr3t-t0k3n", "X-Other": "plain to see"});
     let output = world.done("k", "http_request", json!({"url": service.url("/"), "headers": headers})).await;
     assert!(!output.to_string().contains("t0k3n"), "{output}");
@@ -90,8 +94,10 @@ async fn a_call_of_http_request_does_not_get_back_who_it_said_it_was() {
 
 #[tokio::test]
 async fn a_short_secret_does_not_blank_out_an_answer() {
-    let service = Service::start(|_: &Asked| Says::Answer(200, String::new(), "1 of 10 is 1".to_owned())).await;
+    let service =
+        FakeService::start(|_: &RecordedRequest| CannedResponse::Answer(200, String::new(), "1 of 10 is 1".to_owned()))
+            .await;
     let tool = json!({"name": "t", "kind": "http", "url": service.url("/"), "headers": {"X-Key": "{{ secrets.pin }}"}});
-    let world = World::defining(json!({"secrets": {"pin": "1"}}), tool);
+    let world = ToolsFixture::with_definitions(json!({"secrets": {"pin": "1"}}), tool);
     assert_eq!(world.done("k", "t", json!({})).await, Value::from("1 of 10 is 1"));
 }

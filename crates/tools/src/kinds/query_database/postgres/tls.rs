@@ -18,16 +18,16 @@ use crate::authority;
 
 /// Makes connections encrypted.
 #[derive(Clone)]
-pub(super) struct Tls(Arc<ClientConfig>);
+pub(super) struct PostgresTls(Arc<ClientConfig>);
 
-impl Tls {
+impl PostgresTls {
     /// Against the public authorities, or those of a PEM file.
     pub(super) fn new(ca: Option<&Path>) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         match ca {
             None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Some(file) => {
-                for certificate in authority::of_file(file)? {
+                for certificate in authority::load_pem_certificates(file)? {
                     roots.add(certificate).map_err(|error| error.to_string())?;
                 }
             }
@@ -39,50 +39,50 @@ impl Tls {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for Tls {
-    type Stream = Encrypted<S>;
-    type TlsConnect = Connector;
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> MakeTlsConnect<S> for PostgresTls {
+    type Stream = EncryptedStream<S>;
+    type TlsConnect = PostgresConnector;
     type Error = io::Error;
 
-    fn make_tls_connect(&mut self, domain: &str) -> io::Result<Connector> {
+    fn make_tls_connect(&mut self, domain: &str) -> io::Result<PostgresConnector> {
         // A socket in the file system has no name, and no TLS either.
-        Ok(Connector { config: self.0.clone(), name: ServerName::try_from(domain.to_owned()).ok() })
+        Ok(PostgresConnector { config: self.0.clone(), name: ServerName::try_from(domain.to_owned()).ok() })
     }
 }
 
-pub(super) struct Connector {
+pub(super) struct PostgresConnector {
     config: Arc<ClientConfig>,
     name: Option<ServerName<'static>>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for Connector {
-    type Stream = Encrypted<S>;
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> TlsConnect<S> for PostgresConnector {
+    type Stream = EncryptedStream<S>;
     type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Encrypted<S>>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<EncryptedStream<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
         Box::pin(async move {
             let name = self.name.ok_or_else(|| io::Error::other("the server's name is none that TLS knows"))?;
-            TlsConnector::from(self.config).connect(name, stream).await.map(Encrypted)
+            TlsConnector::from(self.config).connect(name, stream).await.map(EncryptedStream)
         })
     }
 }
 
-pub(super) struct Encrypted<S>(Stream<S>);
+pub(super) struct EncryptedStream<S>(Stream<S>);
 
-impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for Encrypted<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> TlsStream for EncryptedStream<S> {
     fn channel_binding(&self) -> ChannelBinding {
         ChannelBinding::none()
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Encrypted<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for EncryptedStream<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().0).poll_read(context, into)
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for EncryptedStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().0).poll_write(context, bytes)
     }

@@ -8,7 +8,7 @@ use tokio_postgres::types::{Format, IsNull, Kind, ToSql, Type, to_sql_checked};
 
 /// How a column's values are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reading {
+pub(super) enum ColumnDecoding {
     Boolean,
     /// Whole and floating numbers: JSON's own, digit by digit as the server writes them.
     Number,
@@ -24,7 +24,7 @@ pub(super) enum Reading {
     Text,
 }
 
-impl Reading {
+impl ColumnDecoding {
     pub(super) fn of(kind: &Type) -> Self {
         match *kind {
             Type::BOOL => return Self::Boolean,
@@ -91,9 +91,9 @@ impl Reading {
 
 /// A value for a hole. It is sent as text, which the server reads as the type it found for the hole.
 #[derive(Debug)]
-pub(super) struct Argument(pub(super) Value);
+pub(super) struct QueryArgument(pub(super) Value);
 
-impl ToSql for Argument {
+impl ToSql for QueryArgument {
     fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         let text = match (&self.0, kind.kind()) {
             (Value::Null, _) => return Ok(IsNull::Yes),
@@ -152,8 +152,8 @@ mod tests {
             ("NaN", json!("NaN")),
             ("Infinity", json!("Infinity")),
         ] {
-            assert_eq!(Reading::Number.value(text), expect);
+            assert_eq!(ColumnDecoding::Number.value(text), expect);
         }
-        assert_eq!(Reading::Exact.value("1.10"), json!("1.10"));
+        assert_eq!(ColumnDecoding::Exact.value("1.10"), json!("1.10"));
     }
 }

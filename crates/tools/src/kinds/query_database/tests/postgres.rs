@@ -3,25 +3,25 @@
 
 use std::time::Duration;
 
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 use serde_json::{Value, json};
 use tokio_postgres::{Client, NoTls};
 
-use crate::testing::World;
+use crate::testing::ToolsFixture;
 
 const VARIABLE: &str = "POSTGRES_FOR_TESTS";
 /// The file of the authority whose certificate the server shows.
 const CA: &str = "POSTGRES_CA_FOR_TESTS";
 
 /// A schema of a test's own in the server there is.
-struct Server {
-    world: World,
+struct PostgresFixture {
+    world: ToolsFixture,
     url: String,
     schema: &'static str,
     admin: Client,
 }
 
-impl Server {
+impl PostgresFixture {
     /// `None` where there is no server; the test then says so and holds nothing.
     async fn find(schema: &'static str, more: Value) -> Option<Self> {
         let Ok(url) = std::env::var(VARIABLE) else {
@@ -40,7 +40,7 @@ impl Server {
         admin.batch_execute(&make).await.unwrap();
         let mut database = json!({"url": format!("{url}?sslmode=disable&options=-csearch_path%3D{schema}")});
         database.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let world = World::with(json!({"databases": {"shop": database}}));
+        let world = ToolsFixture::with(json!({"databases": {"shop": database}}));
         Some(Self { world, url, schema, admin })
     }
 
@@ -60,7 +60,7 @@ impl Server {
 
 #[tokio::test]
 async fn rows_of_postgres_come_with_every_digit() {
-    let Some(server) = Server::find("every_digit", json!({})).await else { return };
+    let Some(server) = PostgresFixture::find("every_digit", json!({})).await else { return };
     let query =
         "SELECT 9223372036854775807 AS big, 12345678901234567890.1234567890::numeric AS exact, 0.1::float8 AS real,
         'NaN'::float8 AS nan, true AS yes, NULL AS nothing, 'x' AS word, '\\x00ff'::bytea AS bytes,
@@ -83,7 +83,7 @@ async fn rows_of_postgres_come_with_every_digit() {
 
 #[tokio::test]
 async fn postgres_reads_a_value_as_the_type_of_its_place() {
-    let Some(server) = Server::find("bound", json!({})).await else { return };
+    let Some(server) = PostgresFixture::find("bound", json!({})).await else { return };
     let query = "SELECT id FROM orders WHERE customer = :who";
     assert_eq!(server.ask(query, json!({"who": "O'Brien; DROP TABLE orders"})).await["rows"], json!([{"id": 2}]));
     assert_eq!(server.ask(query, json!({"who": "' OR '1'='1"})).await["count"], 0);
@@ -99,7 +99,7 @@ async fn postgres_reads_a_value_as_the_type_of_its_place() {
 
 #[tokio::test]
 async fn postgres_itself_refuses_what_the_settings_let_through() {
-    let Some(server) = Server::find("sly", json!({"functions": ["sly", "nextval"]})).await else { return };
+    let Some(server) = PostgresFixture::find("sly", json!({"functions": ["sly", "nextval"]})).await else { return };
     let (code, message) = server.refused("SELECT sly()").await;
     assert_eq!((code.as_str(), message.contains("read-only")), ("QUERY_REFUSED", true), "{message}");
     server.admin.batch_execute("CREATE SEQUENCE sly.numbers").await.unwrap();
@@ -110,7 +110,7 @@ async fn postgres_itself_refuses_what_the_settings_let_through() {
 
 #[tokio::test]
 async fn hostile_queries_leave_postgres_as_it_was() {
-    let Some(server) = Server::find("hostile", json!({})).await else { return };
+    let Some(server) = PostgresFixture::find("hostile", json!({})).await else { return };
     for query in [
         "SELECT 1; DELETE FROM orders",
         "WITH gone AS (DELETE FROM orders RETURNING *) SELECT * FROM gone",
@@ -126,7 +126,7 @@ async fn hostile_queries_leave_postgres_as_it_was() {
     ] {
         let outcome =
             server.world.send(&server.world.call("k", "query_database", json!({"query": query}))).await.outcome;
-        if let Outcome::Done { output, .. } = &outcome {
+        if let ToolOutcome::Done { output, .. } = &outcome {
             // Text that only looks like a statement is told as the text it is.
             assert!(output["rows"][0].to_string().contains("DELETE FROM orders"), "{query}: {outcome:?}");
         }
@@ -136,7 +136,9 @@ async fn hostile_queries_leave_postgres_as_it_was() {
 
 #[tokio::test]
 async fn rows_and_bytes_of_postgres_are_bounded_by_the_server() {
-    let Some(server) = Server::find("bounded", json!({"rows_max": 3, "bytes_max": 1_000})).await else { return };
+    let Some(server) = PostgresFixture::find("bounded", json!({"rows_max": 3, "bytes_max": 1_000})).await else {
+        return;
+    };
     let answer =
         server.ask("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n", json!([])).await;
     assert_eq!((&answer["count"], &answer["truncated"]), (&json!(3), &json!(true)));
@@ -148,17 +150,17 @@ async fn rows_and_bytes_of_postgres_are_bounded_by_the_server() {
 }
 
 /// Queries of this kind that the server works at.
-async fn running(server: &Server) -> i64 {
+async fn running(server: &PostgresFixture) -> i64 {
     let query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'baton' AND state = 'active' AND query LIKE '%forever%'";
     server.admin.query_one(query, &[]).await.unwrap().get(0)
 }
 
 #[tokio::test]
 async fn a_query_that_nobody_waits_for_is_cancelled_in_the_server() {
-    let Some(server) = Server::find("forever", json!({"functions": ["slow"]})).await else { return };
+    let Some(server) = PostgresFixture::find("forever", json!({"functions": ["slow"]})).await else { return };
     let call = server.world.call("k", "query_database", json!({"query": "SELECT slow() AS forever"}));
     let outcome = server.world.send_within(&call, Duration::from_millis(700)).await.outcome;
-    assert!(matches!(&outcome, Outcome::NotDone { fault, .. } if fault.code == "TIMEOUT"), "{outcome:?}");
+    assert!(matches!(&outcome, ToolOutcome::NotDone { fault, .. } if fault.code == "TIMEOUT"), "{outcome:?}");
     let gone = async {
         while running(&server).await > 0 {
             tokio::task::yield_now().await;
@@ -169,25 +171,27 @@ async fn a_query_that_nobody_waits_for_is_cancelled_in_the_server() {
 
 #[tokio::test]
 async fn a_postgres_that_is_not_there_or_does_not_let_us_in_is_told_without_its_password() {
-    let gone = World::with(json!({"databases": {"gone": {"url": "postgres://me:s3cr3t@127.0.0.1:1/x"}}}));
+    let gone = ToolsFixture::with(json!({"databases": {"gone": {"url": "postgres://me:s3cr3t@127.0.0.1:1/x"}}}));
     let (code, message) = gone.refused("k", "query_database", json!({"query": "SELECT 1"})).await;
     assert_eq!((code.as_str(), message.contains("s3cr3t")), ("SERVICE_UNAVAILABLE", false), "{message}");
-    let Some(server) = Server::find("let_in", json!({})).await else { return };
+    let Some(server) = PostgresFixture::find("let_in", json!({})).await else { return };
     let url = format!("{}_not_there?sslmode=disable", server.url);
-    let unknown = World::with(json!({"databases": {"unknown": {"url": url}}}));
+    let unknown = ToolsFixture::with(json!({"databases": {"unknown": {"url": url}}}));
     let (code, message) = unknown.refused("k", "query_database", json!({"query": "SELECT 1"})).await;
     assert_eq!((code.as_str(), message.contains("does not exist")), ("SERVICE_REJECTED", true), "{message}");
 }
 
 #[tokio::test]
 async fn the_servers_certificate_is_checked() {
-    let (Ok(ca), Some(server)) = (std::env::var(CA), Server::find("encrypted", json!({})).await) else { return };
+    let (Ok(ca), Some(server)) = (std::env::var(CA), PostgresFixture::find("encrypted", json!({})).await) else {
+        return;
+    };
     let over_tls = |ca: Option<&str>| {
         let mut database = json!({"url": format!("{}?sslmode=require", server.url)});
         if let Some(ca) = ca {
             database["ca"] = json!(ca);
         }
-        World::with(json!({"databases": {"shop": database}}))
+        ToolsFixture::with(json!({"databases": {"shop": database}}))
     };
     let query = json!({"query": "SELECT 1 AS one"});
     assert_eq!(over_tls(Some(&ca)).done("k", "query_database", query.clone()).await["rows"], json!([{"one": 1}]));

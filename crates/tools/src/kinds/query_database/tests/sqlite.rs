@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::testing::World;
+use crate::testing::ToolsFixture;
 
-struct Shop {
-    world: World,
+struct SqliteFixture {
+    world: ToolsFixture,
     folder: TempDir,
 }
 
-impl Shop {
+impl SqliteFixture {
     fn new() -> Self {
         Self::with(json!({}))
     }
@@ -33,7 +33,7 @@ impl Shop {
             .unwrap();
         let mut shop = json!({"url": format!("sqlite:{}", file.display())});
         shop.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Self { world: World::with(json!({"databases": {"shop": shop}})), folder }
+        Self { world: ToolsFixture::with(json!({"databases": {"shop": shop}})), folder }
     }
 
     async fn ask(&self, query: &str, params: Value) -> Value {
@@ -47,7 +47,7 @@ impl Shop {
 
 #[tokio::test]
 async fn rows_come_as_objects_with_their_types() {
-    let answer = Shop::new().ask("SELECT *, total * 2 FROM orders ORDER BY id", json!([])).await;
+    let answer = SqliteFixture::new().ask("SELECT *, total * 2 FROM orders ORDER BY id", json!([])).await;
     assert_eq!(
         answer["rows"],
         json!([
@@ -63,7 +63,7 @@ async fn rows_come_as_objects_with_their_types() {
 
 #[tokio::test]
 async fn what_a_value_holds_is_never_sql() {
-    let shop = Shop::new();
+    let shop = SqliteFixture::new();
     let query = "SELECT id FROM orders WHERE customer = :who";
     let found = shop.ask(query, json!({"who": "O'Brien; DROP TABLE orders"})).await;
     assert_eq!(found["rows"], json!([{"id": 9_007_199_254_740_993_i64}]));
@@ -75,7 +75,7 @@ async fn what_a_value_holds_is_never_sql() {
 
 #[tokio::test]
 async fn rows_and_bytes_are_bounded() {
-    let shop = Shop::with(json!({"rows_max": 3, "bytes_max": 200}));
+    let shop = SqliteFixture::with(json!({"rows_max": 3, "bytes_max": 200}));
     let many = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n";
     let answer = shop.ask(many, json!([])).await;
     assert_eq!((&answer["count"], &answer["truncated"]), (&json!(3), &json!(true)), "an endless query is left");
@@ -88,21 +88,21 @@ async fn rows_and_bytes_are_bounded() {
 
 #[tokio::test]
 async fn a_query_that_never_ends_is_stopped_and_its_thread_with_it() {
-    let shop = Shop::new();
+    let shop = SqliteFixture::new();
     let endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT count(*) FROM n";
     let call = shop.world.call("k", "query_database", json!({"query": endless}));
     let outcome = shop.world.send_within(&call, Duration::from_millis(100)).await.outcome;
-    assert!(matches!(&outcome, Outcome::NotDone { fault, .. } if fault.code == "TIMEOUT"), "{outcome:?}");
+    assert!(matches!(&outcome, ToolOutcome::NotDone { fault, .. } if fault.code == "TIMEOUT"), "{outcome:?}");
     // The runtime of this test ends only when its threads have: an uninterrupted query would keep it for ever.
 }
 
 #[tokio::test]
 async fn sqlite_itself_refuses_what_a_checker_could_have_missed() {
-    let shop = Shop::new();
+    let shop = SqliteFixture::new();
     // The text of the query names nothing that is forbidden.
     let (code, message) = shop.refused("SELECT y FROM sly").await;
     assert_eq!((code.as_str(), message.contains("unsafe use of load_extension")), ("QUERY_FAILED", true), "{message}");
-    for query in super::super::tests::past_the_checker() {
+    for query in super::super::tests::checker_bypasses() {
         let asked = super::super::sqlite::ask_unchecked(&shop.folder.path().join("shop.db"), query);
         assert!(asked.is_err(), "{query}: {asked:?}");
     }
@@ -113,30 +113,30 @@ async fn sqlite_itself_refuses_what_a_checker_could_have_missed() {
 
 #[tokio::test]
 async fn what_is_wrong_is_said_in_sqlites_words_and_is_not_tried_again() {
-    let shop = Shop::new();
+    let shop = SqliteFixture::new();
     let (code, message) = shop.refused("SELECT * FROM ordres").await;
     assert_eq!((code.as_str(), message.contains("no such table: ordres")), ("QUERY_FAILED", true), "{message}");
-    let gone = World::with(json!({"databases": {"gone": {"url": "sqlite:/no/such/place.db"}}}));
+    let gone = ToolsFixture::with(json!({"databases": {"gone": {"url": "sqlite:/no/such/place.db"}}}));
     let (code, _) = gone.refused("k", "query_database", json!({"query": "SELECT 1"})).await;
     assert_eq!(code, "SERVICE_UNAVAILABLE");
 }
 
 #[tokio::test]
 async fn an_answer_holds_for_its_time() {
-    let shop = Shop::new();
+    let shop = SqliteFixture::new();
     let query = json!({"query": "SELECT count(*) AS n FROM orders"});
     let first = shop.world.send(&shop.world.call("a", "query_database", query.clone())).await.outcome;
-    assert!(matches!(first, Outcome::Done { cached: false, .. }), "{first:?}");
+    assert!(matches!(first, ToolOutcome::Done { cached: false, .. }), "{first:?}");
     let second = shop.world.send(&shop.world.call("b", "query_database", query.clone())).await.outcome;
-    assert!(matches!(second, Outcome::Done { cached: true, .. }), "{second:?}");
-    shop.world.clock.pass(Duration::from_secs(301));
+    assert!(matches!(second, ToolOutcome::Done { cached: true, .. }), "{second:?}");
+    shop.world.clock.advance(Duration::from_secs(301));
     let third = shop.world.send(&shop.world.call("c", "query_database", query)).await.outcome;
-    assert!(matches!(third, Outcome::Done { cached: false, .. }), "{third:?}");
+    assert!(matches!(third, ToolOutcome::Done { cached: false, .. }), "{third:?}");
 }
 
 #[tokio::test]
 async fn words_are_searched_in_a_full_text_table() {
-    let shop = Shop::new();
+    let shop = SqliteFixture::new();
     let connection = Connection::open(shop.folder.path().join("shop.db")).unwrap();
     connection
         .execute_batch(

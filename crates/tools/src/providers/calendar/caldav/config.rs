@@ -4,37 +4,37 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::Secret;
-use crate::vendor::Base;
+use crate::config::SecretString;
+use crate::vendor::BaseUrl;
 
 /// One account on one server.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(try_from = "Written")]
-pub struct CalDav {
+#[serde(try_from = "CalDavFields")]
+pub struct CalDavConfig {
     /// The server: `https://dav.example.com`.
-    pub url: Base,
+    pub url: BaseUrl,
     /// By resource, the path of its calendar there: `/clinic/room-1/`.
     pub calendars: BTreeMap<String, String>,
     pub username: String,
-    pub password: Secret,
+    pub password: SecretString,
 }
 
 /// As it is written: the password is where nobody writes it into a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    url: Base,
+struct CalDavFields {
+    url: BaseUrl,
     calendars: BTreeMap<String, String>,
     username: String,
     #[serde(default)]
-    password: Option<Secret>,
+    password: Option<SecretString>,
 }
 
-impl TryFrom<Written> for CalDav {
+impl TryFrom<CalDavFields> for CalDavConfig {
     type Error = &'static str;
 
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
-        let Written { url, calendars, username, password } = written;
+    fn try_from(written: CalDavFields) -> Result<Self, Self::Error> {
+        let CalDavFields { url, calendars, username, password } = written;
         let password = password.ok_or(
             "the password of the CalDAV account is not set; its variable is BATON_TOOLS__CALENDAR__CALDAV__PASSWORD",
         )?;
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_missing_password_is_asked_for_by_its_variable() {
         let account = json!({"url": "https://dav.example.com", "calendars": {"main": "/c/"}, "username": "clinic"});
-        let error = serde_json::from_value::<CalDav>(account).unwrap_err().to_string();
+        let error = serde_json::from_value::<CalDavConfig>(account).unwrap_err().to_string();
         assert!(error.contains("BATON_TOOLS__CALENDAR__CALDAV__PASSWORD"), "{error}");
     }
 }

@@ -3,22 +3,22 @@
 
 use std::time::Duration;
 
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
-use crate::testing::{World, done, not_done};
+use crate::testing::{ToolsFixture, done, not_done};
 
 /// `http://127.0.0.1:PORT`, where `baton` with the password `baton` may do everything.
 const SERVER: &str = "TEST_RADICALE_URL";
 
-struct Radicale {
+struct RadicaleFixture {
     server: String,
     client: Client,
     calendar: &'static str,
 }
 
-impl Radicale {
+impl RadicaleFixture {
     /// With an empty calendar of this name; `None` where there is no server.
     async fn with(calendar: &'static str) -> Option<Self> {
         let Ok(server) = std::env::var(SERVER) else {
@@ -55,13 +55,13 @@ impl Radicale {
         assert_eq!(status, 201, "{told}");
     }
 
-    fn world(&self, more: Value) -> World {
+    fn world(&self, more: Value) -> ToolsFixture {
         let mut calendar = json!({
             "provider": "caldav",
             "caldav": {"url": self.server, "calendars": {"main": self.path()}, "username": "baton", "password": "baton"},
         });
         calendar.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        World::with(
+        ToolsFixture::with(
             json!({"zone": "Europe/Madrid", "calendar": calendar, "tool": {"google_calendar": {"rate": "none"}}}),
         )
     }
@@ -74,14 +74,14 @@ fn booking(date: &str, time: &str) -> Value {
     })
 }
 
-async fn slots(world: &World, date: &str) -> Value {
+async fn slots(world: &ToolsFixture, date: &str) -> Value {
     world.done("any", "google_calendar", json!({"action": "check_availability", "date": date})).await["available_slots"]
         .clone()
 }
 
 #[tokio::test]
 async fn radicale_keeps_a_booking_once_until_it_is_cancelled() {
-    let Some(radicale) = Radicale::with("booking").await else { return };
+    let Some(radicale) = RadicaleFixture::with("booking").await else { return };
     let world = radicale.world(json!({}));
     let first = world.done("k", "google_calendar", booking("2025-01-20", "10:00")).await;
     assert_eq!(world.done("k", "google_calendar", booking("2025-01-20", "10:00")).await, first);
@@ -103,7 +103,7 @@ async fn radicale_keeps_a_booking_once_until_it_is_cancelled() {
 
 #[tokio::test]
 async fn radicale_tells_what_recurs_and_what_takes_no_time() {
-    let Some(radicale) = Radicale::with("busy").await else { return };
+    let Some(radicale) = RadicaleFixture::with("busy").await else { return };
     radicale
         .has(
             "weekly",
@@ -126,7 +126,7 @@ async fn radicale_tells_what_recurs_and_what_takes_no_time() {
 
 #[tokio::test]
 async fn radicale_keeps_times_right_over_a_change_of_clocks() {
-    let Some(radicale) = Radicale::with("clocks").await else { return };
+    let Some(radicale) = RadicaleFixture::with("clocks").await else { return };
     let world = radicale.world(json!({"hours": {"sunday": ["00:00-05:00"]}}));
     world.clock.set("2025-03-01T00:00:00Z");
     let booked = world.done("k", "google_calendar", booking("2025-03-30", "01:00")).await;
@@ -139,7 +139,7 @@ async fn radicale_keeps_times_right_over_a_change_of_clocks() {
 
 #[tokio::test]
 async fn radicale_keeps_the_buffers_of_our_own_bookings_free() {
-    let Some(radicale) = Radicale::with("buffers").await else { return };
+    let Some(radicale) = RadicaleFixture::with("buffers").await else { return };
     let world = radicale.world(json!({
         "hours": {"monday": ["09:00-12:00"]}, "step_minutes": 30, "duration_minutes": 30,
         "treatments": {"botox": {"duration_minutes": 30, "buffer_after_minutes": 30}},
@@ -151,7 +151,7 @@ async fn radicale_keeps_the_buffers_of_our_own_bookings_free() {
 
 #[tokio::test]
 async fn of_two_hundred_who_want_one_time_of_radicale_one_gets_it() {
-    let Some(radicale) = Radicale::with("crowd").await else { return };
+    let Some(radicale) = RadicaleFixture::with("crowd").await else { return };
     let world = radicale.world(json!({}));
     let calls: Vec<_> =
         (0..200).map(|n| world.call(&format!("k{n}"), "google_calendar", booking("2025-01-20", "10:00"))).collect();
@@ -160,7 +160,7 @@ async fn of_two_hundred_who_want_one_time_of_radicale_one_gets_it() {
     let mut got = 0;
     for performed in outcomes {
         match performed.outcome {
-            Outcome::Done { .. } => got += 1,
+            ToolOutcome::Done { .. } => got += 1,
             other => assert_eq!(not_done(other).0, "SLOT_TAKEN"),
         }
     }
@@ -170,13 +170,13 @@ async fn of_two_hundred_who_want_one_time_of_radicale_one_gets_it() {
 
 #[tokio::test]
 async fn radicale_refuses_a_stranger_and_knows_no_other_calendar() {
-    let Some(radicale) = Radicale::with("strangers").await else { return };
+    let Some(radicale) = RadicaleFixture::with("strangers").await else { return };
     for (username, password, path) in
         [("baton", "wrong", radicale.path()), ("baton", "baton", "/baton/none/".to_owned())]
     {
         let caldav =
             json!({"url": radicale.server, "calendars": {"main": path}, "username": username, "password": password});
-        let world = World::with(json!({"calendar": {"provider": "caldav", "caldav": caldav}}));
+        let world = ToolsFixture::with(json!({"calendar": {"provider": "caldav", "caldav": caldav}}));
         let call = world.call("k", "check_availability", json!({"date": "2025-01-20"}));
         assert_eq!(not_done(world.send(&call).await.outcome).0, "CALENDAR_NOT_CONFIGURED");
     }
@@ -184,7 +184,7 @@ async fn radicale_refuses_a_stranger_and_knows_no_other_calendar() {
 
 #[tokio::test]
 async fn an_entry_that_a_person_has_moved_is_still_the_booking() {
-    let Some(radicale) = Radicale::with("moved").await else { return };
+    let Some(radicale) = RadicaleFixture::with("moved").await else { return };
     let world = radicale.world(json!({}));
     let first = world.done("k", "google_calendar", booking("2025-01-20", "10:00")).await;
     let object = format!("{}.ics", first["booking_id"].as_str().unwrap());

@@ -3,14 +3,14 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 use serde_json::{Value, json};
 
-use crate::testing::service::{Asked, Says, Service};
-use crate::testing::{World, done, not_done, unknown};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest};
+use crate::testing::{ToolsFixture, done, not_done, unknown};
 
 /// As Radicale 3.9 answers.
-fn multistatus(objects: &[&str]) -> Says {
+fn multistatus(objects: &[&str]) -> CannedResponse {
     let response = |object: &&str| {
         format!(
             "<response><href>/clinic/room/x.ics</href><propstat><prop><C:calendar-data>{object}</C:calendar-data></prop>\
@@ -18,7 +18,7 @@ fn multistatus(objects: &[&str]) -> Says {
         )
     };
     let body: String = objects.iter().map(response).collect();
-    Says::Answer(
+    CannedResponse::Answer(
         207,
         "content-type: text/xml; charset=utf-8\r\n".to_owned(),
         format!(
@@ -32,18 +32,18 @@ fn event(lines: &str) -> String {
     format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:other\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n")
 }
 
-fn says(status: u16) -> Says {
-    Says::Answer(status, String::new(), String::new())
+fn says(status: u16) -> CannedResponse {
+    CannedResponse::Answer(status, String::new(), String::new())
 }
 
-fn world(service: &Service) -> World {
+fn world(service: &FakeService) -> ToolsFixture {
     let caldav = json!({
         "url": service.url(""), "calendars": {"main": "/clinic/room"}, "username": "clinic", "password": "s3cr3t",
     });
-    World::with(json!({"zone": "Europe/Madrid", "calendar": {"provider": "caldav", "caldav": caldav}}))
+    ToolsFixture::with(json!({"zone": "Europe/Madrid", "calendar": {"provider": "caldav", "caldav": caldav}}))
 }
 
-async fn outcome(world: &World, key: &str, arguments: Value) -> Outcome {
+async fn outcome(world: &ToolsFixture, key: &str, arguments: Value) -> ToolOutcome {
     world.send(&world.call(key, "google_calendar", arguments)).await.outcome
 }
 
@@ -56,9 +56,9 @@ fn checked() -> Value {
 }
 
 /// A server that keeps one object, and answers `first` to the first request of a method.
-async fn keeping(method: &'static str, first: Says) -> Service {
+async fn keeping(method: &'static str, first: CannedResponse) -> FakeService {
     let (kept, first) = (Mutex::new(None::<String>), Mutex::new(Some(first)));
-    Service::start(move |asked: &Asked| {
+    FakeService::start(move |asked: &RecordedRequest| {
         let mut kept = kept.lock().unwrap();
         let said = if asked.method == method { first.lock().unwrap().take() } else { None };
         let answer = match asked.method.as_str() {
@@ -67,9 +67,11 @@ async fn keeping(method: &'static str, first: Says) -> Service {
             "PUT" => {
                 assert_eq!(asked.header("if-none-match"), Some("*"));
                 *kept = Some(asked.body.clone());
-                Says::Answer(201, "etag: \"1\"\r\n".to_owned(), String::new())
+                CannedResponse::Answer(201, "etag: \"1\"\r\n".to_owned(), String::new())
             }
-            "GET" => kept.clone().map_or(says(404), |object| Says::Answer(200, "etag: \"1\"\r\n".to_owned(), object)),
+            "GET" => kept
+                .clone()
+                .map_or(says(404), |object| CannedResponse::Answer(200, "etag: \"1\"\r\n".to_owned(), object)),
             "DELETE" if asked.header("if-match") == Some("\"1\"") => {
                 *kept = None;
                 says(204)
@@ -85,10 +87,10 @@ async fn keeping(method: &'static str, first: Says) -> Service {
 async fn what_the_server_says_is_busy_is_not_offered() {
     let busy = event("DTSTART;TZID=Europe/Madrid:20250120T113000\r\nDTEND;TZID=Europe/Madrid:20250120T123000");
     let free = event("DTSTART;VALUE=DATE:20250120\r\nTRANSP:TRANSPARENT");
-    let service = Service::start(move |_| multistatus(&[&busy, &free])).await;
+    let service = FakeService::start(move |_| multistatus(&[&busy, &free])).await;
     let output = done(outcome(&world(&service), "k", checked()).await);
     assert_eq!(output["available_slots"], json!(["09:00", "10:00", "13:00", "14:00", "15:00", "16:00", "17:00"]));
-    let asked = &service.asked()[0];
+    let asked = &service.received()[0];
     assert_eq!((asked.method.as_str(), asked.target.as_str()), ("REPORT", "/clinic/room/"));
     assert_eq!((asked.header("depth"), asked.header("authorization")), (Some("1"), Some("Basic Y2xpbmljOnMzY3IzdA==")));
     assert!(asked.body.contains("<C:expand start=\"20250120T080000Z\" end=\"20250120T170000Z\"/>"), "{}", asked.body);
@@ -97,10 +99,10 @@ async fn what_the_server_says_is_busy_is_not_offered() {
 #[tokio::test]
 async fn recurrences_that_a_server_does_not_expand_are_asked_for_as_busy_times() {
     let weekly = event("DTSTART:20250106T100000Z\r\nDTEND:20250106T110000Z\r\nRRULE:FREQ=WEEKLY");
-    let service = Service::start(move |asked| match asked.body.contains("free-busy-query") {
+    let service = FakeService::start(move |asked| match asked.body.contains("free-busy-query") {
         true => {
             let text = "BEGIN:VCALENDAR\r\nBEGIN:VFREEBUSY\r\nFREEBUSY:20250120T100000Z/PT1H\r\nEND:VFREEBUSY\r\nEND:VCALENDAR\r\n";
-            Says::Answer(200, String::new(), text.to_owned())
+            CannedResponse::Answer(200, String::new(), text.to_owned())
         }
         false => multistatus(&[&weekly]),
     })
@@ -112,20 +114,20 @@ async fn recurrences_that_a_server_does_not_expand_are_asked_for_as_busy_times()
 
 #[tokio::test]
 async fn a_put_whose_answer_was_lost_is_unknown_and_found_again() {
-    for lost in [Says::HangsUp, says(500)] {
+    for lost in [CannedResponse::Disconnect, says(500)] {
         let service = keeping("PUT", lost).await;
         let world = world(&service);
         assert_eq!(unknown(outcome(&world, "k", booking()).await).0, "CALENDAR_UNAVAILABLE");
         let booked = done(outcome(&world, "k", booking()).await);
         assert_eq!((&booked["status"], &booked["provider"]), (&json!("confirmed"), &json!("caldav")));
-        let puts = service.asked().iter().filter(|asked| asked.method == "PUT").count();
+        let puts = service.received().iter().filter(|asked| asked.method == "PUT").count();
         assert_eq!(puts, 1, "what is busy by itself is looked up, not put again");
     }
 }
 
 #[tokio::test]
 async fn a_put_that_is_never_answered_is_unknown_and_found_again() {
-    let service = keeping("PUT", Says::Nothing).await;
+    let service = keeping("PUT", CannedResponse::NoResponse).await;
     let world = world(&service);
     let call = world.call("k", "google_calendar", booking());
     assert_eq!(unknown(world.send_within(&call, Duration::from_millis(700)).await.outcome).0, "TIMEOUT");
@@ -139,8 +141,8 @@ async fn a_412_is_the_same_booking() {
     let first = done(outcome(&world, "k", booking()).await);
     // The server lags behind: it still says that the time is free.
     let reports = Mutex::new(0);
-    let object = service.asked().into_iter().find(|asked| asked.method == "PUT").unwrap().body;
-    let lagging = Service::start(move |asked| match asked.method.as_str() {
+    let object = service.received().into_iter().find(|asked| asked.method == "PUT").unwrap().body;
+    let lagging = FakeService::start(move |asked| match asked.method.as_str() {
         "REPORT" => {
             *reports.lock().unwrap() += 1;
             let there = *reports.lock().unwrap() > 1;
@@ -149,7 +151,7 @@ async fn a_412_is_the_same_booking() {
                     .as_slice(),
             )
         }
-        "GET" => Says::Answer(200, String::new(), object.clone()),
+        "GET" => CannedResponse::Answer(200, String::new(), object.clone()),
         _ => says(412),
     })
     .await;
@@ -160,32 +162,32 @@ async fn a_412_is_the_same_booking() {
 async fn a_time_that_somebody_came_into_is_given_up() {
     let rival = event("DTSTART:20250120T093000Z\r\nDTEND:20250120T100000Z");
     let reports = Mutex::new(0);
-    let service = Service::start(move |asked| match asked.method.as_str() {
+    let service = FakeService::start(move |asked| match asked.method.as_str() {
         "REPORT" => {
             *reports.lock().unwrap() += 1;
             let there = *reports.lock().unwrap() > 1;
             if there { multistatus(&[&rival]) } else { multistatus(&[]) }
         }
-        "PUT" => Says::Answer(201, "etag: \"7\"\r\n".to_owned(), String::new()),
+        "PUT" => CannedResponse::Answer(201, "etag: \"7\"\r\n".to_owned(), String::new()),
         _ => says(204),
     })
     .await;
     assert_eq!(not_done(outcome(&world(&service), "k", booking()).await).0, "SLOT_TAKEN");
-    let last = service.asked().pop().unwrap();
+    let last = service.received().pop().unwrap();
     assert_eq!((last.method.as_str(), last.header("if-match")), ("DELETE", Some("\"7\"")));
 }
 
 #[tokio::test]
 async fn what_a_server_refuses_is_sorted_by_what_to_do() {
-    let xml = |body: &str| Says::Answer(207, String::new(), body.to_owned());
+    let xml = |body: &str| CannedResponse::Answer(207, String::new(), body.to_owned());
     let bomb = "<!DOCTYPE x [<!ENTITY a \"aaaaaaaaaa\"><!ENTITY b \"&a;&a;&a;&a;&a;&a;\">]><multistatus xmlns=\"DAV:\">&b;</multistatus>";
     for (first, code, retries) in [
         (says(401), "CALENDAR_NOT_CONFIGURED", false),
         (says(403), "CALENDAR_NOT_CONFIGURED", false),
         (says(404), "CALENDAR_NOT_CONFIGURED", false),
         (says(500), "CALENDAR_UNAVAILABLE", true),
-        (Says::Answer(429, "retry-after: 3\r\n".to_owned(), String::new()), "RATE_LIMIT_EXCEEDED", true),
-        (Says::HangsUp, "CALENDAR_UNAVAILABLE", true),
+        (CannedResponse::Answer(429, "retry-after: 3\r\n".to_owned(), String::new()), "RATE_LIMIT_EXCEEDED", true),
+        (CannedResponse::Disconnect, "CALENDAR_UNAVAILABLE", true),
         (xml("<multistatus xmlns=\"DAV:\"><response>"), "CALENDAR_UNAVAILABLE", true),
         (xml("<html/>"), "CALENDAR_UNAVAILABLE", true),
         (xml(bomb), "CALENDAR_UNAVAILABLE", true),
@@ -194,7 +196,7 @@ async fn what_a_server_refuses_is_sorted_by_what_to_do() {
     ] {
         let service = keeping("REPORT", first).await;
         match outcome(&world(&service), "k", booking()).await {
-            Outcome::NotDone { fault, retryable, .. } => {
+            ToolOutcome::NotDone { fault, retryable, .. } => {
                 assert_eq!((fault.code.as_ref(), retryable), (code, retries), "{}", fault.message);
                 assert!(!fault.message.contains("s3cr3t"));
             }
@@ -215,7 +217,7 @@ async fn cancelling_deletes_what_was_looked_at_and_twice_is_once() {
         (&json!("cancelled"), &json!("2025-01-20"), &json!("10:00"))
     );
     assert_eq!(done(outcome(&world, "k3", cancel).await)["status"], "cancelled");
-    let deletes = service.asked().iter().filter(|asked| asked.method == "DELETE").count();
+    let deletes = service.received().iter().filter(|asked| asked.method == "DELETE").count();
     assert_eq!(deletes, 1);
 }
 

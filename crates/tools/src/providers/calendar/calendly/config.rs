@@ -2,37 +2,37 @@
 
 use serde::Deserialize;
 
-use crate::config::Secret;
-use crate::vendor::Base;
+use crate::config::SecretString;
+use crate::vendor::BaseUrl;
 
 /// Where the API is documented to be.
-const API: Base = Base::documented("https://api.calendly.com");
+const API: BaseUrl = BaseUrl::documented("https://api.calendly.com");
 
 /// One account. Times are Calendly's: an event type has its own length, which must be the treatment's.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Calendly {
+pub struct CalendlyConfig {
     /// A personal access token.
-    pub token: Secret,
+    pub token: SecretString,
     /// The first that fits a call is booked.
-    pub event_types: Vec<EventType>,
+    pub event_types: Vec<CalendlyEventType>,
     /// Where bookings are looked up: unsaid, among those of the token's own user.
     #[serde(default)]
     pub organization: Option<String>,
     /// Where the appointment is, if the event type asks for it.
     #[serde(default)]
-    pub location: Option<Place>,
+    pub location: Option<EventLocation>,
     /// Whether we book, or give the customer a link to book with. Booking needs a paid plan.
     #[serde(default)]
-    pub booking: Booking,
+    pub booking: BookingMode,
     #[serde(default = "api")]
-    pub base_url: Base,
+    pub base_url: BaseUrl,
 }
 
 /// What is booked there.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct EventType {
+pub struct CalendlyEventType {
     /// `https://api.calendly.com/event_types/…`.
     pub uri: String,
     /// Only for this treatment; unsaid, for any.
@@ -46,7 +46,7 @@ pub struct EventType {
 /// A location as Calendly knows it: `physical`, `ask_invitee`, `google_conference`, …
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub struct EventLocation {
     pub kind: String,
     #[serde(default)]
     pub location: Option<String>,
@@ -54,12 +54,12 @@ pub struct Place {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Booking {
+pub enum BookingMode {
     #[default]
     Api,
     Link,
 }
 
-fn api() -> Base {
+fn api() -> BaseUrl {
     API
 }

@@ -1,21 +1,21 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use baton_core::tool::{Class, Outcome};
-use baton_ports::tools::Tools;
+use baton_core::tool::{EffectClass, ToolOutcome};
+use baton_ports::tools::ToolGateway;
 use serde_json::{Value, json};
 
-use crate::testing::service::{Asked, Says, Service, json as answer};
-use crate::testing::{World, done, not_done, unknown};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
+use crate::testing::{ToolsFixture, done, not_done, unknown};
 
 const KIND: &str = "https://api.calendly.com/event_types/AAAAAAAAAAAAAAAA";
 const EVENT: &str = "https://api.calendly.com/scheduled_events/GBGBDCAADAEDCRZ2";
 const LIMIT: Duration = Duration::from_secs(5);
 
-fn world(service: &Service, more: Value) -> World {
+fn world(service: &FakeService, more: Value) -> ToolsFixture {
     let mut calendly = json!({"token": "eyJ.s3cr3t", "event_types": [{"uri": KIND}], "base_url": service.url("")});
     calendly.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    World::with(json!({"zone": "Europe/Madrid", "calendar": {"provider": "calendly", "calendly": calendly}}))
+    ToolsFixture::with(json!({"zone": "Europe/Madrid", "calendar": {"provider": "calendly", "calendly": calendly}}))
 }
 
 fn booking() -> Value {
@@ -23,18 +23,18 @@ fn booking() -> Value {
            "email": "ana@example.com", "customer": {"name": "Ana"}})
 }
 
-async fn outcome(world: &World, key: &str, arguments: Value) -> Outcome {
+async fn outcome(world: &ToolsFixture, key: &str, arguments: Value) -> ToolOutcome {
     world.send(&world.call(key, "google_calendar", arguments)).await.outcome
 }
 
 /// As its documentation shows them; the first request whose method and path begin so is answered otherwise.
-async fn calendly(on: &'static str, first: Option<Says>, acts: bool) -> Service {
+async fn calendly(on: &'static str, first: Option<CannedResponse>, acts: bool) -> FakeService {
     let (first, booked, cancelled) = (Mutex::new(first), Mutex::new(None::<Value>), Mutex::new(false));
-    Service::start(move |asked: &Asked| {
+    FakeService::start(move |asked: &RecordedRequest| {
         let shown = format!("{} {}", asked.method, asked.target);
         let said = if shown.starts_with(on) { first.lock().unwrap().take() } else { None };
         if let (Some(_), false) = (&said, acts) {
-            return said.unwrap_or(Says::HangsUp);
+            return said.unwrap_or(CannedResponse::Disconnect);
         }
         assert_eq!(asked.header("authorization"), Some("Bearer eyJ.s3cr3t"));
         let mut booked = booked.lock().unwrap();
@@ -94,7 +94,7 @@ async fn calendly(on: &'static str, first: Option<Says>, acts: bool) -> Service 
     .await
 }
 
-async fn plain() -> Service {
+async fn plain() -> FakeService {
     calendly("-", None, false).await
 }
 
@@ -110,7 +110,7 @@ async fn of_the_times_that_can_be_offered_those_that_calendly_has_are() {
     );
     let query = "/event_type_available_times?event_type=https%3A%2F%2Fapi.calendly.com%2Fevent_types%2FAAAAAAAAAAAAAAAA\
                  &start_time=2025-01-20T08%3A00%3A00.000Z&end_time=2025-01-20T17%3A00%3A00.000Z";
-    assert_eq!(service.asked()[0].target, query);
+    assert_eq!(service.received()[0].target, query);
 }
 
 #[tokio::test]
@@ -124,8 +124,8 @@ async fn a_booking_invites_and_carries_our_id() {
         (&json!("GBGBDCAADAEDCRZ2"), &json!("confirmed"), &json!("main"))
     );
     assert_eq!(booked["cancel_url"], "https://calendly.com/cancellations/AAAAAAAAAAAAAAAA");
-    let body = service.asked().into_iter().find(|asked| asked.target == "/invitees").unwrap().json();
-    let id = World::new().done("k", "google_calendar", booking()).await["booking_id"].clone();
+    let body = service.received().into_iter().find(|asked| asked.target == "/invitees").unwrap().json();
+    let id = ToolsFixture::new().done("k", "google_calendar", booking()).await["booking_id"].clone();
     assert_eq!(
         body,
         json!({
@@ -140,19 +140,19 @@ async fn a_booking_invites_and_carries_our_id() {
 #[tokio::test]
 async fn a_booking_whose_answer_was_lost_is_found_by_our_id() {
     for lost in [
-        Says::HangsUp,
-        Says::Answer(502, String::new(), "<html>".to_owned()),
-        Says::Answer(201, String::new(), "{\"reso".to_owned()),
+        CannedResponse::Disconnect,
+        CannedResponse::Answer(502, String::new(), "<html>".to_owned()),
+        CannedResponse::Answer(201, String::new(), "{\"reso".to_owned()),
     ] {
         let service = calendly("POST /invitees", Some(lost), true).await;
         let world = world(&service, json!({}));
         let call = world.call("k", "google_calendar", booking());
-        assert_eq!(call.class, Class::Verify);
+        assert_eq!(call.class, EffectClass::Verify);
         unknown(world.send(&call).await.outcome);
         let found = done(world.registry.look_up(&call, LIMIT).await);
         assert_eq!((&found["booking_id"], &found["time"]), (&json!("GBGBDCAADAEDCRZ2"), &json!("10:00")));
         let query =
-            service.asked().into_iter().find(|asked| asked.target.starts_with("/scheduled_events?")).unwrap().target;
+            service.received().into_iter().find(|asked| asked.target.starts_with("/scheduled_events?")).unwrap().target;
         assert!(
             query.contains("user=https%3A%2F%2Fapi.calendly.com%2Fusers%2FME&invitee_email=ana%40example.com"),
             "{query}"
@@ -171,17 +171,17 @@ async fn a_booking_that_counts_on_another_calendar_is_not_made_here() {
         }
         // As a version pinned it while the calendar was our own.
         let mut call = world.call("k", tool, arguments);
-        assert_eq!(call.class, Class::Verify);
-        call.class = Class::Keyed;
+        assert_eq!(call.class, EffectClass::Verify);
+        call.class = EffectClass::Keyed;
         let (code, message) = not_done(world.send(&call).await.outcome);
         assert_eq!(code, "PROVIDER_CHANGED");
         assert!(message.contains("`calendly`") && message.contains("\"keyed\""), "{message}");
     }
-    assert!(service.asked().is_empty());
+    assert!(service.received().is_empty());
     // What only asks, and what is done twice without harm, is as it was.
     for (key, arguments, class) in [
-        ("a", json!({"action": "check_availability", "date": "2025-01-20"}), Class::Read),
-        ("b", json!({"action": "cancel_booking", "booking_id": "GBGBDCAADAEDCRZ2"}), Class::Keyed),
+        ("a", json!({"action": "check_availability", "date": "2025-01-20"}), EffectClass::Read),
+        ("b", json!({"action": "cancel_booking", "booking_id": "GBGBDCAADAEDCRZ2"}), EffectClass::Keyed),
     ] {
         let call = world.call(key, "google_calendar", arguments);
         assert_eq!(call.class, class);
@@ -194,10 +194,10 @@ async fn one_tenants_calendar_promises_what_it_does_whatever_anothers_does() {
     let service = plain().await;
     let calendly = json!({"token": "eyJ.s3cr3t", "event_types": [{"uri": KIND}], "base_url": service.url("")});
     let salon = json!({"calendar": {"provider": "calendly", "calendly": calendly}});
-    let world = World::with(json!({"zone": "Europe/Madrid", "tenants": {"salon": salon}}));
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid", "tenants": {"salon": salon}}));
     let mut call = world.call("k", "google_calendar", booking());
-    assert_eq!(call.class, Class::Verify, "facts are every tenant's");
-    call.class = Class::Keyed;
+    assert_eq!(call.class, EffectClass::Verify, "facts are every tenant's");
+    call.class = EffectClass::Keyed;
     let performed = world.send(&call).await;
     assert_eq!(
         (&done(performed.outcome)["provider"], &performed.audit.details["provider"]),
@@ -206,13 +206,13 @@ async fn one_tenants_calendar_promises_what_it_does_whatever_anothers_does() {
     call.tenant = "salon".into();
     let performed = world.send(&call).await;
     assert_eq!(not_done(performed.outcome).0, "PROVIDER_CHANGED");
-    call.class = Class::Verify;
+    call.class = EffectClass::Verify;
     assert_eq!(world.send(&call).await.audit.details["provider"], "calendly");
 }
 
 #[tokio::test]
 async fn a_booking_that_was_never_made_is_not_done_and_may_be_made() {
-    let service = calendly("POST /invitees", Some(Says::HangsUp), false).await;
+    let service = calendly("POST /invitees", Some(CannedResponse::Disconnect), false).await;
     let world = world(&service, json!({}));
     let call = world.call("k", "google_calendar", booking());
     unknown(world.send(&call).await.outcome);
@@ -223,7 +223,8 @@ async fn a_booking_that_was_never_made_is_not_done_and_may_be_made() {
 #[tokio::test]
 async fn a_look_up_that_fails_leaves_it_unknown() {
     let service =
-        calendly("GET /scheduled_events?", Some(Says::Answer(500, String::new(), String::new())), false).await;
+        calendly("GET /scheduled_events?", Some(CannedResponse::Answer(500, String::new(), String::new())), false)
+            .await;
     let world = world(&service, json!({}));
     let call = world.call("k", "google_calendar", booking());
     assert_eq!(unknown(world.registry.look_up(&call, LIMIT).await).0, "OUTCOME_UNKNOWN");
@@ -231,7 +232,7 @@ async fn a_look_up_that_fails_leaves_it_unknown() {
 
 #[tokio::test]
 async fn a_booking_that_is_never_answered_is_unknown() {
-    let service = calendly("POST /invitees", Some(Says::Nothing), true).await;
+    let service = calendly("POST /invitees", Some(CannedResponse::NoResponse), true).await;
     let world = world(&service, json!({}));
     let call = world.call("k", "google_calendar", booking());
     assert_eq!(unknown(world.send_within(&call, Duration::from_millis(700)).await.outcome).0, "TIMEOUT");
@@ -242,7 +243,7 @@ async fn a_booking_that_is_never_answered_is_unknown() {
 async fn what_calendly_refuses_is_sorted_by_what_to_do() {
     let told = |status: u16, title: &str| answer(status, &json!({"title": title, "message": format!("{title}.")}));
     let slow = || {
-        Says::Answer(
+        CannedResponse::Answer(
             429,
             "x-ratelimit-limit: 10\r\nx-ratelimit-remaining: 0\r\nx-ratelimit-reset: 60\r\n".to_owned(),
             String::new(),
@@ -258,15 +259,15 @@ async fn what_calendly_refuses_is_sorted_by_what_to_do() {
         ("GET /event_type", told(500, "Internal Server Error"), "CALENDAR_UNAVAILABLE", Some(None)),
         (
             "GET /event_type",
-            Says::Answer(200, String::new(), "{\"collection\":".to_owned()),
+            CannedResponse::Answer(200, String::new(), "{\"collection\":".to_owned()),
             "CALENDAR_UNAVAILABLE",
             Some(None),
         ),
-        ("GET /event_type", Says::HangsUp, "CALENDAR_UNAVAILABLE", Some(None)),
+        ("GET /event_type", CannedResponse::Disconnect, "CALENDAR_UNAVAILABLE", Some(None)),
     ] {
         let service = calendly(on, Some(says), false).await;
         match outcome(&world(&service, json!({})), "k", booking()).await {
-            Outcome::NotDone { fault, retryable, retry_after } => {
+            ToolOutcome::NotDone { fault, retryable, retry_after } => {
                 let wait = retryable.then_some(retry_after);
                 assert_eq!((fault.code.as_ref(), wait), (code, retries), "{}", fault.message);
                 assert!(!fault.message.contains("s3cr3t"));
@@ -312,6 +313,6 @@ async fn without_a_plan_to_book_with_the_customer_gets_a_link() {
         (&output["status"], &output["booking_url"]),
         (&json!("awaiting_customer"), &json!("https://calendly.com/d/abcd-efgh-ijk/discovery-call"))
     );
-    let asked = service.asked().pop().unwrap().json();
+    let asked = service.received().pop().unwrap().json();
     assert_eq!(asked, json!({"max_event_count": 1, "owner": KIND, "owner_type": "EventType"}));
 }

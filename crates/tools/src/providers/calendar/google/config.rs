@@ -4,33 +4,33 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::config::Secret;
-use crate::vendor::Base;
+use crate::config::SecretString;
+use crate::vendor::BaseUrl;
 
 /// Where the API is documented to be.
-const API: Base = Base::documented("https://www.googleapis.com/calendar/v3");
+const API: BaseUrl = BaseUrl::documented("https://www.googleapis.com/calendar/v3");
 /// Where tokens are had (RFC 6749, RFC 7523).
-const TOKENS: Base = Base::documented("https://oauth2.googleapis.com/token");
+const TOKENS: BaseUrl = BaseUrl::documented("https://oauth2.googleapis.com/token");
 
 /// One account, by `credentials` or by the three of a refresh token.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Google {
+pub struct GoogleCalendarConfig {
     /// By resource, the id of its calendar: `…@group.calendar.google.com`, an address, or `primary`. With one resource
     /// and none named here, it is `primary`.
     pub calendars: BTreeMap<String, String>,
     /// The text of the file that Google gives: a service account's key, or an authorised user's.
-    pub credentials: Option<Secret>,
+    pub credentials: Option<SecretString>,
     pub client_id: Option<String>,
-    pub client_secret: Option<Secret>,
-    pub refresh_token: Option<Secret>,
+    pub client_secret: Option<SecretString>,
+    pub refresh_token: Option<SecretString>,
     /// The person on whose behalf a service account acts, where a domain has allowed it.
     pub subject: Option<String>,
-    pub base_url: Base,
-    pub token_url: Base,
+    pub base_url: BaseUrl,
+    pub token_url: BaseUrl,
 }
 
-impl Default for Google {
+impl Default for GoogleCalendarConfig {
     fn default() -> Self {
         Self {
             calendars: BTreeMap::new(),

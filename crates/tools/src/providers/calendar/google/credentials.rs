@@ -4,14 +4,14 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use baton_core::bundle::Hash;
+use baton_core::bundle::ContentHash;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::config::Google;
-use crate::config::Secret;
+use super::config::GoogleCalendarConfig;
+use crate::config::SecretString;
 
 /// Reading and writing events, and seeing what is busy.
 const SCOPE: &str = "https://www.googleapis.com/auth/calendar";
@@ -20,13 +20,13 @@ const ASSERTION_LASTS: i64 = 3_600;
 /// RFC 7523.
 const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-pub(super) enum Credentials {
-    Refresh { client_id: String, client_secret: Secret, refresh_token: Secret },
-    Account(Box<Account>),
+pub(super) enum GoogleCredentials {
+    Refresh { client_id: String, client_secret: SecretString, refresh_token: SecretString },
+    Account(Box<GoogleServiceAccount>),
 }
 
 /// A service account.
-pub(super) struct Account {
+pub(super) struct GoogleServiceAccount {
     email: String,
     subject: Option<String>,
     /// Who the assertion is for.
@@ -38,25 +38,25 @@ pub(super) struct Account {
 /// The files that Google gives, by their `type`.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum File {
+enum CredentialsFile {
     ServiceAccount {
         client_email: String,
-        private_key: Secret,
+        private_key: SecretString,
         private_key_id: Option<String>,
         #[serde(default)]
         token_uri: Option<String>,
     },
     AuthorizedUser {
         client_id: String,
-        client_secret: Secret,
-        refresh_token: Secret,
+        client_secret: SecretString,
+        refresh_token: SecretString,
     },
 }
 
-impl Credentials {
+impl GoogleCredentials {
     /// The error names what is missing or wrong, and shows no part of a secret.
-    pub(super) fn read(settings: &Google) -> Result<Self, String> {
-        let Google { credentials, client_id, client_secret, refresh_token, subject, .. } = settings;
+    pub(super) fn read(settings: &GoogleCalendarConfig) -> Result<Self, String> {
+        let GoogleCalendarConfig { credentials, client_id, client_secret, refresh_token, subject, .. } = settings;
         // What the project spells out comes before a file's text, which a variable of the machine may have brought.
         if let (Some(client_id), Some(client_secret), Some(refresh_token)) = (client_id, client_secret, refresh_token) {
             return Ok(Self::Refresh {
@@ -80,14 +80,14 @@ impl Credentials {
         }
     }
 
-    fn of_file(file: File, subject: Option<String>) -> Result<Self, String> {
+    fn of_file(file: CredentialsFile, subject: Option<String>) -> Result<Self, String> {
         Ok(match file {
-            File::AuthorizedUser { client_id, client_secret, refresh_token } => {
+            CredentialsFile::AuthorizedUser { client_id, client_secret, refresh_token } => {
                 Self::Refresh { client_id, client_secret, refresh_token }
             }
-            File::ServiceAccount { client_email, private_key, private_key_id, token_uri } => {
+            CredentialsFile::ServiceAccount { client_email, private_key, private_key_id, token_uri } => {
                 let key = pkcs8(private_key.expose()).and_then(|der| RsaKeyPair::from_pkcs8(&der).ok());
-                Self::Account(Box::new(Account {
+                Self::Account(Box::new(GoogleServiceAccount {
                     email: client_email,
                     subject,
                     audience: token_uri.unwrap_or_else(|| "https://oauth2.googleapis.com/token".to_owned()),
@@ -110,7 +110,7 @@ impl Credentials {
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Refresh { client_id, refresh_token, .. } => {
-                format!("{client_id}, {}", Hash::of(refresh_token.expose().as_bytes()).short())
+                format!("{client_id}, {}", ContentHash::of(refresh_token.expose().as_bytes()).short())
             }
             Self::Account(account) => match &account.subject {
                 Some(subject) => format!("{} for {subject}", account.email),
@@ -120,9 +120,9 @@ impl Credentials {
     }
 
     /// The fields of a request for a token, with those that no message may carry.
-    pub(super) fn grant(&self, now_seconds: i64) -> Result<Grant, String> {
+    pub(super) fn grant(&self, now_seconds: i64) -> Result<TokenGrant, String> {
         Ok(match self {
-            Self::Refresh { client_id, client_secret, refresh_token } => Grant {
+            Self::Refresh { client_id, client_secret, refresh_token } => TokenGrant {
                 fields: vec![
                     ("grant_type", "refresh_token".to_owned()),
                     ("client_id", client_id.clone()),
@@ -133,9 +133,9 @@ impl Credentials {
             },
             Self::Account(account) => {
                 let assertion = account.assertion(now_seconds)?;
-                Grant {
+                TokenGrant {
                     fields: vec![("grant_type", BEARER.to_owned()), ("assertion", assertion.clone())],
-                    secrets: vec![Secret::new(assertion)],
+                    secrets: vec![SecretString::new(assertion)],
                 }
             }
         })
@@ -143,12 +143,12 @@ impl Credentials {
 }
 
 /// What is sent to have a token.
-pub(super) struct Grant {
+pub(super) struct TokenGrant {
     pub(super) fields: Vec<(&'static str, String)>,
-    pub(super) secrets: Vec<Secret>,
+    pub(super) secrets: Vec<SecretString>,
 }
 
-impl Account {
+impl GoogleServiceAccount {
     /// A signed JSON web token (RS256) that says who we are and what we ask for.
     fn assertion(&self, now_seconds: i64) -> Result<String, String> {
         let mut header = json!({"alg": "RS256", "typ": "JWT"});
@@ -174,7 +174,7 @@ impl Account {
     }
 }
 
-impl fmt::Debug for Credentials {
+impl fmt::Debug for GoogleCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[REDACTED]")
     }

@@ -4,8 +4,8 @@ use baton_core::time::Time;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use crate::providers::calendar::outside::agenda::{Draft, Entered, Other};
-use crate::providers::calendar::range::{Range, rfc3339};
+use crate::providers::calendar::range::{TimeRange, rfc3339};
+use crate::providers::calendar::remote::remote_calendar::{EntryDraft, ForeignEntry, RemoteEntry};
 
 /// Marks what we have booked, for a query.
 pub(super) const MARK: &str = "baton=1";
@@ -15,7 +15,7 @@ pub(super) fn id(booking: &str) -> String {
     booking.replace('_', "")
 }
 
-pub(super) fn body(draft: &Draft<'_>) -> Value {
+pub(super) fn body(draft: &EntryDraft<'_>) -> Value {
     let zone = draft.zone.iana_name().unwrap_or("UTC");
     json!({
         "id": id(draft.id),
@@ -27,34 +27,34 @@ pub(super) fn body(draft: &Draft<'_>) -> Value {
         "transparency": "opaque",
         "extendedProperties": {"private": {
             "baton": "1",
-            "batonAsked": draft.asked,
-            "batonHeld": format!("{}/{}", draft.held.from, draft.held.to),
+            "batonAsked": draft.request_hash,
+            "batonHeld": format!("{}/{}", draft.blocked.from, draft.blocked.to),
         }},
     })
 }
 
-pub(super) fn entered(booking: &str, event: &Value) -> Entered {
-    Entered {
+pub(super) fn entered(booking: &str, event: &Value) -> RemoteEntry {
+    RemoteEntry {
         id: booking.to_owned(),
         range: range(event, &TimeZone::UTC),
         cancelled: event["status"] == "cancelled",
-        asked: private(event, "batonAsked").map(str::to_owned),
-        made: event["created"].as_str().and_then(instant),
-        tag: event["etag"].as_str().map(str::to_owned),
+        request_hash: private(event, "batonAsked").map(str::to_owned),
+        created_at: event["created"].as_str().and_then(instant),
+        etag: event["etag"].as_str().map(str::to_owned),
     }
 }
 
 /// With its buffers, where it is ours.
-pub(super) fn held(event: &Value, zone: &TimeZone) -> Option<Range> {
+pub(super) fn blocked_range(event: &Value, zone: &TimeZone) -> Option<TimeRange> {
     let own = private(event, "batonHeld").and_then(|held| held.split_once('/'));
-    let own = own.and_then(|(from, to)| Some(Range { from: from.parse().ok()?, to: to.parse().ok()? }));
+    let own = own.and_then(|(from, to)| Some(TimeRange { from: from.parse().ok()?, to: to.parse().ok()? }));
     // A person may have moved it since: then its buffers are where it was, and only its own time is certain.
     own.filter(|own| range(event, zone).is_none_or(|at| own.from <= at.from && at.to <= own.to))
         .or_else(|| range(event, zone))
 }
 
 /// `None` for what takes no time.
-pub(super) fn other(event: &Value, zone: &TimeZone) -> Option<Other> {
+pub(super) fn other(event: &Value, zone: &TimeZone) -> Option<ForeignEntry> {
     let takes_none = event["status"] == "cancelled"
         || event["transparency"] == "transparent"
         || matches!(event["eventType"].as_str(), Some("workingLocation" | "birthday"))
@@ -64,12 +64,12 @@ pub(super) fn other(event: &Value, zone: &TimeZone) -> Option<Other> {
     if takes_none {
         return None;
     }
-    Some(Other { range: held(event, zone)?, made: event["created"].as_str().and_then(instant) })
+    Some(ForeignEntry { range: blocked_range(event, zone)?, created_at: event["created"].as_str().and_then(instant) })
 }
 
 /// A busy time of a free-busy answer.
-pub(super) fn busy(busy: &Value) -> Option<Range> {
-    Some(Range { from: instant(busy["start"].as_str()?)?, to: instant(busy["end"].as_str()?)? })
+pub(super) fn busy(busy: &Value) -> Option<TimeRange> {
+    Some(TimeRange { from: instant(busy["start"].as_str()?)?, to: instant(busy["end"].as_str()?)? })
 }
 
 pub(super) fn utc(at: i64) -> String {
@@ -80,7 +80,7 @@ fn private<'e>(event: &'e Value, name: &str) -> Option<&'e str> {
     event["extendedProperties"]["private"][name].as_str()
 }
 
-fn range(event: &Value, zone: &TimeZone) -> Option<Range> {
+fn range(event: &Value, zone: &TimeZone) -> Option<TimeRange> {
     let at = |end: &Value| match (end["dateTime"].as_str(), end["date"].as_str()) {
         (Some(text), _) => instant(text),
         (None, Some(date)) => {
@@ -89,7 +89,7 @@ fn range(event: &Value, zone: &TimeZone) -> Option<Range> {
         }
         (None, None) => None,
     };
-    Some(Range { from: at(&event["start"])?, to: at(&event["end"])? })
+    Some(TimeRange { from: at(&event["start"])?, to: at(&event["end"])? })
 }
 
 fn instant(text: &str) -> Option<i64> {

@@ -5,48 +5,48 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use crate::testing::service::{Asked, Says, Service, json as answer};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
 
 #[derive(Default)]
-pub(super) struct State {
+pub(super) struct FakeGoogleState {
     /// By calendar and id.
     pub(super) events: BTreeMap<(String, String), Value>,
     /// The access tokens given, in order; only the last is good.
     pub(super) tokens: usize,
     /// What the next requests answer whose method and path begin so; `after` they were done, or in place of that.
-    pub(super) faults: VecDeque<Fault>,
+    pub(super) faults: VecDeque<FakeGoogleFault>,
     /// Put into the calendar right after our next insert: somebody else's event.
     pub(super) rival: Option<Value>,
     /// Rises with each event, as the clock of the service.
     made: u32,
 }
 
-pub(super) struct Fault {
+pub(super) struct FakeGoogleFault {
     pub(super) on: &'static str,
-    pub(super) says: Says,
+    pub(super) says: CannedResponse,
     pub(super) after: bool,
 }
 
-pub(super) struct Fake {
-    pub(super) service: Service,
-    pub(super) state: Arc<Mutex<State>>,
+pub(super) struct FakeGoogle {
+    pub(super) service: FakeService,
+    pub(super) state: Arc<Mutex<FakeGoogleState>>,
 }
 
-impl Fake {
+impl FakeGoogle {
     pub(super) async fn start() -> Self {
-        let state = Arc::new(Mutex::new(State::default()));
+        let state = Arc::new(Mutex::new(FakeGoogleState::default()));
         let own = state.clone();
-        let service = Service::start(move |asked| own.lock().unwrap().answer(asked)).await;
+        let service = FakeService::start(move |asked| own.lock().unwrap().answer(asked)).await;
         Self { service, state }
     }
 
-    pub(super) fn fails(&self, on: &'static str, says: Says) {
-        self.state.lock().unwrap().faults.push_back(Fault { on, says, after: false });
+    pub(super) fn fails(&self, on: &'static str, says: CannedResponse) {
+        self.state.lock().unwrap().faults.push_back(FakeGoogleFault { on, says, after: false });
     }
 
     /// It does what is asked, and answers this.
-    pub(super) fn fails_after(&self, on: &'static str, says: Says) {
-        self.state.lock().unwrap().faults.push_back(Fault { on, says, after: true });
+    pub(super) fn fails_after(&self, on: &'static str, says: CannedResponse) {
+        self.state.lock().unwrap().faults.push_back(FakeGoogleFault { on, says, after: true });
     }
 
     pub(super) fn events(&self) -> Vec<Value> {
@@ -60,18 +60,18 @@ impl Fake {
         self.state.lock().unwrap().put(calendar, event);
     }
 
-    pub(super) fn asked(&self, path: &str) -> Vec<Asked> {
-        self.service.asked().into_iter().filter(|asked| asked.target.contains(path)).collect()
+    pub(super) fn asked(&self, path: &str) -> Vec<RecordedRequest> {
+        self.service.received().into_iter().filter(|asked| asked.target.contains(path)).collect()
     }
 }
 
-impl State {
-    fn answer(&mut self, asked: &Asked) -> Says {
+impl FakeGoogleState {
+    fn answer(&mut self, asked: &RecordedRequest) -> CannedResponse {
         let shown = format!("{} {}", asked.method, asked.target);
         let fault = self.faults.iter().position(|fault| shown.starts_with(fault.on));
         match fault.and_then(|at| self.faults.remove(at)) {
-            Some(Fault { says, after: false, .. }) => says,
-            Some(Fault { says, .. }) => {
+            Some(FakeGoogleFault { says, after: false, .. }) => says,
+            Some(FakeGoogleFault { says, .. }) => {
                 self.act(asked);
                 says
             }
@@ -79,7 +79,7 @@ impl State {
         }
     }
 
-    fn act(&mut self, asked: &Asked) -> Says {
+    fn act(&mut self, asked: &RecordedRequest) -> CannedResponse {
         let (path, query) = asked.target.split_once('?').unwrap_or((&asked.target, ""));
         if path == "/token" {
             self.tokens += 1;
@@ -104,7 +104,7 @@ impl State {
                 Some(mut event) => {
                     event["status"] = "cancelled".into();
                     self.events.insert(((*calendar).to_owned(), (*id).to_owned()), event);
-                    Says::Answer(204, String::new(), String::new())
+                    CannedResponse::Answer(204, String::new(), String::new())
                 }
                 None => error(404, "notFound", "Not Found"),
             },
@@ -129,7 +129,7 @@ impl State {
         event
     }
 
-    fn insert(&mut self, calendar: &str, event: Value) -> Says {
+    fn insert(&mut self, calendar: &str, event: Value) -> CannedResponse {
         let id = event["id"].as_str().unwrap();
         assert!((5..=1024).contains(&id.len()));
         assert!(id.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'v').contains(&byte)), "base32hex: {id}");
@@ -148,7 +148,7 @@ impl State {
         self.events.iter().filter(move |((of, _), event)| *of == own && event["status"] != "cancelled").map(|(_, e)| e)
     }
 
-    fn free_busy(&self, asked: &Value) -> Says {
+    fn free_busy(&self, asked: &Value) -> CannedResponse {
         let (from, to) = (instant(&asked["timeMin"]), instant(&asked["timeMax"]));
         let of = |id: &str| {
             if id == "gone" {
@@ -164,7 +164,7 @@ impl State {
         answer(200, &json!({"kind": "calendar#freeBusy", "timeMin": min, "timeMax": max, "calendars": calendars}))
     }
 
-    fn list(&self, calendar: &str, query: &str) -> Says {
+    fn list(&self, calendar: &str, query: &str) -> CannedResponse {
         let pairs: BTreeMap<String, String> =
             query.split('&').filter_map(|pair| pair.split_once('=')).map(|(n, v)| (n.to_owned(), decoded(v))).collect();
         let (from, to) = (instant(&json!(pairs["timeMin"])), instant(&json!(pairs["timeMax"])));
@@ -185,7 +185,7 @@ impl State {
 }
 
 /// As the documentation of errors has it.
-pub(super) fn error(status: u16, reason: &str, message: &str) -> Says {
+pub(super) fn error(status: u16, reason: &str, message: &str) -> CannedResponse {
     let error = json!({"domain": "global", "reason": reason, "message": message});
     answer(status, &json!({"error": {"errors": [error], "code": status, "message": message}}))
 }

@@ -2,17 +2,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use baton_core::tool::Outcome;
+use baton_core::tool::ToolOutcome;
 use serde_json::{Value, json};
 
-use super::fake::{Fake, error};
-use crate::testing::service::Says;
-use crate::testing::{World, done, not_done, unknown};
+use super::fake::{FakeGoogle, error};
+use crate::testing::service::CannedResponse;
+use crate::testing::{ToolsFixture, done, not_done, unknown};
 
 const ACCOUNT: &str = include_str!("../../../../testdata/google/service-account.json");
 const PUBLIC_KEY: &[u8] = include_bytes!("../../../../testdata/google/public-key.der");
 
-fn world(fake: &Fake, more: Value) -> World {
+fn world(fake: &FakeGoogle, more: Value) -> ToolsFixture {
     let mut calendar = json!({
         "provider": "google",
         "google": {
@@ -26,7 +26,7 @@ fn world(fake: &Fake, more: Value) -> World {
             _ => calendar[name] = value.clone(),
         }
     }
-    World::with(json!({"zone": "Europe/Madrid", "calendar": calendar}))
+    ToolsFixture::with(json!({"zone": "Europe/Madrid", "calendar": calendar}))
 }
 
 fn rooms() -> Value {
@@ -44,21 +44,21 @@ fn checked() -> Value {
     json!({"action": "check_availability", "date": "2025-01-20"})
 }
 
-async fn outcome(world: &World, key: &str, arguments: Value) -> Outcome {
+async fn outcome(world: &ToolsFixture, key: &str, arguments: Value) -> ToolOutcome {
     world.send(&world.call(key, "google_calendar", arguments)).await.outcome
 }
 
 #[track_caller]
-fn retry_after(outcome: &Outcome) -> (bool, Option<u64>) {
+fn retry_after(outcome: &ToolOutcome) -> (bool, Option<u64>) {
     match outcome {
-        Outcome::NotDone { retryable, retry_after, .. } => (*retryable, *retry_after),
+        ToolOutcome::NotDone { retryable, retry_after, .. } => (*retryable, *retry_after),
         other => panic!("expected it not done: {other:?}"),
     }
 }
 
 #[tokio::test]
 async fn what_google_says_is_busy_is_not_offered() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     fake.has("primary", "lunch", "2025-01-20T11:30:00Z", "2025-01-20T12:30:00Z");
     let output = done(outcome(&world(&fake, json!({})), "k", checked()).await);
     let free = ["09:00", "10:00", "11:00", "14:00", "15:00", "16:00", "17:00"];
@@ -74,9 +74,9 @@ async fn what_google_says_is_busy_is_not_offered() {
 
 #[tokio::test]
 async fn a_booking_is_an_event_and_answers_as_the_internal_calendar_does() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let booked = done(outcome(&world(&fake, json!({})), "k", booking("10:00")).await);
-    let internal = World::new().done("k", "google_calendar", booking("10:00")).await;
+    let internal = ToolsFixture::new().done("k", "google_calendar", booking("10:00")).await;
     let names = |output: &Value| output.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&booked), names(&internal));
     assert_eq!(booked["booking_id"], internal["booking_id"]);
@@ -91,7 +91,7 @@ async fn a_booking_is_an_event_and_answers_as_the_internal_calendar_does() {
 
 #[tokio::test]
 async fn the_same_key_books_once_and_answers_the_same() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     let first = done(outcome(&world, "k", booking("10:00")).await);
     assert_eq!(done(outcome(&world, "k", booking("10:00")).await), first);
@@ -104,7 +104,7 @@ async fn the_same_key_books_once_and_answers_the_same() {
 
 #[tokio::test]
 async fn a_key_with_other_arguments_is_refused() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     done(outcome(&world, "k", booking("10:00")).await);
     assert_eq!(not_done(outcome(&world, "k", booking("12:00")).await).0, "KEY_REUSED");
@@ -113,10 +113,11 @@ async fn a_key_with_other_arguments_is_refused() {
 
 #[tokio::test]
 async fn an_insert_whose_answer_was_lost_is_unknown_and_found_again() {
-    for (says, code) in
-        [(Says::HangsUp, "CALENDAR_UNAVAILABLE"), (error(503, "backendError", "Backend Error"), "CALENDAR_UNAVAILABLE")]
-    {
-        let fake = Fake::start().await;
+    for (says, code) in [
+        (CannedResponse::Disconnect, "CALENDAR_UNAVAILABLE"),
+        (error(503, "backendError", "Backend Error"), "CALENDAR_UNAVAILABLE"),
+    ] {
+        let fake = FakeGoogle::start().await;
         let world = world(&fake, json!({}));
         fake.fails_after("POST /calendars/primary/events", says);
         assert_eq!(unknown(outcome(&world, "k", booking("10:00")).await).0, code);
@@ -127,9 +128,9 @@ async fn an_insert_whose_answer_was_lost_is_unknown_and_found_again() {
 
 #[tokio::test]
 async fn an_insert_that_is_never_answered_is_unknown_and_found_again() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
-    fake.fails_after("POST /calendars/primary/events", Says::Nothing);
+    fake.fails_after("POST /calendars/primary/events", CannedResponse::NoResponse);
     let call = world.call("k", "google_calendar", booking("10:00"));
     assert_eq!(unknown(world.send_within(&call, Duration::from_millis(700)).await.outcome).0, "TIMEOUT");
     assert_eq!(done(world.send(&call).await.outcome)["time"], "10:00");
@@ -138,10 +139,10 @@ async fn an_insert_that_is_never_answered_is_unknown_and_found_again() {
 
 #[tokio::test]
 async fn an_insert_whose_409_alone_arrives_is_the_same_booking() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     // The service says that the time is free although it has the event: its answers may lag behind.
-    fake.fails_after("POST /calendars/primary/events", Says::HangsUp);
+    fake.fails_after("POST /calendars/primary/events", CannedResponse::Disconnect);
     unknown(outcome(&world, "k", booking("10:00")).await);
     let free = json!({"calendars": {"primary": {"busy": []}}});
     fake.fails("POST /freeBusy", crate::testing::service::json(200, &free));
@@ -152,7 +153,7 @@ async fn an_insert_whose_409_alone_arrives_is_the_same_booking() {
 
 #[tokio::test]
 async fn a_time_that_is_taken_is_not_booked() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     fake.has("primary", "other", "2025-01-20T09:30:00Z", "2025-01-20T10:00:00Z");
     let (code, message) = not_done(outcome(&world(&fake, json!({})), "k", booking("10:00")).await);
     assert_eq!((code.as_str(), message.as_str()), ("SLOT_TAKEN", "2025-01-20 10:00-11:00 is taken in `main`"));
@@ -164,7 +165,7 @@ async fn of_two_at_one_time_the_later_is_taken_back() {
     for (created, stays) in
         [("2025-01-15T08:59:00.000Z", false), ("2025-01-15T09:00:01.000Z", false), ("2025-01-15T09:10:00.000Z", true)]
     {
-        let fake = Fake::start().await;
+        let fake = FakeGoogle::start().await;
         let at = |time: &str| json!({"dateTime": format!("2025-01-20T{time}:00Z")});
         let rival = json!({"id": "rival", "created": created, "start": at("09:30"), "end": at("10:30")});
         fake.state.lock().unwrap().rival = Some(rival);
@@ -179,7 +180,7 @@ async fn of_two_at_one_time_the_later_is_taken_back() {
 
 #[tokio::test]
 async fn a_booking_that_cannot_be_taken_back_is_unknown() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     let at = |time: &str| json!({"dateTime": format!("2025-01-20T{time}:00Z")});
     let rival = json!({"id": "rival", "created": "2025-01-15T08:00:00Z", "start": at("09:30"), "end": at("10:30")});
@@ -193,10 +194,10 @@ async fn a_booking_that_cannot_be_taken_back_is_unknown() {
 
 #[tokio::test]
 async fn a_booking_takes_any_resource_that_is_free_and_is_found_in_it_again() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, rooms());
     fake.has("one@group.calendar.google.com", "other", "2025-01-20T09:00:00Z", "2025-01-20T10:00:00Z");
-    fake.fails_after("POST /calendars/two", Says::HangsUp);
+    fake.fails_after("POST /calendars/two", CannedResponse::Disconnect);
     unknown(outcome(&world, "k", booking("10:00")).await);
     // The first room is free by now; the booking is in the second all the same.
     fake.state.lock().unwrap().events.retain(|(_, id), _| id != "other");
@@ -206,8 +207,8 @@ async fn a_booking_takes_any_resource_that_is_free_and_is_found_in_it_again() {
 
 #[tokio::test]
 async fn of_two_hundred_who_want_one_time_at_once_one_gets_it() {
-    let fake = Fake::start().await;
-    let world = World::with(json!({"zone": "Europe/Madrid", "calendar": {
+    let fake = FakeGoogle::start().await;
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid", "calendar": {
         "provider": "google",
         "google": {"client_id": "c", "client_secret": "s", "refresh_token": "r",
                    "base_url": fake.service.url(""), "token_url": fake.service.url("/token")},
@@ -218,32 +219,32 @@ async fn of_two_hundred_who_want_one_time_at_once_one_gets_it() {
     let mut got = 0;
     for performed in outcomes {
         match performed.outcome {
-            Outcome::Done { .. } => got += 1,
+            ToolOutcome::Done { .. } => got += 1,
             other => assert_eq!(not_done(other).0, "SLOT_TAKEN"),
         }
     }
     assert_eq!((got, fake.events().len()), (1, 1));
     assert_eq!(fake.state.lock().unwrap().tokens, 1, "one token is asked for, however many need it");
-    assert_eq!(world.records.held(), 0, "no lease is left");
+    assert_eq!(world.records.held_ranges(), 0, "no lease is left");
 }
 
 #[tokio::test]
 async fn a_lease_that_somebody_died_with_runs_out() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
-    fake.fails("POST /calendars/primary/events", Says::Nothing);
+    fake.fails("POST /calendars/primary/events", CannedResponse::NoResponse);
     let call = world.call("dead", "google_calendar", booking("10:00"));
     unknown(world.send_within(&call, Duration::from_millis(700)).await.outcome);
     let waiting = outcome(&world, "k", booking("10:30")).await;
     assert!(retry_after(&waiting).0, "{waiting:?}");
     assert_eq!(not_done(waiting).0, "SLOT_TAKEN");
-    world.clock.pass(Duration::from_secs(121));
+    world.clock.advance(Duration::from_secs(121));
     assert_eq!(done(outcome(&world, "k", booking("10:30")).await)["status"], "confirmed");
 }
 
 #[tokio::test]
 async fn buffers_are_kept_free_around_our_own_bookings() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(
         &fake,
         json!({
@@ -262,7 +263,7 @@ async fn buffers_are_kept_free_around_our_own_bookings() {
 
 #[tokio::test]
 async fn cancelling_takes_the_event_out_and_twice_is_once() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, rooms());
     fake.has("one@group.calendar.google.com", "other", "2025-01-20T09:00:00Z", "2025-01-20T10:00:00Z");
     let booked = done(outcome(&world, "k", booking("10:00")).await);
@@ -285,7 +286,7 @@ async fn cancelling_takes_the_event_out_and_twice_is_once() {
 
 #[tokio::test]
 async fn an_entry_that_is_not_ours_cannot_be_cancelled() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     fake.has("primary", "persons", "2025-01-20T09:00:00Z", "2025-01-20T10:00:00Z");
     for id in ["persons", "bk_", "bk_0123456789abcdefghij", "../persons"] {
         let cancel = json!({"action": "cancel_booking", "booking_id": id});
@@ -297,7 +298,7 @@ async fn an_entry_that_is_not_ours_cannot_be_cancelled() {
 #[tokio::test]
 async fn what_google_refuses_is_sorted_by_what_to_do() {
     let malformed =
-        || Says::Answer(200, "content-type: application/json\r\n".to_owned(), "{\"calendars\": {".to_owned());
+        || CannedResponse::Answer(200, "content-type: application/json\r\n".to_owned(), "{\"calendars\": {".to_owned());
     for (says, code, retries, wait) in [
         (error(403, "rateLimitExceeded", "Rate Limit Exceeded"), "RATE_LIMIT_EXCEEDED", true, None),
         (error(403, "userRateLimitExceeded", "User Rate Limit Exceeded"), "RATE_LIMIT_EXCEEDED", true, None),
@@ -305,11 +306,16 @@ async fn what_google_refuses_is_sorted_by_what_to_do() {
         (error(404, "notFound", "Not Found"), "CALENDAR_NOT_CONFIGURED", false, None),
         (error(400, "timeRangeEmpty", "The specified time range is empty."), "SERVICE_REJECTED", false, None),
         (error(500, "backendError", "Backend Error"), "CALENDAR_UNAVAILABLE", true, None),
-        (Says::Answer(429, "retry-after: 7\r\n".to_owned(), "{}".to_owned()), "RATE_LIMIT_EXCEEDED", true, Some(7_000)),
-        (Says::HangsUp, "CALENDAR_UNAVAILABLE", true, None),
+        (
+            CannedResponse::Answer(429, "retry-after: 7\r\n".to_owned(), "{}".to_owned()),
+            "RATE_LIMIT_EXCEEDED",
+            true,
+            Some(7_000),
+        ),
+        (CannedResponse::Disconnect, "CALENDAR_UNAVAILABLE", true, None),
         (malformed(), "CALENDAR_UNAVAILABLE", true, None),
     ] {
-        let fake = Fake::start().await;
+        let fake = FakeGoogle::start().await;
         fake.fails("POST /freeBusy", says);
         let came = outcome(&world(&fake, json!({})), "k", booking("10:00")).await;
         assert_eq!(retry_after(&came), (retries, wait), "{came:?}");
@@ -320,7 +326,7 @@ async fn what_google_refuses_is_sorted_by_what_to_do() {
 
 #[tokio::test]
 async fn a_calendar_that_google_cannot_tell_of_is_not_a_free_one() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({"google": {"calendars": {"main": "gone"}}}));
     let (code, message) = not_done(outcome(&world, "k", checked()).await);
     assert_eq!(code, "CALENDAR_NOT_CONFIGURED");
@@ -329,17 +335,20 @@ async fn a_calendar_that_google_cannot_tell_of_is_not_a_free_one() {
 
 #[tokio::test]
 async fn an_event_that_was_made_is_booked_even_if_its_answer_cannot_be_read() {
-    let fake = Fake::start().await;
-    let torn = Says::Answer(200, String::new(), "{\"kind\": \"calen".to_owned());
+    let fake = FakeGoogle::start().await;
+    let torn = CannedResponse::Answer(200, String::new(), "{\"kind\": \"calen".to_owned());
     fake.fails_after("POST /calendars/primary/events", torn);
     assert_eq!(done(outcome(&world(&fake, json!({})), "k", booking("10:00")).await)["status"], "confirmed");
 }
 
 #[tokio::test]
 async fn a_failure_after_the_insert_is_unknown_and_settled_by_the_next_send() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
-    fake.fails("GET /calendars/primary/events?", Says::Answer(429, "retry-after: 1\r\n".to_owned(), String::new()));
+    fake.fails(
+        "GET /calendars/primary/events?",
+        CannedResponse::Answer(429, "retry-after: 1\r\n".to_owned(), String::new()),
+    );
     assert_eq!(unknown(outcome(&world, "k", booking("10:00")).await).0, "RATE_LIMIT_EXCEEDED");
     assert_eq!(done(outcome(&world, "k", booking("10:00")).await)["status"], "confirmed");
     assert_eq!(fake.events().len(), 1);
@@ -347,13 +356,13 @@ async fn a_failure_after_the_insert_is_unknown_and_settled_by_the_next_send() {
 
 #[tokio::test]
 async fn a_token_is_kept_until_shortly_before_it_ends() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     done(outcome(&world, "k1", checked()).await);
-    world.clock.pass(Duration::from_secs(3_500));
+    world.clock.advance(Duration::from_secs(3_500));
     done(outcome(&world, "k2", checked()).await);
     assert_eq!(fake.state.lock().unwrap().tokens, 1);
-    world.clock.pass(Duration::from_secs(50));
+    world.clock.advance(Duration::from_secs(50));
     done(outcome(&world, "k3", checked()).await);
     assert_eq!(fake.state.lock().unwrap().tokens, 2);
     let form = &fake.asked("/token")[0].body;
@@ -362,7 +371,7 @@ async fn a_token_is_kept_until_shortly_before_it_ends() {
 
 #[tokio::test]
 async fn a_token_that_is_refused_is_had_anew_once() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     done(outcome(&world, "k1", checked()).await);
     // Revoked: the service knows a newer one only.
@@ -378,7 +387,7 @@ async fn a_token_that_is_refused_is_had_anew_once() {
 
 #[tokio::test]
 async fn a_refresh_token_that_was_revoked_says_so_and_shows_no_secret() {
-    let fake = Fake::start().await;
+    let fake = FakeGoogle::start().await;
     let world = world(&fake, json!({}));
     let told = json!({"error": "invalid_grant", "error_description": "Token 1//r3fresh of s3cr3t has been revoked."});
     fake.fails("POST /token", crate::testing::service::json(400, &told));
@@ -396,8 +405,8 @@ async fn a_refresh_token_that_was_revoked_says_so_and_shows_no_secret() {
 
 #[tokio::test]
 async fn a_service_account_signs_for_its_token() {
-    let fake = Fake::start().await;
-    let world = World::with(json!({"zone": "Europe/Madrid", "calendar": {
+    let fake = FakeGoogle::start().await;
+    let world = ToolsFixture::with(json!({"zone": "Europe/Madrid", "calendar": {
         "provider": "google",
         "google": {"credentials": ACCOUNT, "subject": "reception@clinic.example",
                    "base_url": fake.service.url(""), "token_url": fake.service.url("/token")},

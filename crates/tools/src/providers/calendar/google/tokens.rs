@@ -3,48 +3,48 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use baton_ports::clock::Clock;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::credentials::Credentials;
+use super::credentials::GoogleCredentials;
 use crate::code;
-use crate::config::Secret;
-use crate::failure::Failure;
-use crate::vendor::Vendor;
+use crate::config::SecretString;
+use crate::tool_error::ToolError;
+use crate::vendor::VendorApi;
 
 /// How long before its end a token is no longer used.
-const EARLY: Duration = Duration::from_secs(60);
+const EXPIRY_MARGIN: Duration = Duration::from_secs(60);
 /// How long we wait for a token.
 const LIMIT: Duration = Duration::from_secs(5);
 /// How long a token lasts whose answer does not say, in seconds.
-const LASTS_UNSAID: i64 = 300;
+const DEFAULT_LIFETIME_SECONDS: i64 = 300;
 
-pub(super) struct Tokens {
-    credentials: Credentials,
-    vendor: Vendor,
+pub(super) struct AccessTokenCache {
+    credentials: GoogleCredentials,
+    vendor: VendorApi,
     clock: Arc<dyn Clock>,
     /// Held while one is fetched, so that of all who need one, one asks.
-    kept: Mutex<Option<Token>>,
+    cached: Mutex<Option<AccessToken>>,
 }
 
-struct Token {
-    secret: Secret,
+struct AccessToken {
+    secret: SecretString,
     /// Milliseconds since the epoch.
     until: i64,
 }
 
-impl Tokens {
-    pub(super) fn new(credentials: Credentials, vendor: Vendor, clock: Arc<dyn Clock>) -> Self {
-        Self { credentials, vendor, clock, kept: Mutex::new(None) }
+impl AccessTokenCache {
+    pub(super) fn new(credentials: GoogleCredentials, vendor: VendorApi, clock: Arc<dyn Clock>) -> Self {
+        Self { credentials, vendor, clock, cached: Mutex::new(None) }
     }
 
     /// One that is good; another than `refused`, where the service has refused that one.
-    pub(super) async fn token(&self, refused: Option<&Secret>) -> Result<Secret, Failure> {
-        let mut kept = self.kept.lock().await;
-        let early = i64::try_from(EARLY.as_millis()).unwrap_or(0);
-        let good = |token: &&Token| {
+    pub(super) async fn token(&self, refused: Option<&SecretString>) -> Result<SecretString, ToolError> {
+        let mut kept = self.cached.lock().await;
+        let early = i64::try_from(EXPIRY_MARGIN.as_millis()).unwrap_or(0);
+        let good = |token: &&AccessToken| {
             let is_refused = refused == Some(&token.secret);
             token.until - early > self.clock.now().as_ms() && !is_refused
         };
@@ -59,18 +59,18 @@ impl Tokens {
         Ok(secret)
     }
 
-    async fn fetch(&self) -> Result<Token, Failure> {
+    async fn fetch(&self) -> Result<AccessToken, ToolError> {
         let now = self.clock.now().as_ms();
-        let not_ours = |message: String| Failure::refused(code::CALENDAR_NOT_CONFIGURED, message);
+        let not_ours = |message: String| ToolError::permanent(code::CALENDAR_NOT_CONFIGURED, message);
         let grant = self.credentials.grant(now.div_euclid(1_000)).map_err(not_ours)?;
         let fields: Vec<(&str, &str)> = grant.fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let ask = self.vendor.post(&[]).form(&fields).within(LIMIT);
-        let ask = grant.secrets.iter().fold(ask, |ask, secret| ask.hiding(secret));
-        let body = ask.send(Class::Read).await?.value();
+        let ask = self.vendor.post(&[]).form(&fields).timeout(LIMIT);
+        let ask = grant.secrets.iter().fold(ask, |ask, secret| ask.redacting(secret));
+        let body = ask.send(EffectClass::Read).await?.value();
         let Some(text) = body.get("access_token").and_then(Value::as_str).filter(|text| !text.is_empty()) else {
-            return Err(Failure::later(code::CALENDAR_UNAVAILABLE, "the token's answer has no `access_token`"));
+            return Err(ToolError::transient(code::CALENDAR_UNAVAILABLE, "the token's answer has no `access_token`"));
         };
-        let lasts = body.get("expires_in").and_then(Value::as_i64).unwrap_or(LASTS_UNSAID).clamp(0, 86_400);
-        Ok(Token { secret: Secret::new(text), until: now + lasts * 1_000 })
+        let lasts = body.get("expires_in").and_then(Value::as_i64).unwrap_or(DEFAULT_LIFETIME_SECONDS).clamp(0, 86_400);
+        Ok(AccessToken { secret: SecretString::new(text), until: now + lasts * 1_000 })
     }
 }

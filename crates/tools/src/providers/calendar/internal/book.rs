@@ -1,38 +1,42 @@
 //! Booking: the key's row, the booking and its held range in one batch.
 
-use baton_ports::records::Op;
+use baton_ports::records::RecordOp;
 use serde_json::Value;
 
-use super::super::keeper::{KEPT, booked};
-use super::super::wanted::Wanted;
-use super::{Config, Internal, NAME, SPACE};
+use super::super::booking_request::BookingRequest;
+use super::super::provider::{RECORDED_FIELDS, booking_output};
+use super::{CalendarConfig, InternalCalendar, NAME, SPACE};
 use crate::code;
-use crate::failure::Failure;
-use crate::keyed::{Act, Rejected};
-use crate::request::Request;
+use crate::idempotency::{ActError, IdempotentAct};
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
 
-/// The operation of the batch that holds the range, as [`Rejected::Conflict`] counts them.
+/// The operation of the batch that holds the range, as [`ActError::Conflict`] counts them.
 const HOLD: usize = 1;
 
-pub(super) async fn book(internal: &Internal, calendar: &Config, request: &Request) -> Result<Value, Failure> {
-    let act = Act::new(&*internal.records, request);
+pub(super) async fn book(
+    internal: &InternalCalendar,
+    calendar: &CalendarConfig,
+    request: &PreparedRequest,
+) -> Result<Value, ToolError> {
+    let act = IdempotentAct::new(&*internal.records, request);
     if let Some(output) = act.recorded().await? {
         return Ok(output);
     }
     let now = internal.clock.now();
-    let wanted = Wanted::read(calendar, request)?;
-    let slot = wanted.chosen(now)?;
-    let held = wanted.held(&slot);
+    let wanted = BookingRequest::read(calendar, request)?;
+    let slot = wanted.requested_slot(now)?;
+    let held = wanted.blocked_range(&slot);
     let id = request.id("bk");
     for resource in &wanted.resources {
-        let output = booked(&id, &wanted, &slot, (resource, NAME), request);
+        let output = booking_output(&id, &wanted, &slot, (resource, NAME), request);
         let mut booking = output.clone();
         if let Some(fields) = booking.as_object_mut() {
-            fields.extend(KEPT.iter().map(|name| ((*name).to_owned(), request.argument(name).clone())));
+            fields.extend(RECORDED_FIELDS.iter().map(|name| ((*name).to_owned(), request.argument(name).clone())));
         }
         let ops = vec![
-            Op::Insert { space: SPACE.to_owned(), key: id.clone(), value: booking },
-            Op::HoldRange {
+            RecordOp::Insert { space: SPACE.to_owned(), key: id.clone(), value: booking },
+            RecordOp::HoldRange {
                 space: SPACE.to_owned(),
                 resource: (*resource).to_owned(),
                 from: held.from,
@@ -43,14 +47,17 @@ pub(super) async fn book(internal: &Internal, calendar: &Config, request: &Reque
         match act.commit(ops, output, now).await {
             Ok(output) => return Ok(output),
             // Taken here; another resource may be free.
-            Err(Rejected::Conflict { index: HOLD }) => {}
-            Err(Rejected::Conflict { .. }) => {
-                return Err(Failure::later(code::STORAGE_UNAVAILABLE, format!("the booking `{id}` is there already")));
+            Err(ActError::Conflict { index: HOLD }) => {}
+            Err(ActError::Conflict { .. }) => {
+                return Err(ToolError::transient(
+                    code::STORAGE_UNAVAILABLE,
+                    format!("the booking `{id}` is there already"),
+                ));
             }
-            Err(Rejected::Failed(failure)) => return Err(failure),
+            Err(ActError::Failed(failure)) => return Err(failure),
         }
     }
     let tried = wanted.resources.join("`, `");
     let message = format!("{} {} is taken in `{tried}`", wanted.date, slot.label());
-    Err(Failure::refused(code::SLOT_TAKEN, message))
+    Err(ToolError::permanent(code::SLOT_TAKEN, message))
 }

@@ -1,24 +1,24 @@
 //! Cancelling: the booking says so and its range is free, in one batch.
 
-use baton_ports::records::{Error, Op};
+use baton_ports::records::{RecordError, RecordOp};
 use serde_json::{Value, json};
 
-use super::{Internal, NAME, SPACE};
+use super::{InternalCalendar, NAME, SPACE};
 use crate::code;
-use crate::failure::Failure;
-use crate::request::Request;
+use crate::request::PreparedRequest;
+use crate::tool_error::ToolError;
 
 /// How often a booking may change under our hands before we give up.
 const TRIES_MAX: usize = 3;
 
 /// Naturally done once: a booking that is cancelled stays so, whoever asks and however often.
-pub(super) async fn cancel(internal: &Internal, request: &Request) -> Result<Value, Failure> {
+pub(super) async fn cancel(internal: &InternalCalendar, request: &PreparedRequest) -> Result<Value, ToolError> {
     let tenant = &request.call.tenant;
     let id = request.text("booking_id").unwrap_or_default();
     for _ in 0..TRIES_MAX {
-        let booking = internal.records.get(tenant, SPACE, id).await.map_err(|error| Failure::unreadable(&error))?;
+        let booking = internal.records.get(tenant, SPACE, id).await.map_err(|error| ToolError::from_read(&error))?;
         let Some(booking) = booking else {
-            return Err(Failure::refused(code::BOOKING_NOT_FOUND, format!("there is no booking `{id}`")));
+            return Err(ToolError::permanent(code::BOOKING_NOT_FOUND, format!("there is no booking `{id}`")));
         };
         if booking.value["status"] == "cancelled" {
             return Ok(output(&booking.value));
@@ -35,21 +35,21 @@ pub(super) async fn cancel(internal: &Internal, request: &Request) -> Result<Val
         }
         let output = output(&cancelled);
         let ops = vec![
-            Op::CompareAndSet {
+            RecordOp::CompareAndSet {
                 space: SPACE.to_owned(),
                 key: id.to_owned(),
                 version: booking.version,
                 value: cancelled,
             },
-            Op::FreeRange { space: SPACE.to_owned(), key: id.to_owned() },
+            RecordOp::FreeRange { space: SPACE.to_owned(), key: id.to_owned() },
         ];
         match internal.records.commit(tenant, ops, now).await {
             Ok(()) => return Ok(output),
-            Err(Error::Conflict { .. }) => {}
-            Err(error) => return Err(Failure::unwritten(&error)),
+            Err(RecordError::Conflict { .. }) => {}
+            Err(error) => return Err(ToolError::from_write(&error)),
         }
     }
-    Err(Failure::later(code::STORAGE_UNAVAILABLE, format!("the booking `{id}` keeps changing")))
+    Err(ToolError::transient(code::STORAGE_UNAVAILABLE, format!("the booking `{id}` keeps changing")))
 }
 
 fn output(booking: &Value) -> Value {

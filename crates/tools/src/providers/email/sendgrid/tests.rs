@@ -1,17 +1,17 @@
-use baton_core::tool::{Class, Outcome};
-use baton_ports::tools::Tools as _;
+use baton_core::tool::{EffectClass, ToolOutcome};
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Value, json};
 
-use crate::testing::service::{Asked, Says, Service, json as answer};
-use crate::testing::{World, done, unknown};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
+use crate::testing::{ToolsFixture, done, unknown};
 
 /// SendGrid's documented answer to a letter that it took.
-fn taken() -> Says {
-    Says::Answer(202, "x-message-id: 14c5d75ce93.dfd.64b469\r\n".to_owned(), String::new())
+fn taken() -> CannedResponse {
+    CannedResponse::Answer(202, "x-message-id: 14c5d75ce93.dfd.64b469\r\n".to_owned(), String::new())
 }
 
-fn world(service: &Service) -> World {
-    World::with(json!({"email": {"sendgrid": {
+fn world(service: &FakeService) -> ToolsFixture {
+    ToolsFixture::with(json!({"email": {"sendgrid": {
         "api_key": "SG.s3cr3t", "from": "Clínica <hola@clinic.example>", "base_url": service.url(""),
     }}}))
 }
@@ -24,8 +24,8 @@ fn letter() -> Value {
     })
 }
 
-async fn outcome(says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> Outcome {
-    let service = Service::start(says).await;
+async fn outcome(says: impl Fn(&RecordedRequest) -> CannedResponse + Send + Sync + 'static) -> ToolOutcome {
+    let service = FakeService::start(says).await;
     let world = world(&service);
     let performed = world.send(&world.call("k", "send_email", letter())).await;
     assert!(!format!("{performed:?}").contains("s3cr3t"));
@@ -34,18 +34,18 @@ async fn outcome(says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> Outco
 
 #[tokio::test]
 async fn a_letter_is_sent_whole_and_under_sendgrids_id() {
-    let service = Service::start(|_| taken()).await;
+    let service = FakeService::start(|_| taken()).await;
     let world = world(&service);
     let call = world.call("k", "send_email", letter());
-    assert_eq!(call.class, Class::Once, "SendGrid has no idempotency key");
+    assert_eq!(call.class, EffectClass::Once, "SendGrid has no idempotency key");
     let performed = world.send(&call).await;
     match &performed.outcome {
-        Outcome::Done { cost, .. } => assert!((cost.as_f64() - 0.0001).abs() < 1e-9),
+        ToolOutcome::Done { cost, .. } => assert!((cost.as_f64() - 0.0001).abs() < 1e-9),
         other => panic!("{other:?}"),
     }
     let sent = done(performed.outcome);
     assert_eq!((&sent["message_id"], &sent["provider"]), (&json!("14c5d75ce93.dfd.64b469"), &json!("sendgrid")));
-    let asked = &service.asked()[0];
+    let asked = &service.received()[0];
     assert_eq!((&*asked.method, &*asked.target), ("POST", "/v3/mail/send"));
     assert_eq!(asked.header("authorization"), Some("Bearer SG.s3cr3t"));
     let expect = json!({
@@ -91,7 +91,7 @@ async fn what_sendgrid_answers_is_certain() {
     ] {
         let told = body["errors"][0]["message"].as_str().unwrap().to_owned();
         match outcome(move |_| answer(status, &body)).await {
-            Outcome::NotDone { fault, retryable, .. } => {
+            ToolOutcome::NotDone { fault, retryable, .. } => {
                 assert_eq!((&*fault.code, retryable), (code, again), "{status}");
                 assert!(fault.message.contains(&told), "{}", fault.message);
             }
@@ -102,7 +102,8 @@ async fn what_sendgrid_answers_is_certain() {
 
 #[tokio::test]
 async fn a_letter_whose_answer_is_lost_waits_for_a_person() {
-    let lost: [fn(&Asked) -> Says; 2] = [|_| Says::HangsUp, |_| answer(500, &json!({"errors": []}))];
+    let lost: [fn(&RecordedRequest) -> CannedResponse; 2] =
+        [|_| CannedResponse::Disconnect, |_| answer(500, &json!({"errors": []}))];
     for says in lost {
         unknown(outcome(says).await);
     }
@@ -114,7 +115,7 @@ async fn which_of_two_accounts_sends_must_be_said() {
     let sendgrid = json!({"api_key": "SG.x", "from": "a@clinic.example"});
     let provider = |email: Value| {
         let config = serde_json::from_value(json!({"email": email})).unwrap();
-        crate::Registry::new(config, &World::new().services())
+        crate::ToolRegistry::new(config, &ToolsFixture::new().services())
             .map(|registry| registry.describe_shared("send_email").unwrap().provider)
     };
     assert_eq!(provider(json!({"sendgrid": sendgrid})).unwrap(), "sendgrid");
@@ -124,7 +125,7 @@ async fn which_of_two_accounts_sends_must_be_said() {
     assert!(error.contains("`provider` says which"), "{error}");
     let error = provider(json!({"provider": "sendgrid"})).unwrap_err().to_string();
     assert!(error.contains("there is no `sendgrid`"), "{error}");
-    let keyless = World::with(json!({"email": {"sendgrid": {"from": "a@clinic.example"}}}));
-    assert_eq!(keyless.registry.lacks()[0].setting, "tools.email.sendgrid.api_key");
-    assert_eq!(keyless.registry.facts("send_email").unwrap().class, Class::Once);
+    let keyless = ToolsFixture::with(json!({"email": {"sendgrid": {"from": "a@clinic.example"}}}));
+    assert_eq!(keyless.registry.unavailable_providers()[0].setting, "tools.email.sendgrid.api_key");
+    assert_eq!(keyless.registry.facts("send_email").unwrap().class, EffectClass::Once);
 }

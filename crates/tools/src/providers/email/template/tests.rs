@@ -1,9 +1,9 @@
 use serde_json::{Value, json};
 
-use crate::testing::World;
+use crate::testing::ToolsFixture;
 
-fn world() -> World {
-    World::with(json!({
+fn world() -> ToolsFixture {
+    ToolsFixture::with(json!({
         "zone": "Europe/Madrid",
         "templates": {
             "confirmation": {
@@ -69,7 +69,7 @@ fn a_template_that_is_none_is_refused_when_it_is_read() {
     let wrong = |template: Value| {
         let config =
             serde_json::from_value(json!({"templates": {"x": template}})).map_err(|error| error.to_string())?;
-        crate::Registry::new(config, &World::new().services()).map(drop).map_err(|error| error.to_string())
+        crate::ToolRegistry::new(config, &ToolsFixture::new().services()).map(drop).map_err(|error| error.to_string())
     };
     assert!(wrong(json!({"subject": "{{ a"})).unwrap_err().contains("the template cannot be read"));
     assert!(wrong(json!({"subject": "a"})).unwrap_err().contains("neither `body` nor `html`"));

@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use crate::config::Secret;
-use crate::vendor::Base;
+use crate::config::SecretString;
+use crate::vendor::BaseUrl;
 
 /// What stands for the tenant's name in a collection or a namespace.
 const TENANT: &str = "{tenant}";
@@ -11,7 +11,7 @@ const TENANT: &str = "{tenant}";
 /// Without a service, passages come from Baton's own memory.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Config {
+pub struct KnowledgeConfig {
     pub chroma: Option<ChromaConfig>,
     pub pinecone: Option<PineconeConfig>,
 }
@@ -21,7 +21,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 pub struct ChromaConfig {
     /// Such as `http://localhost:8000`.
-    pub base_url: Base,
+    pub base_url: BaseUrl,
     /// Chroma's own tenant and database.
     #[serde(default = "default_tenant")]
     pub tenant: String,
@@ -32,7 +32,7 @@ pub struct ChromaConfig {
     pub collection: String,
     /// Where the server asks for one.
     #[serde(default)]
-    pub token: Option<Secret>,
+    pub token: Option<SecretString>,
 }
 
 /// An index at Pinecone.
@@ -40,9 +40,9 @@ pub struct ChromaConfig {
 #[serde(deny_unknown_fields)]
 pub struct PineconeConfig {
     /// The index's own address: `https://NAME-PROJECT.svc.REGION.pinecone.io`.
-    pub host: Base,
+    pub host: BaseUrl,
     #[serde(default)]
-    pub api_key: Option<Secret>,
+    pub api_key: Option<SecretString>,
     /// As for `collection` of Chroma.
     #[serde(default = "own")]
     pub namespace: String,
@@ -54,7 +54,7 @@ pub struct PineconeConfig {
     pub integrated: bool,
 }
 
-impl Config {
+impl KnowledgeConfig {
     /// The error is the reason nobody can be chosen.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.chroma.is_some() && self.pinecone.is_some() {

@@ -2,30 +2,30 @@
 
 use std::sync::Arc;
 
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use reqwest::header::HeaderName;
 use serde_json::{Map, Value, json};
 
 use super::config::{PineconeConfig, named};
-use super::outside::{Hit, Wanted, unreadable};
-use super::pieces::Record;
-use crate::config::Secret;
-use crate::failure::Failure;
-use crate::outbound::{Answer, Outbound};
-use crate::vendor::{Ask, Auth, Complaint, Vendor};
+use super::external::{ExternalHit, ExternalQuery, unreadable_response};
+use super::external_chunks::VectorRecord;
+use crate::config::SecretString;
+use crate::outbound::{OutboundClient, OutboundResponse};
+use crate::tool_error::ToolError;
+use crate::vendor::{VendorApi, VendorAuth, VendorError, VendorRequest};
 
 pub(super) const NAME: &str = "pinecone";
 const VERSION: &str = "2025-10";
 
-pub(super) struct Pinecone {
-    vendor: Vendor,
+pub(super) struct PineconeIndex {
+    vendor: VendorApi,
     config: PineconeConfig,
-    key: Secret,
+    key: SecretString,
 }
 
-impl Pinecone {
-    pub(super) fn new(config: &PineconeConfig, key: Secret, outbound: Arc<Outbound>) -> Self {
-        let vendor = Vendor::new(NAME, config.host.clone(), outbound, complaint);
+impl PineconeIndex {
+    pub(super) fn new(config: &PineconeConfig, key: SecretString, outbound: Arc<OutboundClient>) -> Self {
+        let vendor = VendorApi::new(NAME, config.host.clone(), outbound, complaint);
         Self { vendor, config: config.clone(), key }
     }
 
@@ -33,33 +33,37 @@ impl Pinecone {
         self.config.integrated
     }
 
-    pub(super) async fn search_vector(&self, wanted: &Wanted<'_>, vector: &[f32]) -> Result<Vec<Hit>, Failure> {
+    pub(super) async fn search_vector(
+        &self,
+        wanted: &ExternalQuery<'_>,
+        vector: &[f32],
+    ) -> Result<Vec<ExternalHit>, ToolError> {
         let body = json!({
             "namespace": named(&self.config.namespace, wanted.tenant), "vector": vector, "topK": wanted.top,
             "includeMetadata": true, "includeValues": false, "filter": wanted.filter,
         });
-        let answer = self.identified(self.vendor.post(&["query"])).json(&body).send(Class::Read).await?.value();
+        let answer = self.identified(self.vendor.post(&["query"])).json(&body).send(EffectClass::Read).await?.value();
         self.hits(&answer["matches"], "id", "score", "metadata")
     }
 
-    pub(super) async fn search_text(&self, wanted: &Wanted<'_>) -> Result<Vec<Hit>, Failure> {
+    pub(super) async fn search_text(&self, wanted: &ExternalQuery<'_>) -> Result<Vec<ExternalHit>, ToolError> {
         let query = json!({"inputs": {"text": wanted.query}, "top_k": wanted.top, "filter": wanted.filter});
         let namespace = named(&self.config.namespace, wanted.tenant);
         let ask = self.vendor.post(&["records", "namespaces", &namespace, "search"]);
-        let answer = self.identified(ask).json(&json!({"query": query})).send(Class::Read).await?.value();
+        let answer = self.identified(ask).json(&json!({"query": query})).send(EffectClass::Read).await?.value();
         self.hits(&answer["result"]["hits"], "_id", "_score", "fields")
     }
 
-    pub(super) async fn put(&self, tenant: &str, records: &[Record]) -> Result<(), Failure> {
+    pub(super) async fn put(&self, tenant: &str, records: &[VectorRecord]) -> Result<(), ToolError> {
         let namespace = named(&self.config.namespace, tenant);
-        let with_text = |record: &Record| {
+        let with_text = |record: &VectorRecord| {
             let mut metadata = record.metadata.clone();
             metadata.insert(self.config.text_field.clone(), json!(record.text));
             metadata
         };
         let ask = if self.is_integrated() {
             // One JSON object a line.
-            let line = |record: &Record| {
+            let line = |record: &VectorRecord| {
                 let mut fields = with_text(record);
                 fields.insert("_id".to_owned(), json!(record.id));
                 format!("{}\n", Value::Object(fields))
@@ -68,35 +72,34 @@ impl Pinecone {
             let ask = self.vendor.post(&["records", "namespaces", &namespace, "upsert"]);
             self.identified(ask).body("application/x-ndjson", body)
         } else {
-            let vector =
-                |record: &Record| json!({"id": record.id, "values": record.vector, "metadata": with_text(record)});
+            let vector = |record: &VectorRecord| json!({"id": record.id, "values": record.vector, "metadata": with_text(record)});
             let vectors: Vec<Value> = records.iter().map(vector).collect();
             let ask = self.identified(self.vendor.post(&["vectors", "upsert"]));
             ask.json(&json!({"namespace": namespace, "vectors": vectors}))
         };
         // The same records again are the same records.
-        ask.send(Class::Read).await.map(drop)
+        ask.send(EffectClass::Read).await.map(drop)
     }
 
     /// Pinecone deletes in its own time: what it has taken on is done, and searches may see it a moment longer.
-    pub(super) async fn delete(&self, tenant: &str, filter: &Value) -> Result<(), Failure> {
+    pub(super) async fn delete(&self, tenant: &str, filter: &Value) -> Result<(), ToolError> {
         let body = json!({"namespace": named(&self.config.namespace, tenant), "filter": filter});
         let ask = self.identified(self.vendor.post(&["vectors", "delete"])).json(&body);
         // A namespace that is not there has nothing in it.
-        ask.accepting(&[404]).send(Class::Read).await.map(drop)
+        ask.accepting(&[404]).send(EffectClass::Read).await.map(drop)
     }
 
-    fn identified<'v>(&self, ask: Ask<'v>) -> Ask<'v> {
-        let ask = ask.auth(Auth::Header { name: HeaderName::from_static("api-key"), secret: &self.key });
+    fn identified<'v>(&self, ask: VendorRequest<'v>) -> VendorRequest<'v> {
+        let ask = ask.auth(VendorAuth::Header { name: HeaderName::from_static("api-key"), secret: &self.key });
         ask.header(HeaderName::from_static("x-pinecone-api-version"), VERSION)
     }
 
-    fn hits(&self, list: &Value, id: &str, score: &str, fields: &str) -> Result<Vec<Hit>, Failure> {
-        let list = list.as_array().ok_or_else(|| unreadable(NAME))?;
+    fn hits(&self, list: &Value, id: &str, score: &str, fields: &str) -> Result<Vec<ExternalHit>, ToolError> {
+        let list = list.as_array().ok_or_else(|| unreadable_response(NAME))?;
         let hit = |hit: &Value| {
             let mut metadata = hit[fields].as_object().cloned().unwrap_or_else(Map::new);
             let content = metadata.remove(&self.config.text_field).and_then(|text| text.as_str().map(str::to_owned));
-            Hit {
+            ExternalHit {
                 id: hit[id].as_str().unwrap_or_default().to_owned(),
                 content: content.unwrap_or_default(),
                 score: hit[score].as_f64().unwrap_or(0.0),
@@ -108,6 +111,6 @@ impl Pinecone {
 }
 
 /// `{"code", "message"}`, or the same below `error`.
-fn complaint(answer: &Answer) -> Option<Complaint> {
-    Complaint::worded(answer, &["/message", "/error/message"])
+fn complaint(answer: &OutboundResponse) -> Option<VendorError> {
+    VendorError::from_response(answer, &["/message", "/error/message"])
 }

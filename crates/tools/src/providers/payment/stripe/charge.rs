@@ -5,65 +5,65 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use baton_core::fault::Fault;
-use baton_core::tool::Class;
+use baton_core::tool::EffectClass;
 use baton_ports::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{NAME, Stripe, is_old, object, units};
+use super::{NAME, StripeClient, is_key_expired, object, units};
 use crate::code;
-use crate::failure::Failure;
 use crate::kinds::http_request::idempotency_key;
-use crate::providers::payment::amount::Minor;
-use crate::providers::payment::config::Config;
-use crate::request::Request;
-use crate::tool::Tool;
+use crate::providers::payment::amount::MinorUnits;
+use crate::providers::payment::config::PaymentConfig;
+use crate::request::PreparedRequest;
+use crate::tool::ToolHandler;
+use crate::tool_error::ToolError;
 
 /// Characters of one value of metadata.
 const METADATA_CHARS_MAX: usize = 500;
 
-pub(in crate::providers::payment) struct Charge {
-    pub(in crate::providers::payment) stripe: Arc<Stripe>,
-    pub(in crate::providers::payment) config: Config,
+pub(in crate::providers::payment) struct StripeCharge {
+    pub(in crate::providers::payment) stripe: Arc<StripeClient>,
+    pub(in crate::providers::payment) config: PaymentConfig,
     pub(in crate::providers::payment) clock: Arc<dyn Clock>,
 }
 
 #[async_trait]
-impl Tool for Charge {
-    async fn attempt(&self, request: &Request) -> Result<Value, Failure> {
-        let asked = Asked::read(self, request)?;
-        if is_old(request, self.clock.now())
-            && let Some(intent) = self.earlier(&asked.key).await?
+impl ToolHandler for StripeCharge {
+    async fn attempt(&self, request: &PreparedRequest) -> Result<Value, ToolError> {
+        let asked = StripeChargeRequest::read(self, request)?;
+        if is_key_expired(request, self.clock.now())
+            && let Some(intent) = self.find_earlier(&asked.key).await?
         {
             return asked.outcome(&intent, request);
         }
         let fields = asked.fields();
         let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let ask = self.stripe.post(&["v1", "payment_intents"]).keyed(&request.call.key).form(&fields);
-        let intent = object(&ask.send(Class::Keyed).await?)?;
+        let ask = self.stripe.post(&["v1", "payment_intents"]).idempotency_key(&request.call.key).form(&fields);
+        let intent = object(&ask.send(EffectClass::Keyed).await?)?;
         asked.outcome(&intent, request)
     }
 
-    fn service<'a>(&'a self, _request: &'a Request) -> Option<Cow<'a, str>> {
+    fn service<'a>(&'a self, _request: &'a PreparedRequest) -> Option<Cow<'a, str>> {
         Some(Cow::Borrowed(NAME))
     }
 }
 
-impl Charge {
+impl StripeCharge {
     /// The intent that this key made before. The search knows what is older than a minute.
-    async fn earlier(&self, key: &str) -> Result<Option<Value>, Failure> {
+    async fn find_earlier(&self, key: &str) -> Result<Option<Value>, ToolError> {
         let quoted = key.replace('\\', "\\\\").replace('\'', "\\'");
         let query = format!("metadata['baton_key']:'{quoted}'");
         let ask = self.stripe.get(&["v1", "payment_intents", "search"]).query(&[("query", &query), ("limit", "1")]);
-        let found = ask.send(Class::Read).await?.value();
+        let found = ask.send(EffectClass::Read).await?.value();
         match found["data"].as_array() {
             Some(intents) => Ok(intents.first().cloned()),
-            None => Err(Failure::later(code::SERVICE_UNAVAILABLE, "Stripe's search answered without `data`")),
+            None => Err(ToolError::transient(code::SERVICE_UNAVAILABLE, "Stripe's search answered without `data`")),
         }
     }
 }
 
 /// A charge that Stripe can be told.
-struct Asked<'r> {
+struct StripeChargeRequest<'r> {
     units: i64,
     currency: String,
     method: &'r str,
@@ -71,17 +71,17 @@ struct Asked<'r> {
     customer: Option<&'r str>,
     order: String,
     key: String,
-    request: &'r Request,
+    request: &'r PreparedRequest,
 }
 
-impl<'r> Asked<'r> {
-    fn read(charge: &'r Charge, request: &'r Request) -> Result<Self, Failure> {
-        let invalid = |reason: String| Failure::refused(code::INVALID_PARAMETERS, reason);
+impl<'r> StripeChargeRequest<'r> {
+    fn read(charge: &'r StripeCharge, request: &'r PreparedRequest) -> Result<Self, ToolError> {
+        let invalid = |reason: String| ToolError::permanent(code::INVALID_PARAMETERS, reason);
         let currency = request.text("currency").unwrap_or(&charge.config.currency).to_ascii_uppercase();
         let Value::Number(amount) = request.argument("amount") else {
             return Err(invalid("`amount` is not a number".to_owned()));
         };
-        let amount = Minor::read(amount, &currency).map_err(invalid)?;
+        let amount = MinorUnits::read(amount, &currency).map_err(invalid)?;
         let method = request.text("method").unwrap_or(&charge.config.method);
         let (payment_method, mapped) = match charge.stripe.config.methods.get(method) {
             Some(mapped) => (mapped.payment_method.as_str(), mapped.customer.as_deref()),
@@ -93,7 +93,7 @@ impl<'r> Asked<'r> {
         };
         let customer = request.text("customer").or_else(|| request.argument("customer")["id"].as_str());
         Ok(Self {
-            units: units::told(amount, &currency).map_err(invalid)?,
+            units: units::to_stripe_units(amount, &currency).map_err(invalid)?,
             currency,
             method,
             payment_method,
@@ -124,7 +124,7 @@ impl<'r> Asked<'r> {
         fields
     }
 
-    fn outcome(&self, intent: &Value, request: &Request) -> Result<Value, Failure> {
+    fn outcome(&self, intent: &Value, request: &PreparedRequest) -> Result<Value, ToolError> {
         let text = |name: &str| intent[name].as_str().unwrap_or_default();
         let status = match text("status") {
             "succeeded" => "charged",
@@ -132,11 +132,11 @@ impl<'r> Asked<'r> {
             "processing" => "processing",
             "requires_payment_method" | "requires_action" | "requires_confirmation" | "canceled" => {
                 let message = format!("`{}` was declined: the intent is {}", self.method, text("status"));
-                return Err(Failure::refused(code::PAYMENT_DECLINED, message));
+                return Err(ToolError::permanent(code::PAYMENT_DECLINED, message));
             }
             other => {
                 let message = format!("the intent {} is `{other}`, which tells neither charged nor not", text("id"));
-                return Err(Failure::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) });
+                return Err(ToolError::Unknown { fault: Fault::new(code::OUTCOME_UNKNOWN, message) });
             }
         };
         let at = intent["created"].as_i64().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
@@ -145,7 +145,7 @@ impl<'r> Asked<'r> {
             "id": text("id"),
             "transaction_id": text("id"),
             "order_id": self.order,
-            "amount": units::meant(amount, &self.currency).to_json(&self.currency),
+            "amount": units::from_stripe_units(amount, &self.currency).to_json(&self.currency),
             "currency": self.currency,
             "method": self.method,
             "status": status,

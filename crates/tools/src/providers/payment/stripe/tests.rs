@@ -1,22 +1,24 @@
 use std::time::Duration;
 
-use baton_core::tool::{Class, Outcome};
-use baton_ports::tools::Tools as _;
+use baton_core::tool::{EffectClass, ToolOutcome};
+use baton_ports::tools::ToolGateway as _;
 use serde_json::{Value, json};
 
-use crate::testing::service::{Asked, Says, Service, json as answer};
-use crate::testing::{World, done, unknown};
+use crate::testing::service::{CannedResponse, FakeService, RecordedRequest, json as answer};
+use crate::testing::{ToolsFixture, done, unknown};
 
-fn settings(service: &Service) -> Value {
+fn settings(service: &FakeService) -> Value {
     json!({"payment": {"currency": "EUR", "stripe": {
         "secret_key": "sk_test_s3cr3t", "base_url": service.url(""),
         "methods": {"card": {"payment_method": "pm_card_visa", "customer": "cus_1"}},
     }}})
 }
 
-async fn stripe(says: impl Fn(&Asked) -> Says + Send + Sync + 'static) -> (Service, World) {
-    let service = Service::start(says).await;
-    let world = World::with(settings(&service));
+async fn stripe(
+    says: impl Fn(&RecordedRequest) -> CannedResponse + Send + Sync + 'static,
+) -> (FakeService, ToolsFixture) {
+    let service = FakeService::start(says).await;
+    let world = ToolsFixture::with(settings(&service));
     (service, world)
 }
 
@@ -36,11 +38,11 @@ fn refund(amount: i64, refunded: i64) -> Value {
     })
 }
 
-fn error(status: u16, error: Value) -> Says {
+fn error(status: u16, error: Value) -> CannedResponse {
     answer(status, &json!({"error": error}))
 }
 
-fn fields(asked: &Asked) -> Vec<String> {
+fn fields(asked: &RecordedRequest) -> Vec<String> {
     let mut fields: Vec<String> =
         asked.body.split('&').map(|pair| pair.replace("%5B", "[").replace("%5D", "]")).collect();
     fields.sort();
@@ -55,7 +57,7 @@ async fn a_charge_is_an_intent_that_is_confirmed_under_the_effects_key() {
         "charge_payment",
         json!({"amount": 49.99, "order_id": "or_7", "description": "Botox"}),
     );
-    assert_eq!(call.class, Class::Keyed);
+    assert_eq!(call.class, EffectClass::Keyed);
     let charged = done(world.send(&call).await.outcome);
     for (name, expect) in [
         ("id", json!("pi_3Mtw")),
@@ -69,7 +71,7 @@ async fn a_charge_is_an_intent_that_is_confirmed_under_the_effects_key() {
     ] {
         assert_eq!(charged[name], expect, "{name}");
     }
-    let asked = &service.asked()[0];
+    let asked = &service.received()[0];
     assert_eq!((&*asked.method, &*asked.target), ("POST", "/v1/payment_intents"));
     assert_eq!(asked.header("authorization"), Some("Bearer sk_test_s3cr3t"));
     assert_eq!(asked.header("idempotency-key"), Some("run-1/pay/0/0"));
@@ -96,14 +98,14 @@ async fn a_currency_without_cents_is_charged_in_whole_units() {
         .done("k", "charge_payment", json!({"amount": 500, "currency": "jpy", "method": "pm_1", "customer": "cus_9"}))
         .await;
     assert_eq!((&charged["amount"], &charged["currency"]), (&json!(500), &json!("JPY")));
-    let sent = fields(&service.asked()[0]);
+    let sent = fields(&service.received()[0]);
     for field in ["amount=500", "currency=jpy", "payment_method=pm_1", "customer=cus_9"] {
         assert!(sent.contains(&field.to_owned()), "{field} is not in {sent:?}");
     }
     let (code, _) = world.refused("k2", "charge_payment", json!({"amount": 0.5, "currency": "JPY"})).await;
-    assert_eq!((code.as_str(), service.asked().len()), ("INVALID_PARAMETERS", 1));
+    assert_eq!((code.as_str(), service.received().len()), ("INVALID_PARAMETERS", 1));
     let (code, message) = world.refused("k3", "charge_payment", json!({"amount": 5, "method": "visa"})).await;
-    assert_eq!((code.as_str(), service.asked().len()), ("INVALID_PARAMETERS", 1), "{message}");
+    assert_eq!((code.as_str(), service.received().len()), ("INVALID_PARAMETERS", 1), "{message}");
 }
 
 #[tokio::test]
@@ -119,7 +121,7 @@ async fn a_declined_card_is_certain_and_the_customer_is_told() {
     };
     let (_service, world) = stripe(move |_| declined()).await;
     match world.send(&world.call("k", "charge_payment", json!({"amount": 5}))).await.outcome {
-        Outcome::NotDone { fault, retryable: false, .. } => {
+        ToolOutcome::NotDone { fault, retryable: false, .. } => {
             assert_eq!(fault.code, "PAYMENT_DECLINED");
             assert!(
                 fault.message.ends_with("Your card has insufficient funds. (card_declined, insufficient_funds)"),
@@ -133,11 +135,11 @@ async fn a_declined_card_is_certain_and_the_customer_is_told() {
 }
 
 /// What Stripe says, the code that it becomes, and whether it may be tried again.
-type Case = (fn() -> Says, &'static str, bool);
+type StripeErrorCase = (fn() -> CannedResponse, &'static str, bool);
 
 #[tokio::test]
 async fn what_stripe_answers_is_sorted_by_its_type() {
-    let cases: [Case; 5] = [
+    let cases: [StripeErrorCase; 5] = [
         (
             || {
                 error(
@@ -183,7 +185,7 @@ async fn what_stripe_answers_is_sorted_by_its_type() {
     for (says, code, again) in cases {
         let (_service, world) = stripe(move |_| says()).await;
         match world.send(&world.call("k", "charge_payment", json!({"amount": 5}))).await.outcome {
-            Outcome::NotDone { fault, retryable, .. } => {
+            ToolOutcome::NotDone { fault, retryable, .. } => {
                 assert_eq!((&*fault.code, retryable), (code, again));
                 assert!(!fault.message.contains("s3cr3t"), "{}", fault.message);
             }
@@ -194,11 +196,11 @@ async fn what_stripe_answers_is_sorted_by_its_type() {
 
 #[tokio::test]
 async fn a_charge_whose_answer_is_lost_is_sent_again_under_the_same_key() {
-    let lost: [fn() -> Says; 5] = [
-        || Says::HangsUp,
+    let lost: [fn() -> CannedResponse; 5] = [
+        || CannedResponse::Disconnect,
         || error(500, json!({"type": "api_error", "message": "oops"})),
         || error(409, json!({"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "in use"})),
-        || Says::Answer(200, String::new(), "<html>".to_owned()),
+        || CannedResponse::Answer(200, String::new(), "<html>".to_owned()),
         || answer(200, &json!({"id": "pi_1", "status": "dreaming"})),
     ];
     for says in lost {
@@ -207,7 +209,7 @@ async fn a_charge_whose_answer_is_lost_is_sent_again_under_the_same_key() {
         unknown(world.send(&call).await.outcome);
         unknown(world.send(&call).await.outcome);
         let keys: Vec<_> =
-            service.asked().iter().map(|asked| asked.header("idempotency-key").map(str::to_owned)).collect();
+            service.received().iter().map(|asked| asked.header("idempotency-key").map(str::to_owned)).collect();
         assert_eq!(keys, [Some("k".to_owned()), Some("k".to_owned())]);
     }
 }
@@ -222,9 +224,9 @@ async fn a_charge_of_yesterday_is_looked_for_before_it_is_made() {
     })
     .await;
     let call = world.call("it's/k", "charge_payment", json!({"amount": 5}));
-    world.clock.pass(Duration::from_secs(21 * 3_600));
+    world.clock.advance(Duration::from_secs(21 * 3_600));
     assert_eq!(done(world.send(&call).await.outcome)["transaction_id"], "pi_3Mtw");
-    let asked = service.asked();
+    let asked = service.received();
     assert_eq!(asked.len(), 1, "nothing was charged again");
     assert!(
         asked[0]
@@ -253,7 +255,7 @@ async fn a_refund_gives_back_what_was_asked_under_a_key_of_its_own() {
     );
     let rest = world.done("r2", "refund_payment", json!({"transaction_id": "pi_3Mtw", "reason": "undone"})).await;
     assert_eq!((&rest["refunded_total"], &rest["status"]), (&json!(100), &json!("refunded")));
-    let asked = service.asked();
+    let asked = service.received();
     assert_eq!(asked[0].target, "/v1/payment_intents/pi_3Mtw?expand%5B%5D=latest_charge");
     assert_eq!((&*asked[1].target, asked[1].header("idempotency-key")), ("/v1/refunds", Some("r1")));
     assert!(fields(&asked[1]).contains(&"amount=3050".to_owned()));
@@ -279,13 +281,13 @@ async fn a_refund_of_yesterday_is_looked_for_before_it_is_made() {
         })
         .await;
         let call = world.call("r", "refund_payment", json!({"transaction_id": "pi_3Mtw", "amount": 30.5}));
-        world.clock.pass(Duration::from_secs(21 * 3_600));
+        world.clock.advance(Duration::from_secs(21 * 3_600));
         let outcome = world.send(&call).await.outcome;
         match has_more {
             true => assert_eq!(unknown(outcome).0, "OUTCOME_UNKNOWN"),
             false => assert_eq!(done(outcome)["amount"], json!(30.5)),
         }
-        let asked = service.asked();
+        let asked = service.received();
         assert_eq!(asked[0].target, "/v1/refunds?payment_intent=pi_3Mtw&limit=100&expand%5B%5D=data.charge");
         assert_eq!(asked.iter().filter(|asked| asked.method == "POST").count(), acts, "what was found is not repeated");
     }
@@ -337,14 +339,16 @@ async fn a_refund_that_cannot_be_is_told_apart() {
 
 #[tokio::test]
 async fn a_charge_of_the_ledger_is_given_back_there_after_stripe_was_chosen() {
-    let service = Service::start(|_| answer(200, &json!({}))).await;
-    let before = World::new();
+    let service = FakeService::start(|_| answer(200, &json!({}))).await;
+    let before = ToolsFixture::new();
     let charged = before.done("c", "charge_payment", json!({"amount": 100})).await;
     let config = serde_json::from_value(settings(&service)).unwrap();
-    let after = crate::Registry::new(config, &before.services()).unwrap();
+    let after = crate::ToolRegistry::new(config, &before.services()).unwrap();
     let call = before.call("r", "refund_payment", json!({"transaction_id": charged["transaction_id"]}));
-    let baton_ports::tools::Checked::Permitted(permit) = after.check(&call, None).await else { panic!("held back") };
+    let baton_ports::tools::CheckResult::Permitted(permit) = after.check(&call, None).await else {
+        panic!("held back")
+    };
     let given_back = done(permit.perform(Duration::from_secs(5)).await.outcome);
     assert_eq!((&given_back["provider"], &given_back["amount"]), (&json!("internal"), &json!(100)));
-    assert!(service.asked().is_empty());
+    assert!(service.received().is_empty());
 }

@@ -1,6 +1,6 @@
 //! Amounts as Stripe counts them: mostly the smallest unit, not always: <https://docs.stripe.com/currencies>.
 
-use crate::providers::payment::amount::{Minor, places};
+use crate::providers::payment::amount::{MinorUnits, places};
 
 /// Digits behind the point that Stripe's integers stand for, where they are not ISO's.
 fn stripe_places(currency: &str) -> usize {
@@ -14,7 +14,7 @@ fn stripe_places(currency: &str) -> usize {
 }
 
 /// The integer that Stripe is told; the error is the reason there is none.
-pub(super) fn told(amount: Minor, currency: &str) -> Result<i64, String> {
+pub(super) fn to_stripe_units(amount: MinorUnits, currency: &str) -> Result<i64, String> {
     let (ours, theirs) = (places(currency), stripe_places(currency));
     let unit = |digits: usize| 10_i64.pow(u32::try_from(digits).unwrap_or(0));
     let units = if theirs >= ours {
@@ -32,10 +32,10 @@ pub(super) fn told(amount: Minor, currency: &str) -> Result<i64, String> {
 }
 
 /// What an integer of Stripe's stands for.
-pub(super) fn meant(units: i64, currency: &str) -> Minor {
+pub(super) fn from_stripe_units(units: i64, currency: &str) -> MinorUnits {
     let (ours, theirs) = (places(currency), stripe_places(currency));
     let unit = |digits: usize| 10_i64.pow(u32::try_from(digits).unwrap_or(0));
-    Minor(if ours >= theirs { units.saturating_mul(unit(ours - theirs)) } else { units / unit(theirs - ours) })
+    MinorUnits(if ours >= theirs { units.saturating_mul(unit(ours - theirs)) } else { units / unit(theirs - ours) })
 }
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ mod tests {
 
     fn units(amount: &Value, currency: &str) -> Result<i64, String> {
         let Value::Number(number) = amount else { panic!("not a number") };
-        told(Minor::read(number, currency)?, currency)
+        to_stripe_units(MinorUnits::read(number, currency)?, currency)
     }
 
     #[test]
@@ -61,7 +61,7 @@ mod tests {
             (json!(300), "KRW", 300),
         ] {
             assert_eq!(units(&amount, currency), Ok(expect), "{currency}");
-            assert_eq!(meant(expect, currency).to_json(currency).as_f64(), amount.as_f64(), "{currency}");
+            assert_eq!(from_stripe_units(expect, currency).to_json(currency).as_f64(), amount.as_f64(), "{currency}");
         }
     }
 

@@ -13,16 +13,16 @@ use rustix::process::{Pid, Resource, Rlimit, setrlimit, test_kill_process};
 
 use super::*;
 
-const ARGUMENTS: Arguments = Arguments { memory_bytes: 32 << 20, cpu_seconds: 1, unconfined: false };
+const ARGUMENTS: ChildArguments = ChildArguments { memory_bytes: 32 << 20, cpu_seconds: 1, unconfined: false };
 /// Written once an attempt did not end the process.
 const OUTLIVED: &str = "outlived";
 
 fn ignored<T>(_outcome: T) {}
 
-type Attempt = (&'static str, fn());
+type ConfinementProbe = (&'static str, fn());
 
 /// Each must end the process at once.
-const FATAL: &[Attempt] = &[
+const FATAL: &[ConfinementProbe] = &[
     ("read a file", || ignored(File::open("/etc/hostname"))),
     ("write a file", || ignored(File::create("/tmp/baton-sandbox-test"))),
     ("remove a file", || ignored(fs::remove_file("/tmp/baton-sandbox-test"))),
@@ -50,7 +50,7 @@ const FATAL: &[Attempt] = &[
 ];
 
 /// Each must leave the process as it was.
-const HARMLESS: &[Attempt] = &[
+const HARMLESS: &[ConfinementProbe] = &[
     ("nothing", || {}),
     ("take and give back memory", || ignored(vec![1_u8; 16 << 20])),
     ("look at the clock", || ignored(std::time::Instant::now())),

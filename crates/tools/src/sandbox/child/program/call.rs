@@ -5,7 +5,7 @@ use monty_types::{ExcType, MontyException, MontyObject};
 use serde_json::{Map, Value};
 
 use crate::sandbox::child::value::to_json;
-use crate::sandbox::frame::Asked;
+use crate::sandbox::frame::ProgramCall;
 
 /// Functions that a message names; there may be a thousand.
 const NAMED_MAX: usize = 20;
@@ -14,10 +14,10 @@ const NAMED_MAX: usize = 20;
 ///
 /// # Errors
 /// What the program is to see raised at the call.
-pub(super) fn asked(call: &FunctionCall, functions: &[String]) -> Result<Asked, MontyException> {
+pub(super) fn read_call(call: &FunctionCall, functions: &[String]) -> Result<ProgramCall, MontyException> {
     let function = &call.function_name;
     if call.object_id.is_some() || !functions.contains(function) {
-        return Err(no_such(function, functions));
+        return Err(no_such_function(function, functions));
     }
     let wrong = |what: String| MontyException::new(ExcType::TypeError, Some(format!("{function}(): {what}")));
     let mut arguments = match call.args.as_slice() {
@@ -38,10 +38,10 @@ pub(super) fn asked(call: &FunctionCall, functions: &[String]) -> Result<Asked, 
             return Err(wrong(format!("the argument `{name}` is given twice")));
         }
     }
-    Ok(Asked { function: function.clone(), arguments: Value::Object(arguments) })
+    Ok(ProgramCall { function: function.clone(), arguments: Value::Object(arguments) })
 }
 
-fn no_such(function: &str, functions: &[String]) -> MontyException {
+fn no_such_function(function: &str, functions: &[String]) -> MontyException {
     let named = functions.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     let may = match functions.len() {
         0 => "it may call no tool".to_owned(),
@@ -52,7 +52,7 @@ fn no_such(function: &str, functions: &[String]) -> MontyException {
 }
 
 /// In what the call with this number differs from the one that is recorded.
-pub(super) fn difference(number: usize, asked: &Asked, recorded: &Asked) -> String {
+pub(super) fn difference(number: usize, asked: &ProgramCall, recorded: &ProgramCall) -> String {
     if asked.function != recorded.function {
         return format!("its call {number} is of `{}`, and was of `{}`", asked.function, recorded.function);
     }

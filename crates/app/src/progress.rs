@@ -1,0 +1,24 @@
+//! How a run is told to people: as it goes, and how to go on from where it waits.
+
+mod next_command;
+mod run_progress;
+
+use std::sync::Arc;
+
+use baton_engine::{Engine, EntryCallback, RunFollower};
+
+pub use next_command::{decider_flag, describe_open, next_command};
+pub use run_progress::{RunProgress, print_customer_message, print_result, status_line};
+
+use crate::wiring::ProjectSystem;
+
+/// Follows runs of the system's tenant.
+pub fn follower(engine: &Engine, system: &ProjectSystem) -> RunFollower {
+    RunFollower::new(engine, Arc::new(system.store.clone()), system.tenant.clone())
+}
+
+/// Tells each entry, where somebody reads along.
+pub fn entry_printer(progress: Option<RunProgress>) -> Option<EntryCallback> {
+    let mut progress = progress?;
+    Some(Box::new(move |run, entry| progress.print_entry(run, entry)))
+}

@@ -1,0 +1,26 @@
+//! A port that is kept for a service which is down.
+
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Socket, Type};
+
+/// Bound, so that nobody else can take it, and not listened at: whoever connects is refused.
+pub struct ReservedPort(Socket);
+
+impl ReservedPort {
+    pub fn reserve() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a port");
+        Self(socket)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.0.local_addr().ok().and_then(|address| address.as_socket()).expect("an address")
+    }
+
+    /// The service comes up.
+    pub fn listen(self) -> TcpListener {
+        self.0.listen(128).expect("a listener");
+        self.0.into()
+    }
+}

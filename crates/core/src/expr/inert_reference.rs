@@ -1,0 +1,78 @@
+//! References that stand inside a longer text, where nothing fills them in: `"{n} * 2"`, `"Hello $customer.name"`.
+
+use super::path::ReferencePath;
+
+/// Bytes of one reference that is looked for.
+const REFERENCE_BYTES_MAX: usize = 200;
+
+/// What looks like a reference in a text, and is none there.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InertReference {
+    /// The name it begins with.
+    pub root: String,
+    pub text: String,
+    /// What it would be in a template.
+    pub expression: String,
+}
+
+/// Everything in a text that is written as a reference of the `steps` form. Who asks knows which names mean something.
+pub(crate) fn inert_references(text: &str) -> Vec<InertReference> {
+    let mut found = Vec::new();
+    for (at, opening) in text.match_indices(['{', '$']) {
+        let rest = &text[at + 1..];
+        let inside = match opening {
+            "{" => rest.split_once('}').map(|(inside, _)| inside),
+            _ => Some(&rest[..dotted(rest)]),
+        };
+        let Some(inside) = inside.filter(|inside| inside.len() <= REFERENCE_BYTES_MAX) else { continue };
+        if let Ok(path) = ReferencePath::parse(inside) {
+            let closing = if opening == "{" { "}" } else { "" };
+            let written = format!("{opening}{inside}{closing}");
+            found.push(InertReference { root: path.root().to_owned(), text: written, expression: path.expression() });
+        }
+    }
+    found
+}
+
+/// How far a name and the fields behind it reach: a dot that ends a sentence is none of them.
+fn dotted(text: &str) -> usize {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let mut end = text.find(|c| !is_part(c)).unwrap_or(text.len());
+    while let Some(rest) = text[end..].strip_prefix('.') {
+        let field = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        if field == 0 {
+            break;
+        }
+        end += 1 + field;
+    }
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[(&str, &str)]) {
+        let found: Vec<_> = inert_references(text).into_iter().map(|loose| (loose.text, loose.expression)).collect();
+        let found: Vec<_> = found.iter().map(|(written, meant)| (written.as_str(), meant.as_str())).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn what_is_written_as_a_reference_is_found_with_what_it_would_be() {
+        check("{n} * 2", &[("{n}", "n")]);
+        check("it is {weather[temp]} degrees", &[("{weather[temp]}", "weather.temp")]);
+        check("Hello $customer.name.", &[("$customer.name", "customer.name")]);
+        check("from {slots[0].start} to $end", &[("{slots[0].start}", "slots[0].start"), ("$end", "end")]);
+        check("{a['b c']}", &[("{a['b c']}", "a['b c']")]);
+    }
+
+    #[test]
+    fn what_only_looks_like_one_is_none() {
+        check("100 $ or $5", &[]);
+        check("{\"json\": true}", &[]);
+        check("an { open one", &[]);
+        check("{} and $", &[]);
+    }
+}

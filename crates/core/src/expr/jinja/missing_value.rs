@@ -1,0 +1,55 @@
+//! Names and fields that are not there, and what to say of them if somebody uses them.
+
+use std::rc::Rc;
+
+use serde_json::Value;
+
+use super::value::JinjaValue;
+use crate::expr::context::{self, EvalContext};
+use crate::expr::error::{EvalError, EvalErrorCode};
+
+/// Something that is not there. It is asked about, defaulted and passed by far more often than it is an error,
+/// so the error is only made when it is one.
+#[derive(Clone)]
+pub(super) enum MissingValue<'v> {
+    /// A name the run does not know.
+    Name { names: &'v dyn EvalContext, name: &'v str },
+    /// A field or an item of a value; `path` is how the value was named.
+    Field { path: String, field: String, of: JinjaValue<'v> },
+    /// The first or last of no items.
+    End(&'static str),
+}
+
+impl<'v> MissingValue<'v> {
+    pub(super) fn field(path: impl Into<String>, field: impl Into<String>, of: &JinjaValue<'v>) -> JinjaValue<'v> {
+        JinjaValue::Missing(Rc::new(MissingValue::Field { path: path.into(), field: field.into(), of: of.clone() }))
+    }
+
+    #[cold]
+    pub(super) fn error(&self) -> EvalError {
+        const DEFAULT: &str = "where it may be missing, give a default: `| default('…')`";
+        match self {
+            MissingValue::Name { names, name } => context::unknown_name_error(*names, name),
+            MissingValue::Field { path, field, of } => {
+                let absent = |what: &str| {
+                    EvalError::new(EvalErrorCode::MissingField, format!("`{path}` has no {what} `{field}`"))
+                };
+                match of {
+                    JinjaValue::Json(object @ Value::Object(_)) => context::missing_field_error(path, field, object),
+                    JinjaValue::List(_) | JinjaValue::Json(_) => absent("item").hint(DEFAULT),
+                    JinjaValue::Object(_) | JinjaValue::Namespace(_) | JinjaValue::Loop(_) => {
+                        absent("field").hint(DEFAULT)
+                    }
+                    other => EvalError::new(
+                        EvalErrorCode::MissingField,
+                        format!("`{path}` is {}, so it has no field `{field}`", other.kind()),
+                    ),
+                }
+            }
+            MissingValue::End(which) => {
+                EvalError::new(EvalErrorCode::MissingField, format!("there is no {which} item: the list is empty"))
+                    .hint(format!("give a default: `items|{which}|default('…')`"))
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! References inside a longer text: nobody fills them in.
+
+use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
+use crate::definition::spec::{NodeKindSpec, NodeSpec, ToolNodeSpec};
+use crate::expr::{ParamsDialect, ParamsTemplate, inert_references};
+
+/// Looks through a tool's parameters for references to names that are known. In `steps` one fills a whole string, in
+/// `nodes` none; in either, a text is filled in by templates.
+pub(super) fn check(
+    node: &NodeSpec<'_>,
+    dialect: ParamsDialect,
+    knows: &dyn Fn(&str) -> bool,
+    findings: &mut DiagnosticList,
+) {
+    let NodeKindSpec::Tool(tool) = &node.part else { return };
+    let ToolNodeSpec::Fixed { tree: Some(tree), .. } = &**tool else { return };
+    for (leaf, text) in tree.string_leaves() {
+        let is_literal =
+            || ParamsTemplate::parse(&leaf.to_json(), dialect).is_ok_and(|params| params.literal().is_some());
+        // `$$` is how a text says that it means a dollar.
+        if text.text.starts_with("$$") || !is_literal() {
+            continue;
+        }
+        for loose in inert_references(&text.text).into_iter().filter(|loose| knows(&loose.root)) {
+            let message = format!("`{}` stands in a text, and is left as it is", clip_word(&loose.text));
+            let warning = Diagnostic::warning(DiagnosticCode::LooseReference, leaf.span_of_word(&loose.root), message);
+            findings.push(warning.hint(format!("write `{{{{ {} }}}}`", loose.expression)));
+        }
+    }
+}

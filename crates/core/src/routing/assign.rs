@@ -1,0 +1,79 @@
+//! Who is given what.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::event::RoutingEvent;
+use super::routed_conversation::{QueuePosition, RoutingRequirements};
+use super::state::RoutingQueue;
+use crate::id::PersonId;
+use crate::time::Time;
+
+/// What has changed since everything was given out that could be.
+#[derive(Clone, Debug, Default)]
+pub(super) enum RoutingChange {
+    #[default]
+    Nothing,
+    /// One person can take what they could not.
+    Person(PersonId),
+    /// One line has got longer.
+    Line(Arc<RoutingRequirements>),
+    /// More than that.
+    Much,
+}
+
+impl RoutingQueue {
+    /// Gives out what can be given out.
+    ///
+    /// Only the lines are looked at that have changed, and of each only its first: where nobody can take that one, nobody
+    /// can take those behind it, since they want the same. What one command changes is bounded, so what is given out is too.
+    pub(super) fn assign(&mut self, changed: &RoutingChange, now: Time, events: &mut Vec<RoutingEvent>) {
+        let mut heads = self.line_heads(changed);
+        while let Some((place, wants)) = heads.pop_first() {
+            let Some(person) = self.best_person(&wants, changed) else { continue };
+            self.assign_to(&place, person, now, events);
+            if let Some(next) = self.index.lines.get(&wants).and_then(|line| line.first()) {
+                heads.insert(next.clone(), wants);
+            }
+        }
+    }
+
+    /// The first of each line that may move.
+    fn line_heads(&self, changed: &RoutingChange) -> BTreeMap<QueuePosition, Arc<RoutingRequirements>> {
+        let all = self.index.lines.iter().filter_map(|(wants, line)| Some((line.first()?.clone(), wants.clone())));
+        match changed {
+            RoutingChange::Nothing => BTreeMap::new(),
+            RoutingChange::Much => all.collect(),
+            RoutingChange::Person(id) => match self.kept.people.get(id).filter(|person| person.is_assignable()) {
+                Some(person) => all.filter(|(_, wants)| person.profile.qualifies_for(wants)).collect(),
+                None => BTreeMap::new(),
+            },
+            RoutingChange::Line(wants) => {
+                let first = self.index.lines.get(wants).and_then(|line| line.first());
+                first.map(|place| (place.clone(), wants.clone())).into_iter().collect()
+            }
+        }
+    }
+
+    /// Who should take what wants this. Where only one person has changed, nobody else could take anything before.
+    fn best_person(&self, wants: &RoutingRequirements, changed: &RoutingChange) -> Option<PersonId> {
+        let able = |id: &&PersonId| {
+            self.kept
+                .people
+                .get(*id)
+                .is_some_and(|person| person.is_assignable() && person.profile.qualifies_for(wants))
+        };
+        match changed {
+            RoutingChange::Person(id) => Some(id).filter(able).cloned(),
+            RoutingChange::Nothing | RoutingChange::Line(_) | RoutingChange::Much => {
+                self.index.free.iter().map(|(.., id)| id).find(able).cloned()
+            }
+        }
+    }
+
+    fn assign_to(&mut self, place: &QueuePosition, person: PersonId, now: Time, events: &mut Vec<RoutingEvent>) {
+        let Some(case) = self.kept.cases.get(&place.2) else { return };
+        let (conversation, stay, number) = (case.conversation.clone(), case.stay, case.number + 1);
+        self.emit(RoutingEvent::Assigned { conversation, stay, number, person }, now, events);
+    }
+}

@@ -1,0 +1,245 @@
+//! Hooks: requests of other services, signed, that begin runs.
+
+use std::time::Duration;
+
+use baton_core::actor;
+use baton_core::id::{RunId, TenantId};
+use baton_core::time::Time;
+use baton_ports::records::{RecordOp, RecordStore};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::signature::SignatureScheme;
+use super::{
+    NamedDefinition, TriggerError, TriggerService, TriggeredRun, check_name, find, render_input, save, trigger_run_id,
+};
+
+/// Where secrets are kept, beside what they sign.
+pub const SECRETS: &str = "hook_secret";
+/// Seconds that a request may be old, or early, unless told.
+pub const TOLERANCE_S: u32 = 300;
+const TOLERANCE_S_MAX: u32 = 3_600;
+/// Bytes of one request's body.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Hours that an old secret may be good for beside the new one: thirty days.
+pub const OVERLAP_HOURS_MAX: u32 = 720;
+/// Bytes of a secret that somebody chose.
+const SECRET_BYTES: std::ops::RangeInclusive<usize> = 16..=200;
+/// What a request is compared with where there is no such hook, so that it takes as long.
+const DUMMY_SECRET: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+/// Names that an input's templates may use.
+const NAMES: [&str; 4] = ["body", "delivery_id", "hook", "received_at"];
+
+/// A workflow to be run at each delivery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookTrigger {
+    pub name: String,
+    pub workflow: String,
+    #[serde(default)]
+    pub form: SignatureScheme,
+    #[serde(default = "tolerance")]
+    pub tolerance_s: u32,
+    /// What the workflow is given; may have templates with `body`, `delivery_id`, `hook` and `received_at`. The body itself
+    /// unless told.
+    #[serde(default = "whole")]
+    pub input: Value,
+    #[serde(default)]
+    pub context: Map<String, Value>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Defined by the project's folder, which says what becomes of it.
+    #[serde(default)]
+    pub from_project: bool,
+    #[serde(default)]
+    pub created_at: Time,
+    /// The name of the key that set it last, over HTTP: what it begins is their request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<String>,
+}
+
+fn tolerance() -> u32 {
+    TOLERANCE_S
+}
+
+fn whole() -> Value {
+    "{{ body }}".into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl NamedDefinition for WebhookTrigger {
+    const KIND: &'static str = "webhook";
+    const SPACE: &'static str = "hook";
+    const MAX: usize = 500;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// What signs; the old one for a while beside the new one.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SigningSecrets {
+    current: String,
+    /// The one before, and until when it is good.
+    before: Option<(String, Time)>,
+}
+
+impl SigningSecrets {
+    pub fn new(secret: String) -> Self {
+        Self { current: secret, before: None }
+    }
+
+    /// Those that are good.
+    pub fn valid_at(&self, now: Time) -> Vec<String> {
+        let before = self.before.iter().filter(|(_, until)| now < *until).map(|(secret, _)| secret.clone());
+        std::iter::once(self.current.clone()).filter(|secret| !secret.is_empty()).chain(before).collect()
+    }
+
+    /// Puts another in its place, and lets both be good for so long.
+    #[must_use]
+    pub fn rotated(self, secret: String, overlap: Duration, now: Time) -> Self {
+        let before = (!overlap.is_zero() && !self.current.is_empty()).then(|| (self.current, now + overlap));
+        Self { current: secret, before }
+    }
+
+    pub async fn read(
+        records: &dyn RecordStore,
+        tenant: &TenantId,
+        space: &str,
+        name: &str,
+    ) -> Result<Self, TriggerError> {
+        let record = records.get(tenant, space, name).await?;
+        Ok(record.and_then(|record| serde_json::from_value(record.value).ok()).unwrap_or_default())
+    }
+
+    pub fn put(&self, space: &str, name: &str) -> RecordOp {
+        RecordOp::Put { space: space.to_owned(), key: name.to_owned(), value: json!(self) }
+    }
+}
+
+/// A secret that somebody brings: of another service, which chose it.
+pub fn check_secret(secret: &str) -> Result<(), TriggerError> {
+    let is_one = SECRET_BYTES.contains(&secret.len()) && secret.chars().all(|c| c.is_ascii_graphic());
+    if is_one {
+        return Ok(());
+    }
+    let (least, most) = (SECRET_BYTES.start(), SECRET_BYTES.end());
+    Err(TriggerError::invalid("secret", format!("it has {least} to {most} visible characters of ASCII")))
+}
+
+/// Why a request begins nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// No such hook, one that is not enabled, or nobody who signed for it now: which is not told.
+    #[error("no hook takes this request: its address, its signature or its time is not right")]
+    NotSigned,
+    #[error("the tenant `{0}` is disabled: nothing is begun for it")]
+    Disabled(TenantId),
+    #[error("the body is no JSON: {0}")]
+    InvalidJson(serde_json::Error),
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+}
+
+impl TriggerService {
+    /// Keeps a hook, new or in place of another. A new one has `secret`.
+    ///
+    /// # Errors
+    /// A field that is not what it may be, or a workflow that is not there.
+    pub async fn save_webhook(
+        &self,
+        tenant: &TenantId,
+        before: Option<(u64, WebhookTrigger)>,
+        mut hook: WebhookTrigger,
+        secret: Option<String>,
+        now: Time,
+    ) -> Result<WebhookTrigger, TriggerError> {
+        check_name(&hook.name)?;
+        if !(1..=TOLERANCE_S_MAX).contains(&hook.tolerance_s) {
+            return Err(TriggerError::invalid("tolerance_s", format!("it is 1 to {TOLERANCE_S_MAX} seconds")));
+        }
+        if hook.context.contains_key("api_key") {
+            return Err(TriggerError::invalid(
+                "context",
+                "an `api_key` is written nowhere, so a webhook cannot have one",
+            ));
+        }
+        let params = baton_core::expr::ParamsTemplate::parse(&hook.input, baton_core::expr::ParamsDialect::Edges);
+        let params = params.map_err(|error| TriggerError::invalid("input", error.message))?;
+        if let Some(unknown) = params.roots().iter().find(|root| !NAMES.contains(&root.as_str())) {
+            let why = format!("unknown name `{unknown}`; there are `{}`", NAMES.join("`, `"));
+            return Err(TriggerError::invalid("input", why));
+        }
+        self.version(tenant, &hook.workflow).await?;
+        hook.created_at = before.as_ref().map_or(now, |(_, before)| before.created_at);
+        let beside = secret.map(|secret| SigningSecrets::new(secret).put(SECRETS, &hook.name)).into_iter().collect();
+        save(&*self.records, tenant, before.map(|(version, _)| version), &hook, beside, now).await?;
+        Ok(hook)
+    }
+
+    /// Gives a hook another secret; the one before stays good for so long.
+    pub async fn rotate_webhook(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        secret: String,
+        overlap: Duration,
+        now: Time,
+    ) -> Result<(), TriggerError> {
+        let (version, hook) = find::<WebhookTrigger>(&*self.records, tenant, name).await?;
+        let secrets = SigningSecrets::read(&*self.records, tenant, SECRETS, name).await?.rotated(secret, overlap, now);
+        save(&*self.records, tenant, Some(version), &hook, vec![secrets.put(SECRETS, name)], now).await
+    }
+
+    /// Begins the run of a delivery: durable when this returns, and one run however often it is delivered.
+    ///
+    /// # Errors
+    /// [`WebhookError::NotSigned`] before anything of the body is believed.
+    pub async fn receive<'h>(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        header: impl Fn(&str) -> Option<&'h str>,
+        body: &[u8],
+        now: Time,
+    ) -> Result<RunId, WebhookError> {
+        let hook = match find::<WebhookTrigger>(&*self.records, tenant, name).await {
+            Ok((_, hook)) => Some(hook).filter(|hook| hook.enabled),
+            Err(TriggerError::Unknown { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // Whoever asks for a hook that is not there is not to know it by the time it takes.
+        let secrets = SigningSecrets::read(&*self.records, tenant, SECRETS, name).await?.valid_at(now);
+        let nobodys = vec![DUMMY_SECRET.to_owned()];
+        let (form, tolerance) =
+            hook.as_ref().map_or((SignatureScheme::Standard, TOLERANCE_S), |hook| (hook.form, hook.tolerance_s));
+        let tolerance = Duration::from_secs(tolerance.into());
+        let against = if secrets.is_empty() { &nobodys } else { &secrets };
+        let delivery = form.verify(header, body, against, (now, tolerance));
+        let (Some(hook), Some(delivery), false) = (hook, delivery, secrets.is_empty()) else {
+            return Err(WebhookError::NotSigned);
+        };
+        // Told only to who signed.
+        if !self.engine.agent_registry().tenants().is_enabled(tenant, now).await.map_err(TriggerError::from)? {
+            return Err(WebhookError::Disabled(tenant.clone()));
+        }
+        let said: Value = serde_json::from_slice(body).map_err(WebhookError::InvalidJson)?;
+        let run = trigger_run_id("hook", tenant, name, hook.created_at, &delivery.id);
+        let names = json!({
+            "body": said, "delivery_id": delivery.id, "hook": name, "received_at": now.to_string(),
+        });
+        let input = render_input(&hook.input, &names, now)?;
+        let mut context = hook.context;
+        context.insert("hook".to_owned(), name.into());
+        context.insert("delivery_id".to_owned(), delivery.id.into());
+        let by = format!("{} {name}", actor::WEBHOOK);
+        let set_up_by = hook.set_by.into_iter().collect();
+        let firing = TriggeredRun { run: run.clone(), workflow: &hook.workflow, input, context, by, set_up_by };
+        self.begin(tenant, firing).await?;
+        Ok(run)
+    }
+}

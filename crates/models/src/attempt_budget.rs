@@ -1,0 +1,138 @@
+//! What one attempt may spend and has spent: reserved before it goes out, settled after, counted for whoever looks.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use baton_core::fault::code::COST_LIMIT;
+use baton_core::model::ModelRequest;
+use baton_core::money::{PriceQuote, Usd};
+use baton_ports::budget::SpendAccount;
+use tokio::time::Instant;
+
+use crate::budget::{AttemptCharge, BudgetLedger, CostBound, Reservation, ReserveError};
+use crate::fallback::ModelCall;
+use crate::fault::lasting;
+use crate::provider_registry::ServedProvider;
+use crate::providers::{AttemptSpend, ProviderError, ProviderReply};
+use crate::router::{ModelCandidate, RoutableModel};
+
+/// An attempt that there is money for.
+pub(crate) struct ReservedAttempt<'a> {
+    /// The request, its reply kept to what there is money for.
+    pub request: Cow<'a, ModelRequest>,
+    /// What it may cost, and what an attempt costs of which nobody can say what it did.
+    max_cost: Usd,
+    /// Nothing where nobody keeps budgets.
+    reservation: Option<Reservation>,
+}
+
+/// Reserves what a call may cost at a model, of budgets and of what is `left` of the limits of its run. Waits at most
+/// until `deadline`.
+///
+/// # Errors
+/// As [`BudgetLedger::reserve`]; `COST_LIMIT` where the run's limits leave too little.
+pub(crate) async fn reserve_attempt<'a>(
+    purse: Option<&BudgetLedger>,
+    call: &ModelCall<'a>,
+    candidate: &ModelCandidate,
+    served: &ServedProvider,
+    left: Option<Usd>,
+    deadline: Instant,
+) -> Result<ReservedAttempt<'a>, ReserveError> {
+    let model = &candidate.model;
+    let (quote, bound) = quote(model, call.request, call.choice.tokens_max).unwrap_or_default();
+    let quote = match left {
+        Some(left) => quote.capped(left).ok_or_else(|| run_limit_error(&model.name, quote, left))?,
+        None => quote,
+    };
+    let hold = match purse {
+        Some(purse) => Some(purse.reserve(call.asker, account(call, model, served), quote, deadline).await?),
+        None => None,
+    };
+    let most = hold.as_ref().map_or(quote.most, Reservation::amount);
+    let asker = call.asker;
+    let has_budget = purse.is_some_and(|purse| purse.has_limit(&asker.tenant, asker.key_id.as_deref()));
+    let shorter = bound.filter(|_| has_budget || left.is_some()).and_then(|bound| bound.reply_within(most));
+    let request = match shorter.and_then(|tokens| u32::try_from(tokens).ok()) {
+        Some(max_tokens) => Cow::Owned(ModelRequest { max_tokens: Some(max_tokens), ..call.request.clone() }),
+        None => Cow::Borrowed(call.request),
+    };
+    Ok(ReservedAttempt { request, max_cost: most, reservation: hold })
+}
+
+/// What a request may cost at a model, and what bounds that, where it is not settled beforehand. Nothing of a model whose
+/// price nobody states.
+pub(crate) fn quote(
+    model: &RoutableModel,
+    request: &ModelRequest,
+    tokens_max: u64,
+) -> Option<(PriceQuote, Option<CostBound>)> {
+    if let Some(price) = model.served.as_ref().and_then(|served| served.provider.price(request, model.spec.as_ref())) {
+        return Some((PriceQuote::exactly(price), None));
+    }
+    let bound = CostBound::of(model, request, tokens_max)?;
+    Some((bound.quote(), Some(bound)))
+}
+
+fn account(call: &ModelCall<'_>, model: &RoutableModel, served: &ServedProvider) -> SpendAccount {
+    SpendAccount {
+        workflow: call.asker.workflow.clone().unwrap_or_default(),
+        agent: call.request.agent.clone(),
+        profile: call.choice.profile.word().to_owned(),
+        model: model.name.clone(),
+        provider: served.name.clone(),
+    }
+}
+
+fn run_limit_error(model: &str, quote: PriceQuote, left: Usd) -> ReserveError {
+    let least = quote.least;
+    let message = format!(
+        "{left} of the `max_cost_usd` of the run or the node is left for this call; model `{model}` may take {least} \
+         for a short reply"
+    );
+    lasting(COST_LIMIT, message).into()
+}
+
+impl ReservedAttempt<'_> {
+    /// Settles what the attempt came to, and says what it cost: what its provider counted, or, where nobody can say, what
+    /// was reserved. A reply that nobody counted says so too.
+    pub fn settle(
+        self,
+        call: &ModelCall<'_>,
+        candidate: &ModelCandidate,
+        answer: &mut Result<ProviderReply, ProviderError>,
+        latency: Duration,
+    ) -> Usd {
+        let paid = match answer {
+            Ok(answered) => {
+                let reply = &mut answered.reply;
+                if !answered.is_counted {
+                    reply.cost = self.max_cost;
+                }
+                // What no run's agent asks goes by a name of ours: `gateway`.
+                let agent_type = match call.asker.agent_type {
+                    Some(kind) => kind.word(),
+                    None => call.request.agent.as_str(),
+                };
+                candidate.model.counters.count(&candidate.model.name, agent_type, reply);
+                let latency = Duration::from_millis(reply.latency_ms);
+                let (cost, usage, estimated) = (reply.cost, reply.usage, !answered.is_counted);
+                AttemptCharge { cost, usage, answered: true, estimated, latency }
+            }
+            Err(ProviderError { spent: AttemptSpend::Exactly(cost), .. }) => {
+                AttemptCharge { cost: *cost, latency, ..AttemptCharge::default() }
+            }
+            Err(ProviderError { spent: AttemptSpend::Unknown, .. }) => {
+                AttemptCharge { cost: self.max_cost, estimated: true, latency, ..AttemptCharge::default() }
+            }
+        };
+        let cost = paid.cost;
+        if let Some(hold) = self.reservation {
+            hold.settle(paid);
+        }
+        cost
+    }
+}
+
+#[cfg(test)]
+mod tests;

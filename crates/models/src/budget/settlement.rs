@@ -1,0 +1,72 @@
+//! What was spent, on its way to the store: in batches, each told until it is heard of.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use baton_ports::backoff::Backoff;
+use baton_ports::budget::CallSpend;
+use baton_ports::journal::JournalError;
+use tokio::runtime::Handle;
+
+use super::LedgerInner;
+
+/// Between two settlements, of what no append settles.
+const SETTLE_EVERY: Duration = Duration::from_millis(50);
+/// After a settlement that the store did not take.
+const SETTLE_AGAIN: Duration = Duration::from_millis(500);
+
+impl LedgerInner {
+    /// Takes a spend to be settled with the next batch.
+    pub(super) fn queue_spend(self: &Arc<Self>, spend: CallSpend) {
+        self.lock().add_spend(spend);
+        self.ensure_settler();
+    }
+
+    /// Has somebody settle every now and then, as long as anything is held. Without a runtime there is nobody: then it
+    /// is settled by whoever closes, or counts as spent.
+    pub(super) fn ensure_settler(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.has_settler {
+            return;
+        }
+        if let Ok(runtime) = Handle::try_current() {
+            state.has_settler = true;
+            runtime.spawn(settle_periodically(Arc::downgrade(self)));
+        }
+    }
+
+    /// Writes down what waits. Whether there was anything.
+    pub(super) async fn settle(&self) -> Result<bool, JournalError> {
+        let _turn = self.settling.lock().await;
+        let now = self.clock.now();
+        let Some(holder) = self.holder.get().copied() else { return Ok(false) };
+        let Some(settlement) = self.lock().settlement(holder, now) else { return Ok(false) };
+        self.port.settle(settlement).await?;
+        self.lock().confirm_settlement();
+        Ok(true)
+    }
+}
+
+/// Ends with the purse, or once nothing is left to do.
+async fn settle_periodically(purse: Weak<LedgerInner>) {
+    let (mut wait, mut backoff) = (SETTLE_EVERY, Backoff::from(SETTLE_AGAIN));
+    loop {
+        tokio::time::sleep(wait).await;
+        let Some(purse) = purse.upgrade() else { return };
+        wait = match purse.settle().await {
+            Ok(_) => {
+                backoff.succeeded();
+                SETTLE_EVERY
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what was spent could not be written down; trying again");
+                backoff.failed()
+            }
+        };
+        let mut state = purse.lock();
+        if state.is_idle() {
+            state.has_settler = false;
+            return;
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! A streamed reply on its way from bytes to an answer.
+
+use super::sse::SseDecoder;
+use crate::providers::dialect::{ReplyAssembler, WireError};
+
+pub(crate) struct StreamReader<A> {
+    events: SseDecoder,
+    pub assembly: A,
+}
+
+impl<A: ReplyAssembler> StreamReader<A> {
+    pub fn new(assembly: A) -> Self {
+        Self { events: SseDecoder::default(), assembly }
+    }
+
+    /// Takes the next bytes, or the end: then the reply is whole or an error.
+    pub fn take(&mut self, bytes: Option<&[u8]>) -> Result<(), WireError> {
+        let Some(bytes) = bytes else {
+            if let Some(event) = self.events.finish()? {
+                self.assembly.feed(&event)?;
+            }
+            return if self.assembly.is_whole() { Ok(()) } else { self.assembly.close() };
+        };
+        for event in self.events.feed(bytes)? {
+            self.assembly.feed(&event)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,39 @@
+//! The desk's settings: its deadlines, and what is done where one is missed.
+
+use axum::Extension;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use baton_core::routing::{RoutingCommand, RoutingSettings};
+
+use super::{new_command_id, read_queue, submit};
+use crate::api::principal::Principal;
+use crate::api::schemas::{ProblemSchema as Refusal, RoutingSettingsSchema};
+use crate::body;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
+
+/// Shows the desk's settings
+#[utoipa::path(get, path = "/api/v1/desk/settings", tag = "people", responses((status = 200, body = RoutingSettingsSchema)))]
+pub(in crate::api) async fn show(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+) -> Result<Json<RoutingSettings>, HttpProblem> {
+    Ok(Json(read_queue(&door, &guest).await?.settings().clone()))
+}
+
+/// Sets the desk's settings, all of them
+///
+/// What is left out is as it is unless told. Deadlines hold for conversations that come from now on; chains and the time after
+/// which somebody is offline for those that are there, too.
+#[utoipa::path(put, path = "/api/v1/desk/settings", tag = "people", request_body = RoutingSettingsSchema, responses(
+    (status = 200, body = RoutingSettingsSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(in crate::api) async fn put(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    body: Body,
+) -> Result<Json<RoutingSettings>, HttpProblem> {
+    let settings: RoutingSettings = body::json(body, door.limits).await?;
+    submit(&door, &guest, &new_command_id(), &RoutingCommand::Settings(settings)).await?;
+    show(State(door), Extension(guest)).await
+}

@@ -1,0 +1,293 @@
+//! Runs begun by a request: accepted once under a key, and followed until they rest or the caller's patience ends.
+
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use baton_core::actor;
+use baton_core::bundle::ContentHash;
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::Run;
+use baton_core::tool::Caller;
+use baton_core::trace;
+use baton_engine::{DeliveryResult, EngineError, OneCall, OneChoice, RunFollower, RunFork, RunStart};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::agents;
+use super::execute::workflow_not_found;
+use super::executions::fork;
+use super::executions::response::ExecutionResponse;
+use super::idempotency::{IdempotencyKey, RequestFingerprint};
+use super::principal::Principal;
+use super::wait_preference::WaitPreference;
+use super::workflows::edit::in_path;
+use crate::code;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
+
+/// What is to be run.
+pub(super) enum RunTarget {
+    /// The version of a workflow that runs for whom the context names.
+    Workflow(String),
+    /// One agent, with a task where it is given one.
+    Agent { name: String, has_task: bool },
+}
+
+/// What a run is begun with.
+pub(super) struct RunInput {
+    pub input: Value,
+    pub context: Value,
+}
+
+/// A run that is asked for.
+pub(super) enum StartRunCommand {
+    New(RunTarget, RunInput),
+    Forked(fork::ForkCommand),
+    /// One call of a tool that there is.
+    Call {
+        tool: String,
+        arguments: Map<String, Value>,
+        context: Value,
+    },
+    /// A choice among tools that there are, for a message.
+    Choice {
+        message: String,
+        tools: Vec<String>,
+        context: Value,
+    },
+}
+
+/// A run that was begun, as far as it was followed.
+pub(super) struct StartedRun {
+    id: RunId,
+    follower: RunFollower,
+    idempotency: Option<IdempotencyKey>,
+    wait: WaitPreference,
+}
+
+impl StartedRun {
+    /// As executions are answered.
+    fn into_execution(self) -> Response {
+        let answered = ExecutionResponse::of(&self.follower, &self.id).into_response();
+        self.with_headers(answered)
+    }
+
+    /// As whoever knows the run tells it: 200 where it has ended, else 202 with its address.
+    pub fn respond_with(self, tell: impl FnOnce(&Run, &RunFollower) -> Value) -> Response {
+        let not_begun = Run::default();
+        let run = self.follower.run(&self.id).unwrap_or(&not_begun);
+        let answered = ExecutionResponse::with_body(run, &self.id, tell(run, &self.follower)).into_response();
+        self.with_headers(answered)
+    }
+
+    /// With what headers say of how it was asked.
+    fn with_headers(self, response: Response) -> Response {
+        let mut response = self.wait.set_header(response);
+        if let Some(once) = self.idempotency {
+            once.set_headers(&mut response);
+        }
+        response
+    }
+}
+
+/// What the engine takes.
+enum EngineStart {
+    Start(Box<RunStart>),
+    Fork(Box<RunFork>),
+}
+
+/// Begins it once under the request's key, and answers with how it stands when it rests or the patience is over.
+pub(super) async fn start_run(
+    door: &AppState,
+    guest: &Principal,
+    headers: &HeaderMap,
+    asked: RequestFingerprint<'_>,
+    begin: StartRunCommand,
+) -> Result<Response, HttpProblem> {
+    Ok(start_and_follow(door, guest, headers, asked, begin).await?.into_execution())
+}
+
+/// The same, for whoever answers otherwise.
+pub(super) async fn start_and_follow(
+    door: &AppState,
+    guest: &Principal,
+    headers: &HeaderMap,
+    asked: RequestFingerprint<'_>,
+    begin: StartRunCommand,
+) -> Result<StartedRun, HttpProblem> {
+    let work = door.run_services()?;
+    let patience = WaitPreference::of(headers)?;
+    let mut once = IdempotencyKey::of(door, guest, headers, asked).await?;
+    let mut id = once.as_ref().and_then(|once| once.previous_run.clone()).unwrap_or_else(new_run_id);
+    let mut follower = RunFollower::new(&work.engine, work.read.clone(), guest.tenant().clone());
+    // One that was asked for before goes on as it began, whatever the workflow is by now.
+    let has_begun = once.as_ref().is_some_and(|once| once.previous_run.is_some())
+        && work.read.run(guest.tenant(), &id).await?.is_some();
+    let is_forked = matches!(begin, StartRunCommand::Forked(_)) && !has_begun;
+    if !has_begun {
+        let mut made = begin.prepare(door, guest, id.clone(), trace_parent(headers)).await?;
+        if let Some(once) = &mut once {
+            once.record(door, guest, &id).await?;
+            // Asked twice at once: there is one run.
+            id = once.previous_run.clone().unwrap_or(id);
+            made.set_run_id(&id);
+        }
+        follower.expect(&id);
+        match made.submit(work).await {
+            Err(EngineError::Exists { .. }) if once.is_some() => follower.follow(&id).await?,
+            begun => begun?,
+        }
+    } else {
+        follower.follow(&id).await?;
+    }
+    let limit = patience.limit;
+    let followed = async {
+        // The version a past was recorded on may be one that this binary cannot run.
+        if is_forked && let DeliveryResult::Refused(refusal) = follower.follow_new(&id).await? {
+            return Err(HttpProblem::from_refusal(&id, &refusal));
+        }
+        Ok(follower.wait_idle(&id).await?)
+    };
+    tokio::select! {
+        // One that goes on is told as it stands by then.
+        rested = timeout(limit, followed) => rested.unwrap_or(Ok(()))?,
+        () = door.shutdown_requested() => {}
+    }
+    Ok(StartedRun { id, follower, idempotency: once, wait: patience })
+}
+
+fn new_run_id() -> RunId {
+    RunId::new(uuid::Uuid::now_v7().to_string())
+}
+
+impl StartRunCommand {
+    /// `told`: the span of the caller's that it is part of.
+    async fn prepare(
+        self,
+        door: &AppState,
+        guest: &Principal,
+        run: RunId,
+        told: Option<String>,
+    ) -> Result<EngineStart, HttpProblem> {
+        let work = door.run_services()?;
+        match &self {
+            Self::New(_, RunInput { context, .. }) | Self::Call { context, .. } | Self::Choice { context, .. } => {
+                check_customer(context)?;
+            }
+            Self::Forked(_) => {}
+        }
+        match self {
+            Self::New(wanted, given) => {
+                Ok(EngineStart::Start(Box::new(prepare_start(door, work, guest, run, wanted, given, told).await?)))
+            }
+            Self::Forked(wanted) => Ok(EngineStart::Fork(Box::new(wanted.prepare(work, guest, run).await?))),
+            Self::Call { tool, arguments, context } => {
+                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
+                let call = OneCall { run, tenant, tool, arguments, context, caller };
+                let begins = call.begin(&*door.admin_services()?.tools, &*work.registry, door.clock.now());
+                Ok(EngineStart::Start(Box::new(begins.await?.0)))
+            }
+            Self::Choice { message, tools, context } => {
+                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
+                let choice = OneChoice { run, tenant, message, tools, context, caller };
+                let begins = choice.begin(&*door.admin_services()?.tools, &*work.registry, door.clock.now());
+                Ok(EngineStart::Start(Box::new(begins.await?.0)))
+            }
+        }
+    }
+}
+
+impl EngineStart {
+    fn set_run_id(&mut self, run: &RunId) {
+        match self {
+            Self::Start(start) => start.run = run.clone(),
+            Self::Fork(fork) => fork.forked.run = run.clone(),
+        }
+    }
+
+    async fn submit(self, work: &RunServices) -> Result<(), EngineError> {
+        match self {
+            Self::Start(start) => work.engine.start(*start).await,
+            Self::Fork(fork) => work.engine.fork(*fork).await,
+        }
+    }
+}
+
+/// The span that the caller says this is part of (W3C Trace Context); one that cannot be read is none.
+fn trace_parent(headers: &HeaderMap) -> Option<String> {
+    let parent: trace::SpanContext = headers.get("traceparent")?.to_str().ok()?.trim().parse().ok()?;
+    Some(parent.to_string())
+}
+
+/// Whom a context names as the customer is told from everybody else by looking. One that is empty is nobody.
+pub(super) fn check_customer(context: &Value) -> Result<(), HttpProblem> {
+    for name in ["user_id", "customer_id"] {
+        if let Some(customer) = context.get(name).and_then(Value::as_str) {
+            actor::check_visible(customer)
+                .map_err(|why| HttpProblem::invalid_field(&format!("context.{name}"), why))?;
+        }
+    }
+    Ok(())
+}
+
+/// On whose behalf a run is.
+fn caller(work: &RunServices, guest: &Principal, context: &Value, told: Option<String>) -> Caller {
+    Caller {
+        traceparent: told,
+        key_id: Some(guest.key_id().to_owned()),
+        begun_by: Some(guest.actor_name().to_owned()),
+        ..Caller::of(context, work.zone.as_deref())
+    }
+}
+
+/// What the engine is to begin. An input that the workflow does not take is refused here, before anything is written down.
+async fn prepare_start(
+    door: &AppState,
+    work: &RunServices,
+    guest: &Principal,
+    run: RunId,
+    wanted: RunTarget,
+    RunInput { input, context }: RunInput,
+    told: Option<String>,
+) -> Result<RunStart, HttpProblem> {
+    let (workflow, bundle) = match wanted {
+        RunTarget::Workflow(name) => {
+            let said = |name: &str| context.get(name).and_then(Value::as_str).filter(|word| !word.is_empty());
+            let whom = said("user_id").or_else(|| said("customer_id")).or_else(|| said("conversation_id"));
+            // Unless the context says for whom, every run is somebody else's.
+            match version_for(work, guest.tenant(), &name, whom.unwrap_or(run.as_str())).await? {
+                Some(bundle) => (name, bundle),
+                None => return Err(workflow_not_found(work, guest, &name).await),
+            }
+        }
+        RunTarget::Agent { name, has_task } => {
+            let version = agents::single_agent_workflow(door, work, guest, &name, has_task).await?;
+            (version.workflow, version.bundle)
+        }
+    };
+    work.engine.workflows().version(&bundle).await?.input.validate(&input).map_err(EngineError::Input)?;
+    let caller = caller(work, guest, &context, told);
+    Ok(RunStart { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
+}
+
+/// The version of a workflow that runs for somebody; nothing where there is no such workflow.
+///
+/// # Errors
+/// [`code::WORKFLOW_INACTIVE`] where none of its versions is active.
+pub(crate) async fn version_for(
+    work: &RunServices,
+    tenant: &TenantId,
+    workflow: &str,
+    whom: &str,
+) -> Result<Option<ContentHash>, HttpProblem> {
+    let Some(standing) = work.registry.workflow_status(tenant, workflow).await? else { return Ok(None) };
+    // Of two workflows, the same people are not always the first to try what is new.
+    let version = standing.version_for(&format!("{workflow}\n{whom}")).ok_or_else(|| {
+        let detail = match standing.archived_at {
+            Some(at) => format!("`{workflow}` was put away at {at}"),
+            None => format!("no version of `{workflow}` is active yet"),
+        };
+        let hint = format!("POST /api/v1/workflows/{}/activate makes one active", in_path(workflow));
+        HttpProblem::new(StatusCode::CONFLICT, code::WORKFLOW_INACTIVE, detail).with_hint(hint)
+    })?;
+    Ok(Some(version.bundle.clone()))
+}

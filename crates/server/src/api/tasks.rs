@@ -1,0 +1,299 @@
+//! What waits for people, and their yes or no.
+
+pub(super) mod live;
+
+use std::collections::BTreeMap;
+
+use axum::Extension;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use baton_core::expr::nearest;
+use baton_core::id::{RunId, TenantId};
+use baton_core::run::{DecisionMaker, NodeAddress, Run};
+use baton_engine::snapshot_reader;
+use baton_ports::journal::{TaskItem, TaskItemKind};
+use baton_ports::keys::AccessScope;
+use baton_ports::read::{PAGE_DEFAULT, PAGE_MAX};
+use baton_ports::task_inbox::ApprovalSubject;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+
+use super::cursor::PagedList;
+use super::executions::commands::RunCommandRequest;
+use super::extractors::{PathParams, QueryParams, limit};
+use super::idempotency::{IdempotencyKey, RequestFingerprint};
+use super::principal::Principal;
+use super::schemas::{ApprovalSchema as Shown, ExecutionSchema, ProblemSchema as Refusal, TaskListSchema};
+use crate::body;
+use crate::code;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, RunServices};
+
+/// Items that are looked at for one page. Most of them take their run's whole history to be read.
+const SCAN_MAX: usize = 500;
+
+/// Which items.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TaskListQuery {
+    /// 1 to 500; 50 unless told.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<usize>,
+    /// As the page before says.
+    cursor: Option<String>,
+    /// Only what this key may settle, in one of the ways that `may` names. 500 items are looked at for a page, so it may have
+    /// fewer than `limit`, or none, while `next_cursor` says that there are more.
+    #[serde(default)]
+    mine: bool,
+}
+
+/// Lists what waits for people, oldest first
+#[utoipa::path(get, path = "/api/v1/desk", tag = "desk", params(TaskListQuery), responses((status = 200, body = TaskListSchema),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn list(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(which): QueryParams<TaskListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let items = work.read.open_tasks(guest.tenant(), None).await?;
+    page(&door, &guest, PagedList::Tasks, items, &which).await
+}
+
+/// Lists what waits for a yes or a no, oldest first
+#[utoipa::path(get, path = "/api/v1/approvals", tag = "desk", params(TaskListQuery), responses((status = 200, body = TaskListSchema),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn approvals(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    QueryParams(which): QueryParams<TaskListQuery>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let mut items = work.read.open_tasks(guest.tenant(), None).await?;
+    items.retain(|item| item.request().is_some());
+    page(&door, &guest, PagedList::Approvals, items, &which).await
+}
+
+/// One page of items, each with its workflow; a request with who has said yes, and what its tool may do.
+async fn page(
+    door: &AppState,
+    guest: &Principal,
+    list: PagedList,
+    items: Vec<TaskItem>,
+    which: &TaskListQuery,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
+    // One that was closed since is not among them any more, and neither are those before it.
+    let cursor = list.decode(guest.tenant(), which.cursor.as_deref())?;
+    let behind = cursor.and_then(|cursor| items.iter().position(|item| item.id == cursor));
+    let from = behind.map_or(0, |place| place + 1);
+    let mut shown = Vec::new();
+    let mut workflows: BTreeMap<RunId, Option<String>> = BTreeMap::new();
+    let decider = guest.decider(door).await?;
+    let mut last = None;
+    for item in items.iter().skip(from).take(SCAN_MAX) {
+        if shown.len() >= limit {
+            break;
+        }
+        last = Some(&item.id);
+        let run = match &item.run {
+            Some(run) if item.kind == TaskItemKind::Form || item.request().is_some() => {
+                Some(snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), run).await?)
+            }
+            Some(_) | None => None,
+        };
+        let offered = AllowedActions::of(guest, item, run.as_ref(), &decider);
+        if which.mine && offered.may.is_empty() {
+            continue;
+        }
+        let mut one = match (&run, item.request()) {
+            (Some(run), Some(about)) => approval_json(door, guest.tenant(), &about, item, run),
+            _ => item.as_json(),
+        };
+        offered.write_to(&mut one);
+        if let Some(run) = &item.run {
+            if !workflows.contains_key(run) {
+                let head = work.read.run(guest.tenant(), run).await?;
+                workflows.insert(run.clone(), head.map(|head| head.workflow));
+            }
+            one["workflow_id"] = json!(workflows.get(run));
+        }
+        shown.push(one);
+    }
+    let next = last.filter(|last| items.last().is_some_and(|item| item.id != **last));
+    let next = next.map(|last| list.encode(guest.tenant(), last));
+    Ok(Json(json!({ "items": shown, "next_cursor": next })))
+}
+
+/// A request for programs, with the effect class of its tool and whether what it does can be undone.
+fn approval_json(door: &AppState, tenant: &TenantId, about: &ApprovalSubject, item: &TaskItem, run: &Run) -> Value {
+    let mut shown = about.as_json(item, run);
+    let house = door.admin_services().ok();
+    let facts = shown["tool"].as_str().and_then(|tool| house?.tools.facts_for(tenant, tool));
+    shown["effect_class"] = json!(facts.as_ref().map(|facts| facts.class));
+    shown["irreversible"] = json!(facts.and_then(|facts| facts.irreversible.clone()));
+    shown
+}
+
+/// What whoever asks may do about an item, so that nobody is offered what would be refused.
+struct AllowedActions {
+    may: Vec<&'static str>,
+    /// Why it is not all that the item asks for.
+    why_not: Option<String>,
+}
+
+impl AllowedActions {
+    fn of(guest: &Principal, item: &TaskItem, run: Option<&Run>, decider: &DecisionMaker) -> Self {
+        let by_role = |need: AccessScope, act: &'static str| match guest.require(need) {
+            Ok(()) => Self { may: vec![act], why_not: None },
+            Err(problem) => Self { may: Vec::new(), why_not: Some(problem.detail) },
+        };
+        match item.kind {
+            TaskItemKind::Approval | TaskItemKind::ToolApproval => {
+                let offered = by_role(AccessScope::Answer, "approve");
+                let (Some(about), Some(run)) = (item.request(), run) else { return offered };
+                if offered.may.is_empty() {
+                    return offered;
+                }
+                let approve = about.may_decide(run, decider, true);
+                let may = [
+                    approve.is_ok().then_some("approve"),
+                    about.may_decide(run, decider, false).ok().map(|()| "reject"),
+                ];
+                Self { may: may.into_iter().flatten().collect(), why_not: approve.err().map(|no| no.to_string()) }
+            }
+            TaskItemKind::Form => {
+                let offered = by_role(AccessScope::Answer, "fill");
+                match (item.detail::<NodeAddress>("node"), run) {
+                    (Some(node), Some(run)) if !offered.may.is_empty() => match run.check_answer(&node, decider, false)
+                    {
+                        Ok(()) => offered,
+                        Err(no) => Self { may: Vec::new(), why_not: Some(no.to_string()) },
+                    },
+                    _ => offered,
+                }
+            }
+            TaskItemKind::Question => by_role(AccessScope::Run, "signal"),
+            TaskItemKind::Doubt | TaskItemKind::NotUndone => by_role(AccessScope::Operate, "resolve"),
+            TaskItemKind::OverBudget => by_role(AccessScope::Operate, "approve"),
+            TaskItemKind::Budget | TaskItemKind::NeedsKey | TaskItemKind::Connection | TaskItemKind::Late => {
+                Self { may: Vec::new(), why_not: None }
+            }
+        }
+    }
+
+    fn write_to(&self, shown: &mut Value) {
+        shown["may"] = json!(self.may);
+        shown["why_not"] = json!(self.why_not);
+    }
+}
+
+/// A request that is open.
+pub(super) struct PendingApproval {
+    pub item: TaskItem,
+    pub run: RunId,
+    pub about: ApprovalSubject,
+}
+
+impl PendingApproval {
+    pub async fn find(work: &RunServices, tenant: &TenantId, id: &str) -> Result<Self, HttpProblem> {
+        let items = work.read.open_tasks(tenant, None).await?;
+        let requests = items.into_iter().filter_map(|item| {
+            let (run, about) = (item.run.clone()?, item.request()?);
+            Some(Self { item, run, about })
+        });
+        let (mut found, others): (Vec<Self>, Vec<Self>) = requests.partition(|request| request.item.id == id);
+        found.pop().ok_or_else(|| {
+            let detail = format!("no request `{id}` waits; it may be decided already");
+            let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::APPROVAL_NOT_FOUND, detail);
+            match nearest(id, others.iter().map(|request| request.item.id.as_str())) {
+                Some(near) => problem.with_hint(format!("did you mean `{near}`?")),
+                None => problem.with_hint("GET /api/v1/approvals lists those that wait"),
+            }
+        })
+    }
+}
+
+/// Shows a request: exactly what would be done, who asked, and who has said yes
+#[utoipa::path(get, path = "/api/v1/approvals/{approval_id}", tag = "desk",
+    params(("approval_id" = String, Path)),
+    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn show(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+) -> Result<Json<Value>, HttpProblem> {
+    let work = door.run_services()?;
+    let PendingApproval { item, run, about } = PendingApproval::find(work, guest.tenant(), &id).await?;
+    let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &run).await?;
+    let mut shown = approval_json(&door, guest.tenant(), &about, &item, &run);
+    shown["workflow_id"] = json!(run.workflow().map(|workflow| workflow.name.clone()));
+    AllowedActions::of(&guest, &item, Some(&run), &guest.decider(&door).await?).write_to(&mut shown);
+    Ok(Json(shown))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Word)]
+pub(super) struct DecisionRequest {
+    /// Why; it is kept with the decision.
+    #[serde(default)]
+    reason: String,
+}
+
+/// Says yes
+#[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/approve", tag = "desk",
+    params(("approval_id" = String, Path)), request_body = DecisionRequest, responses(
+    (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn approve(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, HttpProblem> {
+    let DecisionRequest { reason } = body::json(body, door.limits).await?;
+    decide(&door, guest, &id, &headers, (true, reason)).await
+}
+
+/// Says no
+#[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/reject", tag = "desk",
+    params(("approval_id" = String, Path)), request_body = DecisionRequest, responses(
+    (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
+    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+pub(super) async fn reject(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    PathParams(id): PathParams<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, HttpProblem> {
+    let DecisionRequest { reason } = body::json(body, door.limits).await?;
+    decide(&door, guest, &id, &headers, (false, reason)).await
+}
+
+async fn decide(
+    door: &AppState,
+    guest: Principal,
+    id: &str,
+    headers: &HeaderMap,
+    (approved, note): (bool, String),
+) -> Result<Response, HttpProblem> {
+    let said = json!({ "approved": approved, "reason": note });
+    let asked = RequestFingerprint::new("decide", id, &said);
+    // One that was decided under this key waits no more.
+    if let Some(run) = IdempotencyKey::of(door, &guest, headers, asked).await?.and_then(|once| once.previous_run) {
+        return RunCommandRequest::load(door, guest, run.as_str(), headers, asked).await?.respond_current().await;
+    }
+    let PendingApproval { run, about, .. } = PendingApproval::find(door.run_services()?, guest.tenant(), id).await?;
+    let act = RunCommandRequest::load(door, guest, run.as_str(), headers, asked).await?;
+    let incoming = about.decision(act.decider().await?, approved, note);
+    act.submit(&incoming).await
+}

@@ -1,0 +1,188 @@
+//! The desk as it goes: who is given what, who is there, and what waits for people.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::IntoResponse;
+use axum::response::sse::Event;
+use baton_core::routing::{self, Presence, RoutingEntry, RoutingQueue};
+use baton_core::time::Time;
+use baton_engine::{EngineError, RoutingQueueFollower};
+use baton_ports::journal::TaskItem;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::api::event_stream::{EventSource, POLL_INTERVAL, StreamSession, last_event_id};
+use crate::api::openapi::ServerSentEvent;
+use crate::api::principal::Principal;
+use crate::api::schemas::ProblemSchema as Refusal;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
+
+/// A desk, to somebody who reads along.
+struct RoutingEventSource {
+    follower: RoutingQueueFollower,
+    state: AppState,
+    principal: Principal,
+    /// Whether how it stands is to be told.
+    has_news: bool,
+    items: OpenTaskTracker,
+}
+
+/// What waits for people, as it was told.
+#[derive(Default)]
+struct OpenTaskTracker {
+    /// Nothing before the first time.
+    open: Option<BTreeSet<String>>,
+    /// When it was looked at.
+    at: Option<Instant>,
+}
+
+/// Follows the desk
+///
+/// First how it stands (`state`) and which items wait for people (`items`), then what happens from now on: `queued`,
+/// `assigned`, `requeued`, `redirected`, `answered`, `left` and `escalated` of conversations, `presence`, `person` and
+/// `person_removed` of people, `settings`, and `item_opened` and `item_closed` of what waits for people. `state` is told again
+/// whenever the desk has changed. What happened to conversations and people carries its place as the event's id: whoever comes
+/// back with `Last-Event-ID` is told what came after, and how it stands.
+#[utoipa::path(get, path = "/api/v1/desk/events", tag = "desk",
+    params(("Last-Event-ID" = Option<u64>, Header, description = "what came up to this place is not told again")),
+    responses(
+        (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
+        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+    ))]
+pub(in crate::api) async fn events(
+    State(door): State<AppState>,
+    Extension(guest): Extension<Principal>,
+    headers: HeaderMap,
+) -> Result<impl IntoResponse, HttpProblem> {
+    let after = last_event_id(&headers)?;
+    let seat = StreamSession::of(&door, &guest, headers)?;
+    let work = door.run_services()?;
+    let follower = door.routing_queues.follow(&work.engine, &work.read, guest.tenant(), after).await?;
+    Ok(seat.follow(RoutingEventSource {
+        follower,
+        state: door.clone(),
+        principal: guest,
+        has_news: true,
+        items: OpenTaskTracker::default(),
+    }))
+}
+
+impl EventSource for RoutingEventSource {
+    async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
+        let Ok(work) = self.state.run_services() else { return Ok(Vec::new()) };
+        let mut told = Vec::new();
+        for (seq, entry) in self.follower.next_entries().await? {
+            told.extend(entry_events(seq, &entry));
+        }
+        self.has_news |= !told.is_empty();
+        if told.is_empty() && std::mem::take(&mut self.has_news) {
+            let desk = self.state.routing_queues.current(&*work.read, self.principal.tenant()).await?;
+            told.push(event("state", &queue_state(&desk, self.state.clock.now())));
+        }
+        if told.is_empty() && self.items.is_due() {
+            let open = work.read.open_tasks(self.principal.tenant(), None).await?;
+            told.extend(self.items.changes(&open, self.state.clock.now()));
+        }
+        Ok(told)
+    }
+
+    async fn wait_for_change(&mut self, limit: Duration) -> Result<(), EngineError> {
+        self.follower.wait_for_change(limit).await
+    }
+}
+
+impl OpenTaskTracker {
+    /// However much happens at the desk, this is looked at now and then only.
+    fn is_due(&self) -> bool {
+        self.at.is_none_or(|at| at.elapsed() >= POLL_INTERVAL)
+    }
+
+    /// What was opened and closed since it was looked at last.
+    fn changes(&mut self, items: &[TaskItem], now: Time) -> Vec<Event> {
+        self.at = Some(Instant::now());
+        let open: BTreeSet<String> = items.iter().map(|item| item.id.clone()).collect();
+        let Some(before) = self.open.replace(open.clone()) else {
+            return vec![event("items", &json!({ "at": now.to_string(), "open": open }))];
+        };
+        let opened = items.iter().filter(|item| !before.contains(&item.id));
+        let opened = opened.map(|item| event("item_opened", &item.as_json()));
+        let closed = before.difference(&open);
+        opened.chain(closed.map(|id| event("item_closed", &json!({ "at": now.to_string(), "id": id })))).collect()
+    }
+}
+
+/// What an entry has to tell; the last of it carries its place.
+fn entry_events(seq: u64, entry: &RoutingEntry) -> Vec<Event> {
+    let mut told: Vec<Event> = entry.events.iter().filter_map(|one| routing_event(entry.at, one)).collect();
+    // One who comes back in the middle of an entry is told it whole.
+    if let Some(last) = told.pop() {
+        told.push(last.id(seq.to_string()));
+    }
+    told
+}
+
+fn routing_event(at: Time, happened: &routing::RoutingEvent) -> Option<Event> {
+    use routing::RoutingEvent as Is;
+    let (kind, mut told) = match happened {
+        Is::SettingsSet(settings) => ("settings", json!({ "settings": settings })),
+        Is::PersonPut(profile) => ("person", json!({ "human_agent_id": profile.id, "name": profile.name })),
+        Is::PersonRemoved { person } => ("person_removed", json!({ "human_agent_id": person })),
+        Is::PresenceSet { person, presence, unheard } => {
+            ("presence", json!({ "human_agent_id": person, "status": presence, "unheard": unheard }))
+        }
+        Is::Heard { .. } => return None,
+        Is::Queued { conversation, number, wants, priority, respond_by, resolve_by, .. } => (
+            "queued",
+            json!({
+                "conversation_id": conversation, "number": number, "skills": wants.skills, "language": wants.language,
+                "priority": priority, "first_response_by": respond_by.to_string(), "resolve_by": resolve_by.to_string(),
+            }),
+        ),
+        Is::ServiceLevelSet { conversation, priority, respond_by, resolve_by, .. } => (
+            "service_level",
+            json!({
+                "conversation_id": conversation, "priority": priority,
+                "first_response_by": respond_by.map(|by| by.to_string()), "resolve_by": resolve_by.to_string(),
+            }),
+        ),
+        Is::Assigned { conversation, number, person, .. } => {
+            ("assigned", json!({ "conversation_id": conversation, "number": number, "assigned_agent_id": person }))
+        }
+        Is::Requeued { conversation, number, from, why, .. } => (
+            "requeued",
+            json!({ "conversation_id": conversation, "number": number, "assigned_agent_id": from, "why": why }),
+        ),
+        Is::Redirected { conversation, wants } => {
+            ("redirected", json!({ "conversation_id": conversation, "skills": wants.skills }))
+        }
+        Is::Answered { conversation, .. } => ("answered", json!({ "conversation_id": conversation })),
+        Is::Left { conversation, .. } => ("left", json!({ "conversation_id": conversation })),
+        Is::Escalated { conversation, number, breach, chain, act, .. } => (
+            "escalated",
+            json!({
+                "conversation_id": conversation, "number": number, "breach": breach, "since": chain.since.to_string(),
+                "act": act,
+            }),
+        ),
+    };
+    told["at"] = at.to_string().into();
+    Some(event(kind, &told))
+}
+
+fn queue_state(desk: &RoutingQueue, now: Time) -> Value {
+    let there = |presence: Presence| desk.people().filter(|person| person.presence == presence).count();
+    let (waiting, all) = (desk.waiting_count(), desk.conversations().len());
+    json!({
+        "at": now.to_string(), "waiting": waiting, "with_people": all - waiting,
+        "online": there(Presence::Online), "away": there(Presence::Away), "offline": there(Presence::Offline),
+    })
+}
+
+fn event(kind: &str, data: &Value) -> Event {
+    Event::default().event(kind).data(data.to_string())
+}

@@ -1,0 +1,100 @@
+//! What a tenant sets for itself while the system runs: shown, set, and left to the files again.
+
+use axum::Json;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use baton_engine::settings::{
+    SettingAuthor, SettingChange, SettingError, SettingPrecondition, SettingTopic, TenantSetting,
+};
+use serde_json::{Map, Value, json};
+
+use super::etag;
+use super::principal::Principal;
+use crate::code;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
+
+impl From<SettingError> for HttpProblem {
+    fn from(error: SettingError) -> Self {
+        match error {
+            SettingError::Refused(why) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, why),
+            SettingError::Stale { name } => etag::precondition_failed(&format!("`{name}`")),
+            SettingError::Loosened { .. } => Self::new(StatusCode::FORBIDDEN, code::RULE_LOOSENED, error.to_string())
+                .with_hint("keep what the higher role set, or ask somebody of that role"),
+            SettingError::TooMany => Self::new(StatusCode::CONFLICT, code::LIMIT_REACHED, error.to_string()),
+            SettingError::Records(error) => error.into(),
+        }
+    }
+}
+
+/// What is set; an empty object where nothing is.
+pub(super) async fn show_setting(
+    door: &AppState,
+    guest: &Principal,
+    topic: SettingTopic,
+    name: &str,
+) -> Result<Response, HttpProblem> {
+    let found = door.admin_services()?.settings.find(guest.tenant(), topic, name).await?;
+    Ok(match found {
+        Some(setting) => setting_response(setting),
+        None => Json(Map::new()).into_response(),
+    })
+}
+
+pub(super) async fn put(
+    door: &AppState,
+    guest: &Principal,
+    headers: &HeaderMap,
+    (topic, name): (SettingTopic, &str),
+    value: Map<String, Value>,
+) -> Result<Response, HttpProblem> {
+    let (tenant, value) = (guest.tenant().clone(), Value::Object(value));
+    let (name, set_by) = (name.to_owned(), Some(author(guest)));
+    let new = TenantSetting { tenant, topic, name, value, set_by, floor: None, changes: 0 };
+    let before = SettingPrecondition::of(etag::if_match(headers)?);
+    let set = door.admin_services()?.settings.put(new, before, Vec::new(), door.clock.now()).await?;
+    Ok(setting_response(set))
+}
+
+/// It is as the files have it from here on, as it may have been before.
+pub(super) async fn remove(
+    door: &AppState,
+    guest: &Principal,
+    headers: &HeaderMap,
+    of: (SettingTopic, &str),
+) -> Result<StatusCode, HttpProblem> {
+    let expected = etag::if_match(headers)?;
+    door.admin_services()?
+        .settings
+        .remove(guest.tenant(), of, Some(author(guest)), expected, Vec::new(), door.clock.now())
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Who set it when, newest first.
+pub(super) async fn history(
+    door: &AppState,
+    guest: &Principal,
+    topic: SettingTopic,
+    name: &str,
+) -> Result<Json<Value>, HttpProblem> {
+    let history = door.admin_services()?.settings.history(guest.tenant(), topic, name).await?;
+    let told = |past: SettingChange| {
+        json!({
+            "at": past.at.to_string(), "value": past.value,
+            "by": past.set_by.as_ref().map(|author| &author.name),
+            "role": past.set_by.as_ref().map(|author| author.role.word()),
+        })
+    };
+    Ok(Json(json!({ "history": history.into_iter().map(told).collect::<Vec<_>>() })))
+}
+
+fn author(guest: &Principal) -> SettingAuthor {
+    SettingAuthor { name: guest.actor_name().to_owned(), role: guest.role() }
+}
+
+fn setting_response(setting: TenantSetting) -> Response {
+    let mut response = Json(setting.value).into_response();
+    etag::set_etag(&mut response, setting.changes);
+    response
+}

@@ -1,0 +1,74 @@
+//! A request of OpenAI's clients, let in and read.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use baton_engine::agent_registry::QuotaStatus;
+use baton_ports::keys::AccessScope;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::error::OpenAiError;
+use super::rate;
+use super::request::ChatRequest;
+use super::workflow::WorkflowTurn;
+use crate::auth::AuthenticatedKey;
+use crate::body;
+use crate::body::body_budget::BodyShare;
+use crate::problem::HttpProblem;
+use crate::state::AppState;
+
+/// A request with its key, its turn and its place among those under way.
+pub(super) struct AdmittedRequest {
+    pub door: AppState,
+    pub key: Arc<AuthenticatedKey>,
+    pub headers: HeaderMap,
+    pub turn: Option<QuotaStatus>,
+    /// Given back when the answer is over.
+    pub permit: OwnedSemaphorePermit,
+    /// Of the memory for bodies: given back when nothing that was read is held any more.
+    pub body_share: Option<Arc<BodyShare>>,
+    pub body: Bytes,
+}
+
+impl AdmittedRequest {
+    pub async fn of(door: AppState, request: Request) -> Result<Self, OpenAiError> {
+        let (mut head, body) = request.into_parts();
+        let share = head.extensions.remove();
+        let headers = head.headers;
+        let key = door.authenticate(&headers).await?;
+        key.authorize(AccessScope::Run).map_err(|barred| OpenAiError::forbidden(&key, AccessScope::Run, barred))?;
+        let turn = door.check_rate(&key).await?;
+        let place = door.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
+        // Only now, or anybody's connections would fill the memory.
+        let body =
+            body::read(body, door.limits).await.map_err(|unread| OpenAiError::unreadable_body(&unread, door.limits))?;
+        Ok(Self { door, key, headers, turn, permit: place, body_share: share, body })
+    }
+
+    /// A turn of a conversation with a workflow, with its body as it was sent, and how often one may ask.
+    pub fn into_turn(self, asked: &Arc<ChatRequest>) -> (WorkflowTurn, Bytes, Option<QuotaStatus>) {
+        let Self { door, key, headers, turn, permit: place, body_share: share, body } = self;
+        (
+            WorkflowTurn {
+                door,
+                key,
+                request: asked.clone(),
+                headers,
+                permits: (place, share),
+                started_run: OnceLock::new(),
+            },
+            body,
+            turn,
+        )
+    }
+
+    /// How often one may ask.
+    pub fn set_rate_headers(&self, response: &mut Response) {
+        if let Some(turn) = &self.turn {
+            rate::set_headers(response.headers_mut(), turn);
+        }
+    }
+}

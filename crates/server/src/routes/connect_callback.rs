@@ -1,0 +1,81 @@
+//! `/api/v1/composio/callback`, also without `/api/v1`: a person's browser, back from connecting an account. It has no key of ours; the state that
+//! the request was given is what lets it in, once. Nothing that it brings is repeated in the answer.
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use crate::body;
+use crate::problem::HttpProblem;
+use crate::state::{AppState, ConnectOutcome, ServerLimits};
+
+/// Characters that a state may have.
+const STATE_MAX: usize = 200;
+/// Bytes of a form that is sent.
+const FORM_BYTES_MAX: usize = 16 << 10;
+
+pub(crate) async fn callback(State(door): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, HttpProblem> {
+    let state = state_of(query.as_deref().unwrap_or_default());
+    finish_connection(&door, state).await
+}
+
+/// The same, as a form that a browser or a service sends: its state stands in the address, or in what it says.
+pub(crate) async fn callback_posted(
+    State(door): State<AppState>,
+    RawQuery(query): RawQuery,
+    body: Body,
+) -> Result<Response, HttpProblem> {
+    let mut state = state_of(query.as_deref().unwrap_or_default());
+    if state.is_empty() {
+        door.connect_callback.get().ok_or_else(HttpProblem::not_found)?;
+        let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+        let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..door.limits };
+        let said = body::read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
+        state = match serde_json::from_slice::<CallbackBody>(&said) {
+            Ok(form) => form.state,
+            Err(_) => state_of(std::str::from_utf8(&said).unwrap_or_default()),
+        };
+    }
+    finish_connection(&door, state).await
+}
+
+/// What a service may say as JSON; whatever else it says is not looked at.
+#[derive(Deserialize)]
+struct CallbackBody {
+    #[serde(default)]
+    state: String,
+}
+
+/// The state in an address or a form. Ours has only letters and digits, so nothing in it is written otherwise.
+fn state_of(pairs: &str) -> String {
+    pairs.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap_or_default().to_owned()
+}
+
+async fn finish_connection(door: &AppState, state: String) -> Result<Response, HttpProblem> {
+    let returning = door.connect_callback.get().ok_or_else(HttpProblem::not_found)?;
+    let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+    let is_one = !state.is_empty() && state.len() <= STATE_MAX;
+    let returned = if is_one { returning(state).await } else { ConnectOutcome::Unknown };
+    let (status, says) = match returned {
+        ConnectOutcome::Connected => (StatusCode::OK, "The account is connected. You may close this window."),
+        ConnectOutcome::Unfinished => (
+            StatusCode::OK,
+            "The account is not connected yet. If you did not finish, ask for a new address and sign in there; if you \
+             did, it is looked at again within some minutes.",
+        ),
+        ConnectOutcome::Unknown => (
+            StatusCode::GONE,
+            "This address was used before, or is too old. If the account is not connected, ask for a new address.",
+        ),
+        ConnectOutcome::Unconfirmed => (
+            StatusCode::BAD_GATEWAY,
+            "Whether the account is connected cannot be said now; it is looked at again within some minutes.",
+        ),
+    };
+    let headers =
+        [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store"), (REFERRER_POLICY, "no-referrer")];
+    Ok((status, headers, format!("{says}\n")).into_response())
+}

@@ -1,0 +1,198 @@
+//! An awake conversation or desk of a simulated process: what the engine's shell holds of one, without its thread.
+
+use std::time::Duration;
+
+use baton_core::conversation::Conversation;
+use baton_core::id::RunId;
+use baton_core::routing::RoutingQueue;
+use baton_core::time::Time;
+use baton_engine::EngineOptions;
+use baton_engine::aggregate::{Aggregate, AggregateAppend, AggregateOwner};
+use baton_engine::aggregate_clock::ClockReading;
+use baton_engine::owner::OwnerOutput;
+use baton_ports::journal::{AggregateKind, ClaimedAggregate, InboxItem, Ownership};
+
+use crate::process::PendingEntry;
+
+/// What moves it.
+pub enum SimAggregate {
+    Conversation(Box<AggregateOwner<Conversation>>),
+    Desk(Box<AggregateOwner<RoutingQueue>>),
+}
+
+pub struct SimAggregateTask {
+    pub number: u64,
+    pub aggregate: SimAggregate,
+    /// Found in the inbox, and not decided yet.
+    pub items: Vec<InboxItem>,
+    /// Somebody nudged it while its append was under way.
+    pub was_woken: bool,
+    pub wake_at: Option<Time>,
+    pub pending_append: Option<PendingEntry>,
+    /// It has decided, and was not told yet what became of the append, sent or not.
+    pub is_writing: bool,
+    /// It was told that an entry is durable.
+    pub has_recorded: bool,
+    /// What the append under way refuses, who is told of it, and whether it lets go.
+    follow_up: AppendFollowUp,
+}
+
+#[derive(Default)]
+struct AppendFollowUp {
+    refused: Vec<i64>,
+    announce: Vec<RunId>,
+    released: bool,
+}
+
+impl SimAggregateTask {
+    pub fn new(
+        number: u64,
+        id: &RunId,
+        claimed: &ClaimedAggregate,
+        now: ClockReading,
+    ) -> Result<Option<Self>, baton_engine::EngineError> {
+        let kept = match claimed.kind {
+            AggregateKind::Run => return Ok(None),
+            AggregateKind::Conversation => {
+                SimAggregate::Conversation(Box::new(AggregateOwner::claimed(id.clone(), claimed, now)?))
+            }
+            AggregateKind::Desk => SimAggregate::Desk(Box::new(AggregateOwner::claimed(id.clone(), claimed, now)?)),
+        };
+        Ok(Some(Self {
+            number,
+            aggregate: kept,
+            items: claimed.inbox.clone(),
+            was_woken: false,
+            wake_at: None,
+            pending_append: None,
+            is_writing: false,
+            has_recorded: false,
+            follow_up: AppendFollowUp::default(),
+        }))
+    }
+
+    /// Decides what was found, as the engine's shell does it.
+    pub fn decide_next(
+        &mut self,
+        now: ClockReading,
+        options: &EngineOptions,
+    ) -> Result<Vec<OwnerOutput>, baton_engine::EngineError> {
+        let Some(AggregateAppend { append, refused }) = self.aggregate.decide(&mut self.items, now, options)? else {
+            let output = match self.aggregate.will_sleep(now, options) {
+                true => Some(OwnerOutput::Release { wake_at: self.aggregate.release_wake_at() }),
+                false => self.aggregate.wake_at().map(OwnerOutput::WakeAt),
+            };
+            return Ok(output.into_iter().collect());
+        };
+        self.follow_up = AppendFollowUp {
+            refused: refused.iter().map(|refused| refused.item).collect(),
+            announce: append.outbox.iter().map(|submit| submit.aggregate.clone()).collect(),
+            released: append.release,
+        };
+        self.is_writing = true;
+        Ok(vec![OwnerOutput::Append(Box::new(append))])
+    }
+
+    /// Items that the append under way refuses.
+    pub fn refused_items(&self) -> &[i64] {
+        &self.follow_up.refused
+    }
+
+    /// Its append is durable.
+    pub fn appended(
+        &mut self,
+        now: ClockReading,
+        options: &EngineOptions,
+    ) -> Result<Vec<OwnerOutput>, baton_engine::EngineError> {
+        (self.is_writing, self.has_recorded) = (false, true);
+        let AppendFollowUp { announce, released, .. } = std::mem::take(&mut self.follow_up);
+        let mut outputs: Vec<OwnerOutput> = announce.into_iter().map(OwnerOutput::Announce).collect();
+        match released {
+            true => outputs.push(OwnerOutput::Released),
+            false => outputs.extend(self.decide_next(now, options)?),
+        }
+        Ok(outputs)
+    }
+}
+
+impl SimAggregate {
+    /// As the table calls it.
+    pub fn row(&self) -> &'static str {
+        match self {
+            Self::Conversation(_) => "conversation",
+            Self::Desk(_) => "desk",
+        }
+    }
+
+    pub fn ownership(&self) -> Ownership {
+        match self {
+            Self::Conversation(keeper) => keeper.ownership(),
+            Self::Desk(keeper) => keeper.ownership(),
+        }
+    }
+
+    pub fn last_seen_item(&self) -> i64 {
+        match self {
+            Self::Conversation(keeper) => keeper.inbox_seen(),
+            Self::Desk(keeper) => keeper.inbox_seen(),
+        }
+    }
+
+    /// Number of the last entry that was handed out, and what all of them made of it.
+    pub fn state(&self) -> (u64, Result<String, serde_json::Error>) {
+        match self {
+            Self::Conversation(keeper) => (keeper.seq(), serde_json::to_string(keeper.state())),
+            Self::Desk(keeper) => (keeper.seq(), serde_json::to_string(keeper.state())),
+        }
+    }
+
+    fn wake_at(&self) -> Option<Time> {
+        match self {
+            Self::Conversation(keeper) => Aggregate::wake_at(keeper.state()),
+            Self::Desk(keeper) => Aggregate::wake_at(keeper.state()),
+        }
+    }
+
+    fn release_wake_at(&self) -> Option<Time> {
+        match self {
+            Self::Conversation(keeper) => keeper.wakes_at(),
+            Self::Desk(keeper) => keeper.wakes_at(),
+        }
+    }
+
+    /// How long it is until its next timer.
+    pub fn time_left(&self, now: ClockReading) -> Option<Duration> {
+        match self {
+            Self::Conversation(keeper) => keeper.time_until_wake(now),
+            Self::Desk(keeper) => keeper.time_until_wake(now),
+        }
+    }
+
+    fn will_sleep(&self, now: ClockReading, options: &EngineOptions) -> bool {
+        match self {
+            Self::Conversation(keeper) => keeper.will_sleep(now, options),
+            Self::Desk(keeper) => keeper.will_sleep(now, options),
+        }
+    }
+
+    fn decide(
+        &mut self,
+        items: &mut Vec<InboxItem>,
+        now: ClockReading,
+        options: &EngineOptions,
+    ) -> Result<Option<AggregateAppend>, baton_engine::EngineError> {
+        match self {
+            Self::Conversation(keeper) => keeper.decide(items, now, options),
+            Self::Desk(keeper) => keeper.decide(items, now, options),
+        }
+    }
+}
+
+/// What these entries fold to, as text.
+pub fn folded<P: Aggregate>(entries: &[(Time, Vec<P::Event>)]) -> Result<String, serde_json::Error> {
+    let mut it = P::default();
+    for (at, events) in entries {
+        events.iter().for_each(|event| it.apply(*at, event));
+    }
+    serde_json::to_string(&it)
+}

@@ -1,0 +1,176 @@
+//! One thing for the writer to do: performed inside a group's transaction, answered after its commit.
+
+use std::time::Duration;
+
+use baton_ports::budget::{AllowanceGrant, BudgetHolder};
+use baton_ports::health::StoreOutage;
+use baton_ports::journal::{ClaimedAggregate, InboxReceipt, Ownership, ProcessLease};
+use baton_ports::rate_limits::RateDecision;
+use baton_ports::{index, journal, records, registry};
+use tokio::sync::oneshot;
+
+use super::session::WriterSession;
+
+/// Why the writer could not do something, whatever it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum WriterError {
+    /// The queue is full, or other processes write without a pause.
+    Busy {
+        retry_after: Duration,
+    },
+    /// The disk is full or failing.
+    Unwritable {
+        reason: String,
+    },
+    Unreadable {
+        reason: String,
+    },
+    /// Nothing is acknowledged any more.
+    Outage(StoreOutage),
+    /// The store has been closed.
+    Stopped,
+}
+
+const STOPPED: &str = "it has been closed";
+
+impl From<WriterError> for journal::JournalError {
+    fn from(failure: WriterError) -> Self {
+        match failure {
+            WriterError::Busy { retry_after } => Self::Busy { retry_after },
+            WriterError::Unwritable { reason } => Self::Unwritable { reason },
+            WriterError::Unreadable { reason } => Self::Unreadable { reason },
+            WriterError::Outage(outage) => Self::Outage(outage),
+            WriterError::Stopped => Self::Unwritable { reason: STOPPED.into() },
+        }
+    }
+}
+
+impl From<WriterError> for records::RecordError {
+    fn from(failure: WriterError) -> Self {
+        match failure {
+            WriterError::Busy { retry_after } => Self::Busy { retry_after },
+            WriterError::Unwritable { reason } => Self::Unwritable { reason },
+            WriterError::Unreadable { reason } => Self::Unreadable { reason },
+            WriterError::Outage(outage) => Self::Outage(outage),
+            WriterError::Stopped => Self::Unwritable { reason: STOPPED.into() },
+        }
+    }
+}
+
+impl From<WriterError> for index::IndexError {
+    fn from(failure: WriterError) -> Self {
+        match failure {
+            WriterError::Busy { retry_after } => Self::Busy { retry_after },
+            WriterError::Unwritable { reason } => Self::Unwritable { reason },
+            WriterError::Unreadable { reason } => Self::Unreadable { reason },
+            WriterError::Outage(outage) => Self::Unwritable { reason: outage.to_string() },
+            WriterError::Stopped => Self::Unwritable { reason: STOPPED.into() },
+        }
+    }
+}
+
+/// What a task may answer.
+pub(super) trait WriteAnswer: Send {
+    /// Ownership that came with the answer and must go back if nobody is left to receive it.
+    fn ownership(&self) -> Option<Ownership> {
+        None
+    }
+}
+
+impl WriteAnswer for () {}
+impl WriteAnswer for bool {}
+impl WriteAnswer for BudgetHolder {}
+impl WriteAnswer for Vec<AllowanceGrant> {}
+impl WriteAnswer for ProcessLease {}
+impl WriteAnswer for registry::ChangeResult {}
+impl WriteAnswer for RateDecision {}
+
+impl WriteAnswer for InboxReceipt {
+    fn ownership(&self) -> Option<Ownership> {
+        match self {
+            Self::Accepted { owned, .. } => *owned,
+            Self::Duplicate => None,
+        }
+    }
+}
+
+impl WriteAnswer for Option<ClaimedAggregate> {
+    fn ownership(&self) -> Option<Ownership> {
+        self.as_ref().map(|claimed| claimed.ownership)
+    }
+}
+
+/// What a reader finds; used where reading goes through the writer.
+pub(super) struct ReadAnswer<T>(pub(super) T);
+
+impl<T: Send> WriteAnswer for ReadAnswer<T> {}
+
+/// A task as the writer sees it.
+pub(super) trait WriterTask: Send {
+    /// Whether its group's commit must reach the disk before anybody is answered.
+    fn is_durable(&self) -> bool;
+
+    /// May be performed again after a roll-back. An error is the database's; a refusal is an outcome like any other and
+    /// has written nothing.
+    fn perform(&mut self, session: &mut WriterSession<'_>) -> rusqlite::Result<()>;
+
+    /// Whatever it came to, this is the outcome now.
+    fn fail(&mut self, failure: WriterError);
+
+    /// Tells the caller. If the caller has gone away, answers with the ownership that must go back.
+    fn answer(self: Box<Self>) -> Option<Ownership>;
+}
+
+/// Work with a caller who waits.
+pub(super) struct PendingWrite<A, T, E> {
+    act: A,
+    durable: bool,
+    outcome: Result<T, E>,
+    reply: oneshot::Sender<Result<T, E>>,
+}
+
+impl<A, T, E: From<WriterError>> PendingWrite<A, T, E>
+where
+    A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>>,
+{
+    pub(super) fn new(act: A) -> (Self, oneshot::Receiver<Result<T, E>>) {
+        let (reply, answer) = oneshot::channel();
+        (Self { act, durable: true, outcome: Err(WriterError::Stopped.into()), reply }, answer)
+    }
+
+    /// The same for what may be lost if the machine goes down.
+    pub(super) fn relaxed(act: A) -> (Self, oneshot::Receiver<Result<T, E>>) {
+        let (task, answer) = Self::new(act);
+        (Self { durable: false, ..task }, answer)
+    }
+}
+
+impl<A, T, E> WriterTask for PendingWrite<A, T, E>
+where
+    A: FnMut(&mut WriterSession<'_>) -> rusqlite::Result<Result<T, E>> + Send,
+    T: WriteAnswer,
+    E: From<WriterError> + Send,
+{
+    fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    fn perform(&mut self, session: &mut WriterSession<'_>) -> rusqlite::Result<()> {
+        self.outcome = (self.act)(session)?;
+        Ok(())
+    }
+
+    fn fail(&mut self, failure: WriterError) {
+        self.outcome = Err(failure.into());
+    }
+
+    fn answer(self: Box<Self>) -> Option<Ownership> {
+        let Self { act, outcome, reply, durable: _ } = *self;
+        // What the caller shares with its task is the caller's to free: it has more threads than the writer.
+        drop(act);
+        match reply.send(outcome) {
+            Err(Ok(unheard)) => unheard.ownership(),
+            Ok(()) | Err(Err(_)) => None,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! One request to execute the workflow, and what the server says afterwards about all that were accepted.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use super::super::models::load::LoadConnection;
+
+/// Runs of one page of the list.
+const PAGE: usize = 100;
+/// How long runs that were accepted may take to their end.
+const END_MAX: Duration = Duration::from_secs(120);
+/// Between two looks at them.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Whom to ask, with which key.
+#[derive(Clone)]
+pub struct ExecuteClient {
+    pub port: u16,
+    pub key: String,
+}
+
+pub struct ExecuteAnswer {
+    pub status: u16,
+    /// The run it is about.
+    pub run: Option<String>,
+    pub text: String,
+    /// It was asked before under this key.
+    pub replayed: bool,
+}
+
+impl ExecuteClient {
+    /// Executes the workflow under this key, on a line that is made where there is none.
+    pub async fn ask(
+        &self,
+        line: &mut Option<LoadConnection>,
+        idempotency_key: &str,
+    ) -> std::io::Result<ExecuteAnswer> {
+        let body = format!(r#"{{"workflow_id":"say","input_data":{{"message":"{idempotency_key}"}}}}"#);
+        let head = format!("POST /api/v1/workflows/execute HTTP/1.1\r\nidempotency-key: {idempotency_key}\r\n");
+        let text = self.send(line, &head, &body).await?;
+        let status = text.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let run = text.split_once(r#""execution_id":""#).and_then(|(_, rest)| rest.split('"').next());
+        let replayed = text.to_ascii_lowercase().contains("idempotency-replayed: true");
+        Ok(ExecuteAnswer { status, run: run.map(str::to_owned), replayed, text: text.clone() })
+    }
+
+    async fn send(&self, line: &mut Option<LoadConnection>, head: &str, body: &str) -> std::io::Result<String> {
+        let line = match line {
+            Some(line) => line,
+            None => line.insert(LoadConnection::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).await?),
+        };
+        let request = format!(
+            "{head}host: localhost\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            self.key,
+            body.len()
+        );
+        Ok(String::from_utf8_lossy(line.ask(request.as_bytes()).await?).into_owned())
+    }
+
+    /// Every run there is, and those of them that have ended well.
+    async fn runs(&self) -> anyhow::Result<(BTreeSet<String>, BTreeSet<String>)> {
+        let (mut all, mut completed) = (BTreeSet::new(), BTreeSet::new());
+        let (mut line, mut cursor) = (None, String::new());
+        loop {
+            let head = format!("GET /api/v1/executions?limit={PAGE}{cursor} HTTP/1.1\r\n");
+            let text = self.send(&mut line, &head, "").await?;
+            let body = text.split_once("\r\n\r\n").context("an answer without an end of its head")?.1;
+            let page: Value = serde_json::from_str(body).with_context(|| text.clone())?;
+            let runs = page["executions"].as_array().with_context(|| format!("no list of runs: {page}"))?;
+            for run in runs {
+                let id = run["execution_id"].as_str().context("a run without an id")?.to_owned();
+                if run["status"] == "completed" || run["state"] == "completed" {
+                    completed.insert(id.clone());
+                }
+                ensure!(all.insert(id), "a run is listed twice: {run}");
+            }
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return Ok((all, completed)),
+            }
+        }
+    }
+}
+
+/// Whether exactly these runs are in the journal, each at a good end before long.
+///
+/// # Errors
+/// Where one that was accepted is missing, or has not ended; where there is one that nobody was told of.
+pub fn check_journal(asking: &ExecuteClient, accepted: &BTreeSet<String>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let began = Instant::now();
+    loop {
+        let (all, completed) = runtime.block_on(asking.runs())?;
+        let lost: Vec<&String> = accepted.difference(&all).collect();
+        ensure!(lost.is_empty(), "{} accepted runs are lost, `{}` first", lost.len(), lost[0]);
+        let surplus: Vec<&String> = all.difference(accepted).collect();
+        ensure!(surplus.is_empty(), "{} runs more than keys, `{}` first", surplus.len(), surplus[0]);
+        let open = all.len() - completed.len();
+        if open == 0 {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < END_MAX, "{open} accepted runs did not come to a good end");
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Whether each key is answered with its run, and begins none.
+pub fn check_replays(asking: &ExecuteClient, keys: &[(&str, &str)]) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let mut line = None;
+        for (key, run) in keys {
+            let answer = asking.ask(&mut line, key).await?;
+            let is_its_own = answer.replayed && answer.run.as_deref() == Some(run);
+            ensure!(is_its_own, "`{key}` began `{run}` and was then answered: {}", answer.text);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask walls`: what must hold for every commit, beyond that it compiles and its tests pass.
+
+mod arrows;
+mod clippy;
+mod generated;
+mod licences;
+mod page;
+mod purity;
+mod sources;
+mod spdx;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+
+use crate::report;
+use crate::workspace::Workspace;
+
+/// Findings shown per wall; a wall that is broken everywhere should not bury the others.
+const FINDINGS_SHOWN_MAX: usize = 60;
+
+/// Check the walls: arrows between rooms, purity, generated files, source rules, lints, licences.
+///
+/// Exits 0 when all stand, 1 when one does not. A missing `rustfmt` or `clippy` is said, and fails only where the
+/// variable CI is set: there it can be installed once for everyone.
+#[derive(Args)]
+pub struct LintOptions {
+    /// Check only these (repeat, or separate by commas).
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<LintName>,
+    /// Write the generated files anew instead of comparing them.
+    #[arg(long)]
+    write: bool,
+    /// The cargo profile for clippy and for the binary that generates files. `.ci/run` says `ci`, which shares build
+    /// scripts and procedural macros with the tests.
+    #[arg(long, default_value = "dev")]
+    profile: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum, Debug)]
+enum LintName {
+    /// Which room may know which, as ARCHITECTURE.md has it.
+    Arrows,
+    /// What `core` and `agents` may reach through others.
+    Purity,
+    /// File names, words that have no place in a room, machine paths.
+    Sources,
+    /// Licences and origins of what we lean on.
+    Licences,
+    /// `cargo fmt --check`.
+    Format,
+    /// `cargo clippy`, warnings denied.
+    Clippy,
+    /// The web page is formatted, tested, and committed as it is built.
+    Page,
+    /// Reference files that the binary writes.
+    Generated,
+}
+
+/// How one wall stands.
+enum LintOutcome {
+    Stands(String),
+    /// Nothing was checked, and why.
+    Skipped(String),
+    /// One text per finding; each names the thing, the place and the way out.
+    Broken(Vec<String>),
+}
+
+impl LintOutcome {
+    /// Stands where there are no findings.
+    fn from_findings(findings: Vec<String>, note: String) -> Self {
+        if findings.is_empty() { Self::Stands(note) } else { Self::Broken(findings) }
+    }
+}
+
+pub fn run(options: &LintOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
+    let chosen = |name: &LintName| options.only.is_empty() || options.only.contains(name);
+    let mut broken = Vec::new();
+    for name in LintName::value_variants().iter().copied().filter(chosen) {
+        let started = Instant::now();
+        let outcome = check(name, options, workspace)?;
+        let word = word(name);
+        let seconds = started.elapsed().as_secs_f64();
+        match outcome {
+            LintOutcome::Stands(note) => report::line(format_args!("  stands   {word:<10} {seconds:>6.1} s  {note}")),
+            LintOutcome::Skipped(why) => report::line(format_args!("  skipped  {word:<10} {seconds:>6.1} s  {why}")),
+            LintOutcome::Broken(findings) => {
+                report::line(format_args!("  BROKEN   {word:<10} {seconds:>6.1} s  {} found", findings.len()));
+                show(&findings);
+                broken.push(word);
+            }
+        }
+    }
+    if broken.is_empty() {
+        report::line("walls: all stand");
+        return Ok(ExitCode::SUCCESS);
+    }
+    report::line(format_args!("walls: broken: {}", broken.join(", ")));
+    Ok(ExitCode::FAILURE)
+}
+
+fn check(name: LintName, options: &LintOptions, workspace: &Workspace) -> anyhow::Result<LintOutcome> {
+    match name {
+        LintName::Arrows => arrows::check(workspace),
+        LintName::Purity => purity::check(workspace),
+        LintName::Sources => sources::check(workspace),
+        LintName::Licences => licences::check(workspace),
+        LintName::Format => clippy::format(workspace),
+        LintName::Clippy => clippy::clippy(workspace, &options.profile),
+        LintName::Page => page::check(workspace, options.write),
+        LintName::Generated => generated::check(workspace, &options.profile, options.write),
+    }
+}
+
+fn show(findings: &[String]) {
+    for finding in findings.iter().take(FINDINGS_SHOWN_MAX) {
+        report::line(format_args!("    {}", finding.replace('\n', "\n      ")));
+    }
+    if findings.len() > FINDINGS_SHOWN_MAX {
+        report::line(format_args!("    … and {} more", findings.len() - FINDINGS_SHOWN_MAX));
+    }
+}
+
+/// The wall's name as `--only` takes it.
+fn word(name: LintName) -> String {
+    name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}

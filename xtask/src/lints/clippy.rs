@@ -1,0 +1,67 @@
+//! Formatting and clippy, by the tools themselves.
+
+use crate::process;
+use crate::workspace::{self, Workspace};
+
+use super::LintOutcome;
+
+pub fn format(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
+    if !process::is_installed(&mut workspace.cargo(["fmt", "--version"])) {
+        return Ok(missing_tool("rustfmt", workspace::in_ci()));
+    }
+    let finished = process::capture(&mut workspace.cargo(["fmt", "--all", "--", "--check", "-l"]))?;
+    if finished.status.success() {
+        return Ok(LintOutcome::Stands("formatted".to_owned()));
+    }
+    let root = format!("{}/", workspace.root().display());
+    let files = finished.stdout.lines().map(|path| path.strip_prefix(&root).unwrap_or(path));
+    let mut findings: Vec<String> = files.map(|path| format!("{path}: run `cargo fmt --all`")).collect();
+    if findings.is_empty() {
+        findings.push(format!("`cargo fmt` ended with {}\n{}", finished.status, finished.stderr.trim_end()));
+    }
+    Ok(LintOutcome::Broken(findings))
+}
+
+/// Clippy compiles nothing to machine code, but runs build scripts and procedural macros: with the profile of the
+/// tests those are built once for both.
+pub fn clippy(workspace: &Workspace, profile: &str) -> anyhow::Result<LintOutcome> {
+    if !process::is_installed(&mut workspace.cargo(["clippy", "--version"])) {
+        return Ok(missing_tool("clippy", workspace::in_ci()));
+    }
+    let status = process::status(&mut workspace.cargo([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--profile",
+        profile,
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    if status.success() {
+        return Ok(LintOutcome::Stands("no warnings".to_owned()));
+    }
+    Ok(LintOutcome::Broken(vec!["clippy's own words are above".to_owned()]))
+}
+
+/// On a developer's machine the other walls still tell much; where CI is set the wall must not quietly be gone.
+fn missing_tool(component: &str, in_ci: bool) -> LintOutcome {
+    let way_out = format!("{component} is not installed here: `rustup component add {component}`");
+    if in_ci { LintOutcome::Broken(vec![way_out]) } else { LintOutcome::Skipped(way_out) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_tool_breaks_the_wall_in_ci_and_is_only_said_elsewhere() {
+        assert!(
+            matches!(missing_tool("clippy", true), LintOutcome::Broken(found) if found[0].contains("component add clippy"))
+        );
+        assert!(
+            matches!(missing_tool("clippy", false), LintOutcome::Skipped(why) if why.contains("component add clippy"))
+        );
+    }
+}

@@ -1,0 +1,45 @@
+//! Rules on the text of our own files, for what no compiler checks.
+
+mod allowances;
+mod names;
+mod texts;
+mod words;
+
+use crate::code::BlankedSource;
+use crate::workspace::Workspace;
+
+use super::LintOutcome;
+
+/// Files above this are data, not something a person wrote and reads.
+const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
+    let files = workspace.files()?;
+    let machine = texts::MachineFolders::here(workspace.root());
+    let mut findings: Vec<String> = files.iter().filter_map(|path| names::check(path)).collect();
+    for path in &files {
+        let Some(text) = read(workspace, path)? else {
+            continue;
+        };
+        findings.extend(texts::check(path, &text, &machine));
+        if path.ends_with(".rs") {
+            let code = BlankedSource::new(&text);
+            findings.extend(words::check(path, &code));
+            findings.extend(allowances::check(path, &code));
+        }
+    }
+    for package in workspace.members()?.members() {
+        findings.extend(allowances::check_manifest(&package.name, &std::fs::read_to_string(&package.manifest_path)?));
+    }
+    Ok(LintOutcome::from_findings(findings, format!("{} files", files.len())))
+}
+
+/// The text of a file; `None` for what is not text.
+fn read(workspace: &Workspace, path: &str) -> anyhow::Result<Option<String>> {
+    let full = workspace.root().join(path);
+    if full.metadata()?.len() > TEXT_BYTES_MAX {
+        return Ok(None);
+    }
+    let text = String::from_utf8(std::fs::read(full)?).ok();
+    Ok(text.filter(|text| !text.contains('\0')))
+}
