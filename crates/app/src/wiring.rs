@@ -421,7 +421,7 @@ mod tests {
 
     use baton_core::money::{PriceQuote, Usd};
     use baton_core::time::Time;
-    use baton_engine::agent_registry::{TierOverrides, TierSettings as Tiering};
+    use baton_engine::agent_registry::{TierOverrides, TierSettings};
     use baton_models::budget::AttemptCharge;
     use baton_ports::budget::{BudgetStore as _, SpendAccount};
     use baton_ports::models::ModelCaller;
@@ -456,10 +456,10 @@ mod tests {
     fn rated(records: &SqliteStore, per_minute: u32, per_hour: u32) -> AgentRegistry {
         let changes =
             TierOverrides { per_minute: Some(per_minute), per_hour: Some(per_hour), ..TierOverrides::default() };
-        let settings = Tiering {
+        let settings = TierSettings {
             tier: Some("free".to_owned()),
             tiers: [("free".to_owned(), changes)].into(),
-            ..Tiering::default()
+            ..TierSettings::default()
         };
         AgentRegistry::new(Arc::new(records.clone()), TierTable::new(settings).expect("a table"))
     }

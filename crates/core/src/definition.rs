@@ -32,7 +32,7 @@ use serde_json::Value as Json;
 
 pub use catalog::{DefinitionCatalog, PinnedWorkflow};
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, DiagnosticCode, Severity, excerpt, render};
-pub use diff::{DefinitionChange, DefinitionChangeKind as Differs, diff};
+pub use diff::{DefinitionChange, DefinitionChangeKind, diff};
 pub use duration::parse as parse_duration;
 pub use folder::check_all;
 pub use schema::schema;
@@ -42,7 +42,7 @@ use crate::graph::{Workflow, check as checks, compile as lowering};
 use catalog::UnreadyWorkflows;
 use diagnostic::DiagnosticList;
 use reader::DefinitionReader;
-use source::YamlNode as Tree;
+use source::YamlNode;
 use spec::WorkflowSpec;
 
 /// The layout of the bundles made here.
@@ -105,11 +105,11 @@ pub fn is_single_call_name(name: &str) -> bool {
 
 /// Checks a workflow that we wrote for a single call or agent: its name [is kept](is_single_call_name) for those.
 pub fn check_single_call(definition: &Json, catalog: &DefinitionCatalog) -> CheckedDefinition {
-    check_tree(&Tree::from_json(definition), catalog, &UnreadyWorkflows::new())
+    check_tree(&YamlNode::from_json(definition), catalog, &UnreadyWorkflows::new())
 }
 
 /// Checks what somebody wrote: a name that is kept for single calls is refused.
-fn check_named(tree: &Tree, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
+fn check_named(tree: &YamlNode, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
     let mut checked = check_tree(tree, catalog, unready);
     if checked.workflow.take_if(|workflow| is_single_call_name(&workflow.name)).is_some() {
         let name = root::read(tree, &mut DefinitionReader::default()).and_then(|document| document.name);
@@ -132,7 +132,7 @@ pub fn compile(bundle: &Bundle) -> Result<Workflow, BundleError> {
     if bundle.format != BUNDLE_FORMAT {
         return Err(BundleError::Format { name: name(), found: bundle.format });
     }
-    let tree = Tree::from_json(&bundle.definition);
+    let tree = YamlNode::from_json(&bundle.definition);
     let mut reader = DefinitionReader::default();
     reader.is_pinned = true;
     let document = root::read(&tree, &mut reader);
@@ -151,7 +151,7 @@ pub fn compile(bundle: &Bundle) -> Result<Workflow, BundleError> {
     }
 }
 
-fn check_tree(tree: &Tree, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
+fn check_tree(tree: &YamlNode, catalog: &DefinitionCatalog, unready: &UnreadyWorkflows) -> CheckedDefinition {
     let mut reader = DefinitionReader::default();
     let document = root::read(tree, &mut reader);
     let mut findings = reader.findings;
@@ -198,7 +198,7 @@ fn lower(
 }
 
 /// The definition as JSON. The version is kept as it was written, which a number would not be.
-fn definition_of(tree: &Tree, document: &WorkflowSpec<'_>) -> Json {
+fn definition_of(tree: &YamlNode, document: &WorkflowSpec<'_>) -> Json {
     let mut definition = tree.to_json();
     for place in ["", "/workflow"] {
         if let Some(version) = definition.pointer_mut(place).and_then(|outer| outer.get_mut("version")) {

@@ -38,7 +38,7 @@ mod workflow_cache;
 pub use agent_registry::AgentRegistry;
 pub use aggregate::{ConversationHandle, RoutingQueueFollower, RoutingQueues, SubmitResult};
 pub use baton_agents::{
-    PromptOverride as Prompt, StepFunctions, check as check_agent, put as put_prompt, shipped as shipped_agents,
+    PromptOverride, StepFunctions, check as check_agent, put as put_prompt, shipped as shipped_agents,
 };
 pub use consumer_keys::take as take_key;
 pub use driver::{Engine, RunFork, RunStart};

@@ -100,7 +100,7 @@ pub use openapi::{ImportDiagnostic, document};
 pub use post::OutboundPoster;
 pub use providers::crm::identifiers_of;
 pub use providers::email::SystemMailer;
-pub use providers::memory::knowledge::{ExternalKnowledgeBase as KnowledgeOutside, IndexedChunk as KnowledgePiece};
+pub use providers::memory::knowledge::{ExternalKnowledgeBase, IndexedChunk};
 pub use rate::CallRate;
 pub use registry::ToolRegistry;
 pub use tool_set::ToolServices;
@@ -118,26 +118,21 @@ pub mod outbox {
 
 /// Settings of single tools.
 pub mod settings {
-    pub use crate::kinds::query_database::{DatabaseConfig as Database, DatabaseUrl};
-    pub use crate::kinds::web_search::WebSearchConfig as WebSearch;
-    pub use crate::outbound::{IpNetwork, OutboundConfig as Outbound};
+    pub use crate::kinds::query_database::{DatabaseConfig, DatabaseUrl};
+    pub use crate::kinds::web_search::WebSearchConfig;
+    pub use crate::outbound::{IpNetwork, OutboundConfig};
     pub use crate::providers::calendar::{
-        CalDavConfig, CalendarConfig as Calendar, CalendarProviderKind, CalendlyConfig, CalendlyEventType,
-        EventLocation, GoogleCalendarConfig, OpeningDay, OpeningHours, SlotStep, TreatmentConfig,
+        CalDavConfig, CalendarConfig, CalendarProviderKind, CalendlyConfig, CalendlyEventType, EventLocation,
+        GoogleCalendarConfig, OpeningDay, OpeningHours, SlotStep, TreatmentConfig,
     };
-    pub use crate::providers::crm::CrmConfig as Crm;
+    pub use crate::providers::crm::CrmConfig;
     pub use crate::providers::email::{
-        EmailConfig as Email, EmailProvider, EmailSender, EmailTemplate, SendGridConfig as SendGrid,
-        SmtpConfig as Smtp, SmtpTls,
+        EmailConfig, EmailProvider, EmailSender, EmailTemplate, SendGridConfig, SmtpConfig, SmtpTls,
     };
-    pub use crate::providers::memory::knowledge::{
-        ChromaConfig as Chroma, KnowledgeConfig as Knowledge, PineconeConfig as Pinecone,
-    };
-    pub use crate::providers::message::{MessageConfig as Message, TwilioConfig as Twilio};
-    pub use crate::providers::payment::{
-        PaymentConfig as Payment, PaymentMethod, PaymentProvider, StripeConfig as Stripe, StripeMethod,
-    };
-    pub use crate::providers::rest::{ChangeMethod, RestConfig as Rest};
-    pub use crate::providers::ticket::TicketConfig as Tickets;
+    pub use crate::providers::memory::knowledge::{ChromaConfig, KnowledgeConfig, PineconeConfig};
+    pub use crate::providers::message::{MessageConfig, TwilioConfig};
+    pub use crate::providers::payment::{PaymentConfig, PaymentMethod, PaymentProvider, StripeConfig, StripeMethod};
+    pub use crate::providers::rest::{ChangeMethod, RestConfig};
+    pub use crate::providers::ticket::TicketConfig;
     pub use crate::vendor::BaseUrl;
 }

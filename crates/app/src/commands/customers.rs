@@ -4,7 +4,7 @@ use std::path::Path;
 
 use baton_core::id::TenantId;
 use baton_engine::Engine;
-use baton_server::customers::{CustomerError, CustomerService as Stores, ErasureRequest, VACUUM_BYTES_MAX};
+use baton_server::customers::{CustomerError, CustomerService, ErasureRequest, VACUUM_BYTES_MAX};
 use serde_json::Value;
 
 use super::knowledge::external_index::KnowledgeStores;
@@ -62,8 +62,12 @@ fn usage_error(error: CustomerError) -> anyhow::Error {
 }
 
 /// What customers' data lie behind.
-pub(super) fn stores<'s>(system: &'s ProjectSystem, engine: &'s Engine, shelf: &'s KnowledgeStores) -> Stores<'s> {
-    Stores {
+pub(super) fn stores<'s>(
+    system: &'s ProjectSystem,
+    engine: &'s Engine,
+    shelf: &'s KnowledgeStores,
+) -> CustomerService<'s> {
+    CustomerService {
         engine,
         read: &system.store,
         records: &*system.records,

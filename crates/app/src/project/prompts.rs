@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use baton_core::agent::AgentDefinition;
-use baton_engine::Prompt;
+use baton_engine::PromptOverride;
 use baton_memory::{PROMPTS, PromptSet};
 
 use super::files::{display_path, files, read};
@@ -21,10 +21,10 @@ pub fn apply_prompts(
             let hint = format!("memory's are {}; see docs/concepts/agents.md", PROMPTS.join(" and "));
             UsageError::new(format!("{}: {error}", display_path(&file))).hint(hint)
         };
-        let Prompt { name, language, text } = prompt_of(&file)?;
+        let PromptOverride { name, language, text } = prompt_of(&file)?;
         match PROMPTS.contains(&name.as_str()) {
             true => memory.put(&name, &language, text).map_err(wrong)?,
-            false => baton_engine::put_prompt(agents, Prompt { name, language, text }).map_err(wrong)?,
+            false => baton_engine::put_prompt(agents, PromptOverride { name, language, text }).map_err(wrong)?,
         }
     }
     Ok(())
@@ -39,5 +39,5 @@ fn prompt_of(file: &Path) -> anyhow::Result<Prompt> {
     };
     let text =
         String::from_utf8(read(file)?).map_err(|_| UsageError::new(format!("{} is not UTF-8", display_path(file))))?;
-    Ok(Prompt { name: name.to_owned(), language: language.to_owned(), text: text.trim_end().to_owned() })
+    Ok(PromptOverride { name: name.to_owned(), language: language.to_owned(), text: text.trim_end().to_owned() })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use baton_core::agent::SandboxProgram;
 use baton_core::money::Usd;
-use baton_core::run::{CallOutput, EffectRequest as Wanted, RunEvent, RunState};
+use baton_core::run::{CallOutput, EffectRequest, RunEvent, RunState};
 
 use crate::aim::KillPoint;
 use crate::ledger::{LedgerRequest, MODEL};
@@ -103,8 +103,8 @@ fn lost(recorded: &RunRecording) -> Vec<Usd> {
 fn started(recorded: &RunRecording) -> usize {
     let programs = recorded.events().filter(|event| match event {
         RunEvent::Scheduled(scheduled) => match &scheduled.request {
-            Wanted::Code { program, .. } => matches!(**program, SandboxProgram::Start { .. }),
-            Wanted::Tool { .. } | Wanted::Model(_) | Wanted::Step { .. } => false,
+            EffectRequest::Code { program, .. } => matches!(**program, SandboxProgram::Start { .. }),
+            EffectRequest::Tool { .. } | EffectRequest::Model(_) | EffectRequest::Step { .. } => false,
         },
         _ => false,
     });

@@ -6,7 +6,7 @@ use super::diagnostic::{DiagnosticCode, clip_word};
 use super::fields::{FieldSchema, FieldShape, MappingReader, field, read_text, required};
 use super::node;
 use super::reader::DefinitionReader;
-use super::source::{SourceSpan, SpannedValue, YamlNode as Tree, YamlValue};
+use super::source::{SourceSpan, SpannedValue, YamlNode, YamlValue};
 use super::spec::{BodySpec, DefinitionForm, EdgeSpec, NameReference};
 use crate::graph::{EDGES_MAX, NESTING_MAX};
 
@@ -30,7 +30,11 @@ pub(crate) const EDGE: &[FieldSchema] = &[
 
 /// The body of a loop or a branch. What its expressions mention outside it, the node around it mentions, too, but
 /// for the names `local` to the body.
-pub(crate) fn read_nested<'t>(tree: &'t Tree, local: &[&str], reader: &mut DefinitionReader) -> Option<BodySpec<'t>> {
+pub(crate) fn read_nested<'t>(
+    tree: &'t YamlNode,
+    local: &[&str],
+    reader: &mut DefinitionReader,
+) -> Option<BodySpec<'t>> {
     if reader.nesting >= NESTING_MAX {
         let message = format!("bodies nest more than {NESTING_MAX} levels deep");
         reader
@@ -132,7 +136,7 @@ fn reject_duplicate_ids(nodes: &[super::spec::NodeSpec<'_>], reader: &mut Defini
     }
 }
 
-fn read_edges(trees: &[Tree], reader: &mut DefinitionReader) -> Vec<EdgeSpec> {
+fn read_edges(trees: &[YamlNode], reader: &mut DefinitionReader) -> Vec<EdgeSpec> {
     if let Some(beyond) = trees.get(EDGES_MAX) {
         let message = format!("the workflow has more than {EDGES_MAX} edges");
         reader.findings.push(beyond.span.error(DiagnosticCode::TooLarge, message));
@@ -140,7 +144,7 @@ fn read_edges(trees: &[Tree], reader: &mut DefinitionReader) -> Vec<EdgeSpec> {
     trees.iter().take(EDGES_MAX).filter_map(|tree| edge(tree, reader)).collect()
 }
 
-fn edge(tree: &Tree, reader: &mut DefinitionReader) -> Option<EdgeSpec> {
+fn edge(tree: &YamlNode, reader: &mut DefinitionReader) -> Option<EdgeSpec> {
     let mut fields = MappingReader::of(tree, "an edge", &mut reader.findings)?;
     reader.take_references();
     let from = read_endpoint("from", &mut fields, reader);
@@ -166,7 +170,7 @@ fn read_endpoint(
 }
 
 /// The branch an edge follows; `true` and `false` need no quotes.
-fn branch(node: &Tree, reader: &mut DefinitionReader) -> Option<SpannedValue<String>> {
+fn branch(node: &YamlNode, reader: &mut DefinitionReader) -> Option<SpannedValue<String>> {
     match &node.value {
         YamlValue::Bool(is) => Some(SpannedValue::new(is.to_string(), node.span)),
         YamlValue::Map(_) => {

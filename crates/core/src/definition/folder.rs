@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::catalog::{DefinitionCatalog, PinnedWorkflow, UnreadyWorkflows};
 use super::diagnostic::{Diagnostic, DiagnosticCode};
 use super::reader::DefinitionReader;
-use super::source::{self, SpannedValue, YamlNode as Tree};
+use super::source::{self, SpannedValue, YamlNode};
 use super::spec::{BodySpec, NodeKindSpec};
 use super::{CheckedDefinition, check_named, root};
 
@@ -50,7 +50,7 @@ pub fn check_all<'s>(
 
 /// A file, its name, and the workflows it runs.
 struct DefinitionFile {
-    tree: Result<Tree, Vec<Diagnostic>>,
+    tree: Result<YamlNode, Vec<Diagnostic>>,
     name: Option<SpannedValue<String>>,
     runs: BTreeSet<String>,
 }

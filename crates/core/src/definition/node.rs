@@ -5,7 +5,7 @@ use super::fields::{FieldSchema, FieldShape, MappingReader, field, read_text};
 use super::kinds::{self, KindDescriptor};
 use super::policy;
 use super::reader::DefinitionReader;
-use super::source::{SourceSpan, SpannedValue, YamlNode as Tree};
+use super::source::{SourceSpan, SpannedValue, YamlNode};
 use super::spec::{DefinitionForm, NodeKindSpec, NodeSpec};
 use crate::expr::ParamsTemplate;
 use crate::graph::{JoinRule, NODES_MAX};
@@ -59,7 +59,7 @@ const RESERVED: &[&str] = &[
 
 /// Reads one node. `place` counts from 0 within the list.
 pub(crate) fn read<'t>(
-    node: &'t Tree,
+    node: &'t YamlNode,
     place: usize,
     form: DefinitionForm,
     reader: &mut DefinitionReader,
@@ -208,6 +208,6 @@ fn id(
 }
 
 /// Whether a step brings no id of its own, and so follows the step before it.
-pub(crate) fn is_chained_step(node: &Tree) -> bool {
+pub(crate) fn is_chained_step(node: &YamlNode) -> bool {
     node.as_map().is_some_and(|map| map.get("id").is_none_or(|(_, id)| id.is_null()))
 }

@@ -9,7 +9,7 @@ use super::fields::{FieldSchema, FieldShape, MappingReader, field, read_keyword,
 use super::json_schema;
 use super::policy::cost;
 use super::reader::DefinitionReader;
-use super::source::{SpannedValue, YamlKey, YamlNode as Tree, YamlValue};
+use super::source::{SpannedValue, YamlKey, YamlNode, YamlValue};
 use super::spec::{BodySpec, DefinitionForm, VariableDeclaration, WorkflowSpec};
 use crate::conversation::HandoverPolicy;
 use crate::graph::{CombineMode, InputDeclaration, WorkflowVariable, input};
@@ -79,7 +79,7 @@ pub(crate) const COMPOSIO_APP: &[FieldSchema] = &[
 const CONSECUTIVE_ERRORS_MAX: u32 = 1_000;
 
 /// Reads a whole file. What cannot be read is left out and said.
-pub(crate) fn read<'t>(tree: &'t Tree, reader: &mut DefinitionReader) -> Option<WorkflowSpec<'t>> {
+pub(crate) fn read<'t>(tree: &'t YamlNode, reader: &mut DefinitionReader) -> Option<WorkflowSpec<'t>> {
     let mut fields = MappingReader::of(tree, "a workflow", &mut reader.findings)?;
     if let Some(inner) = fields.map("workflow", &mut reader.findings) {
         fields.add_mapping(inner);
@@ -158,7 +158,7 @@ fn input(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Input
     InputDeclaration(Some(keys))
 }
 
-fn input_key(key: &YamlKey, node: &Tree, reader: &mut DefinitionReader) -> Option<input::InputKey> {
+fn input_key(key: &YamlKey, node: &YamlNode, reader: &mut DefinitionReader) -> Option<input::InputKey> {
     match &node.value {
         YamlValue::Null => None,
         YamlValue::String(_) => {
@@ -202,7 +202,7 @@ fn variables(
     variables
 }
 
-fn variable(key: &YamlKey, node: &Tree, reader: &mut DefinitionReader) -> Option<VariableDeclaration> {
+fn variable(key: &YamlKey, node: &YamlNode, reader: &mut DefinitionReader) -> Option<VariableDeclaration> {
     if node.as_map().is_none() {
         let initial = (!node.is_null()).then(|| node.to_json());
         return Some(VariableDeclaration {
@@ -236,7 +236,7 @@ fn variable(key: &YamlKey, node: &Tree, reader: &mut DefinitionReader) -> Option
 }
 
 /// When a conversation is handed to a person. No list of triggers means all of them.
-fn hil(node: &Tree, reader: &mut DefinitionReader) -> HandoverPolicy {
+fn hil(node: &YamlNode, reader: &mut DefinitionReader) -> HandoverPolicy {
     let Some(mut fields) = MappingReader::of(node, "`hil_config`", &mut reader.findings) else {
         return HandoverPolicy::default();
     };
@@ -264,7 +264,7 @@ fn hil(node: &Tree, reader: &mut DefinitionReader) -> HandoverPolicy {
 }
 
 /// Which apps of Composio are used. Answers whose account each app uses, where it says.
-fn composio_apps(node: &Tree, reader: &mut DefinitionReader) -> BTreeMap<String, String> {
+fn composio_apps(node: &YamlNode, reader: &mut DefinitionReader) -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     let Some(mut fields) = MappingReader::of(node, "`composio`", &mut reader.findings) else { return sources };
     fields.text("version", &mut reader.findings);

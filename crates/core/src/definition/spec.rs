@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::source::{SourceSpan, SpannedValue, YamlKey, YamlMapping, YamlNode as Tree};
+use super::source::{SourceSpan, SpannedValue, YamlKey, YamlMapping, YamlNode};
 use crate::agent::CostTier;
 use crate::conversation::HandoverPolicy;
 use crate::expr::{Condition, JinjaTemplate, ParamsDialect, ParamsTemplate};
@@ -101,7 +101,7 @@ pub(crate) struct FieldReference {
 }
 
 impl FieldReference {
-    pub(crate) fn new(fields: &[String], node: &Tree) -> Self {
+    pub(crate) fn new(fields: &[String], node: &YamlNode) -> Self {
         Self { fields: fields.iter().map(|field| (field.clone(), node.span_of_field(field))).collect() }
     }
 }
@@ -162,7 +162,7 @@ pub(crate) enum ToolNodeSpec<'t> {
     Fixed {
         tool: SpannedValue<String>,
         parameters: ParamsTemplate,
-        tree: Option<&'t Tree>,
+        tree: Option<&'t YamlNode>,
     },
     /// What a selection asked for; `None` allows every tool of the workflow's agents.
     AgentRequests {
@@ -219,14 +219,14 @@ pub(crate) enum CompensationSpec<'t> {
     Undo {
         tool: SpannedValue<String>,
         parameters: ParamsTemplate,
-        tree: Option<&'t Tree>,
+        tree: Option<&'t YamlNode>,
     },
 }
 
 /// The written parameters that do not depend on a run, by name.
-pub(crate) fn literals(parameters: Option<&Tree>, dialect: ParamsDialect) -> Json {
-    let map = parameters.and_then(Tree::as_map);
-    let literal = |(key, value): (&YamlKey, &Tree)| {
+pub(crate) fn literals(parameters: Option<&YamlNode>, dialect: ParamsDialect) -> Json {
+    let map = parameters.and_then(YamlNode::as_map);
+    let literal = |(key, value): (&YamlKey, &YamlNode)| {
         Some((key.name.clone(), ParamsTemplate::parse(&value.to_json(), dialect).ok()?.literal()?.clone()))
     };
     Json::Object(map.into_iter().flat_map(YamlMapping::iter).filter_map(literal).collect())
@@ -235,7 +235,7 @@ pub(crate) fn literals(parameters: Option<&Tree>, dialect: ParamsDialect) -> Jso
 /// The facts that hold for a written call: of its action, where that is written plainly.
 pub(crate) fn action_facts<'f>(
     facts: &'f ToolContract,
-    parameters: Option<&Tree>,
+    parameters: Option<&YamlNode>,
     dialect: ParamsDialect,
 ) -> &'f ToolContract {
     if facts.actions.is_empty() { facts } else { facts.for_arguments(&literals(parameters, dialect)) }

@@ -1,6 +1,6 @@
 //! A tenant's desk, as the driver moves it: what it tells conversations, and whoever supervises.
 
-use baton_core::conversation::ConversationCommand as ToConversation;
+use baton_core::conversation::ConversationCommand;
 use baton_core::id::{RunId, TenantId};
 use baton_core::routing::{
     EnqueueRequest, EscalationAction, RoutingCommand, RoutingEvent, RoutingNotice, RoutingQueue, RoutingRefusal,
@@ -51,11 +51,14 @@ impl Aggregate for RoutingQueue {
         let mut messages = Vec::new();
         for told in events.iter().filter_map(RoutingEvent::notice) {
             let (conversation, stay, number, said) = match told {
-                RoutingNotice::Assigned { conversation, stay, number, person } => {
-                    (conversation, stay, number, ToConversation::Assigned { stay, number, person: person.to_string() })
-                }
+                RoutingNotice::Assigned { conversation, stay, number, person } => (
+                    conversation,
+                    stay,
+                    number,
+                    ConversationCommand::Assigned { stay, number, person: person.to_string() },
+                ),
                 RoutingNotice::Requeued { conversation, stay, number, .. } => {
-                    (conversation, stay, number, ToConversation::Requeued { stay, number })
+                    (conversation, stay, number, ConversationCommand::Requeued { stay, number })
                 }
                 RoutingNotice::Escalated { .. } => continue,
             };
@@ -77,7 +80,7 @@ impl Aggregate for RoutingQueue {
         refusal: &RoutingRefusal,
     ) -> Result<Option<RefusalReply>, serde_json::Error> {
         let RoutingCommand::Enqueue(EnqueueRequest { conversation, number, .. }) = command else { return Ok(None) };
-        let not_queued = ToConversation::NotQueued { stay: number, reason: refusal.to_string() };
+        let not_queued = ConversationCommand::NotQueued { stay: number, reason: refusal.to_string() };
         Ok(Some(RefusalReply { to: conversation, payload: serde_json::to_vec(&not_queued)? }))
     }
 

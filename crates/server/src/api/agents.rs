@@ -15,7 +15,7 @@ use baton_core::definition::{self, DefinitionCatalog, SINGLE_AGENT_PREFIX};
 use baton_core::expr::nearest;
 use baton_core::id::ID_BYTES_MAX;
 use baton_engine::EngineError;
-use baton_engine::agent_registry::{AgentFilter as Which, AgentListing};
+use baton_engine::agent_registry::{AgentFilter, AgentListing};
 use baton_ports::registry::WorkflowVersion;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -27,7 +27,7 @@ use super::extractors::{PathParams, QueryParams};
 use super::idempotency::RequestFingerprint;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::{AgentListSchema, AgentSchema as Shown, ExecutionSchema, ProblemSchema as Refusal};
+use super::schemas::{AgentListSchema, AgentSchema, ExecutionSchema, ProblemSchema};
 use super::start_run::{RunInput, RunTarget, StartRunCommand, start_run};
 use super::tenant_catalog;
 use crate::body;
@@ -55,7 +55,7 @@ pub(super) struct AgentListQuery {
 
 /// Lists agents, the cheapest first
 #[utoipa::path(get, path = "/api/v1/agents", tag = "agents", params(AgentListQuery), responses(
-    (status = 200, body = AgentListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AgentListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -64,14 +64,14 @@ pub(super) async fn list(
     let work = door.run_services()?;
     let agents = tenant_catalog::agents(work, guest.tenant()).await?;
     let health = work.agent_registry.health(guest.tenant()).await?;
-    let cards = AgentListing::all(&agents, &health, &Which { capability, cost_tier, healthy }, door.clock.now());
+    let cards = AgentListing::all(&agents, &health, &AgentFilter { capability, cost_tier, healthy }, door.clock.now());
     Ok(Json(json!({ "agents": cards })))
 }
 
 /// Shows an agent: how it has done, and what defines it
 #[utoipa::path(get, path = "/api/v1/agents/{agent_id}", tag = "agents",
     params(("agent_id" = String, Path)),
-    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = AgentSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -96,7 +96,7 @@ async fn agent_response(
 ) -> Result<Response, HttpProblem> {
     let health = door.run_services()?.agent_registry.health(guest.tenant()).await?;
     let one = BTreeMap::from([(agent.name.clone(), agent.clone())]);
-    let card = AgentListing::all(&one, &health, &Which::default(), door.clock.now()).pop();
+    let card = AgentListing::all(&one, &health, &AgentFilter::default(), door.clock.now()).pop();
     let mut shown = json!(card);
     shown["definition"] = json!(agent);
     shown["is_registered"] = written.is_some().into();
@@ -146,8 +146,8 @@ fn check_agent(work: &RunServices, guest: &Principal, agent: &AgentDefinition) -
 ///
 /// As a file in `agents/` defines one. The same one sent again is answered as it stands.
 #[utoipa::path(post, path = "/api/v1/agents", tag = "agents", request_body = Object, responses(
-    (status = 201, body = Shown), (status = 200, body = Shown, description = "this very agent is known already"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = AgentSchema), (status = 200, body = AgentSchema, description = "this very agent is known already"),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -184,8 +184,8 @@ pub(super) async fn create(
 #[utoipa::path(put, path = "/api/v1/agents/{agent_id}", tag = "agents",
     params(("agent_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    request_body = Object, responses((status = 200, body = Shown),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    request_body = Object, responses((status = 200, body = AgentSchema),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -216,7 +216,7 @@ pub(super) async fn replace(
 #[utoipa::path(delete, path = "/api/v1/agents/{agent_id}", tag = "agents",
     params(("agent_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -270,7 +270,7 @@ pub(super) struct ExecuteAgentRequest {
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`")),
     responses((status = 200, body = ExecutionSchema, description = "it has ended"),
         (status = 202, body = ExecutionSchema, description = "it goes on, or waits for somebody"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn execute(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -20,7 +20,7 @@ use utoipa_axum::routes;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::audit::{AuditListSchema, AuditRowSchema, AuditVerification};
 use crate::code;
 use crate::problem::HttpProblem;
@@ -63,7 +63,7 @@ pub(super) struct AuditListQuery {
 
 /// Lists what was done, newest first
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(AuditListQuery), responses(
-    (status = 200, body = AuditListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AuditListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -102,7 +102,7 @@ fn status(word: &str) -> Result<AuditStatus, HttpProblem> {
 
 /// Shows one row
 #[utoipa::path(get, path = "/api/v1/audit/{seq}", tag = "audit", params(("seq" = u64, Path)), responses(
-    (status = 200, body = AuditRowSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AuditRowSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -131,7 +131,7 @@ pub(super) struct AuditVerifyQuery {
 
 /// Follows the chain from its first row to its end
 #[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", params(AuditVerifyQuery), responses(
-    (status = 200, body = AuditVerification), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = AuditVerification), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn verify(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

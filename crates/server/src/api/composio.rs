@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::cursor::PagedList;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::composio::{
     ComposioActionList, ComposioAppList, ComposioConnectionList, ConnectionStart, DisconnectionSchema, ToolkitRefresh,
 };
@@ -93,7 +93,7 @@ pub(super) struct ComposioAppsQuery {
 
 /// Lists the apps that are chosen, and whether an account is connected
 #[utoipa::path(get, path = "/api/v1/composio/apps", tag = "composio", params(ComposioAppsQuery), responses(
-    (status = 200, body = ComposioAppList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioAppList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn apps(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -123,7 +123,7 @@ pub(super) struct ComposioActionsQuery {
 
 /// Lists what apps can do, by name
 #[utoipa::path(get, path = "/api/v1/composio/actions", tag = "composio", params(ComposioActionsQuery), responses(
-    (status = 200, body = ComposioActionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioActionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn actions(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -159,7 +159,7 @@ pub(super) struct ActionSearchQuery {
 
 /// Searches for actions by what they do, the best first
 #[utoipa::path(get, path = "/api/v1/composio/actions/search", tag = "composio", params(ActionSearchQuery), responses(
-    (status = 200, body = ComposioActionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioActionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn search(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -170,7 +170,7 @@ pub(super) async fn search(
 
 /// The same, where the words are better kept out of addresses
 #[utoipa::path(post, path = "/api/v1/composio/search", tag = "composio", request_body = ActionSearchQuery, responses(
-    (status = 200, body = ComposioActionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioActionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn find(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -217,7 +217,7 @@ fn company() -> String {
 /// what becomes of runs. Asked twice, the later address is the one to open.
 #[utoipa::path(post, path = "/api/v1/composio/connect/{app}", tag = "composio", params(("app" = String, Path)),
     request_body = ConnectAccountRequest, responses(
-    (status = 200, body = ConnectionStart), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ConnectionStart), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn connect(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -262,7 +262,7 @@ pub(super) struct ConnectionListQuery {
 
 /// Lists the accounts that are connected, and how they stand
 #[utoipa::path(get, path = "/api/v1/composio/connections", tag = "composio", params(ConnectionListQuery), responses(
-    (status = 200, body = ComposioConnectionList), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ComposioConnectionList), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn connections(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -284,7 +284,7 @@ pub(super) struct DisconnectQuery {
 /// Revokes an account at Composio and forgets it
 #[utoipa::path(delete, path = "/api/v1/composio/connections/{app}", tag = "composio",
     params(("app" = String, Path), DisconnectQuery), responses(
-    (status = 200, body = DisconnectionSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DisconnectionSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn disconnect(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -315,7 +315,7 @@ pub(super) struct RefreshActionsRequest {
 
 /// Looks up now which actions the apps have
 #[utoipa::path(post, path = "/api/v1/composio/refresh", tag = "composio", request_body = RefreshActionsRequest, responses(
-    (status = 200, body = ToolkitRefresh), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolkitRefresh), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn refresh(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -31,7 +31,7 @@ use super::extractors::{NoQueryParams, PathParams, QueryParams, limit};
 use super::idempotency::RequestFingerprint;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::{ConversationListSchema, ConversationSchema, MessageListSchema, ProblemSchema as Refusal};
+use super::schemas::{ConversationListSchema, ConversationSchema, MessageListSchema, ProblemSchema};
 use super::start_run::check_customer;
 use crate::body;
 use crate::code;
@@ -90,7 +90,7 @@ pub(super) struct StartConversationRequest {
     responses(
         (status = 200, body = ConversationSchema, description = "it rests: it has answered, or waits for somebody"),
         (status = 202, body = ConversationSchema, description = "it goes on"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(super) async fn begin(
     State(door): State<AppState>,
@@ -189,7 +189,7 @@ pub(super) struct CustomerMessageRequest {
         ("Prefer" = Option<String>, Header, description = "`wait=SECONDS` or `respond-async`"),
     ),
     responses((status = 200, body = ConversationSchema), (status = 202, body = ConversationSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn message(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -236,7 +236,7 @@ pub(super) struct ConversationListQuery {
 
 /// Lists conversations, newest first
 #[utoipa::path(get, path = "/api/v1/conversations", tag = "conversations", params(ConversationListQuery), responses(
-    (status = 200, body = ConversationListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ConversationListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -279,7 +279,7 @@ pub(super) async fn list(
 /// With what went along when it was handed over, and the `number` that whoever posts quotes.
 #[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}", tag = "conversations",
     params(("conversation_id" = String, Path)), responses((status = 200, body = ConversationSchema),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -315,7 +315,7 @@ pub(super) struct MessageListQuery {
 /// Notes and what the AI would have said are shown to whoever may answer for people.
 #[utoipa::path(get, path = "/api/v1/conversations/{conversation_id}/messages", tag = "conversations",
     params(("conversation_id" = String, Path), MessageListQuery), responses((status = 200, body = MessageListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn messages(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -456,7 +456,7 @@ pub(super) struct PostMessageRequest {
 /// Posts to the customer, as the person who owns the conversation
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/posts", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = PostMessageRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn post(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -483,7 +483,7 @@ pub(super) struct AddNoteRequest {
 /// Writes a note that the customer does not see
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/notes", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = AddNoteRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn note(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -527,7 +527,7 @@ fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<O
 /// It holds for this one, in place of the desk's settings: at once where it waits for a person, else when it will.
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/service-level", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = ServiceLevelRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn service_level(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -558,7 +558,7 @@ pub(super) struct EmptyConversationRequest {}
 /// Takes a conversation over, from the AI or from the queue
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/take-over", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn take_over(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -585,7 +585,7 @@ pub(super) struct GiveBackRequest {
 /// Gives a conversation back to the AI
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/give-back", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = GiveBackRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn give_back(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -603,7 +603,7 @@ pub(super) async fn give_back(
 /// Resolves a conversation
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/resolve", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn resolve(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -627,7 +627,7 @@ pub(super) async fn resolve(
 /// Opens a conversation again: it waits for a person
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/reopen", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn reopen(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -662,7 +662,7 @@ fn score<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
 /// Rates a conversation that is over, once
 #[utoipa::path(post, path = "/api/v1/conversations/{conversation_id}/rate", tag = "conversations",
     params(("conversation_id" = String, Path)), request_body = RateConversationRequest, responses((status = 200, body = ConversationSchema),
-    (status = 202, body = ConversationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use super::extractors::QueryParams;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::costs::{BudgetListSchema, CostRows, CostSummary};
 use crate::problem::HttpProblem;
 use crate::state::{AdminServices, AppState};
@@ -91,7 +91,7 @@ pub(super) struct CostSummaryQuery {
 
 /// What was spent on models: today, in a week or in this month
 #[utoipa::path(get, path = "/api/v1/costs/summary", tag = "costs", params(CostSummaryQuery), responses(
-    (status = 200, body = CostSummary), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CostSummary), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn summary(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -142,7 +142,7 @@ pub(super) struct CostRowsQuery {
 
 /// What was spent on models, by whatever is asked
 #[utoipa::path(get, path = "/api/v1/costs", tag = "costs", params(CostRowsQuery), responses(
-    (status = 200, body = CostRows), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CostRows), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn costs(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

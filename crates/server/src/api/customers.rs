@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::extractors::{PathParams, QueryParams};
 use super::knowledge::check_customer_id;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::knowledge::{CustomerExport, ErasureReport};
 use crate::body;
 use crate::code;
@@ -67,9 +67,9 @@ pub(super) struct EraseCustomerQuery {
 #[utoipa::path(post, path = "/api/v1/customers/{customer_id}/erase", tag = "knowledge",
     params(("customer_id" = String, Path), EraseCustomerQuery), request_body = EraseCustomerRequest, responses(
     (status = 200, body = ErasureReport),
-    (status = 409, body = Refusal, content_type = "application/problem+json",
+    (status = 409, body = ProblemSchema, content_type = "application/problem+json",
         description = "something of theirs has not ended: `live` lists it"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn erase(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -120,7 +120,7 @@ fn customer_service<'d>(door: &'d AppState, work: &'d RunServices, house: &'d Ad
 /// whether that was all of these. That it was handed over has a row in the audit trail.
 #[utoipa::path(get, path = "/api/v1/customers/{customer_id}/export", tag = "knowledge",
     params(("customer_id" = String, Path)), responses((status = 200, body = CustomerExport),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn export(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

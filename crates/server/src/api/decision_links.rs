@@ -33,7 +33,7 @@ use utoipa::ToSchema;
 
 use super::extractors::PathParams;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::tasks::PendingApproval;
 use super::webhooks::random_bytes;
 use crate::body;
@@ -137,8 +137,8 @@ pub(super) struct DecisionLinkSchema {
 /// sent is named in the audit row of the decision, and cannot decide by it, nor can whoever asked for what is decided.
 #[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/links", tag = "desk",
     params(("approval_id" = String, Path)), request_body = CreateLinkRequest, responses((status = 201, body = DecisionLinkSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
-    (status = 502, body = Refusal, content_type = "application/problem+json", description = "it was not delivered, and opens nothing")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
+    (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it was not delivered, and opens nothing")))]
 pub(super) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

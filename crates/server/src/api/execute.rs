@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::idempotency::RequestFingerprint;
 use super::principal::Principal;
-use super::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use super::schemas::{ExecutionSchema, ProblemSchema};
 use super::start_run::{RunInput, RunTarget, StartRunCommand, start_run};
 use super::wait_preference::WaitPreference;
 use crate::body;
@@ -59,7 +59,7 @@ pub(super) fn empty_object() -> Value {
     responses(
         (status = 200, body = ExecutionSchema, description = "it has ended"),
         (status = 202, body = ExecutionSchema, description = "it goes on, or waits for somebody"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn execute(

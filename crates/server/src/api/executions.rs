@@ -33,7 +33,7 @@ use super::openapi;
 use super::principal::Principal;
 use super::schemas::{
     ExecutionCostSchema, ExecutionListSchema, ExecutionSchema, ExecutionSummary, ExecutionTimeline, GraphSchema,
-    JournalSchema, ProblemSchema as Refusal,
+    JournalSchema, ProblemSchema,
 };
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
@@ -82,7 +82,7 @@ pub(super) struct ExecutionListQuery {
 /// Baton could be asked for a customer's, the customer is not known.
 #[utoipa::path(get, path = "/api/v1/executions", tag = "executions", params(ExecutionListQuery), responses(
     (status = 200, body = ExecutionListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn list(
     State(door): State<AppState>,
@@ -199,7 +199,7 @@ async fn find_head(work: &RunServices, guest: &Principal, id: &str) -> Result<Ru
 /// All that is known of it: what it came to, each node, its variables, what it waits for, and what a rollback would undo.
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = ExecutionSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -249,7 +249,7 @@ async fn version_json(work: &RunServices, guest: &Principal, record: &LoadedExec
 /// Lists an execution's calls in the order they were first sent
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/timeline", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = ExecutionTimeline), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionTimeline), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn timeline(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -263,7 +263,7 @@ pub(super) async fn timeline(
 /// Counts an execution's calls, and how they ended
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/summary", tag = "executions",
     params(("execution_id" = String, Path)),
-    responses((status = 200, body = ExecutionSummary), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ExecutionSummary), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn summary(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -281,7 +281,7 @@ pub(super) async fn summary(
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/costs", tag = "executions",
     params(("execution_id" = String, Path)),
     responses((status = 200, body = ExecutionCostSchema),
-        (status = 404, body = Refusal, content_type = "application/problem+json")))]
+        (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn costs(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -359,7 +359,7 @@ pub(super) struct JournalQuery {
 /// Reads an execution's journal: what happened, as it was recorded
 #[utoipa::path(get, path = "/api/v1/executions/{execution_id}/journal", tag = "executions",
     params(("execution_id" = String, Path), JournalQuery),
-    responses((status = 200, body = JournalSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = JournalSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn journal(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -404,7 +404,7 @@ pub(super) struct GraphQuery {
     params(("execution_id" = String, Path), GraphQuery),
     responses((status = 200, description = "nodes and edges, or the drawing as text",
     content((GraphSchema = "application/json"), (String = "text/plain"))),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn graph(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

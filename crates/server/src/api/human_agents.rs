@@ -28,9 +28,7 @@ use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency::{IdempotencyKey, RequestFingerprint};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::{
-    HumanAgentListSchema, HumanAgentSchema, ProblemSchema as Refusal, RoutingQueueSchema, TransferSchema,
-};
+use super::schemas::{HumanAgentListSchema, HumanAgentSchema, ProblemSchema, RoutingQueueSchema, TransferSchema};
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
@@ -52,7 +50,7 @@ pub(super) async fn list(
 /// Shows somebody of the desk
 #[utoipa::path(get, path = "/api/v1/human-agents/{person_id}", tag = "people", params(("person_id" = String, Path)),
     responses((status = 200, body = HumanAgentSchema),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -97,7 +95,7 @@ pub(super) struct PutHumanAgentRequest {
 /// Their id is the name of their key: who comes with it speaks as this person.
 #[utoipa::path(put, path = "/api/v1/human-agents/{person_id}", tag = "people", params(("person_id" = String, Path)),
     request_body = PutHumanAgentRequest, responses((status = 200, body = HumanAgentSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn put(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -122,7 +120,7 @@ pub(super) async fn put(
 
 /// Takes somebody off the desk; what they have goes to others
 #[utoipa::path(delete, path = "/api/v1/human-agents/{person_id}", tag = "people", params(("person_id" = String, Path)),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -148,7 +146,7 @@ pub(super) struct PresenceRequest {
 /// who gives none for 5 minutes (`unheard_after_ms` of the desk's settings) is offline.
 #[utoipa::path(put, path = "/api/v1/human-agents/{person_id}/presence", tag = "people",
     params(("person_id" = String, Path)), request_body = PresenceRequest, responses((status = 200, body = HumanAgentSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn presence(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -184,7 +182,7 @@ pub(super) struct RoutingQueueQuery {
 
 /// Lists the conversations that wait for a person, first first, each with why it is nobody's yet
 #[utoipa::path(get, path = "/api/v1/queue", tag = "people", params(RoutingQueueQuery), responses((status = 200, body = RoutingQueueSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn queue(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -218,7 +216,7 @@ pub(super) struct TransferRequest {
     request_body = TransferRequest,
     params(("conversation_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = TransferSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn transfer(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -25,7 +25,7 @@ use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::keys::{KeyListSchema, KeySchema, MintedKeySchema};
 use crate::body;
 use crate::code;
@@ -54,7 +54,7 @@ pub(super) struct KeyListQuery {
 
 /// Lists the tenant's keys, good or not, newest first
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys", params(KeyListQuery), responses(
-    (status = 200, body = KeyListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = KeyListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -96,7 +96,7 @@ pub(super) struct CreateKeyRequest {
 ///
 /// Repeated under one `Idempotency-Key` it is answered without the secret: what was shown once is shown to nobody again.
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = CreateKeyRequest, responses(
-    (status = 201, body = MintedKeySchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = MintedKeySchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -177,7 +177,7 @@ pub(super) struct RotateKeyRequest {
 /// Its scopes, its rate and its budget are the old one's. What the old one has spent is not counted again.
 #[utoipa::path(post, path = "/api/v1/keys/{key_id}/rotate", tag = "keys", params(("key_id" = String, Path)),
     request_body = RotateKeyRequest, responses(
-    (status = 201, body = MintedKeySchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = MintedKeySchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -214,7 +214,7 @@ pub(super) async fn rotate(
 ///
 /// Revoked again it is as it was.
 #[utoipa::path(delete, path = "/api/v1/keys/{key_id}", tag = "keys", params(("key_id" = String, Path)), responses(
-    (status = 200, body = KeySchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = KeySchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn revoke(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -23,7 +23,7 @@ use super::cursor::PagedList;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::knowledge::{
     DocumentAdded, DocumentListSchema, DocumentRemoved, ReindexSchema, SearchResultSchema,
 };
@@ -99,7 +99,7 @@ pub(super) struct DocumentListQuery {
 
 /// Lists documents by name
 #[utoipa::path(get, path = "/api/v1/knowledge/documents", tag = "knowledge", params(DocumentListQuery), responses(
-    (status = 200, body = DocumentListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DocumentListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -138,7 +138,7 @@ pub(super) struct AddDocumentRequest {
 ///
 /// Kept again unchanged it is as it was (`unchanged`), so a request may be repeated.
 #[utoipa::path(post, path = "/api/v1/knowledge/documents", tag = "knowledge", request_body = AddDocumentRequest, responses(
-    (status = 200, body = DocumentAdded), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DocumentAdded), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn add(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -158,7 +158,7 @@ pub(super) async fn add(
 /// A name with slashes is written with `%2F`.
 #[utoipa::path(delete, path = "/api/v1/knowledge/documents/{name}", tag = "knowledge", params(("name" = String, Path)),
     responses(
-    (status = 200, body = DocumentRemoved), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = DocumentRemoved), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -196,7 +196,7 @@ pub(super) struct KnowledgeSearchRequest {
 ///
 /// An embedder that costs is paid out of the tenant's budgets.
 #[utoipa::path(post, path = "/api/v1/knowledge/search", tag = "knowledge", request_body = KnowledgeSearchRequest, responses(
-    (status = 200, body = SearchResultSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SearchResultSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn search(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -220,7 +220,7 @@ pub(super) struct ReindexRequest {}
 
 /// Builds all of memory anew by the settings of now, while what is there answers
 #[utoipa::path(post, path = "/api/v1/knowledge/reindex", tag = "knowledge", request_body = ReindexRequest, responses(
-    (status = 200, body = ReindexSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ReindexSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn reindex(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -17,7 +17,7 @@ use utoipa::IntoParams;
 
 use super::extractors::QueryParams;
 use super::principal::Principal;
-use super::schemas::{KpiReport, ProblemSchema as Refusal};
+use super::schemas::{KpiReport, ProblemSchema};
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 use crate::tool_usage::query_usage;
@@ -42,7 +42,7 @@ pub(super) struct KpiQuery {
 /// Shows what the service is measured by: each figure with what it is, its target, and whether that was met
 #[utoipa::path(get, path = "/api/v1/kpis", tag = "kpis", params(KpiQuery), responses(
     (status = 200, body = KpiReport),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn show(
     State(door): State<AppState>,

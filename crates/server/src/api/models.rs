@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use baton_core::expr::nearest;
-use baton_ports::circuits::{ModelCircuit, ModelCircuitState as Circuits};
+use baton_ports::circuits::{ModelCircuit, ModelCircuitState};
 use baton_ports::keys::AccessScope;
 use baton_ports::models::{ModelListing, resolve_name};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::extractors::{PathParams, QueryParams};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::models::{CircuitList, CircuitSchema, ModelList, ProfileListSchema};
 use super::tenants::ServerOperator;
 use crate::body;
@@ -68,7 +68,7 @@ pub(super) struct ProfileListQuery {
 
 /// Lists profiles: their rules, and which model each would ask now
 #[utoipa::path(get, path = "/api/v1/models/profiles", tag = "models", params(ProfileListQuery), responses(
-    (status = 200, body = ProfileListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ProfileListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn profiles(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -112,7 +112,7 @@ pub(super) struct CircuitChangeRequest {
 /// written with `%2F`.
 #[utoipa::path(post, path = "/api/v1/admin/circuit-breaker/{model}/close", tag = "models",
     params(("model" = String, Path)), request_body = CircuitChangeRequest, responses(
-    (status = 200, body = CircuitSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CircuitSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn close(
     _host: ServerOperator,
     State(door): State<AppState>,
@@ -120,7 +120,7 @@ pub(super) async fn close(
     PathParams(model): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    set_circuit(&door, &guest, &model, Circuits::Closed, body).await
+    set_circuit(&door, &guest, &model, ModelCircuitState::Closed, body).await
 }
 
 /// Opens a model's circuit: it is asked no more until a person closes it
@@ -128,7 +128,7 @@ pub(super) async fn close(
 /// For the server's own tenant, since a model's circuit is everybody's.
 #[utoipa::path(post, path = "/api/v1/admin/circuit-breaker/{model}/open", tag = "models",
     params(("model" = String, Path)), request_body = CircuitChangeRequest, responses(
-    (status = 200, body = CircuitSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = CircuitSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn open(
     _host: ServerOperator,
     State(door): State<AppState>,
@@ -136,7 +136,7 @@ pub(super) async fn open(
     PathParams(model): PathParams<String>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    set_circuit(&door, &guest, &model, Circuits::Open, body).await
+    set_circuit(&door, &guest, &model, ModelCircuitState::Open, body).await
 }
 
 /// Said twice it is as said once, so there is nothing to repeat a request for under a key.
@@ -144,7 +144,7 @@ async fn set_circuit(
     door: &AppState,
     guest: &Principal,
     named: &str,
-    state: Circuits,
+    state: ModelCircuitState,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
     let CircuitChangeRequest { reason } = body::json(body, door.limits).await?;

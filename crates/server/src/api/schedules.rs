@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use super::extractors::{self, NamePageQuery, PathParams, QueryParams, check_same_name, require_name};
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
@@ -162,7 +162,7 @@ pub(super) async fn list(
 /// Shows a schedule, and when it comes round next
 #[utoipa::path(get, path = "/api/v1/schedules/{name}", tag = "schedules",
     params(("name" = String, Path), ("next" = Option<usize>, Query, minimum = 1, maximum = 50, description = "how many coming instants: 1 to 50, 5 unless told")),
-    responses((status = 200, body = ScheduleSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ScheduleSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -180,7 +180,7 @@ pub(super) async fn show(
 /// One that is there already under this name, and says the same, is answered as it is.
 #[utoipa::path(post, path = "/api/v1/schedules", tag = "schedules", request_body = ScheduleRequest, responses(
     (status = 201, body = ScheduleSchema), (status = 200, body = ScheduleSchema, description = "it was made before"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -211,7 +211,7 @@ pub(super) async fn create(
 /// Puts a schedule in another's place, whole
 #[utoipa::path(put, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path)),
     request_body = ScheduleRequest, responses((status = 200, body = ScheduleSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -231,7 +231,7 @@ pub(super) async fn replace(
 
 /// Takes a schedule out; what it began goes on
 #[utoipa::path(delete, path = "/api/v1/schedules/{name}", tag = "schedules", params(("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -244,7 +244,7 @@ pub(super) async fn remove(
 
 /// Lets a schedule come round no more until it is resumed
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/pause", tag = "schedules", params(("name" = String, Path)),
-    responses((status = 200, body = ScheduleSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ScheduleSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn pause(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -255,7 +255,7 @@ pub(super) async fn pause(
 
 /// Lets a schedule come round again; what was missed meanwhile is not made up for
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/resume", tag = "schedules", params(("name" = String, Path)),
-    responses((status = 200, body = ScheduleSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ScheduleSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn resume(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -277,7 +277,7 @@ async fn enable(door: &AppState, guest: &Principal, name: &str, enabled: bool) -
 /// The same `Idempotency-Key` is the same run.
 #[utoipa::path(post, path = "/api/v1/schedules/{name}/run", tag = "schedules",
     params(("name" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 202, body = ScheduleRunSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 202, body = ScheduleRunSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn run(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use super::etag;
 use super::extractors::{self, PathParams};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::sources::{CreateSourceRequest, ReplaceSourceRequest, SourceDetailSchema, SourceListSchema};
 use crate::body;
 use crate::code;
@@ -67,7 +67,7 @@ impl From<SourceError> for HttpProblem {
 /// Those of the project's files, whose tools are everybody's, and those the tenant added, whose tools nobody else sees or
 /// calls.
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses(
-    (status = 200, body = SourceListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SourceListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -78,7 +78,7 @@ pub(super) async fn list(
 
 /// Shows one: its tools, what of it no tool can use, and how it was added
 #[utoipa::path(get, path = "/api/v1/sources/{name}", tag = "sources", params(("name" = String, Path)), responses(
-    (status = 200, body = SourceDetailSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SourceDetailSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -95,8 +95,8 @@ pub(super) async fn show(
 #[utoipa::path(post, path = "/api/v1/sources", tag = "sources", request_body = CreateSourceRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one source a key")),
     responses((status = 201, body = SourceDetailSchema),
-        (status = 502, body = Refusal, content_type = "application/problem+json", description = "it does not answer"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it does not answer"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -119,8 +119,8 @@ pub(super) async fn create(
 #[utoipa::path(put, path = "/api/v1/sources/{name}", tag = "sources", request_body = ReplaceSourceRequest,
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is replaced")),
     responses((status = 200, body = SourceDetailSchema),
-        (status = 502, body = Refusal, content_type = "application/problem+json", description = "it does not answer"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it does not answer"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -140,7 +140,7 @@ pub(super) async fn replace(
 ///
 /// One that does not answer keeps the tools it had, and says why in `last_error`.
 #[utoipa::path(post, path = "/api/v1/sources/{name}/refresh", tag = "sources", params(("name" = String, Path)), responses(
-    (status = 200, body = SourceDetailSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = SourceDetailSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn refresh(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -153,7 +153,7 @@ pub(super) async fn refresh(
 /// Takes out one that was added, with its tools
 #[utoipa::path(delete, path = "/api/v1/sources/{name}", tag = "sources",
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is removed")),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::extractors::{self, PathParams, QueryParams, check_same_name, require_name};
 use super::idempotency;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::webhooks::{RotateSecretRequest, RotatedSecretSchema, secret_or_new};
 use crate::body;
 use crate::problem::HttpProblem;
@@ -134,7 +134,7 @@ pub(super) async fn list(
 
 /// Shows a subscription
 #[utoipa::path(get, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 200, body = SubscriptionSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = SubscriptionSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -149,7 +149,7 @@ pub(super) async fn show(
 ///
 /// It is told what happens from now on.
 #[utoipa::path(post, path = "/api/v1/subscriptions", tag = "webhooks", request_body = SubscriptionRequest, responses(
-    (status = 201, body = SubscriptionSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = SubscriptionSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -170,7 +170,7 @@ pub(super) async fn create(
 /// Puts a subscription in another's place, whole; its secret stays
 #[utoipa::path(put, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
     request_body = SubscriptionRequest, responses((status = 200, body = SubscriptionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -190,7 +190,7 @@ pub(super) async fn replace(
 
 /// Takes a subscription out; what was not told yet is given up
 #[utoipa::path(delete, path = "/api/v1/subscriptions/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -204,7 +204,7 @@ pub(super) async fn remove(
 /// Gives a subscription another secret; for a while deliveries are signed with both
 #[utoipa::path(post, path = "/api/v1/subscriptions/{name}/rotate", tag = "webhooks", params(("name" = String, Path)),
     request_body = RotateSecretRequest, responses((status = 200, body = RotatedSecretSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -229,7 +229,7 @@ pub(super) struct DeliveryListQuery {
     params(("name" = String, Path),
         ("state" = Option<String>, Query, pattern = "^(pending|sent|dead)$", description = "`pending`, `sent` or `dead`; `dead` unless told"),
         ("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
-    responses((status = 200, body = DeliveryListSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = DeliveryListSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn deliveries(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -255,7 +255,7 @@ pub(super) async fn deliveries(
 /// Posts a delivery again that was sent, or given up, under the same `webhook-id`
 #[utoipa::path(post, path = "/api/v1/subscriptions/{name}/deliveries/{delivery_id}/replay", tag = "webhooks",
     params(("name" = String, Path), ("delivery_id" = String, Path)), responses((status = 202, body = DeliverySchema),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replay(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

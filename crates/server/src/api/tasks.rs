@@ -27,7 +27,7 @@ use super::executions::commands::RunCommandRequest;
 use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency::{IdempotencyKey, RequestFingerprint};
 use super::principal::Principal;
-use super::schemas::{ApprovalSchema as Shown, ExecutionSchema, ProblemSchema as Refusal, TaskListSchema};
+use super::schemas::{ApprovalSchema, ExecutionSchema, ProblemSchema, TaskListSchema};
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
@@ -54,7 +54,7 @@ pub(super) struct TaskListQuery {
 
 /// Lists what waits for people, oldest first
 #[utoipa::path(get, path = "/api/v1/desk", tag = "desk", params(TaskListQuery), responses((status = 200, body = TaskListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -67,7 +67,7 @@ pub(super) async fn list(
 
 /// Lists what waits for a yes or a no, oldest first
 #[utoipa::path(get, path = "/api/v1/approvals", tag = "desk", params(TaskListQuery), responses((status = 200, body = TaskListSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn approvals(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -223,7 +223,7 @@ impl PendingApproval {
 /// Shows a request: exactly what would be done, who asked, and who has said yes
 #[utoipa::path(get, path = "/api/v1/approvals/{approval_id}", tag = "desk",
     params(("approval_id" = String, Path)),
-    responses((status = 200, body = Shown), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = ApprovalSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -251,7 +251,7 @@ pub(super) struct DecisionRequest {
 #[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/approve", tag = "desk",
     params(("approval_id" = String, Path)), request_body = DecisionRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn approve(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -267,7 +267,7 @@ pub(super) async fn approve(
 #[utoipa::path(post, path = "/api/v1/approvals/{approval_id}/reject", tag = "desk",
     params(("approval_id" = String, Path)), request_body = DecisionRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn reject(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -20,7 +20,7 @@ use super::etag;
 use super::extractors::{self, NamePageQuery, PathParams, QueryParams};
 use super::keys::{check_minted, with_secret};
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
@@ -106,7 +106,7 @@ fn parse_tenant_id(id: &str) -> Result<TenantId, HttpProblem> {
 /// Lists the tenants that were made, or shut, by id
 #[utoipa::path(get, path = "/api/v1/tenants", tag = "tenants",
     params(("after" = Option<String>, Query), ("limit" = Option<usize>, Query, minimum = 1, maximum = 200, description = "1 to 200; 50 unless told")),
-    responses((status = 200, body = TenantListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     _host: ServerOperator,
     State(door): State<AppState>,
@@ -121,7 +121,7 @@ pub(super) async fn list(
 
 /// Shows a tenant
 #[utoipa::path(get, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", params(("tenant_id" = String, Path)),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     _host: ServerOperator,
     State(door): State<AppState>,
@@ -159,7 +159,7 @@ pub(super) struct CreateTenantRequest {
 
 /// Makes a tenant and its first admin key, and shows the key's secret for the only time
 #[utoipa::path(post, path = "/api/v1/tenants", tag = "tenants", request_body = CreateTenantRequest, responses(
-    (status = 201, body = CreatedTenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = CreatedTenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     _host: ServerOperator,
     State(door): State<AppState>,
@@ -210,7 +210,7 @@ fn double_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Op
 #[utoipa::path(put, path = "/api/v1/tenants/{tenant_id}", tag = "tenants", request_body = ChangeTenantRequest,
     params(("tenant_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn put(
     _host: ServerOperator,
     State(door): State<AppState>,
@@ -242,7 +242,7 @@ async fn apply_changes(
 /// shut by `baton tenants disable` alone: it could not be opened here again.
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/disable", tag = "tenants",
     params(("tenant_id" = String, Path)),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn disable(
     _host: ServerOperator,
     State(door): State<AppState>,
@@ -267,7 +267,7 @@ pub(super) async fn disable(
 /// Lets them come in again
 #[utoipa::path(post, path = "/api/v1/tenants/{tenant_id}/enable", tag = "tenants",
     params(("tenant_id" = String, Path)),
-    responses((status = 200, body = TenantSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TenantSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn enable(
     _host: ServerOperator,
     State(door): State<AppState>,

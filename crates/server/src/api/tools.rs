@@ -32,7 +32,7 @@ use super::extractors::{PathParams, QueryParams, limit};
 use super::idempotency::RequestFingerprint;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use super::schemas::tools::{
     ToolCallResult, ToolListSchema, ToolSchema, ToolSearchSchema, ToolSelection, ToolUsageSchema, WeekReportSchema,
 };
@@ -88,7 +88,7 @@ pub(super) struct ToolListQuery {
 
 /// Lists tools by name
 #[utoipa::path(get, path = "/api/v1/tools", tag = "tools", params(ToolListQuery), responses(
-    (status = 200, body = ToolListSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -131,7 +131,7 @@ pub(super) struct ToolSearchQuery {
 
 /// Searches for tools by what they do, the best first
 #[utoipa::path(get, path = "/api/v1/tools/search", tag = "tools", params(ToolSearchQuery), responses(
-    (status = 200, body = ToolSearchSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolSearchSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn search(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -154,7 +154,7 @@ pub(super) fn check_query<'t>(name: &str, text: &'t str) -> Result<&'t str, Http
 
 /// Shows a tool: its facts, and the schema of its parameters
 #[utoipa::path(get, path = "/api/v1/tools/{name}", tag = "tools", params(("name" = String, Path)), responses(
-    (status = 200, body = ToolSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -203,7 +203,7 @@ pub(super) struct ToolCallRequest {
     responses(
         (status = 200, body = ToolCallResult, description = "it has ended"),
         (status = 202, body = ToolCallResult, description = "it goes on, or waits for somebody"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(super) async fn execute(
     State(door): State<AppState>,
@@ -262,7 +262,7 @@ pub(super) struct ToolSelectRequest {
     responses(
         (status = 200, body = ToolSelection, description = "it has ended"),
         (status = 202, body = ToolSelection, description = "it goes on"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(super) async fn select(
     State(door): State<AppState>,
@@ -309,7 +309,7 @@ pub(super) struct ToolUsageQuery {
 
 /// How tools are used: counts, success, times, errors by code, cost
 #[utoipa::path(get, path = "/api/v1/tools/analytics", tag = "tools", params(ToolUsageQuery), responses(
-    (status = 200, body = ToolUsageSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolUsageSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn analytics(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -377,7 +377,7 @@ pub(super) struct WeekReportQuery {
 #[utoipa::path(get, path = "/api/v1/tools/report", tag = "tools", params(WeekReportQuery), responses(
     (status = 200, content(
         (WeekReportSchema = "application/json"), (String = "text/markdown"), (String = "text/html"))),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn report(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

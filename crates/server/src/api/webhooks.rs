@@ -19,7 +19,7 @@ use super::extractors::{self, NamePageQuery, PathParams, QueryParams, check_same
 use super::idempotency;
 use super::openapi;
 use super::principal::Principal;
-use super::schemas::ProblemSchema as Refusal;
+use super::schemas::ProblemSchema;
 use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
@@ -154,7 +154,7 @@ pub(super) async fn list(
 
 /// Shows a webhook
 #[utoipa::path(get, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 200, body = WebhookSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = WebhookSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -166,7 +166,7 @@ pub(super) async fn show(
 
 /// Makes a webhook, and shows its secret this once
 #[utoipa::path(post, path = "/api/v1/webhooks", tag = "webhooks", request_body = WebhookRequest, responses(
-    (status = 201, body = WebhookSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 201, body = WebhookSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -197,7 +197,7 @@ pub(super) fn secret_or_new(secret: Option<String>) -> Result<String, HttpProble
 /// Puts a webhook in another's place, whole; its secret stays
 #[utoipa::path(put, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
     request_body = WebhookRequest, responses((status = 200, body = WebhookSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -218,7 +218,7 @@ pub(super) async fn replace(
 
 /// Takes a webhook out
 #[utoipa::path(delete, path = "/api/v1/webhooks/{name}", tag = "webhooks", params(("name" = String, Path)),
-    responses((status = 204), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -269,7 +269,7 @@ pub(super) struct RotatedSecretSchema {
 /// Gives a webhook another secret; the old one stays good for a while
 #[utoipa::path(post, path = "/api/v1/webhooks/{name}/rotate", tag = "webhooks", params(("name" = String, Path)),
     request_body = RotateSecretRequest, responses((status = 200, body = RotatedSecretSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use baton_core::bundle::Bundle;
 use baton_core::definition::{self, is_single_call_name, yaml};
-use baton_core::graph::{GraphDrawing, Workflow as Compiled};
+use baton_core::graph::{GraphDrawing, Workflow};
 use baton_ports::registry::{WorkflowStatus, WorkflowVersion};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ use super::execute::workflow_not_found;
 use super::extractors::{PathParams, QueryParams};
 use super::principal::Principal;
 use super::schemas::{
-    ProblemSchema as Refusal, TemplateListSchema, TemplateSchema, VersionDiff, VersionListSchema, WorkflowListSchema,
+    ProblemSchema, TemplateListSchema, TemplateSchema, VersionDiff, VersionListSchema, WorkflowListSchema,
     WorkflowSchema,
 };
 use crate::code;
@@ -69,7 +69,7 @@ struct WorkflowDetail {
     standing: WorkflowStatus,
     version: WorkflowVersion,
     bundle: Bundle,
-    compiled: Arc<Compiled>,
+    compiled: Arc<Workflow>,
 }
 
 impl WorkflowDetail {
@@ -127,7 +127,7 @@ async fn bundle(work: &RunServices, version: &WorkflowVersion) -> Result<Bundle,
 /// The `ETag` stands for how the workflow stands, all its versions included: a change takes it as `If-Match`.
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}", tag = "workflows",
     params(("workflow_id" = String, Path), RevisionQuery),
-    responses((status = 200, body = WorkflowSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = WorkflowSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -151,7 +151,7 @@ pub(super) async fn show(
 /// Lists a workflow's versions, newest first
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/versions", tag = "workflows",
     params(("workflow_id" = String, Path)),
-    responses((status = 200, body = VersionListSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = VersionListSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn versions(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -172,7 +172,7 @@ pub(super) async fn versions(
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/versions/{from}/diff/{to}", tag = "workflows",
     params(("workflow_id" = String, Path), ("from" = u32, Path), ("to" = u32, Path)),
     responses((status = 200, body = VersionDiff),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn diff(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -214,7 +214,7 @@ pub(super) struct ExportQuery {
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/export", tag = "workflows",
     params(("workflow_id" = String, Path), ExportQuery),
     responses((status = 200, content((Object = "application/yaml"), (Object = "application/json"))),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn export(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -246,7 +246,7 @@ pub(super) async fn templates(State(door): State<AppState>) -> Result<Json<Value
 /// Shows a workflow to begin from
 #[utoipa::path(get, path = "/api/v1/workflows/templates/{template_id}", tag = "workflows",
     params(("template_id" = String, Path)),
-    responses((status = 200, body = TemplateSchema), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 200, body = TemplateSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn template(
     State(door): State<AppState>,
     PathParams(name): PathParams<String>,

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use baton_core::agent::{AgentStep, AgentTask};
-use baton_core::model::{ModelMessage, ModelReply, ModelRequest as Asked};
+use baton_core::model::{ModelMessage, ModelReply, ModelRequest};
 use baton_core::run::{CallId, CallOutput, CallRole, EffectRequest, NodeAddress, NodeWait, RunEvent, RunReopened};
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ const LOST: &str = "no result was recorded for this call";
 /// What the journal says of one agent's thoughts.
 #[derive(Default)]
 struct AgentTrace {
-    asked: Vec<Asked>,
+    asked: Vec<ModelRequest>,
     /// The model call that is out.
     pending_call: Option<CallId>,
     replies: Vec<ModelReply>,
@@ -170,7 +170,7 @@ impl AgentTrace {
         }
     }
 
-    fn check_request(&mut self, call: &CallId, request: &Asked) -> Result<(), String> {
+    fn check_request(&mut self, call: &CallId, request: &ModelRequest) -> Result<(), String> {
         if let Some(out) = self.pending_call.replace(call.clone()) {
             return Err(format!("{call:?} asks the model while {out:?} is out"));
         }

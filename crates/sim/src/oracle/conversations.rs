@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use baton_core::conversation::{self, Conversation, ConversationCommand};
 use baton_core::id::RunId;
-use baton_core::routing::{RoutingEntry as DeskEntry, RoutingQueue};
+use baton_core::routing::{RoutingEntry, RoutingQueue};
 use baton_core::run::RunEvent;
 use baton_engine::aggregate::routing_queue_id;
 use baton_ports::journal::{InboxItem, InboxSubmission, JournalAppend, Ownership};
@@ -131,7 +131,7 @@ impl ConversationOracle {
                 Ok(entry) => words.recorded(entry),
                 Err(error) => unreadable(error),
             },
-            None => match serde_json::from_slice::<DeskEntry>(entry) {
+            None => match serde_json::from_slice::<RoutingEntry>(entry) {
                 Ok(entry) if entry.events.is_empty() => empty(id),
                 Ok(entry) => self.routing.recorded(&entry),
                 Err(error) => unreadable(error),
@@ -157,7 +157,7 @@ impl ConversationOracle {
                     .collect::<Vec<_>>(),
             ),
             false => folded::<RoutingQueue>(
-                &stream.read::<DeskEntry>().map(|entry| (entry.at, entry.events)).collect::<Vec<_>>(),
+                &stream.read::<RoutingEntry>().map(|entry| (entry.at, entry.events)).collect::<Vec<_>>(),
             ),
         };
         match (folded, state) {
@@ -181,7 +181,7 @@ impl ConversationOracle {
 
     pub fn desk_events(&self) -> impl Iterator<Item = baton_core::routing::RoutingEvent> {
         let stream = self.desk.as_ref().and_then(|desk| self.journals.get(desk));
-        stream.into_iter().flat_map(OracleJournal::read::<DeskEntry>).flat_map(|entry| entry.events)
+        stream.into_iter().flat_map(OracleJournal::read::<RoutingEntry>).flat_map(|entry| entry.events)
     }
 
     /// Who has a conversation now.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use baton_core::fault::Fault;
 use baton_core::id::RunId;
 use baton_core::money::Usd;
-use baton_core::run::{Approval, BlockReason as Blocked, CallOutcome, EffectId, OnExpiry};
+use baton_core::run::{Approval, BlockReason, CallOutcome, EffectId, OnExpiry};
 use baton_core::time::Time;
 use baton_core::tool::{CIRCUIT_OPEN, EffectClass, ToolQuestion};
 use baton_engine::aggregate_clock::ClockReading;
@@ -74,12 +74,12 @@ impl Simulation<'_> {
         let wall = self.clocks(place.process).wall;
         let until = wall + Duration::from_millis(self.rng.between(100, 8_000));
         let by = match block {
-            SimCallBlock::RateLimit => Blocked::RateLimit { until },
+            SimCallBlock::RateLimit => BlockReason::RateLimit { until },
             SimCallBlock::Circuit => {
                 let fault = Fault::new(CIRCUIT_OPEN, "the service is left alone for a while");
                 return CallOutcome::CircuitOpen { until, fault };
             }
-            SimCallBlock::Approval => Blocked::Approval(Box::new(self.approval_request(&send.effect, wall))),
+            SimCallBlock::Approval => BlockReason::Approval(Box::new(self.approval_request(&send.effect, wall))),
             SimCallBlock::Stopped => {
                 let fault = Fault::new("TOOL_NOT_ALLOWED", "the tool was switched off");
                 return CallOutcome::Stopped { fault };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{Condition, ConditionLanguage as ExprLanguage, ParamsTemplate};
+use baton_core::expr::{Condition, ConditionLanguage, ParamsTemplate};
 use baton_core::tool::EffectClass;
 use reqwest::header::HeaderName;
 use reqwest::{Method, Url};
@@ -313,7 +313,7 @@ impl HttpLookup {
 
 /// JMESPath over an answer.
 fn condition(place: &str, source: &str) -> Result<Condition, DefinitionDiagnostic> {
-    let condition = Condition::parse(ExprLanguage::JmesPath, source);
+    let condition = Condition::parse(ConditionLanguage::JmesPath, source);
     let condition = condition.map_err(|error| DefinitionDiagnostic::at(place, error.message))?;
     super::check_roots(place, condition.roots(), &["status", "body", "true", "false", "null"])?;
     Ok(condition)
@@ -321,7 +321,7 @@ fn condition(place: &str, source: &str) -> Result<Condition, DefinitionDiagnosti
 
 /// Parsed now, so that a mistake is found before the first call.
 fn checked_expression(place: &str, source: String) -> Result<String, DefinitionDiagnostic> {
-    Condition::parse(ExprLanguage::JmesPath, &source)
+    Condition::parse(ConditionLanguage::JmesPath, &source)
         .map_err(|error| DefinitionDiagnostic::at(place, error.message))?;
     Ok(source)
 }

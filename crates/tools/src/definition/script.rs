@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use baton_core::expr::{Condition, ConditionLanguage as ExprLanguage, JsonContext, ParamsTemplate};
+use baton_core::expr::{Condition, ConditionLanguage, JsonContext, ParamsTemplate};
 use baton_core::tool::EffectClass;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -214,7 +214,7 @@ impl RuleCondition {
             Value::Null => Ok(Self::Always),
             Value::Object(arguments) => Ok(Self::Arguments(arguments)),
             Value::String(source) => {
-                let condition = Condition::parse(ExprLanguage::Expr, &source);
+                let condition = Condition::parse(ConditionLanguage::Expr, &source);
                 let condition = condition.map_err(|error| DefinitionDiagnostic::at("when", error.message))?;
                 check_roots("when", condition.roots(), NAMES)?;
                 Ok(Self::Condition(condition))

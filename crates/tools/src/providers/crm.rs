@@ -17,7 +17,7 @@ use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
 use crate::code;
-use crate::config::ToolsConfig as Settings;
+use crate::config::ToolsConfig;
 use crate::error::ToolSetupError;
 use crate::idempotency::{ActError, IdempotentAct};
 use crate::outbound::OutboundClient;
@@ -46,7 +46,7 @@ const OFFERED: &[ProviderOption] = &[
 ];
 
 pub(crate) fn entry(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::outbox;
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{SecretString, ToolsConfig as Settings};
+use crate::config::{SecretString, ToolsConfig};
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::rate::CallRate;
@@ -54,7 +54,7 @@ const OFFERED: &[ProviderOption] = &[
 const SENDGRID_USD: f64 = 0.0001;
 
 pub(crate) fn entry(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,

@@ -19,7 +19,7 @@ use super::outbox;
 use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{self as settings, BoundSecret as Sealed, SecretString};
+use crate::config::{self as settings, BoundSecret, SecretString};
 use crate::error::ToolSetupError;
 use crate::idempotency::IdempotentAct;
 use crate::outbound::OutboundClient;
@@ -117,7 +117,7 @@ fn by_twilio(
     channel: &'static MessageChannel,
     config: &TwilioConfig,
     place: &str,
-    secrets: &BTreeMap<String, Sealed>,
+    secrets: &BTreeMap<String, BoundSecret>,
     outbound: &Arc<OutboundClient>,
     to: &dyn Fn(Arc<dyn ToolHandler>, ProviderAccount) -> Arc<dyn ToolHandler>,
 ) -> ToolPerformer {

@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{SecretString, ToolsConfig as Settings};
+use crate::config::{SecretString, ToolsConfig};
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::tool::ToolHandler;
@@ -37,7 +37,7 @@ const INTERNAL: &str = "internal";
 type StripeToolFactory<'a> = dyn Fn(Arc<StripeClient>, &PaymentConfig) -> Arc<dyn ToolHandler> + 'a;
 
 pub(crate) fn entries(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,

@@ -15,8 +15,8 @@ use crate::account_binding::{AccountBoundTool, ProviderAccount};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
 use crate::code;
-use crate::config::ToolsConfig as Settings;
-use crate::error::ToolSetupError as SettingError;
+use crate::config::ToolsConfig;
+use crate::error::ToolSetupError;
 use crate::idempotency::{ActError, IdempotentAct};
 use crate::outbound::OutboundClient;
 use crate::providers::rest::{self as service, INTERNAL, RestClient, RestConfig, check_same_place};
@@ -46,11 +46,11 @@ const OFFERED: &[ProviderOption] = &[
 const PREFIX: &str = "tk";
 
 pub(crate) fn entries(
-    config: &Settings,
+    config: &ToolsConfig,
     records: &Arc<dyn RecordStore>,
     clock: &Arc<dyn Clock>,
     outbound: &Arc<OutboundClient>,
-) -> Result<Vec<ToolEntry>, SettingError> {
+) -> Result<Vec<ToolEntry>, ToolSetupError> {
     let settings = ByTenant::read(config, config.tickets.clone(), |tenant| tenant.tickets.clone());
     let create: Arc<dyn ToolHandler> = Arc::new(CreateTicket { records: records.clone(), clock: clock.clone() });
     let close: Arc<dyn ToolHandler> = Arc::new(CloseTicket { records: records.clone(), clock: clock.clone() });
@@ -68,13 +68,13 @@ pub(crate) fn entries(
             };
             let account = ProviderAccount::of(service::NAME, &chosen.base_url, &token);
             let rest = RestClient::new(chosen, token, rest::ONE, outbound.clone());
-            let rest = rest.map_err(|reason| SettingError::Setting { place: "tickets.rest", reason })?;
+            let rest = rest.map_err(|reason| ToolSetupError::Setting { place: "tickets.rest", reason })?;
             let rest = Arc::new(rest);
             let tool: Arc<dyn ToolHandler> = match closes {
                 true => Arc::new(rest::CloseRestTicket { rest, internal: internal.clone() }),
                 false => Arc::new(rest::CreateRestTicket(rest)),
             };
-            Ok::<_, SettingError>(ToolPerformer::new(
+            Ok::<_, ToolSetupError>(ToolPerformer::new(
                 service::NAME,
                 class,
                 AccountBoundTool::bind_to_account(tool, account, records, clock),

@@ -16,7 +16,7 @@ const NOBODY: &str = "http://127.0.0.1:1";
 /// A vendor whose errors look like `{"error": {"message", "type"}}`.
 fn vendor(base: &str) -> VendorApi {
     let base = serde_json::from_value(json!(base)).unwrap();
-    VendorApi::new("acme", base, Arc::new(OutboundClient::new(crate::settings::Outbound::default())), |answer| {
+    VendorApi::new("acme", base, Arc::new(OutboundClient::new(crate::settings::OutboundConfig::default())), |answer| {
         let complaint = VendorError::from_response(answer, &["/error/message"])?;
         let meaning = match answer.value().pointer("/error/type").and_then(|kind| kind.as_str()) {
             Some("bad_number") => VendorErrorMeaning::Refused(code::INVALID_PARAMETERS),

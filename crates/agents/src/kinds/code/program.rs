@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::agent::{AgentStep, ProgramOutcome, ProgramSnapshot, SandboxProgram as Code, ToolRequest};
+use baton_core::agent::{AgentStep, ProgramOutcome, ProgramSnapshot, SandboxProgram, ToolRequest};
 use baton_core::fault::Fault;
 use baton_core::tool::ToolEnvelope;
 use serde_json::{Value, json};
@@ -56,10 +56,12 @@ impl ProgramRun {
     pub fn next(self) -> AgentStep {
         let Self { source, inputs, tools, made: calls, .. } = self;
         match self.position {
-            ProgramPosition::Begin => AgentStep::RunCode(Code::Start { source, inputs, tools }),
+            ProgramPosition::Begin => AgentStep::RunCode(SandboxProgram::Start { source, inputs, tools }),
             ProgramPosition::Calls { calls, .. } => AgentStep::RequestTools(calls),
-            ProgramPosition::Resume { snapshot, results } => AgentStep::RunCode(Code::Resume { snapshot, results }),
-            ProgramPosition::Replay => AgentStep::RunCode(Code::Replay { source, inputs, tools, calls }),
+            ProgramPosition::Resume { snapshot, results } => {
+                AgentStep::RunCode(SandboxProgram::Resume { snapshot, results })
+            }
+            ProgramPosition::Replay => AgentStep::RunCode(SandboxProgram::Replay { source, inputs, tools, calls }),
         }
     }
 

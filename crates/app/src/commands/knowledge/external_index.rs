@@ -10,7 +10,7 @@ use baton_memory::MemoryService;
 use baton_ports::index::{DocumentIndex as _, MemoryCollection, SourceDocument};
 use baton_ports::memory::{AddResult, ForgetResult, KnowledgeError, KnowledgeStore, MemoryStore as _};
 use baton_store::sqlite::SqliteStore;
-use baton_tools::{KnowledgeOutside, KnowledgePiece};
+use baton_tools::{ExternalKnowledgeBase, IndexedChunk};
 
 use crate::UsageError;
 use crate::project::Project;
@@ -20,7 +20,7 @@ use crate::wiring::ProjectSystem;
 pub struct KnowledgeIndex {
     memory: Arc<MemoryService>,
     tenant: TenantId,
-    index: Option<KnowledgeOutside>,
+    index: Option<ExternalKnowledgeBase>,
     /// How a command line begins that speaks of this project.
     command: String,
 }
@@ -34,12 +34,12 @@ impl KnowledgeIndex {
     /// Keeps what memory has just kept, unless that was taken away meanwhile.
     pub async fn keep(&self, document: &SourceDocument) -> anyhow::Result<()> {
         let Some(index) = &self.index else { return Ok(()) };
-        let piece = |(heading, range): (String, std::ops::Range<usize>)| KnowledgePiece {
+        let piece = |(heading, range): (String, std::ops::Range<usize>)| IndexedChunk {
             heading,
             begins: range.start,
             ends: range.end,
         };
-        let pieces: Vec<KnowledgePiece> = self.memory.split(document).into_iter().map(piece).collect();
+        let pieces: Vec<IndexedChunk> = self.memory.split(document).into_iter().map(piece).collect();
         let kept = index.upsert(document, &pieces).await;
         kept.map_err(|fault| index_error(index, &fault))
             .with_context(|| format!("`{}` is not in {}", document.name, index.name()))?;
@@ -73,7 +73,7 @@ impl KnowledgeIndex {
 }
 
 /// Why it could not be done.
-fn index_error(index: &KnowledgeOutside, fault: &Fault) -> anyhow::Error {
+fn index_error(index: &ExternalKnowledgeBase, fault: &Fault) -> anyhow::Error {
     anyhow!("{}: {} ({})", index.name(), fault.message, fault.code)
 }
 
@@ -96,7 +96,7 @@ impl KnowledgeStores {
     }
 
     fn of_tenant(&self, tenant: &TenantId) -> anyhow::Result<KnowledgeIndex> {
-        let index = KnowledgeOutside::of(&self.settings, tenant, self.memory.embedder());
+        let index = ExternalKnowledgeBase::of(&self.settings, tenant, self.memory.embedder());
         let index = index.map_err(|error| UsageError::new(error.to_string()))?;
         Ok(KnowledgeIndex { memory: self.memory.clone(), tenant: tenant.clone(), index, command: self.command.clone() })
     }

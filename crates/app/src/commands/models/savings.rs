@@ -10,11 +10,11 @@ use baton_ports::decisions::{DecisionLog as _, DecisionSum};
 use serde_json::{Value, json};
 
 use super::{ProjectModels, store};
-use crate::cli::models::SavingsArgs as Args;
+use crate::cli::models::SavingsArgs;
 use crate::project::Project;
 use crate::{CommandExit, UsageError, print};
 
-pub async fn run(project: &Project, args: &Args) -> anyhow::Result<CommandExit> {
+pub async fn run(project: &Project, args: &SavingsArgs) -> anyhow::Result<CommandExit> {
     if args.recorded {
         return show_recorded(project, args).await;
     }
@@ -28,7 +28,7 @@ pub async fn run(project: &Project, args: &Args) -> anyhow::Result<CommandExit> 
 }
 
 /// The table that is shown unless told, with what was told instead.
-fn table(args: &Args) -> anyhow::Result<SavingsInputs> {
+fn table(args: &SavingsArgs) -> anyhow::Result<SavingsInputs> {
     let mut table = savings::default_inputs();
     table.conversations_per_day = args.conversations;
     table.days = args.days;
@@ -89,7 +89,7 @@ fn print_savings(savings: &SavingsReport) {
 }
 
 /// What was paid here, against the same tokens at one model's price.
-async fn show_recorded(project: &Project, args: &Args) -> anyhow::Result<CommandExit> {
+async fn show_recorded(project: &Project, args: &SavingsArgs) -> anyhow::Result<CommandExit> {
     let since = parse_duration(&args.since)
         .map_err(|problem| UsageError::new(format!("--since: {problem}")).hint("write it as 30d or 12h"))?;
     let known = ProjectModels::read(project).await?;

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use baton_core::definition::DiagnosticCode;
-use baton_core::expr::EvalErrorCode as Expression;
+use baton_core::expr::EvalErrorCode;
 use baton_core::fault::code as run;
 use baton_core::routing;
 use baton_core::run::RunRefusal;
@@ -109,7 +109,7 @@ fn groups() -> [CodeGroup; 10] {
             "expressions",
             "An expression met data it has no meaning for. In a run the node fails with `EXPRESSION_FAILED`, and the \
              message ends with this code.",
-            Expression::ALL.iter().map(|code| (code.as_str(), code.title())).collect(),
+            EvalErrorCode::ALL.iter().map(|code| (code.as_str(), code.title())).collect(),
         ),
         group("Refusals", "run", "A run was asked for something, and said no. Nothing changed.", refusals()),
         group(

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use super::parameters::{ParameterChecker, ToolCallSite};
 use crate::definition::catalog::DefinitionCatalog;
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
-use crate::definition::source::{SourceSpan, SpannedValue, YamlNode as Tree, YamlValue};
+use crate::definition::source::{SourceSpan, SpannedValue, YamlNode, YamlValue};
 use crate::definition::spec::{CompensationSpec, NodeKindSpec, NodeSpec};
 use crate::expr::ParamsDialect;
 
@@ -107,7 +107,7 @@ impl CompensationInput {
     }
 }
 
-fn of_tree(tree: &Tree, dialect: ParamsDialect, needs: &mut Vec<CompensationInput>) {
+fn of_tree(tree: &YamlNode, dialect: ParamsDialect, needs: &mut Vec<CompensationInput>) {
     match &tree.value {
         YamlValue::List(items) => items.iter().for_each(|item| of_tree(item, dialect, needs)),
         YamlValue::Map(map) => map.iter().for_each(|(_, value)| of_tree(value, dialect, needs)),

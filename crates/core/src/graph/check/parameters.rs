@@ -6,7 +6,7 @@ use jsonschema::Validator;
 use serde_json::{Map, Value as Json, json};
 
 use crate::definition::diagnostic::{Diagnostic, DiagnosticCode, DiagnosticList, clip_word};
-use crate::definition::source::{SourceSpan, SpannedValue, YamlNode as Tree};
+use crate::definition::source::{SourceSpan, SpannedValue, YamlNode};
 use crate::definition::spec;
 use crate::expr::ParamsDialect;
 use crate::tool::ToolContract;
@@ -22,7 +22,7 @@ pub(super) struct ParameterChecker {
 pub(super) struct ToolCallSite<'c> {
     pub tool: &'c SpannedValue<String>,
     pub facts: &'c ToolContract,
-    pub tree: Option<&'c Tree>,
+    pub tree: Option<&'c YamlNode>,
     pub dialect: ParamsDialect,
 }
 
@@ -56,7 +56,7 @@ impl ParameterChecker {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Json::as_object).unwrap_or(&empty);
         required(call, schema, properties, &names, findings);
-        for (key, node) in call.tree.and_then(Tree::as_map).into_iter().flat_map(|map| map.iter()) {
+        for (key, node) in call.tree.and_then(YamlNode::as_map).into_iter().flat_map(|map| map.iter()) {
             match (properties.get(&key.name), literals.get(&key.name)) {
                 (Some(property), Some(literal)) => {
                     self.value(call, &key.name, (node, literal), schema, property, findings)
@@ -71,7 +71,7 @@ impl ParameterChecker {
         &mut self,
         call: &ToolCallSite<'_>,
         name: &str,
-        (node, literal): (&Tree, &Json),
+        (node, literal): (&YamlNode, &Json),
         schema: &Map<String, Json>,
         property: &Json,
         findings: &mut DiagnosticList,

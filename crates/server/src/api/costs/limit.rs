@@ -9,7 +9,7 @@ use baton_engine::settings::{SettingTopic, TENANT};
 
 use crate::api::extractors::PathParams;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::api::schemas::costs::BudgetLimitsSchema;
 use crate::api::tenant_settings;
 use crate::body;
@@ -32,7 +32,7 @@ async fn check(door: &AppState, guest: &Principal, of: &str) -> Result<(), HttpP
 #[utoipa::path(get, path = "/api/v1/budgets/{of}", tag = "costs",
     params(("of" = String, Path, description = "`tenant`, or a key's id")), responses(
     (status = 200, body = BudgetLimitsSchema, description = "empty where nothing is set"),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -50,7 +50,7 @@ pub(in crate::api) async fn show(
     params(("of" = String, Path, description = "`tenant`, or a key's id"),
         ("If-Match" = Option<String>, Header, description = "the `ETag` of what is replaced")),
     responses((status = 200, body = BudgetLimitsSchema),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -68,7 +68,7 @@ pub(in crate::api) async fn put(
     params(("of" = String, Path, description = "`tenant`, or a key's id"),
         ("If-Match" = Option<String>, Header, description = "the `ETag` of what is left")),
     responses((status = 204, description = "nothing is set of it"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

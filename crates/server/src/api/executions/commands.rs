@@ -25,7 +25,7 @@ use super::response::ExecutionResponse;
 use crate::api::extractors::PathParams;
 use crate::api::idempotency::{IdempotencyKey, RequestFingerprint};
 use crate::api::principal::Principal;
-use crate::api::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use crate::api::schemas::{ExecutionSchema, ProblemSchema};
 use crate::api::wait_preference::WaitPreference;
 use crate::body;
 use crate::code;
@@ -145,7 +145,7 @@ pub(in crate::api) struct EmptyRunRequest {}
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/pause", tag = "executions",
     params(("execution_id" = String, Path)), request_body = EmptyRunRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn pause(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -164,7 +164,7 @@ pub(in crate::api) async fn pause(
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/resume", tag = "executions",
     params(("execution_id" = String, Path)), request_body = EmptyRunRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn resume(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -192,7 +192,7 @@ pub(in crate::api) struct CancelRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/cancel", tag = "executions",
     params(("execution_id" = String, Path)), request_body = CancelRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn cancel(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -211,7 +211,7 @@ pub(in crate::api) async fn cancel(
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/compensate", tag = "executions",
     params(("execution_id" = String, Path)), request_body = EmptyRunRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn compensate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -239,7 +239,7 @@ pub(in crate::api) struct RetryRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/retry", tag = "executions",
     params(("execution_id" = String, Path)), request_body = RetryRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn retry(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -296,7 +296,7 @@ impl SignalRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/signal", tag = "executions",
     params(("execution_id" = String, Path)), request_body = SignalRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn signal(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -367,7 +367,7 @@ fn answer_missing() -> HttpProblem {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/answer", tag = "executions",
     params(("execution_id" = String, Path)), request_body = HumanAnswerRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn answer(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -415,7 +415,7 @@ pub(in crate::api) struct ResolveCallRequest {
 #[utoipa::path(post, path = "/api/v1/executions/{execution_id}/resolve", tag = "executions",
     params(("execution_id" = String, Path)), request_body = ResolveCallRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn resolve(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -10,7 +10,7 @@ use axum::response::Response;
 use baton_core::expr::nearest;
 use baton_core::id::RunId;
 use baton_core::run::{NodeAddress, RunForked, entries_before};
-use baton_engine::{FollowedRun, RunFork as Made};
+use baton_engine::{FollowedRun, RunFork};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -19,7 +19,7 @@ use super::{LoadedExecution, load_run};
 use crate::api::extractors::PathParams;
 use crate::api::idempotency::RequestFingerprint;
 use crate::api::principal::Principal;
-use crate::api::schemas::{ExecutionSchema, ProblemSchema as Refusal};
+use crate::api::schemas::{ExecutionSchema, ProblemSchema};
 use crate::api::start_run::{StartRunCommand, start_run};
 use crate::body;
 use crate::code;
@@ -57,7 +57,7 @@ pub(in crate::api) struct ForkCommand {
         ("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one run a key")),
     request_body = ForkExecutionRequest, responses(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn fork(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -72,7 +72,7 @@ pub(in crate::api) async fn fork(
 
 impl ForkCommand {
     /// What the engine takes.
-    pub async fn prepare(self, work: &RunServices, guest: &Principal, run: RunId) -> Result<Made, HttpProblem> {
+    pub async fn prepare(self, work: &RunServices, guest: &Principal, run: RunId) -> Result<RunFork, HttpProblem> {
         let Self { of, fork: ForkExecutionRequest { node_id, variables, owns_undo } } = self;
         let (head, FollowedRun { run: origin, entries }) = load_run(work, guest, &of).await?;
         let record = LoadedExecution { head, run: origin };
@@ -82,7 +82,7 @@ impl ForkCommand {
         let variables = BTreeMap::from_iter(variables);
         let (from, by) = (record.head.run, guest.actor_name().to_owned());
         let forked = RunForked { run, from, by, variables, owns_undo };
-        Ok(Made { tenant: guest.tenant().clone(), workflow: record.head.workflow, past, forked })
+        Ok(RunFork { tenant: guest.tenant().clone(), workflow: record.head.workflow, past, forked })
     }
 }
 

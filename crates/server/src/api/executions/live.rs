@@ -20,7 +20,7 @@ use crate::api::event_stream::{EventSource, StreamSession, last_event_id};
 use crate::api::extractors::PathParams;
 use crate::api::openapi::ServerSentEvent;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
@@ -58,7 +58,7 @@ struct RunEventSource {
     ),
     responses(
         (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
     State(door): State<AppState>,

@@ -8,7 +8,7 @@ use baton_core::routing::{RoutingCommand, RoutingSettings};
 
 use super::{new_command_id, read_queue, submit};
 use crate::api::principal::Principal;
-use crate::api::schemas::{ProblemSchema as Refusal, RoutingSettingsSchema};
+use crate::api::schemas::{ProblemSchema, RoutingSettingsSchema};
 use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
@@ -27,7 +27,7 @@ pub(in crate::api) async fn show(
 /// What is left out is as it is unless told. Deadlines hold for conversations that come from now on; chains and the time after
 /// which somebody is offline for those that are there, too.
 #[utoipa::path(put, path = "/api/v1/desk/settings", tag = "people", request_body = RoutingSettingsSchema, responses(
-    (status = 200, body = RoutingSettingsSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = RoutingSettingsSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::api::event_stream::{EventSource, POLL_INTERVAL, StreamSession, last_event_id};
 use crate::api::openapi::ServerSentEvent;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
@@ -52,7 +52,7 @@ struct OpenTaskTracker {
     params(("Last-Event-ID" = Option<u64>, Header, description = "what came up to this place is not told again")),
     responses(
         (status = 200, body = ServerSentEvent, content_type = "text/event-stream"),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
     State(door): State<AppState>,
@@ -127,42 +127,42 @@ fn entry_events(seq: u64, entry: &RoutingEntry) -> Vec<Event> {
 }
 
 fn routing_event(at: Time, happened: &routing::RoutingEvent) -> Option<Event> {
-    use routing::RoutingEvent as Is;
+    use routing::RoutingEvent;
     let (kind, mut told) = match happened {
-        Is::SettingsSet(settings) => ("settings", json!({ "settings": settings })),
-        Is::PersonPut(profile) => ("person", json!({ "human_agent_id": profile.id, "name": profile.name })),
-        Is::PersonRemoved { person } => ("person_removed", json!({ "human_agent_id": person })),
-        Is::PresenceSet { person, presence, unheard } => {
+        RoutingEvent::SettingsSet(settings) => ("settings", json!({ "settings": settings })),
+        RoutingEvent::PersonPut(profile) => ("person", json!({ "human_agent_id": profile.id, "name": profile.name })),
+        RoutingEvent::PersonRemoved { person } => ("person_removed", json!({ "human_agent_id": person })),
+        RoutingEvent::PresenceSet { person, presence, unheard } => {
             ("presence", json!({ "human_agent_id": person, "status": presence, "unheard": unheard }))
         }
-        Is::Heard { .. } => return None,
-        Is::Queued { conversation, number, wants, priority, respond_by, resolve_by, .. } => (
+        RoutingEvent::Heard { .. } => return None,
+        RoutingEvent::Queued { conversation, number, wants, priority, respond_by, resolve_by, .. } => (
             "queued",
             json!({
                 "conversation_id": conversation, "number": number, "skills": wants.skills, "language": wants.language,
                 "priority": priority, "first_response_by": respond_by.to_string(), "resolve_by": resolve_by.to_string(),
             }),
         ),
-        Is::ServiceLevelSet { conversation, priority, respond_by, resolve_by, .. } => (
+        RoutingEvent::ServiceLevelSet { conversation, priority, respond_by, resolve_by, .. } => (
             "service_level",
             json!({
                 "conversation_id": conversation, "priority": priority,
                 "first_response_by": respond_by.map(|by| by.to_string()), "resolve_by": resolve_by.to_string(),
             }),
         ),
-        Is::Assigned { conversation, number, person, .. } => {
+        RoutingEvent::Assigned { conversation, number, person, .. } => {
             ("assigned", json!({ "conversation_id": conversation, "number": number, "assigned_agent_id": person }))
         }
-        Is::Requeued { conversation, number, from, why, .. } => (
+        RoutingEvent::Requeued { conversation, number, from, why, .. } => (
             "requeued",
             json!({ "conversation_id": conversation, "number": number, "assigned_agent_id": from, "why": why }),
         ),
-        Is::Redirected { conversation, wants } => {
+        RoutingEvent::Redirected { conversation, wants } => {
             ("redirected", json!({ "conversation_id": conversation, "skills": wants.skills }))
         }
-        Is::Answered { conversation, .. } => ("answered", json!({ "conversation_id": conversation })),
-        Is::Left { conversation, .. } => ("left", json!({ "conversation_id": conversation })),
-        Is::Escalated { conversation, number, breach, chain, act, .. } => (
+        RoutingEvent::Answered { conversation, .. } => ("answered", json!({ "conversation_id": conversation })),
+        RoutingEvent::Left { conversation, .. } => ("left", json!({ "conversation_id": conversation })),
+        RoutingEvent::Escalated { conversation, number, breach, chain, act, .. } => (
             "escalated",
             json!({
                 "conversation_id": conversation, "number": number, "breach": breach, "since": chain.since.to_string(),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::tool_not_found;
 use crate::api::extractors::PathParams;
 use crate::api::principal::Principal;
-use crate::api::schemas::ProblemSchema as Refusal;
+use crate::api::schemas::ProblemSchema;
 use crate::api::schemas::tools::{ToolRule, ToolRuleHistory};
 use crate::api::tenant_settings;
 use crate::body;
@@ -28,7 +28,7 @@ fn resolve_tool_name(door: &AppState, guest: &Principal, name: &str) -> Result<S
 /// Shows what the tenant has set of a tool beside the settings' files
 #[utoipa::path(get, path = "/api/v1/tools/{name}/rule", tag = "tools", params(("name" = String, Path)), responses(
     (status = 200, body = ToolRule, description = "empty where nothing is set"),
-    (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn show(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -41,7 +41,7 @@ pub(in crate::api) async fn show(
 ///
 /// The last 100 changes are kept.
 #[utoipa::path(get, path = "/api/v1/tools/{name}/rule/history", tag = "tools", params(("name" = String, Path)), responses(
-    (status = 200, body = ToolRuleHistory), (status = 404, body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ToolRuleHistory), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn history(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -60,7 +60,7 @@ pub(in crate::api) async fn history(
 #[utoipa::path(put, path = "/api/v1/tools/{name}/rule", tag = "tools", request_body = ToolRule,
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is replaced")),
     responses((status = 200, body = ToolRule),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -79,7 +79,7 @@ pub(in crate::api) async fn put(
 #[utoipa::path(delete, path = "/api/v1/tools/{name}/rule", tag = "tools",
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is left")),
     responses((status = 204, description = "nothing is set of it"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

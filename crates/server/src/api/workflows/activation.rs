@@ -18,7 +18,7 @@ use crate::api::etag;
 use crate::api::execute::workflow_not_found;
 use crate::api::extractors::PathParams;
 use crate::api::principal::Principal;
-use crate::api::schemas::{ProblemSchema as Refusal, TrafficSplitSchema, WorkflowVersionSchema as Shown};
+use crate::api::schemas::{ProblemSchema, TrafficSplitSchema, WorkflowVersionSchema};
 use crate::body;
 use crate::code;
 use crate::problem::HttpProblem;
@@ -81,8 +81,8 @@ pub(in crate::api) struct ActivateRequest {
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow_id}/activate", tag = "workflows",
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    request_body = ActivateRequest, responses((status = 200, body = Shown),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    request_body = ActivateRequest, responses((status = 200, body = WorkflowVersionSchema),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn activate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -110,8 +110,8 @@ pub(in crate::api) struct RollbackVersionRequest {
 #[utoipa::path(post, path = "/api/v1/workflows/{workflow_id}/rollback", tag = "workflows",
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    request_body = RollbackVersionRequest, responses((status = 200, body = Shown),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    request_body = RollbackVersionRequest, responses((status = 200, body = WorkflowVersionSchema),
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn rollback(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -176,7 +176,7 @@ impl SplitTrafficRequest {
 /// Says which versions share a workflow's runs
 #[utoipa::path(get, path = "/api/v1/workflows/{workflow_id}/traffic", tag = "workflows",
     params(("workflow_id" = String, Path)), responses((status = 200, body = TrafficSplitSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn traffic(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -205,7 +205,7 @@ fn traffic_response(standing: &WorkflowStatus) -> Response {
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
     request_body = SplitTrafficRequest, responses((status = 200, body = TrafficSplitSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn split(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -21,7 +21,7 @@ use crate::api::etag;
 use crate::api::execute::workflow_not_found;
 use crate::api::extractors::{PathParams, QueryParams};
 use crate::api::principal::Principal;
-use crate::api::schemas::{ProblemSchema as Refusal, SavedVersionSchema, ValidationSchema};
+use crate::api::schemas::{ProblemSchema, SavedVersionSchema, ValidationSchema};
 use crate::api::tenant_catalog;
 use crate::body;
 use crate::code;
@@ -152,7 +152,7 @@ fn name_taken(name: &str) -> HttpProblem {
 #[utoipa::path(post, path = "/api/v1/workflows", tag = "workflows", params(SaveWorkflowQuery),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
     (status = 201, body = SavedVersionSchema), (status = 200, body = SavedVersionSchema, description = "this very version is there already"),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn create(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -205,7 +205,7 @@ async fn find_same_version(
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
     (status = 200, body = SavedVersionSchema), (status = 201, body = SavedVersionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn replace(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -235,7 +235,7 @@ pub(in crate::api) async fn replace(
 #[utoipa::path(delete, path = "/api/v1/workflows/{workflow_id}", tag = "workflows",
     params(("workflow_id" = String, Path),
         ("If-Match" = Option<String>, Header, description = "the `ETag` that was read")),
-    responses((status = 204), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn archive(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -249,7 +249,7 @@ pub(in crate::api) async fn archive(
 /// Checks a document, and keeps nothing
 #[utoipa::path(post, path = "/api/v1/workflows/validate", tag = "workflows",
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
-    (status = 200, body = ValidationSchema), (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = 200, body = ValidationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn validate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,
@@ -286,7 +286,7 @@ pub(in crate::api) struct ImportQuery {
 #[utoipa::path(post, path = "/api/v1/workflows/import", tag = "workflows", params(ImportQuery),
     request_body(content((Object = "application/json"), (String = "application/yaml"))), responses(
     (status = 201, body = SavedVersionSchema), (status = 200, body = SavedVersionSchema),
-    (status = "4XX", body = Refusal, content_type = "application/problem+json")))]
+    (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn import(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::api::principal::Principal;
-use crate::api::schemas::{GeneratedWorkflow, ProblemSchema as Refusal};
+use crate::api::schemas::{GeneratedWorkflow, ProblemSchema};
 use crate::api::tenant_catalog;
 use crate::body;
 use crate::code;
@@ -51,8 +51,8 @@ fn english() -> String {
 #[utoipa::path(post, path = "/api/v1/workflows/generate", tag = "workflows", request_body = GenerateWorkflowRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "at most 255 characters; one draft a key")),
     responses((status = 200, body = GeneratedWorkflow),
-        (status = "4XX", body = Refusal, content_type = "application/problem+json"),
-        (status = "5XX", body = Refusal, content_type = "application/problem+json")))]
+        (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
+        (status = "5XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn generate(
     State(door): State<AppState>,
     Extension(guest): Extension<Principal>,

@@ -15,7 +15,7 @@ use jiff::tz::TimeZone;
 use reqwest::Method;
 use reqwest::header::{self, HeaderName};
 
-use self::config::CalDavConfig as Settings;
+use self::config::CalDavConfig;
 use super::calendars::CalendarServices;
 use super::config::CalendarConfig;
 use super::range::TimeRange;
@@ -47,7 +47,7 @@ pub(super) struct CalDavCalendar {
 impl CalDavCalendar {
     /// The error is what is wrong with the settings.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &CalDavConfig,
         calendar: &CalendarConfig,
         means: &CalendarServices,
     ) -> Result<Self, String> {

@@ -10,7 +10,7 @@ use baton_core::fault::Fault;
 use baton_core::tool::EffectClass;
 use serde_json::{Value, json};
 
-use self::config::{BookingMode, CalendlyConfig as Settings, CalendlyEventType};
+use self::config::{BookingMode, CalendlyConfig, CalendlyEventType};
 use super::booking_request::{BookingRequest, zone};
 use super::calendars::CalendarServices;
 use super::config::CalendarConfig;
@@ -33,7 +33,7 @@ const AHEAD_MS: i64 = 60_000;
 const EVENTS_MAX: &str = "100";
 
 pub(super) struct CalendlyProvider {
-    settings: Settings,
+    settings: CalendlyConfig,
     vendor: VendorApi,
     means: CalendarServices,
 }
@@ -41,7 +41,7 @@ pub(super) struct CalendlyProvider {
 impl CalendlyProvider {
     /// The error is what is wrong with the settings.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &CalendlyConfig,
         calendar: &CalendarConfig,
         means: &CalendarServices,
     ) -> Result<Self, String> {

@@ -17,7 +17,7 @@ use jiff::tz::TimeZone;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use self::config::GoogleCalendarConfig as Settings;
+use self::config::GoogleCalendarConfig;
 use self::credentials::GoogleCredentials;
 use self::tokens::AccessTokenCache;
 use super::calendars::CalendarServices;
@@ -51,7 +51,7 @@ pub(super) struct GoogleCalendar {
 impl GoogleCalendar {
     /// The error is what is wrong with the settings.
     pub(super) fn new(
-        settings: &Settings,
+        settings: &GoogleCalendarConfig,
         calendar: &CalendarConfig,
         means: &CalendarServices,
     ) -> Result<Self, String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use baton_core::expr::{JinjaTemplate as Compiled, JsonContext};
+use baton_core::expr::{JinjaTemplate, JsonContext};
 use baton_core::id::TenantId;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -30,7 +30,7 @@ pub struct EmailTemplate {
 }
 
 #[derive(Clone, Debug)]
-struct TemplatePart(BTreeMap<String, Compiled>);
+struct TemplatePart(BTreeMap<String, JinjaTemplate>);
 
 /// All templates, with those that a tenant has of its own.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl EmailTemplates {
 
 impl TemplatePart {
     /// In the customer's language, else in the tenant's, else in the first there is.
-    fn in_language(&self, request: &PreparedRequest) -> Option<&Compiled> {
+    fn in_language(&self, request: &PreparedRequest) -> Option<&JinjaTemplate> {
         let customer = request.call.caller.language.as_deref().and_then(|tag| tag.split(['-', '_']).next());
         let customer = customer.map(str::to_ascii_lowercase);
         let wanted = [customer.as_deref().unwrap_or(ANY), request.language.tag(), ANY];
@@ -115,7 +115,7 @@ impl<'de> Deserialize<'de> for TemplatePart {
             TemplatePartForm::One(text) => BTreeMap::from([(ANY.to_owned(), text)]),
             TemplatePartForm::Many(texts) => texts,
         };
-        let compiled = texts.into_iter().map(|(tag, text)| match Compiled::parse(&text) {
+        let compiled = texts.into_iter().map(|(tag, text)| match JinjaTemplate::parse(&text) {
             Ok(template) => Ok((tag, template)),
             Err(error) => Err(serde::de::Error::custom(format!("the template cannot be read: {error}"))),
         });

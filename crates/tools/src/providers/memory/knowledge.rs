@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use super::{AUDIT_TYPE, CATEGORY, PROVIDER, count, failure, filter, filters_schema, word};
 use crate::by_tenant::ByTenant;
 use crate::catalogue::{ActionSpec, ProviderOption, ToolEntry, ToolPerformer, ToolRisk};
-use crate::config::{BoundSecret, SecretString, ToolsConfig as Settings};
+use crate::config::{BoundSecret, SecretString, ToolsConfig};
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::rate::CallRate;
@@ -52,7 +52,7 @@ const DOCUMENT: &str = "document";
 const PINECONE_USD: f64 = 0.002;
 
 pub(super) fn entry(
-    settings: &Settings,
+    settings: &ToolsConfig,
     memory: &Arc<dyn MemoryStore>,
     embedder: Option<&Arc<dyn Embedder>>,
     outbound: &Arc<OutboundClient>,

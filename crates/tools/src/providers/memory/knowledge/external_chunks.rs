@@ -17,7 +17,7 @@ use super::external::ExternalIndex;
 use super::{CUSTOMER, DOCUMENT, KnowledgeConfig, TENANT, chroma, index, pinecone};
 use crate::by_tenant::ByTenant;
 use crate::code;
-use crate::config::ToolsConfig as Settings;
+use crate::config::ToolsConfig;
 use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::providers::memory::embed_failure;
@@ -60,7 +60,7 @@ impl ExternalKnowledgeBase {
     /// # Errors
     /// A setting that cannot be used, by name.
     pub fn of(
-        settings: &Settings,
+        settings: &ToolsConfig,
         tenant: &TenantId,
         embedder: Arc<dyn Embedder>,
     ) -> Result<Option<Self>, ToolSetupError> {

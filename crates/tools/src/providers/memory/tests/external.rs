@@ -349,7 +349,7 @@ async fn pinecone_keeps_pieces_by_vector_or_by_words() {
 async fn a_real_chroma_answers_in_the_shape_that_was_recorded() {
     let url = std::env::var("TEST_CHROMA_URL").expect("TEST_CHROMA_URL names a Chroma server");
     let base = serde_json::from_value(json!(url)).unwrap();
-    let outbound = Arc::new(crate::outbound::OutboundClient::new(crate::settings::Outbound::default()));
+    let outbound = Arc::new(crate::outbound::OutboundClient::new(crate::settings::OutboundConfig::default()));
     let direct = crate::vendor::VendorApi::new("chroma", base, outbound, |_| None);
     let root = ["api", "v2", "tenants", "default_tenant", "databases", "default_database", "collections"];
     let made = direct.post(&root).json(&json!({"name": "clinic"})).send(EffectClass::Read).await.unwrap().value();
