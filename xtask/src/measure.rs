@@ -17,17 +17,17 @@ use crate::workspace::Workspace;
 
 use shape::CodeShape;
 
-/// Print build time, binary size, crate count, file and function lengths, lines per room.
+/// Print build time, binary size, crate count, file and function lengths, lines per crate.
 ///
-/// Lengths are lines as they stand, comments included. Test code is counted apart and never among the longest.
+/// Lengths are in lines, comments included. Test code is counted separately and is never among the longest.
 #[derive(Args)]
 pub struct MeasureOptions {
     /// Build the release binary into an empty folder and time it. Takes minutes; without it no build time is printed.
     #[arg(long)]
     cold: bool,
-    /// Also count what the stricter lints say: pedantic, missing docs, long functions, deep nesting.
+    /// Also count findings of stricter lints: pedantic, missing docs, long functions, deep nesting.
     #[arg(long)]
-    mirrors: bool,
+    measurements: bool,
     /// One JSON document instead of tables.
     #[arg(long)]
     json: bool,
@@ -44,7 +44,7 @@ struct ProjectFigures {
     crates: usize,
     shape: CodeShape,
     /// Lint name and how often it speaks, most first.
-    mirrors: Option<Vec<(String, usize)>>,
+    stricter_lints: Option<Vec<(String, usize)>>,
 }
 
 pub fn run(options: &MeasureOptions, workspace: &Workspace) -> anyhow::Result<ExitCode> {
@@ -55,7 +55,7 @@ pub fn run(options: &MeasureOptions, workspace: &Workspace) -> anyhow::Result<Ex
         binary_bytes,
         crates: crates(workspace)?,
         shape: CodeShape::of(workspace)?,
-        mirrors: options.mirrors.then(|| measurements::count(workspace)).transpose()?,
+        stricter_lints: options.measurements.then(|| measurements::count(workspace)).transpose()?,
     };
     if options.json {
         report::line(serde_json::to_string_pretty(&figures)?);
@@ -111,7 +111,7 @@ fn distinct(tree: &str) -> usize {
 }
 
 fn table(figures: &ProjectFigures) -> Vec<String> {
-    let cold = figures.cold_build_s.map_or("not measured (--cold builds it anew)".to_owned(), |s| format!("{s:.0} s"));
+    let cold = figures.cold_build_s.map_or("not measured (--cold builds it)".to_owned(), |s| format!("{s:.0} s"));
     let size = figures.binary_bytes.map_or("no release binary here (--cold builds one)".to_owned(), |bytes| {
         format!("{:.1} MB", bytes as f64 / 1e6)
     });
@@ -121,9 +121,9 @@ fn table(figures: &ProjectFigures) -> Vec<String> {
         format!("crates               {}", figures.crates),
     ];
     lines.extend(figures.shape.table());
-    if let Some(counts) = &figures.mirrors {
+    if let Some(counts) = &figures.stricter_lints {
         lines.push(String::new());
-        lines.push(format!("mirrors ({} lints speak)", counts.len()));
+        lines.push(format!("stricter lints ({} with findings)", counts.len()));
         lines.extend(counts.iter().map(|(lint, count)| format!("  {count:>5}  {lint}")));
     }
     lines

@@ -80,7 +80,7 @@ fn page(baton: &Path, arguments: &[&str]) -> anyhow::Result<BinaryPage> {
 
 /// `Ok(true)` is a fresh file; `Ok(false)` is one that neither the binary nor the tree has yet.
 fn compare_file(file: &str, before: Option<&str>, page: &BinaryPage) -> Result<bool, String> {
-    const WAY_OUT: &str = "run `cargo xtask walls --write` and commit what it writes";
+    const WAY_OUT: &str = "run `cargo xtask lint --write` and commit what it writes";
     match (before, page) {
         (None, BinaryPage::NotOffered) => Ok(false),
         (Some(_), BinaryPage::NotOffered) => Err(format!("{file} is committed, but the binary no longer prints it")),

@@ -16,16 +16,16 @@ const STEPS: &[&[&str]] = &[&["run", "check"], &["test"], &["run", "build"]];
 pub fn check(workspace: &Workspace, write: bool) -> anyhow::Result<LintOutcome> {
     if !process::is_installed(Command::new("npm").arg("--version")) {
         let way_out = "npm is not installed here: it comes with Node.js".to_owned();
-        return Ok(if workspace::in_ci() { LintOutcome::Broken(vec![way_out]) } else { LintOutcome::Skipped(way_out) });
+        return Ok(if workspace::in_ci() { LintOutcome::Failed(vec![way_out]) } else { LintOutcome::Skipped(way_out) });
     }
     let own = workspace.root().join(PAGE_FOLDER);
     let beside = match prepare_page(workspace) {
         Ok(beside) => beside,
-        Err(error) => return Ok(LintOutcome::Broken(vec![format!("{error:#}")])),
+        Err(error) => return Ok(LintOutcome::Failed(vec![format!("{error:#}")])),
     };
     for step in STEPS {
         if let Err(error) = npm(&beside, step) {
-            return Ok(LintOutcome::Broken(vec![format!("{error:#}")]));
+            return Ok(LintOutcome::Failed(vec![format!("{error:#}")]));
         }
     }
     let (built, committed) = (files(&beside.join(BUILT))?, files(&own.join(BUILT))?);
@@ -35,7 +35,7 @@ pub fn check(workspace: &Workspace, write: bool) -> anyhow::Result<LintOutcome> 
         for (name, bytes) in &built {
             put(&folder.join(name), bytes)?;
         }
-        return Ok(LintOutcome::Stands(format!("{} files written", built.len())));
+        return Ok(LintOutcome::Passed(format!("{} files written", built.len())));
     }
     let names = built.keys().chain(committed.keys().filter(|name| !built.contains_key(*name)));
     let differs = names.filter(|name| {
@@ -45,7 +45,7 @@ pub fn check(workspace: &Workspace, write: bool) -> anyhow::Result<LintOutcome> 
     let findings: Vec<String> = differs
         .map(|name| {
             let file = name.display();
-            format!("{PAGE_FOLDER}/{BUILT}/{file}: is not what is built; run `cargo xtask walls --only page --write`")
+            format!("{PAGE_FOLDER}/{BUILT}/{file}: is not what is built; run `cargo xtask lint --only page --write`")
         })
         .collect();
     Ok(LintOutcome::from_findings(findings, format!("{} files are as built", built.len())))

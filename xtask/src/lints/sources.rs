@@ -3,6 +3,7 @@
 mod allowances;
 mod names;
 mod texts;
+mod vocabulary;
 mod words;
 
 use crate::code::BlankedSource;
@@ -17,6 +18,7 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
     let files = workspace.files()?;
     let machine = texts::MachineFolders::here(workspace.root());
     let mut findings: Vec<String> = files.iter().filter_map(|path| names::check(path)).collect();
+    let mut type_names = vocabulary::TypeNames::default();
     for path in &files {
         let Some(text) = read(workspace, path)? else {
             continue;
@@ -25,9 +27,11 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
         if path.ends_with(".rs") {
             let code = BlankedSource::new(&text);
             findings.extend(words::check(path, &code));
+            findings.extend(type_names.add(path, &code));
             findings.extend(allowances::check(path, &code));
         }
     }
+    findings.extend(type_names.duplicates());
     for package in workspace.members()?.members() {
         findings.extend(allowances::check_manifest(&package.name, &std::fs::read_to_string(&package.manifest_path)?));
     }

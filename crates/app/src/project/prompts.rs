@@ -30,7 +30,7 @@ pub fn apply_prompts(
     Ok(())
 }
 
-fn prompt_of(file: &Path) -> anyhow::Result<Prompt> {
+fn prompt_of(file: &Path) -> anyhow::Result<PromptOverride> {
     let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let is_language = |tag: &str| (2..=3).contains(&tag.len()) && tag.bytes().all(|byte| byte.is_ascii_lowercase());
     let Some((name, language)) = stem.rsplit_once('.').filter(|(_, tag)| is_language(tag)) else {

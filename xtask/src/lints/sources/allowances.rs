@@ -36,9 +36,9 @@ pub fn check(path: &str, code: &BlankedSource) -> Vec<String> {
         }
         let print = PRINT_LINTS.iter().filter(|_| path != PRINTER);
         let met = print.chain(DENIED_LINTS).filter(|lint| code::has_word(line, lint));
-        findings.extend(met.map(|lint| {
-            format!("{path}:{number}: `{lint}` is a wall and is not opened here; printing is {PRINTER}'s alone")
-        }));
+        findings.extend(
+            met.map(|lint| format!("{path}:{number}: `{lint}` may not be allowed here; only {PRINTER} may print")),
+        );
     }
     findings
 }
