@@ -9,7 +9,7 @@ use crate::schema;
 ///
 /// # Errors
 /// A sentence that says what is wrong: a prompt that is not a valid template, a schema that is not a JSON Schema,
-/// an endpoint on an agent that does not call one, or a missing endpoint on an agent that must call one.
+/// an `endpoint` on an agent whose type is not `custom`, or an endpoint whose scheme is neither `https` nor `http`.
 pub fn check(agent: &AgentDefinition) -> Result<(), String> {
     let name = &agent.name;
     let own = [("system_prompt", &agent.system_prompt), ("prompt", &agent.prompt)];

@@ -33,8 +33,8 @@ pub(super) enum CallPurpose {
     Invalid(ReplyError),
 }
 
-/// The calls of one reply, in its order. Tools are called first, then the question is asked, then the hand-over is
-/// made.
+/// The calls of one reply, in its order. Tools are called first; then the hand-over is made or, if there is none,
+/// the questions are asked.
 pub(super) struct ReplyCalls {
     pub thought: String,
     pub said: String,
