@@ -219,8 +219,8 @@ fn trace_parent(headers: &HeaderMap) -> Option<String> {
     Some(parent.to_string())
 }
 
-/// Checks that the customer named in the context has a visible name without lookalikes. An empty name means no
-/// customer.
+/// Checks that the customer ids in the context have no surrounding white space and no invisible characters, so that
+/// no two of them look alike. An empty id means no customer.
 pub(super) fn check_customer(context: &Value) -> Result<(), HttpProblem> {
     for name in ["user_id", "customer_id"] {
         if let Some(customer) = context.get(name).and_then(Value::as_str) {
