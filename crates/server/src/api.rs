@@ -87,7 +87,8 @@ pub(crate) fn build_router(door: &AppState) -> Router<AppState> {
         .route("/api/v1/openapi.json", get(async move || serve_document(document)))
 }
 
-/// The paths that the original specification has without the prefix, with the same authentication and scopes.
+/// Compatibility paths without the prefix, from the design documents (`docs/reference/seed-names.md`), with the
+/// same authentication and scopes.
 fn short_paths() -> Router<AppState> {
     let looks = Router::new().route("/conversations/{conversation_id}", get(conversations::show));
     let runs = Router::new().route("/workflows/execute", post(execute::execute));

@@ -51,7 +51,7 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
         .merge(super::audited(AccessScope::Operate, operates))
 }
 
-/// The same paths without the prefix, as the original specification has them.
+/// Compatibility paths without the prefix, from the design documents.
 pub(super) fn short_paths() -> Router<AppState> {
     let looks = Router::new()
         .route("/composio/apps", get(apps))

@@ -62,7 +62,7 @@ pub(crate) struct DecisionLink {
     pub request: String,
     pub run: RunId,
     pub person: String,
-    /// The hash of everything that the request says it would do.
+    /// The hash of the request's title and details.
     digest: ContentHash,
     opened_at: Time,
     pub expires_at: Time,

@@ -40,7 +40,7 @@ use crate::state::{AppState, RunServices};
 
 /// Maximum length of a search text for executions, in characters.
 const TEXT_CHARS_MAX: usize = 200;
-/// Maximum number of versions with one label that are considered, the first ones.
+/// Maximum number of bundles that a label may select.
 const BUNDLES_MAX: usize = 100;
 
 /// Which runs.

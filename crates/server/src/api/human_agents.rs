@@ -324,7 +324,7 @@ fn human_agent_not_found(id: &str) -> HttpProblem {
     problem.with_hint("GET /api/v1/human-agents lists who is on it")
 }
 
-/// The JSON form of a human agent, with the field names of the original specification.
+/// The JSON form of a human agent. Its field names are those of the design documents.
 fn human_agent_json(person: &HumanAgent) -> Value {
     let PersonProfile { id, name, email, skills, roles, max_capacity, languages } = &person.profile;
     json!({

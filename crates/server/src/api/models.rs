@@ -39,7 +39,7 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
     super::require(AccessScope::Look, looks).merge(super::audited(AccessScope::Operate, operates))
 }
 
-/// The same paths without the prefix, for clients of the original specification.
+/// Compatibility paths without the prefix, from the design documents.
 pub(super) fn short_paths() -> Router<AppState> {
     let operates = Router::new()
         .route("/admin/circuit-breaker/{model}/close", post(close))

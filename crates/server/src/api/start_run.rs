@@ -149,7 +149,7 @@ pub(super) async fn start_and_follow(
         Ok(follower.wait_idle(&id).await?)
     };
     tokio::select! {
-        // A run that is still active is reported as it stands at the limit.
+        // A run that is still active is reported in its state at the limit.
         rested = timeout(limit, followed) => rested.unwrap_or(Ok(()))?,
         () = door.shutdown_requested() => {}
     }

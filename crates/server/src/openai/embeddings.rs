@@ -20,7 +20,7 @@ use crate::state::AppState;
 
 /// Maximum number of texts in one request, as in OpenAI's API.
 const INPUTS_MAX: usize = 2_048;
-/// Estimated number of bytes per token, if there is no tokeniser.
+/// Estimated number of bytes per token, for the reported usage. The actual tokens are not counted.
 const BYTES_PER_TOKEN: usize = 4;
 
 #[derive(Deserialize)]

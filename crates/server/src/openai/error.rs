@@ -264,8 +264,8 @@ impl From<ModelCallError> for OpenAiError {
             kind: kind.into(),
             code: failed.fault.code.into_owned(),
             message: match failed.fault.suggested_action {
-                // A problem that no change of the request can fix concerns the person who sets the budgets, and is
-                // logged.
+                // A problem that the caller cannot fix in the request concerns the person who sets the budgets, and
+                // is in the log.
                 Some(action) if status == StatusCode::BAD_REQUEST => format!("{}; {action}", failed.fault.message),
                 Some(_) | None => failed.fault.message,
             },

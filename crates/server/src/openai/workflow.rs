@@ -559,8 +559,9 @@ fn run_text(follower: &RunFollower, id: &RunId, phrases: &CustomerPhrases) -> Re
     Ok(if waits_for_a_person { phrases.person } else { phrases.working }.to_owned())
 }
 
-/// The reply of an output that conversations would not show to a customer. The output of a sink that ends a
-/// conversation is not shown. Otherwise: a text as it is, the field that holds the reply, or else JSON.
+/// The text of an output that has no reply in the form that conversations use. If a conversation ends in it (a sink
+/// with `action` and `config`), only the reply texts beside the sink count. Otherwise: a text as it is, the field
+/// that holds the reply, or else JSON.
 fn output_text(output: &Value) -> String {
     let is_sink = |value: &Value| value.get("action").is_some() && value.get("config").is_some();
     if is_sink(output) {
@@ -592,7 +593,7 @@ mod tests {
 
     use super::*;
 
-    /// A single record that a rival changes after each read, for a given number of times.
+    /// A store with a single record. After each read, one of the remaining rivals writes to it.
     #[derive(Default)]
     struct RacingRecords {
         kept: Mutex<Option<(u64, Value)>>,
