@@ -93,7 +93,7 @@ impl<'a> RunCommandRequest<'a> {
             DeliveryResult::Accepted if self.idempotency.as_ref().is_some_and(|once| once.previous_run.is_some()) => {
                 self.respond(follower, left).await
             }
-            // The process that owns the run applies the command; when is not known here.
+            // The process that owns the run will apply the command. There is nothing to wait for here.
             DeliveryResult::Accepted => self.respond(follower, Duration::ZERO).await,
             DeliveryResult::Refused(refusal) => {
                 let problem = HttpProblem::from_refusal(&self.run, &refusal);
