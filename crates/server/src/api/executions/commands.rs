@@ -93,7 +93,8 @@ impl<'a> RunCommandRequest<'a> {
             DeliveryResult::Accepted if self.idempotency.as_ref().is_some_and(|once| once.previous_run.is_some()) => {
                 self.respond(follower, left).await
             }
-            // The process that owns the run will apply the command. There is nothing to wait for here.
+            // The process that owns the run will apply the command at a time unknown here, so the response does not
+            // wait for it.
             DeliveryResult::Accepted => self.respond(follower, Duration::ZERO).await,
             DeliveryResult::Refused(refusal) => {
                 let problem = HttpProblem::from_refusal(&self.run, &refusal);
