@@ -1,4 +1,4 @@
-//! Which path leads where.
+//! The routes.
 
 mod connect_callback;
 mod decide;
@@ -48,7 +48,7 @@ pub(crate) fn build_router(door: AppState) -> Router {
         .with_state(door)
 }
 
-/// Below `/v1` stand clients of OpenAI's, who read errors in its form.
+/// Whether the path is below `/v1`, whose clients expect errors in OpenAI's format.
 pub(crate) fn is_openai_path(path: &Uri) -> bool {
     path.path() == "/v1" || path.path().starts_with("/v1/")
 }

@@ -1,7 +1,7 @@
-//! Who brings keys that nobody knows, too often: told to wait, whatever the key.
+//! Limits requests with unknown keys, per client address.
 //!
-//! A good key is never refused for what a neighbour behind the same address does: it is only once a key was found unknown
-//! that its address is looked at.
+//! A valid key is never refused because of another client behind the same address: the address is checked only
+//! after a key was found to be unknown.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
@@ -16,11 +16,12 @@ use crate::problem::HttpProblem;
 use crate::rate_limit::TokenBuckets;
 use crate::state::AppState;
 
-/// Marks an answer to a key that is not known here.
+/// Marks a response to a request with an unknown key.
 #[derive(Clone, Copy)]
 pub(crate) struct UnknownKeyMarker;
 
-/// One bucket an address; where an address is of IPv6, one for its network, of which one host has all addresses.
+/// One bucket per address. An IPv6 address is reduced to its /64 network, because one host may have all addresses
+/// of it.
 #[derive(Debug, Default)]
 pub(crate) struct UnknownKeyLimiter(TokenBuckets<IpAddr>);
 

@@ -1,4 +1,4 @@
-//! Agents: who there is, how each has done, and one at work alone.
+//! Agents: the list, how each has performed, and running a single one.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Its node that works.
+/// The id of the only node of a single-agent workflow.
 const NODE: &str = "agent";
 
 /// Which agents.
@@ -125,7 +125,7 @@ fn is_from_files(work: &RunServices, guest: &Principal, name: &str) -> bool {
     files.tenant.as_ref() == Some(guest.tenant()) && files.own_agents.contains(name)
 }
 
-/// What may be registered, or why not.
+/// Checks that the agent may be registered.
 fn check_agent(work: &RunServices, guest: &Principal, agent: &AgentDefinition) -> Result<(), HttpProblem> {
     let name = &agent.name;
     if is_from_files(work, guest, name) {
@@ -226,7 +226,7 @@ pub(super) async fn remove(
     let work = door.run_services()?;
     let (tenant, now) = (guest.tenant(), door.clock.now());
     if work.agent_registry.registration(tenant, &name).await?.is_none() {
-        // One of a file or of this binary is there, and is nobody's to remove here.
+        // An agent of a file or of this binary exists, but cannot be removed here.
         find(work, &guest, &name).await?;
         let detail = format!("`{name}` was not made known here: it comes from a file, or is shipped");
         let problem = HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail);
@@ -288,17 +288,17 @@ pub(super) async fn execute(
         fields.insert(TASK.to_owned(), task.into());
     }
     let mut said = json!({ "input": input_data, "context": context, "task": has_task });
-    // A key of the caller's is in nothing that is written, not even hashed.
+    // The caller's own model key is removed from everything that is stored, even from what is hashed.
     baton_engine::take_key(&mut said["context"]);
     let given = RunInput { input: input_data, context: context.into() };
     let wanted = StartRunCommand::New(RunTarget::Agent { name: name.clone(), has_task }, given);
     start_run(&door, &guest, &headers, RequestFingerprint::new("execute agent", &name, &said), wanted).await
 }
 
-/// Where in the input of such a run the task stands.
+/// The field of the input that carries the task in such a run.
 const TASK: &str = "task";
 
-/// The workflow of this agent alone; unchanged, it keeps its revision.
+/// Returns the workflow that runs this agent alone. If the agent is unchanged, the workflow keeps its revision.
 pub(super) async fn single_agent_workflow(
     door: &AppState,
     work: &RunServices,
@@ -325,7 +325,7 @@ pub(super) async fn single_agent_workflow(
     Ok(work.registry.save(tenant, &workflow.name, &workflow.version, text.into(), &hash, now).await?)
 }
 
-/// An agent's name may be as long as a workflow's: then its hash stands for it.
+/// An agent's name may be as long as a workflow's. A name that would become too long is replaced by its hash.
 fn single_agent_name(name: &str, has_task: bool) -> String {
     let told = format!("{SINGLE_AGENT_PREFIX}{}.{name}", if has_task { TASK } else { "alone" });
     if told.len() <= ID_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! The audit trail: what was done, by whom, and whether the chain holds.
+//! The audit trail: each action, its actor, and whether the hash chain is intact.
 
 use axum::Extension;
 use axum::Json;

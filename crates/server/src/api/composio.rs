@@ -1,4 +1,4 @@
-//! Composio: the apps that are chosen, what they can do, and the accounts that people connect.
+//! Composio: the enabled apps, their actions, and the accounts that people connect.
 
 use axum::Extension;
 use axum::Json;
@@ -29,12 +29,12 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Actions of one search unless told, and at most.
+/// Default and maximum number of actions returned by a search.
 const RESULTS_DEFAULT: usize = 10;
 const RESULTS_MAX: usize = 50;
-/// Characters of an address that a browser is sent to.
+/// Maximum length of a redirect URL, in characters.
 const ADDRESS_CHARS_MAX: usize = 2_000;
-/// An account of the tenant's own.
+/// The entity of an account that belongs to the tenant itself.
 const COMPANY: &str = "company";
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
@@ -51,7 +51,7 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
         .merge(super::audited(AccessScope::Operate, operates))
 }
 
-/// The same without the prefix, as the seeds ask them.
+/// Compatibility paths without the prefix, from the design documents.
 pub(super) fn short_paths() -> Router<AppState> {
     let looks = Router::new()
         .route("/composio/apps", get(apps))
@@ -132,7 +132,7 @@ pub(super) async fn actions(
     let limit = limit(of.limit, PAGE_DEFAULT, PAGE_MAX)?;
     let after = PagedList::ComposioActions.decode(guest.tenant(), of.cursor.as_deref())?;
     let all: Vec<AppAction> = door.admin_services()?.connections.actions(guest.tenant(), of.app.as_deref()).await?;
-    // They are in the order of both, so what is behind the last of a page is on the next.
+    // The entries are ordered by both, so the entries after the last one of a page are on the next page.
     let after = after.as_deref().map(|place| place.split_once('.').unwrap_or((place, "")));
     let is_behind = |action: &&AppAction| after.is_none_or(|after| (&*action.app_name, &*action.action_name) > after);
     let page: Vec<&AppAction> = all.iter().filter(is_behind).take(limit).collect();
@@ -239,13 +239,13 @@ pub(super) async fn connect(
     Ok(Json(door.admin_services()?.connections.connect(guest.tenant(), wish).await?))
 }
 
-/// An account that is no customer's is for who decides what becomes of runs.
+/// An account that belongs to no customer requires the scope that decides on runs.
 fn may_act_for(guest: &Principal, entity: &str) -> Result<(), HttpProblem> {
     let is_shared = entity == COMPANY || ["agent:", "name:"].iter().any(|kind| entity.starts_with(kind));
     if is_shared { guest.require(AccessScope::Operate) } else { Ok(()) }
 }
 
-/// What nobody can guess: 148 random bits.
+/// An unguessable token with 148 random bits.
 fn new_state_token() -> String {
     format!("{}{}", uuid::Uuid::now_v7().simple(), uuid::Uuid::now_v7().simple())
 }

@@ -1,4 +1,4 @@
-//! Conversations: begun, written to, looked at, and taken over by people.
+//! Conversations: starting, messaging, reading, and takeover by people.
 
 pub(super) mod live;
 mod request;
@@ -40,9 +40,9 @@ use crate::state::{AppState, RunServices};
 
 use request::ConversationRequest;
 
-/// Bytes of a message's id, its sender's name, a user's or a channel's.
+/// Maximum length of a message id, a sender, a user id or a channel, in bytes.
 const NAME_BYTES_MAX: usize = 200;
-/// Who sent a message, where nobody says.
+/// The default sender of a message.
 const SENDER: &str = "customer";
 const CHANNEL: &str = "api";
 
@@ -341,7 +341,7 @@ pub(super) async fn messages(
     Ok(Json(json!({ "messages": found, "next_after": (!is_whole).then_some(after) })))
 }
 
-/// A tenant's conversation, of which nothing is read yet.
+/// Returns a handle on the tenant's conversation. Its entries are not read yet.
 pub(super) async fn find(work: &RunServices, guest: &Principal, id: &str) -> Result<ConversationHandle, HttpProblem> {
     let id = RunId::new(id);
     match work.read.conversation(guest.tenant(), &id).await? {
@@ -354,7 +354,7 @@ pub(super) async fn find(work: &RunServices, guest: &Principal, id: &str) -> Res
     }
 }
 
-/// A conversation for programs.
+/// The JSON form of a conversation.
 fn conversation_json(talk: &ConversationHandle) -> Value {
     let it = talk.conversation();
     let mut shown = talk.head().map(|head| head.as_json()).unwrap_or_else(|| json!({}));
@@ -362,7 +362,7 @@ fn conversation_json(talk: &ConversationHandle) -> Value {
     shown["handover_context"] = it.handover().map_or(Value::Null, |handover| {
         let mut told = json!(handover);
         if let Some(fields) = told.as_object_mut() {
-            // In the journal it is an amount as Baton counts.
+            // The journal stores the cost as an internal amount.
             fields.remove("cost");
             fields.insert("cost_usd".to_owned(), handover.cost.as_f64().into());
         }
@@ -376,7 +376,7 @@ fn conversation_json(talk: &ConversationHandle) -> Value {
     shown
 }
 
-/// What is promised of a conversation; nothing where the desk's settings say.
+/// The service level of a conversation. A value is null if the settings of the routing queue apply.
 fn service_level_json(service: ServiceLevel) -> Value {
     json!({
         "priority": service.priority.unwrap_or_default(),
@@ -385,7 +385,7 @@ fn service_level_json(service: ServiceLevel) -> Value {
     })
 }
 
-/// A deadline out of its limits is refused before anything is written down.
+/// Refuses a deadline outside its limits before anything is stored.
 fn check_service_level(service: ServiceLevel) -> Result<ServiceLevel, HttpProblem> {
     match service.check() {
         Ok(()) => Ok(service),
@@ -394,12 +394,12 @@ fn check_service_level(service: ServiceLevel) -> Result<ServiceLevel, HttpProble
     }
 }
 
-/// The lines of an entry that this guest may see.
+/// The lines of an entry that this principal may see.
 pub(super) fn visible_lines(entry: &ConversationEntry, guest: &Principal) -> Vec<Value> {
     entry_lines(entry, guest.require(AccessScope::Answer).is_ok())
 }
 
-/// The lines of an entry, with or without what the customer does not see.
+/// The lines of an entry, with or without the internal ones that the customer does not see.
 pub(crate) fn entry_lines(entry: &ConversationEntry, sees_all: bool) -> Vec<Value> {
     let said = entry
         .events
@@ -423,7 +423,7 @@ fn line_json(line: &ConversationLine) -> Value {
     })
 }
 
-/// The version of a workflow that a run would begin on now.
+/// The active version of a workflow, on which a new run would start.
 async fn active_version(
     work: &RunServices,
     guest: &Principal,
@@ -517,7 +517,8 @@ pub(super) struct ServiceLevelRequest {
     resolution_ms: Option<u64>,
 }
 
-/// A field that is there says something: null changes nothing, and whoever sends it means something else.
+/// Refuses null. A field that is present must have a value: null would change nothing, and the sender must have
+/// meant something else.
 fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }

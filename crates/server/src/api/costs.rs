@@ -1,4 +1,4 @@
-//! Money: what was spent on models, and what may be.
+//! Costs: the spending on models, and its limits.
 
 mod limit;
 
@@ -28,7 +28,7 @@ use crate::problem::HttpProblem;
 use crate::state::{AdminServices, AppState};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Days that are looked back unless told.
+/// Default number of days in a report.
 const DAYS_DEFAULT: u32 = 30;
 const WEEK_DAYS: u32 = 7;
 
@@ -65,7 +65,7 @@ impl CostPeriod {
         }
     }
 
-    /// Its first day, in UTC.
+    /// The first day of the period, in UTC.
     fn first_day(self, now: Time) -> String {
         match self {
             Self::Daily => days_ago(0, now),
@@ -162,7 +162,7 @@ pub(super) async fn costs(
     Ok(Json(json!({ "from": from, "to": to, "rows": rows })))
 }
 
-/// Not by tenant: there is one.
+/// `tenant` is not a dimension, because a report covers a single tenant.
 fn parse_grouping(word: &str) -> Result<CostDimension, HttpProblem> {
     const PARTS: [(&str, CostDimension); 7] = [
         ("day", CostDimension::Day),
@@ -180,7 +180,7 @@ fn parse_grouping(word: &str) -> Result<CostDimension, HttpProblem> {
     })
 }
 
-/// A day as it is written in tables.
+/// A day in the form that the tables use.
 fn day(name: &str, text: String) -> Result<String, HttpProblem> {
     let at = format!("{text}T00:00:00Z").parse::<Time>();
     match at {
@@ -202,7 +202,7 @@ pub(super) async fn budgets(
     Ok(Json(json!({ "budgets": rows.iter().map(BudgetRow::as_json).collect::<Vec<_>>() })))
 }
 
-/// Which of the keys that have limits are this tenant's.
+/// The ids of this tenant's keys; empty if no key has a limit.
 async fn own_keys(house: &AdminServices, tenant: &TenantId) -> Result<BTreeSet<String>, HttpProblem> {
     if house.allowed.keys().is_empty() {
         return Ok(BTreeSet::new());

@@ -1,4 +1,4 @@
-//! What is kept of one customer: handed over, or erased.
+//! The data about one customer: export and erasure.
 
 use axum::Extension;
 use axum::Json;
@@ -24,11 +24,12 @@ use crate::customers::{CustomerService, ErasureRequest, VACUUM_BYTES_MAX};
 use crate::problem::HttpProblem;
 use crate::state::{AdminServices, AppState, RunServices};
 
-/// What else a person may be said to be called.
+/// Maximum number of other names of a person.
 const ALIASES_MAX: usize = 50;
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
-    // An erasure says so in the trail itself, and nothing of it is kept: who is erased would be in it.
+    // An erasure writes its own audit row. It goes through no audit middleware, whose row would contain the name of
+    // the erased person.
     super::require(AccessScope::Administer, OpenApiRouter::new().routes(routes!(export)).routes(routes!(erase)))
 }
 
@@ -91,7 +92,7 @@ pub(super) async fn erase(
     let (by, key_id) = (guest.actor_name().to_owned(), Some(guest.key_id().to_owned()));
     let wish =
         ErasureRequest { id, aliases: also, end_runs: how.end_runs, vacuum_bytes_max: VACUUM_BYTES_MAX, by, key_id };
-    // It is finished though whoever asked is cut off.
+    // The erasure completes even if the caller disconnects.
     let tenant = guest.tenant().clone();
     let erased = tokio::spawn(async move {
         let (work, house) = (door.run_services()?, door.admin_services()?);

@@ -1,9 +1,11 @@
-//! Decision links: an address by which one person decides one request, once.
+//! Decision links: URLs by which one person decides one request, once.
 //!
-//! Baton delivers a link to the person's own registered channel, the e-mail address that an admin has put on the desk, and
-//! shows its secret to nobody else: not to whoever has it sent, and in no answer, log or audit row. A link is bound to its
-//! person as they were registered then and to the address it went to, to the request, and to what the request would do, by a
-//! hash of all its details; it is good until it is used, or too old. Only its hash is kept. What is done at it is in [`crate::routes`].
+//! Baton delivers a link to the person's own registered channel, which is the e-mail address that an admin
+//! registered in the routing queue. It reveals the link's secret to no one else: not to the caller who requested
+//! the link, and in no response, log or audit row. A link is bound to the person as registered at that time, to the
+//! address it was sent to, to the request, and to the request's effect by a hash of all its details. It is valid
+//! until it is used or expires. Only the hash of its secret is stored. The pages behind a link are in
+//! [`crate::routes`].
 
 use std::time::Duration;
 
@@ -42,46 +44,46 @@ use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
 const SPACE: &str = "decision_link";
-/// The one channel that people have.
+/// The only supported channel.
 const EMAIL: &str = "email";
 const WHO_ELSE: &str =
     "a link is for somebody who is asked, did not ask for this, and does not have it sent to themselves";
-/// Characters of a person's name, and of a token.
+/// Maximum length of a person's name in characters, and of a token in bytes.
 const PERSON_CHARS_MAX: usize = 100;
 const TOKEN_BYTES_MAX: usize = 300;
-/// Seconds a link is good: a day unless told, a minute at the least, thirty days at the most.
+/// Lifetime of a link in seconds: one day by default, at least one minute, at most thirty days.
 const EXPIRES_S: u32 = 24 * 60 * 60;
 const EXPIRES_S_MIN: u32 = 60;
 const EXPIRES_S_MAX: u32 = 30 * EXPIRES_S;
 
-/// A link, as it is kept.
+/// A link as it is stored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct DecisionLink {
     pub request: String,
     pub run: RunId,
     pub person: String,
-    /// Of all that the request says it would do.
+    /// The hash of the request's title and details.
     digest: ContentHash,
     opened_at: Time,
     pub expires_at: Time,
     pub made_by: String,
-    /// How it went to its person. Nothing where whoever asked for it was shown it, as older versions did: such a link
-    /// opens nothing.
+    /// The channel by which the link was delivered. `None` for a link of an older version, which showed it to the
+    /// caller; such a link is invalid.
     #[serde(default)]
     channel: Option<String>,
-    /// Whose it is; nothing where an older version made it, which nobody decides by any more.
+    /// The recipient. `None` for a link of an older version, which can no longer be used.
     #[serde(default)]
     registration: Option<LinkRecipient>,
-    /// What was decided by it.
+    /// The decision that was made through the link.
     pub decided: Option<bool>,
 }
 
-/// A person as they were registered when a link went to them: who is registered under their name later, or is reached
-/// elsewhere, is not who had it.
+/// The registration of a person at the time their link was sent. A person who is registered later under the same
+/// name, or reached at another address, is not the recipient.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct LinkRecipient {
     since: Time,
-    /// Of the address that it went to.
+    /// The hash of the address to which the link was sent.
     address: ContentHash,
 }
 
@@ -91,7 +93,7 @@ impl LinkRecipient {
     }
 }
 
-/// A link that somebody came by.
+/// The stored link that belongs to a token.
 pub(crate) struct ResolvedLink {
     pub tenant: TenantId,
     pub link: DecisionLink,
@@ -187,7 +189,7 @@ pub(super) async fn create(
     if let Err(unsent) =
         door.admin_services()?.mail.send(guest.tenant(), &build_letter(&addressee.profile, &link, &item, &url)).await
     {
-        // It may have arrived all the same, and opens nothing then.
+        // The mail may have arrived despite the error. The link is deleted, so it cannot be used.
         let delete = RecordOp::Delete { space: SPACE.to_owned(), key };
         work.records.commit(guest.tenant(), vec![delete], now).await?;
         return Err(delivery_failed(&link.person, &unsent));
@@ -196,7 +198,7 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-/// What the desk has of a person.
+/// The person's entry in the routing queue.
 async fn find_person(door: &AppState, tenant: &TenantId, person: &str) -> Result<Option<HumanAgent>, HttpProblem> {
     let Ok(id) = PersonId::parse(person) else { return Ok(None) };
     let desk = door.routing_queues.current(&*door.run_services()?.read, tenant).await?;
@@ -225,7 +227,7 @@ fn delivery_failed(person: &str, unsent: &MailError) -> HttpProblem {
     }
 }
 
-/// Never logged, kept or shown: the address in it decides.
+/// The letter is never logged, stored or shown, because the URL in it grants the decision.
 fn build_letter(profile: &PersonProfile, link: &DecisionLink, item: &TaskItem, url: &str) -> MailMessage {
     let (name, title, asked_by, until) = (&profile.name, &item.title, &link.made_by, link.expires_at);
     let (subject, text) = match profile.languages.contains("es") && !profile.languages.contains("en") {
@@ -258,7 +260,7 @@ fn digest(item: &TaskItem) -> ContentHash {
 }
 
 impl ResolvedLink {
-    /// The link of a token, whether it is still good or not.
+    /// Finds the link of a token, whether or not it is still valid.
     pub async fn find_by_token(work: &RunServices, token: &str) -> Result<Option<Self>, HttpProblem> {
         let Some((tenant, secret)) = token.rsplit_once('.').filter(|_| token.len() <= TOKEN_BYTES_MAX) else {
             return Ok(None);
@@ -274,7 +276,7 @@ impl ResolvedLink {
         Ok(Some(Self { tenant, link, key, version: record.version }))
     }
 
-    /// The request, where it still waits and is word for word what the link was made for.
+    /// The request, if it is still open and identical to the one for which the link was made.
     pub async fn request(&self, work: &RunServices) -> Result<Option<(TaskItem, ApprovalSubject)>, HttpProblem> {
         let items = work.read.open_tasks(&self.tenant, Some(&self.link.run)).await?;
         let item = items.into_iter().find(|item| item.id == self.link.request);
@@ -282,8 +284,8 @@ impl ResolvedLink {
         Ok(same.and_then(|item| item.request().map(|about| (item, about))))
     }
 
-    /// Its person, with the roles and skills that the desk has of them now; nothing where they are not of the desk any more,
-    /// were registered anew since, or are reached at another address.
+    /// The decision maker, with the person's current roles and skills from the routing queue. `None` if the person
+    /// is no longer registered, was registered again since, or has another address.
     pub async fn decider(&self, door: &AppState, work: &RunServices) -> Result<Option<DecisionMaker>, HttpProblem> {
         let person = find_person(door, &self.tenant, &self.link.person).await?;
         if person.is_none_or(|person| self.link.registration != Some(LinkRecipient::of(&person))) {
@@ -293,7 +295,7 @@ impl ResolvedLink {
         Ok(Some(DecisionMaker { via: Some(DecisionChannel::Link { asked_by: self.link.made_by.clone() }), ..known }))
     }
 
-    /// Uses it up for this decision. Whether it is good for it: it was not used, or for the very same.
+    /// Uses the link for this decision. Returns `true` if the link was unused, or was used for the same decision.
     pub async fn redeem(&mut self, work: &RunServices, approved: bool, now: Time) -> Result<bool, HttpProblem> {
         if let Some(decided) = self.link.decided {
             return Ok(decided == approved);
@@ -306,7 +308,7 @@ impl ResolvedLink {
                 self.link = link;
                 Ok(true)
             }
-            // Pressed twice at once, or by two who have it.
+            // Two concurrent decisions through the same link.
             Err(records::RecordError::Conflict { found: Some(found), .. }) => {
                 let link = serde_json::from_value::<DecisionLink>(found.value);
                 Ok(link.is_ok_and(|link| link.decided == Some(approved)))
@@ -315,7 +317,7 @@ impl ResolvedLink {
         }
     }
 
-    /// What its decision is put into the inbox under.
+    /// The command id of the decision in the run's inbox.
     pub fn command_id(&self) -> String {
         format!("link-{}", self.key)
     }

@@ -68,11 +68,11 @@ pub(super) async fn execute(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    // What is wrong with a header is told without the body.
+    // An invalid header is reported before the body is read.
     WaitPreference::of(&headers)?;
     let ExecuteWorkflowRequest { workflow_id, input_data, context } = body::json(body, door.limits).await?;
     let mut said = json!({ "input": input_data, "context": context });
-    // A key of the caller's is in nothing that is written, not even hashed.
+    // The caller's own model key is removed from everything that is stored, even from what is hashed.
     baton_engine::take_key(&mut said["context"]);
     let given = RunInput { input: input_data, context: context.into() };
     let wanted = StartRunCommand::New(RunTarget::Workflow(workflow_id.clone()), given);

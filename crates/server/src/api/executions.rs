@@ -1,4 +1,4 @@
-//! Runs, looked at.
+//! Reads runs.
 
 pub(super) mod commands;
 pub(super) mod fork;
@@ -38,9 +38,9 @@ use super::schemas::{
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Characters of words that executions are looked for by.
+/// Maximum length of a search text for executions, in characters.
 const TEXT_CHARS_MAX: usize = 200;
-/// Versions of one label that are looked at, the first of them.
+/// Maximum number of bundles that a label may select.
 const BUNDLES_MAX: usize = 100;
 
 /// Which runs.
@@ -126,7 +126,7 @@ pub(super) async fn list(
     Ok(Json(json!({ "executions": executions, "next_cursor": next })))
 }
 
-/// What a workflow's version pins: one bundle by its revision or its hash, perhaps several by a label.
+/// The bundles that a version of a workflow pins: one by its revision or its hash, possibly several by a label.
 async fn bundles(
     work: &RunServices,
     guest: &Principal,
@@ -155,7 +155,7 @@ fn state(word: &str) -> Result<runs::RunState, HttpProblem> {
     })
 }
 
-/// A run as it stands, and its head as lists show it.
+/// A run's current state, and its head as it appears in lists.
 struct LoadedExecution {
     head: RunHead,
     run: Run,
@@ -168,7 +168,7 @@ impl LoadedExecution {
         Ok(Self { head, run })
     }
 
-    /// What the run, and those it runs, wait for.
+    /// The open waits of the run and of its child runs.
     async fn open_waits(&self, work: &RunServices, guest: &Principal) -> Result<Vec<OpenWait>, HttpProblem> {
         let mut open = OpenWait::of(&self.head.run, &self.run);
         let mut children = self.run.children();
@@ -181,7 +181,7 @@ impl LoadedExecution {
     }
 }
 
-/// A run with all its entries.
+/// Loads a run with all its entries.
 async fn load_run(work: &RunServices, guest: &Principal, id: &str) -> Result<(RunHead, FollowedRun), HttpProblem> {
     let head = find_head(work, guest, id).await?;
     let followed = FollowedRun::read(&*work.read, work.engine.workflows(), guest.tenant(), &head.run).await?;
@@ -226,7 +226,7 @@ pub(super) async fn show(
     Ok(Json(shown))
 }
 
-/// What is left of a run that was erased: what lists show, and the version it was on.
+/// The remaining data of an erased run: its list fields, and the version it used.
 fn tombstone(head: &RunHead) -> Value {
     let mut shown = runs::detail(&Run::new(), &[]);
     if let (Value::Object(fields), Value::Object(own)) = (&mut shown, head.as_json()) {
@@ -237,7 +237,7 @@ fn tombstone(head: &RunHead) -> Value {
     shown
 }
 
-/// The version a run is on; nothing where it has not begun.
+/// The version of a run; null if the run has not started.
 async fn version_json(work: &RunServices, guest: &Principal, record: &LoadedExecution) -> Result<Value, HttpProblem> {
     let run = &record.run;
     let (Some(workflow), Some(bundle)) = (run.workflow(), run.bundle()) else { return Ok(Value::Null) };
@@ -316,7 +316,7 @@ pub(super) async fn costs(
     })))
 }
 
-/// What one model was asked and paid.
+/// The number of calls to one model, and their cost.
 #[derive(Default)]
 struct ModelSpend {
     calls: u64,
@@ -382,7 +382,7 @@ pub(super) async fn journal(
     Ok(Json(json!({ "entries": entries, "next_after": next })))
 }
 
-/// An entry, as it is recorded.
+/// The JSON form of a journal entry.
 fn entry_json(seq: u64, entry: &runs::RunEntry) -> Value {
     json!({ "seq": seq, "at": entry.at.to_string(), "events": entry.events })
 }

@@ -1,4 +1,4 @@
-//! The people of the desk, who is there, and what waits for them.
+//! Human agents, their presence, and the conversations that wait for them.
 
 pub(super) mod settings;
 
@@ -34,7 +34,7 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// How long a request waits until the desk has taken what it was told.
+/// How long a request waits for the routing queue to apply its command.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Lists the people of the desk, by their ids
@@ -269,7 +269,7 @@ pub(super) async fn transfer(
     Ok(response)
 }
 
-/// What somebody of the desk did is a sign of life. What they did stands, whatever becomes of this.
+/// Records an action of a human agent as a sign of presence. A failure here does not affect the action.
 pub(super) async fn record_activity(door: &AppState, guest: &Principal) {
     let (Ok(work), Ok(person)) = (door.run_services(), PersonId::parse(guest.actor_name())) else { return };
     if let Err(error) = door.routing_queues.record_activity(&work.engine, &*work.read, guest.tenant(), person).await {
@@ -295,7 +295,8 @@ async fn submit(
     {
         SubmitResult::Applied | SubmitResult::Duplicate => Ok(()),
         SubmitResult::Refused { code, message } => Err(routing_problem(code, message)),
-        // Whoever moves it may say no where nobody here hears it.
+        // The process that owns the routing queue may refuse the command, and its answer does not reach this
+        // process. So the command is checked here too.
         SubmitResult::Accepted => match RoutingQueue::clone(&before).decide(command.clone(), door.clock.now()) {
             Ok(_) => Ok(()),
             Err(refusal) => Err(routing_problem(refusal.code(), refusal.to_string())),
@@ -321,7 +322,7 @@ fn human_agent_not_found(id: &str) -> HttpProblem {
     problem.with_hint("GET /api/v1/human-agents lists who is on it")
 }
 
-/// Somebody, by the seed's names.
+/// The JSON form of a human agent. Its field names are those of the design documents.
 fn human_agent_json(person: &HumanAgent) -> Value {
     let PersonProfile { id, name, email, skills, roles, max_capacity, languages } = &person.profile;
     json!({

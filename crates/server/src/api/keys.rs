@@ -1,4 +1,4 @@
-//! API keys: who comes in. The secret of one is shown once, in the answer that makes it.
+//! API keys. The secret of a key is shown once, in the response that creates it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -144,7 +144,7 @@ pub(super) fn check_minted(
     new.map_err(|error| HttpProblem::internal("a key", &error))
 }
 
-/// What was made, with a key's secret.
+/// The created object, together with the key's secret.
 pub(super) fn with_secret(mut shown: Value, new: &NewKey) -> Response {
     shown["key"] = json!(new.secret);
     idempotency::one_time_response(StatusCode::CREATED, shown, "key")
@@ -193,7 +193,8 @@ pub(super) async fn rotate(
     let new = check_minted((house.mint)(guest.tenant(), &old.name, old.role, days, Some(&old)))?;
     let (now, ids) = (door.clock.now(), (old.id.as_str(), new.key.id.as_str()));
     let until = now + HOUR * overlap;
-    // First, so that the new one never spends without a limit that the old one has, set in another process though it be.
+    // Reloads first, so that the new key never spends without a limit that the old one has, even if another process
+    // set it.
     house.settings.reload().await?;
     let inherits = house.settings.inherit_budget(&*house.allowed, guest.tenant(), ids, now).await?;
     if !house.keys.rotate(&old.id, until, &new.key, &new.hash).await? {

@@ -1,4 +1,4 @@
-//! What the tenant knows, and what is known of one person.
+//! The tenant's knowledge base, and the memory about one person.
 
 use std::fmt;
 
@@ -235,7 +235,7 @@ pub(super) async fn reindex(
     Ok(Json(json!({ "collections": all })))
 }
 
-/// An id that is not too long for anybody's.
+/// Checks that a customer id is not too long.
 pub(super) fn check_customer_id(id: &str) -> Result<(), HttpProblem> {
     if id.is_empty() || id.len() > ID_BYTES_MAX {
         return Err(HttpProblem::invalid_parameter("customer_id", format!("it must be 1 to {ID_BYTES_MAX} bytes")));

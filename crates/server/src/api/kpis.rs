@@ -1,4 +1,4 @@
-//! What a tenant's service is measured by, and whether it is as it should be.
+//! The key performance indicators of a tenant's service, and their targets.
 
 use std::time::Duration;
 
@@ -23,10 +23,11 @@ use crate::state::{AppState, RunServices};
 use crate::tool_usage::query_usage;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// Days that are looked back upon unless told.
+/// Default number of days in a report.
 const DAYS_DEFAULT: u32 = 30;
 const DAYS_MAX: u32 = 366;
-/// Runs that are counted, the newest: what a busy tenant had before is left out, and that is said.
+/// Maximum number of runs that are counted, newest first. If a busy tenant has more, the older ones are left out
+/// and the response says so.
 const RUNS_MAX: usize = 10_000;
 
 /// Since when.
@@ -69,14 +70,14 @@ pub(super) async fn show(
     })))
 }
 
-/// Answers of models, and of tools that only read, with those of them that nobody had to be asked for.
+/// The number of answers by models and by read-only tools, and how many of them needed no person.
 async fn answers(door: &AppState, guest: &Principal, since: Time) -> Result<AnswerCounts, HttpProblem> {
     let mut answers = AnswerCounts::default();
     for sum in door.run_services()?.decisions.sums(guest.tenant(), since).await? {
         answers.cached += sum.cached;
         answers.all += sum.succeeded;
     }
-    // Where nobody runs the house, no tools are looked at.
+    // Without admin services, no tools are looked up.
     let Ok(house) = door.admin_services() else { return Ok(answers) };
     let (tenant, by) = (Some(guest.tenant().clone()), vec![UsageDimension::Tool]);
     let filter = UsageFilter { tenant, from: Some(since), by, ..UsageFilter::default() };
@@ -90,7 +91,8 @@ async fn answers(door: &AppState, guest: &Principal, since: Time) -> Result<Answ
     Ok(answers)
 }
 
-/// What was counted of runs that were begun since then; and, where there were too many, since when they were counted.
+/// The counts of the runs started since then; and, if there were too many, the instant since which they were
+/// counted.
 async fn tally(work: &RunServices, guest: &Principal, since: Time) -> Result<(KpiTally, Option<Time>), HttpProblem> {
     let mut tally = KpiTally::default();
     let mut filter = RunFilter { limit: PAGE_MAX, ..RunFilter::default() };

@@ -1,4 +1,4 @@
-//! Models: what is known of them, and those that are left alone.
+//! Models: their profiles, and the circuits of those that are suspended.
 
 use axum::Extension;
 use axum::Json;
@@ -27,10 +27,10 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Tokens of the text that profiles are shown for, unless told, and at most.
+/// Default and maximum number of tokens for which profiles are calculated.
 const TOKENS_DEFAULT: u64 = 1_000;
 const TOKENS_MAX: u64 = 10_000_000;
-/// Characters of why a circuit was opened or closed.
+/// Maximum length of the reason for opening or closing a circuit, in characters.
 const REASON_CHARS_MAX: usize = 1_000;
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
@@ -39,7 +39,7 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
     super::require(AccessScope::Look, looks).merge(super::audited(AccessScope::Operate, operates))
 }
 
-/// The same without the prefix, for who was told of them so.
+/// Compatibility paths without the prefix, from the design documents.
 pub(super) fn short_paths() -> Router<AppState> {
     let operates = Router::new()
         .route("/admin/circuit-breaker/{model}/close", post(close))
@@ -139,7 +139,7 @@ pub(super) async fn open(
     set_circuit(&door, &guest, &model, ModelCircuitState::Open, body).await
 }
 
-/// Said twice it is as said once, so there is nothing to repeat a request for under a key.
+/// Setting a circuit twice has the same effect as once, so it needs no idempotency key.
 async fn set_circuit(
     door: &AppState,
     guest: &Principal,
@@ -154,7 +154,7 @@ async fn set_circuit(
     }
     let (house, models) = (door.admin_services()?, door.models.models(guest.tenant()));
     let model = resolve_name(&models, named);
-    // One that was asked for by a name no catalogue has may have failed too.
+    // A model requested under a name that is in no catalogue may have failed too.
     let is_known = models.iter().any(|listed| listed.name == model)
         || house.circuits.circuits().await?.iter().any(|circuit| circuit.model == model);
     if !is_known {
@@ -167,7 +167,7 @@ async fn set_circuit(
     Ok(Json(circuit.as_json(now)))
 }
 
-/// A name that is no model's, told with the nearest that is.
+/// The problem for an unknown model name; it suggests the nearest known name.
 fn model_not_found(models: &[ModelListing], name: &str) -> HttpProblem {
     let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::MODEL_NOT_FOUND, format!("no model `{name}` is known"));
     match nearest(name, models.iter().map(|model| model.name.as_str())) {

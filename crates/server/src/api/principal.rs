@@ -1,4 +1,4 @@
-//! Who asks, let in: with a good key, in turn, and while there is room.
+//! The authenticated caller of a request, within its rate limit and the server's request limit.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::problem::HttpProblem;
 use crate::rate_limit;
 use crate::state::AppState;
 
-/// Somebody who was let in. Their place among those under way is given back with the last clone.
+/// The authenticated caller of one request. Its request permit is released when the last clone is dropped.
 #[derive(Clone)]
 pub(crate) struct Principal {
     key: Arc<AuthenticatedKey>,
@@ -34,7 +34,7 @@ impl Principal {
         &self.key.tenant
     }
 
-    /// Who it was, for journals, audit rows and rules about who may decide: the key's name, which people gave it.
+    /// The name of the actor for journals, audit rows and approval rules: the name that people gave to the key.
     pub fn actor_name(&self) -> &str {
         &self.key.name
     }
@@ -44,8 +44,8 @@ impl Principal {
         self.key.role
     }
 
-    /// Who decides with this key or token: its name and its role, and the roles and skills that the desk knows of somebody
-    /// of this name.
+    /// The decision maker of this request: the name and role of its key or token, and the roles and skills of the
+    /// human agent with the same name.
     pub async fn decider(&self, door: &AppState) -> Result<DecisionMaker, HttpProblem> {
         let mut decider =
             door.routing_queues.decider(&*door.run_services()?.read, self.tenant(), self.actor_name()).await?;
@@ -53,29 +53,29 @@ impl Principal {
         Ok(decider)
     }
 
-    /// Refused where its role or its scopes do not let it do this.
+    /// Checks that the role and scopes of the principal include this scope.
     pub fn require(&self, need: AccessScope) -> Result<(), HttpProblem> {
         self.key.authorize(need).map_err(|barred| HttpProblem::forbidden(&self.key, need, barred))
     }
 
-    /// Refused where this would let somebody do what the guest's own scopes do not name.
+    /// Refuses scopes that the principal does not have itself, so that it cannot grant them.
     pub fn require_scopes(&self, scopes: Option<&BTreeSet<AccessScope>>) -> Result<(), HttpProblem> {
         self.key
             .missing_scope(scopes)
             .map_or(Ok(()), |need| Err(HttpProblem::forbidden(&self.key, need, AccessRefusal::Scope)))
     }
 
-    /// Its key, by its id.
+    /// The id of its key.
     pub fn key_id(&self) -> &str {
         &self.key.id
     }
 }
 
-/// An answer to somebody who did what people do, and did not only look or begin work.
+/// Marks a response to an action that only a person takes, as opposed to reading or starting a run.
 #[derive(Clone)]
 struct HumanActivity;
 
-/// Lets a request in, and says in its answer how often the tenant may ask.
+/// Authenticates a request, and sets the tenant's rate limit headers on the response.
 pub(super) async fn authenticate(
     State(door): State<AppState>,
     headers: HeaderMap,

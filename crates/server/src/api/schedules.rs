@@ -1,4 +1,4 @@
-//! Schedules: what is run by itself, and when.
+//! Schedules: workflows that run at set times.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -19,7 +19,7 @@ use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Coming instants that are shown unless told.
+/// Default number of upcoming instants in a response.
 const NEXT_DEFAULT: usize = 5;
 
 /// A schedule, as it is defined.
@@ -292,7 +292,7 @@ pub(super) async fn run(
     Ok(accepted(&run))
 }
 
-/// 202, with where the run is looked at.
+/// 202, with the address of the run.
 pub(crate) fn accepted(run: &baton_core::id::RunId) -> Response {
     let location = [("location", format!("/api/v1/executions/{run}"))];
     (StatusCode::ACCEPTED, location, Json(json!({ "execution_id": run }))).into_response()

@@ -1,4 +1,4 @@
-//! Where tools come from: OpenAPI documents and MCP servers, of the project's files and those a tenant adds for itself.
+//! Tool sources: OpenAPI documents and MCP servers, from the project's files or added by a tenant for itself.
 
 use axum::Extension;
 use axum::Json;
@@ -164,7 +164,7 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// One of a list.
+/// The JSON form of a source in a list.
 fn source_json(source: &SourceListing) -> Value {
     json!({
         "name": source.name, "kind": source.kind.word(), "file": source.file, "address": source.address,
@@ -174,7 +174,7 @@ fn source_json(source: &SourceListing) -> Value {
     })
 }
 
-/// One alone; the tag of one that was added.
+/// The response for one source, with an `ETag` if a tenant added it.
 fn source_response(status: StatusCode, source: &SourceListing) -> Response {
     let part = |part: &SourceDiagnostic| json!({ "place": part.place, "reason": part.reason });
     let mut shown = source_json(source);

@@ -1,4 +1,4 @@
-//! Subscriptions: who is told what happens to runs and conversations, and what became of the telling.
+//! Webhook subscriptions: the endpoints that receive events of runs and conversations, and the deliveries.
 
 use std::collections::BTreeSet;
 

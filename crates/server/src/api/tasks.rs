@@ -1,4 +1,4 @@
-//! What waits for people, and their yes or no.
+//! The task inbox: tasks that wait for people, and their decisions.
 
 pub(super) mod live;
 
@@ -33,7 +33,8 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Items that are looked at for one page. Most of them take their run's whole history to be read.
+/// Maximum number of items that are examined for one page. Most of them require reading the whole history of their
+/// run.
 const SCAN_MAX: usize = 500;
 
 /// Which items.
@@ -79,7 +80,8 @@ pub(super) async fn approvals(
     page(&door, &guest, PagedList::Approvals, items, &which).await
 }
 
-/// One page of items, each with its workflow; a request with who has said yes, and what its tool may do.
+/// One page of items, each with its workflow. An approval also carries the decisions so far and its tool's effect
+/// class.
 async fn page(
     door: &AppState,
     guest: &Principal,
@@ -89,7 +91,7 @@ async fn page(
 ) -> Result<Json<Value>, HttpProblem> {
     let work = door.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    // One that was closed since is not among them any more, and neither are those before it.
+    // An item that was closed since is no longer in the list, and neither are the items before it.
     let cursor = list.decode(guest.tenant(), which.cursor.as_deref())?;
     let behind = cursor.and_then(|cursor| items.iter().position(|item| item.id == cursor));
     let from = behind.map_or(0, |place| place + 1);
@@ -131,7 +133,7 @@ async fn page(
     Ok(Json(json!({ "items": shown, "next_cursor": next })))
 }
 
-/// A request for programs, with the effect class of its tool and whether what it does can be undone.
+/// The JSON form of an approval, with the effect class of its tool and whether the effect can be undone.
 fn approval_json(door: &AppState, tenant: &TenantId, about: &ApprovalSubject, item: &TaskItem, run: &Run) -> Value {
     let mut shown = about.as_json(item, run);
     let house = door.admin_services().ok();
@@ -141,10 +143,10 @@ fn approval_json(door: &AppState, tenant: &TenantId, about: &ApprovalSubject, it
     shown
 }
 
-/// What whoever asks may do about an item, so that nobody is offered what would be refused.
+/// What the caller may do about an item, so that no action is offered that would be refused.
 struct AllowedActions {
     may: Vec<&'static str>,
-    /// Why it is not all that the item asks for.
+    /// Why not all actions of the item are allowed.
     why_not: Option<String>,
 }
 
@@ -194,7 +196,7 @@ impl AllowedActions {
     }
 }
 
-/// A request that is open.
+/// An open approval.
 pub(super) struct PendingApproval {
     pub item: TaskItem,
     pub run: RunId,
@@ -288,7 +290,7 @@ async fn decide(
 ) -> Result<Response, HttpProblem> {
     let said = json!({ "approved": approved, "reason": note });
     let asked = RequestFingerprint::new("decide", id, &said);
-    // One that was decided under this key waits no more.
+    // An approval that was decided under this key is no longer open.
     if let Some(run) = IdempotencyKey::of(door, &guest, headers, asked).await?.and_then(|once| once.previous_run) {
         return RunCommandRequest::load(door, guest, run.as_str(), headers, asked).await?.respond_current().await;
     }

@@ -1,4 +1,4 @@
-//! What a tenant's definitions may name: its agents, the tools, and its other workflows.
+//! The names that a tenant's definitions may use: its agents, the tools, and its other workflows.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use serde::Deserialize;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// The tenant's agents: those of the files where it is their tenant, those that are shipped, and those that were registered.
+/// The tenant's agents: those of the files if the tenant is the project's own, the shipped ones, and the registered
+/// ones.
 pub(super) async fn agents(
     work: &RunServices,
     tenant: &TenantId,
@@ -26,7 +27,7 @@ pub(super) async fn agents(
     Ok(agents)
 }
 
-/// What this document may name. Of the workflows, those whose names stand in it, and those that they run.
+/// The catalog for this document. It contains only the workflows that the document names, and those that they run.
 pub(super) async fn catalog(
     door: &AppState,
     tenant: &TenantId,
@@ -48,10 +49,10 @@ pub(super) async fn catalog(
     Ok(DefinitionCatalog { agents, tools, workflows })
 }
 
-/// Everybody's tools, and those the tenant added for itself.
+/// The shared tools, and those that the tenant added for itself.
 pub(super) fn tools(door: &AppState, tenant: &TenantId) -> Result<BTreeMap<String, Arc<ToolContract>>, HttpProblem> {
     let mut tools = door.run_services()?.files.borrow().catalog.tools.clone();
-    // Where nobody runs the house, nobody adds any.
+    // Without admin services, a tenant cannot add tools.
     if let Ok(house) = door.admin_services() {
         let own = house.tools.own_names(tenant);
         tools.extend(own.into_iter().filter_map(|name| Some((name.clone(), house.tools.facts_for(tenant, &name)?))));

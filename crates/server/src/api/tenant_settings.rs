@@ -1,4 +1,4 @@
-//! What a tenant sets for itself while the system runs: shown, set, and left to the files again.
+//! Settings that a tenant changes while the server runs: read, set, and reset to the files' values.
 
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode};
@@ -27,7 +27,7 @@ impl From<SettingError> for HttpProblem {
     }
 }
 
-/// What is set; an empty object where nothing is.
+/// The setting; an empty object if it is not set.
 pub(super) async fn show_setting(
     door: &AppState,
     guest: &Principal,
@@ -56,7 +56,7 @@ pub(super) async fn put(
     Ok(setting_response(set))
 }
 
-/// It is as the files have it from here on, as it may have been before.
+/// Removes the setting, so that the value of the files applies again.
 pub(super) async fn remove(
     door: &AppState,
     guest: &Principal,
@@ -71,7 +71,7 @@ pub(super) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Who set it when, newest first.
+/// The changes of a setting, newest first.
 pub(super) async fn history(
     door: &AppState,
     guest: &Principal,

@@ -1,4 +1,4 @@
-//! Tenants: whose work this server keeps. For whoever runs it: an admin of the server's own tenant.
+//! Tenants of this server. Requires an admin key of the server's own tenant.
 
 use axum::Extension;
 use axum::Json;
@@ -35,7 +35,7 @@ pub(super) fn paths() -> OpenApiRouter<AppState> {
     super::audited(AccessScope::Administer, administers)
 }
 
-/// Somebody whose tenant is the server's own.
+/// Extractor that requires a principal of the server's own tenant.
 pub(super) struct ServerOperator;
 
 impl FromRequestParts<AppState> for ServerOperator {
@@ -166,12 +166,12 @@ pub(super) async fn create(
     Extension(guest): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    // The key that is made may everything.
+    // The new key has all scopes.
     guest.require_scopes(None)?;
     let CreateTenantRequest { id, name, tier } = body::json(body, door.limits).await?;
     let (house, work, now) = (door.admin_services()?, door.run_services()?, door.clock.now());
     let tenant = Tenant::new(parse_tenant_id(&id)?, name, tier, now);
-    // One that needed no making is somebody's already.
+    // The server's own tenant and tenants that already have keys are taken, even without a record.
     if tenant.id == work.tenant || !house.keys.all(&tenant.id).await?.is_empty() {
         return Err(baton_engine::tenants::TenantError::Taken(tenant.id).into());
     }
@@ -199,7 +199,7 @@ pub(super) struct ChangeTenantRequest {
     tier: Option<Option<String>>,
 }
 
-/// Tells `null` from what was left out.
+/// Tells `null` apart from a missing field.
 fn double_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -253,7 +253,7 @@ pub(super) async fn disable(
         let problem = HttpProblem::new(StatusCode::CONFLICT, code::TENANT_OWN, detail);
         return Err(problem.with_hint(format!("`baton tenants disable {id}`, on its machine")));
     }
-    // A mistyped name would shut out nobody, and be told as done. A tenant that has a key is known too.
+    // A mistyped name would block no tenant and be reported as done. A tenant that has a key is known too.
     let tenant = parse_tenant_id(&id)?;
     let is_known = door.run_services()?.agent_registry.tenants().find(&tenant).await?.is_some()
         || !door.admin_services()?.keys.list(&tenant, None, 1).await?.is_empty();

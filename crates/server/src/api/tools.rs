@@ -1,4 +1,4 @@
-//! Tools: what there is, calls of single ones, and how they are used.
+//! Tools: the catalogue, single calls, and usage statistics.
 
 mod rule;
 
@@ -44,14 +44,14 @@ use crate::report::UsageReport;
 use crate::state::{AdminServices, AppState};
 use crate::tool_usage::{DAY, query_usage, usage_json};
 
-/// As calls are told that name a tool that is not there.
+/// The error code of a call to an unknown tool.
 const TOOL_NOT_FOUND: &str = "TOOL_NOT_FOUND";
-/// Tools of one search unless told, and at most.
+/// Default and maximum number of tools returned by a search.
 const RESULTS_DEFAULT: usize = 10;
 const RESULTS_MAX: usize = 50;
-/// Characters of what is searched for.
+/// Maximum length of a search text, in characters.
 const QUERY_CHARS_MAX: usize = 1_000;
-/// Tools that one choice is offered: a model is told the schema of each.
+/// Maximum number of tools offered in one selection, because the model receives the schema of each.
 const CHOICE_TOOLS_MAX: usize = 100;
 
 pub(super) fn paths() -> OpenApiRouter<AppState> {
@@ -111,7 +111,7 @@ pub(super) async fn list(
     Ok(Json(json!({ "tools": tools, "next_cursor": next })))
 }
 
-/// A tool for programs, with whether the tenant may call it.
+/// The JSON form of a tool, with whether the tenant may call it.
 fn tool_json(catalogue: &dyn ToolCatalogue, guest: &Principal, name: &str, mut tool: Value) -> Value {
     tool["enabled"] = json!(catalogue.is_enabled(guest.tenant(), name));
     tool
@@ -144,7 +144,7 @@ pub(super) async fn search(
     Ok(Json(json!({ "tools": tools.iter().map(told).collect::<Vec<_>>(), "degraded_reason": degraded })))
 }
 
-/// A text to search by, that is not too long.
+/// Checks the length of a search text.
 pub(super) fn check_query<'t>(name: &str, text: &'t str) -> Result<&'t str, HttpProblem> {
     match text.chars().count() {
         1..=QUERY_CHARS_MAX => Ok(text),
@@ -219,7 +219,7 @@ pub(super) async fn execute(
     }
     let context = Value::Object(context);
     let mut said = json!({ "arguments": arguments, "context": context });
-    // A key of the caller's is in nothing that is written, not even hashed.
+    // The caller's own model key is removed from everything that is stored, even from what is hashed.
     baton_engine::take_key(&mut said["context"]);
     let asked = RequestFingerprint::new("call", &name, &said);
     let begun = start_and_follow(
@@ -333,7 +333,7 @@ pub(super) async fn analytics(
     Ok(Json(json!({ "from": from.to_string(), "to": to.map(|to| to.to_string()), "usage": rows })))
 }
 
-/// Not by tenant: there is one.
+/// `tenant` is not a dimension, because a report covers a single tenant.
 fn parse_grouping(word: &str) -> Result<UsageDimension, HttpProblem> {
     const PARTS: [UsageDimension; 6] = [
         UsageDimension::Tool,

@@ -1,4 +1,4 @@
-//! How long an answer is waited for: `Prefer: wait=SECONDS` and `Prefer: respond-async` (RFC 7240).
+//! How long a request waits for its result: `Prefer: wait=SECONDS` and `Prefer: respond-async` (RFC 7240).
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::problem::HttpProblem;
 
 const PREFER: &str = "prefer";
 const APPLIED: &str = "preference-applied";
-/// Unless told.
+/// Default wait.
 const DEFAULT: Duration = Duration::from_secs(30);
-/// Seconds somebody may wait.
+/// Maximum wait, in seconds.
 const SECONDS_MAX: u64 = 120;
 
-/// How long is waited, and whether the caller said so.
+/// The wait limit, and whether the caller set it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct WaitPreference {
     pub limit: Duration,
@@ -23,7 +23,7 @@ pub(super) struct WaitPreference {
 }
 
 impl WaitPreference {
-    /// As the headers say. Preferences nobody here knows are left alone, as the standard has it.
+    /// Reads the headers. Unknown preferences are ignored, as the RFC requires.
     pub fn of(headers: &HeaderMap) -> Result<Self, HttpProblem> {
         let mut patience = Self { limit: DEFAULT, is_explicit: false };
         let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
@@ -39,7 +39,7 @@ impl WaitPreference {
         Ok(patience)
     }
 
-    /// Says what was done about what the caller preferred.
+    /// Sets the header that reports which preference was applied.
     pub fn set_header(self, mut response: Response) -> Response {
         if self.is_explicit {
             let applied = match self.limit.as_secs() {

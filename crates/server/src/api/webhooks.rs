@@ -1,4 +1,4 @@
-//! Webhooks of other services: which begin what, and with which secret they sign.
+//! Incoming webhooks: which service starts which workflow, and the secret that signs its requests.
 
 use std::time::Duration;
 
@@ -124,7 +124,7 @@ fn webhook_json(guest: &Principal, hook: &WebhookTrigger) -> Value {
     })
 }
 
-/// A new secret, of the machine's randomness.
+/// A new secret, from the operating system's random source.
 pub(super) fn new_secret() -> Result<String, HttpProblem> {
     Ok(signature::secret(&random_bytes()?))
 }
@@ -183,7 +183,7 @@ pub(super) async fn create(
     Ok(idempotency::one_time_response(StatusCode::CREATED, shown, "secret"))
 }
 
-/// A secret that somebody brings, or a new one.
+/// The caller's secret, or a new one.
 pub(super) fn secret_or_new(secret: Option<String>) -> Result<String, HttpProblem> {
     match secret {
         Some(secret) => {
@@ -248,7 +248,7 @@ fn a_day() -> u32 {
 }
 
 impl RotateSecretRequest {
-    /// The new secret, and how long the old one is good beside it.
+    /// The new secret, and how long the old one stays valid.
     pub(super) fn into_parts(self) -> Result<(String, Duration), HttpProblem> {
         if self.overlap_hours > OVERLAP_HOURS_MAX {
             return Err(HttpProblem::invalid_field("overlap_hours", format_args!("it is 0 to {OVERLAP_HOURS_MAX}")));

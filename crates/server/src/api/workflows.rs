@@ -1,4 +1,4 @@
-//! Workflows and their versions, looked at.
+//! Reads workflows and their versions.
 
 pub(super) mod activation;
 pub(super) mod edit;
@@ -32,7 +32,7 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// A version for programs.
+/// The JSON form of a version.
 fn version_json(version: &WorkflowVersion) -> Value {
     let WorkflowVersion { workflow, revision, label, bundle, active, created_at, made_by, activated_at } = version;
     json!({
@@ -64,7 +64,7 @@ pub(super) struct RevisionQuery {
     revision: Option<u32>,
 }
 
-/// A version, with how its workflow stands.
+/// A version, with the status of its workflow.
 struct WorkflowDetail {
     standing: WorkflowStatus,
     version: WorkflowVersion,
@@ -92,7 +92,7 @@ impl WorkflowDetail {
     }
 }
 
-/// A version by its revision; the newest unless told.
+/// A version by its revision; the newest by default.
 async fn version(
     work: &RunServices,
     guest: &Principal,
@@ -227,7 +227,7 @@ pub(super) async fn export(
         DocumentFormat::Json => ("application/json", "json", format!("{:#}\n", bundle.definition)),
     };
     let mut response = ([(CONTENT_TYPE, kind)], text).into_response();
-    // Only what every file system takes; a name beyond it is the caller's to choose.
+    // Only characters that every file system accepts, because the caller chooses the name.
     let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if let Ok(value) = HeaderValue::try_from(format!("attachment; filename=\"{plain}.{end}\"")) {
         response.headers_mut().insert(CONTENT_DISPOSITION, value);

@@ -1,4 +1,4 @@
-//! What can be named as `model`: the profiles, every model of the catalogue, the tenant's workflows, and the
+//! The names that `model` accepts: the profiles, every model of the catalogue, the tenant's workflows, and the
 //! embedder.
 
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub(crate) async fn show(
     Err(OpenAiError::model_not_found(&model))
 }
 
-/// Whoever may ask them, or look at what there is.
+/// Authenticates a caller that may run models or read.
 async fn authenticate(door: &AppState, headers: &HeaderMap) -> Result<Arc<AuthenticatedKey>, OpenAiError> {
     let key = door.authenticate(headers).await?;
     let may = key.authorize(AccessScope::Run).or_else(|_| key.authorize(AccessScope::Look));
@@ -49,7 +49,7 @@ async fn authenticate(door: &AppState, headers: &HeaderMap) -> Result<Arc<Authen
     Ok(key)
 }
 
-/// The tenant's workflows that run, as models.
+/// The tenant's active workflows, as models.
 async fn workflows(door: &AppState, key: &ApiKeyRecord) -> Result<Vec<String>, OpenAiError> {
     let Ok(work) = door.run_services() else { return Ok(Vec::new()) };
     let all = work.registry.workflows(&key.tenant).await.map_err(HttpProblem::from)?;
@@ -57,13 +57,13 @@ async fn workflows(door: &AppState, key: &ApiKeyRecord) -> Result<Vec<String>, O
     Ok(runs.map(|version| format!("{PREFIX}{}", version.workflow)).collect())
 }
 
-/// What makes vectors, unless a model for other things has its name as well.
+/// The embedder, unless another model has the same name.
 fn embedder(door: &AppState) -> Option<String> {
     let name = &door.admin_services().ok()?.embedder.space().name;
     (!door.models.names().contains(name)).then(|| name.clone())
 }
 
 fn model_json(name: &str) -> Value {
-    // Clients want a moment of creation; a catalogue has none.
+    // Clients require a creation time; a catalogue has none.
     json!({ "id": name, "object": "model", "created": 0, "owned_by": "baton" })
 }

@@ -1,5 +1,6 @@
-//! `/api/v1/composio/callback`, also without `/api/v1`: a person's browser, back from connecting an account. It has no key of ours; the state that
-//! the request was given is what lets it in, once. Nothing that it brings is repeated in the answer.
+//! `/api/v1/composio/callback`, also without `/api/v1`: a browser that returns from connecting an account. It has
+//! no API key; the state of the connection request authenticates it, once. Nothing that it sends is repeated in the
+//! response.
 
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
@@ -12,9 +13,9 @@ use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, ConnectOutcome, ServerLimits};
 
-/// Characters that a state may have.
+/// Maximum length of a state, in characters.
 const STATE_MAX: usize = 200;
-/// Bytes of a form that is sent.
+/// Maximum size of a submitted form, in bytes.
 const FORM_BYTES_MAX: usize = 16 << 10;
 
 pub(crate) async fn callback(State(door): State<AppState>, RawQuery(query): RawQuery) -> Result<Response, HttpProblem> {
@@ -22,7 +23,7 @@ pub(crate) async fn callback(State(door): State<AppState>, RawQuery(query): RawQ
     finish_connection(&door, state).await
 }
 
-/// The same, as a form that a browser or a service sends: its state stands in the address, or in what it says.
+/// The same for a form posted by a browser or a service. The state is in the address or in the body.
 pub(crate) async fn callback_posted(
     State(door): State<AppState>,
     RawQuery(query): RawQuery,
@@ -42,14 +43,14 @@ pub(crate) async fn callback_posted(
     finish_connection(&door, state).await
 }
 
-/// What a service may say as JSON; whatever else it says is not looked at.
+/// The JSON body that a service may send. Other fields are ignored.
 #[derive(Deserialize)]
 struct CallbackBody {
     #[serde(default)]
     state: String,
 }
 
-/// The state in an address or a form. Ours has only letters and digits, so nothing in it is written otherwise.
+/// The state in a query or a form. A state has only letters and digits, so it is never percent-encoded.
 fn state_of(pairs: &str) -> String {
     pairs.split('&').find_map(|pair| pair.strip_prefix("state=")).unwrap_or_default().to_owned()
 }

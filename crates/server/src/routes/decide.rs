@@ -1,7 +1,8 @@
-//! `/decide/{token}`: a person's browser, come by a link, to say yes or no. It has no key of ours: the link is one.
+//! `/decide/{token}`: the page behind a decision link, where a person approves or rejects a request. It needs no
+//! API key; the link is the credential.
 //!
-//! Looking never acts, so that what scans mail for bad addresses decides nothing; only a form that is sent does. The page
-//! needs no script, and runs none.
+//! GET never acts, so mail scanners that open links decide nothing. Only a submitted form does. The page needs no
+//! script and runs none.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -23,16 +24,16 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices, ServerLimits};
 
-/// Bytes of the form that is sent.
+/// Maximum size of the submitted form, in bytes.
 const FORM_BYTES_MAX: usize = 16 << 10;
-/// Characters of a reason.
+/// Maximum length of a reason, in characters.
 const REASON_CHARS_MAX: usize = 2_000;
-/// Characters of the details that are shown; the run's journal has all.
+/// Maximum number of characters shown of the details. The run's journal has all of them.
 const SHOWN_CHARS_MAX: usize = 20_000;
-/// How long it is waited for the run to take the decision.
+/// How long to wait for the run to apply the decision.
 const SUBMIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the page says, in the language of its reader.
+/// The texts of the page, in the reader's language.
 struct DecisionPageText {
     lang: &'static str,
     title: &'static str,
@@ -116,7 +117,7 @@ fn page_text(headers: &HeaderMap) -> &'static DecisionPageText {
     if first.starts_with("es") { &SPANISH } else { &ENGLISH }
 }
 
-/// What a form says.
+/// The fields of the form.
 #[derive(Deserialize)]
 struct DecisionForm {
     #[serde(default)]
@@ -125,7 +126,7 @@ struct DecisionForm {
     reason: String,
 }
 
-/// Shows what is asked, and changes nothing.
+/// Shows the request and changes nothing.
 pub(crate) async fn show(State(door): State<AppState>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     let words = page_text(&headers);
     let shown = async {
@@ -139,7 +140,7 @@ pub(crate) async fn show(State(door): State<AppState>, Path(token): Path<String>
     shown.await.unwrap_or_else(|problem| error_page(&problem, words))
 }
 
-/// Takes the decision.
+/// Submits the decision.
 pub(crate) async fn decide(
     State(door): State<AppState>,
     Path(token): Path<String>,
@@ -173,7 +174,8 @@ async fn submit_decision(
         _ => return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, words, words.neither)),
     };
     let now = door.clock.now();
-    // One that was used for this very decision is told so again: the answer may have been lost.
+    // A link that was used for the same decision shows the same result, because the first response may have been
+    // lost.
     let was_used = found.link.decided == Some(approved);
     if found.link.expires_at <= now && !was_used {
         return Ok(page(StatusCode::GONE, words, words.expired));
@@ -189,7 +191,7 @@ async fn submit_decision(
         (_, None) => return Ok(person_changed_page(words)),
         (None, Some(_)) => return Ok(page(StatusCode::GONE, words, words.closed)),
     };
-    // Who may not decide does not use the link up.
+    // A refused decision does not use up the link.
     if !was_used {
         let run =
             snapshot_reader::read_run(&*work.read, work.engine.workflows(), &found.tenant, &found.link.run).await?;
@@ -211,7 +213,7 @@ async fn submit_decision(
     })
 }
 
-/// A form's fields, which are written as those of an address are.
+/// Parses the form's fields, which are encoded like a query string.
 fn parse_form(form: &[u8]) -> DecisionForm {
     let nothing = || DecisionForm { decision: String::new(), reason: String::new() };
     let text = std::str::from_utf8(form).unwrap_or_default();
@@ -219,7 +221,7 @@ fn parse_form(form: &[u8]) -> DecisionForm {
     Query::try_from_uri(&address).map_or_else(|_| nothing(), |Query(said)| said)
 }
 
-/// The request of a link that is good for a decision; or the page that says why it is not.
+/// The request of a valid link, or the page that says why the link is not valid.
 async fn valid_request(
     door: &AppState,
     work: &RunServices,
@@ -284,7 +286,7 @@ async fn decision_page(
     Ok(html_page(StatusCode::OK, words, &html))
 }
 
-/// What would be done, where a request says so.
+/// The details of the action, if the request has any.
 fn details(what: &Value, words: &DecisionPageText) -> String {
     if matches!(what, Value::Null) || what.as_object().is_some_and(Map::is_empty) {
         return String::new();
@@ -299,13 +301,13 @@ fn page(status: StatusCode, words: &DecisionPageText, says: &str) -> Response {
     html_page(status, words, &format!("<p class=\"what\">{}</p>", escaped(says)))
 }
 
-/// Whoever comes by the link is not who it was sent to, as far as anybody knows.
+/// The person may no longer be the one to whom the link was sent.
 fn person_changed_page(words: &DecisionPageText) -> Response {
     let code = code::LINK_PERSON_CHANGED;
     html_page(StatusCode::GONE, words, &format!("<p class=\"what\">{}</p><p>{code}</p>", escaped(words.moved)))
 }
 
-/// What is wrong with us is no matter of the person's.
+/// Internal errors are not shown to the person.
 fn error_page(problem: &HttpProblem, words: &DecisionPageText) -> Response {
     let says = if problem.status.is_server_error() { words.unwell } else { &problem.detail };
     page(problem.status, words, says)
@@ -338,7 +340,7 @@ main{max-width:42rem;margin:2rem auto;padding:0 1rem}.what{font-size:1.2rem}dt{f
 pre{overflow:auto;padding:1rem;border:1px solid;white-space:pre-wrap}textarea{width:100%;font:inherit}\
 button{font:inherit;padding:.5rem 1.5rem;margin-right:1rem}label{display:block}";
 
-/// As text within HTML, and within attributes.
+/// Escapes text for HTML content and attributes.
 fn escaped(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut html, c| {
         match c {

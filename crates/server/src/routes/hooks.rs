@@ -1,5 +1,5 @@
-//! `POST /hooks/{tenant}/{trigger}`, and `/hooks/{trigger}` for this server's own tenant: a request of another service. It
-//! has no key of ours; its signature lets it in.
+//! `POST /hooks/{tenant}/{trigger}`, and `/hooks/{trigger}` for this server's own tenant: a webhook from another
+//! service. It has no API key; its signature authenticates it.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -30,7 +30,7 @@ pub(crate) async fn receive_for_tenant(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    // What is no tenant's name has no hooks either, and is told the same.
+    // An invalid tenant name gets the same response as a tenant without webhooks.
     let tenant = TenantId::parse(&tenant).unwrap_or_else(|_| TenantId::from("-"));
     receive(&door, &tenant, &name, &headers, body).await
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: Prometheus's text form. Open on loopback, with a key elsewhere.
+//! `/metrics`: metrics in Prometheus's text format. Public on loopback; elsewhere a key is required.
 
 use std::net::SocketAddr;
 
@@ -28,7 +28,7 @@ pub(crate) async fn metrics(
     Ok((kind, text).into_response())
 }
 
-/// Whoever asks from this machine, and whoever has a key.
+/// Allows callers from this machine, and callers with a key.
 pub(super) async fn authorize(door: &AppState, peer: SocketAddr, headers: &HeaderMap) -> Result<(), HttpProblem> {
     if !peer.ip().to_canonical().is_loopback() {
         let key = door.authenticate(headers).await?;

@@ -1,5 +1,4 @@
-//! `/ready`: whether all that Baton leans on is there, each by its name, with the time that its answer took. Open to
-//! everybody; 503 where one is not.
+//! `/ready`: the state of each dependency, by name, with its response time. Public; 503 if one is not available.
 
 use axum::Json;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! A conversation as it goes, as server-sent events.
+//! Follows a conversation as server-sent events.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ use crate::api::schemas::ProblemSchema;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// A conversation, to somebody who reads along.
+/// The events of one conversation, for one subscriber.
 struct ConversationEventSource {
     conversation: ConversationHandle,
     principal: Principal,
-    /// Entries up to this one were told before.
+    /// The sequence number of the last entry that was sent.
     last: u64,
-    /// Whether its state is to be told.
+    /// Whether the conversation's state must be sent.
     has_news: bool,
 }
 
@@ -56,7 +56,7 @@ pub(in crate::api) async fn events(
 impl EventSource for ConversationEventSource {
     async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
         let mut told = Vec::new();
-        // A page may have nothing for them.
+        // A page may have no visible lines for this principal.
         while told.is_empty() {
             let entries = self.conversation.next_entries().await?;
             if entries.is_empty() {
@@ -68,7 +68,7 @@ impl EventSource for ConversationEventSource {
             for (seq, entry) in entries.iter().filter(|(seq, _)| *seq > self.last) {
                 self.has_news = true;
                 let lines = visible_lines(entry, &self.principal);
-                // One who comes back in the middle of an entry is told it whole.
+                // A client that reconnects in the middle of an entry receives the whole entry again.
                 let last = lines.len().saturating_sub(1);
                 told.extend(lines.iter().enumerate().map(|(place, line)| {
                     let event = Event::default().event("message").data(line.to_string());

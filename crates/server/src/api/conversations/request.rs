@@ -1,4 +1,5 @@
-//! Conversations, acted on: what is said goes into the conversation's inbox, once, and is answered when it rests.
+//! Actions on conversations. A command goes into the conversation's inbox once, and is answered when the
+//! conversation is idle.
 
 use std::time::Duration;
 
@@ -18,10 +19,11 @@ use crate::api::wait_preference::WaitPreference;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// The id under which a conversation is begun, and its first message said.
+/// The command ids for the start of a conversation and for its first message.
 const START: &str = "start";
 const FIRST: &str = "first";
-/// How long its beginning is waited for, also by whoever waits for no answer: what is acknowledged is there to be written to.
+/// Minimum time to wait for the start of a conversation, even if the caller does not wait for a result: an
+/// acknowledged conversation must accept messages.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) struct ConversationRequest<'a> {
@@ -36,7 +38,7 @@ pub(super) struct ConversationRequest<'a> {
 }
 
 impl<'a> ConversationRequest<'a> {
-    /// On a conversation that is there.
+    /// A request on an existing conversation.
     pub async fn load(
         door: &'a AppState,
         guest: Principal,
@@ -49,7 +51,7 @@ impl<'a> ConversationRequest<'a> {
         Self::of(door, guest, talk, once, patience)
     }
 
-    /// On one that is to begin; the same where that was asked before.
+    /// A request that starts a conversation, or finds the one that an earlier request under the same key started.
     pub async fn new(
         door: &'a AppState,
         guest: Principal,
@@ -64,7 +66,7 @@ impl<'a> ConversationRequest<'a> {
             if once.previous_run.is_none() {
                 once.record(door, &guest, &id).await?;
             }
-            // Asked twice at once: there is one conversation.
+            // A concurrent request with the same key uses the same conversation.
             id = once.previous_run.clone().unwrap_or(id);
         }
         let talk = ConversationHandle::new(&work.engine, work.read.clone(), guest.tenant().clone(), id);
@@ -103,12 +105,13 @@ impl<'a> ConversationRequest<'a> {
         self.principal.actor_name().to_owned()
     }
 
-    /// What is put into the inbox under the request's key, or under no other name.
+    /// The command id in the inbox: derived from the idempotency key, or a new one.
     pub fn command_id(&self) -> String {
         self.fallback_id.clone()
     }
 
-    /// The version its next run begins on: the active one of its workflow, or the last there was.
+    /// The version on which the next run starts: the active version of the workflow, or else the conversation's
+    /// last one.
     pub async fn version(&self) -> Result<PinnedVersion, HttpProblem> {
         let head = self.services.read.conversation(self.principal.tenant(), self.conversation.id()).await?;
         let workflow = head.map(|head| head.workflow).unwrap_or_default();
@@ -138,7 +141,7 @@ impl<'a> ConversationRequest<'a> {
         self.respond().await
     }
 
-    /// Under the request's own id.
+    /// Submits the command under the request's own id.
     pub async fn submit(self, command: &ConversationCommand) -> Result<Response, HttpProblem> {
         let id = self.command_id();
         self.submit_as(&id, command).await
@@ -177,7 +180,7 @@ impl<'a> ConversationRequest<'a> {
         }
     }
 
-    /// As it stands when it rests, or when whoever asks waits no longer.
+    /// Responds with the conversation's state when it is idle, or when the caller's wait limit is reached.
     async fn respond(mut self) -> Result<Response, HttpProblem> {
         let left = self.wait.limit.saturating_sub(self.started_at.elapsed());
         let rests = tokio::select! {

@@ -1,4 +1,4 @@
-//! What a tenant lets itself spend, and each of its keys.
+//! The spending limits that a tenant sets for itself and for each of its keys.
 
 use axum::Extension;
 use axum::body::Body;
@@ -17,7 +17,7 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// Whose it is: the tenant's, or one of its keys'.
+/// Checks that the limit's subject is the tenant itself or one of its keys.
 async fn check(door: &AppState, guest: &Principal, of: &str) -> Result<(), HttpProblem> {
     if of == TENANT || door.admin_services()?.keys.all(guest.tenant()).await?.iter().any(|key| key.id == of) {
         return Ok(());

@@ -1,4 +1,5 @@
-//! Runs, acted on: what is asked goes into the run's inbox, once, and is answered when the run has taken it and rests.
+//! Commands to runs. A command goes into the run's inbox once, and is answered when the run has applied it and is
+//! idle.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub(in crate::api) struct RunCommandRequest<'a> {
 }
 
 impl<'a> RunCommandRequest<'a> {
-    /// On a run that is there.
+    /// A request on an existing run.
     pub async fn load(
         door: &'a AppState,
         guest: Principal,
@@ -62,19 +63,19 @@ impl<'a> RunCommandRequest<'a> {
         self.principal.actor_name().to_owned()
     }
 
-    /// Who decides by it.
+    /// The decision maker of this request.
     pub async fn decider(&self) -> Result<DecisionMaker, HttpProblem> {
         self.principal.decider(self.state).await
     }
 
-    /// The run by when it rests, where it was asked before.
+    /// Responds with the run once it is idle, for a request that was made before.
     pub async fn respond_current(self) -> Result<Response, HttpProblem> {
         let follower = self.follower().await?;
         let limit = self.wait.limit;
         self.respond(follower, limit).await
     }
 
-    /// Into its inbox, and with it until it rests.
+    /// Submits the command to the run's inbox, and follows the run until it is idle.
     pub async fn submit(mut self, incoming: &IncomingCommand) -> Result<Response, HttpProblem> {
         let began = Instant::now();
         let command = match &mut self.idempotency {
@@ -92,7 +93,8 @@ impl<'a> RunCommandRequest<'a> {
             DeliveryResult::Accepted if self.idempotency.as_ref().is_some_and(|once| once.previous_run.is_some()) => {
                 self.respond(follower, left).await
             }
-            // Whoever moves the run takes it: nobody here knows when.
+            // The process that owns the run will apply the command at a time unknown here, so the response does not
+            // wait for it.
             DeliveryResult::Accepted => self.respond(follower, Duration::ZERO).await,
             DeliveryResult::Refused(refusal) => {
                 let problem = HttpProblem::from_refusal(&self.run, &refusal);
@@ -104,7 +106,7 @@ impl<'a> RunCommandRequest<'a> {
         }
     }
 
-    /// From what is recorded of the run on.
+    /// A follower of the run, starting from its recorded entries.
     async fn follower(&self) -> Result<RunFollower, HttpProblem> {
         let mut follower =
             RunFollower::new(&self.services.engine, self.services.read.clone(), self.principal.tenant().clone());
@@ -112,7 +114,7 @@ impl<'a> RunCommandRequest<'a> {
         Ok(follower)
     }
 
-    /// With it until it rests, for so long.
+    /// Follows the run until it is idle or the time limit is reached, and responds.
     async fn respond(self, mut follower: RunFollower, limit: Duration) -> Result<Response, HttpProblem> {
         tokio::select! {
             rested = timeout(limit, follower.wait_idle(&self.run)) => rested.unwrap_or(Ok(()))?,
@@ -125,7 +127,7 @@ impl<'a> RunCommandRequest<'a> {
         Ok(response)
     }
 
-    /// Whether this is leave to spend more than a budget has.
+    /// Whether this approves spending above a budget.
     async fn approves_over_budget(&self, effect: &EffectId) -> Result<bool, HttpProblem> {
         let follower = self.follower().await?;
         let asks = follower.run(&self.run).map(Run::human_tasks).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A new run that begins where another's past is cut.
+//! Forks: a new run that starts from a prefix of another run's history.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ pub(in crate::api) struct ForkExecutionRequest {
     owns_undo: bool,
 }
 
-/// A fork that is asked for.
+/// A request to fork a run.
 pub(in crate::api) struct ForkCommand {
     of: String,
     fork: ForkExecutionRequest,
@@ -71,7 +71,7 @@ pub(in crate::api) async fn fork(
 }
 
 impl ForkCommand {
-    /// What the engine takes.
+    /// Builds the engine's input.
     pub async fn prepare(self, work: &RunServices, guest: &Principal, run: RunId) -> Result<RunFork, HttpProblem> {
         let Self { of, fork: ForkExecutionRequest { node_id, variables, owns_undo } } = self;
         let (head, FollowedRun { run: origin, entries }) = load_run(work, guest, &of).await?;
@@ -86,7 +86,7 @@ impl ForkCommand {
     }
 }
 
-/// A variable that nobody has is a misspelt one.
+/// Refuses a variable that does not exist, because its name is probably misspelt.
 fn check_variables(record: &LoadedExecution, variables: &Map<String, Value>) -> Result<(), HttpProblem> {
     let names = record.run.variable_names();
     let Some(unknown) = variables.keys().find(|name| !names.contains(*name)) else { return Ok(()) };

@@ -1,4 +1,4 @@
-//! The desk's settings: its deadlines, and what is done where one is missed.
+//! The settings of the routing queue: its deadlines, and the action when one is missed.
 
 use axum::Extension;
 use axum::Json;

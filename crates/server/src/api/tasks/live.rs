@@ -1,4 +1,4 @@
-//! The desk as it goes: who is given what, who is there, and what waits for people.
+//! Follows the routing queue as server-sent events: assignments, presence, and open tasks.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,22 +22,22 @@ use crate::api::schemas::ProblemSchema;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// A desk, to somebody who reads along.
+/// The events of one routing queue, for one subscriber.
 struct RoutingEventSource {
     follower: RoutingQueueFollower,
     state: AppState,
     principal: Principal,
-    /// Whether how it stands is to be told.
+    /// Whether the queue's state must be sent.
     has_news: bool,
     items: OpenTaskTracker,
 }
 
-/// What waits for people, as it was told.
+/// The open tasks that were last sent.
 #[derive(Default)]
 struct OpenTaskTracker {
-    /// Nothing before the first time.
+    /// `None` before the first check.
     open: Option<BTreeSet<String>>,
-    /// When it was looked at.
+    /// When the tasks were last checked.
     at: Option<Instant>,
 }
 
@@ -97,12 +97,12 @@ impl EventSource for RoutingEventSource {
 }
 
 impl OpenTaskTracker {
-    /// However much happens at the desk, this is looked at now and then only.
+    /// Limits how often the tasks are checked, however busy the queue is.
     fn is_due(&self) -> bool {
         self.at.is_none_or(|at| at.elapsed() >= POLL_INTERVAL)
     }
 
-    /// What was opened and closed since it was looked at last.
+    /// The tasks that were opened and closed since the last check.
     fn changes(&mut self, items: &[TaskItem], now: Time) -> Vec<Event> {
         self.at = Some(Instant::now());
         let open: BTreeSet<String> = items.iter().map(|item| item.id.clone()).collect();
@@ -116,10 +116,10 @@ impl OpenTaskTracker {
     }
 }
 
-/// What an entry has to tell; the last of it carries its place.
+/// The events of an entry. The last one carries the entry's number as its id.
 fn entry_events(seq: u64, entry: &RoutingEntry) -> Vec<Event> {
     let mut told: Vec<Event> = entry.events.iter().filter_map(|one| routing_event(entry.at, one)).collect();
-    // One who comes back in the middle of an entry is told it whole.
+    // A client that reconnects in the middle of an entry receives the whole entry again.
     if let Some(last) = told.pop() {
         told.push(last.id(seq.to_string()));
     }

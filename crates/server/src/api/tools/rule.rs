@@ -1,4 +1,5 @@
-//! What a tenant says of a tool's calls: whether there are any, who allows them, and what they are made with.
+//! A tenant's rules for the calls of a tool: whether calls are allowed, who approves them, and their preset
+//! arguments.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -18,7 +19,7 @@ use crate::body;
 use crate::problem::HttpProblem;
 use crate::state::AppState;
 
-/// The name that a tool itself goes by.
+/// Resolves an alias to the tool's own name.
 fn resolve_tool_name(door: &AppState, guest: &Principal, name: &str) -> Result<String, HttpProblem> {
     let house = door.admin_services()?;
     let tool = house.catalogue.describe(guest.tenant(), name).ok_or_else(|| tool_not_found(house, guest, name))?;
@@ -86,7 +87,7 @@ pub(in crate::api) async fn remove(
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpProblem> {
-    // One of a tool that is gone goes by the name it was set under.
+    // The rule of a removed tool is stored under the name with which it was set.
     let name = resolve_tool_name(&door, &guest, &name).unwrap_or(name);
     tenant_settings::remove(&door, &guest, &headers, (SettingTopic::Tool, &name)).await
 }

@@ -1,4 +1,4 @@
-//! Which version of a workflow runs: activated, rolled back, shared among several.
+//! The active version of a workflow: activation, rollback, and traffic split.
 
 use axum::Extension;
 use axum::Json;
@@ -24,7 +24,7 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Where two must agree, whoever made a version is not who activates it.
+/// If the four-eyes rule applies, the author of a version may not activate it.
 pub(super) fn check_four_eyes(work: &RunServices, guest: &Principal, made_by: Option<&str>) -> Result<(), HttpProblem> {
     if !work.files.borrow().four_eyes || made_by != Some(guest.actor_name()) {
         return Ok(());
@@ -34,7 +34,7 @@ pub(super) fn check_four_eyes(work: &RunServices, guest: &Principal, made_by: Op
     Err(HttpProblem::new(StatusCode::FORBIDDEN, code::FORBIDDEN, detail).with_hint(hint))
 }
 
-/// Changes a workflow, where it stands as the request says that it was read.
+/// Changes a workflow, if its state matches the request's `If-Match`.
 pub(super) async fn change_workflow(
     door: &AppState,
     guest: &Principal,

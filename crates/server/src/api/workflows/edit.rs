@@ -1,4 +1,4 @@
-//! Workflows made and changed: a document in YAML or JSON is checked whole, and kept as a version of its own.
+//! Creates and changes workflows: a YAML or JSON document is checked as a whole, and stored as a new version.
 
 use axum::Extension;
 use axum::Json;
@@ -28,7 +28,7 @@ use crate::code;
 use crate::problem::HttpProblem;
 use crate::state::{AppState, RunServices};
 
-/// Names that stand for something else below `/workflows`.
+/// Names with another meaning below `/workflows`.
 pub(super) const RESERVED_NAMES: [&str; 5] = ["execute", "validate", "import", "generate", "templates"];
 
 /// How a document is taken in.
@@ -41,7 +41,7 @@ pub(in crate::api) struct SaveWorkflowQuery {
     activate: bool,
 }
 
-/// A workflow that may run, and what is still to be said of it.
+/// A valid workflow, and its remaining diagnostics.
 struct CheckedWorkflow {
     name: String,
     label: String,
@@ -50,7 +50,7 @@ struct CheckedWorkflow {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// A document as it came.
+/// Reads the document from the body.
 async fn document(door: &AppState, body: Body) -> Result<String, HttpProblem> {
     let bytes =
         body::read(body, door.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, door.limits))?;
@@ -85,7 +85,8 @@ impl CheckedWorkflow {
         Ok(Self { name, label, text, hash, diagnostics: checked.diagnostics })
     }
 
-    /// Keeps it as a version, where the workflow has changed so often; 0 for one that must not be there.
+    /// Stores it as a version, if the workflow has this number of changes; 0 requires that the workflow does not
+    /// exist.
     async fn save(
         self,
         door: &AppState,
@@ -132,7 +133,7 @@ fn saved_response(version: &WorkflowVersion, changes: u64, diagnostics: &[Diagno
     response
 }
 
-/// A name as it stands in an address.
+/// A name, percent-encoded for a path.
 pub(in crate::api) fn in_path(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     name.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
@@ -164,7 +165,7 @@ pub(in crate::api) async fn create(
     save_new(&door, &guest, ready, &how).await
 }
 
-/// One that is put away may be made anew.
+/// Creates a workflow. An archived one may be created again.
 async fn save_new(
     door: &AppState,
     guest: &Principal,
@@ -186,7 +187,7 @@ async fn save_new(
     ready.save(door, guest, how, Some(expected)).await
 }
 
-/// The newest version, where it is this one.
+/// The newest version, if it is identical to this one.
 async fn find_same_version(
     work: &RunServices,
     guest: &Principal,

@@ -1,4 +1,5 @@
-//! A workflow from a goal: drafted by a model, checked like any other, and kept by whoever wants it.
+//! Generates a workflow from a goal: a model drafts it, it is checked like any other, and the caller decides
+//! whether to store it.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +61,7 @@ pub(in crate::api) async fn generate(
 ) -> Result<Json<Value>, HttpProblem> {
     let GenerateWorkflowRequest { goal, name, language } = body::json(body, door.limits).await?;
     let (work, house) = (door.run_services()?, door.admin_services()?);
-    // Before anybody outside is asked, and paid.
+    // Checked before the model is called and paid.
     drafting::check_goal(&goal).map_err(generation_problem)?;
     if let Some(Err(wrong)) = name.as_deref().map(TenantId::parse) {
         return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, format!("`name`: {wrong}")));
@@ -101,13 +102,13 @@ pub(in crate::api) async fn generate(
     })))
 }
 
-/// Names that no draft may have.
+/// Names that a draft must not have.
 async fn used_names(work: &RunServices, guest: &Principal) -> Result<BTreeSet<String>, HttpProblem> {
     let all = work.registry.workflows(guest.tenant()).await?.into_iter().map(|version| version.workflow);
     Ok(all.chain(super::edit::RESERVED_NAMES.map(str::to_owned)).collect())
 }
 
-/// The name, or the first of `NAME_2`, `NAME_3`, … that is free.
+/// The name, or the first free one of `NAME_2`, `NAME_3`, ….
 fn free_name(taken: &BTreeSet<String>, name: &str) -> String {
     let numbered = (2_usize..).map(|number| format!("{name}_{number}"));
     std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken.contains(name)).unwrap_or_default()
