@@ -76,14 +76,14 @@ pub(crate) use start_run::version_for;
 struct ApiDocument;
 
 /// The routes, including the one that serves the API document.
-pub(crate) fn build_router(door: &AppState) -> Router<AppState> {
+pub(crate) fn build_router(state: &AppState) -> Router<AppState> {
     let (paths, document) = routes_and_document();
     let document: &'static str = document.leak();
     paths
         .merge(models::short_paths())
         .merge(composio::short_paths())
         .merge(short_paths())
-        .layer(from_fn_with_state(door.clone(), principal::authenticate))
+        .layer(from_fn_with_state(state.clone(), principal::authenticate))
         .route("/api/v1/openapi.json", get(async move || serve_document(document)))
 }
 
@@ -228,12 +228,12 @@ fn routes_and_document() -> (Router<AppState>, String) {
 
 /// Requires this scope for the paths.
 fn require(need: AccessScope, paths: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
-    paths.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
+    paths.layer(from_fn(move |caller, request, next| principal::authorize(need, caller, request, next)))
 }
 
 /// Like [`require`], for paths that the document lists under another address.
 fn require_unlisted(need: AccessScope, paths: Router<AppState>) -> Router<AppState> {
-    paths.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
+    paths.layer(from_fn(move |caller, request, next| principal::authorize(need, caller, request, next)))
 }
 
 /// Like [`require`], for actions that start no run: they are written to the audit trail, and performed once per
@@ -250,7 +250,7 @@ fn audited_unlisted(need: AccessScope, paths: Router<AppState>) -> Router<AppSta
         .layer(from_fn(audit_middleware::audit_middleware))
         .layer(from_fn(idempotency::idempotency_middleware))
         .layer(from_fn(idempotency::run_to_completion));
-    told.layer(from_fn(move |guest, request, next| principal::authorize(need, guest, request, next)))
+    told.layer(from_fn(move |caller, request, next| principal::authorize(need, caller, request, next)))
 }
 
 fn serve_document(document: &'static str) -> Response {

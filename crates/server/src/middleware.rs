@@ -41,24 +41,24 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 5] = [
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=15768000");
 
 pub(crate) async fn request_middleware(
-    State((door, counts)): State<(AppState, RequestCounters)>,
+    State((state, counts)): State<(AppState, RequestCounters)>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let began = Instant::now();
     // Held at least until the response starts. If the body's data stays in memory longer, as during a streamed
     // response, the handler keeps the share from the request's extensions.
-    let _share = body_budget::count_body(&door, &mut request);
+    let _share = body_budget::count_body(&state, &mut request);
     let matched = request.extensions().get::<MatchedPath>().cloned();
     let is_openais = is_openai_path(request.uri());
-    let from = door.config.cors.origin(request.headers());
+    let from = state.config.cors.origin(request.headers());
     let access = AccessLogEntry::of(request.method(), request.headers());
     let answer = async {
         match oversized(&request) {
             Some(problem) if is_openais => openai::OpenAiError::from(problem).into_response(),
             Some(problem) => problem.into_response(),
             None if from.is_some() && cors::is_preflight(&request) => cors::preflight(),
-            None => unknown_key_limiter::limit(&door, is_openais, request, next).await,
+            None => unknown_key_limiter::limit(&state, is_openais, request, next).await,
         }
     };
     let mut response = match &access {
@@ -67,9 +67,9 @@ pub(crate) async fn request_middleware(
     };
     let (status, took) = (response.status(), began.elapsed());
     let headers = response.headers_mut();
-    door.config.cors.set_headers(headers, from);
+    state.config.cors.set_headers(headers, from);
     set_security_headers(headers);
-    if door.config.tls.is_some() {
+    if state.config.tls.is_some() {
         headers.insert(STRICT_TRANSPORT_SECURITY, HSTS);
     }
     if let Some(access) = access {

@@ -38,14 +38,14 @@ const HEADER_LIST_BYTES_MAX: u32 = 64 << 10;
 /// The certificate cannot be used. A failure to accept a connection is retried.
 pub async fn serve(
     mut listener: TcpListener,
-    door: AppState,
+    state: AppState,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let drain = door.limits.drain_timeout;
-    let tls = door.config.tls.as_ref().map(ReloadingTls::open).transpose().map_err(std::io::Error::other)?;
+    let drain = state.limits.drain_timeout;
+    let tls = state.config.tls.as_ref().map(ReloadingTls::open).transpose().map_err(std::io::Error::other)?;
     let watching = tls.clone().map(|tls| tokio::spawn(tls.watch()));
-    let protocols = ConnectionProtocols::new(tls, door.limits.header_timeout);
-    let app = routes::build_router(door.clone());
+    let protocols = ConnectionProtocols::new(tls, state.limits.header_timeout);
+    let app = routes::build_router(state.clone());
     let open = GracefulShutdown::new();
     let mut stop = pin!(stop.fuse());
     loop {
@@ -60,7 +60,7 @@ pub async fn serve(
     if let Some(watching) = watching {
         watching.abort();
     }
-    door.stopping.send_replace(true);
+    state.stopping.send_replace(true);
     if tokio::time::timeout(drain, open.shutdown()).await.is_err() {
         tracing::warn!(drain_ms = drain.as_millis(), "requests under way were cut off: they took longer than allowed");
     }

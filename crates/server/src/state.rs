@@ -303,9 +303,9 @@ impl AppState {
 
     /// Adds the services for runs.
     #[must_use]
-    pub fn with_run_services(self, work: RunServices) -> Self {
+    pub fn with_run_services(self, services: RunServices) -> Self {
         // The first value stays.
-        let _ = self.0.run_services.set(work);
+        let _ = self.0.run_services.set(services);
         self
     }
 
@@ -335,9 +335,9 @@ impl AppState {
 
     /// Adds the services for administration.
     #[must_use]
-    pub fn with_admin_services(self, house: AdminServices) -> Self {
+    pub fn with_admin_services(self, admin: AdminServices) -> Self {
         // The first value stays.
-        let _ = self.0.admin_services.set(house);
+        let _ = self.0.admin_services.set(admin);
         self
     }
 

@@ -25,13 +25,13 @@ pub(crate) struct UnknownKeyMarker;
 #[derive(Debug, Default)]
 pub(crate) struct UnknownKeyLimiter(TokenBuckets<IpAddr>);
 
-pub(crate) async fn limit(door: &AppState, is_openais: bool, request: Request, next: Next) -> Response {
-    let Some(per_minute) = door.config.unknown_key_rate() else { return next.run(request).await };
+pub(crate) async fn limit(state: &AppState, is_openais: bool, request: Request, next: Next) -> Response {
+    let Some(per_minute) = state.config.unknown_key_rate() else { return next.run(request).await };
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     let response = next.run(request).await;
     match (response.extensions().get::<UnknownKeyMarker>(), peer) {
         (Some(UnknownKeyMarker), Some(peer)) => {
-            door.unknown_keys.check_limit(door, peer, per_minute, is_openais, response)
+            state.unknown_keys.check_limit(state, peer, per_minute, is_openais, response)
         }
         (Some(_) | None, _) => response,
     }
@@ -40,13 +40,13 @@ pub(crate) async fn limit(door: &AppState, is_openais: bool, request: Request, n
 impl UnknownKeyLimiter {
     fn check_limit(
         &self,
-        door: &AppState,
+        state: &AppState,
         peer: IpAddr,
         per_minute: NonZeroU32,
         is_openais: bool,
         response: Response,
     ) -> Response {
-        let now = door.clock.now();
+        let now = state.clock.now();
         let Err(standing) = self.0.of(network(peer), per_minute, now).take(now) else { return response };
         let detail = format!(
             "{per_minute} requests came from your address within a minute with keys that are not known here; the next \

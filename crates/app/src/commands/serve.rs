@@ -88,32 +88,32 @@ pub async fn run(folder: &Path, args: cli::ServeArgs) -> anyhow::Result<CommandE
         let limits = ServerLimits { drain_timeout: DRAIN, ..config.limits() };
         let known: Arc<dyn ApiKeyStore> = Arc::new(system.store.clone());
         let metrics = metrics::with_budget_gauges(metrics, system.budget.clone(), system.tenant.clone());
-        let door = AppState::new(system.models.clone(), known, system.clock.clone(), metrics, limits, config.clone())
+        let state = AppState::new(system.models.clone(), known, system.clock.clone(), metrics, limits, config.clone())
             .with_checks(readiness::checks(&system))
             .with_tenant_tiers(system.agent_registry.clone())
             .with_run_services(run_services(&project, &system, engine, files.subscribe()))
             .with_admin_services(admin_services(&project, &system, &sources, mail));
-        let door = match tokens {
-            Some(judge) => door.with_jwt_verifier(judge),
-            None => door,
+        let state = match tokens {
+            Some(judge) => state.with_jwt_verifier(judge),
+            None => state,
         };
-        let door = match composio_return(&system) {
-            Some(returning) => door.with_connect_callback(returning),
-            None => door,
+        let state = match composio_return(&system) {
+            Some(returning) => state.with_connect_callback(returning),
+            None => state,
         };
-        let (rounds, fresh) = (BackgroundJobs::new(&project, &system, engine), door.triggers_changed.subscribe());
+        let (rounds, fresh) = (BackgroundJobs::new(&project, &system, engine), state.triggers_changed.subscribe());
         let reload = ProjectReloader {
             system: &system,
             engine,
             files: &files,
             sources: &sources,
-            files_changed: door.triggers_changed.clone(),
+            files_changed: state.triggers_changed.clone(),
             fingerprint: seen,
             refresh_requests: wants,
         };
         let upkeep = MaintenanceJob::new(&project.settings, &system, engine);
         tokio::select! {
-            served = baton_server::serve(listener, door, stop) => served.context("the listener failed"),
+            served = baton_server::serve(listener, state, stop) => served.context("the listener failed"),
             never = upkeep.run() => match never {},
             never = reload.run(folder) => match never {},
             never = rounds.run(engine, fresh) => match never {},

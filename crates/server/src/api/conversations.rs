@@ -93,12 +93,12 @@ pub(super) struct StartConversationRequest {
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(super) async fn begin(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, begin) = body::json_with_raw(body, door.limits).await?;
+    let (said, begin) = body::json_with_raw(body, state.limits).await?;
     let StartConversationRequest {
         workflow_id,
         user_id,
@@ -128,19 +128,19 @@ pub(super) async fn begin(
             "it says nothing; leave it out to begin without a first message",
         ));
     }
-    let work = door.run_services()?;
-    let Some(version) = active_version(work, &guest, &workflow_id).await? else {
-        return Err(workflow_not_found(work, &guest, &workflow_id).await);
+    let services = state.run_services()?;
+    let Some(version) = active_version(services, &principal, &workflow_id).await? else {
+        return Err(workflow_not_found(services, &principal, &workflow_id).await);
     };
     let act =
-        ConversationRequest::new(&door, guest, &headers, RequestFingerprint::new("converse", &workflow_id, &said))
+        ConversationRequest::new(&state, principal, &headers, RequestFingerprint::new("converse", &workflow_id, &said))
             .await?;
     let caller = Caller {
         user_id: user_id.clone().or_else(|| Caller::of(&context, None).user_id),
         conversation_id: Some(act.id().to_string()),
         key_id: Some(act.guest().key_id().to_owned()),
         begun_by: Some(act.guest().actor_name().to_owned()),
-        ..Caller::of(&context, work.zone.as_deref())
+        ..Caller::of(&context, services.zone.as_deref())
     };
     let begun = NewConversation {
         conversation: act.id().clone(),
@@ -191,19 +191,20 @@ pub(super) struct CustomerMessageRequest {
     responses((status = 200, body = ConversationSchema), (status = 202, body = ConversationSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn message(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let (said, CustomerMessageRequest { text, message_id, source, sequence }) =
-        body::json_with_raw(body, door.limits).await?;
+        body::json_with_raw(body, state.limits).await?;
     let source = source.unwrap_or_else(|| SENDER.to_owned());
     check_length("source", &source)?;
     check_length("message_id", message_id.as_deref().unwrap_or_default())?;
     let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("message", &id, &said)).await?;
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("message", &id, &said))
+            .await?;
     let version = act.version().await?;
     let message_id = message_id.unwrap_or_else(|| act.command_id());
     let command_id = format!("message/{}/{source}/{message_id}", source.len());
@@ -238,8 +239,8 @@ pub(super) struct ConversationListQuery {
 #[utoipa::path(get, path = "/api/v1/conversations", tag = "conversations", params(ConversationListQuery), responses(
     (status = 200, body = ConversationListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(app_state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<ConversationListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
@@ -253,10 +254,10 @@ pub(super) async fn list(
         let state = conversation::ConversationState::parse(&word);
         state.ok_or_else(|| HttpProblem::invalid_parameter("state", format!("`{word}` is none of {words}")))
     });
-    let before = PagedList::Conversations.decode(guest.tenant(), which.cursor.as_deref())?.map(RunId::from);
-    let work = door.run_services()?;
+    let before = PagedList::Conversations.decode(principal.tenant(), which.cursor.as_deref())?.map(RunId::from);
+    let services = app_state.run_services()?;
     if let Some(before) = &before
-        && work.read.conversation(guest.tenant(), before).await?.is_none()
+        && services.read.conversation(principal.tenant(), before).await?.is_none()
     {
         return Err(invalid_cursor("the conversation that it leads to is not there any more"));
     }
@@ -267,9 +268,9 @@ pub(super) async fn list(
         before,
         limit,
     };
-    let heads = work.read.conversations(guest.tenant(), filter).await?;
+    let heads = services.read.conversations(principal.tenant(), filter).await?;
     let next = heads.last().filter(|_| heads.len() == limit);
-    let next = next.map(|head| PagedList::Conversations.encode(guest.tenant(), head.conversation.as_str()));
+    let next = next.map(|head| PagedList::Conversations.encode(principal.tenant(), head.conversation.as_str()));
     let shown: Vec<Value> = heads.iter().map(ConversationHead::as_json).collect();
     Ok(Json(json!({ "conversations": shown, "next_cursor": next })))
 }
@@ -281,18 +282,18 @@ pub(super) async fn list(
     params(("conversation_id" = String, Path)), responses((status = 200, body = ConversationSchema),
     (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(NoQueryParams {}): QueryParams<NoQueryParams>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     if let Some(head) =
-        work.read.conversation(guest.tenant(), &RunId::new(&*id)).await?.filter(|head| head.erased_at.is_some())
+        services.read.conversation(principal.tenant(), &RunId::new(&*id)).await?.filter(|head| head.erased_at.is_some())
     {
         return Ok(Json(head.as_json()));
     }
-    let mut talk = find(work, &guest, &id).await?;
+    let mut talk = find(services, &principal, &id).await?;
     talk.catch_up().await?;
     Ok(Json(conversation_json(&talk)))
 }
@@ -317,22 +318,22 @@ pub(super) struct MessageListQuery {
     params(("conversation_id" = String, Path), MessageListQuery), responses((status = 200, body = MessageListSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn messages(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(which): QueryParams<MessageListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let talk = find(work, &guest, &id).await?;
+    let talk = find(services, &principal, &id).await?;
     let (mut found, mut after, mut is_whole) = (Vec::new(), which.after, false);
     while found.len() < limit && !is_whole {
-        let page = work.read.entries(guest.tenant(), talk.id(), after, PAGE_DEFAULT).await?;
+        let page = services.read.entries(principal.tenant(), talk.id(), after, PAGE_DEFAULT).await?;
         is_whole = page.is_empty();
         for entry in page {
             let entry: ConversationEntry = serde_json::from_slice(&entry).map_err(baton_engine::EngineError::from)?;
             after += 1;
-            found.extend(visible_lines(&entry, &guest));
+            found.extend(visible_lines(&entry, &principal));
             if found.len() >= limit {
                 break;
             }
@@ -342,10 +343,14 @@ pub(super) async fn messages(
 }
 
 /// Returns a handle on the tenant's conversation. Its entries are not read yet.
-pub(super) async fn find(work: &RunServices, guest: &Principal, id: &str) -> Result<ConversationHandle, HttpProblem> {
+pub(super) async fn find(
+    services: &RunServices,
+    principal: &Principal,
+    id: &str,
+) -> Result<ConversationHandle, HttpProblem> {
     let id = RunId::new(id);
-    match work.read.conversation(guest.tenant(), &id).await? {
-        Some(_) => Ok(ConversationHandle::new(&work.engine, work.read.clone(), guest.tenant().clone(), id)),
+    match services.read.conversation(principal.tenant(), &id).await? {
+        Some(_) => Ok(ConversationHandle::new(&services.engine, services.read.clone(), principal.tenant().clone(), id)),
         None => {
             let detail = format!("no conversation `{id}`");
             Err(HttpProblem::new(StatusCode::NOT_FOUND, code::CONVERSATION_NOT_FOUND, detail)
@@ -395,8 +400,8 @@ fn check_service_level(service: ServiceLevel) -> Result<ServiceLevel, HttpProble
 }
 
 /// The lines of an entry that this principal may see.
-pub(super) fn visible_lines(entry: &ConversationEntry, guest: &Principal) -> Vec<Value> {
-    entry_lines(entry, guest.require(AccessScope::Answer).is_ok())
+pub(super) fn visible_lines(entry: &ConversationEntry, principal: &Principal) -> Vec<Value> {
+    entry_lines(entry, principal.require(AccessScope::Answer).is_ok())
 }
 
 /// The lines of an entry, with or without the internal ones that the customer does not see.
@@ -425,12 +430,12 @@ fn line_json(line: &ConversationLine) -> Value {
 
 /// The active version of a workflow, on which a new run would start.
 async fn active_version(
-    work: &RunServices,
-    guest: &Principal,
+    services: &RunServices,
+    principal: &Principal,
     workflow: &str,
 ) -> Result<Option<PinnedVersion>, HttpProblem> {
-    let Some(version) = work.registry.active(guest.tenant(), workflow).await? else { return Ok(None) };
-    let hil = work.engine.workflows().version(&version.bundle).await?.hil.clone();
+    let Some(version) = services.registry.active(principal.tenant(), workflow).await? else { return Ok(None) };
+    let hil = services.engine.workflows().version(&version.bundle).await?.hil.clone();
     Ok(Some(PinnedVersion { workflow: version.workflow, bundle: version.bundle, hil }))
 }
 
@@ -458,15 +463,15 @@ pub(super) struct PostMessageRequest {
     params(("conversation_id" = String, Path)), request_body = PostMessageRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn post(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, PostMessageRequest { text, number }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("post", &id, &said)).await?;
+    let (said, PostMessageRequest { text, number }) = body::json_with_raw(body, state.limits).await?;
+    let act = ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("post", &id, &said))
+        .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::Post { by, number, text }).await
 }
@@ -485,15 +490,15 @@ pub(super) struct AddNoteRequest {
     params(("conversation_id" = String, Path)), request_body = AddNoteRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn note(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, AddNoteRequest { text }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("note", &id, &said)).await?;
+    let (said, AddNoteRequest { text }) = body::json_with_raw(body, state.limits).await?;
+    let act = ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("note", &id, &said))
+        .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::Note { by, text }).await
 }
@@ -530,22 +535,27 @@ fn non_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<O
     params(("conversation_id" = String, Path)), request_body = ServiceLevelRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn service_level(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
     let (said, ServiceLevelRequest { priority, first_response_ms, resolution_ms }) =
-        body::json_with_raw(body, door.limits).await?;
+        body::json_with_raw(body, state.limits).await?;
     let service = check_service_level(ServiceLevel { priority, first_response_ms, resolution_ms })?;
     if service.is_usual() {
         let detail = "say at least one of `priority`, `first_response_ms` and `resolution_ms`";
         return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail));
     }
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("service_level", &id, &said))
-            .await?;
+    let act = ConversationRequest::load(
+        &state,
+        principal,
+        &id,
+        &headers,
+        RequestFingerprint::new("service_level", &id, &said),
+    )
+    .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::ServiceLevel { by, service }).await
 }
@@ -561,15 +571,16 @@ pub(super) struct EmptyConversationRequest {}
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn take_over(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
-    let act = ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("take_over", &id, &said))
-        .await?;
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, state.limits).await?;
+    let act =
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("take_over", &id, &said))
+            .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::TakeOver { by }).await
 }
@@ -588,15 +599,16 @@ pub(super) struct GiveBackRequest {
     params(("conversation_id" = String, Path)), request_body = GiveBackRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn give_back(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, GiveBackRequest { note }) = body::json_with_raw(body, door.limits).await?;
-    let act = ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("give_back", &id, &said))
-        .await?;
+    let (said, GiveBackRequest { note }) = body::json_with_raw(body, state.limits).await?;
+    let act =
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("give_back", &id, &said))
+            .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::GiveBack { by, note }).await
 }
@@ -606,16 +618,16 @@ pub(super) async fn give_back(
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn resolve(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act = ConversationRequest::load(
-        &door,
-        guest,
+        &state,
+        principal,
         &id,
         &headers,
         RequestFingerprint::new("resolve_conversation", &id, &said),
@@ -630,15 +642,16 @@ pub(super) async fn resolve(
     params(("conversation_id" = String, Path)), request_body = EmptyConversationRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn reopen(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyConversationRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("reopen", &id, &said)).await?;
+        ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("reopen", &id, &said))
+            .await?;
     let by = act.actor_name();
     act.submit(&ConversationCommand::Reopen { by }).await
 }
@@ -665,14 +678,14 @@ fn score<'de, D: Deserializer<'de>>(from: D) -> Result<u8, D::Error> {
     params(("conversation_id" = String, Path)), request_body = RateConversationRequest, responses((status = 200, body = ConversationSchema),
     (status = 202, body = ConversationSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, RateConversationRequest { score, comment }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        ConversationRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("rate", &id, &said)).await?;
+    let (said, RateConversationRequest { score, comment }) = body::json_with_raw(body, state.limits).await?;
+    let act = ConversationRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("rate", &id, &said))
+        .await?;
     act.submit(&ConversationCommand::Rate { score, comment }).await
 }

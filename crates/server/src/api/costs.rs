@@ -93,17 +93,17 @@ pub(super) struct CostSummaryQuery {
 #[utoipa::path(get, path = "/api/v1/costs/summary", tag = "costs", params(CostSummaryQuery), responses(
     (status = 200, body = CostSummary), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn summary(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(of): QueryParams<CostSummaryQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let filter = CostFilter {
-        tenant: Some(guest.tenant().clone()),
-        from: Some(of.period.first_day(door.clock.now())),
+        tenant: Some(principal.tenant().clone()),
+        from: Some(of.period.first_day(state.clock.now())),
         to: None,
         by: vec![CostDimension::Model],
     };
-    let rows = door.admin_services()?.budget.costs(filter).await?;
+    let rows = state.admin_services()?.budget.costs(filter).await?;
     let mut whole = CostRow::default();
     rows.iter().for_each(|row| whole.add(row));
     let by_model = rows.iter().map(|row| {
@@ -144,20 +144,20 @@ pub(super) struct CostRowsQuery {
 #[utoipa::path(get, path = "/api/v1/costs", tag = "costs", params(CostRowsQuery), responses(
     (status = 200, body = CostRows), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn costs(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<CostRowsQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let by = which.by.as_deref().unwrap_or("model").split(',').map(|word| parse_grouping(word.trim()));
-    let from = which.from.unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1, door.clock.now()));
+    let from = which.from.unwrap_or_else(|| days_ago(DAYS_DEFAULT - 1, state.clock.now()));
     let filter = CostFilter {
-        tenant: Some(guest.tenant().clone()),
+        tenant: Some(principal.tenant().clone()),
         from: Some(day("from", from)?),
         to: which.to.map(|to| day("to", to)).transpose()?,
         by: by.collect::<Result<BTreeSet<CostDimension>, HttpProblem>>()?.into_iter().collect(),
     };
     let (from, to) = (filter.from.clone(), filter.to.clone());
-    let rows = door.admin_services()?.budget.costs(filter).await?;
+    let rows = state.admin_services()?.budget.costs(filter).await?;
     let rows: Vec<Value> = rows.iter().map(CostRow::as_json).collect();
     Ok(Json(json!({ "from": from, "to": to, "rows": rows })))
 }
@@ -192,20 +192,20 @@ fn day(name: &str, text: String) -> Result<String, HttpProblem> {
 /// Lists budgets: the limit of each, what is spent and held of it, and when it begins anew
 #[utoipa::path(get, path = "/api/v1/budgets", tag = "costs", responses((status = 200, body = BudgetListSchema)))]
 pub(super) async fn budgets(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let (house, now) = (door.admin_services()?, door.clock.now());
-    let standings = house.budget.standings(guest.tenant(), now).await?;
-    let own = own_keys(house, guest.tenant()).await?;
-    let rows = BudgetRow::all(guest.tenant(), &standings, &*house.allowed, |key| own.contains(key), now);
+    let (admin, now) = (state.admin_services()?, state.clock.now());
+    let standings = admin.budget.standings(principal.tenant(), now).await?;
+    let own = own_keys(admin, principal.tenant()).await?;
+    let rows = BudgetRow::all(principal.tenant(), &standings, &*admin.allowed, |key| own.contains(key), now);
     Ok(Json(json!({ "budgets": rows.iter().map(BudgetRow::as_json).collect::<Vec<_>>() })))
 }
 
 /// The ids of this tenant's keys; empty if no key has a limit.
-async fn own_keys(house: &AdminServices, tenant: &TenantId) -> Result<BTreeSet<String>, HttpProblem> {
-    if house.allowed.keys().is_empty() {
+async fn own_keys(admin: &AdminServices, tenant: &TenantId) -> Result<BTreeSet<String>, HttpProblem> {
+    if admin.allowed.keys().is_empty() {
         return Ok(BTreeSet::new());
     }
-    Ok(house.keys.all(tenant).await?.into_iter().map(|key| key.id).collect())
+    Ok(admin.keys.all(tenant).await?.into_iter().map(|key| key.id).collect())
 }

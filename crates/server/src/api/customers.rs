@@ -72,13 +72,13 @@ pub(super) struct EraseCustomerQuery {
         description = "something of theirs has not ended: `live` lists it"),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn erase(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     QueryParams(how): QueryParams<EraseCustomerQuery>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let EraseCustomerRequest { also } = body::json(body, door.limits).await?;
+    let EraseCustomerRequest { also } = body::json(body, state.limits).await?;
     let unfit = |detail: String| HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, detail);
     if also.len() > ALIASES_MAX {
         return Err(unfit(format!("`also` has {}, over the limit of {ALIASES_MAX}", also.len())));
@@ -89,28 +89,32 @@ pub(super) async fn erase(
         return Err(unfit(format!("`also`: `{of_many}` {is_others}")));
     }
     check_customer_id(&id)?;
-    let (by, key_id) = (guest.actor_name().to_owned(), Some(guest.key_id().to_owned()));
+    let (by, key_id) = (principal.actor_name().to_owned(), Some(principal.key_id().to_owned()));
     let wish =
         ErasureRequest { id, aliases: also, end_runs: how.end_runs, vacuum_bytes_max: VACUUM_BYTES_MAX, by, key_id };
     // The erasure completes even if the caller disconnects.
-    let tenant = guest.tenant().clone();
+    let tenant = principal.tenant().clone();
     let erased = tokio::spawn(async move {
-        let (work, house) = (door.run_services()?, door.admin_services()?);
-        Ok::<_, HttpProblem>(customer_service(&door, work, house).erase(&tenant, wish).await?)
+        let (services, admin) = (state.run_services()?, state.admin_services()?);
+        Ok::<_, HttpProblem>(customer_service(&state, services, admin).erase(&tenant, wish).await?)
     });
     Ok(Json(erased.await.map_err(|error| HttpProblem::internal("an erasure", &error))??))
 }
 
-fn customer_service<'d>(door: &'d AppState, work: &'d RunServices, house: &'d AdminServices) -> CustomerService<'d> {
+fn customer_service<'d>(
+    state: &'d AppState,
+    services: &'d RunServices,
+    admin: &'d AdminServices,
+) -> CustomerService<'d> {
     CustomerService {
-        engine: &work.engine,
-        read: &*work.read,
-        records: &*work.records,
-        audit: &*house.audit,
-        memory: &*house.memory,
-        knowledge: &*house.knowledge,
-        erasure: &*house.erasure,
-        clock: &*door.clock,
+        engine: &services.engine,
+        read: &*services.read,
+        records: &*services.records,
+        audit: &*admin.audit,
+        memory: &*admin.memory,
+        knowledge: &*admin.knowledge,
+        erasure: &*admin.erasure,
+        clock: &*state.clock,
     }
 }
 
@@ -123,14 +127,14 @@ fn customer_service<'d>(door: &'d AppState, work: &'d RunServices, house: &'d Ad
     params(("customer_id" = String, Path)), responses((status = 200, body = CustomerExport),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn export(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
     check_customer_id(&id)?;
-    let (work, house) = (door.run_services()?, door.admin_services()?);
-    let shown = customer_service(&door, work, house)
-        .export(guest.tenant(), &id, guest.actor_name(), Some(guest.key_id()))
+    let (services, admin) = (state.run_services()?, state.admin_services()?);
+    let shown = customer_service(&state, services, admin)
+        .export(principal.tenant(), &id, principal.actor_name(), Some(principal.key_id()))
         .await?;
     Ok(Json(shown))
 }

@@ -142,12 +142,12 @@ pub(super) struct DecisionLinkSchema {
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it was not delivered, and opens nothing")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let CreateLinkRequest { person, expires_s } = body::json(body, door.limits).await?;
+    let CreateLinkRequest { person, expires_s } = body::json(body, state.limits).await?;
     let chars = person.chars().count();
     if person.trim().is_empty() || chars > PERSON_CHARS_MAX || person.chars().any(char::is_control) {
         return Err(HttpProblem::invalid_field(
@@ -155,16 +155,17 @@ pub(super) async fn create(
             format_args!("it has 1 to {PERSON_CHARS_MAX} characters that can be read"),
         ));
     }
-    let (work, now) = (door.run_services()?, door.clock.now());
-    let PendingApproval { item, run, about } = PendingApproval::find(work, guest.tenant(), &id).await?;
-    let addressee = find_person(&door, guest.tenant(), &person).await?.ok_or_else(|| no_channel(&person))?;
-    let via = Some(DecisionChannel::Link { asked_by: guest.actor_name().to_owned() });
-    let known = door.routing_queues.decider(&*work.read, guest.tenant(), &person).await?;
-    let newest = snapshot_reader::read_run(&*work.read, work.engine.workflows(), guest.tenant(), &run).await?;
+    let (services, now) = (state.run_services()?, state.clock.now());
+    let PendingApproval { item, run, about } = PendingApproval::find(services, principal.tenant(), &id).await?;
+    let addressee = find_person(&state, principal.tenant(), &person).await?.ok_or_else(|| no_channel(&person))?;
+    let via = Some(DecisionChannel::Link { asked_by: principal.actor_name().to_owned() });
+    let known = state.routing_queues.decider(&*services.read, principal.tenant(), &person).await?;
+    let newest =
+        snapshot_reader::read_run(&*services.read, services.engine.workflows(), principal.tenant(), &run).await?;
     about
         .may_decide(&newest, &DecisionMaker { via, ..known }, true)
         .map_err(|refusal| HttpProblem::from_refusal(&run, &refusal).with_hint(WHO_ELSE))?;
-    let Some(base) = door.config.public_url.as_deref() else {
+    let Some(base) = state.config.public_url.as_deref() else {
         let detail = "nobody could open a link: it is not known at which address people reach this server";
         return Err(HttpProblem::new(StatusCode::CONFLICT, code::LINK_NO_CHANNEL, detail)
             .with_hint("set `[serve] public_url = \"https://…\"` in baton.toml"));
@@ -177,21 +178,24 @@ pub(super) async fn create(
         run,
         person,
         expires_at: now + Duration::from_secs(expires_s.into()),
-        made_by: guest.actor_name().to_owned(),
+        made_by: principal.actor_name().to_owned(),
         channel: Some(EMAIL.to_owned()),
         registration: Some(LinkRecipient::of(&addressee)),
         decided: None,
     };
     let key = hash(&secret);
     let insert = RecordOp::Insert { space: SPACE.to_owned(), key: key.clone(), value: json!(link) };
-    work.records.commit(guest.tenant(), vec![insert], now).await?;
-    let url = format!("{}/decide/{}.{secret}", base.trim_end_matches('/'), guest.tenant());
-    if let Err(unsent) =
-        door.admin_services()?.mail.send(guest.tenant(), &build_letter(&addressee.profile, &link, &item, &url)).await
+    services.records.commit(principal.tenant(), vec![insert], now).await?;
+    let url = format!("{}/decide/{}.{secret}", base.trim_end_matches('/'), principal.tenant());
+    if let Err(unsent) = state
+        .admin_services()?
+        .mail
+        .send(principal.tenant(), &build_letter(&addressee.profile, &link, &item, &url))
+        .await
     {
         // The mail may have arrived despite the error. The link is deleted, so it cannot be used.
         let delete = RecordOp::Delete { space: SPACE.to_owned(), key };
-        work.records.commit(guest.tenant(), vec![delete], now).await?;
+        services.records.commit(principal.tenant(), vec![delete], now).await?;
         return Err(delivery_failed(&link.person, &unsent));
     }
     let made = json!({ "person": link.person, "channel": EMAIL, "expires_at": link.expires_at.to_string() });
@@ -199,9 +203,9 @@ pub(super) async fn create(
 }
 
 /// The person's entry in the routing queue.
-async fn find_person(door: &AppState, tenant: &TenantId, person: &str) -> Result<Option<HumanAgent>, HttpProblem> {
+async fn find_person(state: &AppState, tenant: &TenantId, person: &str) -> Result<Option<HumanAgent>, HttpProblem> {
     let Ok(id) = PersonId::parse(person) else { return Ok(None) };
-    let desk = door.routing_queues.current(&*door.run_services()?.read, tenant).await?;
+    let desk = state.routing_queues.current(&*state.run_services()?.read, tenant).await?;
     Ok(desk.person(&id).cloned())
 }
 
@@ -261,13 +265,13 @@ fn digest(item: &TaskItem) -> ContentHash {
 
 impl ResolvedLink {
     /// Finds the link of a token, whether or not it is still valid.
-    pub async fn find_by_token(work: &RunServices, token: &str) -> Result<Option<Self>, HttpProblem> {
+    pub async fn find_by_token(services: &RunServices, token: &str) -> Result<Option<Self>, HttpProblem> {
         let Some((tenant, secret)) = token.rsplit_once('.').filter(|_| token.len() <= TOKEN_BYTES_MAX) else {
             return Ok(None);
         };
         let Ok(tenant) = TenantId::parse(tenant) else { return Ok(None) };
         let key = hash(secret);
-        let Some(record) = work.records.get(&tenant, SPACE, &key).await? else { return Ok(None) };
+        let Some(record) = services.records.get(&tenant, SPACE, &key).await? else { return Ok(None) };
         let link: DecisionLink =
             serde_json::from_value(record.value).map_err(|error| HttpProblem::internal("a link's row", &error))?;
         if link.channel.is_none() {
@@ -277,8 +281,8 @@ impl ResolvedLink {
     }
 
     /// The request, if it is still open and identical to the one for which the link was made.
-    pub async fn request(&self, work: &RunServices) -> Result<Option<(TaskItem, ApprovalSubject)>, HttpProblem> {
-        let items = work.read.open_tasks(&self.tenant, Some(&self.link.run)).await?;
+    pub async fn request(&self, services: &RunServices) -> Result<Option<(TaskItem, ApprovalSubject)>, HttpProblem> {
+        let items = services.read.open_tasks(&self.tenant, Some(&self.link.run)).await?;
         let item = items.into_iter().find(|item| item.id == self.link.request);
         let same = item.filter(|item| item.opened_at == self.link.opened_at && digest(item) == self.link.digest);
         Ok(same.and_then(|item| item.request().map(|about| (item, about))))
@@ -286,24 +290,28 @@ impl ResolvedLink {
 
     /// The decision maker, with the person's current roles and skills from the routing queue. `None` if the person
     /// is no longer registered, was registered again since, or has another address.
-    pub async fn decider(&self, door: &AppState, work: &RunServices) -> Result<Option<DecisionMaker>, HttpProblem> {
-        let person = find_person(door, &self.tenant, &self.link.person).await?;
+    pub async fn decider(
+        &self,
+        state: &AppState,
+        services: &RunServices,
+    ) -> Result<Option<DecisionMaker>, HttpProblem> {
+        let person = find_person(state, &self.tenant, &self.link.person).await?;
         if person.is_none_or(|person| self.link.registration != Some(LinkRecipient::of(&person))) {
             return Ok(None);
         }
-        let known = door.routing_queues.decider(&*work.read, &self.tenant, &self.link.person).await?;
+        let known = state.routing_queues.decider(&*services.read, &self.tenant, &self.link.person).await?;
         Ok(Some(DecisionMaker { via: Some(DecisionChannel::Link { asked_by: self.link.made_by.clone() }), ..known }))
     }
 
     /// Uses the link for this decision. Returns `true` if the link was unused, or was used for the same decision.
-    pub async fn redeem(&mut self, work: &RunServices, approved: bool, now: Time) -> Result<bool, HttpProblem> {
+    pub async fn redeem(&mut self, services: &RunServices, approved: bool, now: Time) -> Result<bool, HttpProblem> {
         if let Some(decided) = self.link.decided {
             return Ok(decided == approved);
         }
         let link = DecisionLink { decided: Some(approved), ..self.link.clone() };
         let (space, key, version) = (SPACE.to_owned(), self.key.clone(), self.version);
         let op = RecordOp::CompareAndSet { space, key, version, value: json!(link) };
-        match work.records.commit(&self.tenant, vec![op], now).await {
+        match services.records.commit(&self.tenant, vec![op], now).await {
             Ok(()) => {
                 self.link = link;
                 Ok(true)

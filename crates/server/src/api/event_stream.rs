@@ -47,9 +47,9 @@ impl StreamSession {
     ///
     /// # Errors
     /// The maximum number of streams is open.
-    pub fn of(door: &AppState, guest: &Principal, headers: HeaderMap) -> Result<Self, HttpProblem> {
-        let place = door.stream_limiter.acquire(guest.tenant()).ok_or_else(HttpProblem::overloaded)?;
-        Ok(Self { state: door.clone(), headers, _permit: place })
+    pub fn of(app_state: &AppState, principal: &Principal, headers: HeaderMap) -> Result<Self, HttpProblem> {
+        let place = app_state.stream_limiter.acquire(principal.tenant()).ok_or_else(HttpProblem::overloaded)?;
+        Ok(Self { state: app_state.clone(), headers, _permit: place })
     }
 
     /// Streams the existing and the future events, until the source ends, the server shuts down, or the key is no

@@ -125,19 +125,19 @@ impl IdempotencyKey {
     /// # Errors
     /// Another request used the same key, or this request was refused before; then the same refusal is returned.
     pub async fn of(
-        door: &AppState,
-        guest: &Principal,
+        state: &AppState,
+        principal: &Principal,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Option<Self>, HttpProblem> {
         let Some(text) = idempotency_key(headers)? else { return Ok(None) };
         let body = canonical::text(asked.body);
         let mut once = Self {
-            name: digest(&[guest.tenant().as_str(), text]),
-            digest: digest(&[guest.key_id(), asked.verb, asked.target, &body]),
+            name: digest(&[principal.tenant().as_str(), text]),
+            digest: digest(&[principal.key_id(), asked.verb, asked.target, &body]),
             previous_run: None,
         };
-        let Some(noted) = door.run_services()?.records.get(guest.tenant(), SPACE, &once.name).await? else {
+        let Some(noted) = state.run_services()?.records.get(principal.tenant(), SPACE, &once.name).await? else {
             return Ok(Some(once));
         };
         once.check_same_request(noted.value)?;
@@ -159,13 +159,13 @@ impl IdempotencyKey {
 
     /// Stores the request before it is performed. If it was made before, [`previous_run`](Self::previous_run) names
     /// its run.
-    pub async fn record(&mut self, door: &AppState, guest: &Principal, run: &RunId) -> Result<(), HttpProblem> {
+    pub async fn record(&mut self, state: &AppState, principal: &Principal, run: &RunId) -> Result<(), HttpProblem> {
         if self.previous_run.is_some() {
             return Ok(());
         }
         let noted = IdempotencyRecord::for_run(&self.digest, run, None);
         let insert = RecordOp::Insert { space: SPACE.to_owned(), key: self.name.clone(), value: json!(noted) };
-        match door.run_services()?.records.commit(guest.tenant(), vec![insert], door.clock.now()).await {
+        match state.run_services()?.records.commit(principal.tenant(), vec![insert], state.clock.now()).await {
             Ok(()) => Ok(()),
             // A concurrent request with the same key.
             Err(records::RecordError::Conflict { found: Some(found), .. }) => self.check_same_request(found.value),
@@ -176,8 +176,8 @@ impl IdempotencyKey {
     /// Stores the refusal, so that a repetition gets it again.
     pub async fn record_refusal(
         &self,
-        door: &AppState,
-        guest: &Principal,
+        state: &AppState,
+        principal: &Principal,
         run: &RunId,
         problem: &HttpProblem,
     ) -> Result<(), HttpProblem> {
@@ -186,7 +186,7 @@ impl IdempotencyKey {
             StoredRefusal { status: status.as_u16(), code: code.clone(), detail: detail.clone(), hint: hint.clone() };
         let noted = IdempotencyRecord::for_run(&self.digest, run, Some(refused));
         let put = RecordOp::Put { space: SPACE.to_owned(), key: self.name.clone(), value: json!(noted) };
-        Ok(door.run_services()?.records.commit(guest.tenant(), vec![put], door.clock.now()).await?)
+        Ok(state.run_services()?.records.commit(principal.tenant(), vec![put], state.clock.now()).await?)
     }
 
     /// The command id in an inbox. It includes the digest, so another request has another id even after this record
@@ -210,8 +210,8 @@ fn parse_record(noted: Value) -> Result<IdempotencyRecord, HttpProblem> {
 /// Middleware for actions that concern no run: each is performed once per key, and repetitions get the first
 /// response.
 pub(super) async fn idempotency_middleware(
-    Extension(door): Extension<AppState>,
-    Extension(guest): Extension<Principal>,
+    Extension(state): Extension<AppState>,
+    Extension(principal): Extension<Principal>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpProblem> {
@@ -221,14 +221,14 @@ pub(super) async fn idempotency_middleware(
     let text = text.to_owned();
     let (parts, body) = request.into_parts();
     let bytes =
-        body::read(body, door.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, door.limits))?;
+        body::read(body, state.limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, state.limits))?;
     let said = match serde_json::from_slice(&bytes) {
         Ok(said) => canonical::text(&said),
         Err(_) => hex(&Sha256::digest(&bytes).into()),
     };
     let address = parts.uri.path_and_query().map_or("/", |address| address.as_str());
-    let asked = digest(&[guest.key_id(), parts.method.as_str(), address, &said]);
-    let act = IdempotentOperation::new(&door, guest.tenant(), &text, asked);
+    let asked = digest(&[principal.key_id(), parts.method.as_str(), address, &said]);
+    let act = IdempotentOperation::new(&state, principal.tenant(), &text, asked);
     if let Some(before) = act.reserve().await? {
         return Ok(before.replay());
     }
@@ -256,8 +256,8 @@ pub(crate) struct IdempotentOperation {
 impl IdempotentOperation {
     /// An operation under this key. `asked` is a digest of everything that tells it apart from others under the
     /// same key.
-    pub fn new(door: &AppState, tenant: &TenantId, key: &str, asked: String) -> Self {
-        Self { name: digest(&[tenant.as_str(), key]), digest: asked, state: door.clone(), tenant: tenant.clone() }
+    pub fn new(app_state: &AppState, tenant: &TenantId, key: &str, asked: String) -> Self {
+        Self { name: digest(&[tenant.as_str(), key]), digest: asked, state: app_state.clone(), tenant: tenant.clone() }
     }
 
     fn record_json(&self, run: Option<RunId>, answer: Option<StoredResponse>) -> Value {
@@ -330,8 +330,8 @@ impl IdempotentOperation {
     }
 
     async fn commit(&self, op: RecordOp) -> Result<(), records::RecordError> {
-        let Ok(work) = self.state.run_services() else { return Ok(()) };
-        work.records.commit(&self.tenant, vec![op], self.state.clock.now()).await
+        let Ok(services) = self.state.run_services() else { return Ok(()) };
+        services.records.commit(&self.tenant, vec![op], self.state.clock.now()).await
     }
 }
 

@@ -56,15 +56,16 @@ pub(super) struct KeyListQuery {
 #[utoipa::path(get, path = "/api/v1/keys", tag = "keys", params(KeyListQuery), responses(
     (status = 200, body = KeyListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(which): QueryParams<KeyListQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let before = PagedList::Keys.decode(guest.tenant(), which.cursor.as_deref())?;
-    let keys = door.admin_services()?.keys.list(guest.tenant(), before.as_deref(), limit).await?;
-    let next = keys.last().filter(|_| keys.len() == limit).map(|key| PagedList::Keys.encode(guest.tenant(), &key.id));
-    let now = door.clock.now();
+    let before = PagedList::Keys.decode(principal.tenant(), which.cursor.as_deref())?;
+    let keys = state.admin_services()?.keys.list(principal.tenant(), before.as_deref(), limit).await?;
+    let next =
+        keys.last().filter(|_| keys.len() == limit).map(|key| PagedList::Keys.encode(principal.tenant(), &key.id));
+    let now = state.clock.now();
     let keys: Vec<Value> = keys.iter().map(|key| key.as_json(now)).collect();
     Ok(Json(json!({ "keys": keys, "next_cursor": next })))
 }
@@ -98,26 +99,26 @@ pub(super) struct CreateKeyRequest {
 #[utoipa::path(post, path = "/api/v1/keys", tag = "keys", request_body = CreateKeyRequest, responses(
     (status = 201, body = MintedKeySchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let CreateKeyRequest { name, role, days, scopes } = body::json(body, door.limits).await?;
+    let CreateKeyRequest { name, role, days, scopes } = body::json(body, state.limits).await?;
     ApiKeyRecord::check_name(&name).map_err(|why| HttpProblem::invalid_field("name", why))?;
     if scopes.as_ref().is_some_and(BTreeSet::is_empty) {
         return Err(key_problem("`scopes` names none, so the key could do nothing: leave it out for all".to_owned()));
     }
-    guest.require_scopes(scopes.as_ref())?;
-    let house = door.admin_services()?;
-    let mut new = check_minted((house.mint)(
-        guest.tenant(),
+    principal.require_scopes(scopes.as_ref())?;
+    let admin = state.admin_services()?;
+    let mut new = check_minted((admin.mint)(
+        principal.tenant(),
         &name,
         role,
         check_range("days", days, DAYS_DEFAULT, 1..=DAYS_MAX)?,
         None,
     ))?;
     new.key.scopes = scopes;
-    house.keys.add(&new.key, &new.hash).await?;
+    admin.keys.add(&new.key, &new.hash).await?;
     Ok(with_secret(new.key.as_json(new.key.created_at), &new))
 }
 
@@ -150,8 +151,8 @@ pub(super) fn with_secret(mut shown: Value, new: &NewKey) -> Response {
     idempotency::one_time_response(StatusCode::CREATED, shown, "key")
 }
 
-async fn find(house: &AdminServices, guest: &Principal, id: &str) -> Result<ApiKeyRecord, HttpProblem> {
-    let all = house.keys.all(guest.tenant()).await?;
+async fn find(admin: &AdminServices, principal: &Principal, id: &str) -> Result<ApiKeyRecord, HttpProblem> {
+    let all = admin.keys.all(principal.tenant()).await?;
     all.into_iter().find(|key| key.id == id).ok_or_else(|| {
         let detail = format!("the tenant has no key `{id}`");
         HttpProblem::new(StatusCode::NOT_FOUND, code::KEY_NOT_FOUND, detail)
@@ -179,29 +180,29 @@ pub(super) struct RotateKeyRequest {
     request_body = RotateKeyRequest, responses(
     (status = 201, body = MintedKeySchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn rotate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let RotateKeyRequest { overlap_hours, days } = body::json(body, door.limits).await?;
+    let RotateKeyRequest { overlap_hours, days } = body::json(body, state.limits).await?;
     let overlap = check_range("overlap_hours", overlap_hours, OVERLAP_HOURS_DEFAULT, 0..=OVERLAP_HOURS_MAX)?;
     let days = check_range("days", days, DAYS_DEFAULT, 1..=DAYS_MAX)?;
-    let house = door.admin_services()?;
-    let old = find(house, &guest, &id).await?;
-    guest.require_scopes(old.scopes.as_ref())?;
-    let new = check_minted((house.mint)(guest.tenant(), &old.name, old.role, days, Some(&old)))?;
-    let (now, ids) = (door.clock.now(), (old.id.as_str(), new.key.id.as_str()));
+    let admin = state.admin_services()?;
+    let old = find(admin, &principal, &id).await?;
+    principal.require_scopes(old.scopes.as_ref())?;
+    let new = check_minted((admin.mint)(principal.tenant(), &old.name, old.role, days, Some(&old)))?;
+    let (now, ids) = (state.clock.now(), (old.id.as_str(), new.key.id.as_str()));
     let until = now + HOUR * overlap;
     // Reloads first, so that the new key never spends without a limit that the old one has, even if another process
     // set it.
-    house.settings.reload().await?;
-    let inherits = house.settings.inherit_budget(&*house.allowed, guest.tenant(), ids, now).await?;
-    if !house.keys.rotate(&old.id, until, &new.key, &new.hash).await? {
+    admin.settings.reload().await?;
+    let inherits = admin.settings.inherit_budget(&*admin.allowed, principal.tenant(), ids, now).await?;
+    if !admin.keys.rotate(&old.id, until, &new.key, &new.hash).await? {
         if inherits {
-            house
+            admin
                 .settings
-                .remove(guest.tenant(), (SettingTopic::Budget, &new.key.id), None, None, Vec::new(), now)
+                .remove(principal.tenant(), (SettingTopic::Budget, &new.key.id), None, None, Vec::new(), now)
                 .await?;
         }
         let detail = format!("`{id}` is not good any more, so it is not rotated");
@@ -217,12 +218,12 @@ pub(super) async fn rotate(
 #[utoipa::path(delete, path = "/api/v1/keys/{key_id}", tag = "keys", params(("key_id" = String, Path)), responses(
     (status = 200, body = KeySchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn revoke(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let (house, now) = (door.admin_services()?, door.clock.now());
-    let key = find(house, &guest, &id).await?;
-    house.keys.revoke(guest.tenant(), &key.id, now).await?;
+    let (admin, now) = (state.admin_services()?, state.clock.now());
+    let key = find(admin, &principal, &id).await?;
+    admin.keys.revoke(principal.tenant(), &key.id, now).await?;
     Ok(Json(ApiKeyRecord { revoked_at: key.revoked_at.or(Some(now)), ..key }.as_json(now)))
 }

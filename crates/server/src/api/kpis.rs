@@ -46,22 +46,22 @@ pub(super) struct KpiQuery {
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
 ))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     QueryParams(period): QueryParams<KpiQuery>,
 ) -> Result<Json<Value>, HttpProblem> {
     let days = period.days.unwrap_or(DAYS_DEFAULT);
     if !(1..=DAYS_MAX).contains(&days) {
         return Err(HttpProblem::invalid_parameter("days", format!("it must be 1 to {DAYS_MAX}")));
     }
-    let until = door.clock.now();
+    let until = state.clock.now();
     let since = until - DAY * days;
-    let work = door.run_services()?;
-    let (mut tally, cut) = tally(work, &guest, since).await?;
-    tally.conversations = Some(work.read.conversations_ended(guest.tenant(), since).await?);
-    tally.answers = Some(answers(&door, &guest, since).await?);
+    let services = state.run_services()?;
+    let (mut tally, cut) = tally(services, &principal, since).await?;
+    tally.conversations = Some(services.read.conversations_ended(principal.tenant(), since).await?);
+    tally.answers = Some(answers(&state, &principal, since).await?);
     tally.first_response =
-        Some(door.routing_queues.current(&*work.read, guest.tenant()).await?.settings().first_response);
+        Some(state.routing_queues.current(&*services.read, principal.tenant()).await?.settings().first_response);
     Ok(Json(json!({
         "since": cut.unwrap_or(since).to_string(),
         "until": until.to_string(),
@@ -71,18 +71,18 @@ pub(super) async fn show(
 }
 
 /// The number of answers by models and by read-only tools, and how many of them needed no person.
-async fn answers(door: &AppState, guest: &Principal, since: Time) -> Result<AnswerCounts, HttpProblem> {
+async fn answers(state: &AppState, principal: &Principal, since: Time) -> Result<AnswerCounts, HttpProblem> {
     let mut answers = AnswerCounts::default();
-    for sum in door.run_services()?.decisions.sums(guest.tenant(), since).await? {
+    for sum in state.run_services()?.decisions.sums(principal.tenant(), since).await? {
         answers.cached += sum.cached;
         answers.all += sum.succeeded;
     }
     // Without admin services, no tools are looked up.
-    let Ok(house) = door.admin_services() else { return Ok(answers) };
-    let (tenant, by) = (Some(guest.tenant().clone()), vec![UsageDimension::Tool]);
+    let Ok(admin) = state.admin_services() else { return Ok(answers) };
+    let (tenant, by) = (Some(principal.tenant().clone()), vec![UsageDimension::Tool]);
     let filter = UsageFilter { tenant, from: Some(since), by, ..UsageFilter::default() };
-    for usage in query_usage(&*house.audit, &*house.catalogue, filter, None).await? {
-        let tool = usage.parts.first().and_then(|name| house.catalogue.describe(guest.tenant(), name));
+    for usage in query_usage(&*admin.audit, &*admin.catalogue, filter, None).await? {
+        let tool = usage.parts.first().and_then(|name| admin.catalogue.describe(principal.tenant(), name));
         if tool.is_some_and(|tool| matches!(tool.facts.class, EffectClass::Pure | EffectClass::Read)) {
             answers.cached += usage.tally.cached;
             answers.all += usage.tally.successes;
@@ -93,12 +93,16 @@ async fn answers(door: &AppState, guest: &Principal, since: Time) -> Result<Answ
 
 /// The counts of the runs started since then; and, if there were too many, the instant since which they were
 /// counted.
-async fn tally(work: &RunServices, guest: &Principal, since: Time) -> Result<(KpiTally, Option<Time>), HttpProblem> {
+async fn tally(
+    services: &RunServices,
+    principal: &Principal,
+    since: Time,
+) -> Result<(KpiTally, Option<Time>), HttpProblem> {
     let mut tally = KpiTally::default();
     let mut filter = RunFilter { limit: PAGE_MAX, ..RunFilter::default() };
     let mut oldest = None;
     for _ in 0..RUNS_MAX / PAGE_MAX {
-        let heads = work.read.runs(guest.tenant(), filter.clone()).await?;
+        let heads = services.read.runs(principal.tenant(), filter.clone()).await?;
         let begun = heads.iter().take_while(|head| head.created_at >= since);
         begun.filter(|head| head.parent.is_none()).for_each(|head| tally.runs.count(head.state));
         match heads.last().filter(|last| last.created_at >= since && heads.len() == PAGE_MAX) {

@@ -46,9 +46,9 @@ impl Principal {
 
     /// The decision maker of this request: the name and role of its key or token, and the roles and skills of the
     /// human agent with the same name.
-    pub async fn decider(&self, door: &AppState) -> Result<DecisionMaker, HttpProblem> {
+    pub async fn decider(&self, state: &AppState) -> Result<DecisionMaker, HttpProblem> {
         let mut decider =
-            door.routing_queues.decider(&*door.run_services()?.read, self.tenant(), self.actor_name()).await?;
+            state.routing_queues.decider(&*state.run_services()?.read, self.tenant(), self.actor_name()).await?;
         decider.roles.insert(self.key.role.word().to_owned());
         Ok(decider)
     }
@@ -77,20 +77,20 @@ struct HumanActivity;
 
 /// Authenticates a request, and sets the tenant's rate limit headers on the response.
 pub(super) async fn authenticate(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     headers: HeaderMap,
     mut request: Request,
     next: Next,
 ) -> Result<Response, HttpProblem> {
-    let key = door.authenticate(&headers).await?;
-    let turn = door.check_rate(&key).await?;
-    let place = door.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
-    let guest = Principal { key, _permit: Arc::new(place) };
-    request.extensions_mut().insert(door.clone());
-    request.extensions_mut().insert(guest.clone());
+    let key = state.authenticate(&headers).await?;
+    let turn = state.check_rate(&key).await?;
+    let place = state.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
+    let principal = Principal { key, _permit: Arc::new(place) };
+    request.extensions_mut().insert(state.clone());
+    request.extensions_mut().insert(principal.clone());
     let mut response = next.run(request).await;
     if response.status().is_success() && response.extensions().get::<HumanActivity>().is_some() {
-        human_agents::record_activity(&door, &guest).await;
+        human_agents::record_activity(&state, &principal).await;
     }
     if let Some(standing) = turn {
         rate_limit::set_headers(response.headers_mut(), &standing);
@@ -100,11 +100,11 @@ pub(super) async fn authenticate(
 
 pub(super) async fn authorize(
     need: AccessScope,
-    Extension(guest): Extension<Principal>,
+    Extension(principal): Extension<Principal>,
     request: Request,
     next: Next,
 ) -> Result<Response, HttpProblem> {
-    guest.require(need)?;
+    principal.require(need)?;
     let mut response = next.run(request).await;
     match need {
         AccessScope::Look | AccessScope::Run => {}
@@ -133,12 +133,12 @@ pub(super) struct CurrentKey {
 /// Who am I?
 #[utoipa::path(get, path = "/api/v1/me", tag = "keys", responses((status = 200, body = CurrentKey)))]
 pub(super) async fn me(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<CurrentKey>, HttpProblem> {
-    let ApiKeyRecord { id, tenant, name, role, .. } = &**guest.key;
-    let scripted = door.run_services()?.scripted;
+    let ApiKeyRecord { id, tenant, name, role, .. } = &**principal.key;
+    let scripted = state.run_services()?.scripted;
     let (key_id, name, tenant) = (id.clone(), name.clone(), tenant.to_string());
-    let scopes = guest.key.scope_words();
+    let scopes = principal.key.scope_words();
     Ok(Json(CurrentKey { key_id, name, role: role.word(), tenant, scopes, scripted }))
 }

@@ -69,10 +69,10 @@ impl From<SourceError> for HttpProblem {
 #[utoipa::path(get, path = "/api/v1/sources", tag = "sources", responses(
     (status = 200, body = SourceListSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let all = door.admin_services()?.sources.list(guest.tenant()).await?;
+    let all = state.admin_services()?.sources.list(principal.tenant()).await?;
     Ok(Json(json!({ "sources": all.iter().map(source_json).collect::<Vec<_>>() })))
 }
 
@@ -80,11 +80,11 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/v1/sources/{name}", tag = "sources", params(("name" = String, Path)), responses(
     (status = 200, body = SourceDetailSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    let source = door.admin_services()?.sources.find(guest.tenant(), &name).await?;
+    let source = state.admin_services()?.sources.find(principal.tenant(), &name).await?;
     Ok(source_response(StatusCode::OK, &source))
 }
 
@@ -98,18 +98,18 @@ pub(super) async fn show(
         (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it does not answer"),
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn create(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let mut fields: Map<String, Value> = body::json(body, door.limits).await?;
+    let mut fields: Map<String, Value> = body::json(body, state.limits).await?;
     let name = match fields.remove("name") {
         Some(Value::String(name)) => Some(name),
         Some(_) => return Err(HttpProblem::invalid_field("name", "it is a text")),
         None => None,
     };
     let new = SourceDefinition { name: extractors::require_name(name)?, fields };
-    let source = door.admin_services()?.sources.add(guest.tenant(), new).await?;
+    let source = state.admin_services()?.sources.add(principal.tenant(), new).await?;
     Ok(source_response(StatusCode::CREATED, &source))
 }
 
@@ -122,17 +122,20 @@ pub(super) async fn create(
         (status = 502, body = ProblemSchema, content_type = "application/problem+json", description = "it does not answer"),
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn replace(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let mut fields: Map<String, Value> = body::json(body, door.limits).await?;
+    let mut fields: Map<String, Value> = body::json(body, state.limits).await?;
     extractors::check_same_name(&name, fields.remove("name").as_ref().map(|said| said.as_str().unwrap_or_default()))?;
     let expected = etag::if_match(&headers)?;
-    let source =
-        door.admin_services()?.sources.replace(guest.tenant(), SourceDefinition { name, fields }, expected).await?;
+    let source = state
+        .admin_services()?
+        .sources
+        .replace(principal.tenant(), SourceDefinition { name, fields }, expected)
+        .await?;
     Ok(source_response(StatusCode::OK, &source))
 }
 
@@ -142,11 +145,11 @@ pub(super) async fn replace(
 #[utoipa::path(post, path = "/api/v1/sources/{name}/refresh", tag = "sources", params(("name" = String, Path)), responses(
     (status = 200, body = SourceDetailSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn refresh(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    let source = door.admin_services()?.sources.refresh(guest.tenant(), &name).await?;
+    let source = state.admin_services()?.sources.refresh(principal.tenant(), &name).await?;
     Ok(source_response(StatusCode::OK, &source))
 }
 
@@ -155,12 +158,12 @@ pub(super) async fn refresh(
     params(("name" = String, Path), ("If-Match" = Option<String>, Header, description = "the `ETag` of what is removed")),
     responses((status = 204), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpProblem> {
-    door.admin_services()?.sources.remove(guest.tenant(), &name, etag::if_match(&headers)?).await?;
+    state.admin_services()?.sources.remove(principal.tenant(), &name, etag::if_match(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

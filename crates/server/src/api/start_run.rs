@@ -98,42 +98,42 @@ enum EngineStart {
 
 /// Starts the run once per idempotency key, and responds when it is idle or the wait limit is reached.
 pub(super) async fn start_run(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     headers: &HeaderMap,
     asked: RequestFingerprint<'_>,
     begin: StartRunCommand,
 ) -> Result<Response, HttpProblem> {
-    Ok(start_and_follow(door, guest, headers, asked, begin).await?.into_execution())
+    Ok(start_and_follow(state, principal, headers, asked, begin).await?.into_execution())
 }
 
 /// Like [`start_run`], for callers that build their own response.
 pub(super) async fn start_and_follow(
-    door: &AppState,
-    guest: &Principal,
+    state: &AppState,
+    principal: &Principal,
     headers: &HeaderMap,
     asked: RequestFingerprint<'_>,
     begin: StartRunCommand,
 ) -> Result<StartedRun, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let patience = WaitPreference::of(headers)?;
-    let mut once = IdempotencyKey::of(door, guest, headers, asked).await?;
+    let mut once = IdempotencyKey::of(state, principal, headers, asked).await?;
     let mut id = once.as_ref().and_then(|once| once.previous_run.clone()).unwrap_or_else(new_run_id);
-    let mut follower = RunFollower::new(&work.engine, work.read.clone(), guest.tenant().clone());
+    let mut follower = RunFollower::new(&services.engine, services.read.clone(), principal.tenant().clone());
     // A run that was started before continues as it started, even if the workflow has changed since.
     let has_begun = once.as_ref().is_some_and(|once| once.previous_run.is_some())
-        && work.read.run(guest.tenant(), &id).await?.is_some();
+        && services.read.run(principal.tenant(), &id).await?.is_some();
     let is_forked = matches!(begin, StartRunCommand::Forked(_)) && !has_begun;
     if !has_begun {
-        let mut made = begin.prepare(door, guest, id.clone(), trace_parent(headers)).await?;
+        let mut made = begin.prepare(state, principal, id.clone(), trace_parent(headers)).await?;
         if let Some(once) = &mut once {
-            once.record(door, guest, &id).await?;
+            once.record(state, principal, &id).await?;
             // A concurrent request with the same key uses the same run.
             id = once.previous_run.clone().unwrap_or(id);
             made.set_run_id(&id);
         }
         follower.expect(&id);
-        match made.submit(work).await {
+        match made.submit(services).await {
             Err(EngineError::Exists { .. }) if once.is_some() => follower.follow(&id).await?,
             begun => begun?,
         }
@@ -151,7 +151,7 @@ pub(super) async fn start_and_follow(
     tokio::select! {
         // A run that is still active is reported in its state at the limit.
         rested = timeout(limit, followed) => rested.unwrap_or(Ok(()))?,
-        () = door.shutdown_requested() => {}
+        () = state.shutdown_requested() => {}
     }
     Ok(StartedRun { id, follower, idempotency: once, wait: patience })
 }
@@ -164,12 +164,12 @@ impl StartRunCommand {
     /// `told` is the caller's span that this request is part of.
     async fn prepare(
         self,
-        door: &AppState,
-        guest: &Principal,
+        state: &AppState,
+        principal: &Principal,
         run: RunId,
         told: Option<String>,
     ) -> Result<EngineStart, HttpProblem> {
-        let work = door.run_services()?;
+        let services = state.run_services()?;
         match &self {
             Self::New(_, RunInput { context, .. }) | Self::Call { context, .. } | Self::Choice { context, .. } => {
                 check_customer(context)?;
@@ -177,20 +177,20 @@ impl StartRunCommand {
             Self::Forked(_) => {}
         }
         match self {
-            Self::New(wanted, given) => {
-                Ok(EngineStart::Start(Box::new(prepare_start(door, work, guest, run, wanted, given, told).await?)))
-            }
-            Self::Forked(wanted) => Ok(EngineStart::Fork(Box::new(wanted.prepare(work, guest, run).await?))),
+            Self::New(wanted, given) => Ok(EngineStart::Start(Box::new(
+                prepare_start(state, services, principal, run, wanted, given, told).await?,
+            ))),
+            Self::Forked(wanted) => Ok(EngineStart::Fork(Box::new(wanted.prepare(services, principal, run).await?))),
             Self::Call { tool, arguments, context } => {
-                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
+                let (tenant, caller) = (principal.tenant().clone(), caller(services, principal, &context, told));
                 let call = OneCall { run, tenant, tool, arguments, context, caller };
-                let begins = call.begin(&*door.admin_services()?.tools, &*work.registry, door.clock.now());
+                let begins = call.begin(&*state.admin_services()?.tools, &*services.registry, state.clock.now());
                 Ok(EngineStart::Start(Box::new(begins.await?.0)))
             }
             Self::Choice { message, tools, context } => {
-                let (tenant, caller) = (guest.tenant().clone(), caller(work, guest, &context, told));
+                let (tenant, caller) = (principal.tenant().clone(), caller(services, principal, &context, told));
                 let choice = OneChoice { run, tenant, message, tools, context, caller };
-                let begins = choice.begin(&*door.admin_services()?.tools, &*work.registry, door.clock.now());
+                let begins = choice.begin(&*state.admin_services()?.tools, &*services.registry, state.clock.now());
                 Ok(EngineStart::Start(Box::new(begins.await?.0)))
             }
         }
@@ -205,10 +205,10 @@ impl EngineStart {
         }
     }
 
-    async fn submit(self, work: &RunServices) -> Result<(), EngineError> {
+    async fn submit(self, services: &RunServices) -> Result<(), EngineError> {
         match self {
-            Self::Start(start) => work.engine.start(*start).await,
-            Self::Fork(fork) => work.engine.fork(*fork).await,
+            Self::Start(start) => services.engine.start(*start).await,
+            Self::Fork(fork) => services.engine.fork(*fork).await,
         }
     }
 }
@@ -232,21 +232,21 @@ pub(super) fn check_customer(context: &Value) -> Result<(), HttpProblem> {
 }
 
 /// On whose behalf the run acts.
-fn caller(work: &RunServices, guest: &Principal, context: &Value, told: Option<String>) -> Caller {
+fn caller(services: &RunServices, principal: &Principal, context: &Value, told: Option<String>) -> Caller {
     Caller {
         traceparent: told,
-        key_id: Some(guest.key_id().to_owned()),
-        begun_by: Some(guest.actor_name().to_owned()),
-        ..Caller::of(context, work.zone.as_deref())
+        key_id: Some(principal.key_id().to_owned()),
+        begun_by: Some(principal.actor_name().to_owned()),
+        ..Caller::of(context, services.zone.as_deref())
     }
 }
 
 /// Builds the engine's input. An input that does not match the workflow's schema is refused here, before anything
 /// is stored.
 async fn prepare_start(
-    door: &AppState,
-    work: &RunServices,
-    guest: &Principal,
+    state: &AppState,
+    services: &RunServices,
+    principal: &Principal,
     run: RunId,
     wanted: RunTarget,
     RunInput { input, context }: RunInput,
@@ -257,19 +257,19 @@ async fn prepare_start(
             let said = |name: &str| context.get(name).and_then(Value::as_str).filter(|word| !word.is_empty());
             let whom = said("user_id").or_else(|| said("customer_id")).or_else(|| said("conversation_id"));
             // Without a customer in the context, each run is assigned a version on its own.
-            match version_for(work, guest.tenant(), &name, whom.unwrap_or(run.as_str())).await? {
+            match version_for(services, principal.tenant(), &name, whom.unwrap_or(run.as_str())).await? {
                 Some(bundle) => (name, bundle),
-                None => return Err(workflow_not_found(work, guest, &name).await),
+                None => return Err(workflow_not_found(services, principal, &name).await),
             }
         }
         RunTarget::Agent { name, has_task } => {
-            let version = agents::single_agent_workflow(door, work, guest, &name, has_task).await?;
+            let version = agents::single_agent_workflow(state, services, principal, &name, has_task).await?;
             (version.workflow, version.bundle)
         }
     };
-    work.engine.workflows().version(&bundle).await?.input.validate(&input).map_err(EngineError::Input)?;
-    let caller = caller(work, guest, &context, told);
-    Ok(RunStart { run, tenant: guest.tenant().clone(), workflow, bundle, input, context, caller })
+    services.engine.workflows().version(&bundle).await?.input.validate(&input).map_err(EngineError::Input)?;
+    let caller = caller(services, principal, &context, told);
+    Ok(RunStart { run, tenant: principal.tenant().clone(), workflow, bundle, input, context, caller })
 }
 
 /// The version of a workflow that applies to this customer; `None` if the workflow does not exist.
@@ -277,12 +277,12 @@ async fn prepare_start(
 /// # Errors
 /// [`code::WORKFLOW_INACTIVE`] if none of its versions is active.
 pub(crate) async fn version_for(
-    work: &RunServices,
+    services: &RunServices,
     tenant: &TenantId,
     workflow: &str,
     whom: &str,
 ) -> Result<Option<ContentHash>, HttpProblem> {
-    let Some(standing) = work.registry.workflow_status(tenant, workflow).await? else { return Ok(None) };
+    let Some(standing) = services.registry.workflow_status(tenant, workflow).await? else { return Ok(None) };
     // The workflow's name is part of the hash, so that the same customers are not the first to get a new version of
     // every workflow.
     let version = standing.version_for(&format!("{workflow}\n{whom}")).ok_or_else(|| {

@@ -47,10 +47,10 @@ fn version_json(version: &WorkflowVersion) -> Value {
 /// Each by its active version, or by its newest where none is active yet. Those that were put away are left out.
 #[utoipa::path(get, path = "/api/v1/workflows", tag = "workflows", responses((status = 200, body = WorkflowListSchema)))]
 pub(super) async fn list(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let all = door.run_services()?.registry.workflows(guest.tenant()).await?;
+    let all = state.run_services()?.registry.workflows(principal.tenant()).await?;
     let all = all.iter().filter(|version| !is_single_call_name(&version.workflow));
     Ok(Json(json!({ "workflows": all.map(version_json).collect::<Vec<_>>() })))
 }
@@ -74,34 +74,34 @@ struct WorkflowDetail {
 
 impl WorkflowDetail {
     async fn read(
-        work: &RunServices,
-        guest: &Principal,
+        services: &RunServices,
+        principal: &Principal,
         name: &str,
         revision: Option<u32>,
     ) -> Result<Self, HttpProblem> {
-        let Some(standing) = work.registry.workflow_status(guest.tenant(), name).await? else {
-            return Err(workflow_not_found(work, guest, name).await);
+        let Some(standing) = services.registry.workflow_status(principal.tenant(), name).await? else {
+            return Err(workflow_not_found(services, principal, name).await);
         };
         let version = match (revision, &standing.active) {
             (None, Some(active)) => active.clone(),
-            _ => version(work, guest, name, revision).await?,
+            _ => version(services, principal, name, revision).await?,
         };
-        let compiled = work.engine.workflows().version(&version.bundle).await?;
-        let bundle = bundle(work, &version).await?;
+        let compiled = services.engine.workflows().version(&version.bundle).await?;
+        let bundle = bundle(services, &version).await?;
         Ok(Self { standing, version, bundle, compiled })
     }
 }
 
 /// A version by its revision; the newest by default.
 async fn version(
-    work: &RunServices,
-    guest: &Principal,
+    services: &RunServices,
+    principal: &Principal,
     name: &str,
     revision: Option<u32>,
 ) -> Result<WorkflowVersion, HttpProblem> {
-    let all = work.registry.versions(guest.tenant(), name).await?;
+    let all = services.registry.versions(principal.tenant(), name).await?;
     if all.is_empty() {
-        return Err(workflow_not_found(work, guest, name).await);
+        return Err(workflow_not_found(services, principal, name).await);
     }
     let newest = all.first().map_or(0, |version| version.revision);
     let found = all.into_iter().find(|version| revision.is_none_or(|revision| version.revision == revision));
@@ -114,8 +114,8 @@ fn revision_not_found(name: &str, revision: u32, newest: u32) -> HttpProblem {
         .with_hint(format!("its newest is {newest}"))
 }
 
-async fn bundle(work: &RunServices, version: &WorkflowVersion) -> Result<Bundle, HttpProblem> {
-    let text = work.registry.bundle(&version.bundle).await?.unwrap_or_default();
+async fn bundle(services: &RunServices, version: &WorkflowVersion) -> Result<Bundle, HttpProblem> {
+    let text = services.registry.bundle(&version.bundle).await?.unwrap_or_default();
     serde_json::from_slice(&text).map_err(|error| {
         let detail = format!("revision {} of `{}` cannot be read: {error}", version.revision, version.workflow);
         HttpProblem::new(StatusCode::CONFLICT, code::VERSION_UNUSABLE, detail)
@@ -129,13 +129,13 @@ async fn bundle(work: &RunServices, version: &WorkflowVersion) -> Result<Bundle,
     params(("workflow_id" = String, Path), RevisionQuery),
     responses((status = 200, body = WorkflowSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     QueryParams(which): QueryParams<RevisionQuery>,
 ) -> Result<Response, HttpProblem> {
     let WorkflowDetail { standing, version, bundle, compiled } =
-        WorkflowDetail::read(door.run_services()?, &guest, &name, which.revision).await?;
+        WorkflowDetail::read(state.run_services()?, &principal, &name, which.revision).await?;
     let mut shown = version_json(&version);
     shown["graph"] = json!(GraphDrawing::of(&compiled.graph));
     shown["input"] = json!(compiled.input.schema());
@@ -153,14 +153,14 @@ pub(super) async fn show(
     params(("workflow_id" = String, Path)),
     responses((status = 200, body = VersionListSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn versions(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
-    let all = work.registry.versions(guest.tenant(), &name).await?;
+    let services = state.run_services()?;
+    let all = services.registry.versions(principal.tenant(), &name).await?;
     if all.is_empty() {
-        return Err(workflow_not_found(work, &guest, &name).await);
+        return Err(workflow_not_found(services, &principal, &name).await);
     }
     Ok(Json(json!({ "versions": all.iter().map(version_json).collect::<Vec<_>>() })))
 }
@@ -174,14 +174,14 @@ pub(super) async fn versions(
     responses((status = 200, body = VersionDiff),
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn diff(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams((name, from, to)): PathParams<(String, u32, u32)>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let read = async |revision: u32| -> Result<Value, HttpProblem> {
-        let version = version(work, &guest, &name, Some(revision)).await?;
-        let Bundle { definition, agents, tools, subworkflows, .. } = bundle(work, &version).await?;
+        let version = version(services, &principal, &name, Some(revision)).await?;
+        let Bundle { definition, agents, tools, subworkflows, .. } = bundle(services, &version).await?;
         Ok(json!({ "definition": definition, "agents": agents, "tools": tools, "subworkflows": subworkflows }))
     };
     let (told, count) = definition::diff(&read(from).await?, &read(to).await?);
@@ -216,12 +216,12 @@ pub(super) struct ExportQuery {
     responses((status = 200, content((Object = "application/yaml"), (Object = "application/json"))),
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn export(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     QueryParams(wanted): QueryParams<ExportQuery>,
 ) -> Result<Response, HttpProblem> {
-    let bundle = WorkflowDetail::read(door.run_services()?, &guest, &name, wanted.revision).await?.bundle;
+    let bundle = WorkflowDetail::read(state.run_services()?, &principal, &name, wanted.revision).await?.bundle;
     let (kind, end, text) = match wanted.format {
         DocumentFormat::Yaml => ("application/yaml", "yaml", yaml::to_yaml(&bundle.definition)),
         DocumentFormat::Json => ("application/json", "json", format!("{:#}\n", bundle.definition)),
@@ -237,8 +237,8 @@ pub(super) async fn export(
 
 /// Lists workflows to begin from
 #[utoipa::path(get, path = "/api/v1/workflows/templates", tag = "workflows", responses((status = 200, body = TemplateListSchema)))]
-pub(super) async fn templates(State(door): State<AppState>) -> Result<Json<Value>, HttpProblem> {
-    let files = door.run_services()?.files.borrow().clone();
+pub(super) async fn templates(State(state): State<AppState>) -> Result<Json<Value>, HttpProblem> {
+    let files = state.run_services()?.files.borrow().clone();
     let all: Vec<Value> = files.templates.iter().map(template_json).collect();
     Ok(Json(json!({ "templates": all })))
 }
@@ -248,10 +248,10 @@ pub(super) async fn templates(State(door): State<AppState>) -> Result<Json<Value
     params(("template_id" = String, Path)),
     responses((status = 200, body = TemplateSchema), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(super) async fn template(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    let files = door.run_services()?.files.borrow().clone();
+    let files = state.run_services()?.files.borrow().clone();
     let found = files.templates.iter().find(|template| template.name == name);
     found.map(|template| Json(template_json(template))).ok_or_else(|| {
         let detail = format!("no template `{name}`");

@@ -111,7 +111,7 @@ impl ByteQuota {
 
 /// The bytes that one request holds of the budget. Released on drop.
 pub(crate) struct BodyShare {
-    door: AppState,
+    state: AppState,
     /// The body is read only after its key is authenticated.
     has_key: bool,
     taken: AtomicUsize,
@@ -119,7 +119,7 @@ pub(crate) struct BodyShare {
 
 impl BodyShare {
     fn take(&self, bytes: usize) -> Result<(), BodyBudgetError> {
-        self.door.body_budget.take(bytes, self.has_key)?;
+        self.state.body_budget.take(bytes, self.has_key)?;
         self.taken.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
     }
@@ -127,13 +127,13 @@ impl BodyShare {
 
 impl Drop for BodyShare {
     fn drop(&mut self) {
-        self.door.body_budget.give_back(self.taken.load(Ordering::Relaxed), self.has_key);
+        self.state.body_budget.give_back(self.taken.load(Ordering::Relaxed), self.has_key);
     }
 }
 
 /// Counts the request's body from now on. Keep the share as long as any of the body's data. To keep it beyond the
 /// start of the response, take it from the request's extensions. Returns `None` if the request has no body.
-pub(crate) fn count_body(door: &AppState, request: &mut Request) -> Option<Arc<BodyShare>> {
+pub(crate) fn count_body(state: &AppState, request: &mut Request) -> Option<Arc<BodyShare>> {
     if request.body().is_end_stream() {
         return None;
     }
@@ -141,7 +141,7 @@ pub(crate) fn count_body(door: &AppState, request: &mut Request) -> Option<Arc<B
     let drains = request.version() <= Version::HTTP_11 && !request.headers().contains_key(EXPECT);
     let path = request.extensions().get::<MatchedPath>();
     let has_key = path.is_none_or(|path| reads_after_auth(path.as_str()));
-    let share = Arc::new(BodyShare { door: door.clone(), has_key, taken: AtomicUsize::new(0) });
+    let share = Arc::new(BodyShare { state: state.clone(), has_key, taken: AtomicUsize::new(0) });
     let body = std::mem::take(request.body_mut());
     *request.body_mut() = Body::new(CountedBody { body, share: share.clone(), drains, ended: false });
     request.extensions_mut().insert(share.clone());
@@ -213,15 +213,15 @@ impl Drop for CountedBody {
         if self.ended || !self.drains || self.body.is_end_stream() {
             return;
         }
-        let door = self.share.door.clone();
-        let Ok(place) = door.body_budget.draining.clone().try_acquire_owned() else { return };
+        let state = self.share.state.clone();
+        let Ok(place) = state.body_budget.draining.clone().try_acquire_owned() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let body = std::mem::take(&mut self.body);
         runtime.spawn(async move {
-            let within = door.limits.body_timeout.min(DRAIN_TIMEOUT);
+            let within = state.limits.body_timeout.min(DRAIN_TIMEOUT);
             tokio::select! {
                 _ = tokio::time::timeout(within, drain(body)) => {}
-                () = door.shutdown_requested() => {}
+                () = state.shutdown_requested() => {}
             }
             drop(place);
         });

@@ -22,7 +22,7 @@ use crate::state::AppState;
 
 /// A request with its key, its rate limit quota and its request permit.
 pub(super) struct AdmittedRequest {
-    pub door: AppState,
+    pub state: AppState,
     pub key: Arc<AuthenticatedKey>,
     pub headers: HeaderMap,
     pub turn: Option<QuotaStatus>,
@@ -34,27 +34,28 @@ pub(super) struct AdmittedRequest {
 }
 
 impl AdmittedRequest {
-    pub async fn of(door: AppState, request: Request) -> Result<Self, OpenAiError> {
+    pub async fn of(state: AppState, request: Request) -> Result<Self, OpenAiError> {
         let (mut head, body) = request.into_parts();
         let share = head.extensions.remove();
         let headers = head.headers;
-        let key = door.authenticate(&headers).await?;
+        let key = state.authenticate(&headers).await?;
         key.authorize(AccessScope::Run).map_err(|barred| OpenAiError::forbidden(&key, AccessScope::Run, barred))?;
-        let turn = door.check_rate(&key).await?;
-        let place = door.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
+        let turn = state.check_rate(&key).await?;
+        let place = state.request_permits.clone().try_acquire_owned().map_err(|_| HttpProblem::overloaded())?;
         // Read only after authentication; otherwise unauthenticated connections could fill the memory.
-        let body =
-            body::read(body, door.limits).await.map_err(|unread| OpenAiError::unreadable_body(&unread, door.limits))?;
-        Ok(Self { door, key, headers, turn, permit: place, body_share: share, body })
+        let body = body::read(body, state.limits)
+            .await
+            .map_err(|unread| OpenAiError::unreadable_body(&unread, state.limits))?;
+        Ok(Self { state, key, headers, turn, permit: place, body_share: share, body })
     }
 
     /// Converts the request into a conversation turn with a workflow. Also returns the raw body and the rate limit
     /// quota.
     pub fn into_turn(self, asked: &Arc<ChatRequest>) -> (WorkflowTurn, Bytes, Option<QuotaStatus>) {
-        let Self { door, key, headers, turn, permit: place, body_share: share, body } = self;
+        let Self { state, key, headers, turn, permit: place, body_share: share, body } = self;
         (
             WorkflowTurn {
-                door,
+                state,
                 key,
                 request: asked.clone(),
                 headers,

@@ -67,12 +67,12 @@ impl AnsweredTurn {
     /// Takes the turn. Under an `Idempotency-Key` it is taken once, and runs to completion even if the caller
     /// disconnects. `body` is the raw body that was sent to `path`; `prefix` is the prefix of the response id.
     pub async fn of(turn: WorkflowTurn, path: &str, body: &Bytes, prefix: &str) -> Result<Self, OpenAiError> {
-        let frame = CompletionHead::new(prefix, &turn.door, &turn.request.model);
+        let frame = CompletionHead::new(prefix, &turn.state, &turn.request.model);
         let Some(key) = idempotency::idempotency_key(&turn.headers)?.map(str::to_owned) else {
             let said = turn.run().await?;
             return Ok(Self { frame, reply: said, is_replay: false });
         };
-        let act = IdempotentOperation::new(&turn.door, &turn.key.tenant, &key, turn_fingerprint(&turn, path, body));
+        let act = IdempotentOperation::new(&turn.state, &turn.key.tenant, &key, turn_fingerprint(&turn, path, body));
         if let Some(before) = act.reserve().await? {
             return Self::replay(&before, &turn.request.model);
         }

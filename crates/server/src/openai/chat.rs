@@ -36,7 +36,7 @@ const BUDGET: HeaderName = HeaderName::from_static("x-baton-budget");
 
 /// An admitted request, with its request permit.
 pub(super) struct GatewayCall {
-    pub door: AppState,
+    pub state: AppState,
     pub asker: ModelCaller,
     pub request: ChatRequest,
     pub frame: CompletionHead,
@@ -46,8 +46,8 @@ pub(super) struct GatewayCall {
     pub body_share: Option<Arc<BodyShare>>,
 }
 
-pub(crate) async fn complete(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
-    let intake = AdmittedRequest::of(door, request).await?;
+pub(crate) async fn complete(State(state): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(state, request).await?;
     let asked = request::read(&intake.body)?;
     if asked.model.starts_with(PREFIX) {
         // Boxed, like streams, so that its large future does not take up space in every call.
@@ -89,25 +89,25 @@ async fn complete_workflow(intake: AdmittedRequest, asked: ChatRequest) -> Resul
 impl GatewayCall {
     /// A call, and the data for the headers of its response.
     pub fn new(intake: AdmittedRequest, asked: ChatRequest, prefix: &str) -> (Self, GatewayCallHeaders) {
-        let AdmittedRequest { door, key, headers, turn, permit: place, body_share: share, body: _ } = intake;
-        let frame = CompletionHead::new(prefix, &door, &asked.model);
+        let AdmittedRequest { state, key, headers, turn, permit: place, body_share: share, body: _ } = intake;
+        let frame = CompletionHead::new(prefix, &state, &asked.model);
         let asker = ModelCaller {
             key_id: Some(key.id.clone()),
             api_key: provider_key(&headers),
             ..ModelCaller::of(key.tenant.clone(), frame.id.as_str())
         };
-        let told = GatewayCallHeaders { door: door.clone(), asker: asker.clone(), turn };
-        (Self { door, asker, request: asked, frame, permit: place, body_share: share }, told)
+        let told = GatewayCallHeaders { state: state.clone(), asker: asker.clone(), turn };
+        (Self { state, asker, request: asked, frame, permit: place, body_share: share }, told)
     }
 
     pub async fn reply(&self) -> Result<ModelReply, OpenAiError> {
-        reply_format::ask_until_valid(&self.door, &self.asker, &self.request.form, &self.request.request, None).await
+        reply_format::ask_until_valid(&self.state, &self.asker, &self.request.form, &self.request.request, None).await
     }
 }
 
 /// The data for the headers of a response.
 pub(super) struct GatewayCallHeaders {
-    door: AppState,
+    state: AppState,
     asker: ModelCaller,
     turn: Option<QuotaStatus>,
 }
@@ -116,7 +116,7 @@ impl GatewayCallHeaders {
     pub fn set_headers(self, response: &mut Response) {
         // Read after the response is complete or has started, because this call itself may cross the budget's
         // threshold.
-        let budget = self.door.models.budget_notice(&self.asker);
+        let budget = self.state.models.budget_notice(&self.asker);
         if let Some(turn) = self.turn {
             rate::set_headers(response.headers_mut(), &turn);
         }

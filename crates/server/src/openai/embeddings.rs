@@ -54,14 +54,14 @@ enum VectorEncoding {
     Base64,
 }
 
-pub(crate) async fn embed(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
-    let intake = AdmittedRequest::of(door, request).await?;
+pub(crate) async fn embed(State(state): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(state, request).await?;
     if body::is_list(&intake.body) {
         return Err(OpenAiError::invalid("body", "the body is a list, and a request for embeddings is an object"));
     }
     let wire: EmbeddingsBody = serde_json::from_slice(&intake.body)
         .map_err(|error| OpenAiError::invalid("body", format!("the body is not a request for embeddings: {error}")))?;
-    let embedder = &intake.door.admin_services()?.embedder;
+    let embedder = &intake.state.admin_services()?.embedder;
     let texts = wire.texts(&**embedder)?;
     let encoding = match wire.encoding_format.as_deref() {
         None | Some("float") => VectorEncoding::Numbers,

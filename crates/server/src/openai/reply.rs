@@ -28,9 +28,9 @@ pub(super) struct CompletionHead {
 
 impl CompletionHead {
     /// The head of a response that starts now; `prefix` is the prefix of its id.
-    pub fn new(prefix: &str, door: &AppState, model: &str) -> Self {
+    pub fn new(prefix: &str, state: &AppState, model: &str) -> Self {
         let id = format!("{prefix}-{}", uuid::Uuid::now_v7().simple());
-        Self { id, created: door.clock.now().as_ms() / 1_000, model: model.to_owned() }
+        Self { id, created: state.clock.now().as_ms() / 1_000, model: model.to_owned() }
     }
 }
 

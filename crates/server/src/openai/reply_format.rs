@@ -87,19 +87,19 @@ struct ReplyDiagnostic {
 /// Asks the model until its reply has the required format: at most one more time, and not at all if parts of the
 /// reply were already sent. The cost and latency of all attempts are added to the reply.
 pub(super) async fn ask_until_valid(
-    door: &AppState,
+    state: &AppState,
     asker: &ModelCaller,
     form: &ReplyFormat,
     request: &ModelRequest,
     pieces: Option<&DeltaSender>,
 ) -> Result<ModelReply, OpenAiError> {
-    let deadline = Instant::now() + door.limits.answer_timeout;
+    let deadline = Instant::now() + state.limits.answer_timeout;
     let mut request = Cow::Borrowed(request);
     let mut before: Option<ModelReply> = None;
     let mut corrections = 0;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let mut reply = door.models.ask(asker, &request, left, pieces).await?;
+        let mut reply = state.models.ask(asker, &request, left, pieces).await?;
         if let Some(before) = &before {
             reply.cost += before.cost;
             reply.usage.add(&before.usage);

@@ -28,8 +28,8 @@ const PATH: &str = "/v1/responses";
 /// The prefix of response ids.
 const ID: &str = "resp";
 
-pub(crate) async fn respond(State(door): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
-    let intake = AdmittedRequest::of(door, request).await?;
+pub(crate) async fn respond(State(state): State<AppState>, request: Request) -> Result<Response, OpenAiError> {
+    let intake = AdmittedRequest::of(state, request).await?;
     let (asked, echo) = input::read(&intake.body)?;
     if asked.model.starts_with(PREFIX) {
         let asked = Arc::new(asked);

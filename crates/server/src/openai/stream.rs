@@ -68,10 +68,10 @@ pub(super) async fn stream_reply(call: GatewayCall, format: impl EventFormat) ->
     let (sender, pieces) = mpsc::channel(DELTAS_WAITING_MAX);
     let share = call.body_share.clone();
     let asking: PendingReply = Box::pin(async move {
-        let GatewayCall { door, asker, request: asked, permit: _place, .. } = call;
+        let GatewayCall { state, asker, request: asked, permit: _place, .. } = call;
         // A reply whose format the provider does not enforce is sent only after it was checked.
-        let is_told = asked.form.is_unconstrained() || door.models.enforces_schema(&asker, &asked.request);
-        reply_format::ask_until_valid(&door, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
+        let is_told = asked.form.is_unconstrained() || state.models.enforces_schema(&asker, &asked.request);
+        reply_format::ask_until_valid(&state, &asker, &asked.form, &asked.request, is_told.then_some(&sender)).await
     });
     let mut answer = ReplyStream { format, asking: Some(asking), pieces, _share: share };
     while !answer.format.is_ready() {

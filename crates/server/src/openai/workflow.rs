@@ -63,7 +63,7 @@ const OUTPUT_TEXT_FIELDS: [&str; 7] = ["text", "message", "response", "answer", 
 
 /// One turn of the customer.
 pub(super) struct WorkflowTurn {
-    pub door: AppState,
+    pub state: AppState,
     pub key: Arc<AuthenticatedKey>,
     pub request: Arc<ChatRequest>,
     pub headers: HeaderMap,
@@ -96,17 +96,17 @@ pub(super) struct TurnReply {
 impl WorkflowTurn {
     /// Delivers the turn to its run, and waits until the run is idle.
     pub async fn run(&self) -> Result<TurnReply, OpenAiError> {
-        let work = self.door.run_services()?;
+        let services = self.state.run_services()?;
         let tenant = &self.key.tenant;
         let (text, before) = self.split_messages()?;
         self.check_customer()?;
         let name = self.conversation()?;
-        let mut follower = RunFollower::new(&work.engine, work.read.clone(), tenant.clone());
+        let mut follower = RunFollower::new(&services.engine, services.read.clone(), tenant.clone());
         let run = match &name {
-            Some(name) => self.continue_by_name(work, &mut follower, &self.name_key(name), &text).await?,
-            None => self.continue_by_history(work, &mut follower, &before, &text).await?,
+            Some(name) => self.continue_by_name(services, &mut follower, &self.name_key(name), &text).await?,
+            None => self.continue_by_history(services, &mut follower, &before, &text).await?,
         };
-        let rested = tokio::time::timeout(self.door.limits.answer_timeout, follower.wait_idle(&run)).await;
+        let rested = tokio::time::timeout(self.state.limits.answer_timeout, follower.wait_idle(&run)).await;
         if let Ok(rested) = rested {
             rested.map_err(HttpProblem::from)?;
         }
@@ -115,7 +115,9 @@ impl WorkflowTurn {
             let mut after = before;
             after.extend([("user", text), ("assistant", content.clone())]);
             let place = self.history_key(&after);
-            add_run(&*work.records, tenant, &place, &run, self.door.clock.now()).await.map_err(HttpProblem::from)?;
+            add_run(&*services.records, tenant, &place, &run, self.state.clock.now())
+                .await
+                .map_err(HttpProblem::from)?;
         }
         let cost = follower.run(&run).map(Run::cost).unwrap_or_default();
         Ok(TurnReply::new(&self.request.model, content, cost, run))
@@ -125,7 +127,7 @@ impl WorkflowTurn {
     /// run.
     async fn continue_by_history(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         before: &[TurnLine],
         text: &str,
@@ -133,15 +135,15 @@ impl WorkflowTurn {
         let live = match before.is_empty() {
             true => None,
             false => {
-                let spoken = self.read_record(work, &self.history_key(before)).await?;
-                self.find_live_run(work, follower, &spoken).await?
+                let spoken = self.read_record(services, &self.history_key(before)).await?;
+                self.find_live_run(services, follower, &spoken).await?
             }
         };
         let Some(run) = live else {
-            let start = self.start(work, text).await?;
-            return self.begin(work, follower, start).await;
+            let start = self.start(services, text).await?;
+            return self.begin(services, follower, start).await;
         };
-        self.send_message(work, follower, &run, text, Some(before.len())).await?;
+        self.send_message(services, follower, &run, text, Some(before.len())).await?;
         Ok(run)
     }
 
@@ -149,27 +151,28 @@ impl WorkflowTurn {
     /// starts: of two concurrent first messages, one starts the run and the other is delivered to it.
     async fn continue_by_name(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         place: &str,
         text: &str,
     ) -> Result<RunId, OpenAiError> {
         for _ in 0..ATTEMPTS_MAX {
-            let spoken = self.read_record(work, place).await?;
-            if let Some(run) = self.find_live_run(work, follower, &spoken).await? {
-                self.send_message(work, follower, &run, text, None).await?;
+            let spoken = self.read_record(services, place).await?;
+            if let Some(run) = self.find_live_run(services, follower, &spoken).await? {
+                self.send_message(services, follower, &run, text, None).await?;
                 return Ok(run);
             }
-            let start = self.start(work, text).await?;
+            let start = self.start(services, text).await?;
             let run = start.0.run.clone();
-            if !self.write_record(work, place, spoken.version, std::slice::from_ref(&run)).await? {
+            if !self.write_record(services, place, spoken.version, std::slice::from_ref(&run)).await? {
                 continue;
             }
-            let begun = self.begin(work, follower, start).await;
+            let begun = self.begin(services, follower, start).await;
             if begun.is_err() {
-                let is_accepted = async || Ok(work.read.run(&self.key.tenant, &run).await?.is_some());
-                let now = self.door.clock.now();
-                let forgotten = forget_unbegun(&*work.records, &self.key.tenant, place, &run, is_accepted, now).await;
+                let is_accepted = async || Ok(services.read.run(&self.key.tenant, &run).await?.is_some());
+                let now = self.state.clock.now();
+                let forgotten =
+                    forget_unbegun(&*services.records, &self.key.tenant, place, &run, is_accepted, now).await;
                 forgotten?;
             }
             return begun;
@@ -236,7 +239,7 @@ impl WorkflowTurn {
     /// The phrases in the customer's language, or the tenant's.
     fn phrases(&self, follower: &RunFollower, run: &RunId) -> &'static CustomerPhrases {
         let caller = follower.run(run).and_then(Run::started).and_then(|started| started.caller.language.as_deref());
-        let tenants = self.door.admin_services().map_or("", |house| (house.language_of)(&self.key.tenant));
+        let tenants = self.state.admin_services().map_or("", |admin| (admin.language_of)(&self.key.tenant));
         CustomerPhrases::of(caller, tenants)
     }
 
@@ -263,14 +266,14 @@ impl WorkflowTurn {
     /// Several conversations have the same messages so far. A message must never reach another customer's run.
     async fn find_live_run(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         spoken: &TurnRecord,
     ) -> Result<Option<RunId>, OpenAiError> {
-        let may_begin = self.door.clock.now().since(spoken.at) < START_TIMEOUT;
+        let may_begin = self.state.clock.now().since(spoken.at) < START_TIMEOUT;
         let mut live = None;
         for run in &spoken.runs {
-            if self.is_live(work, follower, run, may_begin).await? {
+            if self.is_live(services, follower, run, may_begin).await? {
                 live = Some(run.clone());
             } else {
                 follower.unfollow(run);
@@ -289,7 +292,7 @@ impl WorkflowTurn {
     /// deleted one.
     async fn is_live(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         run: &RunId,
         may_begin: bool,
@@ -300,7 +303,7 @@ impl WorkflowTurn {
             Err(error) => return Err(HttpProblem::from(error).into()),
         }
         let has_begun = |follower: &RunFollower| follower.run(run).is_some_and(|run| run.started().is_some());
-        let is_there = async || Ok::<bool, HttpProblem>(work.read.run(&self.key.tenant, run).await?.is_some());
+        let is_there = async || Ok::<bool, HttpProblem>(services.read.run(&self.key.tenant, run).await?.is_some());
         if !has_begun(follower) {
             if !may_begin && !is_there().await? {
                 return Ok(false);
@@ -313,19 +316,19 @@ impl WorkflowTurn {
         Ok(follower.run(run).is_some_and(|run| !run.state().is_end()))
     }
 
-    async fn read_record(&self, work: &RunServices, place: &str) -> Result<TurnRecord, OpenAiError> {
-        Ok(read_turn_record(&*work.records, &self.key.tenant, place).await.map_err(HttpProblem::from)?)
+    async fn read_record(&self, services: &RunServices, place: &str) -> Result<TurnRecord, OpenAiError> {
+        Ok(read_turn_record(&*services.records, &self.key.tenant, place).await.map_err(HttpProblem::from)?)
     }
 
     async fn write_record(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         place: &str,
         version: Option<u64>,
         runs: &[RunId],
     ) -> Result<bool, OpenAiError> {
-        let now = self.door.clock.now();
-        Ok(write_turn_record(&*work.records, &self.key.tenant, place, version, runs, now)
+        let now = self.state.clock.now();
+        Ok(write_turn_record(&*services.records, &self.key.tenant, place, version, runs, now)
             .await
             .map_err(HttpProblem::from)?)
     }
@@ -334,14 +337,14 @@ impl WorkflowTurn {
     /// same message at the same `turn` is a repetition after a broken connection.
     async fn send_message(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         run: &RunId,
         text: &str,
         turn: Option<usize>,
     ) -> Result<(), OpenAiError> {
         if let Some(key) = provider_key(&self.headers) {
-            work.engine.provide_key(&self.key.tenant, run, key);
+            services.engine.provide_key(&self.key.tenant, run, key);
         }
         let command = match turn {
             Some(turn) => format!("chat-{}", digest(&[run.as_str(), &turn.to_string(), text])),
@@ -355,7 +358,7 @@ impl WorkflowTurn {
             after_gap: false,
         });
         self.started_run.get_or_init(|| run.clone());
-        let delivered = follower.deliver_as(&command, run, &incoming, self.door.limits.answer_timeout).await;
+        let delivered = follower.deliver_as(&command, run, &incoming, self.state.limits.answer_timeout).await;
         match delivered.map_err(HttpProblem::from)? {
             DeliveryResult::Applied | DeliveryResult::Accepted => Ok(()),
             DeliveryResult::Refused(refusal) => Err(HttpProblem::from_refusal(run, &refusal).into()),
@@ -364,15 +367,15 @@ impl WorkflowTurn {
 
     /// Builds the start of a run for this message, and the customer's own provider key. An input that does not
     /// match the workflow's schema is refused here, before anything is stored.
-    async fn start(&self, work: &RunServices, text: &str) -> Result<(RunStart, Option<ConsumerKey>), OpenAiError> {
+    async fn start(&self, services: &RunServices, text: &str) -> Result<(RunStart, Option<ConsumerKey>), OpenAiError> {
         let name = self.request.model.strip_prefix(PREFIX).unwrap_or_default();
         let tenant: &TenantId = &self.key.tenant;
         let run = RunId::new(uuid::Uuid::now_v7().to_string());
         let whom = self.customer();
-        let Some(bundle) = version_for(work, tenant, name, whom.unwrap_or(run.as_str())).await? else {
+        let Some(bundle) = version_for(services, tenant, name, whom.unwrap_or(run.as_str())).await? else {
             return Err(OpenAiError::model_not_found(&self.request.model));
         };
-        let version = work.engine.workflows().version(&bundle).await.map_err(HttpProblem::from)?;
+        let version = services.engine.workflows().version(&bundle).await.map_err(HttpProblem::from)?;
         let mut metadata = self.request.more.get("metadata").cloned().unwrap_or_default();
         let key = provider_key(&self.headers).or(baton_engine::take_key(&mut metadata));
         let metadata = metadata.as_object().cloned().unwrap_or_default();
@@ -390,7 +393,7 @@ impl WorkflowTurn {
         let caller = Caller {
             key_id: Some(self.key.id.clone()),
             begun_by: Some(self.key.name.clone()),
-            ..Caller::of(&context, work.zone.as_deref())
+            ..Caller::of(&context, services.zone.as_deref())
         };
         let workflow = name.to_owned();
         Ok((RunStart { run, tenant: tenant.clone(), workflow, bundle, input, context, caller }, key))
@@ -398,16 +401,16 @@ impl WorkflowTurn {
 
     async fn begin(
         &self,
-        work: &RunServices,
+        services: &RunServices,
         follower: &mut RunFollower,
         (start, key): (RunStart, Option<ConsumerKey>),
     ) -> Result<RunId, OpenAiError> {
         let run = start.run.clone();
         if let Some(key) = key {
-            work.engine.provide_key(&self.key.tenant, &run, key);
+            services.engine.provide_key(&self.key.tenant, &run, key);
         }
         self.started_run.get_or_init(|| run.clone());
-        work.engine.start(start).await.map_err(HttpProblem::from)?;
+        services.engine.start(start).await.map_err(HttpProblem::from)?;
         follower.follow(&run).await.map_err(HttpProblem::from)?;
         Ok(run)
     }

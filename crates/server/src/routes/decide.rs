@@ -127,13 +127,13 @@ struct DecisionForm {
 }
 
 /// Shows the request and changes nothing.
-pub(crate) async fn show(State(door): State<AppState>, Path(token): Path<String>, headers: HeaderMap) -> Response {
+pub(crate) async fn show(State(state): State<AppState>, Path(token): Path<String>, headers: HeaderMap) -> Response {
     let words = page_text(&headers);
     let shown = async {
-        let work = door.run_services()?;
-        let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
-        match valid_request(&door, work, &token, words).await? {
-            Ok((found, item, about)) => decision_page(work, &found, &item, &about, words).await,
+        let services = state.run_services()?;
+        let _room = state.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+        match valid_request(&state, services, &token, words).await? {
+            Ok((found, item, about)) => decision_page(services, &found, &item, &about, words).await,
             Err(told) => Ok(told),
         }
     };
@@ -142,30 +142,30 @@ pub(crate) async fn show(State(door): State<AppState>, Path(token): Path<String>
 
 /// Submits the decision.
 pub(crate) async fn decide(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     Path(token): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let words = page_text(&headers);
-    submit_decision(&door, &token, body, words).await.unwrap_or_else(|problem| error_page(&problem, words))
+    submit_decision(&state, &token, body, words).await.unwrap_or_else(|problem| error_page(&problem, words))
 }
 
 async fn submit_decision(
-    door: &AppState,
+    state: &AppState,
     token: &str,
     body: Body,
     words: &DecisionPageText,
 ) -> Result<Response, HttpProblem> {
-    let work = door.run_services()?;
-    let _room = door.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
-    let Some(mut found) = ResolvedLink::find_by_token(work, token).await? else {
+    let services = state.run_services()?;
+    let _room = state.request_permits.try_acquire().map_err(|_| HttpProblem::overloaded())?;
+    let Some(mut found) = ResolvedLink::find_by_token(services, token).await? else {
         return Ok(page(StatusCode::NOT_FOUND, words, words.unknown));
     };
-    if !work.agent_registry.tenants().is_enabled(&found.tenant, door.clock.now()).await? {
+    if !services.agent_registry.tenants().is_enabled(&found.tenant, state.clock.now()).await? {
         return Ok(page(StatusCode::GONE, words, words.closed));
     }
-    let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..door.limits };
+    let limits = ServerLimits { body_bytes: FORM_BYTES_MAX, ..state.limits };
     let form = body::read(body, limits).await.map_err(|unread| HttpProblem::unreadable_body(&unread, limits))?;
     let DecisionForm { decision, reason } = parse_form(&form);
     let approved = match decision.as_str() {
@@ -173,7 +173,7 @@ async fn submit_decision(
         "reject" => false,
         _ => return Ok(page(StatusCode::UNPROCESSABLE_ENTITY, words, words.neither)),
     };
-    let now = door.clock.now();
+    let now = state.clock.now();
     // A link that was used for the same decision shows the same result, because the first response may have been
     // lost.
     let was_used = found.link.decided == Some(approved);
@@ -184,7 +184,7 @@ async fn submit_decision(
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let recorded = if approved { words.approved } else { words.rejected };
-    let (about, decider) = match (found.request(work).await?, found.decider(door, work).await?) {
+    let (about, decider) = match (found.request(services).await?, found.decider(state, services).await?) {
         (Some((_, about)), Some(decider)) => (about, decider),
         (None, _) if was_used => return Ok(page(StatusCode::OK, words, recorded)),
         (Some(_), None) if was_used => return Ok(page(StatusCode::GONE, words, words.used)),
@@ -194,18 +194,19 @@ async fn submit_decision(
     // A refused decision does not use up the link.
     if !was_used {
         let run =
-            snapshot_reader::read_run(&*work.read, work.engine.workflows(), &found.tenant, &found.link.run).await?;
+            snapshot_reader::read_run(&*services.read, services.engine.workflows(), &found.tenant, &found.link.run)
+                .await?;
         if let Err(refusal) = about.may_decide(&run, &decider, approved) {
             return Ok(page(StatusCode::CONFLICT, words, &format!("{} {refusal}", words.refused)));
         }
     }
-    if !found.redeem(work, approved, now).await? {
+    if !found.redeem(services, approved, now).await? {
         return Ok(page(StatusCode::GONE, words, words.used));
     }
     let reason: String = reason.chars().take(REASON_CHARS_MAX).collect();
     let incoming = about.decision(decider, approved, reason);
     let run = &found.link.run;
-    let mut follower = RunFollower::new(&work.engine, work.read.clone(), found.tenant.clone());
+    let mut follower = RunFollower::new(&services.engine, services.read.clone(), found.tenant.clone());
     follower.follow(run).await?;
     Ok(match follower.deliver_as(&found.command_id(), run, &incoming, SUBMIT_TIMEOUT).await? {
         DeliveryResult::Applied | DeliveryResult::Accepted => page(StatusCode::OK, words, recorded),
@@ -223,23 +224,23 @@ fn parse_form(form: &[u8]) -> DecisionForm {
 
 /// The request of a valid link, or the page that says why the link is not valid.
 async fn valid_request(
-    door: &AppState,
-    work: &RunServices,
+    state: &AppState,
+    services: &RunServices,
     token: &str,
     words: &DecisionPageText,
 ) -> Result<Result<(ResolvedLink, TaskItem, ApprovalSubject), Response>, HttpProblem> {
-    let Some(found) = ResolvedLink::find_by_token(work, token).await? else {
+    let Some(found) = ResolvedLink::find_by_token(services, token).await? else {
         return Ok(Err(page(StatusCode::NOT_FOUND, words, words.unknown)));
     };
-    let why = if !work.agent_registry.tenants().is_enabled(&found.tenant, door.clock.now()).await? {
+    let why = if !services.agent_registry.tenants().is_enabled(&found.tenant, state.clock.now()).await? {
         words.closed
     } else if found.link.decided.is_some() {
         words.used
-    } else if found.link.expires_at <= door.clock.now() {
+    } else if found.link.expires_at <= state.clock.now() {
         words.expired
-    } else if found.decider(door, work).await?.is_none() {
+    } else if found.decider(state, services).await?.is_none() {
         return Ok(Err(person_changed_page(words)));
-    } else if let Some((item, about)) = found.request(work).await? {
+    } else if let Some((item, about)) = found.request(services).await? {
         return Ok(Ok((found, item, about)));
     } else {
         words.closed
@@ -248,13 +249,14 @@ async fn valid_request(
 }
 
 async fn decision_page(
-    work: &RunServices,
+    services: &RunServices,
     found: &ResolvedLink,
     item: &TaskItem,
     about: &ApprovalSubject,
     words: &DecisionPageText,
 ) -> Result<Response, HttpProblem> {
-    let run = snapshot_reader::read_run(&*work.read, work.engine.workflows(), &found.tenant, &found.link.run).await?;
+    let run =
+        snapshot_reader::read_run(&*services.read, services.engine.workflows(), &found.tenant, &found.link.run).await?;
     let request = about.as_json(item, &run);
     let text = |name: &str| request[name].as_str().map(escaped);
     let mut rows = String::new();

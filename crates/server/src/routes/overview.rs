@@ -13,13 +13,13 @@ use crate::problem::HttpProblem;
 use crate::state::AppState;
 
 pub(crate) async fn overview(
-    State(door): State<AppState>,
+    State(state): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, HttpProblem> {
-    metrics::authorize(&door, peer, &headers).await?;
-    let counted = MetricSamples::read(&(door.metrics)().await);
-    let uptime = door.clock.now().since(door.started_at).as_secs();
+    metrics::authorize(&state, peer, &headers).await?;
+    let counted = MetricSamples::read(&(state.metrics)().await);
+    let uptime = state.clock.now().since(state.started_at).as_secs();
     Ok(Json(counted.to_json(uptime)))
 }
 

@@ -197,7 +197,7 @@ impl ServerFixture {
         };
         let metrics: baton_server::MetricsRenderer =
             Arc::new(|| futures::FutureExt::boxed(async { "counted 1\n".to_owned() }));
-        let door = AppState::new(
+        let state = AppState::new(
             models.clone(),
             Arc::new(ring),
             Arc::new(SystemClock),
@@ -207,7 +207,7 @@ impl ServerFixture {
         );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(serve(listener, door, std::future::pending()));
+        tokio::spawn(serve(listener, state, std::future::pending()));
         let header = |secret: &str| format!("Bearer {secret}");
         let (key, expired) = (header(&good.secret), header(&old.secret));
         Self { url, client: reqwest::Client::new(), models, dropped, key, expired }

@@ -42,15 +42,15 @@ struct ConversationEventSource {
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(caller): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpProblem> {
     let last = last_event_id(&headers)?.unwrap_or(0);
-    let talk = find(door.run_services()?, &guest, &id).await?;
-    let seat = StreamSession::of(&door, &guest, headers)?;
-    Ok(seat.follow(ConversationEventSource { conversation: talk, principal: guest, last, has_news: true }))
+    let talk = find(state.run_services()?, &caller, &id).await?;
+    let seat = StreamSession::of(&state, &caller, headers)?;
+    Ok(seat.follow(ConversationEventSource { conversation: talk, principal: caller, last, has_news: true }))
 }
 
 impl EventSource for ConversationEventSource {

@@ -40,51 +40,52 @@ pub(super) struct ConversationRequest<'a> {
 impl<'a> ConversationRequest<'a> {
     /// A request on an existing conversation.
     pub async fn load(
-        door: &'a AppState,
-        guest: Principal,
+        state: &'a AppState,
+        principal: Principal,
         id: &str,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
-        let (patience, once) = (WaitPreference::of(headers)?, IdempotencyKey::of(door, &guest, headers, asked).await?);
-        let talk = find(door.run_services()?, &guest, id).await?;
-        Self::of(door, guest, talk, once, patience)
+        let (patience, once) =
+            (WaitPreference::of(headers)?, IdempotencyKey::of(state, &principal, headers, asked).await?);
+        let talk = find(state.run_services()?, &principal, id).await?;
+        Self::of(state, principal, talk, once, patience)
     }
 
     /// A request that starts a conversation, or finds the one that an earlier request under the same key started.
     pub async fn new(
-        door: &'a AppState,
-        guest: Principal,
+        state: &'a AppState,
+        principal: Principal,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
         let (patience, mut once) =
-            (WaitPreference::of(headers)?, IdempotencyKey::of(door, &guest, headers, asked).await?);
-        let work = door.run_services()?;
+            (WaitPreference::of(headers)?, IdempotencyKey::of(state, &principal, headers, asked).await?);
+        let services = state.run_services()?;
         let mut id = RunId::new(uuid::Uuid::now_v7().to_string());
         if let Some(once) = &mut once {
             if once.previous_run.is_none() {
-                once.record(door, &guest, &id).await?;
+                once.record(state, &principal, &id).await?;
             }
             // A concurrent request with the same key uses the same conversation.
             id = once.previous_run.clone().unwrap_or(id);
         }
-        let talk = ConversationHandle::new(&work.engine, work.read.clone(), guest.tenant().clone(), id);
-        Self::of(door, guest, talk, once, patience)
+        let talk = ConversationHandle::new(&services.engine, services.read.clone(), principal.tenant().clone(), id);
+        Self::of(state, principal, talk, once, patience)
     }
 
     fn of(
-        door: &'a AppState,
-        guest: Principal,
+        state: &'a AppState,
+        principal: Principal,
         talk: ConversationHandle,
         once: Option<IdempotencyKey>,
         patience: WaitPreference,
     ) -> Result<Self, HttpProblem> {
         let fresh = once.as_ref().map_or_else(|| uuid::Uuid::now_v7().to_string(), IdempotencyKey::command_id);
         Ok(Self {
-            state: door,
-            services: door.run_services()?,
-            principal: guest,
+            state,
+            services: state.run_services()?,
+            principal,
             conversation: talk,
             idempotency: once,
             wait: patience,

@@ -18,8 +18,8 @@ use crate::problem::HttpProblem;
 use crate::state::AppState;
 
 /// Checks that the limit's subject is the tenant itself or one of its keys.
-async fn check(door: &AppState, guest: &Principal, of: &str) -> Result<(), HttpProblem> {
-    if of == TENANT || door.admin_services()?.keys.all(guest.tenant()).await?.iter().any(|key| key.id == of) {
+async fn check(state: &AppState, principal: &Principal, of: &str) -> Result<(), HttpProblem> {
+    if of == TENANT || state.admin_services()?.keys.all(principal.tenant()).await?.iter().any(|key| key.id == of) {
         return Ok(());
     }
     let problem = HttpProblem::new(StatusCode::NOT_FOUND, code::KEY_NOT_FOUND, format!("there is no key `{of}`"));
@@ -34,12 +34,12 @@ async fn check(door: &AppState, guest: &Principal, of: &str) -> Result<(), HttpP
     (status = 200, body = BudgetLimitsSchema, description = "empty where nothing is set"),
     (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(of): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    check(&door, &guest, &of).await?;
-    tenant_settings::show_setting(&door, &guest, SettingTopic::Budget, &of).await
+    check(&state, &principal, &of).await?;
+    tenant_settings::show_setting(&state, &principal, SettingTopic::Budget, &of).await
 }
 
 /// Sets the budget of the tenant or of one of its keys, all of it
@@ -52,15 +52,15 @@ pub(in crate::api) async fn show(
     responses((status = 200, body = BudgetLimitsSchema),
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(of): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let limits = body::json(body, door.limits).await?;
-    check(&door, &guest, &of).await?;
-    tenant_settings::put(&door, &guest, &headers, (SettingTopic::Budget, &of), limits).await
+    let limits = body::json(body, state.limits).await?;
+    check(&state, &principal, &of).await?;
+    tenant_settings::put(&state, &principal, &headers, (SettingTopic::Budget, &of), limits).await
 }
 
 /// Leaves a budget to the settings' files again
@@ -70,11 +70,11 @@ pub(in crate::api) async fn put(
     responses((status = 204, description = "nothing is set of it"),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(of): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpProblem> {
-    check(&door, &guest, &of).await?;
-    tenant_settings::remove(&door, &guest, &headers, (SettingTopic::Budget, &of)).await
+    check(&state, &principal, &of).await?;
+    tenant_settings::remove(&state, &principal, &headers, (SettingTopic::Budget, &of)).await
 }

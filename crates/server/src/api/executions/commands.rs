@@ -46,17 +46,17 @@ pub(in crate::api) struct RunCommandRequest<'a> {
 impl<'a> RunCommandRequest<'a> {
     /// A request on an existing run.
     pub async fn load(
-        door: &'a AppState,
-        guest: Principal,
+        state: &'a AppState,
+        principal: Principal,
         id: &str,
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
-        let work = door.run_services()?;
+        let services = state.run_services()?;
         let patience = WaitPreference::of(headers)?;
-        let once = IdempotencyKey::of(door, &guest, headers, asked).await?;
-        let run = find_head(work, &guest, id).await?.run;
-        Ok(Self { state: door, services: work, principal: guest, run, idempotency: once, wait: patience })
+        let once = IdempotencyKey::of(state, &principal, headers, asked).await?;
+        let run = find_head(services, &principal, id).await?.run;
+        Ok(Self { state, services, principal, run, idempotency: once, wait: patience })
     }
 
     pub fn actor_name(&self) -> String {
@@ -149,15 +149,15 @@ pub(in crate::api) struct EmptyRunRequest {}
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn pause(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyRunRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyRunRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("pause", &id, &said)).await?;
+        RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("pause", &id, &said)).await?;
     let incoming = IncomingCommand::Pause { by: act.actor_name() };
     act.submit(&incoming).await
 }
@@ -168,15 +168,15 @@ pub(in crate::api) async fn pause(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn resume(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyRunRequest {}) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("resume", &id, &said)).await?;
+    let (said, EmptyRunRequest {}) = body::json_with_raw(body, state.limits).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("resume", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Resume { by: act.actor_name() };
     act.submit(&incoming).await
 }
@@ -196,15 +196,15 @@ pub(in crate::api) struct CancelRequest {
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn cancel(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, CancelRequest { compensate }) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("cancel", &id, &said)).await?;
+    let (said, CancelRequest { compensate }) = body::json_with_raw(body, state.limits).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("cancel", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Cancel { by: act.actor_name(), compensate, asked_by: Vec::new() };
     act.submit(&incoming).await
 }
@@ -215,15 +215,16 @@ pub(in crate::api) async fn cancel(
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn compensate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, EmptyRunRequest {}) = body::json_with_raw(body, door.limits).await?;
+    let (said, EmptyRunRequest {}) = body::json_with_raw(body, state.limits).await?;
     let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("compensate", &id, &said)).await?;
+        RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("compensate", &id, &said))
+            .await?;
     let incoming = IncomingCommand::Rollback { by: act.actor_name(), asked_by: Vec::new() };
     act.submit(&incoming).await
 }
@@ -243,15 +244,15 @@ pub(in crate::api) struct RetryRequest {
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn retry(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, RetryRequest { same_version }) = body::json_with_raw(body, door.limits).await?;
+    let (said, RetryRequest { same_version }) = body::json_with_raw(body, state.limits).await?;
     let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("retry", &id, &said)).await?;
+        RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("retry", &id, &said)).await?;
     let record = super::LoadedExecution::read(act.services, &act.principal, &id).await?;
     let newest = match record.run.workflow().filter(|_| !same_version) {
         Some(workflow) => act.services.registry.active(act.principal.tenant(), &workflow.name).await?,
@@ -300,16 +301,16 @@ impl SignalRequest {
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn signal(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, signalled): (Value, SignalRequest) = body::json_with_raw(body, door.limits).await?;
+    let (said, signalled): (Value, SignalRequest) = body::json_with_raw(body, state.limits).await?;
     let (name, payload) = signalled.into_signal()?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("signal", &id, &said)).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("signal", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Signal(Signal {
         name,
         payload: Arc::new(payload),
@@ -371,15 +372,15 @@ fn answer_missing() -> HttpProblem {
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn answer(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, answer): (Value, HumanAnswerRequest) = body::json_with_raw(body, door.limits).await?;
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("answer", &id, &said)).await?;
+    let (said, answer): (Value, HumanAnswerRequest) = body::json_with_raw(body, state.limits).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("answer", &id, &said))
+        .await?;
     let incoming = answer.incoming(act.decider().await?)?;
     if let IncomingCommand::Approve { effect, approved: true, .. } = &incoming
         && act.approves_over_budget(effect).await?
@@ -419,21 +420,21 @@ pub(in crate::api) struct ResolveCallRequest {
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn resolve(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, ResolveCallRequest { effect, became }) = body::json_with_raw(body, door.limits).await?;
+    let (said, ResolveCallRequest { effect, became }) = body::json_with_raw(body, state.limits).await?;
     let effect = parse_effect_id(&effect)?;
     let resolution = match became {
         CallResolution::Done(output) => DoubtResolution::Done { output },
         CallResolution::NotDone => DoubtResolution::NotDone,
         CallResolution::Repeat => DoubtResolution::Repeat,
     };
-    let act =
-        RunCommandRequest::load(&door, guest, &id, &headers, RequestFingerprint::new("resolve", &id, &said)).await?;
+    let act = RunCommandRequest::load(&state, principal, &id, &headers, RequestFingerprint::new("resolve", &id, &said))
+        .await?;
     let incoming = IncomingCommand::Resolve { effect, by: act.actor_name(), resolution };
     act.submit(&incoming).await
 }

@@ -59,30 +59,35 @@ pub(in crate::api) struct ForkCommand {
     (status = 200, body = ExecutionSchema), (status = 202, body = ExecutionSchema),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn fork(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let (said, fork) = body::json_with_raw(body, door.limits).await?;
+    let (said, fork) = body::json_with_raw(body, state.limits).await?;
     let wanted = StartRunCommand::Forked(ForkCommand { of: id.clone(), fork });
-    start_run(&door, &guest, &headers, RequestFingerprint::new("fork", &id, &said), wanted).await
+    start_run(&state, &principal, &headers, RequestFingerprint::new("fork", &id, &said), wanted).await
 }
 
 impl ForkCommand {
     /// Builds the engine's input.
-    pub async fn prepare(self, work: &RunServices, guest: &Principal, run: RunId) -> Result<RunFork, HttpProblem> {
+    pub async fn prepare(
+        self,
+        services: &RunServices,
+        principal: &Principal,
+        run: RunId,
+    ) -> Result<RunFork, HttpProblem> {
         let Self { of, fork: ForkExecutionRequest { node_id, variables, owns_undo } } = self;
-        let (head, FollowedRun { run: origin, entries }) = load_run(work, guest, &of).await?;
+        let (head, FollowedRun { run: origin, entries }) = load_run(services, principal, &of).await?;
         let record = LoadedExecution { head, run: origin };
         let past = entries_before(&entries, &NodeAddress::parse(&node_id));
         let past = past.ok_or_else(|| never_reached(&record, &node_id))?;
         check_variables(&record, &variables)?;
         let variables = BTreeMap::from_iter(variables);
-        let (from, by) = (record.head.run, guest.actor_name().to_owned());
+        let (from, by) = (record.head.run, principal.actor_name().to_owned());
         let forked = RunForked { run, from, by, variables, owns_undo };
-        Ok(RunFork { tenant: guest.tenant().clone(), workflow: record.head.workflow, past, forked })
+        Ok(RunFork { tenant: principal.tenant().clone(), workflow: record.head.workflow, past, forked })
     }
 }
 

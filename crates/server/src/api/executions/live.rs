@@ -61,17 +61,17 @@ struct RunEventSource {
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(id): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpProblem> {
-    let work = door.run_services()?;
+    let services = state.run_services()?;
     let last = last_event_id(&headers)?.unwrap_or(0);
-    let run = find_head(work, &guest, &id).await?.run;
-    let seat = StreamSession::of(&door, &guest, headers)?;
-    let voice = work.engine.subscribe_replies(guest.tenant(), &run);
-    let mut follower = RunFollower::new(&work.engine, work.read.clone(), guest.tenant().clone());
+    let run = find_head(services, &principal, &id).await?.run;
+    let seat = StreamSession::of(&state, &principal, headers)?;
+    let voice = services.engine.subscribe_replies(principal.tenant(), &run);
+    let mut follower = RunFollower::new(&services.engine, services.read.clone(), principal.tenant().clone());
     follower.follow(&run).await?;
     let told = usize::try_from(last).unwrap_or(usize::MAX).min(follower.entries(&run).len());
     Ok(seat.follow(RunEventSource {

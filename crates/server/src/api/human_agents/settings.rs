@@ -16,10 +16,10 @@ use crate::state::AppState;
 /// Shows the desk's settings
 #[utoipa::path(get, path = "/api/v1/desk/settings", tag = "people", responses((status = 200, body = RoutingSettingsSchema)))]
 pub(in crate::api) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
 ) -> Result<Json<RoutingSettings>, HttpProblem> {
-    Ok(Json(read_queue(&door, &guest).await?.settings().clone()))
+    Ok(Json(read_queue(&state, &principal).await?.settings().clone()))
 }
 
 /// Sets the desk's settings, all of them
@@ -29,11 +29,11 @@ pub(in crate::api) async fn show(
 #[utoipa::path(put, path = "/api/v1/desk/settings", tag = "people", request_body = RoutingSettingsSchema, responses(
     (status = 200, body = RoutingSettingsSchema), (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<RoutingSettings>, HttpProblem> {
-    let settings: RoutingSettings = body::json(body, door.limits).await?;
-    submit(&door, &guest, &new_command_id(), &RoutingCommand::Settings(settings)).await?;
-    show(State(door), Extension(guest)).await
+    let settings: RoutingSettings = body::json(body, state.limits).await?;
+    submit(&state, &principal, &new_command_id(), &RoutingCommand::Settings(settings)).await?;
+    show(State(state), Extension(principal)).await
 }

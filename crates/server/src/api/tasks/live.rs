@@ -55,18 +55,18 @@ struct OpenTaskTracker {
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
     ))]
 pub(in crate::api) async fn events(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(app_state): State<AppState>,
+    Extension(caller): Extension<Principal>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpProblem> {
     let after = last_event_id(&headers)?;
-    let seat = StreamSession::of(&door, &guest, headers)?;
-    let work = door.run_services()?;
-    let follower = door.routing_queues.follow(&work.engine, &work.read, guest.tenant(), after).await?;
+    let seat = StreamSession::of(&app_state, &caller, headers)?;
+    let services = app_state.run_services()?;
+    let follower = app_state.routing_queues.follow(&services.engine, &services.read, caller.tenant(), after).await?;
     Ok(seat.follow(RoutingEventSource {
         follower,
-        state: door.clone(),
-        principal: guest,
+        state: app_state.clone(),
+        principal: caller,
         has_news: true,
         items: OpenTaskTracker::default(),
     }))
@@ -74,18 +74,18 @@ pub(in crate::api) async fn events(
 
 impl EventSource for RoutingEventSource {
     async fn next_events(&mut self) -> Result<Vec<Event>, EngineError> {
-        let Ok(work) = self.state.run_services() else { return Ok(Vec::new()) };
+        let Ok(services) = self.state.run_services() else { return Ok(Vec::new()) };
         let mut told = Vec::new();
         for (seq, entry) in self.follower.next_entries().await? {
             told.extend(entry_events(seq, &entry));
         }
         self.has_news |= !told.is_empty();
         if told.is_empty() && std::mem::take(&mut self.has_news) {
-            let desk = self.state.routing_queues.current(&*work.read, self.principal.tenant()).await?;
+            let desk = self.state.routing_queues.current(&*services.read, self.principal.tenant()).await?;
             told.push(event("state", &queue_state(&desk, self.state.clock.now())));
         }
         if told.is_empty() && self.items.is_due() {
-            let open = work.read.open_tasks(self.principal.tenant(), None).await?;
+            let open = services.read.open_tasks(self.principal.tenant(), None).await?;
             told.extend(self.items.changes(&open, self.state.clock.now()));
         }
         Ok(told)

@@ -20,9 +20,10 @@ use crate::problem::HttpProblem;
 use crate::state::AppState;
 
 /// Resolves an alias to the tool's own name.
-fn resolve_tool_name(door: &AppState, guest: &Principal, name: &str) -> Result<String, HttpProblem> {
-    let house = door.admin_services()?;
-    let tool = house.catalogue.describe(guest.tenant(), name).ok_or_else(|| tool_not_found(house, guest, name))?;
+fn resolve_tool_name(state: &AppState, principal: &Principal, name: &str) -> Result<String, HttpProblem> {
+    let admin = state.admin_services()?;
+    let tool =
+        admin.catalogue.describe(principal.tenant(), name).ok_or_else(|| tool_not_found(admin, principal, name))?;
     Ok(tool.name.to_string())
 }
 
@@ -31,11 +32,17 @@ fn resolve_tool_name(door: &AppState, guest: &Principal, name: &str) -> Result<S
     (status = 200, body = ToolRule, description = "empty where nothing is set"),
     (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn show(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Response, HttpProblem> {
-    tenant_settings::show_setting(&door, &guest, SettingTopic::Tool, &resolve_tool_name(&door, &guest, &name)?).await
+    tenant_settings::show_setting(
+        &state,
+        &principal,
+        SettingTopic::Tool,
+        &resolve_tool_name(&state, &principal, &name)?,
+    )
+    .await
 }
 
 /// Shows who set what of a tool, and when, newest first
@@ -44,11 +51,12 @@ pub(in crate::api) async fn show(
 #[utoipa::path(get, path = "/api/v1/tools/{name}/rule/history", tag = "tools", params(("name" = String, Path)), responses(
     (status = 200, body = ToolRuleHistory), (status = 404, body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn history(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, HttpProblem> {
-    tenant_settings::history(&door, &guest, SettingTopic::Tool, &resolve_tool_name(&door, &guest, &name)?).await
+    tenant_settings::history(&state, &principal, SettingTopic::Tool, &resolve_tool_name(&state, &principal, &name)?)
+        .await
 }
 
 /// Sets what holds for the tenant's calls of a tool, all of it
@@ -63,15 +71,15 @@ pub(in crate::api) async fn history(
     responses((status = 200, body = ToolRule),
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn put(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpProblem> {
-    let rule = body::json(body, door.limits).await?;
-    let name = resolve_tool_name(&door, &guest, &name)?;
-    tenant_settings::put(&door, &guest, &headers, (SettingTopic::Tool, &name), rule).await
+    let rule = body::json(body, state.limits).await?;
+    let name = resolve_tool_name(&state, &principal, &name)?;
+    tenant_settings::put(&state, &principal, &headers, (SettingTopic::Tool, &name), rule).await
 }
 
 /// Leaves a tool to the settings' files again
@@ -82,12 +90,12 @@ pub(in crate::api) async fn put(
     responses((status = 204, description = "nothing is set of it"),
     (status = "4XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn remove(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     PathParams(name): PathParams<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, HttpProblem> {
     // The rule of a removed tool is stored under the name with which it was set.
-    let name = resolve_tool_name(&door, &guest, &name).unwrap_or(name);
-    tenant_settings::remove(&door, &guest, &headers, (SettingTopic::Tool, &name)).await
+    let name = resolve_tool_name(&state, &principal, &name).unwrap_or(name);
+    tenant_settings::remove(&state, &principal, &headers, (SettingTopic::Tool, &name)).await
 }

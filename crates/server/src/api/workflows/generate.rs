@@ -55,33 +55,33 @@ fn english() -> String {
         (status = "4XX", body = ProblemSchema, content_type = "application/problem+json"),
         (status = "5XX", body = ProblemSchema, content_type = "application/problem+json")))]
 pub(in crate::api) async fn generate(
-    State(door): State<AppState>,
-    Extension(guest): Extension<Principal>,
+    State(state): State<AppState>,
+    Extension(principal): Extension<Principal>,
     body: Body,
 ) -> Result<Json<Value>, HttpProblem> {
-    let GenerateWorkflowRequest { goal, name, language } = body::json(body, door.limits).await?;
-    let (work, house) = (door.run_services()?, door.admin_services()?);
+    let GenerateWorkflowRequest { goal, name, language } = body::json(body, state.limits).await?;
+    let (services, admin) = (state.run_services()?, state.admin_services()?);
     // Checked before the model is called and paid.
     drafting::check_goal(&goal).map_err(generation_problem)?;
     if let Some(Err(wrong)) = name.as_deref().map(TenantId::parse) {
         return Err(HttpProblem::new(StatusCode::UNPROCESSABLE_ENTITY, code::BODY_INVALID, format!("`name`: {wrong}")));
     }
-    let taken = used_names(work, &guest).await?;
+    let taken = used_names(services, &principal).await?;
     if let Some(name) = name.as_ref().filter(|name| taken.contains(*name)) {
         let detail = format!("there is a workflow `{name}` already");
         return Err(
             HttpProblem::new(StatusCode::CONFLICT, code::NAME_TAKEN, detail).with_hint("give it another `name`")
         );
     }
-    let catalog = tenant_catalog::catalog(&door, guest.tenant(), "").await?;
-    let (found, _fault) = house.catalogue.search(guest.tenant(), &goal, TOOLS_FOUND).await;
+    let catalog = tenant_catalog::catalog(&state, principal.tenant(), "").await?;
+    let (found, _fault) = admin.catalogue.search(principal.tenant(), &goal, TOOLS_FOUND).await;
     let asker = ModelCaller {
-        key_id: Some(guest.key_id().to_owned()),
-        ..ModelCaller::of(guest.tenant().clone(), format!("generate-{}", uuid::Uuid::now_v7()))
+        key_id: Some(principal.key_id().to_owned()),
+        ..ModelCaller::of(principal.tenant().clone(), format!("generate-{}", uuid::Uuid::now_v7()))
     };
-    let shipped = house.catalogue.shipped().iter().map(ToString::to_string);
+    let shipped = admin.catalogue.shipped().iter().map(ToString::to_string);
     let drafting = DraftRequest {
-        models: &*door.models,
+        models: &*state.models,
         asker: &asker,
         catalog: &catalog,
         first: shipped.chain(found.iter().map(|tool| tool.name.to_string())).collect(),
@@ -103,8 +103,8 @@ pub(in crate::api) async fn generate(
 }
 
 /// Names that a draft must not have.
-async fn used_names(work: &RunServices, guest: &Principal) -> Result<BTreeSet<String>, HttpProblem> {
-    let all = work.registry.workflows(guest.tenant()).await?.into_iter().map(|version| version.workflow);
+async fn used_names(services: &RunServices, principal: &Principal) -> Result<BTreeSet<String>, HttpProblem> {
+    let all = services.registry.workflows(principal.tenant()).await?.into_iter().map(|version| version.workflow);
     Ok(all.chain(super::edit::RESERVED_NAMES.map(str::to_owned)).collect())
 }
 
