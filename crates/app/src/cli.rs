@@ -1,4 +1,4 @@
-//! The command line: what may be asked, and the help that says so.
+//! The command line: commands, arguments and help texts.
 
 mod agents;
 mod approvals;

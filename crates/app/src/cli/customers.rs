@@ -1,4 +1,4 @@
-//! `baton customers`: what may be asked of it.
+//! Arguments of `baton customers`.
 
 use clap::{Args, Subcommand};
 

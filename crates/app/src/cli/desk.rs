@@ -1,4 +1,4 @@
-//! `baton desk`: what may be asked of it.
+//! Arguments of `baton desk`.
 
 use clap::{Args, Subcommand};
 

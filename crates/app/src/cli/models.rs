@@ -1,10 +1,10 @@
-//! `baton models`: what may be asked.
+//! Arguments of `baton models`.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Decisions one list may show.
+/// Maximum number of decisions in one list.
 const DECISIONS_LISTED_MAX: i64 = 10_000;
 
 #[derive(Debug, Subcommand)]

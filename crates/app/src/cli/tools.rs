@@ -1,10 +1,10 @@
-//! `baton tools`: what may be asked of it.
+//! Arguments of `baton tools`.
 
 use baton_core::time::Time;
 use baton_core::usage::IsoWeek;
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Tools one search may show.
+/// Maximum number of tools that one search returns.
 const TOOLS_FOUND_MAX: i64 = 50;
 
 #[derive(Debug, Subcommand)]
