@@ -1,4 +1,4 @@
-//! `cargo xtask walls`: what must hold for every commit, beyond that it compiles and its tests pass.
+//! `cargo xtask walls`: lints that every commit must pass, beyond compiling and passing its tests.
 
 mod arrows;
 mod clippy;
@@ -17,7 +17,7 @@ use clap::{Args, ValueEnum};
 use crate::report;
 use crate::workspace::Workspace;
 
-/// Findings shown per wall; a wall that is broken everywhere should not bury the others.
+/// Maximum number of findings to print for each lint, so that one lint does not hide the others.
 const FINDINGS_SHOWN_MAX: usize = 60;
 
 /// Check the walls: arrows between rooms, purity, generated files, source rules, lints, licences.
@@ -58,17 +58,17 @@ enum LintName {
     Generated,
 }
 
-/// How one wall stands.
+/// The result of one lint.
 enum LintOutcome {
     Stands(String),
-    /// Nothing was checked, and why.
+    /// Nothing was checked, with the reason.
     Skipped(String),
-    /// One text per finding; each names the thing, the place and the way out.
+    /// One text per finding. Each names the item, the place and how to fix it.
     Broken(Vec<String>),
 }
 
 impl LintOutcome {
-    /// Stands where there are no findings.
+    /// Passes if there are no findings.
     fn from_findings(findings: Vec<String>, note: String) -> Self {
         if findings.is_empty() { Self::Stands(note) } else { Self::Broken(findings) }
     }
@@ -122,7 +122,7 @@ fn show(findings: &[String]) {
     }
 }
 
-/// The wall's name as `--only` takes it.
+/// The lint's name as `--only` accepts it.
 fn word(name: LintName) -> String {
     name.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }

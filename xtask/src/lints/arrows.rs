@@ -1,12 +1,12 @@
-//! Which room may know which.
+//! Checks the dependencies between crates.
 
 use crate::metadata::{CargoDependency, CargoMetadata, CargoPackage};
 use crate::workspace::Workspace;
 
 use super::LintOutcome;
 
-/// A room and the rooms it may name in `[dependencies]` and `[build-dependencies]`; the law behind "Allowed arrows" of
-/// ARCHITECTURE.md. Whoever draws a new arrow changes both, in a commit that says why.
+/// A crate and the crates it may name in `[dependencies]` and `[build-dependencies]`. This table enforces "Allowed
+/// arrows" of ARCHITECTURE.md. A new dependency changes both, in a commit that gives the reason.
 const TABLE: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("agents", &["core"]),
@@ -23,10 +23,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// Rooms that implement a port and so may name `sim` in `[dev-dependencies]`, for its conformance suites.
+/// Crates that implement a port and so may name `sim` in `[dev-dependencies]`, for its conformance suites.
 const IMPLEMENT_PORTS: &[&str] = &["store", "bus", "models", "tools", "memory"];
 
-/// Where a finding sends its reader.
+/// The reference that each finding ends with.
 const TABLE_HINT: &str = "the table is in ARCHITECTURE.md, \"Allowed arrows\", and in xtask/src/lints/arrows.rs";
 
 pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
@@ -39,14 +39,14 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
     Ok(LintOutcome::from_findings(findings, note))
 }
 
-/// One text per arrow that is not in the table, and per package that is not a room of it.
+/// One text for each dependency that is not in the table, and for each package that is not a crate of it.
 pub fn findings(metadata: &CargoMetadata) -> Vec<String> {
     let strangers = metadata.members().filter_map(unknown_package);
     let arrows = arrows(metadata).filter_map(|(from, dependency)| forbidden_arrow(from, dependency));
     strangers.chain(arrows).collect()
 }
 
-/// Every arrow from one of our packages to another.
+/// Every dependency of one of our packages on another.
 fn arrows(metadata: &CargoMetadata) -> impl Iterator<Item = (&CargoPackage, &CargoDependency)> {
     metadata.members().flat_map(|package| {
         let ours = package.dependencies.iter().filter(|dependency| metadata.member(&dependency.name).is_some());
@@ -54,7 +54,7 @@ fn arrows(metadata: &CargoMetadata) -> impl Iterator<Item = (&CargoPackage, &Car
     })
 }
 
-/// A package that is no room of the table, or whose folder does not carry its name.
+/// A package that is not a crate of the table, or whose folder does not have its name.
 fn unknown_package(package: &CargoPackage) -> Option<String> {
     let room = crate_name(&package.name);
     if allowed(room).is_none() {
@@ -79,8 +79,8 @@ fn forbidden_arrow(from: &CargoPackage, dependency: &CargoDependency) -> Option<
     Some(format!("arrow `{here} → {there}` ({kind}): `{here}` may know {may}{dev}; {TABLE_HINT}"))
 }
 
-/// Rows of the page's table (`store, bus → core, ports`) that say something else than [`TABLE`]. A row whose right side
-/// is a sentence (`all product rooms but agents`) is for people and is not compared.
+/// Rows of the page's table (`store, bus → core, ports`) that differ from [`TABLE`]. A row whose right side is a
+/// sentence (`all product rooms but agents`) is for people and is not compared.
 fn table_mismatches(page: &str) -> Vec<String> {
     let names = |side: &str| side.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();
     let are_rooms = |names: &[String]| names.iter().all(|name| allowed(name).is_some());
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::process;
 
-    /// The document cargo prints for this very tree.
+    /// The document that cargo prints for this source tree.
     fn document() -> Value {
         let workspace = Workspace::locate().unwrap();
         let mut command = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
@@ -132,7 +132,7 @@ mod tests {
         findings(&serde_json::from_value(document).unwrap())
     }
 
-    /// Adds one line to the dependencies of a package.
+    /// Adds a dependency to a package.
     fn with_arrow(from: &str, to: &str, kind: Value) -> Value {
         let mut document = document();
         let packages = document["packages"].as_array_mut().unwrap();

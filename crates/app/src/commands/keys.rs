@@ -94,7 +94,7 @@ async fn create(project: &Project, args: &KeyCreateArgs, now: Time) -> anyhow::R
     let mut new = UnsavedKey::mint(&system.tenant, &args.name, role, args.days, args.per_minute, now)?;
     new.key.scopes = (!args.scope.is_empty()).then(|| args.scope.iter().map(|scope| scope.need()).collect());
     system.store.add(&new.key, &new.hash).await?;
-    // Print the secret before storing the row. If the output fails, the secret is lost.
+    // Print the secret before the audit row is written. If that write fails, the secret would be lost.
     new.print_secret(args.json);
     system.audit_action(&system.tenant, ("keys.create", &new.key.id), None, Some(json!(new.key))).await?;
     Ok(CommandExit::Completed)
