@@ -40,8 +40,8 @@ const FAILURES_MAX: usize = 5;
 
 /// Bring faults of the system over a real server, and look whether everything moves once they end.
 ///
-/// Each round follows from its seed as far as processes let it: `--seed S --rounds 1` plans the same round again. Needs Linux
-/// and a C compiler `cc`. Exits 1 where a round failed; its project is kept, and its path is told.
+/// Each round follows from its seed as far as processes let it: `--seed S --rounds 1` plans the same round again. Needs
+/// Linux and a C compiler `cc`. Exits 1 where a round failed; its project is kept, and its path is told.
 #[derive(Args)]
 pub struct FaultsOptions {
     /// Which faults; all unless told.

@@ -32,8 +32,8 @@ pub enum AuditCommand {
         /// The person, as rows name them.
         #[arg(long)]
         person: String,
-        /// What else they are called: a mail address, a phone number. May be said several times; what their contact in this
-        /// installation says is taken too.
+        /// What else they are called: a mail address, a phone number. May be said several times; what their contact in
+        /// this installation says is taken too.
         #[arg(long, value_name = "IDENTIFIER", value_parser = identifier)]
         also: Vec<String>,
         /// Who erases, for the trail.

@@ -109,7 +109,8 @@ pub struct ToolConnectArgs {
     pub app: String,
     #[command(flatten)]
     pub whose: AccountOwnerArgs,
-    /// Where the browser is sent afterwards; `baton serve` itself where `callback_base` is set under `[tools.composio]`.
+    /// Where the browser is sent afterwards; `baton serve` itself where `callback_base` is set under
+    /// `[tools.composio]`.
     #[arg(long, value_name = "URL")]
     pub callback: Option<String>,
     /// As JSON.
