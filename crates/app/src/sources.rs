@@ -262,7 +262,7 @@ impl sources::SourceStore for ToolSources {
 }
 
 impl ToolSources {
-    /// Reads the project's files again, and asks this source of theirs.
+    /// Reads the project's files again, and asks this source in them.
     async fn refresh_file(&self, name: &str) -> Result<SourceListing, SourceError> {
         let (taken, is_taken) = oneshot::channel();
         let busy = |_| SourceError::Unavailable { name: name.to_owned(), reason: "another is being asked".to_owned() };

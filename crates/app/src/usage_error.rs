@@ -35,7 +35,7 @@ impl UsageError {
         self
     }
 
-    /// Adds the place in a text. Does nothing for an empty span.
+    /// Shows the place in a text. Shows nothing for a span without a place.
     pub fn at(mut self, span: SourceSpan, file: &str, source: &str) -> Self {
         self.place = definition::excerpt(span, file, source);
         self

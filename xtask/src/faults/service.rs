@@ -34,7 +34,7 @@ struct KeyCounts {
 pub struct ServiceActs {
     /// Keys with which it acted.
     pub keys: BTreeSet<String>,
-    /// The highest number of acting requests with one key.
+    /// The highest number of requests with one key that performed the act.
     pub repeated: usize,
 }
 

@@ -114,7 +114,7 @@ fn the_secrets_of_every_tenant_are_sealed_anew_those_of_a_shut_one_too() {
     let place = TestFolder::with(&[("baton.toml", "")]);
     let of = |tenant: &'static str, key: &'static str| [("BATON_SECRETS__KEY", key), ("BATON_TENANT", tenant)];
     place.baton(&["tenants", "create", "acme"]).expect_code(0);
-    // This tenant needs no explicit creation.
+    // The tenant `unmade` is never created explicitly.
     for tenant in ["default", "acme", "unmade"] {
         with_key(&place, &of(tenant, KEY), &["secrets", "set", "crm"], tenant).expect_code(0);
     }

@@ -19,7 +19,7 @@ use crate::wiring::ProjectSystem;
 
 const BOOKED: &str = "demo-booked";
 const DECLINED: &str = "demo-declined";
-/// The process is killed after the line about this node. The booking is made, the payment terminal has been asked, and
+/// The process is killed after the line about this node. The booking is made, the payment terminal is being asked, and
 /// the payment is not taken.
 const KILL_AFTER: &str = "create_booking";
 /// Maximum number of rows that the checks read.

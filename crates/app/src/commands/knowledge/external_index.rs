@@ -17,7 +17,7 @@ use crate::UsageError;
 use crate::project::Project;
 use crate::wiring::ProjectSystem;
 
-/// A tenant's external index. `None` inside if its knowledge is in Baton's own memory.
+/// A tenant's external index, if it has one. Otherwise its knowledge is only in Baton's own memory.
 pub struct KnowledgeIndex {
     memory: Arc<MemoryService>,
     tenant: TenantId,

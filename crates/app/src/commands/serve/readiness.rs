@@ -13,7 +13,7 @@ use crate::wiring::ProjectSystem;
 /// The record space for the write test of the database. It holds a single row.
 const SPACE: &str = "ready";
 
-/// The checks, with names that dashboards expect.
+/// The checks, with the names that the seeds define.
 pub fn checks(system: &ProjectSystem) -> Vec<ReadinessCheck> {
     vec![database(system), llm(system)]
 }
