@@ -61,9 +61,9 @@ enum LintName {
 /// The result of one lint.
 enum LintOutcome {
     Passed(String),
-    /// Nothing was checked, and why.
+    /// Nothing was checked, with the reason.
     Skipped(String),
-    /// One text per finding; each names the thing, the place and the way out.
+    /// One text per finding. Each names the item, the place and how to fix it.
     Failed(Vec<String>),
 }
 

@@ -3,8 +3,8 @@
 //! It depends on no product crate. It runs `cargo`, `git` and the `baton` binary as processes and reads what they print,
 //! so that a crate that does not compile never stops the tool that reports it.
 //!
-//! The way in is [`XtaskCommand`]; each verb has a file of its own. Deliberately absent: anything the product needs at run time,
-//! and network code but for the load and the mocks of measurements and of faults.
+//! Start at [`XtaskCommand`]. Each verb has a file of its own. Deliberately absent: anything the product needs at run
+//! time, and network code except for the load generators and mocks of benchmarks and fault tests.
 
 mod bench;
 mod build;
@@ -29,7 +29,7 @@ use clap::{Parser, Subcommand};
 
 use crate::workspace::Workspace;
 
-/// Wrong usage, or a tool this verb cannot do without is not installed. The same number the `baton` binary uses.
+/// Incorrect usage, or a required tool is not installed. The same number as in the `baton` binary.
 const EXIT_USAGE: u8 = 2;
 
 /// Checks, tests and measures Baton.

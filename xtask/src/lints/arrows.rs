@@ -23,10 +23,10 @@ const TABLE: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// Rooms that implement a port and so may name `sim` in `[dev-dependencies]`, for its conformance suites.
+/// Crates that implement a port and so may name `sim` in `[dev-dependencies]`, for its conformance suites.
 const IMPLEMENT_PORTS: &[&str] = &["store", "bus", "models", "tools", "memory"];
 
-/// Where a finding sends its reader.
+/// The reference that each finding ends with.
 const TABLE_HINT: &str = "the table is in ARCHITECTURE.md, \"Allowed arrows\", and in xtask/src/lints/arrows.rs";
 
 pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
@@ -46,7 +46,7 @@ pub fn findings(metadata: &CargoMetadata) -> Vec<String> {
     strangers.chain(arrows).collect()
 }
 
-/// Every arrow from one of our packages to another.
+/// Every dependency of one of our packages on another.
 fn arrows(metadata: &CargoMetadata) -> impl Iterator<Item = (&CargoPackage, &CargoDependency)> {
     metadata.members().flat_map(|package| {
         let ours = package.dependencies.iter().filter(|dependency| metadata.member(&dependency.name).is_some());
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::process;
 
-    /// The document cargo prints for this very tree.
+    /// The document that cargo prints for this source tree.
     fn document() -> Value {
         let workspace = Workspace::locate().unwrap();
         let mut command = workspace.cargo(["metadata", "--format-version", "1", "--no-deps"]);
@@ -132,7 +132,7 @@ mod tests {
         findings(&serde_json::from_value(document).unwrap())
     }
 
-    /// Adds one line to the dependencies of a package.
+    /// Adds a dependency to a package.
     fn with_arrow(from: &str, to: &str, kind: Value) -> Value {
         let mut document = document();
         let packages = document["packages"].as_array_mut().unwrap();

@@ -1,4 +1,4 @@
-//! Formatting and clippy, by the tools themselves.
+//! Formatting and clippy, checked by the tools themselves.
 
 use crate::process;
 use crate::workspace::{self, Workspace};
@@ -22,8 +22,8 @@ pub fn format(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
     Ok(LintOutcome::Failed(findings))
 }
 
-/// Clippy compiles nothing to machine code, but runs build scripts and procedural macros: with the profile of the
-/// tests those are built once for both.
+/// Clippy generates no machine code, but runs build scripts and procedural macros. With the profile of the tests those
+/// are built once for both.
 pub fn clippy(workspace: &Workspace, profile: &str) -> anyhow::Result<LintOutcome> {
     if !process::is_installed(&mut workspace.cargo(["clippy", "--version"])) {
         return Ok(missing_tool("clippy", workspace::in_ci()));
@@ -45,7 +45,8 @@ pub fn clippy(workspace: &Workspace, profile: &str) -> anyhow::Result<LintOutcom
     Ok(LintOutcome::Failed(vec!["clippy's own words are above".to_owned()]))
 }
 
-/// On a developer's machine the other walls still tell much; where CI is set the wall must not quietly be gone.
+/// On a developer's machine the other lints are still useful without this one. In CI a lint must not be skipped
+/// silently.
 fn missing_tool(component: &str, in_ci: bool) -> LintOutcome {
     let way_out = format!("{component} is not installed here: `rustup component add {component}`");
     if in_ci { LintOutcome::Failed(vec![way_out]) } else { LintOutcome::Skipped(way_out) }

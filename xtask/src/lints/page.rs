@@ -1,4 +1,4 @@
-//! The web page: formatted, tested, and committed as it is built, so that cargo alone builds the binary with it.
+//! The web page: formatted, tested, and committed in built form, so that cargo alone builds the binary with it.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use super::LintOutcome;
 const PACKED: &[&str] = &["br", "gz"];
 const STEPS: &[&[&str]] = &[&["run", "check"], &["test"], &["run", "build"]];
 
-/// Builds the page anew, beside the tree, and compares.
+/// Builds the page outside the tree, and compares.
 pub fn check(workspace: &Workspace, write: bool) -> anyhow::Result<LintOutcome> {
     if !process::is_installed(Command::new("npm").arg("--version")) {
         let way_out = "npm is not installed here: it comes with Node.js".to_owned();
@@ -51,8 +51,9 @@ pub fn check(workspace: &Workspace, write: bool) -> anyhow::Result<LintOutcome> 
     Ok(LintOutcome::from_findings(findings, format!("{} files are as built", built.len())))
 }
 
-/// Packed once more for browsers that take it so: the same text is packed otherwise by another version of the packer, or
-/// on another processor. Its name carries the hash of the text, and the build unpacks it to look.
+/// Whether the file is the compressed copy for browsers that accept one. Another version of the compressor, or another
+/// processor, compresses the same text differently. The name contains the hash of the text, and the build unpacks the
+/// file to verify it.
 fn is_packed(name: &Path) -> bool {
     name.extension().is_some_and(|kind| PACKED.iter().any(|packed| kind == *packed))
 }

@@ -1,4 +1,4 @@
-//! Rules on the text of our own files, for what no compiler checks.
+//! Rules for the text of our own files that no compiler checks.
 
 mod allowances;
 mod names;
@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 
 use super::LintOutcome;
 
-/// Files above this are data, not something a person wrote and reads.
+/// Larger files are data, not written by a person.
 const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
@@ -38,7 +38,7 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<LintOutcome> {
     Ok(LintOutcome::from_findings(findings, format!("{} files", files.len())))
 }
 
-/// The text of a file; `None` for what is not text.
+/// The text of a file. `None` for a binary file.
 fn read(workspace: &Workspace, path: &str) -> anyhow::Result<Option<String>> {
     let full = workspace.root().join(path);
     if full.metadata()?.len() > TEXT_BYTES_MAX {

@@ -1,4 +1,4 @@
-//! How long files and functions are, and how the rooms divide the lines.
+//! The lengths of files and functions, and the lines of each crate.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::code::{self, BlankedSource};
 use crate::workspace::Workspace;
 
-/// How many of the longest are named.
+/// Number of the longest items to name.
 const LONGEST: usize = 10;
 
 #[derive(Serialize)]
 pub struct CodeShape {
-    /// Product files; files of tests are left out.
+    /// Product files. Test files are excluded.
     files: LengthStats,
     /// Product functions.
     functions: LengthStats,
@@ -23,12 +23,12 @@ pub struct CodeShape {
     crates: BTreeMap<String, CrateSize>,
 }
 
-/// Lines of one kind of thing.
+/// Length statistics of one kind of item.
 #[derive(Serialize, Debug, PartialEq, Eq)]
 struct LengthStats {
     count: usize,
     median: usize,
-    /// Nine in ten are no longer than this.
+    /// The 90th percentile.
     p90: usize,
 }
 
@@ -42,11 +42,11 @@ struct LongItem {
 #[derive(Serialize, Default)]
 struct CrateSize {
     files: usize,
-    /// Lines of product files and of files of tests.
+    /// Lines of product files and of test files.
     lines: usize,
-    /// Lines with code on them, outside tests.
+    /// Lines with code, outside tests.
     code: usize,
-    /// Lines with code on them, in tests.
+    /// Lines with code, in tests.
     tests: usize,
 }
 
@@ -87,7 +87,7 @@ impl CodeShape {
     }
 }
 
-/// What is gathered file by file.
+/// The totals that are collected file by file.
 #[derive(Default)]
 struct ShapeTally {
     files: Vec<LongItem>,
@@ -146,7 +146,7 @@ fn longest(mut all: Vec<LongItem>) -> Vec<LongItem> {
     all
 }
 
-/// The room a path belongs to; `None` outside the rooms.
+/// The crate of a path. `None` outside the crates.
 fn crate_of(path: &str) -> Option<&str> {
     match path.split('/').collect::<Vec<_>>()[..] {
         ["crates", name, ..] => Some(name),

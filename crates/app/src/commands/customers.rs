@@ -1,4 +1,4 @@
-//! `baton customers`: what is kept of one, handed over or erased, as the API does it.
+//! `baton customers`: exports or erases the data about one customer, as the API does.
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ fn open(project: &Project, of: &CustomerArgs) -> anyhow::Result<(ProjectSystem, 
     Ok((system, tenant))
 }
 
-/// What whoever asked can do something about is said to them as that.
+/// Errors that the caller can correct become usage errors.
 fn usage_error(error: CustomerError) -> anyhow::Error {
     match error {
         CustomerError::StillLive(_) | CustomerError::PartlyErased(_) => {
@@ -61,7 +61,7 @@ fn usage_error(error: CustomerError) -> anyhow::Error {
     }
 }
 
-/// What customers' data lie behind.
+/// The stores that hold customers' data.
 pub(super) fn stores<'s>(
     system: &'s ProjectSystem,
     engine: &'s Engine,

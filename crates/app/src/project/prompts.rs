@@ -1,4 +1,4 @@
-//! Prompts of a project's own: files `prompts/NAME.LANG.md`.
+//! The project's own prompts: files `prompts/NAME.LANG.md`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use baton_memory::{PROMPTS, PromptSet};
 use super::files::{display_path, files, read};
 use crate::UsageError;
 
-/// Puts a project's prompts in the place of its agents', of memory's and ours.
+/// Replaces prompts of agents, of memory and of the system with the project's own.
 pub fn apply_prompts(
     agents: &mut BTreeMap<String, AgentDefinition>,
     memory: &mut PromptSet,

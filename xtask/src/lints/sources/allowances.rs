@@ -1,8 +1,8 @@
-//! Nobody digs a hole in a lint wall: every package takes the workspace's lints, and no file allows one of them.
+//! No exceptions from denied lints: every package uses the workspace's lints, and no file allows one of them.
 
 use crate::code::{self, BlankedSource};
 
-/// The one file that may print, for the whole product.
+/// The one file of the whole product that may print.
 const PRINTER: &str = "crates/app/src/print.rs";
 
 /// Lints on printing, which [`PRINTER`] may allow.
@@ -21,10 +21,10 @@ const DENIED_LINTS: &[&str] = &[
     "clippy::all",
 ];
 
-/// Packages with a lint table of their own, and why.
+/// Packages with a lint table of their own, and the reason.
 const OWN_LINTS: &[(&str, &str)] = &[];
 
-/// A source file that allows a lint which is a wall. Files of tests may, and `cfg_attr(test, …)` may.
+/// Finds attributes that allow a denied lint in a source file. Test files and `cfg_attr(test, …)` may do so.
 pub fn check(path: &str, code: &BlankedSource) -> Vec<String> {
     if code::is_test_file(path) {
         return Vec::new();
@@ -43,7 +43,7 @@ pub fn check(path: &str, code: &BlankedSource) -> Vec<String> {
     findings
 }
 
-/// A package that does not take the workspace's lints.
+/// Finds a package that does not use the workspace's lints.
 pub fn check_manifest(package: &str, manifest: &str) -> Option<String> {
     let table = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
     let takes = table.take_while(|line| !line.starts_with('[')).any(|line| line.replace(' ', "") == "workspace=true");

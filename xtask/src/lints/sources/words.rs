@@ -1,14 +1,14 @@
-//! Words that have no place in a pure room.
+//! Words that are not allowed in pure crates.
 
 use crate::code::{self, BlankedSource};
 
-/// Rooms that decide and never look around.
+/// Pure crates: they decide, and do no input or output.
 const PURE: &[&str] = &["crates/core/src/", "crates/agents/src/"];
 
-/// Words that are refused in a pure room, and why.
+/// Words that are rejected in a pure crate, and the reason.
 struct WordBan {
     words: &'static [&'static str],
-    /// Whether tests, too, must do without.
+    /// Whether the rule applies to tests too.
     tests_too: bool,
     why: &'static str,
 }
