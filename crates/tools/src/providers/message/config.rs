@@ -33,7 +33,7 @@ pub struct TwilioConfig {
 }
 
 impl TwilioConfig {
-    /// A token alone chooses nothing: the variable `TWILIO_AUTH_TOKEN` may be there for other software.
+    /// A token alone does not choose Twilio: the variable `TWILIO_AUTH_TOKEN` may be set for other software.
     fn is_chosen(&self) -> bool {
         let others = [&self.api_key_sid, &self.from, &self.messaging_service_sid, &self.whatsapp_from];
         !self.account_sid.is_empty() || others.iter().any(|other| other.is_some())
@@ -41,12 +41,12 @@ impl TwilioConfig {
 }
 
 impl MessageConfig {
-    /// The account that sends, if one is set up.
+    /// The account that sends, if one is configured.
     pub(super) fn twilio(&self) -> Option<&TwilioConfig> {
         self.twilio.as_ref().filter(|twilio| twilio.is_chosen())
     }
 
-    /// Whether what is said can be meant; the error is the reason it cannot.
+    /// Checks that the settings are consistent; the error states why not.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Some(twilio) = &self.twilio else { return Ok(()) };
         if twilio.from.is_some() && twilio.messaging_service_sid.is_some() {
