@@ -28,9 +28,9 @@ use search::ToolSearchIndex;
 #[derive(Clone)]
 pub(crate) struct ToolIndex {
     entries: BTreeMap<Arc<str>, IndexedTool>,
-    /// Built by [`build_indexes`](Self::build_indexes), or by the first search.
+    /// Built by [`Self::build_indexes`], or by the first search.
     search_index: OnceLock<ToolSearchIndex>,
-    /// Built by [`build_indexes`](Self::build_indexes), or by the first list.
+    /// Built by [`Self::build_indexes`], or by the first list.
     listing_rows: OnceLock<Vec<ListingRow>>,
 }
 

@@ -27,8 +27,8 @@ const WAIT_FIRST: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// A connection that lasted this long does not count as failed.
 const STABLE_AFTER: Duration = Duration::from_secs(60);
-/// Maximum number of connections to one server. Beyond it, the connection of the tenant with the oldest call is
-/// closed.
+/// Maximum number of connections to one server. Beyond it, the idle connection that was least recently
+/// used is closed.
 const TENANTS_MAX: usize = 32;
 /// Time-out of refreshing the list of tools.
 const LIST_LIMIT: Duration = Duration::from_secs(30);

@@ -61,7 +61,7 @@ impl QuestionTracker {
         QuestionOutcome::Lapsed
     }
 
-    /// Returns whether a question could belong to a call that nobody waits for any more.
+    /// Returns whether a question could belong to a call that was given up.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.state().abandoned
     }

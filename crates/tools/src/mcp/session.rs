@@ -245,7 +245,7 @@ impl McpSession {
         }
     }
 
-    /// Returns whether a question could belong to a call that nobody waits for any more.
+    /// Returns whether a question could belong to a call that was given up.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.questions.is_ambiguous()
     }

@@ -161,7 +161,7 @@ pub(super) fn risk(class: EffectClass, method: &Method, is_trusted: bool) -> Too
 
 /// The names by which the operations of a document can be selected.
 struct OperationNames<'d> {
-    /// Maps each id, and each `get/orders/{id}`, to `get/orders/{id}`.
+    /// Maps every name (the id, `GET /orders/{id}`, `get/orders/{id}`) to the last of these forms.
     by_name: BTreeMap<String, String>,
     /// Suggestions for an unknown name: ids, and `GET /orders/{id}`.
     offered: Vec<String>,

@@ -64,7 +64,7 @@ pub(super) struct SnapshotSizeError(pub(super) usize);
 
 pub(super) struct SnapshotSeal {
     version: String,
-    /// The hash of the configured key, padded to the block size of HMAC.
+    /// SHA-256 of the configured key, padded with zeros to the block size of HMAC. All zeros without a key.
     key: [u8; KEY_BYTES],
 }
 

@@ -38,7 +38,7 @@ const PAGES_MAX: usize = 10;
 pub(super) struct GoogleCalendar {
     vendor: VendorApi,
     tokens: AccessTokenCache,
-    /// A hash of the API's address and the account.
+    /// The API's address and the owner of the account.
     account: String,
     /// The account as shown to people.
     shown: String,

@@ -13,7 +13,7 @@ const PORTS: [(&str, &str); 2] = [("starttls", "TEST_SMTP_STARTTLS_PORT"), ("imp
 /// The certificate authority of the server. Its certificate names 127.0.0.1 but not 127.0.0.2, where the server
 /// listens too.
 const AUTHORITY: &str = "TEST_SMTP_CA";
-/// The folder of what the server received: `LOGIN`, `MAIL_TOOL` and `LETTER`, one JSON line each.
+/// The folder of what the server received: `LOGIN`, `MAIL` and `LETTER`, one JSON line each.
 const HEARD: &str = "TEST_SMTP_HEARD";
 
 struct SmtpServerFixture {

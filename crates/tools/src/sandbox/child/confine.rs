@@ -8,7 +8,7 @@
 //! 4. It has limits on memory, CPU time, files, processes and core dumps.
 //! 5. It has no capabilities and can gain none.
 //! 6. A filter kills it at any system call that an idle interpreter does not need. The allowed calls include none
-//! that opens, connects, starts or sends, and reading and writing are limited to the standard files.
+//!    that opens, connects, starts or sends, and reading and writing are limited to the standard files.
 
 use std::collections::BTreeMap;
 use std::num::TryFromIntError;

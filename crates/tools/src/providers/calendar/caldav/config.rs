@@ -19,7 +19,7 @@ pub struct CalDavConfig {
     pub password: SecretString,
 }
 
-/// The settings as written: the password is referenced, not written into the file.
+/// The settings as written: the password may be missing, because it comes from an environment variable.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CalDavFields {
