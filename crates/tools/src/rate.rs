@@ -115,7 +115,7 @@ impl CallRateWindow {
         }
     }
 
-    /// Counts with these numbers from here on. If the clock was set back, the window starts anew.
+    /// Counts with these numbers from here on. If the clock was set back, the window is reset.
     pub(crate) fn adopt(&mut self, limit: &RateLimit, now: Time) {
         (self.calls, self.per) = (limit.calls.max(1) as usize, limit.per);
         if self.seen_at.since(now) > self.per.max(SET_BACK) {

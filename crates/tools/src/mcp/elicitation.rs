@@ -86,8 +86,8 @@ fn form(params: &ElicitRequestParams) -> Result<(String, Value), String> {
             Ok((message.clone(), json!(requested_schema)))
         }
         ElicitRequestParams::UrlElicitationParams { message, url, .. } => {
-            // Such an address is often a key in itself, so logs and the journal omit its
-            // query and fragment.
+            // Such an address is often a key in itself, so logs and the journal omit its query and
+            // fragment.
             let place = Url::parse(url).map_or_else(|_| "what is no address".to_owned(), |url| display_url(&url));
             let mut message = redact::text(message).into_owned();
             message.truncate(message.floor_char_boundary(ERROR_BYTES_MAX));

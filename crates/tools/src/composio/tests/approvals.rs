@@ -63,7 +63,7 @@ async fn what_was_allowed_with_one_account_is_asked_about_anew_with_another() {
     let second = needed(&project, Some(&first.hash)).await;
     assert_eq!(second.account.as_deref(), Some("ca_2, version 20251027_00"));
     assert_ne!(first.hash, second.hash);
-    // A call that was admitted just before is performed with neither.
+    // A call that was admitted with the first account just before is performed with neither account.
     let outcome = kept.perform(Duration::from_secs(5)).await.outcome;
     assert!(matches!(outcome, ToolOutcome::NotDone { retryable: true, .. }), "{outcome:?}");
     let (code, message) = not_done(outcome);

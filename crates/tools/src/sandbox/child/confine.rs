@@ -128,7 +128,8 @@ fn allowed() -> Result<BTreeMap<i64, Vec<Rule>>, Box<dyn std::error::Error>> {
     let executable = flag(libc::PROT_EXEC)?;
     let has_no_code = |place: u8| Condition::new(place, Width::Dword, Compare::MaskedEq(executable), 0);
     let anonymous = flag(libc::MAP_ANONYMOUS)?;
-    // Memory that is shared, grows like a stack, or becomes read-only is not counted by the memory limit.
+    // Memory that is shared, grows like a stack, or becomes read-only is not counted by the memory limit, so it
+    // is refused.
     let kinds = flag(libc::MAP_ANONYMOUS | libc::MAP_SHARED | libc::MAP_GROWSDOWN)?;
     let is_counted = Condition::new(3, Width::Dword, Compare::MaskedEq(kinds), anonymous)?;
     let writable = flag(libc::PROT_WRITE)?;
