@@ -70,7 +70,8 @@ async fn words_alone_leave_an_act_in_doubt_whatever_status_they_speak_of() {
         assert_eq!(code, "OUTCOME_UNKNOWN", "{words}");
         assert_eq!(project.done(), ["SHOPIFY_CREATE_RETURN"], "it is sent once");
     }
-    // An error of Composio itself that is not a refusal leaves the outcome of an act unknown too, even if it mentions an account.
+    // An error of Composio itself that is not a refusal leaves the outcome of an act unknown, even if it mentions an
+    // account.
     let says = || {
         let error = json!({"message": "Connected account ca_1 is in EXPIRED state", "status": 500});
         answer(500, &json!({"error": error}))
