@@ -1,4 +1,4 @@
-//! `charge_payment` and `refund_payment`: by Stripe where it is configured, else in a ledger of our own.
+//! `charge_payment` and `refund_payment`: by Stripe if configured, otherwise in an internal ledger.
 
 mod amount;
 mod charge;
@@ -27,13 +27,13 @@ use self::ledger::PaymentLedger;
 use self::stripe::StripeClient;
 pub use config::{PaymentConfig, PaymentMethod, PaymentProvider, StripeConfig, StripeMethod};
 
-/// How ids of the ledger's own transactions begin.
+/// The prefix of the ledger's own transaction ids.
 const TRANSACTION: &str = "tx";
 const OFFERED: &[ProviderOption] =
     &[ProviderOption::free(INTERNAL, &[]), ProviderOption::free(stripe::NAME, &["payment.stripe.secret_key"])];
 const INTERNAL: &str = "internal";
 
-/// A tool by Stripe, with a tenant's settings.
+/// Creates a Stripe tool with a tenant's settings.
 type StripeToolFactory<'a> = dyn Fn(Arc<StripeClient>, &PaymentConfig) -> Arc<dyn ToolHandler> + 'a;
 
 pub(crate) fn entries(

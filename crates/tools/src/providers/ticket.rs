@@ -1,4 +1,5 @@
-//! `create_ticket` and `close_ticket`: support tickets, at a service where one is set up, else kept in this installation.
+//! `create_ticket` and `close_ticket`: support tickets, at an external service if one is configured, otherwise stored
+//! in this installation.
 
 mod rest;
 
@@ -28,10 +29,10 @@ use crate::tool_set::TIMEOUT;
 const SPACE: &str = "tickets";
 const SUBJECT_BYTES_MAX: usize = 500;
 const TEXT_BYTES_MAX: usize = 20_000;
-/// How often a ticket may change under our hands before we give up.
+/// Maximum number of attempts when a concurrent writer changes the ticket.
 const TRIES_MAX: usize = 3;
 
-/// Where tickets are kept; at the service where one is set up, unless told.
+/// Where tickets are stored. Default: the external service, if one is configured.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TicketConfig {
@@ -42,7 +43,7 @@ const OFFERED: &[ProviderOption] = &[
     ProviderOption::free(INTERNAL, &[]),
     ProviderOption::free(service::NAME, &["tickets.rest.base_url", "tickets.rest.token"]),
 ];
-/// How ids of our own tickets begin.
+/// The prefix of the ids of this installation's tickets.
 const PREFIX: &str = "tk";
 
 pub(crate) fn entries(

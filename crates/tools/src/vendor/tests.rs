@@ -10,7 +10,7 @@ use crate::config::SecretString;
 use crate::testing::service::{CannedResponse, FakeService, json as answer, redirect};
 use crate::tool_error::ToolError;
 
-/// Where nobody listens.
+/// An address at which nothing listens.
 const NOBODY: &str = "http://127.0.0.1:1";
 
 /// A vendor whose errors look like `{"error": {"message", "type"}}`.
@@ -175,7 +175,7 @@ async fn a_redirect_to_another_host_is_not_followed_at_all() {
     assert_eq!(not_done(away).0, code::ADDRESS_NOT_ALLOWED);
     assert!(other.received().is_empty());
     assert_eq!(vendor.post(&["moved"]).send(EffectClass::Once).await.unwrap().value(), json!({"target": "/here"}));
-    // It is done, and can be seen there: that nobody knows is all that can be said.
+    // It may be done, with its result at the other address: the outcome is unknown.
     assert!(matches!(vendor.post(&["nowhere"]).send(EffectClass::Once).await, Err(ToolError::Unknown { .. })));
     assert_eq!(not_done(vendor.post(&["same"]).send(EffectClass::Once).await.unwrap_err()).0, code::SERVICE_REJECTED);
 }

@@ -1,5 +1,5 @@
-//! Letters that Baton writes itself, by the provider that a tenant's `send_email` goes by. The outbox delivers to nobody, so
-//! it counts as no provider here.
+//! E-mails that Baton sends itself, through the provider of a tenant's `send_email`. The outbox delivers nothing, so
+//! it does not count as a provider here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::error::ToolSetupError;
 use crate::outbound::OutboundClient;
 use crate::tool_error::ToolError;
 
-/// Sends them.
+/// A sender of such e-mails.
 pub struct SystemMailer {
     transports: ByTenant<Arc<MailTransport>>,
     clock: Arc<dyn Clock>,
@@ -36,7 +36,7 @@ enum MailTransport {
 
 impl SystemMailer {
     /// # Errors
-    /// Settings of e-mail by which nobody can be chosen.
+    /// The e-mail settings choose no valid provider.
     pub fn new(config: &ToolsConfig, clock: Arc<dyn Clock>) -> Result<Self, ToolSetupError> {
         let outbound = Arc::new(OutboundClient::new(config.outbound.clone()));
         let templates = Arc::new(EmailTemplates::read(config)?);
