@@ -33,7 +33,8 @@ impl Clock for TickingClock {
     }
 }
 
-/// Answers with these texts in turn, then always with the last one, and records the requests; without texts it fails.
+/// Answers with the texts in `first` in turn, then always with `words` (fails if it is `None`), and records the
+/// requests.
 #[derive(Default)]
 struct ScriptedReplies {
     first: Mutex<VecDeque<&'static str>>,
