@@ -10,8 +10,7 @@ use crate::chunk::ChunkPolicy;
 use crate::embed::endpoint::PUBLIC;
 use crate::prompt::PromptSet;
 
-/// Minimum tokens of a chunk, and below it the maximum: smaller chunks split sentences, and embedders lose half of
-/// larger ones.
+/// Minimum and maximum tokens of a chunk: smaller chunks split sentences, and embedders lose half of larger ones.
 const CHUNK_TOKENS_MIN: usize = 32;
 const CHUNK_TOKENS_MAX: usize = 2_000;
 /// Maximum timeout of an embedder, in milliseconds.

@@ -2,8 +2,8 @@
 //! (episodic).
 //!
 //! The entry point is [`MemoryService`], which implements the port [`baton_ports::memory::MemoryStore`]. It stores
-//! nothing itself: documents are in the [`Index`](baton_ports::index::DocumentIndex), messages in
-//! [`Records`](baton_ports::records::RecordStore).
+//! nothing itself: documents are in the [`DocumentIndex`](baton_ports::index::DocumentIndex), messages in
+//! [`RecordStore`](baton_ports::records::RecordStore).
 //!
 //! - A document is split at its headings and paragraphs into chunks that overlap a little. Each chunk knows its byte
 //!   range in the document.

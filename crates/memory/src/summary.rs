@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::prompt::{MemoryPrompt, PromptSet};
 use crate::short_term::ShortTermMemory;
 
-/// The timeout of one model call and, below it, of all calls of one conversation together.
+/// The timeout of one model call, and of all calls of one conversation together.
 const LIMIT: Duration = Duration::from_secs(30);
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// The same for an ongoing conversation, where the customer waits for an answer.
@@ -24,7 +24,7 @@ const TIMEOUT_LIVE: Duration = Duration::from_secs(20);
 const TOKENS_MAX: u32 = 400;
 /// Maximum messages that one call summarises; more are summarised by several calls, each with the summary before.
 const MESSAGES_AT_ONCE: usize = 100;
-/// Maximum bytes of one message that a model sees and, below it, of one that an excerpt quotes.
+/// Maximum bytes of one message that a model sees, and of one that an excerpt quotes.
 const SHOWN_BYTES_MAX: usize = 2_000;
 const QUOTED_BYTES_MAX: usize = 300;
 /// Maximum bytes of the reason why a summary is an excerpt.

@@ -3,7 +3,7 @@
 //! - [`fake`]: an in-memory store behind the ports, for all tests.
 //! - [`null_ports`]: ports without an implementation.
 //! - [`conformance`]: what every implementation of a port must do.
-//! - [`simulation`]: one seed's world. It drives the same [`Owner`](baton_engine::owner::RunOwner) and
+//! - [`simulation`]: one seed's world. It drives the same [`RunOwner`](baton_engine::owner::RunOwner) and
 //!   [`Dispatcher`](baton_engine::dispatcher::Dispatcher) as the product, in virtual time, single-threaded, and injects
 //!   faults that no real machine could be made to have.
 //! - [`scenario`]: written, readable sequences of events, played in the same world.

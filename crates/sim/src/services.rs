@@ -183,7 +183,7 @@ fn answer_of_tool(
     quick: Duration,
     limit: Duration,
 ) -> ServiceAnswer {
-    // If it is lost in transit, or the service is busy, no service looks up the key.
+    // If the request or the answer is lost, or the service is busy, the key is not looked up.
     let is_looked_for = !matches!(fate, RequestFate::AnswerLost | RequestFate::RequestLost | RequestFate::Refused);
     if let Some(known) = known.filter(|_| is_looked_for) {
         return ServiceAnswer { outcome: done(known), after: quick, late: None };

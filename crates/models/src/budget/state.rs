@@ -72,7 +72,7 @@ struct LineBalance {
     /// The amount requested ahead of need, and how much of it was granted.
     ahead: Usd,
     granted: Usd,
-    /// The store had less than was requested.
+    /// The store granted less than was needed.
     dry: bool,
     grown_at: Option<Time>,
     used_at: Time,
@@ -190,7 +190,7 @@ impl BudgetState {
         self.growths
     }
 
-    /// Whether some line is low and no growth is in progress for it; the caller then starts one.
+    /// Whether some line is low and no growth ahead of need is in progress; the caller then starts one.
     pub fn begin_prefetch(&mut self) -> bool {
         let begins = !self.ahead && !self.to_grow.is_empty();
         self.ahead |= begins;

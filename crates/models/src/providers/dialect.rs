@@ -1,5 +1,5 @@
 //! The differences between the APIs of providers: where requests go, how they are written, how replies are parsed.
-//! [`Remote`](super::remote::HttpProvider) does everything else about a call over HTTP.
+//! [`HttpProvider`](super::remote::HttpProvider) does everything else about a call over HTTP.
 
 use std::fmt::Debug;
 

@@ -71,7 +71,7 @@ pub(super) struct FakeAggregate {
     released: bool,
     /// When its last entry was decided.
     last_at: Option<Time>,
-    /// Its inbox has new items.
+    /// A process must look into its inbox.
     called: bool,
     items: i64,
     inbox: BTreeMap<i64, InboxItem>,

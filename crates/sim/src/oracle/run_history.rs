@@ -175,7 +175,7 @@ impl RunHistory {
             RunEvent::Ended(ended) => {
                 self.signals.remove(&ended.node);
             }
-            // A late answer may have set an ended run in motion again, or may be retained: the undo tells.
+            // A late answer may have reopened an ended run, or may only be recorded: an undo shows which.
             RunEvent::Scheduled(scheduled) if scheduled.effect.call.role == CallRole::Undo => self.finished = None,
             RunEvent::ChildUndoing { .. } | RunEvent::NotUndone { .. } | RunEvent::UndoAgain { .. } => {
                 self.finished = None

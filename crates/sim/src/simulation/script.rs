@@ -117,7 +117,8 @@ impl SimScript {
     }
 }
 
-/// The script's name of a call: its node, or an agent's node and the requested tool; for an undo followed by `undo`.
+/// The script's name of a call: its node, or an agent's node and the requested tool. The name of an undo ends in
+/// `undo`.
 fn word_of(kind: Option<&str>, effect: &EffectId, tool: &str) -> String {
     let node = &effect.call.node;
     let word = if kind == Some("agent") { format!("{node}.{tool}") } else { node.to_string() };

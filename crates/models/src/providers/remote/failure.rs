@@ -10,7 +10,7 @@ use super::body::ResponseBody;
 use super::rate_limits;
 use crate::fault::{code, lasting, transient};
 
-/// Maximum bytes read of an error body; below it, the maximum characters kept of its message.
+/// Maximum bytes read of an error body, and maximum characters kept of its message.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 const MESSAGE_CHARS_MAX: usize = 300;
 /// Replaces an API key.
