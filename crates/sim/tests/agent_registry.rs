@@ -1,4 +1,4 @@
-//! Agents registered while the system runs, and how each has done, over records.
+//! Agents that are registered at run time, and their health, over records.
 
 use std::sync::Arc;
 

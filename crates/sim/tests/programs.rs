@@ -1,5 +1,5 @@
-//! The simulation reaches what it should of agents: their programs, who thinks for them or stands in, and every way of the
-//! shipped ones.
+//! The simulation reaches the expected states of agents: their programs, remote agents and their fallbacks, and every
+//! path of the shipped ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use baton_sim::seed_search::run_seed;
 use baton_sim::services::SimServices;
 use baton_sim::simulation::SimReport;
 
-/// Seeds among which every way of a program must be met.
+/// Number of seeds among which every path of a program must be met.
 const SEEDS_MAX: u64 = 2_000;
 
 #[test]
@@ -69,7 +69,7 @@ fn meets(words: &[String], met: impl Fn(&SimReport) -> Vec<String>) {
     assert_eq!(missing, BTreeSet::new(), "never met");
 }
 
-/// What shipped agents did in a run, each behind its name.
+/// What shipped agents did in a run, each prefixed with the agent's name.
 fn ways_of(chronicle: &RunHistory, services: &SimServices) -> Vec<String> {
     let mut agents: BTreeMap<&NodeAddress, (&AgentDefinition, bool)> = BTreeMap::new();
     let mut ways = Vec::new();

@@ -1,4 +1,4 @@
-//! Calls through the gateway, with little money.
+//! Calls through the gateway with a small budget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::providers::test_support::{asker, request};
 use crate::test_support::{self, FakeBehavior, FakeProvider, PausedTokioClock, fake_provider};
 
 const LIMIT: Duration = Duration::from_secs(10);
-/// What a puppet asks for a reply.
+/// The price of a fake provider's reply.
 const PRICE: Usd = Usd::from_nanos(1_000);
-/// Dollars per million tokens, so that 200 tokens, the most a request of these tests allows, are that price.
+/// Dollars per million tokens. At this rate 200 tokens, the maximum of a request in these tests, cost `PRICE`.
 const PER_MILLION: f64 = 0.005;
 
 struct ReservationFixture {
@@ -33,7 +33,7 @@ struct ReservationFixture {
 }
 
 impl ReservationFixture {
-    /// With money for so many calls this hour.
+    /// Creates a fixture with an hourly budget for this number of calls.
     fn with_money_for(calls: i64, does: FakeBehavior, more: Value) -> Self {
         let budgets = json!({ "hourly_usd": Usd::from_nanos(calls * PRICE.as_nanos()).as_f64() });
         let (puppet, store) = (FakeProvider::new(does), Arc::new(FakeStore::new()));
@@ -53,7 +53,7 @@ impl ReservationFixture {
         self.gateway.ask(&asker(1), &hello(), LIMIT, None).await.map(drop)
     }
 
-    /// What was spent in all, once everything is written down.
+    /// The total spent, once everything is settled.
     async fn spent(&self, by: Vec<CostDimension>) -> Vec<CostRow> {
         self.ledger.close().await.expect("closes");
         self.store.costs(CostFilter { by, ..CostFilter::default() }).await.expect("reads")

@@ -1,4 +1,4 @@
-//! Purses over the store that the simulation keeps.
+//! Budget ledgers over the simulation's store.
 
 mod fixture;
 
@@ -37,7 +37,7 @@ async fn a_budget_worth_ten_calls_admits_ten_of_sixty_four_at_once() {
 async fn calls_that_cost_far_less_than_they_may_use_a_budget_up_without_passing_it() {
     let world = BudgetFixture::new(json!({"hourly_usd": 0.1}));
     let purse = world.ledger();
-    // A short reply costs a cent, the longest there may be twenty-five: only one at a time has room for it.
+    // A short reply costs one cent, the longest possible reply 25: the budget fits only one at a time.
     let price = between(usd(0.01), usd(0.25));
     let calls = join_all((0..64).map(|_| call(&purse, price, 0.01))).await;
     assert_eq!(calls.iter().filter(|call| call.is_ok()).count(), 10);
@@ -66,7 +66,7 @@ async fn two_processes_share_a_line_exactly() {
     let world = BudgetFixture::new(json!({"hourly_usd": 1}));
     let purses = [world.ledger(), world.ledger()];
     let mut admitted = 0;
-    // Turn by turn and in crowds, so that each holds something ahead now and then.
+    // Sequentially and concurrently, so that each process holds an allowance ahead of need from time to time.
     for round in 0..40 {
         let crowd = (0..25).map(|place| call(&purses[(round + place / 7) % 2], exactly(0.01), 0.01));
         admitted += join_all(crowd).await.iter().filter(|call| call.is_ok()).count();
@@ -84,7 +84,7 @@ async fn a_process_that_is_killed_overruns_nothing_and_keeps_what_it_held_from_o
     for _ in 0..10 {
         let hold = reserve(&killed, exactly(0.01)).await.expect("there is enough");
         asked += 1;
-        // Neither settled nor given back: it dies in between.
+        // Neither settled nor given back: the process dies in between.
         std::mem::forget(hold);
     }
     let (spent, held) = world.hour().await;
@@ -324,7 +324,7 @@ async fn many_threads_never_pass_the_line() {
     assert_eq!(world.hour().await, (spent, Usd::ZERO));
 }
 
-/// A clock on which every look takes a millisecond.
+/// A clock that advances by one millisecond on each read.
 struct MillisecondClock(AtomicU64);
 
 impl Clock for MillisecondClock {

@@ -17,7 +17,7 @@ use crate::test_support::{CircuitCapture, DecisionCapture, FakeBehavior, FakePro
 const LIMIT: Duration = Duration::from_secs(10);
 const QUICK: FakeBehavior = FakeBehavior::Answers(Duration::from_millis(100));
 
-/// Two models at two providers: `first` is asked first.
+/// Two models at two providers: `first` is called first.
 struct ProviderPairFixture {
     first: Arc<FakeProvider>,
     second: Arc<FakeProvider>,
@@ -52,7 +52,7 @@ impl ProviderPairFixture {
         self.gateway.ask(&asker(1), &request("a", &["u: hi"]), LIMIT, None).await
     }
 
-    /// How often each was asked.
+    /// How often each provider was called.
     fn asked(&self) -> (usize, usize) {
         (self.first.requested_models().len(), self.second.requested_models().len())
     }

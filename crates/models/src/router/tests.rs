@@ -22,7 +22,7 @@ fn public() -> Vec<ServedProvider> {
         .into()
 }
 
-/// Servers of one's own that speak like them.
+/// Self-hosted servers that speak the same dialects.
 fn private() -> Vec<ServedProvider> {
     vec![puppet("openai", ProviderKind::OpenAi), puppet("anthropic", ProviderKind::Anthropic)]
 }
@@ -92,7 +92,7 @@ fn more_than_four_fifths_of_the_context_is_too_much() {
         "small": {"input_usd_per_million": 0, "output_usd_per_million": 0, "context_tokens": 1_000, "quality": 9},
         "large": {"input_usd_per_million": 0, "output_usd_per_million": 0, "context_tokens": 100_000}}});
     let router = router(settings, private());
-    // Four bytes a token, and four tokens for the message.
+    // Four bytes per token, and four tokens for the message.
     let of = |tokens: usize| ModelRequest {
         profile: ModelProfile::Fast,
         ..request("a", &[&format!("u: {}", "a".repeat(4 * (tokens - 4)))])
@@ -278,7 +278,7 @@ fn a_choice_is_explained() {
     assert!((whole - best["score"].as_f64().unwrap()).abs() < 1e-3, "{explained}");
     assert!(explained["reasoning"].as_str().unwrap().starts_with("claude-3-haiku suits fast best"), "{explained}");
     assert!(choice.explain().len() < 4_096);
-    // Told after others it is the same text, whatever they had dropped.
+    // With the explanation cache it is the same text, whatever the choices before had dropped.
     let image = ModelMessage::User {
         content: String::new(),
         images: vec![ModelImage::from_url("https://a/b.png")],
@@ -287,7 +287,7 @@ fn a_choice_is_explained() {
     let seeing = ModelRequest { messages: vec![image], ..asked(ModelProfile::Fast) };
     let seeing = router.choose(&asker(1), &seeing, false, false, NOW);
     assert!(!seeing.dropped.is_empty());
-    // Nor does it matter how little they differ: by some tokens, by the name that was asked for, by how long a model takes.
+    // It also holds for small differences: in tokens, in the requested name, in a model's latency.
     let choose = |request: &ModelRequest| router.choose(&asker(1), request, false, false, NOW);
     let longer = choose(&ModelRequest {
         messages: vec![ModelMessage::user("a longer word than that")],

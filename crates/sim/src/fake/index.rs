@@ -13,7 +13,7 @@ use baton_ports::index::{
 
 use super::FakeDocuments;
 
-/// An index in memory. Clones share it.
+/// An in-memory index. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeIndex {
     documents: Arc<Mutex<FakeDocuments>>,

@@ -1,6 +1,6 @@
-//! An agent that thinks with a shipped step function goes on at the same thought, whoever thinks it: it asks its model one
-//! thing at a time and nothing twice, and each request holds every reply that is recorded and the results of every call; it
-//! asks for exactly the tools that its step names. All from the journal, whose requests are what leaves for the world
+//! An agent with a shipped step function continues at the same step, whichever process runs it: it makes one model call
+//! at a time and none twice; each request contains every recorded reply and the results of every call; and it requests
+//! exactly the tools that its step names. All of this is judged from the journal, whose requests are what is sent
 //! (`arguments`).
 
 use std::collections::{BTreeMap, VecDeque};
@@ -13,17 +13,17 @@ use serde_json::Value;
 use super::{PromiseViolation, RunHistory, violation};
 use crate::draw::is_shipped;
 
-/// What a model is told of a call that has no result.
+/// The text that a model gets for a call without a result.
 const LOST: &str = "no result was recorded for this call";
 
-/// What the journal says of one agent's thoughts.
+/// What the journal says of the steps of one agent.
 #[derive(Default)]
 struct AgentTrace {
     asked: Vec<ModelRequest>,
-    /// The model call that is out.
+    /// The model call in flight.
     pending_call: Option<CallId>,
     replies: Vec<ModelReply>,
-    /// Tools its last step asks for, and no call was made of yet.
+    /// Tools that its last step requested, and that no call was made of yet.
     requested_calls: VecDeque<(String, Value)>,
 }
 
@@ -32,7 +32,7 @@ type AgentTraces<'c> = BTreeMap<&'c NodeAddress, AgentTrace>;
 pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
     let mut minds = AgentTraces::new();
     for event in chronicle.events() {
-        // What a retry keeps and what it begins again is the business of its own tests.
+        // What a retry keeps and what it starts again is covered by its own tests.
         if matches!(event, RunEvent::Reopened(reopened) if matches!(**reopened, RunReopened::Retry { .. })) {
             return Ok(());
         }
@@ -84,7 +84,7 @@ fn recorded<'c>(minds: &mut AgentTraces<'c>, event: &'c RunEvent) -> Result<(), 
             settled(minds, call);
             Ok(())
         }
-        // Compensations, attempts that are made again as the same call, and what is of nobody's thoughts.
+        // Compensations, attempts that are repeated as the same call, and events that concern no agent.
         RunEvent::Scheduled(_)
         | RunEvent::NotDone { again_at: Some(_), .. }
         | RunEvent::Started(_)
@@ -162,7 +162,7 @@ impl AgentTrace {
         Ok(())
     }
 
-    /// A call is made, or refused, of what was asked for.
+    /// A requested call is made or refused.
     fn check_call(&mut self, node: &NodeAddress, tool: &str, arguments: Option<&Value>) -> Result<(), String> {
         match self.requested_calls.pop_front() {
             Some((wanted, with)) if wanted == tool && arguments.is_none_or(|arguments| *arguments == with) => Ok(()),
@@ -183,7 +183,7 @@ impl AgentTrace {
             ModelMessage::System { .. } | ModelMessage::User { .. } | ModelMessage::Tool { .. } => None,
         });
         let heard: Vec<&str> = heard.collect();
-        // By text, a reply goes back up to its action.
+        // In the text protocol, a reply is sent back only up to its action.
         let is_heard = |(reply, heard): (&ModelReply, &&str)| reply.content.starts_with(heard);
         if heard.len() != self.replies.len() || !self.replies.iter().zip(&heard).all(is_heard) {
             let said: Vec<&str> = self.replies.iter().map(|reply| reply.content.as_str()).collect();

@@ -1,4 +1,4 @@
-//! A run's way through its graph: who may begin, and that nobody ends twice.
+//! A run's path through its graph: which nodes may begin, and that none ends twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub fn kind_of(workflow: &Workflow, at: &NodeAddress) -> Option<&'static str> {
     Some(graph.node(place).kind.word())
 }
 
-/// The row of the table that a node is counted in: its kind, and of agents who thinks.
+/// The table row in which a node is counted: its kind and, for agents, the step function.
 pub fn row_of(workflow: &Workflow, at: &NodeAddress) -> Option<&'static str> {
     let graph = at.scope.graph_of(workflow)?;
     let kind = &graph.node(graph.find(at.node.as_str())?).kind;
@@ -37,7 +37,7 @@ fn is_within(scope: &ScopePath, outer: &ScopePath) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || outer.is_root())
 }
 
-/// One scope as its events tell it.
+/// One scope according to its events.
 struct FlowScope {
     graph: Arc<Graph>,
     begun: BTreeSet<u32>,
@@ -60,7 +60,7 @@ pub fn check(chronicle: &RunHistory, workflow: &Workflow) -> Result<(), PromiseV
     let scopes = BTreeMap::new();
     let mut walk = FlowCheck { chronicle, workflow, scopes, reserved, is_after: false, is_draining: false };
     for event in chronicle.events() {
-        // What a retry keeps and what it begins again is the business of its own tests.
+        // What a retry keeps and what it starts again is covered by its own tests.
         if matches!(event, RunEvent::Reopened(reopened) if matches!(**reopened, RunReopened::Retry { .. })) {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl FlowCheck<'_> {
                 Ok(())
             }
             RunEvent::ScopeClosed { path, .. } => {
-                // What was inside is folded away.
+                // The scopes inside it are folded away.
                 self.scopes.retain(|scope, _| !is_within(scope, path));
                 Ok(())
             }

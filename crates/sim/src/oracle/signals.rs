@@ -1,4 +1,4 @@
-//! Signals are kept from arrival, first in first out, and taken once.
+//! Signals are buffered from arrival, first in first out, and consumed once.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
                 None => return violation("signals", format!("`{node}` of `{run}` took a `{name}` that was not there")),
             },
             RunEvent::Ended(ended) => {
-                // A wait's output is what it took; an agent's is not.
+                // A wait's output is the signal that it consumed; an agent's is not.
                 if let (Some((node, payload)), NodeOutcome::Completed { output }) = (taken, &ended.how)
                     && *node == ended.node
                     && node.node.as_str().starts_with("wait")

@@ -39,8 +39,8 @@ impl SimOracle {
     }
 }
 
-/// What runs paid models is among the costs: an answer and its price are recorded together or not at all. An answer that
-/// no run took is among them too.
+/// The costs contain what runs paid for models: a reply and its price are recorded together or not at all. Replies that
+/// no run consumed are included too.
 fn money(witness: &SimOracle, books: &FakeJournal) -> Result<(), PromiseViolation> {
     let of_event = |event: &RunEvent| match event {
         RunEvent::Done(done) if matches!(done.output, CallOutput::Model(_)) => done.cost,
@@ -55,7 +55,7 @@ fn money(witness: &SimOracle, books: &FakeJournal) -> Result<(), PromiseViolatio
     Ok(())
 }
 
-/// Whatever acted is recorded as done, or a person decided in spite of it.
+/// Every act is recorded as done, or a person decided otherwise.
 fn acts(chronicle: &RunHistory, services: &SimServices) -> Result<(), PromiseViolation> {
     let mut acted: BTreeMap<&str, u32> = BTreeMap::new();
     for asked in services.ledger.iter().filter(|asked| asked.run == chronicle.run && asked.acted) {
@@ -68,8 +68,8 @@ fn acts(chronicle: &RunHistory, services: &SimServices) -> Result<(), PromiseVio
         let is_known = calls.done.contains(&asked.effect)
             || calls.late.contains(&asked.effect)
             || calls.given_up.contains(&asked.effect);
-        // A request that a stopped process had on its way can overtake what its successor was told; only a call whose
-        // marker carries a deadline rules that out.
+        // A request that a stopped process had in flight can arrive after its successor was told the outcome; only a
+        // call whose marker has a deadline rules that out.
         if !is_known && (asked.was_owner || asked.class != EffectClass::Keyed) {
             return violation("acts are recorded", format!("`{}` acted, and its journal does not say so", asked.key));
         }
@@ -77,7 +77,7 @@ fn acts(chronicle: &RunHistory, services: &SimServices) -> Result<(), PromiseVio
     Ok(())
 }
 
-/// A compensation that failed is on the desk unless it is tried again, and nothing else is.
+/// A failed compensation is in the task inbox unless it is retried, and nothing else is.
 fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Result<(), PromiseViolation> {
     let open = books.open_desk(tenant, Some(&chronicle.run));
     let mut left = BTreeSet::new();
@@ -98,11 +98,12 @@ fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Resul
         return violation("desk", format!("`{}` has ended, and `{}` is open", chronicle.run, item.id));
     }
     let state = chronicle.finished.as_ref().map(|finished| finished.state);
-    // What a race lost and could not take back is on the desk, and fails only a run that was to take everything back.
+    // An effect that lost a race and could not be undone is in the task inbox, and fails only a run that was to undo
+    // everything.
     let takes_all_back = chronicle.events().fold(false, |takes, event| match event {
         RunEvent::Winding { compensate, .. } => *compensate,
         RunEvent::Compensating => true,
-        // Whoever has it tried again wants it to come to its end.
+        // A person who has it retried requires it to complete.
         RunEvent::Reopened(_) => false,
         _ => takes,
     });

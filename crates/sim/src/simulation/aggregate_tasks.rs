@@ -1,5 +1,5 @@
-//! Awake conversations and desks: what moves them is fed, and what it asks for is carried out, as the engine's own shell
-//! does it.
+//! Awake conversations and routing queues: feeds their owners, and carries out their outputs, as the engine's own shell
+//! does.
 
 use baton_core::id::RunId;
 use baton_core::run::FOLD_VERSION;
@@ -44,7 +44,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Decides what is in its inbox and what time has brought.
+    /// Decides the items of its inbox and the timers that are due.
     fn advance_aggregate(&mut self, place: &TaskAddress) {
         let now = self.clocks(place.process);
         let Some(keeping) = self.processes[place.process].aggregate_task_mut(place) else { return };
@@ -91,14 +91,14 @@ impl Simulation<'_> {
         self.apply_aggregate_outputs(place, outputs);
         let is_nudged =
             self.processes[place.process].aggregate_task_mut(place).is_some_and(|keeping| keeping.was_woken);
-        // One that was let go of is announced again by its dispatcher.
+        // A released aggregate is announced again by its dispatcher.
         if !is_nudged || lets_go {
             return;
         }
         let (process, incarnation, run) = (place.process, place.incarnation, place.run.clone());
         match self.is_up(process, incarnation) {
             true => self.wake_aggregate(process, &run),
-            // It looks once it goes on.
+            // It reads the inbox when it continues.
             false => self.schedule_within(0, 2, SimEvent::InboxHint { process, incarnation, run }),
         }
     }
@@ -136,7 +136,7 @@ impl Simulation<'_> {
         }
         let Some(keeping) = self.processes[place.process].aggregate_task_mut(place) else { return };
         keeping.wake_at = None;
-        // Once its append is durable it looks at the clock by itself.
+        // Once its append is durable it reads the clock by itself.
         if !keeping.is_writing {
             self.advance_aggregate(place);
         }
@@ -148,7 +148,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// What moves it holds what its journal folds to.
+    /// Checks that its state is the fold of its journal.
     pub(super) fn compare_aggregate_fold(&mut self, place: &TaskAddress) {
         let Some(keeping) = self.processes[place.process].aggregate_tasks.get(&place.run) else { return };
         let (seq, state) = keeping.aggregate.state();
@@ -156,7 +156,7 @@ impl Simulation<'_> {
         self.record_check(checked);
     }
 
-    /// An append of a conversation's or a desk's was taken.
+    /// An append of a conversation or routing queue was accepted.
     pub(super) fn aggregate_committed(&mut self, append: &JournalAppend, taken: &[InboxItem]) {
         let checked = self.oracle.conversations.committed(append, taken);
         self.record_check(checked);

@@ -1,4 +1,4 @@
-//! Processes come and go: leases, polls, claims.
+//! Processes join and leave: leases, polls, claims.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use crate::process::SimProcessState;
 
 /// Renewals per lease.
 const RENEWALS_PER_LEASE: u32 = 6;
-/// How soon a renewal that failed is tried again.
+/// The delay before a failed renewal is retried.
 const RENEWAL_RETRY: Duration = Duration::from_secs(2);
-/// Runs asked for at once.
+/// Maximum number of runs per poll.
 const DUE_MAX: usize = 512;
 
 impl Simulation<'_> {
     pub(super) fn start_process(&mut self, process: usize) {
         let steady = self.clocks(process).for_leases();
         if self.faults.store_failure().is_some() {
-            // Whoever runs it starts it again.
+            // Its supervisor starts it again.
             return self.schedule_within(1_000, 5_000, SimEvent::RestartProcess { process });
         }
         let lease = self.journal.join(steady);
@@ -45,7 +45,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Whoever may have something to look at looks, at the latest by its next poll.
+    /// Processes that may have work look for it, at the latest by their next poll.
     pub(super) fn schedule_due_work(&mut self) {
         if !std::mem::take(&mut self.store_changed) {
             return;
@@ -70,7 +70,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// When something becomes due by a clock alone.
+    /// When an aggregate becomes due by a clock alone.
     fn next_due(&self) -> Option<Time> {
         let up = || (0..self.processes.len()).filter(|process| self.processes[*process].is_up());
         let set = up().map(|process| self.processes[process].clock).max()?;
@@ -86,7 +86,7 @@ impl Simulation<'_> {
             return;
         }
         let incarnation = self.processes[process].incarnation;
-        // It asks less often where the store does not answer.
+        // It polls less often while the store does not answer.
         let wait = self.processes[process].lookout.next_poll().since(self.clocks(process).monotonic);
         let at = self.now + wait + Duration::from_millis(self.rng.between(1, 100));
         self.schedule(at, SimEvent::PollStore { process, incarnation });
@@ -130,7 +130,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// Claims what waits to be claimed afresh, as its time has come.
+    /// Retries the claims whose time has come.
     pub(super) fn reclaim_due(&mut self, process: usize) {
         let steady = self.clocks(process).monotonic;
         for run in self.processes[process].dispatcher.due_retries(steady) {
@@ -202,7 +202,7 @@ impl Simulation<'_> {
                 return self.record_violation("codec", format!("the snapshot of `{run}` cannot be read: {error}"));
             }
         };
-        // Entries were read back from their bytes when they became durable, and are not read again.
+        // Entries were decoded from their bytes when they became durable, and are not decoded again.
         let tail = self.oracle.tail(&run, claimed);
         let named = versions_of(tail, &claimed.inbox, Some(&state));
         let versions: Vec<_> = named.into_iter().filter_map(|hash| self.version(hash)).collect();
@@ -237,7 +237,7 @@ impl Simulation<'_> {
         self.schedule_reclaim(process);
     }
 
-    /// A run that a process owns, which is up, has its place there.
+    /// Checks that a run that a running process owns has its task there.
     pub(super) fn check_owned_runs(&mut self) {
         let up = self.processes.iter().filter(|process| process.is_up() && process.deferred_outputs.is_empty());
         let mut lost = up.flat_map(|process| {
@@ -274,7 +274,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// As the engine's shell does it: renewed, or everything let go of and joined anew.
+    /// As the engine's shell does: the lease is renewed, or everything is released and the process joins again.
     fn renew_now(&mut self, process: usize) -> bool {
         let steady = self.clocks(process).for_leases();
         let held = self.processes[process].lease;
@@ -318,14 +318,14 @@ impl Simulation<'_> {
         true
     }
 
-    /// Somebody sets the clock of a machine, by so many seconds.
+    /// Sets the clock of a machine, by this number of seconds.
     pub(super) fn set_clock(&mut self, process: usize, by: i64) {
         for other in 0..self.processes.len() {
             if other != process && !self.one_clock {
                 continue;
             }
             self.processes[other].clock += by * 1_000;
-            // Who sleeps looks at the clock again before long.
+            // Sleeping tasks soon look at the clock again.
             let tasks = self.processes[other].tasks.iter();
             let tasks = tasks.filter_map(|(run, task)| Some((run.clone(), task.number, task.wake_at?)));
             let keepings = self.processes[other].aggregate_tasks.iter();
@@ -372,7 +372,7 @@ impl Simulation<'_> {
     }
 }
 
-/// What a store says that fails; whether it did what it was asked is not known.
+/// The error of a store that fails; whether it performed the request is unknown.
 fn outage_error() -> JournalError {
     JournalError::Unwritable { reason: "the disk is full".to_owned() }
 }
