@@ -59,7 +59,7 @@ pub fn spawn(held: SlotGuard, owner: RunOwner, items: Vec<InboxItem>) {
     });
 }
 
-/// A call that returned, was aborted, or panicked, with what it called.
+/// A call that returned, panicked (with what it called), or was aborted.
 type CallCompletion = (EffectId, Result<Result<AttemptResult, effects::CallTarget>, Aborted>);
 
 struct RunTask {
