@@ -45,7 +45,7 @@ pub enum MarkResult {
 pub enum ErasureRemainder {
     /// Its row in lists: ids, version, times, cost and state.
     Tombstone,
-    /// Nothing.
+    /// No row remains.
     Nothing,
 }
 
