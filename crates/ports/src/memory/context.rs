@@ -77,7 +77,7 @@ pub struct MemoryContext {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OmittedCounts {
     pub messages: usize,
-    /// Messages of the conversation that are neither included nor in its summary, even though they are kept.
+    /// Messages of the conversation that are neither included nor in its summary, although they may be kept.
     pub unsummarised: usize,
     pub documents: usize,
     pub conversations: usize,
