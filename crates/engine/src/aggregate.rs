@@ -83,7 +83,7 @@ struct AggregateEntry<E> {
     events: Vec<E>,
 }
 
-/// One aggregate and the right of this process to move it. Like [`Owner`](crate::owner::RunOwner), it does no IO: it
+/// One aggregate and the right of this process to move it. Like [`RunOwner`](crate::owner::RunOwner), it does no IO: it
 /// returns what must be written, and the driver appends that before the next decision.
 pub struct AggregateOwner<P> {
     state: P,

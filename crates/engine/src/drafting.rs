@@ -32,7 +32,7 @@ pub struct DraftRequest<'a> {
     pub asker: &'a ModelCaller,
     /// Everything that a draft may name.
     pub catalog: &'a DefinitionCatalog,
-    /// The tools that the model is shown first, of which there may be thousands; the others follow them.
+    /// The tools that the model is shown first. The others follow; there may be thousands.
     pub first: Vec<String>,
     /// The language of the planner's prompts.
     pub language: &'a str,

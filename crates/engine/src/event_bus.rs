@@ -17,7 +17,7 @@ use crate::aggregate::RefusedItem;
 use crate::driver::lock;
 
 /// Notifications buffered for a slow subscriber to every run. A subscriber that falls further behind misses some, and
-/// is told so.
+/// receives an error.
 const NOTIFICATIONS_MAX: usize = 4_096;
 /// The same for a subscriber to some runs.
 const RUN_NOTIFICATIONS_MAX: usize = 256;

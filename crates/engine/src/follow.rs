@@ -104,8 +104,8 @@ impl RunFollower {
         self
     }
 
-    /// For a clock that is advanced by hand: what is due is waited for, and what is not due yet never becomes due by
-    /// waiting.
+    /// For a clock that is advanced by hand: a due timer is always waited for, even if the run also waits for something
+    /// else; a timer that is not due is never waited for.
     pub fn with_manual_clock(mut self) -> Self {
         self.timer_wait_max = Duration::ZERO;
         self

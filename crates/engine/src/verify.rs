@@ -134,7 +134,8 @@ impl VerifiedRun {
             }
         };
         let started = run.started();
-        // A run started by an older program has no search entry, and a fork is shown under its original.
+        // A run started by an older program has no search entry, and a fork is listed under the workflow of its
+        // original.
         if let (Some(bundle), Some(ProjectionRow::RunBegun { customer, bundle: begun, .. })) =
             (&stored.bundle, &self.begun)
         {
@@ -154,7 +155,7 @@ impl VerifiedRun {
             };
             differs(!is_its, "workflow");
         }
-        // What arrives after the end changes the time of the last entry.
+        // Inputs that arrive after the end may move the stored end.
         let ended_between = self.finished_at.filter(|_| state.is_end()).zip(stored.ended_at);
         differs(ended_between.is_some_and(|(from, at)| !(from..=run.now()).contains(&at)), "end");
         differs(state.is_end() && stored.fault != run.fault().map(ToString::to_string), "fault");

@@ -76,7 +76,7 @@ pub struct ErasureSubject {
     /// is one of these are included, and so are rows whose details contain one of these or the id
     /// ([`PersonMatcher::is_named_in_json`]).
     pub other_names: Vec<String>,
-    /// The person's runs and conversations: every row about one of these is erased, whoever acted.
+    /// The person's runs and conversations: every row about one of these is erased, regardless of who acted.
     pub runs: ErasedIds,
     /// Names of what belonged to the person: administrative rows about one of these are erased.
     pub targets: BTreeSet<String>,

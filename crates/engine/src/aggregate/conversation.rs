@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::Aggregate;
 
-/// The author recorded when the conversation ends a run that nobody answered.
+/// The author recorded when a conversation that closes cancels its run.
 const CLOSED_BY: &str = "conversation";
 /// Maximum length of the last message shown in lists, in characters.
 const SHOWN_CHARS_MAX: usize = 200;

@@ -100,7 +100,8 @@ impl ConversationHandle {
             }
             _ => None,
         };
-        // A person's command may be refused by another process, where this one gets no notification.
+        // If another process moves the conversation, this one is not notified of a refusal. It is derived from the
+        // state before the command, for commands that people give.
         let mut before = None;
         if !matches!(command, ConversationCommand::Begin(_) | ConversationCommand::Message(_)) {
             self.catch_up().await?;

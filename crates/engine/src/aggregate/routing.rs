@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Aggregate, RefusalReply};
 
-/// The resolution of a queue item once a person has handled the conversation.
+/// The outcome of a task inbox item once a person has handled the conversation.
 const HANDLED: &str = "seen to";
 
 impl Aggregate for RoutingQueue {
@@ -72,7 +72,7 @@ impl Aggregate for RoutingQueue {
         Ok(messages)
     }
 
-    /// If the queue has no room for a conversation, the conversation is told so and asks again: none is dropped.
+    /// If the queue has no room for a conversation, the conversation is notified and asks again: none is dropped.
     fn refusal_reply(
         command: RoutingCommand,
         refusal: &RoutingRefusal,

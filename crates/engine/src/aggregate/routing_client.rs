@@ -124,7 +124,7 @@ impl RoutingQueues {
         let Some(known) = desk.person(&person).filter(|_| desk.needs_heartbeat(&person, engine.clock().now())) else {
             return Ok(());
         };
-        // Several activities at the same time count as one heartbeat.
+        // Concurrent activities have the same command id, so they count as one heartbeat.
         let command_id = format!("heard/{person}/{}", known.heard_at.as_ms());
         let payload = serde_json::to_vec(&RoutingCommand::Heard { person })?.into();
         engine.submit_payload(tenant, &routing_queue_id(tenant), &command_id, payload, None).await.map(drop)

@@ -97,7 +97,7 @@ pub enum CallRequest {
         key: String,
         program: baton_core::agent::SandboxProgram,
     },
-    /// The next step of an agent whose steps are computed by somebody else.
+    /// The next step of an agent whose steps are computed by an external service.
     Step {
         key: String,
         endpoint: String,

@@ -212,8 +212,8 @@ impl TriggerService {
         Ok(schedule)
     }
 
-    /// Disables or enables a schedule. Instants missed while it was disabled are not made up for. Whoever enables it
-    /// counts as the requester of its runs.
+    /// Disables or enables a schedule. Instants missed while it was disabled are not made up for. The person who
+    /// enables it counts as the requester of its runs.
     pub async fn enable_schedule(
         &self,
         tenant: &TenantId,

@@ -41,8 +41,8 @@ pub trait KnowledgeStore: Send + Sync {
     /// Returns whether it existed.
     async fn remove(&self, tenant: &TenantId, name: &str) -> Result<bool, KnowledgeError>;
 
-    /// Removes everything about one person, as [`Memory::forget`](super::MemoryStore::forget) does, and also from the
-    /// external index. Never reports success if something is left.
+    /// Removes everything about one person, as [`MemoryStore::forget`](super::MemoryStore::forget) does, and also from
+    /// the external index. Never reports success if something is left.
     async fn forget(&self, tenant: &TenantId, customer: &str) -> Result<ForgetResult, KnowledgeError>;
 
     /// Other identifiers of the person in this installation: email addresses, phone numbers.

@@ -151,7 +151,7 @@ fn decision(row: &Row<'_>, tenant: &TenantId) -> rusqlite::Result<ModelDecision>
     })
 }
 
-/// Five columns from `from` on; `None` if nothing was counted. Older rows do not contain cache durations of one hour.
+/// Five columns from `from` on; `None` if nothing was counted. Older rows have no count of tokens cached for an hour.
 fn usage(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<TokenUsage>> {
     let Some(input_tokens) = row.get(from)? else { return Ok(None) };
     Ok(Some(TokenUsage {

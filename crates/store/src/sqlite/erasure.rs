@@ -28,7 +28,7 @@ const LOOKED_AT: usize = 500;
 const OLD_AT_ONCE: usize = 100;
 /// Rows of one table that one transaction deletes.
 const CLEARED_MAX: usize = 200;
-/// Records per page; also bounds its size in bytes approximately.
+/// Maximum number of records per page, and their approximate size in bytes.
 const RECORDS_MAX: usize = 500;
 const RECORDS_BYTES_MAX: usize = 16 << 20;
 

@@ -20,11 +20,11 @@ pub enum RetentionClass {
     Effects,
     /// The accounts that such keys were sent to.
     SentTo,
-    /// The previous state of contacts at a service that such keys changed.
+    /// The state of contacts at a service before the effects with such keys changed them.
     ContactsBefore,
     /// Requests about runs, by idempotency key.
     AskedOnce,
-    /// Deliveries to subscribers, accepted or given up.
+    /// Webhook deliveries: accepted ones (`Told`), and those that were given up (`Untold`).
     Told,
     Untold,
     /// Decision links: they are valid for a month at most.

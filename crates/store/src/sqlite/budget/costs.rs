@@ -101,7 +101,7 @@ fn cost_row(row: &Row<'_>, by: &[CostDimension]) -> rusqlite::Result<CostRow> {
             output_tokens: row.get(5)?,
             cached_tokens: row.get(6)?,
             cache_write_tokens: row.get(7)?,
-            // Cache durations are already included in the cost.
+            // The price of the cache duration is already included in the cost.
             ..TokenUsage::default()
         },
         latency_ms: row.get(8)?,
