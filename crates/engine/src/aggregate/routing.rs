@@ -1,4 +1,4 @@
-//! A tenant's desk, as the driver moves it: what it tells conversations, and whoever supervises.
+//! The routing queue as an aggregate: its messages to conversations and to supervisors.
 
 use baton_core::conversation::ConversationCommand;
 use baton_core::id::{RunId, TenantId};
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Aggregate, RefusalReply};
 
-/// What becomes of an item where somebody saw to the conversation.
+/// The outcome of a task inbox item once a person has handled the conversation.
 const HANDLED: &str = "seen to";
 
 impl Aggregate for RoutingQueue {
@@ -40,7 +40,8 @@ impl Aggregate for RoutingQueue {
         refusal.code()
     }
 
-    /// Each owner of a conversation has a number of their own in each stay, so the message that names it is told once.
+    /// Each owner of a conversation has a distinct number within each queue ticket, so the message that names the
+    /// number is sent once.
     fn messages(
         &self,
         tenant: &TenantId,
@@ -74,7 +75,7 @@ impl Aggregate for RoutingQueue {
         Ok(messages)
     }
 
-    /// A conversation that the desk has no room for is told so, and asks again: none is dropped.
+    /// If the queue has no room for a conversation, the conversation is notified and asks again: none is dropped.
     fn refusal_reply(
         command: RoutingCommand,
         refusal: &RoutingRefusal,

@@ -1,4 +1,4 @@
-//! A desk and a conversation that speak to each other, each moved by its keeper.
+//! Tests of a routing queue and a conversation that exchange messages, each moved by its owner.
 
 use baton_core::bundle::ContentHash;
 use baton_core::conversation::{
@@ -26,7 +26,7 @@ fn keeper<P: Aggregate>(id: &str, it: P) -> AggregateOwner<P> {
     }
 }
 
-/// What is written as these come in, in one append.
+/// The one append that results from these payloads.
 fn takes<P: Aggregate>(keeper: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, now: Time) -> AggregateAppend {
     let first = keeper.inbox_seen + 1;
     let items = (first..).zip(payloads);
@@ -40,7 +40,7 @@ fn takes<P: Aggregate>(keeper: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, n
     keeper.decide(&mut items, now.into(), &EngineOptions::default()).expect("is written").expect("something")
 }
 
-/// What goes to this aggregate.
+/// The messages to this aggregate.
 fn to(write: &AggregateAppend, id: &str) -> Vec<Vec<u8>> {
     let to = write.append.outbox.iter().filter(|submit| submit.aggregate.as_str() == id);
     to.map(|submit| submit.payload.to_vec()).collect()
@@ -57,7 +57,7 @@ fn asks_for_a_person() -> Vec<Vec<u8>> {
         tenant: "t".into(),
         user: None,
         channel: "web".into(),
-        // No tongue has such a name.
+        // No language has such a name.
         caller: Caller { language: Some("x".repeat(1_000)), ..Caller::default() },
         context: serde_json::Value::Null,
         service: routing::ServiceLevel::default(),

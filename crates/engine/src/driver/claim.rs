@@ -1,4 +1,4 @@
-//! Looking for work, and taking a run over: from a process that died, or from sleep.
+//! Polls for work, and claims runs of a dead process or runs that slept.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::dispatcher::RunAdmission;
 use crate::owner::{RunOwner, versions_of};
 use crate::work_poller::WorkPoller;
 
-/// Runs asked for at once.
+/// Maximum number of runs per poll.
 const DUE_MAX: usize = 512;
 
-/// Claims what waits to be claimed afresh, and asks the store, at least every `poll` while it answers, for what nobody
-/// announced.
+/// Claims runs that wait to be claimed again, and asks the store for work that was not announced: at least every
+/// `poll`, while the store answers.
 pub async fn poll_for_work(inner: Arc<EngineInner>) {
     let mut stopping = inner.stopping.subscribe();
     let mut lookout = WorkPoller::default();
@@ -37,7 +37,7 @@ pub async fn poll_for_work(inner: Arc<EngineInner>) {
     }
 }
 
-/// Whether there is likely more at once.
+/// Returns whether more work is likely at once.
 async fn poll_once(inner: &Arc<EngineInner>, lookout: &mut WorkPoller) -> bool {
     let now = ClockReading::of(&*inner.ports.clock);
     let again = lock(&inner.dispatcher).due_retries(now.monotonic);
@@ -58,7 +58,7 @@ async fn poll_once(inner: &Arc<EngineInner>, lookout: &mut WorkPoller) -> bool {
     }
 }
 
-/// How many runs were taken on.
+/// Returns the number of runs that were claimed.
 async fn claim_due(
     inner: &Arc<EngineInner>,
     lookout: &mut WorkPoller,
@@ -71,7 +71,7 @@ async fn claim_due(
     };
     let mut found = 0;
     if room > 0 {
-        // What waits to be claimed afresh may be named as well, and must not hide the others.
+        // The store may also name runs that wait to be claimed again; they must not hide the others.
         let due = inner.ports.journal.due(process, now.wall, now.for_leases(), room + waiting).await?;
         found = due.iter().filter(|run| inner.announce(run) == RunAdmission::Claim).count();
     }
@@ -89,7 +89,7 @@ async fn claim_due(
     Ok(found)
 }
 
-/// Takes a run over that the dispatcher has a place for.
+/// Claims a run for which the dispatcher has a slot.
 pub async fn claim(inner: Arc<EngineInner>, run: RunId) {
     let mut held = SlotGuard::of(inner.clone(), run.clone());
     if inner.is_stopping() {
@@ -98,14 +98,14 @@ pub async fn claim(inner: Arc<EngineInner>, run: RunId) {
     let (lease, now) = (*inner.lease.borrow(), ClockReading::of(&*inner.ports.clock));
     let claimed = inner.ports.journal.claim(&run, lease.process, FOLD_VERSION, now.for_leases()).await;
     match claimed {
-        // It is given back with all the others.
+        // It is released with all the others.
         Ok(Some(_)) if inner.is_stopping() => {}
         Ok(Some(claimed)) => match fold(&inner, &run, &claimed, lease).await {
             Ok(ClaimedOwner::Run(owner)) => run_task::spawn(held, *owner, claimed.inbox),
             Ok(ClaimedOwner::Conversation(keeper)) => aggregate_task::spawn(held, *keeper, claimed.inbox),
             Ok(ClaimedOwner::Desk(keeper)) => aggregate_task::spawn(held, *keeper, claimed.inbox),
             Err(error) if is_permanent(&error) => {
-                // Its journal is kept as it is; a newer binary, or a person, may yet read it.
+                // Its journal is kept as it is: a newer binary or a person may still read it.
                 tracing::error!(%run, %error, "a run cannot be folded and is left where it is; it is looked at rarely");
                 held.mark_unreadable();
             }
@@ -125,7 +125,7 @@ pub async fn claim(inner: Arc<EngineInner>, run: RunId) {
     }
 }
 
-/// Whether it will be so the next time, too.
+/// Whether the error will be the same the next time.
 fn is_permanent(error: &EngineError) -> bool {
     matches!(
         error,
@@ -135,7 +135,7 @@ fn is_permanent(error: &EngineError) -> bool {
     )
 }
 
-/// What moves what was claimed.
+/// The owner of a claimed run or aggregate.
 enum ClaimedOwner {
     Run(Box<RunOwner>),
     Conversation(Box<AggregateOwner<Conversation>>),
@@ -173,7 +173,7 @@ async fn fold_run(
     for hash in versions_of(&tail, &claimed.inbox, Some(&run)) {
         match inner.ports.workflows.version(&hash).await {
             Ok(workflow) => versions.push((hash, workflow)),
-            // An item that names a bad version is refused; a journal that does cannot be folded.
+            // An item that names a bad version is refused; a journal that names one cannot be folded.
             Err(error) if versions_of(&tail, &[], Some(&run)).contains(&hash) => return Err(error),
             Err(error) => tracing::warn!(%error, run = %id, "an inbox item names a version that cannot be run"),
         }
