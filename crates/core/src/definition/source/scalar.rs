@@ -1,10 +1,10 @@
-//! What a plain word means: the core schema of YAML 1.2 (§10.3.2 of its specification).
+//! The meaning of a plain scalar: the core schema of YAML 1.2 (§10.3.2 of its specification).
 
 use serde_json::Number;
 
 use super::{YamlString, YamlValue};
 
-/// Said of a number that JSON readers would round.
+/// The message for a number that JSON readers would round.
 const WORDS_TOO_LARGE: &str = "the number is too large to be kept exactly";
 
 /// A plain, untagged scalar; the error is a sentence without a full stop.
@@ -72,7 +72,7 @@ fn integer(sign: &str, digits: &str) -> Option<Number> {
     format!("{sign}{digits}").parse::<i64>().ok().map(Number::from)
 }
 
-/// `[0-9]*` with a point or an exponent and at least one digit before the exponent.
+/// Whether a text matches `[0-9]*` with a point or an exponent and at least one digit before the exponent.
 fn is_float(text: &str) -> bool {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),

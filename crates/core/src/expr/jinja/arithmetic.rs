@@ -117,7 +117,7 @@ pub(super) fn compare(
     }
 }
 
-/// Whether a list has an item, a string a part, or an object a key.
+/// Whether a list contains an item, a string a substring, or an object a key.
 pub(super) fn contains(
     whole: &JinjaValue<'_>,
     part: &JinjaValue<'_>,
@@ -206,7 +206,7 @@ fn whole<'v>(operator: ArithmeticOp, a: i128, b: i128) -> Result<JinjaValue<'v>,
         ArithmeticOp::Subtract => a.checked_sub(b),
         ArithmeticOp::Multiply => a.checked_mul(b),
         ArithmeticOp::DivideWhole => a.checked_div_euclid(b).map(|quotient| {
-            // Python rounds towards minus infinity, Euclid towards a remainder that is not negative.
+            // Python rounds towards minus infinity; Euclidean division has a remainder that is never negative.
             if b < 0 && a.rem_euclid(b) != 0 { quotient - 1 } else { quotient }
         }),
         ArithmeticOp::Remainder => a.checked_rem_euclid(b).map(|rest| if b < 0 && rest != 0 { rest + b } else { rest }),
