@@ -9,7 +9,7 @@ use super::error::{EvalError, ParseError};
 use super::field_read::FieldRead;
 use super::meter::{ExprLimits, check_source};
 
-/// The field that means the whole of a step.
+/// The field that stands for a step's whole output.
 pub(crate) const STEP_OUTPUT: &str = "output";
 
 static NULL: Value = Value::Null;
@@ -56,7 +56,7 @@ impl ReferencePath {
         FieldRead::of(&self.root, self.fields.iter().map(String::as_str))
     }
 
-    /// The same as an expression of a template.
+    /// The equivalent template expression.
     pub(crate) fn expression(&self) -> String {
         let is_name = |field: &str| {
             field.starts_with(|c: char| c.is_alphabetic() || c == '_')
@@ -69,7 +69,7 @@ impl ReferencePath {
         })
     }
 
-    /// What the path names now: null where a known root has no such field, an error where the root is unknown.
+    /// The current value of the path: null if a known root has no such field, an error if the root is unknown.
     pub(crate) fn value<'n>(&self, names: &'n dyn EvalContext) -> Result<Cow<'n, Value>, EvalError> {
         let fields = self.fields.as_slice();
         Ok(match context::lookup_root(names, &self.root)? {
@@ -103,7 +103,7 @@ pub(crate) fn is_whole_step_output(names: &dyn EvalContext, root: &str, field: &
     field == STEP_OUTPUT && get(value, STEP_OUTPUT).is_none() && names.is_step(root)
 }
 
-/// The field of an object, or the element of a list where the field is its number.
+/// The field of an object, or the element of a list if the field is its index.
 pub(crate) fn get<'v>(value: &'v Value, field: &str) -> Option<&'v Value> {
     match value {
         Value::Object(fields) => fields.get(field),
@@ -120,7 +120,7 @@ fn get_mut<'v>(value: &'v mut Value, field: &str) -> Option<&'v mut Value> {
     }
 }
 
-/// Takes a name off the front: letters, digits, `_` and `-`, not beginning with a digit or `-`.
+/// Takes a name from the front: letters, digits, `_` and `-`, not starting with a digit or `-`.
 fn take_name<'s>(rest: &mut &'s str) -> Option<&'s str> {
     let first = rest.chars().next()?;
     if first.is_ascii_digit() || first == '-' {
