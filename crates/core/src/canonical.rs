@@ -7,8 +7,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::scan;
 
-/// Initial capacity of a text, in bytes. Texts that are stored are often short, and texts that are only read fit in
-/// most cases.
+/// Initial capacities of a text, in bytes. Texts that are stored are often short; the larger capacity, for texts that
+/// are only read, fits most of them.
 const BYTES: usize = 256;
 const ROOMY_BYTES: usize = 8 << 10;
 

@@ -187,7 +187,7 @@ impl RedactionWriter<'_> {
             self.text.push('"');
             if self.write_redacted(key) {
                 changed += 1;
-                // Different keys must stay different after redaction, so that none of them is lost to a reader.
+                // Redacted keys are numbered, so that keys that become equal stay distinct for a reader.
                 if changed > 1 {
                     let _ = write!(self.text, " {changed}");
                 }

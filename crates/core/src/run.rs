@@ -11,12 +11,12 @@
 //! | --- | --- | --- |
 //! | time-out of `pure`/`read` | | not done: retried or failed |
 //! | time-out of `keyed` | | unknown: the same key is sent again, at last a person decides |
-//! | time-out of `keyed` | the next attempt does not act, and may be repeated | still unknown: the same key is sent again |
+//! | time-out of `keyed` | the next attempt does not act, and may be repeated | still unknown: the same key is resent |
 //! | time-out of `keyed` | the next attempt is stopped by a check | still unknown: a person decides |
 //! | time-out of `verify` | | unknown: looked up after the sender's deadline |
 //! | time-out of `once` | | unknown: a person decides |
 //! | doubt | late `done` | settles the doubt |
-//! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, undone at once if the run has compensated or its branch lost a race |
+//! | a person said `not_done` or `repeat` | late `done` | `ArrivedLate`: joins the saga, see below |
 //! | cancel | `done` of a call in flight | recorded, joins the saga |
 //! | a call asks a person | the same question again | refused as answered; the question stays open |
 //! | a call asks a person | cancel | dropped, unless an earlier attempt of it may have acted |
@@ -24,6 +24,8 @@
 //! | answer | deadline | the answer counts; the deadline has no effect |
 //! | deadline | answer | refused, naming the deadline |
 //! | end | signal, answer, cancel | refused, naming the end |
+//!
+//! An effect that arrived late is undone at once if the run has compensated or its branch lost a race.
 
 mod address;
 mod advance;

@@ -136,7 +136,7 @@ pub(super) struct ActiveRun {
     pub handed: u64,
     /// The sequence up to which the run reports arrival.
     pub arrived: u64,
-    /// The first line of the run.
+    /// The transcript line with which it started.
     pub first: u64,
     /// Messages that it received and has not reported as taken: the message's line, by sequence.
     pub given: BTreeMap<u64, u64>,

@@ -187,7 +187,7 @@ impl DiagnosticList {
         if self.list.len() < DIAGNOSTICS_MAX {
             self.list.push(diagnostic);
         } else {
-            // An error must not be lost behind warnings: it replaces the last one.
+            // An error must not be lost after warnings: it replaces the last one.
             self.more += 1;
             if diagnostic.severity == Severity::Error
                 && let Some(mild) = self.list.iter_mut().rev().find(|kept| kept.severity > Severity::Error)

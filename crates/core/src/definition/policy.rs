@@ -70,7 +70,7 @@ pub(crate) fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionRe
     }
 }
 
-/// An amount of US dollars.
+/// An amount in US dollars.
 pub(crate) fn cost(name: &'static str, fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<Usd> {
     fields.number(name, 0.0, COST_MAX_USD, &mut reader.findings).map(Usd::from_f64)
 }

@@ -20,7 +20,7 @@ use super::suggest::nearest;
 /// The languages in which a condition may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConditionLanguage {
-    /// JMESPath, as published, with bare `true`, `false` and `null` read as literals where no such field exists.
+    /// JMESPath, as published, with bare `true`, `false` and `null` read as literals if no such field exists.
     JmesPath,
     /// Jinja's expressions with Python's spelling; also called `python`.
     Expr,

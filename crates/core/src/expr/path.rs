@@ -22,7 +22,7 @@ pub(crate) struct ReferencePath {
 }
 
 impl ReferencePath {
-    /// Reads `root.field[other].0`. Brackets and dots mean the same; quotes inside brackets are allowed.
+    /// Reads `root.field[other].0`. Brackets and dots are equivalent; quotes inside brackets are allowed.
     pub(crate) fn parse(source: &str) -> Result<Self, ParseError> {
         check_source("reference", source, ExprLimits::EXPRESSION_BYTES_MAX)?;
         let mut rest = source;

@@ -18,7 +18,7 @@ pub enum ConditionOperator {
     Equals,
     /// `!=`
     NotEquals,
-    /// `>`: two numbers, or two strings by their letters; false against null.
+    /// `>`: two numbers, or two strings in code point order; false against null.
     GreaterThan,
     /// `<`
     LessThan,

@@ -26,7 +26,7 @@ impl RoutingQueue {
     /// Assigns every conversation that can be assigned.
     ///
     /// Only changed lines are examined, and only the first conversation of each: if no person can take it, none can
-    /// take the ones behind it, which have the same requirements. The changes of one command are bounded, and so are
+    /// take the rest of the line, which has the same requirements. The changes of one command are bounded, and so are
     /// the assignments.
     pub(super) fn assign(&mut self, changed: &RoutingChange, now: Time, events: &mut Vec<RoutingEvent>) {
         let mut heads = self.line_heads(changed);

@@ -30,7 +30,7 @@ pub enum AssignmentBlocker {
 }
 
 impl AssignmentBlocker {
-    /// For programs.
+    /// The word for programs.
     pub fn word(self) -> &'static str {
         match self {
             Self::Skills => "nobody_has_the_skills",

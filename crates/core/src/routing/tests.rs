@@ -157,7 +157,7 @@ fn a_promise_of_its_own_counts_from_when_it_began_to_wait_and_anew_after_it_was_
     let usual = after(500) + RoutingSettings::default().resolution;
     assert_eq!(by(case(&desk)), (Priority::High, Some(after(2 * minute)), usual));
 
-    // Late: urgent. A new deadline is counted anew, and omitted fields stay.
+    // Late: urgent. A new service level restarts the deadline, and omitted fields stay.
     desk.decide(RoutingCommand::Tick, after(2 * minute)).expect("time passes");
     assert_eq!(case(&desk).priority, Priority::Urgent);
     let promise = |service| RoutingCommand::ServiceLevel { conversation: "c".into(), number: 4, service };

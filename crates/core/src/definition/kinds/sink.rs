@@ -1,4 +1,4 @@
-//! `sink`: where a conversation leaves the workflow.
+//! `sink`: ends the workflow's part of a conversation.
 
 use super::super::diagnostic::DiagnosticCode;
 use super::super::fields::{FieldSchema, FieldShape, MappingReader, describe_node, field, required};

@@ -164,7 +164,7 @@ impl EdgeBuilder<'_, '_> {
     }
 }
 
-/// The node that runs after a rollback, and the nodes that depend on it or are read only by such nodes.
+/// The node that runs after a rollback, and all nodes that depend on it, directly or indirectly.
 fn post_rollback_nodes(first: NodeIndex, wanted: &[BTreeMap<NodeIndex, SourceSpan>]) -> BTreeSet<NodeIndex> {
     let mut after: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
     for (to, before) in (0..).map(NodeIndex).zip(wanted) {

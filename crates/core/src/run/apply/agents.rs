@@ -69,7 +69,7 @@ impl Run {
         }
     }
 
-    /// Adjusts the clock of every agent whose calls count as its own time, with the time since when they do.
+    /// Adjusts the clock of every agent whose calls count as its own time, with the time from which they do.
     pub(super) fn adjust_agent_clocks(&mut self, set: impl Fn(&mut WorkClock, Time)) {
         let now = self.now;
         let calls = self.calls.iter().filter_map(|(id, call)| Some((id.node.clone(), call.agent_works_from(now)?)));

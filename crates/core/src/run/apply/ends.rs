@@ -37,7 +37,7 @@ impl Run {
         self.saga.roll_back();
     }
 
-    /// Queues the node that runs after a rollback. Nodes behind it that already ran keep their state; the others start
+    /// Queues the node that runs after a rollback. Later nodes that already ran keep their state; the others start
     /// fresh, and edges from elsewhere are dead.
     pub(super) fn begin_aftermath(&mut self) {
         if let RunPhase::Compensating { why } = self.phase {

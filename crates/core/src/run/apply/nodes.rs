@@ -1,4 +1,4 @@
-//! Nodes: start and end, and the effect on the nodes behind them.
+//! Nodes: start and end, and the effect on the nodes after them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
