@@ -198,7 +198,7 @@ pub enum AgentKind {
 }
 
 impl AgentKind {
-    /// The word for this kind in definitions.
+    /// The name of this kind in definitions.
     pub fn word(self) -> &'static str {
         match self {
             Self::Simple => "simple",

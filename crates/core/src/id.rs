@@ -71,7 +71,7 @@ id!(
     RunId
 );
 id!(
-    /// One company; `company_id` and `tenant_id` in APIs.
+    /// One company; `company_id` and `tenant_id` to programs.
     TenantId
 );
 id!(

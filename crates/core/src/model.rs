@@ -60,7 +60,7 @@ pub enum ModelProfile {
 }
 
 impl ModelProfile {
-    /// The word for it in definitions.
+    /// The name of the profile in definitions.
     pub fn word(self) -> &'static str {
         match self {
             Self::Fast => "fast",

@@ -6,7 +6,7 @@ pub mod extract;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
-/// Number of times that a model is told the errors of its reply and asked again.
+/// Number of times that a model receives the errors of its reply and is asked again.
 pub const CORRECTIONS_MAX: u32 = 1;
 /// The reply contains no JSON although a schema requires it.
 pub const REPLY_NOT_JSON: &str = "REPLY_NOT_JSON";

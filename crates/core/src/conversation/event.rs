@@ -146,7 +146,7 @@ pub enum ConversationEvent {
         score: u8,
         comment: String,
     },
-    /// The conversation was silent for too long. A waiting run is told to end.
+    /// The conversation was silent for too long. A waiting run is asked to end.
     Closed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         run: Option<RunId>,

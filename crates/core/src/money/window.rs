@@ -20,7 +20,7 @@ pub enum BudgetWindow {
 impl BudgetWindow {
     pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Month];
 
-    /// The word for it in settings, tables and messages.
+    /// The name of the window in settings, tables and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Hour => "hour",

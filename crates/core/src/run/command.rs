@@ -85,7 +85,7 @@ pub enum RunCommand {
         /// The reason.
         note: String,
     },
-    /// A person answers a call's question. To decline, a person rejects the approval instead.
+    /// A person answers a call's question. To decline, a person rejects it with [`Self::Approve`].
     Fill {
         effect: EffectId,
         by: String,
@@ -136,7 +136,7 @@ pub enum RunCommand {
 }
 
 impl RunCommand {
-    /// The word for it in tables and messages.
+    /// The name of the command in tables and messages.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",

@@ -152,7 +152,7 @@ pub enum RunEvent {
         task: Box<agent::AgentTask>,
         fault: Fault,
     },
-    /// An agent requested a tool that it may not use: it is told so.
+    /// An agent requested a tool that it may not use: it is informed.
     RequestRefused {
         node: NodeAddress,
         id: String,

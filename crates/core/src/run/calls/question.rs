@@ -59,7 +59,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// A person declines a call's question: the service is told so. A question cannot be approved.
+    /// A person declines a call's question: the service is informed. A question cannot be approved.
     pub fn decline_question(&mut self, effect: EffectId, by: String, approved: bool) -> Result<(), RunRefusal> {
         if approved {
             return Err(RunRefusal::WrongAnswer {
@@ -71,7 +71,7 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// The deadline of an answer passed: the service is told so.
+    /// The deadline of an answer passed: the service is informed.
     pub fn expire_question(&mut self, effect: EffectId) {
         self.record_reply(effect, DEADLINE_ACTOR.to_owned(), QuestionOutcome::Lapsed);
     }
