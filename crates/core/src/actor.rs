@@ -57,15 +57,15 @@ pub fn check_name(name: &str, chars_max: usize) -> Result<(), String> {
     }
 }
 
-/// Whether this name is reserved, regardless of its spelling.
+/// Returns whether this name is reserved, regardless of its spelling.
 pub fn is_reserved(name: &str) -> bool {
     let name = fold(name);
     let words: Vec<&str> = name.split_whitespace().collect();
     RESERVED_NAMES.contains(&words.join(" ").as_str()) || (words.len() > 1 && RESERVED_PREFIXES.contains(&words[0]))
 }
 
-/// Control characters, white space other than the plain space, and characters that have no width or change the
-/// direction of the text.
+/// Returns whether a character is invisible: control characters, white space other than the plain space, and characters
+/// that have no width or change the direction of the text.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')

@@ -143,12 +143,12 @@ fn price<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Er
 }
 
 impl AgentDefinition {
-    /// The cost that is recorded for one step of its endpoint.
+    /// Returns the cost that is recorded for one step of its endpoint.
     pub fn step_cost(&self) -> Usd {
         self.cost_per_step_usd.map(Usd::from_f64).unwrap_or_default()
     }
 
-    /// The agent's approximate cost: its own setting, or the default of its type.
+    /// Returns the agent's approximate cost: its own setting, or the default of its type.
     pub fn cost_tier(&self) -> CostTier {
         self.cost_tier.unwrap_or(match self.kind {
             AgentKind::Simple => CostTier::Low,
@@ -198,7 +198,7 @@ pub enum AgentKind {
 }
 
 impl AgentKind {
-    /// The name of this kind in definitions.
+    /// Returns the name of this kind in definitions.
     pub fn word(self) -> &'static str {
         match self {
             Self::Simple => "simple",
@@ -212,7 +212,7 @@ impl AgentKind {
 /// The name of an agent's own prompt among [`AgentDefinition::prompts`].
 pub const SYSTEM_PROMPT: &str = "system";
 
-/// The primary language of an IETF tag, without region and script: `es` for `es-MX`.
+/// Returns the primary language of an IETF tag, without region and script: `es` for `es-MX`.
 pub fn primary_language(tag: &str) -> String {
     tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
@@ -337,8 +337,9 @@ pub trait StepFunction: Send + Sync {
     /// Returns the agent's next step, given all its observations. The same arguments give the same step.
     fn step(&self, task: &AgentTask, seen: &[AgentObservation]) -> AgentStep;
 
-    /// The estimated cost of a model call. As much of it as the limits of the run and the node allow is reserved while
-    /// the call is in flight. A later quote for the same request may differ; the reserved amount is journaled.
+    /// Returns the estimated cost of a model call. As much of it as the limits of the run and the node allow is
+    /// reserved while the call is in flight. A later quote for the same request may differ; the reserved amount is
+    /// journaled.
     fn quote(&self, _request: &model::ModelRequest) -> PriceQuote {
         PriceQuote::default()
     }

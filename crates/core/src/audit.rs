@@ -44,7 +44,7 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
-    /// The row as JSON for programs, with all known fields.
+    /// Returns the row as JSON for programs, with all known fields.
     pub fn as_json(&self) -> Value {
         let mut shown = json!(self.row);
         if let Value::Object(fields) = &mut shown {
@@ -70,7 +70,7 @@ impl ChainTip {
     /// The tip of an empty chain.
     pub const NONE: Self = Self { seq: 0, hash: GENESIS };
 
-    /// The tip after this row is appended.
+    /// Returns the tip after this row is appended.
     #[must_use]
     pub fn with_row(&self, row: &AuditRow, sealed: &Sha256Digest) -> Self {
         let seq = self.seq + 1;
@@ -84,7 +84,7 @@ pub fn seal(salt: &CommitmentSalt, row: &AuditRow, details: &str) -> Sha256Diges
     Sha256::new().chain_update(salt).chain_update(canonical::text(&personal)).finalize().into()
 }
 
-/// A row's hash.
+/// Returns a row's hash.
 fn link(before: &Sha256Digest, seq: u64, row: &AuditRow, sealed: &Sha256Digest) -> Sha256Digest {
     let mut said = json!({
         "seq": seq,
@@ -147,7 +147,7 @@ pub fn retention_row(tenant: &TenantId, tip: &ChainTip, rows: u64, at: Time) -> 
     AuditRow { action_type: RETENTION.to_owned(), action: RETENTION.to_owned(), details: details.into(), ..row }
 }
 
-/// Whether a row records that the rows up to this tip were cut off.
+/// Returns whether a row records that the rows up to this tip were cut off.
 pub fn records_retention(entry: &AuditEntry, tip: &ChainTip) -> bool {
     let details: Value = serde_json::from_str(&entry.details).unwrap_or_default();
     entry.row.action == RETENTION && details["to"] == tip.seq && details["hash"] == hex(&tip.hash)
@@ -173,7 +173,7 @@ pub struct AdminAction {
 }
 
 impl AdminAction {
-    /// The audit row of this action.
+    /// Returns the audit row of this action.
     pub fn row(self, tenant: &TenantId, at: Time) -> AuditRow {
         let digest = |seen: Option<Value>| {
             seen.map(|seen| hex(&Sha256::new().chain_update(canonical::text(&seen)).finalize().into()))
@@ -214,7 +214,7 @@ fn ranges(places: &[u64]) -> Vec<(u64, u64)> {
     stretches
 }
 
-/// A digest as lower-case hexadecimal text.
+/// Returns a digest as lower-case hexadecimal text.
 pub fn hex(digest: &Sha256Digest) -> String {
     use std::fmt::Write as _;
     digest.iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -314,12 +314,12 @@ impl ChainVerifier {
         self.unaccounted.first().map_or(Ok(()), |seq| Err(ChainBreak { seq: *seq, reason: BreakReason::Emptied }))
     }
 
-    /// The last verified position.
+    /// Returns the last verified position.
     pub fn tip(&self) -> ChainTip {
         self.tip
     }
 
-    /// Number of rows so far whose personal data was erased.
+    /// Returns the number of rows so far whose personal data was erased.
     pub fn erased(&self) -> u64 {
         self.erased
     }

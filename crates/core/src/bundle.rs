@@ -18,7 +18,7 @@ use crate::tool::ToolContract;
 pub struct ContentHash(Arc<str>);
 
 impl ContentHash {
-    /// The hash of any bytes: bundles, blobs, definitions.
+    /// Returns the hash of any bytes: bundles, blobs, definitions.
     pub fn of(bytes: &[u8]) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut hex = String::with_capacity(64);
@@ -39,7 +39,7 @@ impl ContentHash {
         &self.0
     }
 
-    /// A short prefix for people.
+    /// Returns a short prefix for people.
     pub fn short(&self) -> &str {
         self.0.get(..12).unwrap_or(&self.0)
     }

@@ -19,15 +19,14 @@ enum JsonStyle {
     Exact,
 }
 
-/// The canonical text: keys in UTF-16 order, no spaces, shortest escapes, numbers as ECMAScript writes them.
-///
+/// Returns the canonical text: keys in UTF-16 order, no spaces, shortest escapes, numbers as ECMAScript writes them.
 /// One deliberate difference: a whole number beyond 2⁵³ is written in full and not rounded to a double, so that two
 /// different amounts never share a hash.
 pub fn text(value: &Value) -> String {
     write_to_string(value, JsonStyle::Canonical, BYTES)
 }
 
-/// JSON that reads back unchanged, including its numbers.
+/// Returns JSON that reads back unchanged, including its numbers.
 pub fn exact(value: &Value) -> String {
     write_to_string(value, JsonStyle::Exact, ROOMY_BYTES)
 }
@@ -148,7 +147,7 @@ pub(crate) fn write_escaped(text: &mut String, byte: u8) {
     }
 }
 
-/// Whether a byte must be escaped.
+/// Returns whether a byte must be escaped.
 #[inline]
 pub(crate) fn needs_escape(byte: u8) -> bool {
     scan::within(byte, 0, 0x1f) | (byte == b'"') | (byte == b'\\')

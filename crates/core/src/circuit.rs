@@ -202,7 +202,7 @@ mod tests {
         Time::EPOCH + Duration::from_secs(1_000 + seconds)
     }
 
-    /// A circuit after these outcomes at time 0: `.` is a reply, `x` a failure.
+    /// Returns a circuit after these outcomes at time 0: `.` is a reply, `x` a failure.
     fn after(outcomes: &str) -> (CircuitBreaker, Option<CircuitTransition>) {
         let (mut circuit, mut turn) = (CircuitBreaker::new(LIMITS), None);
         for outcome in outcomes.chars() {

@@ -61,12 +61,12 @@ pub struct CheckedDefinition {
 }
 
 impl CheckedDefinition {
-    /// The worst severity of all diagnostics.
+    /// Returns the worst severity of all diagnostics.
     pub fn worst_severity(&self) -> Option<Severity> {
         self.diagnostics.iter().map(|diagnostic| diagnostic.severity).min()
     }
 
-    /// The workflow and its bundle, if it may be activated and run: no errors, and not a draft.
+    /// Returns the workflow and its bundle, if it may be activated and run: no errors, and not a draft.
     pub fn runnable(&self) -> Option<(&Workflow, &Bundle)> {
         match self.worst_severity() {
             Some(Severity::Error | Severity::Draft) => None,
@@ -99,7 +99,7 @@ pub const SINGLE_CALL_PREFIX: &str = "tool.";
 /// workflows.
 pub const SINGLE_AGENT_PREFIX: &str = "agent.";
 
-/// Whether a workflow's name is reserved for the generated workflows of a single call or a single agent.
+/// Returns whether a workflow's name is reserved for the generated workflows of a single call or a single agent.
 pub fn is_single_call_name(name: &str) -> bool {
     name.starts_with(SINGLE_CALL_PREFIX) || name.starts_with(SINGLE_AGENT_PREFIX)
 }
@@ -198,7 +198,7 @@ fn lower(
     (workflow, lowered, used)
 }
 
-/// The definition as JSON. The version is kept as text, because a number would lose its spelling.
+/// Returns the definition as JSON. The version is kept as text, because a number would lose its spelling.
 fn definition_of(tree: &Tree, document: &WorkflowSpec<'_>) -> Json {
     let mut definition = tree.to_json();
     for place in ["", "/workflow"] {

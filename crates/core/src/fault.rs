@@ -40,17 +40,17 @@ impl fmt::Display for Fault {
     }
 }
 
-/// An error and its causes, in one line.
+/// Returns an error and its causes, in one line.
 pub fn error_chain(error: &dyn Error) -> String {
     with_causes(error.to_string(), error)
 }
 
-/// The causes of an error, without the error's own text, which may contain an address; empty if it has none.
+/// Returns the causes of an error, without the error's own text, which may contain an address; empty if it has none.
 pub fn error_causes(error: &dyn Error) -> String {
     with_causes(String::new(), error)
 }
 
-/// Outermost first; repeated text is left out.
+/// Appends the causes of an error, outermost first; repeated text is left out.
 fn with_causes(mut text: String, error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {

@@ -18,7 +18,7 @@ const NUMBERS: [(&str, &str); 12] = [
     ("f64", "a number"),
 ];
 
-/// The message in plain words; unchanged if it is already plain.
+/// Returns the message in plain words; unchanged if it is already plain.
 pub fn friendly(message: &str) -> String {
     if let Some(name) = message.strip_prefix("missing field ") {
         return format!("the key {name} is missing");
@@ -35,8 +35,8 @@ pub fn friendly(message: &str) -> String {
     }
 }
 
-/// The position at which a parser stopped, as a path of keys, and the error there in plain words. An unknown key is
-/// reported at its parent.
+/// Returns the position at which a parser stopped, as a path of keys, and the error there in plain words. An unknown
+/// key is reported at its parent.
 pub fn friendly_at(path: &str, message: &str) -> (String, String) {
     let path = if path == "." { "" } else { path };
     let holder = path.rsplit_once('.').map_or("", |(holder, _)| holder);
@@ -44,7 +44,7 @@ pub fn friendly_at(path: &str, message: &str) -> (String, String) {
     (place.to_owned(), friendly(message))
 }
 
-/// The value that was found.
+/// Returns the value that was found.
 fn found_text(found: &str) -> String {
     match found {
         "map" => "it is a mapping of keys".to_owned(),
@@ -66,7 +66,7 @@ fn found_text(found: &str) -> String {
     }
 }
 
-/// The value that was expected.
+/// Returns the value that was expected.
 fn expected_text(wanted: &str) -> String {
     if let Some((_, words)) = NUMBERS.iter().find(|(kind, _)| *kind == wanted) {
         return (*words).to_owned();
@@ -87,7 +87,7 @@ fn expected_text(wanted: &str) -> String {
     }
 }
 
-/// Text parsers append the position: ` at line 3 column 5`.
+/// Removes the position that text parsers append: ` at line 3 column 5`.
 fn without_position(wanted: &str) -> &str {
     wanted.split_once(" at line ").map_or(wanted, |(wanted, _)| wanted)
 }

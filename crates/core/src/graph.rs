@@ -180,7 +180,7 @@ impl Graph {
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIndex)
     }
 
-    /// These nodes and all nodes reachable from them.
+    /// Returns these nodes and all nodes reachable from them.
     pub fn reachable(&self, from: impl IntoIterator<Item = NodeIndex>) -> BTreeSet<NodeIndex> {
         let mut open: Vec<NodeIndex> = from.into_iter().collect();
         let mut seen = BTreeSet::new();
@@ -192,7 +192,7 @@ impl Graph {
         seen
     }
 
-    /// The graph inside a node, by branch name for `parallel` and any name for `loop`.
+    /// Returns the graph inside a node, by branch name for `parallel` and any name for `loop`.
     pub fn body(&self, place: NodeIndex, branch: &str) -> Option<&Arc<Self>> {
         match &self.node(place).kind {
             NodeKind::Loop(each) => Some(&each.body),

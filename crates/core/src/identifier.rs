@@ -34,8 +34,8 @@ enum IdentifierKind {
 }
 
 impl Identifier {
-    /// Returns `None` if the text could also stand for others: it has fewer than [`IDENTIFIER_CHARS_MIN`] characters,
-    /// is a number but not a phone number, or reads as a date or an amount.
+    /// Creates an identifier. Returns `None` if the text could also stand for others: it has fewer than
+    /// [`IDENTIFIER_CHARS_MIN`] characters, is a number but not a phone number, or reads as a date or an amount.
     pub fn of(text: &str) -> Option<Self> {
         let folded = fold(text);
         let kind = if let Some(phone) = PhoneNumber::of(&folded) {
@@ -50,8 +50,8 @@ impl Identifier {
         Some(Self { folded, kind })
     }
 
-    /// An id that is unambiguous in running text: a mail address, a phone number with its country, or letters and
-    /// digits that are not an amount or a date. A bare number or a plain word is not.
+    /// Returns an id that is unambiguous in running text: a mail address, a phone number with its country, or letters
+    /// and digits that are not an amount or a date. A bare number or a plain word is not.
     fn of_id(id: &str) -> Option<Self> {
         let folded = fold(id);
         let kind = if folded.contains('@') {
@@ -64,7 +64,7 @@ impl Identifier {
         Some(Self { folded, kind })
     }
 
-    /// Whether a whole value equals this identifier.
+    /// Returns whether a whole value equals this identifier.
     pub fn matches(&self, text: &str) -> bool {
         self.is_folded(&fold(text))
     }
@@ -76,8 +76,9 @@ impl Identifier {
         }
     }
 
-    /// Whether a folded text contains this identifier as whole words: a mail address as a whole address; a phone number
-    /// by its digits, not adjacent to another digit or letter, and not part of a date, an amount or a fraction.
+    /// Returns whether a folded text contains this identifier as whole words: a mail address as a whole address; a
+    /// phone number by its digits, not adjacent to another digit or letter, and not part of a date, an amount or a
+    /// fraction.
     fn occurs_in(&self, text: &str) -> bool {
         match &self.kind {
             // A text that is nothing but a number is compared as a whole, so that it does not match another number at
@@ -92,8 +93,8 @@ impl Identifier {
     }
 }
 
-/// Whether a text (parsed as JSON if possible) contains these words as whole words, whatever they are, including
-/// numbers.
+/// Returns whether a text (parsed as JSON if possible) contains these words as whole words, whatever they are,
+/// including numbers.
 pub fn contains_words(text: &str, words: &str) -> bool {
     let words = fold(words);
     let is_in = |text: &str| !words.is_empty() && words::has_words(&fold(text), &words);
@@ -132,25 +133,25 @@ impl PersonMatcher {
         &self.id
     }
 
-    /// Whether a whole value in an owner field is the person's id or another of their names.
+    /// Returns whether a whole value in an owner field is the person's id or another of their names.
     pub fn matches_name(&self, text: &str) -> bool {
         text == self.id || self.matches_alias(text)
     }
 
-    /// Whether a whole value is one of the person's other names, not the id.
+    /// Returns whether a whole value is one of the person's other names, not the id.
     pub fn matches_alias(&self, text: &str) -> bool {
         let folded = fold(text);
         self.also.iter().any(|known| known.is_folded(&folded))
     }
 
-    /// Whether a whole value is unambiguously theirs, in any field: one of the other identifiers, or their id unless it
-    /// is a number or a plain word.
+    /// Returns whether a whole value is unambiguously theirs, in any field: one of the other identifiers, or their id
+    /// unless it is a number or a plain word.
     pub fn matches_identifier(&self, text: &str) -> bool {
         let folded = fold(text);
         self.identifiers().any(|known| known.is_folded(&folded))
     }
 
-    /// Whether running text mentions the person.
+    /// Returns whether running text mentions the person.
     pub fn is_mentioned_in(&self, text: &str) -> bool {
         if self.identifiers().next().is_none() {
             return false;
@@ -159,13 +160,13 @@ impl PersonMatcher {
         self.identifiers().any(|known| known.occurs_in(&folded))
     }
 
-    /// Whether a JSON value names the person: a text or field name in it contains one of their identifiers, or a field
-    /// that names a customer equals their id.
+    /// Returns whether a JSON value names the person: a text or field name in it contains one of their identifiers, or
+    /// a field that names a customer equals their id.
     pub fn is_named_in_json(&self, value: &Value) -> bool {
         self.is_in_field(None, false, value)
     }
 
-    /// The same for a text, parsed as JSON if possible.
+    /// Same as `is_named_in_json`, for a text that is parsed as JSON if possible.
     pub fn is_named_in_json_text(&self, text: &str) -> bool {
         match serde_json::from_str(text) {
             Ok(value) => self.is_named_in_json(&value),
@@ -173,7 +174,7 @@ impl PersonMatcher {
         }
     }
 
-    /// Whether a field that may name a customer, including `id` within such a field, names this person.
+    /// Returns whether a field that may name a customer, including `id` within such a field, names this person.
     pub fn is_id_in_field(&self, name: &str, of_customer: bool, value: &Value) -> bool {
         let is_theirs = || match value {
             Value::String(text) => text.trim() == self.id,
@@ -183,7 +184,7 @@ impl PersonMatcher {
         (is_customer_field(name) || of_customer && name == "id") && is_theirs()
     }
 
-    /// A number counts as a phone number only in a phone field.
+    /// Returns whether a phone field holds the person's number. In other fields a number is not a phone number.
     pub fn is_phone_in_field(&self, name: &str, value: &Value) -> bool {
         value.is_u64() && holds_phone(name) && self.matches_alias(&value.to_string())
     }
@@ -206,7 +207,7 @@ impl PersonMatcher {
         }
     }
 
-    /// JSON that is stored as text, as in bodies of deliveries.
+    /// Returns whether JSON that is stored as text, as in bodies of deliveries, names the person.
     fn is_in_nested(&self, text: &str) -> bool {
         text.trim_start().starts_with(['{', '['])
             && serde_json::from_str(text).is_ok_and(|value: Value| self.is_named_in_json(&value))
@@ -232,12 +233,12 @@ const CUSTOMER_FIELDS: [&str; 11] = [
     "guestid",
 ];
 
-/// Whether a field of this name names a customer: `customer_id`, `customerId` and `Customer-ID` are the same.
+/// Returns whether a field of this name names a customer: `customer_id`, `customerId` and `Customer-ID` are the same.
 pub fn is_customer_field(field: &str) -> bool {
     CUSTOMER_FIELDS.contains(&normalized_field(field).as_str())
 }
 
-/// Whether a number in a field of this name is a phone number.
+/// Returns whether a number in a field of this name is a phone number.
 fn holds_phone(field: &str) -> bool {
     let name = normalized_field(field);
     ["phone", "mobile", "whatsapp", "telefon", "teléfon", "movil", "móvil", "celular", "msisdn"]

@@ -106,13 +106,13 @@ impl RunCounts {
         }
     }
 
-    /// Number of runs that ended by themselves.
+    /// Returns the number of runs that ended by themselves.
     fn ended(self) -> u64 {
         self.completed + self.failed
     }
 }
 
-/// All figures, in the seed's order.
+/// Returns all figures, in the seed's order.
 pub fn kpis(tally: &KpiTally) -> Vec<Kpi> {
     let none = ConversationCounts::default();
     let talks = tally.conversations.as_ref().unwrap_or(&none);

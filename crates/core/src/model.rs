@@ -60,7 +60,7 @@ pub enum ModelProfile {
 }
 
 impl ModelProfile {
-    /// The name of the profile in definitions.
+    /// Returns the name of the profile in definitions.
     pub fn word(self) -> &'static str {
         match self {
             Self::Fast => "fast",
@@ -104,12 +104,12 @@ pub enum ModelMessage {
 }
 
 impl ModelMessage {
-    /// The system message.
+    /// Creates the system message.
     pub fn system(content: impl Into<String>) -> Self {
         Self::System { content: content.into(), name: None }
     }
 
-    /// A user message without images.
+    /// Creates a user message without images.
     pub fn user(content: impl Into<String>) -> Self {
         Self::User { content: content.into(), images: Vec::new(), name: None }
     }
@@ -126,7 +126,7 @@ pub struct ModelImage {
 }
 
 impl ModelImage {
-    /// An image with the default level of detail.
+    /// Creates an image with the default level of detail.
     pub fn from_url(url: impl Into<String>) -> Self {
         Self { url: url.into(), detail: None }
     }

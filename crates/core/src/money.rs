@@ -38,7 +38,7 @@ impl Usd {
         Self((usd * NANOS_PER_USD).round() as i64)
     }
 
-    /// For people and JSON.
+    /// Converts to a float, for people and JSON.
     #[expect(clippy::cast_precision_loss, reason = "shown, never added up")]
     pub fn as_f64(self) -> f64 {
         self.0 as f64 / NANOS_PER_USD

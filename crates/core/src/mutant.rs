@@ -160,14 +160,14 @@ pub(crate) fn render_late(arguments: &mut Value, variables: &BTreeMap<String, Ar
     }
 }
 
-/// Whether this fault is active in this thread.
+/// Returns whether this fault is active in this thread.
 #[cfg(not(feature = "mutants"))]
 #[inline]
 pub const fn planted(_: Mutant) -> bool {
     false
 }
 
-/// Whether this fault is active in this thread.
+/// Returns whether this fault is active in this thread.
 #[cfg(feature = "mutants")]
 #[inline]
 pub fn planted(mutant: Mutant) -> bool {

@@ -69,7 +69,7 @@ pub(crate) fn write(text: &mut String, value: &Value, bounds: RedactionBounds) {
     RedactionWriter { text, bounds, bytes_left: bounds.bytes }.value(value, bounds.depth);
 }
 
-/// Whether a field of this name holds a secret, whatever its value: `password`, `api_key`, `Authorization`,
+/// Returns whether a field of this name holds a secret, whatever its value: `password`, `api_key`, `Authorization`,
 /// `card-number`.
 pub fn is_secret(key: &str) -> bool {
     /// Maximum length of a name below; a longer key is matched by its end.
@@ -130,7 +130,7 @@ const PAIRS: [u32; 256] = {
     pairs
 };
 
-/// The bit of a lower-case letter. All other bytes share one bit, and are checked more closely.
+/// Returns the bit of a lower-case letter. All other bytes share one bit, and are checked more closely.
 const fn pair_bit(letter: u8) -> u32 {
     if letter.is_ascii_lowercase() { 1 << (letter - b'a') } else { 1 << 31 }
 }

@@ -2,8 +2,8 @@
 
 const LANES: usize = 16;
 
-/// The position of the first matching byte. `is` must be branch-free and combine its conditions with `|`, so that
-/// sixteen bytes are tested with a few instructions; [`within`] and `==` are such conditions.
+/// Returns the position of the first matching byte. `is` must be branch-free and combine its conditions with `|`, so
+/// that sixteen bytes are tested with a few instructions; [`within`] and `==` are such conditions.
 #[inline]
 pub(crate) fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
     let (sixteens, rest) = bytes.as_chunks::<LANES>();
@@ -28,7 +28,7 @@ pub(crate) fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
     (marked != 0).then(|| from + place(marked))
 }
 
-/// Whether a byte is in this range.
+/// Returns whether a byte is in this range.
 #[inline]
 pub(crate) const fn within(byte: u8, first: u8, last: u8) -> bool {
     byte.wrapping_sub(first) <= last - first

@@ -39,6 +39,8 @@ impl ReplySchemaError {
 pub struct ReplySchema(Validator);
 
 impl ReplySchema {
+    /// Compiles a schema.
+    ///
     /// # Errors
     /// The value is not a JSON Schema: the position and the error there.
     pub fn compile(schema: &Value) -> Result<Self, String> {
@@ -80,7 +82,8 @@ impl ReplySchema {
         Err(ReplySchemaError::new(REPLY_INVALID, problem))
     }
 
-    /// Sorted, so that the same reply always gives the same message. Values are left out: they may be a customer's.
+    /// Lists the problems of a value, sorted, so that the same reply always gives the same message. Values are left
+    /// out: they may be a customer's.
     fn problems(&self, value: &Value) -> String {
         let mut all: Vec<String> = self
             .0

@@ -51,7 +51,7 @@ impl Time {
         Ok(if text.contains('T') { at } else { at + DAY })
     }
 
-    /// The duration since `earlier`; zero if it is not after that.
+    /// Returns the duration since `earlier`; zero if it is not after that.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }

@@ -40,12 +40,12 @@ pub enum EffectClass {
 }
 
 impl EffectClass {
-    /// Whether a durable marker must be written before the call is sent.
+    /// Returns whether a durable marker must be written before the call is sent.
     pub fn needs_marker(self) -> bool {
         matches!(self, Self::Verify | Self::Once)
     }
 
-    /// Whether the call may have side effects.
+    /// Returns whether the call may have side effects.
     pub fn has_side_effects(self) -> bool {
         !matches!(self, Self::Pure | Self::Read)
     }
@@ -151,7 +151,7 @@ pub struct ToolContract {
 }
 
 impl ToolContract {
-    /// The contract of a tool that accepts anything, with defaults for everything else.
+    /// Creates the contract of a tool that accepts anything, with defaults for everything else.
     pub fn new(class: EffectClass, timeout: Duration) -> Self {
         Self {
             class,
@@ -178,8 +178,8 @@ impl ToolContract {
         self
     }
 
-    /// The contract for a call with these arguments: that of its action if the tool has actions, recursively; the
-    /// tool's own if the argument names none.
+    /// Returns the contract for a call with these arguments: that of its action if the tool has actions, recursively;
+    /// the tool's own if the argument names none.
     pub fn for_arguments(&self, arguments: &Value) -> &Self {
         let named = match arguments.get(&*self.told_by) {
             Some(Value::String(action)) => self.actions.get(action),
@@ -189,7 +189,7 @@ impl ToolContract {
         named.map_or(self, |facts| facts.for_arguments(arguments))
     }
 
-    /// The contract of each action of the tool: its own if it has no actions, otherwise those of all actions.
+    /// Returns the contract of each action of the tool: its own if it has no actions, otherwise those of all actions.
     pub fn flattened_actions(&self) -> Vec<&Self> {
         if self.actions.is_empty() {
             return vec![self];
@@ -275,12 +275,12 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The external span that it is part of.
+    /// Returns the external span that it is part of.
     pub fn parent_span(&self) -> Option<trace::SpanContext> {
         self.traceparent.as_deref()?.parse().ok()
     }
 
-    /// The principal for which a run acts: from its context, with this zone as the default.
+    /// Returns the principal for which a run acts: from its context, with this zone as the default.
     pub fn of(context: &Value, zone: Option<&str>) -> Self {
         let said = |name: &str| context.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {
@@ -309,7 +309,7 @@ pub enum ToolOutcome {
 }
 
 impl ToolOutcome {
-    /// The fault, if there is one.
+    /// Returns the fault, if there is one.
     pub fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Done { .. } | Self::Asks { .. } => None,
@@ -418,7 +418,7 @@ mod tests {
         assert_eq!(class(json!({"action": "GET"})), EffectClass::Once);
     }
 
-    /// The names of an object, sorted.
+    /// Returns the names of an object, sorted.
     fn names(value: &Value) -> Vec<&str> {
         value.as_object().unwrap().keys().map(String::as_str).collect()
     }

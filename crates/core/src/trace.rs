@@ -42,7 +42,7 @@ impl FromStr for SpanContext {
     }
 }
 
-/// Two digits per byte, in lower case.
+/// Parses two digits per byte, in lower case.
 fn bytes<const N: usize>(text: &str) -> Result<[u8; N], TraceParentError> {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     if text.len() != 2 * N || !text.bytes().all(is_hex) {
@@ -67,7 +67,7 @@ impl fmt::Display for SpanContext {
     }
 }
 
-/// The trace of a run without an external one; its child runs share it.
+/// Returns the trace of a run without an external one; its child runs share it.
 pub fn trace_of(run: &RunId) -> TraceId {
     let outermost = run.as_str().split('/').next().unwrap_or_default();
     let mut id = TraceId::default();
@@ -75,7 +75,7 @@ pub fn trace_of(run: &RunId) -> TraceId {
     id
 }
 
-/// The span of a run's call; another attempt under a new key has another span.
+/// Returns the span of a run's call; another attempt under a new key has another span.
 pub fn span_of(run: &RunId, effect: &EffectId) -> SpanId {
     let key = effect.call.key(run);
     match effect.generation {
@@ -84,7 +84,7 @@ pub fn span_of(run: &RunId, effect: &EffectId) -> SpanId {
     }
 }
 
-/// The span that is derived from these words.
+/// Returns the span that is derived from these words.
 pub fn derived_span(words: &[&str]) -> SpanId {
     let mut id = SpanId::default();
     id.copy_from_slice(&digest(words)[..8]);

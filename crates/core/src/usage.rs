@@ -50,7 +50,7 @@ impl UsageDimension {
         }
     }
 
-    /// The value of this dimension for a row; empty if it has none. Days and months are in a time zone.
+    /// Returns the value of this dimension for a row; empty if it has none. Days and months are in a time zone.
     pub fn of(self, row: &AuditRow, zone: &TimeZone) -> String {
         let day = || row.at.to_timestamp().to_zoned(zone.clone()).date().to_string();
         match self {
@@ -66,7 +66,8 @@ impl UsageDimension {
     }
 }
 
-/// Whether a row records an attempt of a tool call, not an approval, an erasure, or a later decision about a call.
+/// Returns whether a row records an attempt of a tool call, not an approval, an erasure, or a later decision about a
+/// call.
 pub fn is_tool_use(row: &AuditRow) -> bool {
     row.call.is_some() && (row.sent || !row.changes)
 }
@@ -115,13 +116,13 @@ impl UsageTally {
         other.durations.iter().for_each(|(ms, count)| *self.durations.entry(*ms).or_default() += count);
     }
 
-    /// From 0 to 1; 1 if there were no attempts.
+    /// Returns a share from 0 to 1; 1 if there were no attempts.
     #[expect(clippy::cast_precision_loss, reason = "counts that are shown, far below 2^53")]
     pub fn success_rate(&self) -> f64 {
         if self.executions == 0 { 1.0 } else { self.successes as f64 / self.executions as f64 }
     }
 
-    /// The percentile of attempt durations, in milliseconds; `None` if none was sent. Exact: by nearest rank.
+    /// Returns the percentile of attempt durations, in milliseconds; `None` if none was sent. Exact: by nearest rank.
     pub fn percentile_ms(&self, of_hundred: u64) -> Option<u64> {
         let all: u64 = self.durations.values().sum();
         let rank = (all * of_hundred).div_ceil(100).max(1);

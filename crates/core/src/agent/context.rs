@@ -38,7 +38,7 @@ impl ContextSource {
         }
     }
 
-    /// The tool that provides this source.
+    /// Returns the tool that provides this source.
     pub fn tool(self) -> &'static str {
         match self {
             Self::ConversationHistory | Self::KnowledgeBase | Self::SimilarConversations => GET_CONTEXT,
@@ -47,13 +47,13 @@ impl ContextSource {
     }
 }
 
-/// Whether an agent's context uses this source.
+/// Returns whether an agent's context uses this source.
 pub fn uses_source(agent: &AgentDefinition, source: ContextSource) -> bool {
     let named = agent.metadata.get(CONTEXT_SOURCES).and_then(Value::as_array);
     named.is_some_and(|named| named.iter().any(|word| word == source.word()))
 }
 
-/// The tools that provide an agent's context, without duplicates.
+/// Returns the tools that provide an agent's context, without duplicates.
 pub fn context_tools(agent: &AgentDefinition) -> Vec<&'static str> {
     let mut tools: Vec<&str> =
         ContextSource::ALL.into_iter().filter(|one| uses_source(agent, *one)).map(ContextSource::tool).collect();
@@ -61,7 +61,7 @@ pub fn context_tools(agent: &AgentDefinition) -> Vec<&'static str> {
     tools
 }
 
-/// Whether an agent has a tool only for its context. Such a tool is not offered to its model.
+/// Returns whether an agent has a tool only for its context. Such a tool is not offered to its model.
 pub fn is_context_only(agent: &AgentDefinition, tool: &str) -> bool {
     let lent = agent.metadata.get(CONTEXT_TOOLS).and_then(Value::as_array);
     lent.is_some_and(|lent| lent.iter().any(|name| name == tool))

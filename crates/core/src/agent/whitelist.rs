@@ -60,7 +60,7 @@ pub fn check_grant(kind: AgentKind, tool: &str, grant: ToolGrant, class: EffectC
     }
 }
 
-/// A tool's name without its app: `gmail.send_email` is as dangerous as `send_email`.
+/// Returns a tool's name without its app: `gmail.send_email` is as dangerous as `send_email`.
 fn base_name(tool: &str) -> &str {
     tool.rsplit('.').next().unwrap_or(tool)
 }

@@ -238,7 +238,8 @@ pub struct HandoverRequirements {
 /// Keys of an output that hold text for the customer; the first one present is used.
 const REPLY_KEYS: [&str; 8] = ["text", "reply", "answer", "message", "response", "customer", "output", "summary"];
 
-/// The text for the customer in a run's output: the output itself if it is text, or the text under one of these keys.
+/// Returns the text for the customer in a run's output: the output itself if it is text, or the text under one of these
+/// keys.
 pub fn reply_text(output: &Value) -> Option<String> {
     let text = match output {
         Value::String(text) => Some(text.clone()),

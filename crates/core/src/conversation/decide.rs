@@ -28,7 +28,7 @@ const APOLOGIES: [(&str, &str); 2] = [
 const ELLIPSIS: &str = "…";
 
 impl InboundMessage {
-    /// The message as its sender's sequence sees it.
+    /// Returns the message as its sender's sequence sees it.
     pub(super) fn signal(&self) -> Signal {
         Signal {
             name: MESSAGE.to_owned(),
@@ -61,7 +61,7 @@ impl Conversation {
         Ok(draft.events)
     }
 
-    /// When the conversation must be woken if nothing happens before.
+    /// Returns when the conversation must be woken if nothing happens before.
     pub fn wake_at(&self) -> Option<Time> {
         let gap = self.signals.gap_deadline();
         let again = self.asks_again_at.filter(|_| self.state == ConversationState::PendingHuman);
@@ -402,7 +402,7 @@ impl ConversationDraft<'_> {
         }
     }
 
-    /// The trigger that hands the conversation over now, if any.
+    /// Returns the trigger that hands the conversation over now, if any.
     fn handover_trigger(
         &self,
         handover: Option<String>,
@@ -427,7 +427,7 @@ impl ConversationDraft<'_> {
         all.into_iter().flatten().find(|(trigger, _)| hil.is_enabled(*trigger))
     }
 
-    /// The text for a run that owes the customer a reply and gave none.
+    /// Returns the text for a run that owes the customer a reply and gave none.
     fn apology(&self, fault: Option<&Fault>, failed: bool) -> Option<String> {
         let of_fault = fault.and_then(|fault| fault.customer.as_deref().map(str::to_owned));
         let language = self.it.begun.as_ref().and_then(|begun| begun.caller.language.as_deref()).unwrap_or("en");

@@ -185,7 +185,7 @@ impl LineAuthor {
         }
     }
 
-    /// Whether the customer sees it.
+    /// Returns whether the customer sees it.
     pub fn is_public(&self) -> bool {
         matches!(self, Self::Customer | Self::Ai { .. } | Self::Person { .. })
     }

@@ -102,7 +102,7 @@ impl Handover {
 }
 
 impl Conversation {
-    /// The customer's first and last message, and the last reply to them, quoted verbatim.
+    /// Returns the customer's first and last message, and the last reply to them, quoted verbatim.
     fn summary(&self) -> String {
         let mut parts = Vec::new();
         if let Some(first) = &self.first_words {

@@ -61,7 +61,7 @@ fn usual_phrases() -> Vec<String> {
 }
 
 impl HandoverPolicy {
-    /// A policy that never hands over.
+    /// Creates a policy that never hands over.
     pub fn never() -> Self {
         Self {
             confidence: None,
@@ -87,13 +87,13 @@ impl HandoverPolicy {
         }
     }
 
-    /// The phrase by which the customer asks for a person.
+    /// Returns the phrase by which the customer asks for a person.
     pub fn matching_phrase(&self, text: &str) -> Option<&str> {
         let text = normalize(text);
         self.phrases.iter().find(|phrase| !phrase.is_empty() && text.contains(phrase.as_str())).map(String::as_str)
     }
 
-    /// Whether this trigger is on.
+    /// Returns whether this trigger is on.
     pub fn is_enabled(&self, trigger: HandoverTrigger) -> bool {
         match trigger {
             HandoverTrigger::ConfidenceThreshold => self.confidence.is_some(),
@@ -107,7 +107,7 @@ impl HandoverPolicy {
     }
 }
 
-/// Lower case, without accents, with single spaces.
+/// Normalizes a text: lower case, without accents, with single spaces.
 fn normalize(text: &str) -> String {
     let letters = text.chars().flat_map(char::to_lowercase).map(|letter| match letter {
         'á' | 'à' | 'ä' | 'â' => 'a',

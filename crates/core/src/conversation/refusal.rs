@@ -35,7 +35,7 @@ impl ConversationRefusal {
         ("CONV-008", "it cannot be done, and the message says why"),
     ];
 
-    /// A stable code; each has a documentation page.
+    /// Returns the stable code. Each code has a documentation page.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Begun => "CONV-001",

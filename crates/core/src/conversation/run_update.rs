@@ -15,7 +15,7 @@ const ACTING_NODE_KINDS: [&str; 5] = ["tool", "agent", "human", "subworkflow", "
 const DEFAULT_REASON: &str = "the agent asks for a person";
 
 impl RunUpdate {
-    /// The report of a run in its current state.
+    /// Returns the report of a run in its current state.
     pub fn of(run: &Run, id: &RunId, conversation: &RunId) -> Self {
         let (arrived, kept) = run.unconsumed_messages(conversation.as_str());
         let asks = run.human_tasks().iter().any(|ask| matches!(ask, HumanTask::Customer(_)));
@@ -26,7 +26,7 @@ impl RunUpdate {
 }
 
 impl RunResult {
-    /// The report of a run that ended with this result.
+    /// Returns the report of a run that ended with this result.
     pub fn of(run: &Run, id: &RunId, conversation: &RunId, finished: &RunFinished) -> Self {
         let outputs = run.outputs();
         let handover = handover_request(&finished.output);
@@ -71,8 +71,8 @@ struct HandoverRequest {
     service: ServiceLevel,
 }
 
-/// The reason, skills and urgency with which an output asks for a person. The output is that of a `handover_to_human`
-/// sink, of an agent that hands over, or of one of several last nodes.
+/// Returns the reason, skills and urgency with which an output asks for a person. The output is that of a
+/// `handover_to_human` sink, of an agent that hands over, or of one of several last nodes.
 fn handover_request(output: &Value) -> Option<HandoverRequest> {
     let fields = output.as_object()?;
     let of = |value: &Value| {

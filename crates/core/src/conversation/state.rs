@@ -59,7 +59,7 @@ impl ConversationState {
         Self::ALL.into_iter().find(|state| state.word() == word)
     }
 
-    /// Whether people handle it: `is_hil` of seed 004.
+    /// Returns whether people handle it: `is_hil` of seed 004.
     pub fn is_hil(self) -> bool {
         matches!(self, Self::Handover | Self::PendingHuman | Self::HumanActive)
     }
@@ -219,7 +219,7 @@ impl Conversation {
         self.begun_at
     }
 
-    /// The time of the last event.
+    /// Returns the time of the last event.
     pub fn now(&self) -> Time {
         self.now
     }
@@ -232,22 +232,22 @@ impl Conversation {
         &self.owner
     }
 
-    /// The current ownership number; each post quotes it.
+    /// Returns the current ownership number; each post quotes it.
     pub fn ownership_number(&self) -> u64 {
         self.number
     }
 
-    /// The workflow version of its next run.
+    /// Returns the workflow version of its next run.
     pub fn version(&self) -> Option<&PinnedVersion> {
         self.version.as_deref()
     }
 
-    /// Number of lines in its transcript.
+    /// Returns the number of lines in its transcript.
     pub fn line_count(&self) -> u64 {
         self.lines
     }
 
-    /// Number of the customer's messages.
+    /// Returns the number of the customer's messages.
     pub fn message_count(&self) -> u64 {
         self.messages
     }
@@ -264,12 +264,12 @@ impl Conversation {
         self.confidence
     }
 
-    /// The context of the last handover.
+    /// Returns the context of the last handover.
     pub fn handover(&self) -> Option<&Handover> {
         self.handover.as_deref()
     }
 
-    /// Number of handovers.
+    /// Returns the number of handovers.
     pub fn handover_count(&self) -> u64 {
         self.handovers
     }
@@ -278,22 +278,22 @@ impl Conversation {
         self.rating.as_ref().map(|(score, comment)| (*score, comment.as_str()))
     }
 
-    /// The service level; omitted fields follow the settings of the routing queue.
+    /// Returns the service level; omitted fields follow the settings of the routing queue.
     pub fn service_level(&self) -> ServiceLevel {
         self.service
     }
 
-    /// A line that was given to a run, as long as it may be returned.
+    /// Returns a line that was given to a run, as long as it may be returned.
     pub fn outstanding_line(&self, message: u64) -> Option<&ConversationLine> {
         self.lent.get(&message)
     }
 
-    /// The last lines, oldest first.
+    /// Returns the last lines, oldest first.
     pub fn recent(&self) -> impl Iterator<Item = &ConversationLine> {
         self.recent.iter()
     }
 
-    /// The number with which it was enqueued, while the routing queue holds it.
+    /// Returns the number with which it was enqueued, while the routing queue holds it.
     pub fn queue_ticket(&self) -> Option<u64> {
         self.at_desk
     }
@@ -318,12 +318,12 @@ impl Conversation {
         self.ended_at
     }
 
-    /// The run that handles the conversation, or waits for the customer.
+    /// Returns the run that handles the conversation, or waits for the customer.
     pub fn active_run(&self) -> Option<&RunId> {
         self.active.as_ref().map(|active| &active.run)
     }
 
-    /// Whether nothing happens without a new message: no run is working, and no message waits to be handled.
+    /// Returns whether nothing happens without a new message: no run is working, and no message waits to be handled.
     pub fn is_idle(&self) -> bool {
         let is_at_work =
             self.active.as_ref().is_some_and(|active| !active.waits && self.owner == ConversationOwner::Ai);

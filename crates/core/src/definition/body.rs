@@ -165,7 +165,7 @@ fn read_endpoint(
     fields.text(name, &mut reader.findings)
 }
 
-/// The branch of an edge; `true` and `false` need no quotes.
+/// Reads the branch of an edge; `true` and `false` need no quotes.
 fn branch(node: &Tree, reader: &mut DefinitionReader) -> Option<SpannedValue<String>> {
     match &node.value {
         YamlValue::Bool(is) => Some(SpannedValue::new(is.to_string(), node.span)),

@@ -28,7 +28,7 @@ pub struct PinnedWorkflow {
 pub(crate) type UnreadyWorkflows = BTreeMap<String, BTreeSet<String>>;
 
 impl DefinitionCatalog {
-    /// A catalogue of exactly what a bundle pins.
+    /// Returns a catalogue of exactly what a bundle pins.
     pub fn of(bundle: &Bundle) -> Self {
         let known = |hash: &ContentHash| PinnedWorkflow { hash: hash.clone(), runs: BTreeSet::new() };
         Self {
@@ -38,7 +38,7 @@ impl DefinitionCatalog {
         }
     }
 
-    /// The tools that a name stands for: one tool, or all tools of an app if it ends in `.*`.
+    /// Returns the tools that a name stands for: one tool, or all tools of an app if it ends in `.*`.
     pub fn resolve<'c>(&'c self, name: &str) -> Vec<(&'c str, &'c ToolContract)> {
         match name.strip_suffix('*') {
             Some(app) if app.ends_with('.') => self
@@ -51,7 +51,7 @@ impl DefinitionCatalog {
         }
     }
 
-    /// The path from one workflow back to `name` through the workflows that each runs: `a`, …, `name`.
+    /// Returns the path from one workflow back to `name` through the workflows that each runs: `a`, …, `name`.
     pub(crate) fn cycle_path<'c>(
         &'c self,
         unready: &'c UnreadyWorkflows,

@@ -58,7 +58,7 @@ macro_rules! codes {
                 }
             }
 
-            /// A short title of the code.
+            /// Returns a short title of the code.
             pub fn title(self) -> &'static str {
                 match self {
                     $(Self::$name => $title,)*
@@ -197,7 +197,7 @@ impl DiagnosticList {
         }
     }
 
-    /// Whether the number of findings is small enough that suggestions still help.
+    /// Returns whether the number of findings is small enough that suggestions still help.
     pub(crate) fn accepts_suggestions(&self) -> bool {
         self.list.len() < SUGGESTIONS_MAX
     }
@@ -258,12 +258,12 @@ pub fn excerpt(span: SourceSpan, file: &str, source: &str) -> String {
     out
 }
 
-/// The width of the line number.
+/// Returns the width of the line number.
 fn line_number_width(span: SourceSpan) -> usize {
     span.line.to_string().len()
 }
 
-/// The part of a long line around a column, and the number of characters cut before it.
+/// Returns the part of a long line around a column, and the number of characters cut before it.
 fn line_window(line: &str, column: u32) -> (String, usize) {
     let at = (column as usize).saturating_sub(1);
     let skipped = if at + 1 < LINE_CHARS_MAX { 0 } else { at.saturating_sub(LINE_CHARS_MAX / 2) };

@@ -90,7 +90,7 @@ fn find_item<'v>(list: &NamedItems<'v>, name: &str) -> Option<&'v Value> {
     list.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
 }
 
-/// The items by name, if each has a unique one: its `id` or `name`, or for edges their endpoints.
+/// Returns the items by name, if each has a unique one: its `id` or `name`, or for edges their endpoints.
 fn items_by_name(items: &[Value]) -> Option<NamedItems<'_>> {
     let named: NamedItems<'_> = items.iter().map(|item| Some((name_of(item)?, item))).collect::<Option<_>>()?;
     let names: BTreeSet<&String> = named.iter().map(|(name, _)| name).collect();

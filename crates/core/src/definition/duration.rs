@@ -36,7 +36,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     of_seconds(if text.is_empty() { f64::NAN } else { ms / 1_000.0 })
 }
 
-/// A duration from a number of seconds, rounded to the millisecond.
+/// Creates a duration from a number of seconds, rounded to the millisecond.
 ///
 /// # Errors
 /// As [`parse`].

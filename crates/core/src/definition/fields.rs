@@ -116,7 +116,7 @@ impl<'t> MappingReader<'t> {
         self.maps.iter().any(|map| map.get(name).is_some_and(|(_, value)| !value.is_null()))
     }
 
-    /// The value of a key; `null` counts as absent.
+    /// Reads the value of a key; `null` counts as absent.
     pub(crate) fn take(&mut self, name: &'static str, findings: &mut DiagnosticList) -> Option<&'t YamlNode> {
         self.entry(name, findings).map(|(_, node)| node)
     }
@@ -136,7 +136,7 @@ impl<'t> MappingReader<'t> {
         first
     }
 
-    /// The value of the one key that is present among several synonyms.
+    /// Reads the value of the one key that is present among several synonyms.
     pub(crate) fn one_of(
         &mut self,
         names: &[&'static str],
@@ -170,7 +170,7 @@ impl<'t> MappingReader<'t> {
         }
     }
 
-    /// An integer from `min` to `max`.
+    /// Reads an integer from `min` to `max`.
     pub(crate) fn count(
         &mut self,
         name: &'static str,
@@ -191,7 +191,7 @@ impl<'t> MappingReader<'t> {
         count
     }
 
-    /// A number from `min` to `max`.
+    /// Reads a number from `min` to `max`.
     pub(crate) fn number(
         &mut self,
         name: &'static str,
@@ -212,7 +212,7 @@ impl<'t> MappingReader<'t> {
         number
     }
 
-    /// One of a fixed set of words.
+    /// Reads one of a fixed set of words.
     pub(crate) fn keyword<T: Copy>(
         &mut self,
         name: &'static str,
@@ -223,7 +223,7 @@ impl<'t> MappingReader<'t> {
         read_keyword(name, node, words, findings)
     }
 
-    /// A list of names; a single name counts as a list of one.
+    /// Reads a list of names; a single name counts as a list of one.
     pub(crate) fn names(
         &mut self,
         name: &'static str,
@@ -300,7 +300,7 @@ fn synonym(name: &str, known: &[&str]) -> Option<&'static str> {
     SYNONYMS.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours)).map(|(_, ours)| *ours)
 }
 
-/// A string; reports an error for anything else.
+/// Reads a string; reports an error for anything else.
 pub(crate) fn read_text(name: &str, node: &YamlNode, findings: &mut DiagnosticList) -> Option<SpannedValue<String>> {
     if let Some(text) = node.as_str() {
         return Some(SpannedValue::new(text.to_owned(), node.span));
@@ -313,7 +313,7 @@ pub(crate) fn read_text(name: &str, node: &YamlNode, findings: &mut DiagnosticLi
     None
 }
 
-/// One of a fixed set of words.
+/// Reads one of a fixed set of words.
 pub(crate) fn read_keyword<T: Copy>(
     name: &str,
     node: &YamlNode,

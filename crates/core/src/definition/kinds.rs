@@ -49,12 +49,12 @@ pub(crate) const ALL: &[KindDescriptor] = &[
     end::KIND,
 ];
 
-/// The kind with this name.
+/// Returns the kind with this name.
 pub(crate) fn find(word: &str) -> Option<&'static KindDescriptor> {
     ALL.iter().find(|kind| kind.word == word)
 }
 
-/// The first kind that one of the node's keys implies.
+/// Returns the first kind that one of the node's keys implies.
 pub(crate) fn infer(has: impl Fn(&str) -> bool) -> Option<&'static KindDescriptor> {
     ALL.iter().find(|kind| kind.inferring_keys.iter().any(|key| has(key)))
 }

@@ -148,7 +148,7 @@ pub(crate) fn sets(
     sets
 }
 
-/// The kind that is written, or implied by another key.
+/// Reads the kind that is written, or infers it from another key.
 fn kind(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<&'static KindDescriptor> {
     if let Some((key, node)) = fields.one_of(&["type", "kind"], &mut reader.findings) {
         let word = read_text(&key.name, node, &mut reader.findings)?;
@@ -175,7 +175,7 @@ fn kind(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option
     kind
 }
 
-/// A chained step may have no id: its name is then its `output_key`, or its position.
+/// Reads the id. A chained step may have none: its name is then its `output_key`, or its position.
 fn id(
     fields: &mut MappingReader<'_>,
     place: usize,
@@ -207,7 +207,7 @@ fn id(
     Some(id)
 }
 
-/// Whether a step has no id of its own, and so follows the step before it.
+/// Returns whether a step has no id of its own, and so follows the step before it.
 pub(crate) fn is_chained_step(node: &Tree) -> bool {
     node.as_map().is_some_and(|map| map.get("id").is_none_or(|(_, id)| id.is_null()))
 }

@@ -70,7 +70,7 @@ pub(crate) fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionRe
     }
 }
 
-/// An amount in US dollars.
+/// Reads an amount in US dollars.
 pub(crate) fn cost(name: &'static str, fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<Usd> {
     fields.number(name, 0.0, COST_MAX_USD, &mut reader.findings).map(Usd::from_f64)
 }
@@ -151,7 +151,7 @@ fn compensation<'t>(
 }
 
 impl RetrySpec {
-    /// The written policy, with the tool's as the default.
+    /// Returns the written policy, with the tool's as the default.
     pub(crate) fn with_defaults_from(&self, base: &crate::tool::RetryPolicy) -> crate::tool::RetryPolicy {
         let initial = self.initial.unwrap_or(base.initial);
         crate::tool::RetryPolicy {
@@ -165,7 +165,7 @@ impl RetrySpec {
     }
 }
 
-/// A deadline for people, and what happens when it passes. `approval` allows `approve` and `reject`, otherwise an
+/// Reads a deadline for people, and what happens when it passes. `approval` allows `approve` and `reject`, otherwise an
 /// output is given.
 pub(crate) fn deadline(
     fields: &mut MappingReader<'_>,

@@ -57,7 +57,7 @@ impl Default for DefinitionReader {
 }
 
 impl DefinitionReader {
-    /// The references since the last call.
+    /// Takes the references since the last call.
     pub(crate) fn take_references(&mut self) -> Vec<NameReference> {
         std::mem::take(&mut self.references)
     }
@@ -85,7 +85,7 @@ impl DefinitionReader {
         }
     }
 
-    /// A condition: a string in `expr`, an object that names its language, or a structured condition.
+    /// Reads a condition: a string in `expr`, an object that names its language, or a structured condition.
     pub(crate) fn condition(&mut self, node: &YamlNode, local: &[&str]) -> Option<Condition> {
         // In a mapping, references are located at its expression.
         let place = match node.as_map().and_then(|map| map.get("expression").or_else(|| map.get("field"))) {
@@ -160,7 +160,7 @@ impl DefinitionReader {
         Some(condition)
     }
 
-    /// A text template.
+    /// Reads a text template.
     pub(crate) fn template(&mut self, name: &str, node: &YamlNode, local: &[&str]) -> Option<JinjaTemplate> {
         let text = match &node.value {
             YamlValue::String(text) => text.clone(),
@@ -175,7 +175,7 @@ impl DefinitionReader {
         Some(template)
     }
 
-    /// A JSON template.
+    /// Reads a JSON template.
     pub(crate) fn params(&mut self, node: &YamlNode, local: &[&str]) -> Option<ParamsTemplate> {
         let params = match ParamsTemplate::parse(&node.to_json(), self.dialect) {
             Ok(params) => params,
@@ -211,7 +211,7 @@ impl DefinitionReader {
         }
     }
 
-    /// Empty parameters.
+    /// Returns empty parameters.
     pub(crate) fn empty_params(&mut self) -> Option<ParamsTemplate> {
         self.ok_or_report(ParamsTemplate::parse(&json!({}), self.dialect), SourceSpan::default(), None)
     }
@@ -239,7 +239,7 @@ impl DefinitionReader {
         None
     }
 
-    /// `10s`, `1h30m`, or a number of seconds.
+    /// Reads a duration: `10s`, `1h30m`, or a number of seconds.
     pub(crate) fn duration(&mut self, name: &'static str, fields: &mut MappingReader<'_>) -> Option<Duration> {
         let node = fields.take(name, &mut self.findings)?;
         let parsed = match &node.value {
@@ -258,7 +258,7 @@ impl DefinitionReader {
         }
     }
 
-    /// A duration that cannot be zero.
+    /// Reads a duration that cannot be zero.
     pub(crate) fn positive_duration(&mut self, name: &'static str, fields: &mut MappingReader<'_>) -> Option<Duration> {
         let duration = self.duration(name, fields)?;
         if duration.is_zero() {
@@ -268,8 +268,8 @@ impl DefinitionReader {
         Some(duration)
     }
 
-    /// Whether a name can be the name of a node, a variable or a branch: it must be an identifier in every expression
-    /// language.
+    /// Returns whether a name can be the name of a node, a variable or a branch: it must be an identifier in every
+    /// expression language.
     pub(crate) fn check_name(&mut self, what: &str, name: &SpannedValue<String>) -> bool {
         const NAME_BYTES_MAX: usize = 128;
         let word = name.value.as_str();

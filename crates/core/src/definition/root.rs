@@ -128,7 +128,7 @@ fn name(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option
     Some(name)
 }
 
-/// The version label: a number keeps its spelling.
+/// Reads the version label: a number keeps its spelling.
 fn version(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> String {
     const VERSION_CHARS_MAX: usize = 100;
     let Some(node) = fields.take("version", &mut reader.findings) else { return String::new() };
@@ -147,7 +147,7 @@ fn version(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Str
     label
 }
 
-/// The keys of the input, with their declarations.
+/// Reads the keys of the input, with their declarations.
 fn input(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> InputDeclaration {
     let Some(map) = fields.map("input", &mut reader.findings) else { return InputDeclaration::default() };
     let mut keys = BTreeMap::new();
@@ -235,7 +235,7 @@ fn variable(key: &YamlKey, node: &Tree, reader: &mut DefinitionReader) -> Option
     Some(VariableDeclaration { variable: WorkflowVariable { initial, combine }, has_combine: says_how })
 }
 
-/// When a conversation is handed to a person. Without a list of triggers, all are on.
+/// Reads when a conversation is handed to a person. Without a list of triggers, all are on.
 fn hil(node: &Tree, reader: &mut DefinitionReader) -> HandoverPolicy {
     let Some(mut fields) = MappingReader::of(node, "`hil_config`", &mut reader.findings) else {
         return HandoverPolicy::default();
@@ -263,7 +263,7 @@ fn hil(node: &Tree, reader: &mut DefinitionReader) -> HandoverPolicy {
     if enabled == Some(false) { HandoverPolicy::never() } else { hil }
 }
 
-/// The Composio apps in use. Returns whose account each app uses, where that is written.
+/// Reads the Composio apps in use. Returns whose account each app uses, where that is written.
 fn composio_apps(node: &Tree, reader: &mut DefinitionReader) -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     let Some(mut fields) = MappingReader::of(node, "`composio`", &mut reader.findings) else { return sources };

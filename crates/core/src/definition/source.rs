@@ -101,7 +101,7 @@ impl<T> SpannedValue<T> {
 }
 
 impl SourceSpan {
-    /// The position `offset` bytes into a verbatim text that starts here.
+    /// Returns the position `offset` bytes into a verbatim text that starts here.
     pub(crate) fn within(self, text: &YamlString, offset: usize) -> Self {
         let before = text.text.get(..offset).map(|before| before.chars().count());
         match before.and_then(|chars| u32::try_from(chars).ok()) {
@@ -116,7 +116,7 @@ impl SourceSpan {
 }
 
 impl YamlNode {
-    /// A tree without positions, from a bundle.
+    /// Creates a tree without positions, from a bundle.
     pub fn from_json(value: &Json) -> Self {
         let value = match value {
             Json::Null => YamlValue::Null,
@@ -134,7 +134,7 @@ impl YamlNode {
         Self { span: SourceSpan::default(), value }
     }
 
-    /// The tree as JSON, keys sorted.
+    /// Returns the tree as JSON, keys sorted.
     pub fn to_json(&self) -> Json {
         match &self.value {
             YamlValue::Null => Json::Null,
@@ -155,12 +155,12 @@ impl YamlNode {
         }
     }
 
-    /// The first position of a word in a string, or the whole string if it cannot be located.
+    /// Returns the first position of a word in a string, or the whole string if it cannot be located.
     pub(crate) fn span_of_word(&self, word: &str) -> SourceSpan {
         self.span_where(word, |before| !before.ends_with('.'))
     }
 
-    /// The first position where a field is read from a value, or the whole text if it cannot be located.
+    /// Returns the first position where a field is read from a value, or the whole text if it cannot be located.
     pub(crate) fn span_of_field(&self, field: &str) -> SourceSpan {
         self.span_where(field, |before| before.ends_with(['.', '[', '"', '\'']))
     }
@@ -181,7 +181,7 @@ impl YamlNode {
         }
     }
 
-    /// Every string in the tree.
+    /// Returns every string in the tree.
     pub(crate) fn string_leaves(&self) -> Vec<(&Self, &YamlString)> {
         match &self.value {
             YamlValue::String(text) => vec![(self, text)],
@@ -202,7 +202,7 @@ impl YamlNode {
         self.value == YamlValue::Null
     }
 
-    /// A description of its type, for messages.
+    /// Returns a description of its type, for messages.
     pub(crate) fn type_description(&self) -> &'static str {
         match &self.value {
             YamlValue::Null => "nothing",
@@ -214,7 +214,7 @@ impl YamlNode {
         }
     }
 
-    /// The value at the end of a path of keys and list positions, or the deepest one that exists on the path.
+    /// Returns the value at the end of a path of keys and list positions, or the deepest one that exists on the path.
     pub(crate) fn deepest_at<'p>(&self, path: impl IntoIterator<Item = &'p str>) -> &Self {
         let mut here = self;
         for step in path {

@@ -223,7 +223,7 @@ pub(crate) enum CompensationSpec<'t> {
     },
 }
 
-/// The literal parameters, by name: those that do not depend on a run.
+/// Returns the literal parameters, by name: those that do not depend on a run.
 pub(crate) fn literals(parameters: Option<&Tree>, dialect: ParamsDialect) -> Json {
     let map = parameters.and_then(Tree::as_map);
     let literal = |(key, value): (&YamlKey, &Tree)| {
@@ -232,7 +232,7 @@ pub(crate) fn literals(parameters: Option<&Tree>, dialect: ParamsDialect) -> Jso
     Json::Object(map.into_iter().flat_map(YamlMapping::iter).filter_map(literal).collect())
 }
 
-/// The contract that applies to a written call: that of its action, if the action is a literal.
+/// Returns the contract that applies to a written call: that of its action, if the action is a literal.
 pub(crate) fn action_facts<'f>(
     facts: &'f ToolContract,
     parameters: Option<&Tree>,
@@ -242,7 +242,7 @@ pub(crate) fn action_facts<'f>(
 }
 
 impl DefinitionForm {
-    /// The dialect of its parameters.
+    /// Returns the dialect of its parameters.
     pub(crate) fn dialect(self) -> ParamsDialect {
         match self {
             Self::Nodes => ParamsDialect::Edges,

@@ -88,7 +88,7 @@ fn write_inline(text: &mut String, value: &Value) {
     text.push('\n');
 }
 
-/// Plain text if no reader can take it for another type, otherwise quoted as in JSON, which YAML reads, too.
+/// Formats a text: plain if no reader can take it for another type, otherwise quoted as in JSON, which YAML reads, too.
 fn scalar(word: &str) -> String {
     let begins = word.chars().next().is_some_and(|c| c.is_alphabetic() || c == '_');
     let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ');

@@ -127,7 +127,7 @@ impl Condition {
         Ok(Self { roots: BTreeSet::from([path.root().to_owned()]), body: ConditionBody::Field(path), bare: Vec::new() })
     }
 
-    /// Whether the condition holds: the truth of its value in its language.
+    /// Returns whether the condition holds: the truth of its value in its language.
     ///
     /// # Errors
     /// See [`Condition::value`].
@@ -143,7 +143,7 @@ impl Condition {
         }
     }
 
-    /// The value of the condition's expression.
+    /// Returns the value of the condition's expression.
     ///
     /// # Errors
     /// An unknown root name; an operation that is undefined for its values; a limit reached; in `expr` also a missing
@@ -163,12 +163,12 @@ impl Condition {
         Ok(value)
     }
 
-    /// The root names that the condition references.
+    /// Returns the root names that the condition references.
     pub fn roots(&self) -> &BTreeSet<String> {
         &self.roots
     }
 
-    /// The fields of root names that the condition reads.
+    /// Returns the fields of root names that the condition reads.
     pub fn fields(&self) -> Vec<FieldRead> {
         match &self.body {
             ConditionBody::JmesPath(expression) => expression.fields(),
@@ -177,7 +177,7 @@ impl Condition {
         }
     }
 
-    /// The bare words read as literals if no such field exists; empty except for JMESPath.
+    /// Returns the bare words read as literals if no such field exists; empty except for JMESPath.
     pub fn bare_literals(&self) -> &[BareLiteral] {
         &self.bare
     }

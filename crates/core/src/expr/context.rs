@@ -19,22 +19,22 @@ const NAMES_COMPARED_MAX: usize = 1_000;
 /// Only the roots that an expression references are looked up, so an implementation may make a value on demand
 /// (`Cow::Owned`) without paying for unused ones.
 pub trait EvalContext {
-    /// The value of a root name; `None` if the run does not know the name, `null` if it has no value.
+    /// Returns the value of a root name; `None` if the run does not know the name, `null` if it has no value.
     fn lookup(&self, root: &str) -> Option<Cow<'_, Value>>;
 
-    /// Every known root name, for error messages and for an expression that reads everything (`@`).
+    /// Returns every known root name, for error messages and for an expression that reads everything (`@`).
     fn known_names(&self) -> Vec<String>;
 
-    /// Whether the root is a node or step, whose value is its output: then `step.output` means `step` itself if the
-    /// value has no field `output` of its own.
+    /// Returns whether the root is a node or step, whose value is its output: then `step.output` means `step` itself if
+    /// the value has no field `output` of its own.
     fn is_step(&self, _root: &str) -> bool {
         false
     }
 
-    /// The instant of `now()`, `today()` and the date tests.
+    /// Returns the instant of `now()`, `today()` and the date tests.
     fn now(&self) -> Timestamp;
 
-    /// The IANA time zone in which dates are read and written.
+    /// Returns the IANA time zone in which dates are read and written.
     fn zone(&self) -> &str {
         "UTC"
     }
@@ -49,17 +49,17 @@ pub struct JsonContext<'d> {
 }
 
 impl<'d> JsonContext<'d> {
-    /// The keys of `root`, evaluated at the instant `now`, in UTC.
+    /// Returns the keys of `root`, evaluated at the instant `now`, in UTC.
     pub fn new(root: &'d Value, now: Timestamp) -> Self {
         Self { root, now, zone: "UTC" }
     }
 
-    /// The keys of `root` where the instant does not matter: `now()` is the epoch.
+    /// Returns the keys of `root` where the instant does not matter: `now()` is the epoch.
     pub fn timeless(root: &'d Value) -> Self {
         Self::new(root, Timestamp::UNIX_EPOCH)
     }
 
-    /// The same document, with dates in this IANA time zone.
+    /// Returns the same document, with dates in this IANA time zone.
     pub fn in_zone(self, zone: &'d str) -> Self {
         Self { zone, ..self }
     }
@@ -87,12 +87,12 @@ impl EvalContext for JsonContext<'_> {
     }
 }
 
-/// The value of a root, or an error that lists the known names.
+/// Returns the value of a root, or an error that lists the known names.
 pub(crate) fn lookup_root<'n>(names: &'n dyn EvalContext, root: &str) -> Result<Cow<'n, Value>, EvalError> {
     names.lookup(root).ok_or_else(|| unknown_name_error(names, root))
 }
 
-/// The error for an unknown root.
+/// Returns the error for an unknown root.
 #[cold]
 pub(crate) fn unknown_name_error(names: &dyn EvalContext, root: &str) -> EvalError {
     let mut known = names.known_names();
@@ -104,7 +104,7 @@ pub(crate) fn unknown_name_error(names: &dyn EvalContext, root: &str) -> EvalErr
     }
 }
 
-/// The error for a field that is missing from `value`; `path` names that value.
+/// Returns the error for a field that is missing from `value`; `path` names that value.
 #[cold]
 pub(crate) fn missing_field_error(path: &str, field: &str, value: &Value) -> EvalError {
     let Value::Object(fields) = value else {
@@ -133,7 +133,7 @@ fn list<S: AsRef<str>>(names: &[S]) -> String {
     format!("there are {}{more}", shown.join(", "))
 }
 
-/// The type of a value with its article, for messages.
+/// Returns the type of a value with its article, for messages.
 pub(crate) fn type_description(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

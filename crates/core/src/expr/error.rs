@@ -37,7 +37,7 @@ impl ParseError {
         self
     }
 
-    /// The same error, located within a larger structure.
+    /// Returns the same error, located within a larger structure.
     pub(crate) fn within(mut self, place: &str) -> Self {
         self.message = place_message(place, &self.message);
         self
@@ -76,7 +76,7 @@ impl EvalError {
         self
     }
 
-    /// The same error, located within a larger structure.
+    /// Returns the same error, located within a larger structure.
     pub(crate) fn within(mut self, place: &str) -> Self {
         self.message = place_message(place, &self.message);
         self
@@ -110,7 +110,7 @@ impl EvalErrorCode {
     /// All codes, in order.
     pub const ALL: [Self; 5] = [Self::UnknownName, Self::MissingField, Self::WrongType, Self::BadValue, Self::Limit];
 
-    /// A short title of the code.
+    /// Returns a short title of the code.
     pub fn title(self) -> &'static str {
         match self {
             EvalErrorCode::UnknownName => "a name that is not known",
@@ -121,7 +121,7 @@ impl EvalErrorCode {
         }
     }
 
-    /// The code as written in messages and in the documentation.
+    /// Returns the code as written in messages and in the documentation.
     pub fn as_str(self) -> &'static str {
         match self {
             EvalErrorCode::UnknownName => "EXPR-001",

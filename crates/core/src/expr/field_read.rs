@@ -14,7 +14,7 @@ impl FieldRead {
     /// Maximum number of fields reported: a field of a step's whole output is the second.
     pub(super) const FIELDS_MAX: usize = 2;
 
-    /// `None` if no field of the root is read by name.
+    /// Returns `None` if no field of the root is read by name.
     pub(super) fn of<'f>(root: &str, fields: impl Iterator<Item = &'f str>) -> Option<Self> {
         let fields: Vec<String> = fields.take(Self::FIELDS_MAX).map(str::to_owned).collect();
         (!fields.is_empty()).then(|| Self { root: root.to_owned(), fields })

@@ -15,7 +15,8 @@ pub(crate) struct InertReference {
     pub expression: String,
 }
 
-/// All fragments of a text that are written as references of the `steps` form. The caller knows which names are valid.
+/// Returns all fragments of a text that are written as references of the `steps` form. The caller knows which names are
+/// valid.
 pub(crate) fn inert_references(text: &str) -> Vec<InertReference> {
     let mut found = Vec::new();
     for (at, opening) in text.match_indices(['{', '$']) {
@@ -34,7 +35,7 @@ pub(crate) fn inert_references(text: &str) -> Vec<InertReference> {
     found
 }
 
-/// The length of a name with its fields: a dot that ends a sentence is not included.
+/// Returns the length of a name with its fields: a dot that ends a sentence is not included.
 fn dotted(text: &str) -> usize {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     let mut end = text.find(|c| !is_part(c)).unwrap_or(text.len());

@@ -67,17 +67,17 @@ impl CompiledJinja {
         Self { roots: references::roots(&program), program: Arc::new(program) }
     }
 
-    /// The root names that it references.
+    /// Returns the root names that it references.
     pub(super) fn roots(&self) -> &BTreeSet<String> {
         &self.roots
     }
 
-    /// The fields of them that it reads.
+    /// Returns the fields of them that it reads.
     pub(super) fn fields(&self) -> Vec<FieldRead> {
         references::fields(&self.program)
     }
 
-    /// Whether it consists of a single expression, whose value can keep its JSON type.
+    /// Returns whether it consists of a single expression, whose value can keep its JSON type.
     pub(super) fn is_expression(&self) -> bool {
         self.only_expression().is_some()
     }
@@ -89,7 +89,7 @@ impl CompiledJinja {
         }
     }
 
-    /// The rendered text, charged to `meter`.
+    /// Returns the rendered text, charged to `meter`.
     pub(super) fn text(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<String, EvalError> {
         let roots = RootCache::new(&self.program, names);
         let mut run = JinjaEvaluator::new(&self.program, &roots, *meter);
@@ -99,7 +99,7 @@ impl CompiledJinja {
         Ok(text)
     }
 
-    /// The value of its single expression, or the rendered text, charged to `meter`.
+    /// Returns the value of its single expression, or the rendered text, charged to `meter`.
     pub(super) fn value(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         let Some(expression) = self.only_expression() else {
             return self.text(names, meter).map(Value::String);
@@ -112,7 +112,7 @@ impl CompiledJinja {
         Ok(value)
     }
 
-    /// Whether its single expression is true.
+    /// Returns whether its single expression is true.
     pub(super) fn holds(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<bool, EvalError> {
         let Some(expression) = self.only_expression() else {
             return Ok(!self.text(names, meter)?.is_empty());

@@ -77,19 +77,19 @@ impl JmesPathExpression {
         Ok(Self { node, roots, bare })
     }
 
-    /// The fields of root names that it reads.
+    /// Returns the fields of root names that it reads.
     pub(super) fn fields(&self) -> Vec<FieldRead> {
         let mut found = Vec::new();
         self.node.fields(&mut found);
         found
     }
 
-    /// The value over a run's names. An unknown root is an error.
+    /// Returns the value over a run's names. An unknown root is an error.
     pub(super) fn evaluate(&self, names: &dyn EvalContext) -> Result<Value, EvalError> {
         self.value(JmesPathScope::Names(names))
     }
 
-    /// Whether the value is true in JMESPath: only false, null and empty values are false.
+    /// Returns whether the value is true in JMESPath: only false, null and empty values are false.
     pub(super) fn holds(&self, names: &dyn EvalContext) -> Result<bool, EvalError> {
         let value = JmesPathEvaluator::new().eval(&self.node, JmesPathScope::Names(names))?;
         Ok(search::truthy(&value))

@@ -210,7 +210,7 @@ impl ValueExtent {
     }
 }
 
-/// The error for a result that is too large.
+/// Returns the error for a result that is too large.
 #[cold]
 pub(crate) fn too_much_output() -> EvalError {
     EvalError::new(

@@ -64,19 +64,19 @@ impl ParamsTemplate {
         rendering.node(&self.tree, 0)
     }
 
-    /// The root names that the parameters reference.
+    /// Returns the root names that the parameters reference.
     pub fn roots(&self) -> &BTreeSet<String> {
         &self.roots
     }
 
-    /// The fields of root names that the parameters read.
+    /// Returns the fields of root names that the parameters read.
     pub fn fields(&self) -> Vec<FieldRead> {
         let mut found = Vec::new();
         self.tree.fields(&mut found);
         found
     }
 
-    /// The value, if it does not depend on a run.
+    /// Returns the value, if it does not depend on a run.
     pub fn literal(&self) -> Option<&Value> {
         self.tree.as_literal()
     }
@@ -248,12 +248,12 @@ impl ParamsCompiler {
     }
 }
 
-/// Whether the text contains Jinja syntax.
+/// Returns whether the text contains Jinja syntax.
 fn has_holes(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|open| text.contains(open))
 }
 
-/// The reference that a whole string consists of: `$step.field`, `{key}`, `{weather[temp]}`.
+/// Returns the reference that a whole string consists of: `$step.field`, `{key}`, `{weather[temp]}`.
 ///
 /// A string that only resembles one (`$100`, `{"json": true}`) is not a reference.
 fn reference(text: &str) -> Option<ReferencePath> {

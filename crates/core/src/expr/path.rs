@@ -51,12 +51,12 @@ impl ReferencePath {
         &self.root
     }
 
-    /// The fields of the root that it reads, if any.
+    /// Returns the fields of the root that it reads, if any.
     pub(super) fn read(&self) -> Option<FieldRead> {
         FieldRead::of(&self.root, self.fields.iter().map(String::as_str))
     }
 
-    /// The equivalent template expression.
+    /// Returns the equivalent template expression.
     pub(crate) fn expression(&self) -> String {
         let is_name = |field: &str| {
             field.starts_with(|c: char| c.is_alphabetic() || c == '_')
@@ -69,7 +69,7 @@ impl ReferencePath {
         })
     }
 
-    /// The current value of the path: null if a known root has no such field, an error if the root is unknown.
+    /// Returns the current value of the path: null if a known root has no such field, an error if the root is unknown.
     pub(crate) fn value<'n>(&self, names: &'n dyn EvalContext) -> Result<Cow<'n, Value>, EvalError> {
         let fields = self.fields.as_slice();
         Ok(match context::lookup_root(names, &self.root)? {
@@ -98,12 +98,12 @@ impl ReferencePath {
     }
 }
 
-/// Whether `root.field` is the whole of a step's output, rather than a field of it.
+/// Returns whether `root.field` is the whole of a step's output, rather than a field of it.
 pub(crate) fn is_whole_step_output(names: &dyn EvalContext, root: &str, field: &str, value: &Value) -> bool {
     field == STEP_OUTPUT && get(value, STEP_OUTPUT).is_none() && names.is_step(root)
 }
 
-/// The field of an object, or the element of a list if the field is its index.
+/// Returns the field of an object, or the element of a list if the field is its index.
 pub(crate) fn get<'v>(value: &'v Value, field: &str) -> Option<&'v Value> {
     match value {
         Value::Object(fields) => fields.get(field),

@@ -78,12 +78,12 @@ const SPELLINGS: &[(&str, ConditionOperator)] = &[
 ];
 
 impl ConditionOperator {
-    /// The canonical spelling.
+    /// Returns the canonical spelling.
     pub fn as_str(self) -> &'static str {
         SPELLINGS.iter().find(|(_, operator)| *operator == self).map_or("==", |(spelling, _)| spelling)
     }
 
-    /// Whether the operator takes a value.
+    /// Returns whether the operator takes a value.
     pub fn takes_value(self) -> bool {
         !matches!(self, ConditionOperator::IsNone | ConditionOperator::NotNone)
     }

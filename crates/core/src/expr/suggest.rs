@@ -4,7 +4,7 @@
 /// the work.
 const COMPARED_CHARS_MAX: usize = 64;
 
-/// The candidate nearest to `name`, if it is near enough to be a typo.
+/// Returns the candidate nearest to `name`, if it is near enough to be a typo.
 ///
 /// Near means that at most a third of the letters differ (insertions, deletions, replacements, and swaps of two
 /// adjacent letters count one each); a candidate that differs only in case always counts.
@@ -29,7 +29,7 @@ pub fn nearest<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The optimal string alignment distance: Levenshtein's, with adjacent swaps counted once.
+/// Returns the optimal string alignment distance: Levenshtein's, with adjacent swaps counted once.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();

@@ -34,7 +34,7 @@ impl JinjaTemplate {
         self.compiled.text(names, &mut EvalMeter::new())
     }
 
-    /// The value of a template that is exactly one `{{ expression }}`, with its JSON type; otherwise the text.
+    /// Returns the value of a template that is exactly one `{{ expression }}`, with its JSON type; otherwise the text.
     ///
     /// # Errors
     /// As for [`JinjaTemplate::render`].
@@ -44,22 +44,23 @@ impl JinjaTemplate {
         Ok(value)
     }
 
-    /// The value, as one of several charged to `meter`. The caller must check its size.
+    /// Returns the value, as one of several charged to `meter`. The caller must check its size.
     pub(super) fn evaluate(&self, names: &dyn EvalContext, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         self.compiled.value(names, meter)
     }
 
-    /// Whether the template is exactly one `{{ expression }}`, so that [`JinjaTemplate::value`] keeps its JSON type.
+    /// Returns whether the template is exactly one `{{ expression }}`, so that [`JinjaTemplate::value`] keeps its JSON
+    /// type.
     pub fn is_expression(&self) -> bool {
         self.compiled.is_expression()
     }
 
-    /// The fields of root names that it reads.
+    /// Returns the fields of root names that it reads.
     pub fn fields(&self) -> Vec<FieldRead> {
         self.compiled.fields()
     }
 
-    /// The root names that the template references.
+    /// Returns the root names that the template references.
     pub fn roots(&self) -> &BTreeSet<String> {
         self.compiled.roots()
     }

@@ -210,7 +210,7 @@ impl GraphLowering<'_, '_> {
     }
 }
 
-/// The policy of a node; error edges are set after edges are built.
+/// Returns the policy of a node; error edges are set after edges are built.
 fn policy(written: &written::PolicySpec<'_>, base: &RetryPolicy) -> NodePolicy {
     let on_error = written.on_error.as_ref().and_then(|on_error| match &on_error.value {
         written::OnErrorSpec::Fail => Some(OnNodeError::Fail),
@@ -238,7 +238,7 @@ impl LoweredGraph {
         self.edges.get(edge.as_usize()).map(|place| place.edge).unwrap_or_default()
     }
 
-    /// The position of its branch.
+    /// Returns the position of its branch.
     pub(crate) fn when_span(&self, edge: EdgeIndex) -> SourceSpan {
         self.edges.get(edge.as_usize()).map(|place| place.when).unwrap_or_default()
     }

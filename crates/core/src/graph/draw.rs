@@ -29,7 +29,7 @@ const MERMAID_WORDS: &[&str] = &[
     "subgraph",
 ];
 
-/// `graph TD`: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
+/// Draws `graph TD`: `id[tool]` and `a --> b`; bodies of loops and branches as subgraphs.
 pub fn mermaid(workflow: &Workflow) -> String {
     let mut out = String::from("graph TD\n");
     MermaidWriter { names: MermaidNames::default(), out: &mut out }.graph(&workflow.graph, "", 1);
@@ -38,7 +38,7 @@ pub fn mermaid(workflow: &Workflow) -> String {
     out
 }
 
-/// A Graphviz `digraph`; bodies of loops and branches as clusters.
+/// Draws a Graphviz `digraph`; bodies of loops and branches as clusters.
 pub fn dot(workflow: &Workflow) -> String {
     let mut out = format!("digraph {} {{\n    rankdir=TB;\n    node [shape=box];\n", quoted(&workflow.name));
     DotWriter { out: &mut out }.graph(&workflow.graph, "", 1);
@@ -203,7 +203,7 @@ impl DotWriter<'_> {
     }
 }
 
-/// The text of a node: its name, or what it runs if it has none.
+/// Returns the text of a node: its name, or what it runs if it has none.
 fn label(node: &GraphNode) -> String {
     if node.name != node.id.as_str() {
         return node.name.clone();
@@ -229,7 +229,7 @@ fn label(node: &GraphNode) -> String {
     }
 }
 
-/// What a node runs, if its definition names it.
+/// Returns what a node runs, if its definition names it.
 fn calls(kind: &NodeKind) -> Option<String> {
     match kind {
         NodeKind::Tool(tool) => match &tool.from {
@@ -262,7 +262,7 @@ fn edge_label(edge: &GraphEdge) -> Option<String> {
     }
 }
 
-/// The bodies inside a node, by branch; a loop's has no name.
+/// Returns the bodies inside a node, by branch; a loop's has no name.
 fn bodies(kind: &NodeKind) -> Vec<(&str, &Graph)> {
     match kind {
         NodeKind::Loop(each) => vec![("", &*each.body)],
@@ -299,7 +299,7 @@ fn shape(kind: &NodeKind) -> &'static str {
     }
 }
 
-/// A Mermaid label: bare if it is a plain word, otherwise quoted.
+/// Returns a Mermaid label: bare if it is a plain word, otherwise quoted.
 fn mermaid_label(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -307,7 +307,7 @@ fn mermaid_label(text: &str) -> String {
     if is_plain { truncate_label(text) } else { format!("\"{}\"", mermaid_text(text)) }
 }
 
-/// Text that cannot leave its quotes, start markup or be read as HTML.
+/// Escapes text so that it cannot leave its quotes, start markup or be read as HTML.
 fn mermaid_text(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in truncate_label(text).chars() {
@@ -323,12 +323,12 @@ fn mermaid_text(text: &str) -> String {
     escaped
 }
 
-/// A label of DOT.
+/// Returns a label of DOT.
 fn quoted_label(text: &str) -> String {
     quoted(&truncate_label(text))
 }
 
-/// A quoted string of DOT.
+/// Returns a quoted string of DOT.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -342,7 +342,7 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// One line of bounded length.
+/// Shortens a label to one line of bounded length.
 fn truncate_label(text: &str) -> String {
     let mut cut: String = text.chars().take(LABEL_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(LABEL_CHARS_MAX).is_some() {

@@ -89,14 +89,14 @@ impl InputDeclaration {
         }))
     }
 
-    /// The required keys, each with the word for its type if it has one.
+    /// Returns the required keys, each with the word for its type if it has one.
     pub fn required_keys(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         let declared = self.0.iter().flatten();
         let wanted = declared.filter(|(_, key)| key.is_required() && key.default().is_none());
         wanted.map(|(name, key)| (name.as_str(), key.word()))
     }
 
-    /// The input as a JSON Schema; `None` if a workflow accepts anything.
+    /// Returns the input as a JSON Schema; `None` if a workflow accepts anything.
     pub fn schema(&self) -> Option<Value> {
         let declared = self.0.as_ref()?;
         let property = |key: &InputKey| match key {
@@ -109,7 +109,7 @@ impl InputDeclaration {
         Some(json!({ "type": "object", "properties": properties, "required": required }))
     }
 
-    /// Whether this key only accepts text: then a caller with only text need not name the type.
+    /// Returns whether this key only accepts text: then a caller with only text need not name the type.
     pub fn accepts_only_text(&self, name: &str) -> bool {
         match self.0.as_ref().and_then(|declared| declared.get(name)) {
             Some(InputKey::Typed(of)) => *of == InputType::String,
@@ -124,7 +124,7 @@ impl InputDeclaration {
         object.keys().map(String::as_str).filter(|name| !declared.contains_key(*name)).collect()
     }
 
-    /// The error for a missing key; it mentions an undeclared key that may have been meant.
+    /// Returns the error for a missing key; it mentions an undeclared key that may have been meant.
     fn missing(&self, name: &str, given: &Map<String, Value>) -> String {
         let is_declared = |given: &str| self.0.as_ref().is_some_and(|declared| declared.contains_key(given));
         let others = given.keys().map(String::as_str).filter(|given| !is_declared(given));
@@ -135,7 +135,7 @@ impl InputDeclaration {
     }
 }
 
-/// Whether a JSON Schema only accepts text, and possibly null.
+/// Returns whether a JSON Schema only accepts text, and possibly null.
 pub fn is_text(schema: &Value) -> bool {
     match schema.get("type") {
         Some(Value::String(word)) => word == "string",
@@ -178,7 +178,7 @@ impl InputKey {
 }
 
 impl InputSchema {
-    /// The error for a value, without showing the value.
+    /// Returns the error for a value, without showing the value.
     pub fn violation(&self, name: &str, value: &Value) -> Option<String> {
         let error = self.validator.validate(value).err()?;
         let place = format!("{name}{}", error.instance_path().as_str().replace('/', "."));
@@ -228,7 +228,7 @@ impl InputType {
     }
 }
 
-/// The type of a value, as a word.
+/// Returns the type of a value, as a word.
 fn word(value: &Value) -> &'static str {
     match value {
         Value::Null => InputType::Null,

@@ -23,7 +23,7 @@ pub fn levels(graph: &Graph) -> Vec<Vec<NodeIndex>> {
     batches
 }
 
-/// The batches as text: one per line, with node ids separated by spaces.
+/// Returns the batches as text: one per line, with node ids separated by spaces.
 pub fn levels_text(graph: &Graph) -> String {
     let mut text = String::new();
     for level in levels(graph) {

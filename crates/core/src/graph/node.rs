@@ -86,7 +86,7 @@ pub enum NodeKind {
 }
 
 impl NodeKind {
-    /// The name of the kind in definitions, journals and messages.
+    /// Returns the name of the kind in definitions, journals and messages.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Trigger => "trigger",

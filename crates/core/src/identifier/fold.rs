@@ -2,8 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Lower case by case folding (`STRASSE` is `straße`), with composed accents (NFKC), without invisible characters, and
-/// with any white space as one space.
+/// Folds a text to lower case by case folding (`STRASSE` is `straße`), with composed accents (NFKC), without invisible
+/// characters, and with any white space as one space.
 pub fn fold(text: &str) -> String {
     let folded: String = if text.is_ascii() {
         text.to_ascii_lowercase()
@@ -17,7 +17,8 @@ pub fn fold(text: &str) -> String {
     words.fold(first, |text, word| text + " " + word)
 }
 
-/// Direction marks, joiners and soft hyphens, which come with text pasted from an address book.
+/// Returns whether a character is invisible: direction marks, joiners and soft hyphens, which come with text pasted
+/// from an address book.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

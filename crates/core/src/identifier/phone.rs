@@ -65,7 +65,7 @@ impl PhoneNumber {
         self.digits == other.digits || of_both.is_some_and(|(one, other)| one == other && one.len() >= DIGITS_MIN)
     }
 
-    /// The number without its country code and trunk zero.
+    /// Returns the number without its country code and trunk zero.
     fn national(&self) -> &str {
         let rest = &self.digits[self.country.unwrap_or(0)..];
         rest.strip_prefix('0').unwrap_or(rest)
@@ -75,7 +75,7 @@ impl PhoneNumber {
         self.country.map(|digits| &self.digits[..digits])
     }
 
-    /// Whether running text contains it.
+    /// Returns whether running text contains it.
     pub(super) fn occurs_in(&self, text: &str) -> bool {
         let national = self.national();
         let is_told_apart = self.country.is_none() || national.len() >= NATIONAL_DIGITS_MIN;
@@ -94,7 +94,7 @@ impl PhoneNumber {
         })
     }
 
-    /// Whether it may start after this text: no other number, word or country code is directly before it.
+    /// Returns whether it may start after this text: no other number, word or country code is directly before it.
     fn may_begin(&self, before: &str, is_national: bool) -> bool {
         if before.bytes().rev().take(TOUCHING_MAX + 1).filter(u8::is_ascii_digit).count() > TOUCHING_MAX {
             return false;
@@ -116,7 +116,7 @@ impl PhoneNumber {
         }
     }
 
-    /// Whether no other country code comes before it.
+    /// Returns whether no other country code comes before it.
     fn may_follow(&self, before: &str) -> bool {
         let is_between = |c: char| sets_apart(c) && c != '+';
         let (mut rest, mut code) = cut_digits(before.trim_end_matches(is_between));
@@ -132,7 +132,7 @@ impl PhoneNumber {
     }
 }
 
-/// Number of digits of the country code.
+/// Returns the number of digits of the country code.
 fn country_of(digits: &str) -> usize {
     let length = match digits.as_bytes() {
         [b'1' | b'7', ..] => 1,
@@ -142,12 +142,13 @@ fn country_of(digits: &str) -> usize {
     length.min(digits.len())
 }
 
-/// The rest of a text that starts with these digits, whatever separates them.
+/// Returns the rest of a text that starts with these digits, whatever separates them.
 fn behind<'t>(text: &'t str, digits: &str) -> Option<&'t str> {
     digits.chars().try_fold(text, |rest: &str, digit| rest.trim_start_matches(sets_apart).strip_prefix(digit))
 }
 
-/// Whether a number may end before this text: it is not part of a longer one, of a word, of a fraction or of a time.
+/// Returns whether a number may end before this text: it is not part of a longer one, of a word, of a fraction or of a
+/// time.
 fn may_end(behind: &str) -> bool {
     let is_cut = |sign: char, digits_max: usize| {
         behind.strip_prefix(sign).is_some_and(|rest| {
@@ -159,8 +160,8 @@ fn may_end(behind: &str) -> bool {
     !goes_on && !is_cut('.', usize::MAX) && !is_cut(',', 3) && !is_cut(':', 2)
 }
 
-/// Whether a number is not part of a longer one that is written in groups. A short one has no adjacent group of digits,
-/// and after a `+` at most the country code and a zero come before it.
+/// Returns whether a number is not part of a longer one that is written in groups. A short one has no adjacent group of
+/// digits, and after a `+` at most the country code and a zero come before it.
 fn is_standalone(before: &str, behind: &str, digits: usize, is_national: bool) -> bool {
     let is_of_numbers = |c: char| is_digit(c) || sets_apart(c);
     let near = tail(before);
@@ -177,12 +178,12 @@ fn is_standalone(before: &str, behind: &str, digits: usize, is_national: bool) -
     digits >= NATIONAL_DIGITS_MIN || (others == 0 && !goes_on)
 }
 
-/// The end of a text, up to the checked length.
+/// Returns the end of a text, up to the checked length.
 fn tail(text: &str) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(AROUND_MAX))..]
 }
 
-/// Whether the text before or after a number makes it an amount.
+/// Returns whether the text before or after a number makes it an amount.
 fn is_priced(before: &str, behind: &str) -> bool {
     let (before, behind) = (before.trim_end(), behind.trim_start());
     let unit = |word: &str| UNITS.contains(&word);
@@ -191,7 +192,7 @@ fn is_priced(before: &str, behind: &str) -> bool {
     before.ends_with(SIGNS) || behind.starts_with(SIGNS) || unit(last) || unit(first)
 }
 
-/// Whether the digits at this position are, or are part of, a date or a fraction.
+/// Returns whether the digits at this position are, or are part of, a date or a fraction.
 fn reads_otherwise(text: &str, number: Range<usize>) -> bool {
     let groups = groups_around(text, &number);
     let own: Vec<&Range<usize>> =
@@ -226,7 +227,7 @@ fn reads_otherwise(text: &str, number: Range<usize>) -> bool {
     })
 }
 
-/// The groups of digits around a position that are connected only by phone number separators.
+/// Returns the groups of digits around a position that are connected only by phone number separators.
 fn groups_around(text: &str, number: &Range<usize>) -> Vec<Range<usize>> {
     let is_of_numbers = |c: char| is_digit(c) || sets_apart(c);
     let before = tail(&text[..number.start]);
@@ -258,7 +259,7 @@ fn is_plain_date(digits: &str) -> bool {
     is_date([year, month, day]) && is_time
 }
 
-/// Year, month and day; or day and month, in either order, and year.
+/// Returns whether these are year, month and day; or day and month, in either order, and year.
 fn is_date(parts: [&str; 3]) -> bool {
     let lengths = parts.map(str::len);
     let [one, two, three] = parts.map(|part| part.parse::<u32>().unwrap_or_default());
@@ -281,12 +282,12 @@ fn is_digit(c: char) -> bool {
     c.is_ascii_digit()
 }
 
-/// A letter of a script that uses spaces between words.
+/// Returns whether this is a letter of a script that uses spaces between words.
 fn is_letter(c: char) -> bool {
     c.is_ascii_alphabetic() || c == '_'
 }
 
-/// Whether this character may separate the digits of a phone number.
+/// Returns whether this character may separate the digits of a phone number.
 fn sets_apart(c: char) -> bool {
     matches!(c, ' ' | '-' | '(' | ')' | '.' | '/' | '+' | '\u{2010}'..='\u{2015}' | '\u{2212}')
 }

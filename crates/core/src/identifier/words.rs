@@ -11,13 +11,13 @@ const QUANTITIES: &[&str] = &[
     "dic", "no", "nr", "year", "week", "day", "room", "page", "covid", "utc", "gmt",
 ];
 
-/// Whether a text contains `words`, not as part of a longer word.
+/// Returns whether a text contains `words`, not as part of a longer word.
 pub(super) fn has_words(text: &str, words: &str) -> bool {
     whole(text, words).next().is_some()
 }
 
-/// Whether a text contains a mail address. A full stop or a dash ends a sentence, unless the address continues after
-/// it.
+/// Returns whether a text contains a mail address. A full stop or a dash ends a sentence, unless the address continues
+/// after it.
 pub(super) fn has_address(text: &str, address: &str) -> bool {
     let joins_before = ['.', '_', '%', '+', '-'];
     whole(text, address).any(|(before, behind)| {
@@ -26,7 +26,7 @@ pub(super) fn has_address(text: &str, address: &str) -> bool {
     })
 }
 
-/// Whether a text contains an id, not as part of a longer one unless it is too long for that.
+/// Returns whether a text contains an id, not as part of a longer one unless it is too long for that.
 pub(super) fn has_code(text: &str, code: &str) -> bool {
     let joins: &[char] = if code.chars().count() < LONG { &['.', '_', '+', '-', ':'] } else { &['_'] };
     whole(text, code).any(|(before, behind)| {
@@ -36,7 +36,7 @@ pub(super) fn has_code(text: &str, code: &str) -> bool {
     })
 }
 
-/// The texts before and after each occurrence of the words between word boundaries.
+/// Returns the texts before and after each occurrence of the words between word boundaries.
 fn whole<'t>(text: &'t str, words: &'t str) -> impl Iterator<Item = (&'t str, &'t str)> {
     let around = text.match_indices(words).map(|(at, found)| (&text[..at], &text[at + found.len()..]));
     around.filter(|(before, behind)| {
@@ -44,7 +44,7 @@ fn whole<'t>(text: &'t str, words: &'t str) -> impl Iterator<Item = (&'t str, &'
     })
 }
 
-/// Whether an id is unambiguous in running text: letters and digits that are not an amount, a date or a time.
+/// Returns whether an id is unambiguous in running text: letters and digits that are not an amount, a date or a time.
 pub(super) fn is_code(id: &str) -> bool {
     if id.chars().count() < IDENTIFIER_CHARS_MIN || !id.contains(|c: char| c.is_ascii_digit()) {
         return false;

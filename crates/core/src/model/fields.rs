@@ -50,7 +50,7 @@ pub fn forwarded_fields(more: Map<String, Value>) -> Result<Map<String, Value>, 
     Ok(kept)
 }
 
-/// Whether a field asks for the default behaviour: then it is accepted and dropped.
+/// Returns whether a field asks for the default behaviour: then it is accepted and dropped.
 fn is_default(name: &str, value: &Value) -> bool {
     match name {
         "n" | "best_of" => *value == json!(1),

@@ -16,25 +16,25 @@ pub struct PriceQuote {
 }
 
 impl PriceQuote {
-    /// A price that is known in advance.
+    /// Creates a quote for a price that is known in advance.
     pub const fn exactly(price: Usd) -> Self {
         Self { most: price, usual: price, least: price }
     }
 
-    /// A quote that covers either of two calls.
+    /// Returns a quote that covers either of two calls.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { most: self.most.max(other.most), usual: self.usual.max(other.usual), least: self.least.min(other.least) }
     }
 
-    /// The same call with at most `left` to spend; `None` if that is too little for the call.
+    /// Returns the same call with at most `left` to spend; `None` if that is too little for the call.
     pub fn capped(self, left: Usd) -> Option<Self> {
         (left >= self.least).then(|| Self { most: self.most.min(left), usual: self.usual.min(left), ..self })
     }
 
-    /// The amount to reserve for this call out of the remaining limit `left`, so that concurrent calls find a share,
-    /// too: the maximum if that is at most half of `left`, otherwise half, but at least the usual cost if `left` covers
-    /// it. `None` if too little is left.
+    /// Returns the amount to reserve for this call out of the remaining limit `left`, so that concurrent calls find a
+    /// share, too: the maximum if that is at most half of `left`, otherwise half, but at least the usual cost if `left`
+    /// covers it. `None` if too little is left.
     pub fn hold(self, left: Usd) -> Option<Usd> {
         let half = Usd::from_nanos(left.as_nanos() / 2);
         self.capped(self.most.min(half.max(self.usual)).min(left)).map(|within| within.most)

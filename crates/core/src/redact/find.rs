@@ -33,7 +33,7 @@ pub(super) struct RedactionMatch {
     pub(super) label: &'static str,
 }
 
-/// The first match of all after `done`.
+/// Returns the first match of all after `done`.
 pub(super) fn next(text: &str, done: usize) -> Option<RedactionMatch> {
     let bytes = text.as_bytes();
     let mut from = done;
@@ -47,20 +47,20 @@ pub(super) fn next(text: &str, done: usize) -> Option<RedactionMatch> {
     None
 }
 
-/// Whether a match is possible at this byte.
+/// Returns whether a match is possible at this byte.
 #[inline]
 pub(super) fn is_candidate(byte: u8) -> bool {
     scan::within(byte, b'0', b'9') | (byte == b'@') | (byte == b'+') | (byte == b'(')
 }
 
-/// The bytes that trigger all matches starting before `end`: an IBAN is triggered by its first digit, two letters after
-/// its start.
+/// Returns the bytes that trigger all matches starting before `end`: an IBAN is triggered by its first digit, two
+/// letters after its start.
 pub(super) fn triggers_before(bytes: &[u8], end: usize) -> &[u8] {
     &bytes[..bytes.len().min(end + IBAN_LETTERS)]
 }
 
-/// The match that is triggered at byte `at` and starts before `end`. An e-mail address is triggered by its `@` and an
-/// IBAN by its first digit: both extend back, but never before `done`.
+/// Returns the match that is triggered at byte `at` and starts before `end`. An e-mail address is triggered by its `@`
+/// and an IBAN by its first digit: both extend back, but never before `done`.
 pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<RedactionMatch> {
     let bytes = text.as_bytes();
     match bytes[at] {
@@ -74,8 +74,8 @@ pub(super) fn at(text: &str, done: usize, at: usize, end: usize) -> Option<Redac
     }
 }
 
-/// Where to continue after a byte without a match. Nothing starts within a run of digits: a number starts at a word
-/// boundary, and an IBAN has its first digit after a letter.
+/// Returns where to continue after a byte without a match. Nothing starts within a run of digits: a number starts at a
+/// word boundary, and an IBAN has its first digit after a letter.
 pub(super) fn next_candidate(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count().max(1)
 }
@@ -88,7 +88,7 @@ fn iban_at(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     (bytes[at].is_ascii_alphabetic() && begins_word(bytes, at)).then(|| iban(bytes, at)).flatten()
 }
 
-/// Whether a JSON number is a card number.
+/// Returns whether a JSON number is a card number.
 pub(super) fn is_card_number(number: &Number) -> bool {
     const SMALLEST: u64 = 10_u64.pow(CARD_DIGITS_MIN as u32 - 1);
     let Some(number) = number.as_u64().filter(|number| *number >= SMALLEST) else { return false };
@@ -160,7 +160,7 @@ fn email(text: &str, done: usize, at: usize) -> Option<RedactionMatch> {
     None
 }
 
-/// Without trailing points and hyphens, which cannot end a domain.
+/// Removes trailing points and hyphens, which cannot end a domain.
 fn without_end(domain: &[u8]) -> &[u8] {
     let ends = domain.iter().rposition(|byte| !matches!(byte, b'.' | b'-'));
     &domain[..ends.map_or(0, |last| last + 1)]
@@ -222,18 +222,18 @@ impl DigitGroups {
         self.count >= sizes.len() && self.sizes(sizes.len()).eq(sizes.iter().copied())
     }
 
-    /// Whether the first `count` groups are separated only by these separators.
+    /// Returns whether the first `count` groups are separated only by these separators.
     fn are_apart_by(&self, count: usize, allowed: u8) -> bool {
         self.separators[1..count.max(1)].iter().all(|kinds| kinds & !allowed == 0)
     }
 
-    /// Whether a number may end after `count` groups: only a space separates it from following digits.
+    /// Returns whether a number may end after `count` groups: only a space separates it from following digits.
     fn ends_after(&self, count: usize) -> bool {
         count == self.count || self.separators.get(count).is_none_or(|kinds| *kinds == Self::SPACE)
     }
 }
 
-/// Up to two separator bytes between groups, if a digit follows.
+/// Returns up to two separator bytes between groups, if a digit follows.
 fn separators(bytes: &[u8]) -> (usize, u8) {
     let mut kinds = 0;
     for (skipped, byte) in bytes.iter().take(3).enumerate() {
@@ -275,7 +275,7 @@ fn number(bytes: &[u8], at: usize) -> Option<RedactionMatch> {
     national(&digits).and_then(|groups| found(groups, PHONE))
 }
 
-/// Whether at least `count` digits start here, with any separators: shorter numbers are not searched for.
+/// Returns whether at least `count` digits start here, with any separators: shorter numbers are not searched for.
 fn has_digits(bytes: &[u8], count: usize) -> bool {
     let mut digits = 0;
     // At most two bytes separate two digits.
@@ -292,7 +292,7 @@ fn has_digits(bytes: &[u8], count: usize) -> bool {
     false
 }
 
-/// The largest number of groups that form an international number, after a prefix of `prefix` digits.
+/// Returns the largest number of groups that form an international number, after a prefix of `prefix` digits.
 fn international(digits: &DigitGroups, prefix: usize) -> Option<usize> {
     (1..=digits.count).rev().find(|count| {
         let total = digits.groups[count - 1].0.saturating_sub(prefix);
@@ -315,7 +315,7 @@ fn national(digits: &DigitGroups) -> Option<usize> {
     }
 }
 
-/// The largest number of groups that form a card number.
+/// Returns the largest number of groups that form a card number.
 fn card(digits: &DigitGroups) -> Option<usize> {
     (1..=digits.count).rev().find(|count| {
         let total = digits.groups[count - 1].0;

@@ -148,7 +148,7 @@ impl RoutingQueue {
         self.refresh_unserved(at, &wanted);
     }
 
-    /// The lines from which a person can take conversations.
+    /// Returns the lines from which a person can take conversations.
     fn lines_open_to(&self, person: &PersonId) -> BTreeSet<Arc<RoutingRequirements>> {
         let Some(person) = self.kept.people.get(person) else { return BTreeSet::new() };
         self.index.lines.keys().filter(|wants| person.profile.qualifies_for(wants)).cloned().collect()
@@ -166,7 +166,7 @@ impl RoutingQueue {
         }
     }
 
-    /// The time since which no person in the queue meets these requirements, if none does.
+    /// Returns the time since which no person in the queue meets these requirements, if none does.
     fn unserved_since(&self, at: Time, wants: &RoutingRequirements) -> Option<Time> {
         (!self.kept.people.values().any(|person| person.profile.qualifies_for(wants))).then_some(at)
     }

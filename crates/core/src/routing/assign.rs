@@ -39,7 +39,7 @@ impl RoutingQueue {
         }
     }
 
-    /// The first conversation of each line that may have changed.
+    /// Returns the first conversation of each line that may have changed.
     fn line_heads(&self, changed: &RoutingChange) -> BTreeMap<QueuePosition, Arc<RoutingRequirements>> {
         let all = self.index.lines.iter().filter_map(|(wants, line)| Some((line.first()?.clone(), wants.clone())));
         match changed {
@@ -56,7 +56,8 @@ impl RoutingQueue {
         }
     }
 
-    /// The best person for these requirements. If only one person has changed, no other could take anything before.
+    /// Returns the best person for these requirements. If only one person has changed, no other could take anything
+    /// before.
     fn best_person(&self, wants: &RoutingRequirements, changed: &RoutingChange) -> Option<PersonId> {
         let able = |id: &&PersonId| {
             self.kept

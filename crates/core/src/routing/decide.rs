@@ -71,7 +71,7 @@ impl RoutingQueue {
         self.kept.people.get(person).ok_or_else(|| RoutingRefusal::NoSuchPerson { person: person.to_string() })
     }
 
-    /// The conversation, unless this number belongs to an earlier ticket.
+    /// Returns the conversation, unless this number belongs to an earlier ticket.
     fn current_ticket(&self, conversation: &RunId, number: u64) -> Option<&RoutedConversation> {
         self.kept.cases.get(conversation).filter(|case| case.stay <= number)
     }

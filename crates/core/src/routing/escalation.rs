@@ -83,7 +83,7 @@ impl RoutingSettings {
 }
 
 impl RoutedConversation {
-    /// The next step: its time, its chain with the start of that, and its action.
+    /// Returns the next step: its time, its chain with the start of that, and its action.
     pub(super) fn next_step(
         &self,
         settings: &RoutingSettings,

@@ -30,7 +30,7 @@ pub enum AssignmentBlocker {
 }
 
 impl AssignmentBlocker {
-    /// The name of the blocker in JSON.
+    /// Returns the name of the blocker in JSON.
     pub fn word(self) -> &'static str {
         match self {
             Self::Skills => "nobody_has_the_skills",

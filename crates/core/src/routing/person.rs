@@ -96,7 +96,7 @@ impl PersonProfile {
         Ok(())
     }
 
-    /// Whether they meet these requirements.
+    /// Returns whether they meet these requirements.
     pub fn qualifies_for(&self, wants: &RoutingRequirements) -> bool {
         let speaks = |language| self.languages.is_empty() || self.languages.contains(language);
         wants.skills.is_subset(&self.skills) && wants.language.as_ref().is_none_or(speaks)
@@ -112,7 +112,7 @@ impl HumanAgent {
         self.load() < self.profile.max_capacity + u32::from(planted(Mutant::RoomIgnored))
     }
 
-    /// Whether they may receive a conversation.
+    /// Returns whether they may receive a conversation.
     pub(super) fn is_assignable(&self) -> bool {
         self.presence == Presence::Online && self.has_capacity()
     }
@@ -127,7 +127,7 @@ pub(super) fn names(field: &'static str, names: &BTreeSet<String>) -> Result<(),
     texts(field, names, SKILL_CHARS_MAX)
 }
 
-/// Whether this is a valid name of a skill or a language.
+/// Returns whether this is a valid name of a skill or a language.
 pub(super) fn is_name(name: &str) -> bool {
     fits(name, SKILL_CHARS_MAX)
 }

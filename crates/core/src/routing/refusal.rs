@@ -33,7 +33,7 @@ impl RoutingRefusal {
         ("DESK-008", "the person cannot be given it"),
     ];
 
-    /// A stable code; each has a documentation page.
+    /// Returns the stable code. Each code has a documentation page.
     pub fn code(&self) -> &'static str {
         let place = match self {
             Self::Field { .. } => 0,

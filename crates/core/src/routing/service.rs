@@ -23,7 +23,7 @@ pub struct ServiceLevel {
 }
 
 impl ServiceLevel {
-    /// Whether nothing is set.
+    /// Returns whether nothing is set.
     pub fn is_usual(&self) -> bool {
         *self == Self::default()
     }
@@ -36,7 +36,7 @@ impl ServiceLevel {
         self.resolution_ms.map(Duration::from_millis)
     }
 
-    /// These settings, with those of `before` for omitted fields.
+    /// Returns these settings, with those of `before` for omitted fields.
     #[must_use]
     pub fn or(self, before: Self) -> Self {
         Self {
@@ -61,8 +61,8 @@ impl ServiceLevel {
         Ok(())
     }
 
-    /// The service level in an output, next to its reason. A value that cannot be read is ignored, and one out of the
-    /// limits is clamped: a handover never fails for it.
+    /// Returns the service level in an output, next to its reason. A value that cannot be read is ignored, and one out
+    /// of the limits is clamped: a handover never fails for it.
     pub fn from_output(output: &Value) -> Self {
         let deadline = |key: &str| {
             let value = output.get(key)?;

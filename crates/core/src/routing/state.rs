@@ -39,7 +39,7 @@ impl RoutingQueue {
         &self.kept.settings
     }
 
-    /// By id.
+    /// Returns all people, by id.
     pub fn people(&self) -> impl ExactSizeIterator<Item = &HumanAgent> {
         self.kept.people.values()
     }
@@ -48,13 +48,13 @@ impl RoutingQueue {
         self.kept.people.get(id)
     }
 
-    /// Whether their activity now must be recorded as a sign of life.
+    /// Returns whether their activity now must be recorded as a sign of life.
     pub fn needs_heartbeat(&self, id: &PersonId, now: Time) -> bool {
         let part = self.kept.settings.unheard_after / HEARTBEAT_DIVISOR;
         self.person(id).is_some_and(|person| now.since(person.heard_at) >= part)
     }
 
-    /// By id, waiting or assigned.
+    /// Returns all conversations, by id, waiting or assigned.
     pub fn conversations(&self) -> impl ExactSizeIterator<Item = &RoutedConversation> {
         self.kept.cases.values()
     }
@@ -63,7 +63,7 @@ impl RoutingQueue {
         self.kept.cases.get(conversation)
     }
 
-    /// When it must be woken if nothing happens before.
+    /// Returns when it must be woken if nothing happens before.
     pub fn wake_at(&self) -> Option<Time> {
         let case = self.index.steps.first().map(|(at, _)| *at);
         let person = self.index.unheard.first().map(|(at, _)| *at);

@@ -27,22 +27,22 @@ impl ScopePath {
         &self.0
     }
 
-    /// Whether this is the body of a loop iteration.
+    /// Returns whether this is the body of a loop iteration.
     pub(super) fn is_iteration(&self) -> bool {
         self.0.ends_with(']')
     }
 
-    /// The body of a loop iteration, counted from 0.
+    /// Returns the body of a loop iteration, counted from 0.
     pub fn iteration(&self, node: &NodeId, index: u32) -> Self {
         self.child_path(&format!("{node}[{index}]"))
     }
 
-    /// The body of a parallel node's branch.
+    /// Returns the body of a parallel node's branch.
     pub fn branch(&self, node: &NodeId, name: &str) -> Self {
         self.child_path(&format!("{node}.{name}"))
     }
 
-    /// The graph that this scope executes.
+    /// Returns the graph that this scope executes.
     pub fn graph_of(&self, workflow: &Workflow) -> Option<Arc<Graph>> {
         let Some((outer, node, rest)) = self.parent() else { return Some(workflow.graph.clone()) };
         let outer = outer.graph_of(workflow)?;
@@ -53,7 +53,7 @@ impl ScopePath {
         Self(if self.is_root() { step.into() } else { format!("{}/{step}", self.0).into() })
     }
 
-    /// The enclosing scope, with the id of the node whose body this is and the suffix after it (`3` or `left`).
+    /// Returns the enclosing scope, with the id of the node whose body this is and the suffix after it (`3` or `left`).
     pub fn parent(&self) -> Option<(Self, NodeId, &str)> {
         let (scope, last) = match self.0.rsplit_once('/') {
             Some((scope, last)) => (scope, last),
@@ -67,7 +67,7 @@ impl ScopePath {
         Some((Self(scope.into()), node.into(), rest))
     }
 
-    /// The path prefix of a node's bodies: `[` follows a loop's id, `.` a fork's.
+    /// Returns the path prefix of a node's bodies: `[` follows a loop's id, `.` a fork's.
     pub(super) fn body_prefix(node: &NodeAddress, mark: char) -> Self {
         Self(format!("{node}{mark}").into())
     }
@@ -97,12 +97,12 @@ impl NodeAddress {
         Self { scope, node }
     }
 
-    /// A node of the outer graph.
+    /// Returns a node of the outer graph.
     pub fn outer(node: impl Into<NodeId>) -> Self {
         Self { scope: ScopePath::root(), node: node.into() }
     }
 
-    /// The node of `scope` that contains this address, directly or in a body.
+    /// Returns the node of `scope` that contains this address, directly or in a body.
     pub(super) fn node_in_scope(&self, scope: &ScopePath) -> Option<&str> {
         if self.scope == *scope {
             return Some(self.node.as_str());
@@ -181,7 +181,8 @@ pub struct CallId {
 }
 
 impl CallId {
-    /// `run / scope path / node / call index`, with `/undo` after a compensation's: the id that links audit rows.
+    /// Returns `run / scope path / node / call index`, with `/undo` after a compensation's: the id that links audit
+    /// rows.
     pub fn key(&self, run: &RunId) -> String {
         format!("{run}/{}/{}{}", self.node, self.call, self.role.suffix())
     }
@@ -225,7 +226,7 @@ impl EffectId {
         (!node.is_empty()).then_some(Self { call, generation: generation.parse().ok()? })
     }
 
-    /// `run / scope path / node / call index / generation`, with `/undo` after a compensation's.
+    /// Returns `run / scope path / node / call index / generation`, with `/undo` after a compensation's.
     pub fn key(&self, run: &RunId) -> String {
         let CallId { node, call, role } = &self.call;
         format!("{run}/{node}/{call}/{}{}", self.generation, role.suffix())

@@ -54,7 +54,7 @@ impl RunDraft<'_> {
         nodes::begin(self, &at, node);
     }
 
-    /// Whether a node with settled in-edges runs, rather than being skipped.
+    /// Returns whether a node with settled in-edges runs, rather than being skipped.
     fn is_joined(&self, graph: &Graph, place: NodeIndex, at: &NodeAddress) -> bool {
         let incoming = graph.incoming(place);
         let taken = self.run.node_state(at).map_or(0, |state| state.taken_in);
@@ -277,12 +277,12 @@ impl RunDraft<'_> {
     }
 }
 
-/// The fault of a run that did not fail by itself, but could not be undone.
+/// Returns the fault of a run that did not fail by itself, but could not be undone.
 fn not_undone() -> Fault {
     Fault::new(code::NOT_UNDONE, "something could not be undone: a person must see to it")
 }
 
-/// The out-edges that a completed node takes; `view` contains its output.
+/// Returns the out-edges that a completed node takes; `view` contains its output.
 fn choose_edges(
     view: &ScopeView<'_>,
     graph: &Graph,
@@ -310,7 +310,7 @@ fn edge_condition_holds(view: &ScopeView<'_>, graph: &Graph, edge: &GraphEdge) -
     condition.holds(view).map_err(|error| expression_fault(&format!("condition of the edge to `{to}`"), &error))
 }
 
-/// Whether an out-edge without a label follows this branch.
+/// Returns whether an out-edge without a label follows this branch.
 fn is_first_branch(kind: &NodeKind, branch: &str) -> bool {
     match kind {
         NodeKind::Condition(_) => branch == "true",
@@ -330,7 +330,7 @@ fn is_first_branch(kind: &NodeKind, branch: &str) -> bool {
     }
 }
 
-/// The output of a settled scope: that of its `end`, of its only last node, or of its last nodes by id.
+/// Returns the output of a settled scope: that of its `end`, of its only last node, or of its last nodes by id.
 fn output_of(scope: &super::state::ScopeState) -> Arc<Value> {
     scope.result.clone().unwrap_or_else(|| output_among(scope, |_| true))
 }

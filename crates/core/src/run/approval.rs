@@ -71,7 +71,7 @@ fn is_one(need: &u32) -> bool {
 }
 
 impl Approval {
-    /// An approval by any one person, without a deadline.
+    /// Creates an approval by any one person, without a deadline.
     pub fn of(hash: impl Into<String>) -> Self {
         Self {
             hash: hash.into(),
@@ -93,7 +93,7 @@ impl BlockReason {
 }
 
 impl Run {
-    /// Calls with a pending approval or question whose deadline is at or before `now`.
+    /// Returns the calls with a pending approval or question whose deadline is at or before `now`.
     pub fn expired_approvals(&self, now: Time) -> impl Iterator<Item = EffectId> {
         self.backoffs.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, id)| {
             let call = self.calls.get(id)?;
@@ -127,14 +127,14 @@ impl Run {
         Ok(())
     }
 
-    /// A link acts for the person it was delivered to. It does not count for the requester of the call, or for the
-    /// person who had the link sent.
+    /// Returns why a decision by a link does not count, if it does not. A link acts for the person it was delivered to:
+    /// not for the requester of the call, and not for the person who had the link sent.
     pub(super) fn link_rejection(&self, by: &DecisionMaker) -> Option<&'static str> {
         let asked_by = by.link_requested_by()?;
         (asked_by == by.name || self.is_requested_by(&by.name)).then_some(OWN_LINK)
     }
 
-    /// `human` nodes whose deadline has passed.
+    /// Returns the `human` nodes whose deadline has passed.
     pub fn overdue_human_nodes(&self, now: Time) -> impl Iterator<Item = &NodeAddress> {
         self.timers.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, timer)| match timer {
             RunTimer::Node(node) if matches!(self.activity(node), Some(NodeActivity::Human { .. })) => Some(node),
@@ -180,8 +180,8 @@ impl RunDraft<'_> {
         Ok(())
     }
 
-    /// Whether fewer people may approve than must, because one of them is the requester: the call could only wait
-    /// forever.
+    /// Returns whether fewer people may approve than must, because one of them is the requester: the call could only
+    /// wait forever.
     pub(super) fn lacks_approvers(&self, leave: &Approval) -> bool {
         let able = leave.from.iter().filter(|name| !self.run.is_requested_by(name)).count();
         !leave.from.is_empty() && able < leave.need as usize && leave.until.is_none()

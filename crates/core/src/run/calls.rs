@@ -83,7 +83,7 @@ impl RunDraft<'_> {
         self.schedule(at, EffectRequest::Step { agent, endpoint }, EffectClass::Read, timeout, hold);
     }
 
-    /// An agent's remaining working time, if it is limited.
+    /// Returns an agent's remaining working time, if it is limited.
     fn time_left(&self, at: &NodeAddress) -> Option<Duration> {
         let Some(NodeActivity::Agent { task, work, .. }) = self.run.activity(at) else { return None };
         let limit = Duration::from_secs(task.agent.max_execution_time?);
@@ -107,9 +107,9 @@ impl RunDraft<'_> {
         self.emit(RunEvent::Scheduled(Box::new(CallScheduled { effect, request, class, timeout, hold })));
     }
 
-    /// The amount to reserve for a call: its maximum cost, limited to what the run and the node may still spend. Both
-    /// actual costs and reservations of open calls count, so concurrent calls cannot exceed a limit together. Returns a
-    /// fault if too little is left.
+    /// Returns the amount to reserve for a call: its maximum cost, limited to what the run and the node may still
+    /// spend. Both actual costs and reservations of open calls count, so concurrent calls cannot exceed a limit
+    /// together. Returns a fault if too little is left.
     pub fn cost_hold(&self, at: &NodeAddress, quote: PriceQuote) -> Result<Usd, Fault> {
         let mut hold = quote.most;
         for SpendingLimit { owner: of, spent, held, limit } in self.run.spending(at) {
@@ -126,7 +126,7 @@ impl RunDraft<'_> {
         Ok(hold)
     }
 
-    /// The lower remaining limit of the run and the node; `None` if there is no limit.
+    /// Returns the lower remaining limit of the run and the node; `None` if there is no limit.
     pub fn remaining_cost(&self, at: &NodeAddress) -> Option<Usd> {
         let left = self.run.spending(at).map(|SpendingLimit { spent, held, limit, .. }| limit - spent - held);
         left.min().map(|left| left.max(Usd::ZERO))
@@ -268,7 +268,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Whether another attempt of a call is still wanted: not once its surroundings drain.
+    /// Returns whether another attempt of a call is still wanted: not once its surroundings drain.
     pub(super) fn is_still_wanted(&self, effect: &EffectId) -> bool {
         effect.call.role == CallRole::Undo || !self.is_draining(&effect.call.node)
     }
@@ -307,8 +307,8 @@ impl RunDraft<'_> {
         call.ok_or_else(|| RunRefusal::NoSuchCall { effect: effect.to_string() })
     }
 
-    /// The time of the next attempt, after this number of attempts. The jitter is derived from the effect's key, so a
-    /// replay agrees.
+    /// Returns the time of the next attempt, after this number of attempts. The jitter is derived from the effect's
+    /// key, so a replay agrees.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by `max`, never negative")]
     fn next_attempt_at(&self, effect: &EffectId, attempts: u32, retry: &RetryPolicy, retry_after: Option<u64>) -> Time {
         let exponent = i32::try_from(attempts.saturating_sub(1)).unwrap_or(i32::MAX);
@@ -337,7 +337,7 @@ impl RunDraft<'_> {
     }
 }
 
-/// The outcome of a program, unless its paused state exceeds the limit of the journal.
+/// Returns the outcome of a program, unless its paused state exceeds the limit of the journal.
 fn bound_snapshot(ran: ProgramOutcome) -> ProgramOutcome {
     match ran {
         ProgramOutcome::Calls { snapshot, printed, .. } if snapshot.bytes.len() > SNAPSHOT_CHARS_MAX => {
@@ -352,7 +352,7 @@ fn bound_snapshot(ran: ProgramOutcome) -> ProgramOutcome {
     }
 }
 
-/// A stable number from 0 to 1 for a text (FNV-1a), so that jitter needs no randomness.
+/// Returns a stable number from 0 to 1 for a text (FNV-1a), so that jitter needs no randomness.
 #[expect(clippy::cast_precision_loss, reason = "a spread, not a sum")]
 fn jitter_share(text: &str) -> f64 {
     let hash = text

@@ -136,7 +136,7 @@ pub enum RunCommand {
 }
 
 impl RunCommand {
-    /// The name of the command in tables and messages.
+    /// Returns the name of the command in tables and messages.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Start { .. } => "start",
@@ -211,12 +211,12 @@ pub struct ModelCallError {
 }
 
 impl ModelCallError {
-    /// A fault that another attempt may not have.
+    /// Creates a fault that another attempt may not have.
     pub fn transient(fault: Fault) -> Self {
         Self { fault, retryable: true, retry_after: None, cost: Usd::ZERO, block: None }
     }
 
-    /// A fault that every attempt would have.
+    /// Creates a fault that every attempt would have.
     pub fn permanent(fault: Fault) -> Self {
         Self { retryable: false, ..Self::transient(fault) }
     }
@@ -305,7 +305,7 @@ pub enum RunOrigin {
 }
 
 impl RunOrigin {
-    /// The cost limit that the parent run passes to this one, if there is one.
+    /// Returns the cost limit that the parent run passes to this one, if there is one.
     pub fn max_cost(&self) -> Option<Usd> {
         match self {
             Self::Caller | Self::Conversation { .. } => None,

@@ -99,7 +99,7 @@ impl RunDraft<'_> {
         ScopeView::of(self.run, path, self.now)
     }
 
-    /// A node's compiled form. Graphs are shared, so this does not borrow from the run.
+    /// Returns a node's compiled form. Graphs are shared, so this does not borrow from the run.
     pub fn node(&self, at: &NodeAddress) -> Option<(Arc<Graph>, NodeIndex)> {
         self.run.compiled(at)
     }
@@ -251,8 +251,8 @@ impl RunDraft<'_> {
         }
     }
 
-    /// A node's position in the definition: after the positions of the enclosing nodes, each with its iteration or
-    /// branch.
+    /// Returns a node's position in the definition: after the positions of the enclosing nodes, each with its iteration
+    /// or branch.
     fn node_rank(&self, at: &NodeAddress) -> Vec<NodeRank> {
         let mut rank = match at.scope.parent() {
             Some((scope, node, rest)) => {
@@ -276,7 +276,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Active nodes of all scopes, in definition order within each.
+    /// Returns the active nodes of all scopes, in definition order within each.
     pub fn active_nodes(&self) -> Vec<NodeAddress> {
         let of_scope = |(path, scope): (&ScopePath, &super::state::ScopeState)| {
             let nodes = scope.active.iter().filter_map(|place| scope.graph.nodes.get(*place as usize));
@@ -352,7 +352,7 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Whether new work may start.
+    /// Returns whether new work may start.
     pub fn can_start_work(&self) -> bool {
         !self.run.paused && matches!(self.run.phase, RunPhase::Running | RunPhase::Aftermath { .. })
     }

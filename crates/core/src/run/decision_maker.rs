@@ -86,7 +86,7 @@ impl fmt::Display for DecisionMaker {
 }
 
 impl DecisionMaker {
-    /// The person who had the link of this decision sent.
+    /// Returns the person who had the link of this decision sent.
     pub fn link_requested_by(&self) -> Option<&str> {
         match &self.via {
             Some(DecisionChannel::Link { asked_by }) => Some(asked_by),
@@ -146,7 +146,7 @@ impl Assignees {
         Ok(Self::Qualified { role, skills })
     }
 
-    /// Whether this person is an assignee. Invalid assignees include no person: see [`Self::read`].
+    /// Returns whether this person is an assignee. Invalid assignees include no person: see [`Self::read`].
     pub fn includes(written: &Value, who: &DecisionMaker) -> bool {
         match Self::read(written) {
             Ok(Self::Anybody) => true,

@@ -112,17 +112,17 @@ impl RunDraft<'_> {
         }
     }
 
-    /// Whether a node is draining.
+    /// Returns whether a node is draining.
     pub fn is_draining(&self, at: &NodeAddress) -> bool {
         self.is_detached(at) || self.run.node_state(at).is_some_and(|state| state.winding.is_some())
     }
 
-    /// Whether a merge cancelled the node.
+    /// Returns whether a merge cancelled the node.
     pub fn is_cut(&self, at: &NodeAddress) -> bool {
         self.run.node_state(at).is_some_and(|state| state.cut.is_some())
     }
 
-    /// Whether a node's end triggers nothing: it was cancelled, or its surroundings drain.
+    /// Returns whether a node's end triggers nothing: it was cancelled, or its surroundings drain.
     pub fn is_detached(&self, at: &NodeAddress) -> bool {
         self.is_cut(at) || self.run.scope(&at.scope).is_none_or(|scope| scope.winding.is_some())
     }
@@ -140,7 +140,7 @@ impl RunDraft<'_> {
         open.map(|(path, _)| path.clone()).collect()
     }
 
-    /// A draining run continues to its rollback, or to its end, once only calls in doubt are open. Returns true if it
+    /// Continues a draining run to its rollback, or to its end, once only calls in doubt are open. Returns true if it
     /// moved.
     pub fn finish_run_drain(&mut self) -> bool {
         let RunPhase::Winding { why, compensate } = self.run.phase.clone() else { return false };

@@ -25,7 +25,7 @@ pub use call::{
 };
 pub use wait::{HumanPrompt, NodeWait};
 
-/// A value that is present, even if it is `null`: an item of a list, the output of an `end`.
+/// Deserializes a value that is present, even if it is `null`: an item of a list, the output of an `end`.
 pub(super) fn present<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Arc<Value>>, D::Error> {
     Arc::deserialize(d).map(Some)
 }

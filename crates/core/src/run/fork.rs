@@ -8,8 +8,8 @@ use super::command::RunOrigin;
 use super::event::{NodeOutcome, RunEntry, RunEvent, RunForked};
 use super::state::{CallProgress, NodeActivity, NodeState, Run, RunTimer};
 
-/// The entries before the first event of this node, with the last entry cut where the node starts; `None` if the node
-/// never started.
+/// Returns the entries before the first event of this node, with the last entry cut where the node starts; `None` if
+/// the node never started.
 pub fn entries_before(entries: &[RunEntry], node: &NodeAddress) -> Option<Vec<RunEntry>> {
     let mut past = Vec::new();
     for entry in entries {
@@ -34,7 +34,7 @@ fn concerns(event: &RunEvent, node: &NodeAddress) -> bool {
 }
 
 impl Run {
-    /// Variables that a fork may change: existing ones, and those its workflow declares.
+    /// Returns the variables that a fork may change: existing ones, and those its workflow declares.
     pub fn variable_names(&self) -> BTreeSet<String> {
         let declared = self.workflow().and_then(|workflow| workflow.input.0.as_ref());
         let declared = declared.into_iter().flatten().map(|(name, _)| name.clone());

@@ -67,7 +67,7 @@ pub enum WaitKind {
 }
 
 impl OpenWait {
-    /// Everything that one run waits for.
+    /// Returns everything that one run waits for.
     pub fn of(id: &RunId, run: &Run) -> Vec<Self> {
         let asks = run.human_tasks().into_iter().map(|ask| match ask {
             HumanTask::Human(node) if run.expects_form(&node) => WaitKind::Form(node),
@@ -96,7 +96,7 @@ impl OpenWait {
         all.into_iter().map(open).collect()
     }
 
-    /// For programs: who must act, and where.
+    /// Returns the wait as JSON: who must act, and where.
     pub fn as_json(&self) -> Value {
         let run = &self.run;
         match &self.kind {
@@ -138,7 +138,7 @@ impl OpenWait {
         }
     }
 
-    /// Whether an agent asks the customer.
+    /// Returns whether an agent asks the customer.
     pub fn is_customer_question(&self) -> bool {
         matches!(self.kind, WaitKind::Ask(HumanTask::Customer(_)))
     }

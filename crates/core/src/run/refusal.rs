@@ -59,7 +59,7 @@ impl RunRefusal {
         ("RUN-016", "the form does not fit its schema"),
     ];
 
-    /// A stable code; each has a documentation page.
+    /// Returns the stable code. Each code has a documentation page.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotStarted => "RUN-001",

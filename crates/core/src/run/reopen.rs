@@ -55,8 +55,8 @@ impl RunDraft<'_> {
     }
 }
 
-/// Why a run with this input cannot continue on this version: its input is recorded, so not even a default can be
-/// added.
+/// Returns why a run with this input cannot continue on this version: its input is recorded, so not even a default can
+/// be added.
 fn incompatible_input(workflow: &Workflow, input: &Value) -> Option<String> {
     match workflow.input.validate(input) {
         Ok(None) => None,
@@ -217,7 +217,7 @@ impl ScopeMigration<'_> {
         Some(activity)
     }
 
-    /// The activity with which a failed or cancelled node continues; `None` if it starts again.
+    /// Returns the activity with which a failed or cancelled node continues; `None` if it starts again.
     fn resumed_activity(&self, old: &NodeState, activity: &NodeActivity, place: NodeIndex) -> Option<NodeActivity> {
         let mut activity = activity.clone();
         match &mut activity {
@@ -264,7 +264,7 @@ impl ScopeMigration<'_> {
         Some(activity)
     }
 
-    /// A loop's or fork's activity with the kept bodies reopened; `None` if the loop has another form now.
+    /// Returns a loop's or fork's activity with the kept bodies reopened; `None` if the loop has another form now.
     fn reopen_bodies(&self, activity: &mut NodeActivity, place: NodeIndex) -> Option<()> {
         use crate::graph::node::{LoopMode, OnItemError};
         let node = self.graph.node(place);

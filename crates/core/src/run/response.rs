@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{OpenWait, Run, api_status};
 
-/// A run as the API returns it, with what it and its children wait for.
+/// Returns a run as the API returns it, with what it and its children wait for.
 pub fn response(run: &Run, open: &[OpenWait]) -> Value {
     let (status, compensated) = api_status(run.state());
     let nodes = run.nodes();
@@ -45,7 +45,7 @@ pub fn response(run: &Run, open: &[OpenWait]) -> Value {
     })
 }
 
-/// The full details of a run: [`response`], and data for inspection.
+/// Returns the full details of a run: [`response`], and data for inspection.
 pub fn detail(run: &Run, open: &[OpenWait]) -> Value {
     let mut shown = response(run, open);
     let plan = run.saga().plan();

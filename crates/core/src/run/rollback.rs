@@ -46,7 +46,7 @@ impl RunDraft<'_> {
         true
     }
 
-    /// A run whose nodes are all settled may have waited only for losers to be undone.
+    /// Completes the run if all its nodes are settled: it may have waited only for losers to be undone.
     fn complete_if_settled(&mut self) -> bool {
         let outer = self.run.scope(&ScopePath::root());
         let over = outer.is_some_and(|outer| outer.unsettled == 0 && outer.winding.is_none());

@@ -64,7 +64,7 @@ pub enum UndoProgress {
 }
 
 impl SagaEntry {
-    /// Whether a rollback would have to undo it.
+    /// Returns whether a rollback would have to undo it.
     fn is_undoable(&self) -> bool {
         !self.inherited && self.progress == UndoProgress::No && self.undo.is_work()
     }
@@ -79,14 +79,14 @@ impl SagaEntry {
         !self.inherited && can_be_asked && matches!(self.progress, UndoProgress::Failed(_))
     }
 
-    /// The call that undoes it. Its call index is the entry's index, so that no two compensations share a key, not even
-    /// those of two generations of one call.
+    /// Returns the call that undoes it. Its call index is the entry's index, so that no two compensations share a key,
+    /// not even those of two generations of one call.
     fn undo_by(&self, place: u32) -> EffectId {
         let call = CallId { node: self.effect.call.node.clone(), call: place, role: CallRole::Undo };
         EffectId { call, generation: self.generation }
     }
 
-    /// The last finished attempt to undo it.
+    /// Returns the last finished attempt to undo it.
     fn last_undo_by(&self, place: u32) -> EffectId {
         let next = self.undo_by(place);
         EffectId { generation: next.generation.saturating_sub(1), ..next }
@@ -105,12 +105,12 @@ impl Saga {
         self.entries.push(entry);
     }
 
-    /// Number of completed effects so far.
+    /// Returns the number of completed effects so far.
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.entries.len()).unwrap_or(u32::MAX)
     }
 
-    /// All entries are undone from now on.
+    /// Requests that all entries are undone from now on.
     pub(super) fn roll_back(&mut self) {
         self.rolling_back = true;
         self.due.extend((0..).zip(&self.entries).filter(|(_, entry)| entry.is_undoable()).map(|(place, _)| place));
@@ -120,14 +120,14 @@ impl Saga {
         self.rolling_back
     }
 
-    /// The effects of these nodes since the entry `from` are to be undone although the run as a whole is not.
+    /// Requests that the effects of these nodes since the entry `from` are undone although the run as a whole is not.
     pub(super) fn request_undo(&mut self, from: u32, is_wanted: impl Fn(&NodeAddress) -> bool) {
         let fresh = (from..).zip(self.entries.get(from as usize..).unwrap_or_default());
         let wanted = fresh.filter(|(_, entry)| entry.is_undoable() && is_wanted(&entry.effect.call.node));
         self.due.extend(wanted.map(|(place, _)| place));
     }
 
-    /// Another run undoes all effects so far.
+    /// Marks all effects so far as undone by another run.
     pub(super) fn mark_inherited(&mut self) {
         for entry in &mut self.entries {
             entry.inherited = true;
@@ -135,17 +135,18 @@ impl Saga {
         *self = Self { entries: std::mem::take(&mut self.entries), rolling_back: self.rolling_back, ..Self::default() };
     }
 
-    /// Whether a rollback would have anything to undo.
+    /// Returns whether a rollback would have anything to undo.
     pub fn has_undoable(&self) -> bool {
         self.undoable > 0
     }
 
-    /// Whether it contains an effect of this run that was not undone.
+    /// Returns whether it contains an effect of this run that was not undone.
     pub fn has_acted(&self) -> bool {
         self.entries.iter().any(|entry| !entry.inherited && !entry.is_undone())
     }
 
-    /// The next effect to undo, with the call that undoes it: the newest requested one, unless one is in progress.
+    /// Returns the next effect to undo, with the call that undoes it: the newest requested one, unless one is in
+    /// progress.
     pub(super) fn next(&self) -> Option<(EffectId, &UndoAction)> {
         let newest = if planted(Mutant::WrongUndoOrder) { self.due.first() } else { self.due.last() };
         let place = *newest.filter(|_| self.underway.is_empty())?;
@@ -153,12 +154,12 @@ impl Saga {
         Some((entry.undo_by(place), &entry.undo))
     }
 
-    /// Whether an effect is to be undone whose compensation has not started.
+    /// Returns whether an effect is to be undone whose compensation has not started.
     pub(super) fn has_due(&self) -> bool {
         !self.due.is_empty()
     }
 
-    /// Whether nothing is left to start or to wait for.
+    /// Returns whether nothing is left to start or to wait for.
     pub(super) fn is_settled(&self) -> bool {
         self.due.is_empty() && self.underway.is_empty() && self.in_doubt == 0
     }
@@ -167,7 +168,7 @@ impl Saga {
         !self.underway.is_empty()
     }
 
-    /// Whether a compensation finally failed.
+    /// Returns whether a compensation finally failed.
     pub fn has_failed(&self) -> bool {
         self.failed > 0
     }
@@ -212,13 +213,13 @@ impl Saga {
         self.due.insert(undo.call);
     }
 
-    /// Failed compensations that could be retried, by their failed calls, newest first.
+    /// Returns the failed compensations that could be retried, by their failed calls, newest first.
     pub(super) fn failed_undos(&self) -> impl Iterator<Item = EffectId> {
         let left = self.entries.iter().enumerate().rev().filter(|(_, entry)| entry.is_undo_failed());
         left.map(|(place, entry)| entry.last_undo_by(u32::try_from(place).unwrap_or(u32::MAX)))
     }
 
-    /// The last finished attempt of this call.
+    /// Returns the last finished attempt of this call.
     pub(super) fn last_attempt(&self, undo: &CallId) -> Option<EffectId> {
         self.entries.get(undo.call as usize).map(|entry| entry.last_undo_by(undo.call))
     }
@@ -231,29 +232,29 @@ impl Saga {
         }
     }
 
-    /// The undo action of this call.
+    /// Returns the undo action of this call.
     pub(super) fn undo_of(&self, undo: &CallId) -> Option<&UndoAction> {
         self.entries.get(undo.call as usize).map(|entry| &entry.undo)
     }
 
-    /// The effect that this call undoes, with the tool of the effect.
+    /// Returns the effect that this call undoes, with the tool of the effect.
     pub fn effect_undone_by(&self, undo: &CallId) -> Option<(&EffectId, &str)> {
         let entry = self.entries.get(undo.call as usize).filter(|_| undo.role == CallRole::Undo)?;
         (entry.effect.call.node == undo.node).then_some((&entry.effect, &entry.tool))
     }
 
-    /// Whether this call finally failed to undo its effect: a person must resolve it.
+    /// Returns whether this call finally failed to undo its effect: a person must resolve it.
     pub fn is_undo_failed(&self, undo: &CallId) -> bool {
         let entry = self.entries.get(undo.call as usize).filter(|_| self.effect_undone_by(undo).is_some());
         entry.is_some_and(|entry| matches!(entry.progress, UndoProgress::Failed(_)))
     }
 
-    /// Whether it finally failed, and was the last attempt of a compensation that can be retried.
+    /// Returns whether it finally failed, and was the last attempt of a compensation that can be retried.
     pub(super) fn can_retry_undo(&self, undo: &EffectId) -> bool {
         self.failed_undos().any(|left| left == *undo)
     }
 
-    /// The compensation that waits for this child run.
+    /// Returns the compensation that waits for this child run.
     pub(super) fn undo_of_child(&self, run: &RunId) -> Option<EffectId> {
         let entry = |place: &u32| self.entries.get(*place as usize).map(|entry| (*place, entry));
         let is_it =
@@ -261,7 +262,7 @@ impl Saga {
         self.underway.iter().filter_map(entry).find(is_it).map(|(place, entry)| entry.undo_by(place))
     }
 
-    /// Runs that are undoing their part.
+    /// Returns the runs that are undoing their part.
     pub(super) fn children_underway(&self) -> impl Iterator<Item = &crate::id::RunId> {
         self.entries.iter().filter(|entry| entry.progress == UndoProgress::Underway).filter_map(|entry| {
             match &entry.undo {
@@ -271,7 +272,7 @@ impl Saga {
         })
     }
 
-    /// For people: what was undone, in order, and what was not, with the reason.
+    /// Returns a report for people: what was undone, in order, and what was not, with the reason.
     pub fn report(&self) -> Value {
         let rows = self.entries.iter().rev().filter(|entry| !entry.inherited).map(|entry| {
             let (state, reason) = match (&entry.undo, &entry.progress) {
@@ -287,7 +288,8 @@ impl Saga {
         Value::Array(rows.collect())
     }
 
-    /// Completed effects so far, with node, tool and how each would be undone, for "if you rolled back now".
+    /// Returns the completed effects so far, with node, tool and how each would be undone, for "if you rolled back
+    /// now".
     pub fn plan(&self) -> Vec<(NodeAddress, String, RollbackStep)> {
         self.entries
             .iter()
@@ -321,7 +323,7 @@ impl RollbackStep {
         }
     }
 
-    /// For programs: `undo` is a readable text, and separate fields contain its parts.
+    /// Returns the step as JSON: `undo` is a readable text, and separate fields contain its parts.
     pub fn as_json(&self, node: &NodeAddress, tool: &str) -> Value {
         let (how, calls, reason, run) = match self {
             Self::Call(tool) => ("call", Some(tool), None, None),
@@ -347,7 +349,7 @@ impl fmt::Display for RollbackStep {
 }
 
 impl UndoAction {
-    /// Whether a rollback has work to do for it; irreversible effects are only reported.
+    /// Returns whether a rollback has work to do for it; irreversible effects are only reported.
     fn is_work(&self) -> bool {
         match self {
             Self::Irreversible { .. } => false,

@@ -39,7 +39,7 @@ impl<'run> ScopeView<'run> {
         Self { run, path, now, extra: Vec::new(), own: None }
     }
 
-    /// The principal for which the run acts.
+    /// Returns the principal for which the run acts.
     pub fn caller(&self) -> Option<&Caller> {
         self.run.started().map(|started| &started.caller)
     }
@@ -77,7 +77,8 @@ impl<'run> ScopeView<'run> {
         })
     }
 
-    /// The binding of the innermost loop: `item` for a for-each, `last` for a `while` or `until`, `index` for all.
+    /// Returns the binding of the innermost loop: `item` for a for-each, `last` for a `while` or `until`, `index` for
+    /// all.
     fn binding(&self, name: &str) -> Option<Cow<'_, Value>> {
         let mut iterations = self.scopes().filter(|(path, _)| path.is_iteration()).map(|(_, scope)| scope);
         match name {
@@ -105,7 +106,7 @@ impl<'run> ScopeView<'run> {
         }
     }
 
-    /// The additional names of nodes after `on_compensated`: why the run was rolled back, and what was undone.
+    /// Returns the additional names of nodes after `on_compensated`: why the run was rolled back, and what was undone.
     fn rollback_value(&self, name: &str) -> Option<Cow<'_, Value>> {
         let RunPhase::Aftermath { why } = self.run.phase else { return None };
         match name {
@@ -116,7 +117,8 @@ impl<'run> ScopeView<'run> {
     }
 }
 
-/// Why a run was rolled back, always with a `code` and a `message`; with `customer` if the tool provides that text.
+/// Returns why a run was rolled back, always with a `code` and a `message`; with `customer` if the tool provides that
+/// text.
 fn rollback_cause(why: CompensationReason, fault: Option<&Fault>) -> Value {
     let said = |code: &'static str, message: &str| Fault::new(code, message);
     let fault = match why {
@@ -128,8 +130,8 @@ fn rollback_cause(why: CompensationReason, fault: Option<&Fault>) -> Value {
     json!({ "code": fault.code, "message": fault.message, "customer": fault.customer })
 }
 
-/// A node as expressions see it: its output; a skipped step of the `steps` form is `{"skipped": true}`; a caught
-/// failure is `output: null` with its `error`.
+/// Returns a node as expressions see it: its output; a skipped step of the `steps` form is `{"skipped": true}`; a
+/// caught failure is `output: null` with its `error`.
 pub(super) fn node_value(state: &NodeState, join: JoinRule) -> Cow<'_, Value> {
     match (state.status, &state.fault) {
         (NodeStatus::Completed, _) => Cow::Borrowed(&state.output),

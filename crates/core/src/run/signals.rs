@@ -101,7 +101,7 @@ impl SignalBuffer {
         SignalArrival::InOrder(std::iter::once(signal.clone()).chain(behind).collect())
     }
 
-    /// The signals of a sender whose gap is no longer awaited at `now`, and those directly after them.
+    /// Returns the signals of a sender whose gap is no longer awaited at `now`, and those directly after them.
     pub fn overdue(&self, source: &str, now: Time) -> Vec<Signal> {
         let Some(sender) = self.senders.get(source) else { return Vec::new() };
         let mut next = sender.next;
@@ -119,7 +119,7 @@ impl SignalBuffer {
         overdue
     }
 
-    /// Number of senders that number their signals.
+    /// Returns the number of senders that number their signals.
     pub fn sender_count(&self) -> usize {
         self.senders.len()
     }
@@ -128,19 +128,19 @@ impl SignalBuffer {
         self.senders.contains_key(source)
     }
 
-    /// The number up to which a sender's signals arrived, and those that are not consumed yet.
+    /// Returns the number up to which a sender's signals arrived, and those that are not consumed yet.
     pub fn delivery_state(&self, source: &str, name: &str) -> (u64, Vec<u64>) {
         let arrived = self.senders.get(source).map_or(0, |sender| sender.next.saturating_sub(1));
         let kept = self.kept.get(name).into_iter().flatten().filter(|signal| signal.source == source);
         (arrived, kept.filter_map(|signal| signal.sequence).collect())
     }
 
-    /// When the first awaited gap is given up.
+    /// Returns when the first awaited gap is given up.
     pub fn gap_deadline(&self) -> Option<Time> {
         self.senders.values().flat_map(|sender| sender.early.values().map(|(until, _)| *until)).min()
     }
 
-    /// Senders whose gap is no longer awaited at `now`.
+    /// Returns the senders whose gap is no longer awaited at `now`.
     pub fn overdue_senders(&self, now: Time) -> Vec<String> {
         let is_late = |sender: &SenderSequence| sender.early.values().any(|(until, _)| *until <= now);
         self.senders.iter().filter(|(_, sender)| is_late(sender)).map(|(source, _)| source.clone()).collect()

@@ -135,7 +135,7 @@ pub(super) enum RunTimer {
 }
 
 impl Run {
-    /// A run without events.
+    /// Creates a run without events.
     pub fn new() -> Self {
         Self::default()
     }
@@ -163,7 +163,7 @@ impl Run {
         self.advice = advice;
     }
 
-    /// An active agent: its task, and all its observations.
+    /// Returns an active agent: its task, and all its observations.
     pub fn agent(&self, node: &NodeAddress) -> Option<(&agent::AgentTask, &[agent::AgentObservation])> {
         match self.activity(node)? {
             NodeActivity::Agent { task, seen, .. } => Some((task, seen)),
@@ -187,12 +187,12 @@ impl Run {
         self.cost
     }
 
-    /// The approximate cost of all open calls and children.
+    /// Returns the approximate cost of all open calls and children.
     pub fn held_cost(&self) -> Usd {
         self.on_hold + self.handed_down.values().copied().sum()
     }
 
-    /// The model request of an open call, if it is a model call.
+    /// Returns the model request of an open call, if it is a model call.
     pub fn model_request(&self, call: &CallId) -> Option<&crate::model::ModelRequest> {
         match &self.calls.get(call)?.request {
             EffectRequest::Model(request) => Some(request),
@@ -200,12 +200,12 @@ impl Run {
         }
     }
 
-    /// The tool of an open call.
+    /// Returns the tool of an open call.
     pub fn tool_of(&self, call: &CallId) -> Option<&str> {
         self.tool_call(call).map(|(tool, _)| tool)
     }
 
-    /// The tool and arguments of an open call, or of a compensation that finally failed.
+    /// Returns the tool and arguments of an open call, or of a compensation that finally failed.
     pub fn tool_call(&self, call: &CallId) -> Option<(&str, &Value)> {
         match self.calls.get(call).map(|call| &call.request) {
             Some(EffectRequest::Tool { tool, arguments, .. }) => Some((tool, arguments)),
@@ -221,7 +221,7 @@ impl Run {
         self.bundle.as_ref()
     }
 
-    /// The version it runs on; `None` until the engine has added it.
+    /// Returns the version it runs on; `None` until the engine has added it.
     pub fn workflow(&self) -> Option<&Arc<Workflow>> {
         self.workflow.as_ref()
     }
@@ -242,12 +242,12 @@ impl Run {
         &self.saga
     }
 
-    /// Number of events folded so far.
+    /// Returns the number of events folded so far.
     pub fn events(&self) -> u64 {
         self.events
     }
 
-    /// The latest instant it has seen.
+    /// Returns the latest instant it has seen.
     pub fn now(&self) -> Time {
         self.now
     }
@@ -270,7 +270,7 @@ impl Run {
         self.node_state(node).filter(|state| state.status == NodeStatus::Active)?.activity.as_deref()
     }
 
-    /// The compiled form of a node, including nodes of closed scopes.
+    /// Returns the compiled form of a node, including nodes of closed scopes.
     pub(super) fn compiled(&self, at: &NodeAddress) -> Option<(Arc<Graph>, NodeIndex)> {
         let graph = match self.scope(&at.scope) {
             Some(scope) => scope.graph.clone(),
@@ -288,7 +288,7 @@ impl Run {
         })
     }
 
-    /// Whether a merge cancelled this node, or an enclosing one, and requested that its effects are undone.
+    /// Returns whether a merge cancelled this node, or an enclosing one, and requested that its effects are undone.
     pub(super) fn is_loser(&self, at: &NodeAddress) -> bool {
         if self.node_state(at).is_some_and(|state| state.cut == Some(true)) {
             return true;
@@ -310,7 +310,7 @@ impl Run {
     }
 }
 
-/// The graph of a scope, by its path.
+/// Returns the graph of a scope, by its path.
 pub(super) fn graph_at(workflow: &Workflow, path: &ScopePath) -> Option<Arc<Graph>> {
     let Some((outer, node, rest)) = path.parent() else {
         return Some(workflow.graph.clone());

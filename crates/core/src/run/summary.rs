@@ -75,7 +75,7 @@ fn close(rows: &mut [(super::CallId, Time, StepRow)], call: &super::CallId, at: 
     }
 }
 
-/// The summary of seed 003's monitor.
+/// Returns the summary of seed 003's monitor.
 pub fn summary(run: &Run, entries: &[RunEntry]) -> Value {
     let rows = timeline(entries);
     let successful = rows.iter().filter(|row| row.success).count();
@@ -96,7 +96,7 @@ pub fn summary(run: &Run, entries: &[RunEntry]) -> Value {
 }
 
 impl Run {
-    /// Outputs of the outer graph's completed nodes, by id.
+    /// Returns the outputs of the outer graph's completed nodes, by id.
     pub fn outputs(&self) -> Map<String, Value> {
         let Some(outer) = self.scope(&super::ScopePath::root()) else { return Map::new() };
         let completed =
@@ -104,7 +104,7 @@ impl Run {
         completed.map(|p| (outer.graph.node(p).id.to_string(), (*outer.nodes[p.as_usize()].output).clone())).collect()
     }
 
-    /// Every node of every scope: `(address, kind, status, cost, milliseconds)`, for traces and live views.
+    /// Returns every node of every scope: `(address, kind, status, cost, milliseconds)`, for traces and live views.
     pub fn nodes(&self) -> Vec<NodeRow> {
         let of_scope = |(path, scope): (&super::ScopePath, &super::state::ScopeState)| {
             let rows = scope.graph.node_indices().map(|place| {
@@ -126,7 +126,7 @@ impl Run {
     }
 }
 
-/// The target node of an edge.
+/// Returns the target node of an edge.
 fn target(graph: &Graph, edge: u32) -> String {
     graph.node(graph.edges[EdgeIndex(edge).as_usize()].to).id.to_string()
 }
@@ -144,7 +144,7 @@ pub struct NodeRow {
     pub then: Vec<String>,
 }
 
-/// The ids of settled nodes in order, for tests of a path; without skipped and cancelled ones.
+/// Returns the ids of settled nodes in order, for tests of a path; without skipped and cancelled ones.
 pub fn executed_path(entries: &[RunEntry]) -> Vec<NodeAddress> {
     let ended = entries.iter().flat_map(|entry| &entry.events).filter_map(|event| match event {
         RunEvent::Ended(ended) => match ended.how {
@@ -159,7 +159,7 @@ pub fn executed_path(entries: &[RunEntry]) -> Vec<NodeAddress> {
     ended.collect()
 }
 
-/// Completed tool calls in order, with compensations marked as such.
+/// Returns the completed tool calls in order, with compensations marked as such.
 pub fn performed_effects(entries: &[RunEntry]) -> Vec<(NodeAddress, String, CallRole)> {
     let mut tools = std::collections::BTreeMap::new();
     let mut done = Vec::new();
@@ -181,7 +181,7 @@ pub fn performed_effects(entries: &[RunEntry]) -> Vec<(NodeAddress, String, Call
     done
 }
 
-/// The API's word for a state, with whether the run was compensated.
+/// Returns the API's word for a state, with whether the run was compensated.
 pub fn api_status(state: RunState) -> (&'static str, bool) {
     match state {
         RunState::Compensated => ("failed", true),

@@ -18,7 +18,7 @@ pub struct AuditDetails {
 }
 
 impl AuditDetails {
-    /// The written text; empty for a row that was erased.
+    /// Returns the written text; empty for a row that was erased.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -28,7 +28,7 @@ impl AuditDetails {
         DetailsWriter(String::with_capacity(DetailsWriter::BYTES))
     }
 
-    /// Details from their stored text.
+    /// Creates details from their stored text.
     pub fn from_text(text: String) -> Self {
         Self { text, read: OnceLock::new() }
     }
@@ -74,7 +74,7 @@ impl From<Value> for AuditDetails {
 impl Deref for AuditDetails {
     type Target = Value;
 
-    /// Null if the text is empty or not valid JSON.
+    /// Returns null if the text is empty or not valid JSON.
     fn deref(&self) -> &Value {
         self.read.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
     }

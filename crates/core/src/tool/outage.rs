@@ -74,7 +74,7 @@ impl fmt::Display for OnUnavailable {
     }
 }
 
-/// Whether this fault means that a service is down.
+/// Returns whether this fault means that a service is down.
 pub fn is_outage(fault: &Fault) -> bool {
     CODES.contains(&&*fault.code)
 }

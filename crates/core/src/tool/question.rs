@@ -20,7 +20,7 @@ pub struct ToolQuestion {
 }
 
 impl ToolQuestion {
-    /// Whether it is the same question, in the same words.
+    /// Returns whether it is the same question, in the same words.
     pub fn is_same(&self, other: &Self) -> bool {
         self.message == other.message && self.schema == other.schema
     }

@@ -196,13 +196,13 @@ impl fmt::Display for CronSchedule {
 }
 
 impl CronSchedule {
-    /// The first instant after this one; `None` if there is none within the next forty years.
+    /// Returns the first instant after this one; `None` if there is none within the next forty years.
     pub fn next(&self, after: Time, zone: &TimeZone) -> Option<Time> {
         self.after(after.to_timestamp(), zone).map(Time::from)
     }
 
-    /// The latest instants after `after` up to and including `until`, in order: at most `most`, and whether there were
-    /// more.
+    /// Returns the latest instants after `after` up to and including `until`, in order: at most `most`, and whether
+    /// there were more.
     pub fn latest(&self, after: Time, until: Time, zone: &TimeZone, most: usize) -> (Vec<Time>, bool) {
         let (mut from, mut left_out) = (after, false);
         loop {
@@ -239,7 +239,7 @@ impl CronSchedule {
         self.next_gap_end(after, found, zone).or(found)
     }
 
-    /// The end of the first gap after `after` and before `before` that contains one of these times.
+    /// Returns the end of the first gap after `after` and before `before` that contains one of these times.
     fn next_gap_end(&self, after: Timestamp, before: Option<Timestamp>, zone: &TimeZone) -> Option<Timestamp> {
         let end = before.unwrap_or(Timestamp::MAX);
         // Clocks change about twice a year.
@@ -266,7 +266,7 @@ impl CronSchedule {
         None
     }
 
-    /// The first whole second after `after` at which the local time matches.
+    /// Returns the first whole second after `after` at which the local time matches.
     fn next_matching_second(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let end = after.checked_add(SignedDuration::try_from(HORIZON).ok()?).ok()?;
         let mut at = Timestamp::from_second(after.as_second().checked_add(1)?).ok()?;
@@ -284,7 +284,7 @@ impl CronSchedule {
         None
     }
 
-    /// The number of seconds from this local time to the next candidate; `None` if it matches.
+    /// Returns the number of seconds from this local time to the next candidate; `None` if it matches.
     fn seconds_to_skip(&self, shown: DateTime) -> Option<i64> {
         let has = |set: u64, value: i8| set >> value & 1 == 1;
         let (hour, minute, second) = (shown.hour(), shown.minute(), shown.second());
@@ -310,7 +310,7 @@ impl CronSchedule {
     }
 }
 
-/// Whether clocks show this local time for the second time.
+/// Returns whether clocks show this local time for the second time.
 fn is_repeated(at: Timestamp, zone: &TimeZone) -> bool {
     let ambiguous = zone.to_ambiguous_timestamp(zone.to_datetime(at));
     ambiguous.is_ambiguous() && ambiguous.earlier().is_ok_and(|first| first < at)

@@ -119,7 +119,7 @@ fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Op
     Some(NodeKindSpec::Agent(Box::new(written)))
 }
 
-/// The agent of a node: one agent by name, or any agent with a capability.
+/// Reads the agent of a node: one agent by name, or any agent with a capability.
 fn read_agent_selector(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Option<AgentSelector> {
     let findings = &mut reader.findings;
     let (is_named, is_able) = (fields.has("agent"), fields.has("capability"));
@@ -143,7 +143,7 @@ fn read_agent_selector(fields: &mut MappingReader<'_>, reader: &mut DefinitionRe
     }
 }
 
-/// Metadata for the agent's step function: the context that is requested from memory before its first step.
+/// Reads the metadata for the agent's step function: the context that is requested from memory before its first step.
 fn metadata(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> BTreeMap<String, serde_json::Value> {
     let sources = ContextSource::ALL.map(|source| (source.word(), source.word()));
     let strategies = ["short_only", "long_only", "hybrid"].map(|word| (word, word));

@@ -73,8 +73,8 @@ fn read<'t>(fields: &mut MappingReader<'t>, reader: &mut DefinitionReader) -> Op
     Some(NodeKindSpec::Complete(node::NodeKind::Human(Box::new(human))))
 }
 
-/// A run on an older version whose assignees cannot be read continues: no person may answer there, and its deadline
-/// applies.
+/// Reads the assignees. A run on an older version whose assignees cannot be read continues: no person may answer there,
+/// and its deadline applies.
 fn assignees(fields: &mut MappingReader<'_>, reader: &mut DefinitionReader) -> Value {
     let Some(node) = fields.take("assignees", &mut reader.findings) else { return Value::Null };
     let assignees = node.to_json();

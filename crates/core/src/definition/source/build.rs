@@ -10,7 +10,7 @@ use super::{
     text,
 };
 
-/// The only document of a text.
+/// Returns the only document of a text.
 pub(super) fn tree(source: &str) -> Result<YamlNode, Vec<Diagnostic>> {
     let mut parser = Parser::new_from_str(source);
     let mut builder = YamlTreeBuilder::default();
@@ -257,7 +257,7 @@ fn as_key(node: YamlNode) -> Result<YamlKey, Vec<Diagnostic>> {
     Ok(YamlKey { name, span: node.span })
 }
 
-/// Number of values and bytes of text in a tree.
+/// Returns the number of values and bytes of text in a tree.
 fn tree_size(node: &YamlNode) -> (usize, usize) {
     let sum = |all: &mut dyn Iterator<Item = (usize, usize)>| all.fold((1, 0), |(v, b), (w, c)| (v + w, b + c));
     match &node.value {
@@ -291,7 +291,7 @@ fn check_tag(tag: Option<&Tag>, own: &str, span: SourceSpan) -> Result<(), Vec<D
     }
 }
 
-/// Whether the value's characters appear in the file one for one, after an opening quote if there is one.
+/// Returns whether the value's characters appear in the file one for one, after an opening quote if there is one.
 fn is_verbatim(value: &str, style: ScalarStyle, marks: Marks) -> bool {
     let quotes = match style {
         ScalarStyle::Plain => 0,
@@ -302,7 +302,7 @@ fn is_verbatim(value: &str, style: ScalarStyle, marks: Marks) -> bool {
     one_line && marks.len() == value.chars().count() + quotes
 }
 
-/// A quoted string's span starts after the quote, where its text starts.
+/// Returns the span of a string's text: for a quoted string it starts after the quote.
 fn verbatim_span(value: &YamlValue, style: ScalarStyle, span: SourceSpan) -> SourceSpan {
     let is_quoted = matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted);
     match value {

@@ -7,7 +7,7 @@ use super::{SOURCE_BYTES_MAX, SourceSpan};
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// The text without its byte order mark.
+/// Returns the text without its byte order mark.
 pub(super) fn check(source: &[u8]) -> Result<&str, Diagnostic> {
     let start = SourceSpan { line: 1, column: 1, len: 1 };
     if source.len() > SOURCE_BYTES_MAX {
@@ -70,7 +70,7 @@ pub(super) fn join_surrogates(text: &str) -> Option<String> {
     Some(joined)
 }
 
-/// The code unit of the escape `\uXXXX` at the start of a text.
+/// Returns the code unit of the escape `\uXXXX` at the start of a text.
 fn code_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok())?
@@ -84,7 +84,7 @@ fn is_forbidden(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
 }
 
-/// The position after the end of a text.
+/// Returns the position after the end of a text.
 fn end_of(text: &str) -> SourceSpan {
     let lines = text.matches('\n').count();
     let last = text.rsplit('\n').next().unwrap_or_default();

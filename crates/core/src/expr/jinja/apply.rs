@@ -89,7 +89,7 @@ impl<'v> JinjaEvaluator<'v> {
         Ok(result)
     }
 
-    /// The value, or the default if it is missing; with `true`, also if it is null or empty.
+    /// Returns the value, or the default if it is missing; with `true`, also if it is null or empty.
     fn default(
         &mut self,
         value: JinjaValue<'v>,

@@ -20,7 +20,7 @@ impl<'v> EvaluatedArguments<'v> {
         Self { to, positional: positional.into_iter(), named }
     }
 
-    /// The next argument, positional or given as `name=`.
+    /// Returns the next argument, positional or given as `name=`.
     pub(super) fn optional(&mut self, name: &str) -> Option<JinjaValue<'v>> {
         self.positional.next().or_else(|| {
             let at = self.named.iter().position(|(given, _)| *given == name)?;
@@ -28,12 +28,12 @@ impl<'v> EvaluatedArguments<'v> {
         })
     }
 
-    /// All remaining positional arguments.
+    /// Returns all remaining positional arguments.
     pub(super) fn rest(&mut self) -> Vec<JinjaValue<'v>> {
         self.positional.by_ref().collect()
     }
 
-    /// All remaining named arguments.
+    /// Returns all remaining named arguments.
     pub(super) fn named(&mut self) -> Vec<(&'v str, JinjaValue<'v>)> {
         std::mem::take(&mut self.named)
     }

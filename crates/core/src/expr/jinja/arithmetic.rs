@@ -10,7 +10,7 @@ use super::write;
 use crate::expr::error::EvalError;
 use crate::expr::meter::EvalMeter;
 
-/// Whether two values are equal: numbers by value, lists and objects by content.
+/// Returns whether two values are equal: numbers by value, lists and objects by content.
 pub(super) fn equal(a: &JinjaValue<'_>, b: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<bool, EvalError> {
     meter.charge_steps(1)?;
     a.ensure_present()?;
@@ -64,7 +64,7 @@ fn order_numbers(a: &JinjaValue<'_>, b: &JinjaValue<'_>) -> Option<Ordering> {
     }
 }
 
-/// A number as a float.
+/// Converts a number to a float.
 #[expect(clippy::cast_precision_loss, reason = "arithmetic with a float is approximate")]
 pub(super) fn float(value: &JinjaValue<'_>) -> Option<f64> {
     match value {
@@ -74,7 +74,7 @@ pub(super) fn float(value: &JinjaValue<'_>) -> Option<f64> {
     }
 }
 
-/// The order of two numbers, two strings or two booleans; there is none between anything else.
+/// Returns the order of two numbers, two strings or two booleans; there is none between anything else.
 pub(super) fn order(a: &JinjaValue<'_>, b: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<Ordering, EvalError> {
     meter.charge_steps(1)?;
     a.ensure_present()?;
@@ -117,7 +117,7 @@ pub(super) fn compare(
     }
 }
 
-/// Whether a list contains an item, a string a substring, or an object a key.
+/// Returns whether a list contains an item, a string a substring, or an object a key.
 pub(super) fn contains(
     whole: &JinjaValue<'_>,
     part: &JinjaValue<'_>,

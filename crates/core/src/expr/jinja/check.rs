@@ -9,7 +9,7 @@ use super::value::JinjaValue;
 use crate::expr::error::EvalError;
 
 impl<'v> JinjaEvaluator<'v> {
-    /// Whether a value passes a test. Only `defined` and `undefined` accept a missing value.
+    /// Returns whether a value passes a test. Only `defined` and `undefined` accept a missing value.
     pub(super) fn test(
         &mut self,
         test: ValueTest,

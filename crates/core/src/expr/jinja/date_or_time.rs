@@ -86,7 +86,7 @@ impl EvalClock {
         })
     }
 
-    /// Whole calendar days from today, negative for the past.
+    /// Returns the number of calendar days from today, negative for the past.
     pub(super) fn days_until(&self, moment: &DateOrTime) -> Result<i64, EvalError> {
         let day = match moment {
             DateOrTime::Day(day) => *day,
@@ -146,7 +146,7 @@ fn check_pattern(pattern: &str) -> Result<(), EvalError> {
     Ok(())
 }
 
-/// The number of days from today for a relative word.
+/// Returns the number of days from today for a relative word.
 fn relative_days(text: &str) -> Option<i128> {
     Some(match text.to_lowercase().as_str() {
         "day before yesterday" | "anteayer" | "antier" => -2,

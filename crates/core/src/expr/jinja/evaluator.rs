@@ -68,7 +68,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// The clock, created when it is first needed.
+    /// Returns the clock, created when it is first needed.
     pub(super) fn clock(&mut self) -> Result<&EvalClock, EvalError> {
         match &mut self.clock {
             Some(clock) => Ok(clock),
@@ -102,7 +102,7 @@ impl<'v> JinjaEvaluator<'v> {
         value
     }
 
-    /// The truth of an expression; a missing value is an error.
+    /// Returns the truth of an expression; a missing value is an error.
     pub(super) fn truth(&mut self, expression: &'v JinjaExpr) -> Result<bool, EvalError> {
         Ok(self.eval(expression)?.require_present()?.truthy())
     }
@@ -161,7 +161,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// The first part that is true (`or`) or false (`and`), otherwise the last.
+    /// Returns the first part that is true (`or`) or false (`and`), otherwise the last.
     fn short_circuit(&mut self, parts: &'v [JinjaExpr], wanted: bool) -> Result<JinjaValue<'v>, EvalError> {
         let mut value = JinjaValue::Null;
         for part in parts {
@@ -352,7 +352,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// A path as it was written, for messages.
+    /// Returns a path as it was written, for messages.
     fn shown(&self, base: &JinjaExpr, path: &[PostfixOp]) -> String {
         let mut shown = match base {
             JinjaExpr::Name(id) => self.name_text(*id).to_owned(),

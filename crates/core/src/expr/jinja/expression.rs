@@ -10,7 +10,7 @@ use super::token::JinjaToken;
 use crate::expr::error::ParseError;
 
 impl JinjaParser {
-    /// A whole expression: `value if condition else other`, or anything that binds more tightly.
+    /// Parses a whole expression: `value if condition else other`, or anything that binds more tightly.
     pub(super) fn expression(&mut self) -> Result<JinjaExpr, ParseError> {
         self.enter()?;
         let first = self.or()?;
@@ -30,7 +30,7 @@ impl JinjaParser {
         })
     }
 
-    /// An expression after which `if` has another meaning: the items of a loop.
+    /// Parses an expression after which `if` has another meaning: the items of a loop.
     pub(super) fn without_condition(&mut self) -> Result<JinjaExpr, ParseError> {
         self.or()
     }
@@ -124,7 +124,8 @@ impl JinjaParser {
         (strength >= weakest).then_some((operator, strength))
     }
 
-    /// A sign binds more tightly than a filter: `-x|abs` applies the filter to `-x`.
+    /// Parses an operand with an optional sign. A sign binds more tightly than a filter: `-x|abs` applies the filter to
+    /// `-x`.
     fn signed(&mut self, filters: bool) -> Result<JinjaExpr, ParseError> {
         let negative = *self.peek() == JinjaToken::Sign("-");
         let base = if negative || *self.peek() == JinjaToken::Sign("+") {
@@ -353,7 +354,7 @@ impl JinjaParser {
     }
 }
 
-/// The only part, or all of them.
+/// Returns the only part, or all of them.
 fn single(mut parts: Vec<JinjaExpr>) -> Result<JinjaExpr, Vec<JinjaExpr>> {
     match parts.pop() {
         Some(only) if parts.is_empty() => Ok(only),
@@ -365,7 +366,7 @@ fn single(mut parts: Vec<JinjaExpr>) -> Result<JinjaExpr, Vec<JinjaExpr>> {
     }
 }
 
-/// A list of literals is itself a literal, and need not be built each time.
+/// Returns a list expression. A list of literals is itself a literal, and need not be built each time.
 fn list(items: Vec<JinjaExpr>) -> JinjaExpr {
     let literals = items.iter().map(|item| match item {
         JinjaExpr::Literal(value) => Some(value.clone()),

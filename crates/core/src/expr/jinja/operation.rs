@@ -152,12 +152,12 @@ const METHODS: &[(&str, ValueOperation)] = &[
 ];
 
 impl ValueOperation {
-    /// The operation of a filter.
+    /// Returns the operation of a filter.
     pub(super) fn filter(name: &str) -> Result<Self, ParseError> {
         find(FILTERS, name).ok_or_else(|| unknown("filter", name, FILTERS))
     }
 
-    /// The operation of a method.
+    /// Returns the operation of a method.
     pub(super) fn method(name: &str) -> Result<Self, ParseError> {
         let changes = ["append", "extend", "insert", "pop", "remove", "clear", "update", "setdefault", "sort"];
         find(METHODS, name).ok_or_else(|| {
@@ -258,7 +258,7 @@ impl ValueTest {
         find(TESTS, name).ok_or_else(|| unknown("test", name, TESTS))
     }
 
-    /// Whether the test takes an argument, as in `is divisibleby 3`.
+    /// Returns whether the test takes an argument, as in `is divisibleby 3`.
     pub(super) fn takes_argument(self) -> bool {
         matches!(
             self,

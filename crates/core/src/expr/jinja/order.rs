@@ -77,7 +77,7 @@ impl<'v> JinjaEvaluator<'v> {
         Ok(keyed)
     }
 
-    /// The sort key: text is compared in lower case unless case matters.
+    /// Returns the sort key: text is compared in lower case unless case matters.
     pub(super) fn sort_key(&mut self, key: &JinjaValue<'v>, exact: bool) -> Result<JinjaValue<'v>, EvalError> {
         match key {
             JinjaValue::Text(text) if !exact => {
@@ -106,7 +106,7 @@ impl<'v> JinjaEvaluator<'v> {
     }
 }
 
-/// The order of two keys that are known to be comparable.
+/// Returns the order of two keys that are known to be comparable.
 fn in_order(a: &JinjaValue<'_>, b: &JinjaValue<'_>) -> Ordering {
     match (a, b) {
         (JinjaValue::Text(a), JinjaValue::Text(b)) => a.cmp(b),

@@ -246,7 +246,7 @@ impl JinjaParser {
         }
     }
 
-    /// `a`, or `a, b` with or without brackets.
+    /// Parses `a`, or `a, b` with or without brackets.
     fn targets(&mut self) -> Result<Vec<NameId>, ParseError> {
         let bracketed = self.eat_sign("(");
         let mut targets = vec![self.target()?];

@@ -15,13 +15,13 @@ struct ReferenceCollector<'p> {
     reads: Vec<(NameId, Vec<&'p str>)>,
 }
 
-/// The root names that a program references.
+/// Returns the root names that a program references.
 pub(super) fn roots(program: &JinjaProgram) -> BTreeSet<String> {
     let found = ReferenceCollector::of(program).found;
     found.into_iter().filter_map(|id| program.names.get(id).cloned()).collect()
 }
 
-/// The fields of them that it reads.
+/// Returns the fields of them that it reads.
 pub(super) fn fields(program: &JinjaProgram) -> Vec<FieldRead> {
     let reads = ReferenceCollector::of(program).reads;
     reads.into_iter().filter_map(|(id, fields)| FieldRead::of(program.names.get(id)?, fields.into_iter())).collect()
@@ -184,7 +184,7 @@ impl<'p> ReferenceCollector<'p> {
     }
 }
 
-/// The field that is read, if it is written literally.
+/// Returns the field that is read, if it is written literally.
 fn name_of(postfix: &PostfixOp) -> Option<&str> {
     match postfix {
         PostfixOp::Field(name) => Some(name),

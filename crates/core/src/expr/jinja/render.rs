@@ -66,7 +66,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// The output of a body, after its filters.
+    /// Returns the output of a body, after its filters.
     fn captured(&mut self, filters: &'v [FilterCall], body: &'v [JinjaStatement]) -> Result<JinjaValue<'v>, EvalError> {
         let outer = self.open_scope();
         let mut text = String::new();

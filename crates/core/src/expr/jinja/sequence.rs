@@ -277,7 +277,7 @@ impl<'v> JinjaEvaluator<'v> {
         Ok(sum)
     }
 
-    /// The items, or one attribute of each if one is named.
+    /// Returns the items, or one attribute of each if one is named.
     fn attributes(
         &mut self,
         items: Vec<JinjaValue<'v>>,
@@ -289,7 +289,7 @@ impl<'v> JinjaEvaluator<'v> {
         }
     }
 
-    /// A nested field, as `map` and `sort` name it: `address.city`.
+    /// Returns a nested field, as `map` and `sort` name it: `address.city`.
     pub(super) fn attribute(&mut self, value: &JinjaValue<'v>, path: &str) -> Result<JinjaValue<'v>, EvalError> {
         let mut found = value.clone();
         for field in path.split('.') {

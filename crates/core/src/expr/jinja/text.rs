@@ -65,7 +65,7 @@ impl<'v> JinjaEvaluator<'v> {
         self.new_text(made)
     }
 
-    /// The text that an operation is applied to; a number or a boolean is converted first.
+    /// Returns the text that an operation is applied to; a number or a boolean is converted first.
     fn receiver(&mut self, operation: ValueOperation, value: &JinjaValue<'v>) -> Result<JinjaText<'v>, EvalError> {
         match value {
             JinjaValue::Text(text) => Ok(text.clone()),

@@ -25,7 +25,7 @@ pub(super) enum JinjaToken {
 }
 
 impl JinjaToken {
-    /// The token as a message shows it.
+    /// Returns the token as a message shows it.
     pub(super) fn shown(&self) -> String {
         match self {
             JinjaToken::Raw(_) => "text".to_owned(),
@@ -62,7 +62,7 @@ const FOREIGN: &[(&str, &str)] = &[
 
 pub(super) type JinjaTokens = Vec<(usize, JinjaToken)>;
 
-/// The tokens of an expression without a template around it.
+/// Returns the tokens of an expression without a template around it.
 pub(super) fn expression(source: &str) -> Result<JinjaTokens, ParseError> {
     let mut lexer = JinjaLexer::new(source);
     lexer.inside(None)?;
@@ -70,7 +70,7 @@ pub(super) fn expression(source: &str) -> Result<JinjaTokens, ParseError> {
     Ok(lexer.tokens)
 }
 
-/// The tokens of a template. One line break at its end is dropped, as in Jinja.
+/// Returns the tokens of a template. One line break at its end is dropped, as in Jinja.
 pub(super) fn template(source: &str) -> Result<JinjaTokens, ParseError> {
     let source = source.strip_suffix('\n').unwrap_or(source);
     let source = source.strip_suffix('\r').unwrap_or(source);
@@ -144,7 +144,7 @@ impl<'s> JinjaLexer<'s> {
         Ok(())
     }
 
-    /// `{% raw %}`: everything up to `{% endraw %}` is text.
+    /// Reads `{% raw %}`: everything up to `{% endraw %}` is text.
     fn raw(&mut self, open: usize) -> Result<bool, ParseError> {
         let rest = &self.source[self.at..];
         let Some((trim_inside, body)) = tag_end(rest.trim_start().strip_prefix("raw").unwrap_or_default()) else {
@@ -278,7 +278,7 @@ impl<'s> JinjaLexer<'s> {
         word
     }
 
-    /// `{{-` and `{{+`: the mark has already been applied to the text before it.
+    /// Skips the mark of `{{-` and `{{+`, which has already been applied to the text before it.
     fn skip_mark(&mut self) {
         if self.source[self.at..].starts_with(['-', '+']) {
             self.at += 1;
@@ -286,14 +286,14 @@ impl<'s> JinjaLexer<'s> {
     }
 }
 
-/// The end of an empty rest of a tag: whether it trims the white space after it, and the text that follows.
+/// Returns the end of an empty rest of a tag: whether it trims the white space after it, and the text that follows.
 fn tag_end(rest: &str) -> Option<(bool, &str)> {
     let rest = rest.trim_start();
     let unmarked = rest.strip_prefix(['-', '+']).unwrap_or(rest);
     Some((rest.starts_with('-'), unmarked.strip_prefix("%}")?))
 }
 
-/// The character of an escape, and its length in bytes after the backslash.
+/// Returns the character of an escape, and its length in bytes after the backslash.
 fn escape(rest: &str, at: usize) -> Result<(char, usize), ParseError> {
     let error =
         || ParseError::new("the string has an escape that means nothing").at(at).hint("write `\\\\` for one `\\`");

@@ -88,12 +88,12 @@ impl<'v> JinjaValue<'v> {
         JinjaValue::Text(JinjaText::Shared(text.into()))
     }
 
-    /// A length or a count.
+    /// Converts a length or a count.
     pub(super) fn count(count: usize) -> Self {
         JinjaValue::Int(i128::try_from(count).unwrap_or(i128::MAX))
     }
 
-    /// A finite number. A number that is too large is an error, because JSON cannot hold infinity.
+    /// Creates a finite number. A number that is too large is an error, because JSON cannot hold infinity.
     pub(super) fn float(number: f64) -> Result<Self, EvalError> {
         if number.is_finite() {
             Ok(JinjaValue::Float(number))
@@ -102,14 +102,14 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// A list of these items, with bounded nesting.
+    /// Creates a list of these items, with bounded nesting.
     pub(super) fn list(items: Vec<JinjaValue<'v>>, meter: &mut EvalMeter) -> Result<Self, EvalError> {
         meter.charge_growth(items.len() * size_of::<JinjaValue<'_>>())?;
         let levels = levels_above(items.iter())?;
         Ok(JinjaValue::List(Rc::new(JinjaList { items, levels })))
     }
 
-    /// An object of these fields, with bounded nesting.
+    /// Creates an object of these fields, with bounded nesting.
     pub(super) fn object(fields: BTreeMap<String, JinjaValue<'v>>, meter: &mut EvalMeter) -> Result<Self, EvalError> {
         let keys: usize = fields.keys().map(String::len).sum();
         meter.charge_growth(keys + fields.len() * size_of::<(String, JinjaValue<'_>)>())?;
@@ -117,7 +117,7 @@ impl<'v> JinjaValue<'v> {
         Ok(JinjaValue::Object(Rc::new(JinjaObject { fields, levels })))
     }
 
-    /// The value, or an error if it is missing.
+    /// Returns the value, or an error if it is missing.
     pub(super) fn require_present(self) -> Result<Self, EvalError> {
         match self {
             JinjaValue::Missing(missing) => Err(missing.error()),
@@ -137,7 +137,7 @@ impl<'v> JinjaValue<'v> {
         matches!(self, JinjaValue::Missing(_))
     }
 
-    /// Truth as in Python.
+    /// Returns the truth of the value, as in Python.
     pub(super) fn truthy(&self) -> bool {
         match self {
             JinjaValue::Missing(_) | JinjaValue::Null => false,
@@ -152,7 +152,7 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// The type of the value with its article, for messages.
+    /// Returns the type of the value with its article, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             JinjaValue::Missing(_) => "undefined",
@@ -175,7 +175,7 @@ impl<'v> JinjaValue<'v> {
         matches!(self, JinjaValue::Object(_) | JinjaValue::Json(Value::Object(_)))
     }
 
-    /// The items of a list; the keys of an object; the characters of a string.
+    /// Returns the items of a list; the keys of an object; the characters of a string.
     pub(super) fn items(&self, meter: &mut EvalMeter) -> Result<Vec<JinjaValue<'v>>, EvalError> {
         let items: Vec<JinjaValue<'v>> = match self {
             JinjaValue::List(list) => list.items.clone(),
@@ -196,7 +196,7 @@ impl<'v> JinjaValue<'v> {
         Ok(items)
     }
 
-    /// The number of items, fields or characters.
+    /// Returns the number of items, fields or characters.
     pub(super) fn len(&self, meter: &mut EvalMeter) -> Result<usize, EvalError> {
         match self {
             JinjaValue::List(list) => Ok(list.items.len()),
@@ -212,7 +212,7 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// The field of an object, if it exists; null is a field like any other.
+    /// Returns the field of an object, if it exists; null is a field like any other.
     pub(super) fn field(&self, name: &str) -> Option<JinjaValue<'v>> {
         match self {
             JinjaValue::Json(value) => value.get(name).map(JinjaValue::from),
@@ -223,7 +223,7 @@ impl<'v> JinjaValue<'v> {
         }
     }
 
-    /// The item at an index of a list or a string, counted from the end if it is negative.
+    /// Returns the item at an index of a list or a string, counted from the end if it is negative.
     pub(super) fn at(&self, index: i128, meter: &mut EvalMeter) -> Result<Option<JinjaValue<'v>>, EvalError> {
         let place = |len: usize| {
             let from_end = usize::try_from(index.unsigned_abs()).ok()?;
@@ -243,7 +243,7 @@ impl<'v> JinjaValue<'v> {
         })
     }
 
-    /// The value as JSON.
+    /// Returns the value as JSON.
     pub(super) fn into_json(self, meter: &mut EvalMeter) -> Result<Value, EvalError> {
         match self {
             JinjaValue::Missing(missing) => Err(missing.error()),
@@ -293,7 +293,7 @@ impl<'v> LoopVariable<'v> {
     }
 }
 
-/// The nesting depth of a container of these values. Missing values and values that are too deep are rejected.
+/// Returns the nesting depth of a container of these values. Missing values and values that are too deep are rejected.
 fn levels_above<'a, 'v: 'a>(held: impl Iterator<Item = &'a JinjaValue<'v>>) -> Result<usize, EvalError> {
     let mut levels = 0;
     for value in held {

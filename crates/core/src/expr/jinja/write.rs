@@ -15,14 +15,14 @@ pub(super) fn write(value: &JinjaValue<'_>, out: &mut String, meter: &mut EvalMe
     }
 }
 
-/// A value as text.
+/// Returns a value as text.
 pub(super) fn text(value: &JinjaValue<'_>, meter: &mut EvalMeter) -> Result<String, EvalError> {
     let mut out = String::new();
     write(value, &mut out, meter)?;
     Ok(out)
 }
 
-/// A value as compact JSON, or over several lines with this indentation.
+/// Returns a value as compact JSON, or over several lines with this indentation.
 pub(super) fn json(value: &JinjaValue<'_>, indent: Option<usize>, meter: &mut EvalMeter) -> Result<String, EvalError> {
     let mut out = String::new();
     let gap = if indent.is_some() { " " } else { "" };

@@ -55,7 +55,7 @@ impl JmesPathParser {
         Ok(left)
     }
 
-    /// A name at the start of an expression: a function, a bare literal, or a field.
+    /// Parses a name at the start of an expression: a function, a bare literal, or a field.
     fn name(&mut self, name: String, offset: usize) -> JmesPathNode {
         let literal = match name.as_str() {
             "true" => Value::Bool(true),
@@ -250,7 +250,7 @@ impl JmesPathParser {
         Ok(JmesPathNode::Filter(Box::new((list, wanted, each))))
     }
 
-    /// The expression that a projection applies to each item.
+    /// Parses the expression that a projection applies to each item.
     fn each(&mut self, binding: u8) -> Result<JmesPathNode, ParseError> {
         match self.peek() {
             JmesPathToken::Dot => {
@@ -369,7 +369,7 @@ impl JmesPathParser {
     }
 }
 
-/// Piping one expression into another is associative, so chains are kept flat.
+/// Pipes one expression into another. Piping is associative, so chains are kept flat.
 fn chain(left: JmesPathNode, right: JmesPathNode) -> JmesPathNode {
     JmesPathNode::Chain(joined(left, right, |node| match node {
         JmesPathNode::Chain(parts) => Ok(parts),

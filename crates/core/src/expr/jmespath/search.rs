@@ -71,7 +71,7 @@ impl JmesPathEvaluator {
         }
     }
 
-    /// `@`: at the root, an object of all known names.
+    /// Evaluates `@`: at the root, an object of all known names.
     fn current<'v>(&mut self, scope: JmesPathScope<'v>) -> JmesPathResult<'v> {
         match scope {
             JmesPathScope::Json(value) => Ok(Cow::Borrowed(value)),
@@ -138,7 +138,7 @@ impl JmesPathEvaluator {
         self.into_owned(found)
     }
 
-    /// The first part that is true (`||`) or false (`&&`), otherwise the last.
+    /// Returns the first part that is true (`||`) or false (`&&`), otherwise the last.
     fn short_circuit<'v>(
         &mut self,
         parts: &'v [JmesPathNode],
@@ -252,7 +252,7 @@ impl JmesPathEvaluator {
         Ok(Cow::Owned(Value::Array(flat)))
     }
 
-    /// The items of a list, owned; empty for anything else.
+    /// Returns the items of a list, owned; empty for anything else.
     pub(super) fn items(&mut self, list: Cow<'_, Value>) -> Result<Vec<Value>, EvalError> {
         match self.into_owned(list)? {
             Value::Array(items) => Ok(items),
@@ -329,7 +329,7 @@ fn bare<'v>(name: &str, literal: &'v Value, scope: JmesPathScope<'v>) -> Cow<'v,
     found.unwrap_or(Cow::Borrowed(literal))
 }
 
-/// The position that an index names in a list, counted from the end if it is negative.
+/// Returns the position that an index names in a list, counted from the end if it is negative.
 fn place(value: &Value, index: i64) -> Option<usize> {
     let len = value.as_array()?.len();
     match usize::try_from(index) {
@@ -346,7 +346,7 @@ fn flag(value: bool) -> Cow<'static, Value> {
     Cow::Owned(Value::Bool(value))
 }
 
-/// Truth as in JMESPath: zero is true.
+/// Returns the truth of a value, as in JMESPath: zero is true.
 pub(super) fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,

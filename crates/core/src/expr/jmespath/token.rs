@@ -46,7 +46,7 @@ pub(super) enum JmesPathComparator {
 }
 
 impl JmesPathToken {
-    /// How tightly the token binds the expression to its left.
+    /// Returns how tightly the token binds the expression to its left.
     pub(super) fn binding(&self) -> u8 {
         match self {
             JmesPathToken::Pipe => 1,
@@ -76,7 +76,7 @@ impl JmesPathToken {
         }
     }
 
-    /// The token as a message shows it.
+    /// Returns the token as a message shows it.
     pub(super) fn shown(&self) -> String {
         let text = match self {
             JmesPathToken::Name(name) | JmesPathToken::QuotedName(name) => return format!("`{name}`"),

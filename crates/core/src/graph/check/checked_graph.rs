@@ -17,7 +17,7 @@ pub(super) struct CheckedGraph<'a, 't> {
 }
 
 impl<'a, 't> CheckedGraph<'a, 't> {
-    /// `None` if a graph has a cycle.
+    /// Returns `None` if a graph has a cycle.
     pub(super) fn of(body: &'a BodySpec<'t>, lowered: &'a LoweredGraph) -> Option<Self> {
         let paths = PathAnalysis::of(lowered)?;
         let mut inner = BTreeMap::new();
@@ -50,7 +50,7 @@ impl<'a, 't> CheckedGraph<'a, 't> {
         self.lowered.graph.node(place).id.as_str()
     }
 
-    /// The position of a node's id.
+    /// Returns the position of a node's id.
     pub(super) fn span(&self, place: NodeIndex) -> SourceSpan {
         self.body.nodes.get(place.as_usize()).map(|node| node.id.span).unwrap_or_default()
     }

@@ -168,7 +168,7 @@ fn of_hole(hole: &str, span: SourceSpan, needs: &mut Vec<CompensationInput>) {
     }
 }
 
-/// `a.b.c`, `a[b]`, `a["b"]`, with its length in bytes.
+/// Parses `a.b.c`, `a[b]` or `a["b"]`; also returns its length in bytes.
 fn chain(text: &str, span: SourceSpan) -> Option<(CompensationInput, usize)> {
     let word = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
     let mut at = word(text);

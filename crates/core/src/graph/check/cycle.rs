@@ -38,7 +38,7 @@ pub(super) fn check(lowered: &LoweredGraph, findings: &mut DiagnosticList) {
     }
 }
 
-/// The shortest cycle through the first node of a strongly connected component, as edges in order.
+/// Returns the shortest cycle through the first node of a strongly connected component, as edges in order.
 fn shortest(graph: &Graph, component: &[NodeIndex]) -> Option<Vec<EdgeIndex>> {
     let start = *component.iter().min()?;
     let inside = |place: NodeIndex| component.binary_search(&place).is_ok();
@@ -66,8 +66,8 @@ fn shortest(graph: &Graph, component: &[NodeIndex]) -> Option<Vec<EdgeIndex>> {
     None
 }
 
-/// Strongly connected components with a cycle, each sorted, in the order of their first nodes (Tarjan 1972, without
-/// recursion).
+/// Returns the strongly connected components with a cycle, each sorted, in the order of their first nodes (Tarjan 1972,
+/// without recursion).
 fn components(graph: &Graph) -> Vec<Vec<NodeIndex>> {
     const UNSEEN: u32 = u32::MAX;
     let count = graph.nodes.len();

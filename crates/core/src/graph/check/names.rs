@@ -94,7 +94,7 @@ impl<'d> NameChecker<'d> {
         }
     }
 
-    /// Whether a name is known here: a node, a variable, a key of the input, or a name that a loop adds.
+    /// Returns whether a name is known here: a node, a variable, a key of the input, or a name that a loop adds.
     fn knows(&self, name: &str, scope: &NameScope<'_>) -> bool {
         let around = std::iter::successors(Some(scope), |scope| scope.outer);
         self.variables.contains(name)

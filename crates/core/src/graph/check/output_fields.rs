@@ -21,7 +21,7 @@ pub(super) struct OutputFields {
     is_closed: bool,
 }
 
-/// By node; nodes without a declaration are left out.
+/// Returns the declared fields by node; nodes without a declaration are left out.
 pub(super) fn of<'l>(layer: &'l CheckedGraph<'_, '_>) -> BTreeMap<&'l str, OutputFields> {
     let places = (0..).map(NodeIndex).zip(&layer.body.nodes);
     places.filter_map(|(place, node)| Some((node.id.value.as_str(), declared_fields(layer, place)?))).collect()

@@ -35,7 +35,7 @@ impl ToolCallSite<'_> {
         spec::action_facts(self.facts, self.tree, self.dialect)
     }
 
-    /// The parameters' names; `None` if a template makes the whole object.
+    /// Returns the parameters' names; `None` if a template makes the whole object.
     pub(super) fn names(&self) -> Option<Vec<&str>> {
         match self.tree {
             None => Some(Vec::new()),
@@ -90,7 +90,7 @@ impl ParameterChecker {
     }
 }
 
-/// The error in a literal action, if any.
+/// Returns the error in a literal action, if any.
 fn unknown_action(call: &ToolCallSite<'_>, literals: &Json) -> Option<Diagnostic> {
     let facts = call.facts;
     let action = literals.get(&*facts.told_by)?.as_str()?;
@@ -102,7 +102,7 @@ fn unknown_action(call: &ToolCallSite<'_>, literals: &Json) -> Option<Diagnostic
     Some(span.error(DiagnosticCode::Parameters, message).did_you_mean(action, facts.actions.keys().map(String::as_str)))
 }
 
-/// One parameter's schema, with the definitions of the whole schema.
+/// Compiles one parameter's schema, with the definitions of the whole schema.
 fn compile(schema: &Map<String, Json>, property: &Json) -> Option<Validator> {
     let mut whole = Map::new();
     for shared in ["$schema", "$defs", "definitions"] {

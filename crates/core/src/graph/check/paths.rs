@@ -17,7 +17,7 @@ pub(super) struct PathAnalysis {
 }
 
 impl PathAnalysis {
-    /// `None` if the graph has a cycle.
+    /// Returns `None` if the graph has a cycle.
     pub(super) fn of(lowered: &LoweredGraph) -> Option<Self> {
         if lowered.is_cyclic {
             return None;
@@ -41,12 +41,12 @@ impl PathAnalysis {
         Some(Self { order, before, choices, post_rollback: after })
     }
 
-    /// Whether `a` is settled before `b` may start.
+    /// Returns whether `a` is settled before `b` may start.
     pub(super) fn precedes(&self, a: NodeIndex, b: NodeIndex) -> bool {
         self.before[b.as_usize()].get(a.as_usize() / 64).is_some_and(|bits| bits & (1 << (a.as_usize() % 64)) != 0)
     }
 
-    /// All nodes that are settled before `b` may start.
+    /// Returns all nodes that are settled before `b` may start.
     pub(super) fn before(&self, b: NodeIndex) -> impl Iterator<Item = NodeIndex> {
         let words = self.before[b.as_usize()].iter().enumerate().filter(|(_, bits)| **bits != 0);
         words
@@ -58,17 +58,17 @@ impl PathAnalysis {
             .map(NodeIndex)
     }
 
-    /// Whether no run takes both: they are on different branches of one choice.
+    /// Returns whether no run takes both: they are on different branches of one choice.
     pub(super) fn exclude(&self, a: NodeIndex, b: NodeIndex) -> bool {
         self.choices.exclude(DominatorTree::of_node(a), DominatorTree::of_node(b))
     }
 
-    /// Whether a node runs only after a rollback.
+    /// Returns whether a node runs only after a rollback.
     pub(super) fn is_post_rollback(&self, place: NodeIndex) -> bool {
         self.post_rollback.contains(&place)
     }
 
-    /// Whether both can be in progress at once in one run.
+    /// Returns whether both can be in progress at once in one run.
     pub(super) fn run_together(&self, a: NodeIndex, b: NodeIndex) -> bool {
         a != b
             && self.is_post_rollback(a) == self.is_post_rollback(b)
@@ -77,7 +77,7 @@ impl PathAnalysis {
             && !self.exclude(a, b)
     }
 
-    /// The maximum number of these edges that one run can take.
+    /// Returns the maximum number of these edges that one run can take.
     pub(super) fn max_taken_edges(&self, edges: &[EdgeIndex]) -> usize {
         self.choices.max_taken_edges(edges)
     }
@@ -122,7 +122,7 @@ impl DominatorTree {
         choices
     }
 
-    /// The last point that every path to a node passes.
+    /// Returns the last point that every path to a node passes.
     fn parent_of(&self, graph: &Graph, place: NodeIndex) -> u32 {
         // A node of the `steps` form may run whichever branch was chosen.
         if graph.node(place).join == JoinRule::AllSettled {
@@ -177,7 +177,8 @@ impl DominatorTree {
         point
     }
 
-    /// The children of the point at which the paths to `a` and `b` diverge; equal if one is on the path to the other.
+    /// Returns the children of the point at which the paths to `a` and `b` diverge; equal if one is on the path to the
+    /// other.
     fn divergence_children(&self, a: u32, b: u32) -> (u32, u32) {
         let (deep_a, deep_b) = (self.depth[a as usize], self.depth[b as usize]);
         let level = deep_a.min(deep_b);
@@ -203,7 +204,8 @@ impl DominatorTree {
         left != right && self.is_branch[left as usize] && self.is_branch[right as usize]
     }
 
-    /// The maximum number of edges that one run can take: at a choice the best branch counts, elsewhere the sum.
+    /// Returns the maximum number of edges that one run can take: at a choice the best branch counts, elsewhere the
+    /// sum.
     fn max_taken_edges(&self, edges: &[EdgeIndex]) -> usize {
         let mut counts: std::collections::BTreeMap<(std::cmp::Reverse<u32>, u32), (usize, usize)> =
             std::collections::BTreeMap::new();
@@ -229,7 +231,7 @@ impl DominatorTree {
     }
 }
 
-/// The result that an edge's source must have for the edge to be taken.
+/// Returns the result that an edge's source must have for the edge to be taken.
 fn label(graph: &Graph, edge: EdgeIndex) -> String {
     let edge = graph.edge(edge);
     match &edge.when {

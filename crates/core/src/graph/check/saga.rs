@@ -110,7 +110,7 @@ fn warning<'a>(
     Diagnostic::warning(DiagnosticCode::Irreversible, act.span, message).hint(hint)
 }
 
-/// Whether the failure of a node would undo anything in a run in which the effect stays.
+/// Returns whether the failure of a node would undo anything in a run in which the effect stays.
 fn rolls_back<'a>(
     outer: &CheckedGraph<'a, '_>,
     acts: &[SagaCheckNode<'a>],
@@ -131,7 +131,7 @@ fn rolls_back<'a>(
     }
 }
 
-/// Whether no run does both: they are on branches of one choice that only join after both.
+/// Returns whether no run does both: they are on branches of one choice that only join after both.
 fn exclude<'a>(outer: &CheckedGraph<'a, '_>, a: &SagaCheckNode<'a>, b: &SagaCheckNode<'a>) -> bool {
     match find_divergence(outer, a, b) {
         PathDivergence::Nodes(layer, a, b) => layer.paths.exclude(a, b),
@@ -178,7 +178,7 @@ fn collect<'a>(
     }
 }
 
-/// The effect of a node's failure: by its own policy, or inside a body by the enclosing node's.
+/// Returns the effect of a node's failure: by its own policy, or inside a body by the enclosing node's.
 fn rollback_trigger(node: &GraphNode, around: Option<RollbackTrigger>) -> RollbackTrigger {
     match (node.policy.on_error, around) {
         (Some(OnNodeError::Continue | OnNodeError::Goto(_)), _) => RollbackTrigger::Never,
@@ -189,7 +189,7 @@ fn rollback_trigger(node: &GraphNode, around: Option<RollbackTrigger>) -> Rollba
     }
 }
 
-/// Whether a node can fail for external reasons, rather than through an error in an expression.
+/// Returns whether a node can fail for external reasons, rather than through an error in an expression.
 fn can_fail(node: &GraphNode) -> bool {
     let ends_badly = |deadline: &WaitDeadline| deadline.after.is_some() && deadline.on_expiry == OnDeadline::Fail;
     match &node.kind {
@@ -212,7 +212,7 @@ fn can_fail(node: &GraphNode) -> bool {
     }
 }
 
-/// The tool whose effect would stay, if any, and whether some effect can be undone.
+/// Returns the tool whose effect would stay, if any, and whether some effect can be undone.
 fn irreversible_effect(layer: &CheckedGraph<'_, '_>, place: NodeIndex) -> (Option<String>, bool) {
     let node = layer.lowered.graph.node(place);
     let written = layer.body.nodes.get(place.as_usize()).map(|node| &node.part);
@@ -247,8 +247,8 @@ fn irreversible_effect(layer: &CheckedGraph<'_, '_>, place: NodeIndex) -> (Optio
     }
 }
 
-/// For several tools that may be called: one whose effects would all stay, and whether some effect can be undone. A
-/// tool that both books and cancels counts as reversible.
+/// Summarizes several tools that may be called: one whose effects would all stay, and whether some effect can be
+/// undone. A tool that both books and cancels counts as reversible.
 fn of_many<'f>(tools: impl IntoIterator<Item = (&'f String, &'f ToolContract)>) -> (Option<String>, bool) {
     let (mut stays, mut can_be_undone) = (None, false);
     for (name, facts) in tools {
@@ -266,7 +266,7 @@ fn of_many<'f>(tools: impl IntoIterator<Item = (&'f String, &'f ToolContract)>) 
     (stays, can_be_undone)
 }
 
-/// Whether `b` can end after `a` in one run.
+/// Returns whether `b` can end after `a` in one run.
 fn may_follow<'a>(outer: &CheckedGraph<'a, '_>, a: &SagaCheckNode<'a>, b: &SagaCheckNode<'a>) -> bool {
     match find_divergence(outer, a, b) {
         PathDivergence::Loop | PathDivergence::Branches => true,

@@ -39,7 +39,7 @@ pub(super) fn fill(graph: &mut Graph, order: &[NodeIndex], spans: &[SourceSpan],
 }
 
 impl MergeNode {
-    /// Whether the merge can complete while some of its branches still run, and then cancels them.
+    /// Returns whether the merge can complete while some of its branches still run, and then cancels them.
     pub fn may_cancel_branches(&self) -> bool {
         self.mode != MergeMode::All && self.rest == RemainingWork::Cancel
     }
@@ -83,7 +83,7 @@ impl BranchMarks {
         branches
     }
 
-    /// These nodes and the nodes before them for which `counts` is true, the last first.
+    /// Returns these nodes and the nodes before them for which `counts` is true, the last first.
     fn before(
         &mut self,
         graph: &Graph,

@@ -48,7 +48,7 @@ impl GraphLowering<'_, '_> {
         NodeKind::Agent(Box::new(node))
     }
 
-    /// The agents that the node names, or those with the capability it names, the cheapest first.
+    /// Returns the agents that the node names, or those with the capability it names, the cheapest first.
     fn candidate_agents(&mut self, written: &written::AgentNodeSpec) -> Vec<String> {
         let (capability, cost) = match &written.agent {
             written::AgentSelector::ByName(name) => return vec![name.value.clone()],
@@ -75,7 +75,7 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// One agent with the settings of this node; `span` is the position of its name.
+    /// Resolves one agent with the settings of this node; `span` is the position of its name.
     fn resolve_agent(
         &mut self,
         written: &written::AgentNodeSpec,
@@ -154,7 +154,7 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// The agent of this name with the node's overrides; an unknown agent becomes a plain one without tools.
+    /// Returns the agent of this name with the node's overrides; an unknown agent becomes a plain one without tools.
     fn known_agent(&mut self, written: &written::AgentNodeSpec, name: &str, span: SourceSpan) -> AgentDefinition {
         let mut agent = match self.catalog.agents.get(name) {
             Some(agent) => {
@@ -228,8 +228,8 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// The tools that a name or wildcard stands for. `owner` is the agent whose definition names it, if it is not this
-    /// file.
+    /// Returns the tools that a name or wildcard stands for. `owner` is the agent whose definition names it, if it is
+    /// not this file.
     fn tools(&mut self, name: &str, span: SourceSpan, owner: Option<&str>) -> ToolFactsMap {
         // An outcome of the agent that looks like a tool to the model.
         if agent::RESERVED_TOOLS.contains(&name) {
@@ -243,7 +243,7 @@ impl GraphLowering<'_, '_> {
         found.into_iter().filter_map(|name| Some((name.clone(), self.facts(&name)?))).collect()
     }
 
-    /// The contract of an existing tool, recorded as used.
+    /// Returns the contract of an existing tool, recorded as used.
     fn facts(&mut self, name: &str) -> Option<Arc<ToolContract>> {
         if let Some(facts) = self.contents.tools.get(name) {
             return Some(facts.clone());
@@ -283,7 +283,7 @@ impl GraphLowering<'_, '_> {
         }
     }
 
-    /// These tools and their compensations.
+    /// Returns these tools and their compensations.
     fn with_compensations(&mut self, mut facts: ToolFactsMap, span: SourceSpan) -> ToolFactsMap {
         let undoing: Vec<(String, String)> = facts
             .iter()
@@ -331,7 +331,7 @@ impl GraphLowering<'_, '_> {
     }
 }
 
-/// Whether a node's effects are meant to stay.
+/// Returns whether a node's effects are meant to stay.
 pub(super) fn keeps_effects(policy: &written::PolicySpec<'_>) -> bool {
     matches!(&policy.compensation, Some(SpannedValue { value: CompensationSpec::None, .. }))
 }

@@ -164,7 +164,7 @@ impl EdgeBuilder<'_, '_> {
     }
 }
 
-/// The node that runs after a rollback, and all nodes that depend on it, directly or indirectly.
+/// Returns the node that runs after a rollback, and all nodes that depend on it, directly or indirectly.
 fn post_rollback_nodes(first: NodeIndex, wanted: &[BTreeMap<NodeIndex, SourceSpan>]) -> BTreeSet<NodeIndex> {
     let mut after: BTreeMap<NodeIndex, Vec<NodeIndex>> = BTreeMap::new();
     for (to, before) in (0..).map(NodeIndex).zip(wanted) {
@@ -182,7 +182,7 @@ fn post_rollback_nodes(first: NodeIndex, wanted: &[BTreeMap<NodeIndex, SourceSpa
     found
 }
 
-/// The branch that an edge without a label follows.
+/// Returns the branch that an edge without a label follows.
 pub(crate) fn first_branch(kind: &NodeKind) -> Option<String> {
     match kind {
         NodeKind::Switch(switch) => switch.default.clone(),
@@ -190,7 +190,7 @@ pub(crate) fn first_branch(kind: &NodeKind) -> Option<String> {
     }
 }
 
-/// The branches that a node chooses among; empty if it does not choose.
+/// Returns the branches that a node chooses among; empty if it does not choose.
 pub(crate) fn branches(kind: &NodeKind) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     match kind {

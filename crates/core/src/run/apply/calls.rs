@@ -179,8 +179,8 @@ impl Run {
         };
     }
 
-    /// The phase in which a run that ended handles a late result, so that it ends in the same state once that is
-    /// undone.
+    /// Returns the phase in which a run that ended handles a late result, so that it ends in the same state once that
+    /// is undone.
     fn phase_before(&self, end: RunState) -> RunPhase {
         if self.saga.is_rolling_back() {
             let why = match end {

@@ -100,7 +100,7 @@ impl Run {
         }
     }
 
-    /// Failed bodies were kept in case the run fails with their node; it did not.
+    /// Drops failed bodies. They were kept in case the run fails with their node; it did not.
     fn drop_bodies(&mut self, node: &NodeAddress) {
         let bodies: Vec<ScopePath> = self.scopes_inside(node).map(|(path, _)| path.clone()).collect();
         for path in bodies {
@@ -208,7 +208,7 @@ fn activity_of(wait: &NodeWait) -> NodeActivity {
     }
 }
 
-/// Whether enough in-edges of a node are settled for it to start, be skipped or fail.
+/// Returns whether enough in-edges of a node are settled for it to start, be skipped or fail.
 pub(in crate::run) fn is_ready(graph: &Graph, place: NodeIndex, settled: u32, taken: u32) -> bool {
     let all = u32::try_from(graph.incoming(place).len()).unwrap_or(u32::MAX);
     if settled == all {

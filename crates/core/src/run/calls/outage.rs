@@ -104,7 +104,7 @@ impl RunDraft<'_> {
     }
 }
 
-/// The answer that stands in: the tool's own, the arguments if they are part of the output, otherwise null.
+/// Returns the answer that stands in: the tool's own, the arguments if they are part of the output, otherwise null.
 fn stand_in_answer(facts: &ToolContract, arguments: &Value, fault: &Fault, also: &[(&str, Value)]) -> OutageAction {
     let said = |field: &String| {
         let own = facts.stand_in.get(field).or_else(|| arguments.get(field));

@@ -76,8 +76,8 @@ impl RunDraft<'_> {
         self.record_reply(effect, DEADLINE_ACTOR.to_owned(), QuestionOutcome::Lapsed);
     }
 
-    /// With its answer the call is a different one, with its own key. If an attempt without the answer may have acted,
-    /// it keeps that attempt's key, so that the service knows its outcome.
+    /// Records the reply to a question. With its answer the call is a different one, with its own key. If an attempt
+    /// without the answer may have acted, it keeps that attempt's key, so that the service knows its outcome.
     fn record_reply(&mut self, effect: EffectId, by: String, said: QuestionOutcome) {
         let same_key = self.run.calls.get(&effect.call).is_some_and(|call| call.unknown);
         self.emit(RunEvent::Replied { effect, by, said, same_key });

@@ -85,7 +85,7 @@ impl RunDraft<'_> {
         Err(RunRefusal::Impossible { reason })
     }
 
-    /// Whether the compensation uses the output of the call.
+    /// Returns whether the compensation uses the output of the call.
     fn is_undone_by_output(&self, effect: &EffectId, call: &OpenCall) -> bool {
         let EffectRequest::Tool { tool, arguments, agent, .. } = &call.request else { return false };
         let needs = |node: &GraphNode| {
@@ -103,7 +103,7 @@ impl RunDraft<'_> {
     }
 }
 
-/// The compensating tool and its parameters: the node's own if the node makes the call, otherwise the tool's.
+/// Returns the compensating tool and its parameters: the node's own if the node makes the call, otherwise the tool's.
 fn compensation(
     node: &GraphNode,
     facts: Option<&ToolContract>,

@@ -101,7 +101,7 @@ fn act(draft: &mut RunDraft<'_>, at: &NodeAddress, step: AgentStep, quote: Price
     }
 }
 
-/// The amount to reserve for this step, if there is money, time and an iteration left.
+/// Returns the amount to reserve for this step, if there is money, time and an iteration left.
 fn check_limits(draft: &RunDraft<'_>, at: &NodeAddress, step: &AgentStep, quote: PriceQuote) -> Result<Usd, Fault> {
     let quote = match step {
         AgentStep::RequestTools(requests) => PriceQuote::exactly(cost_of(draft, at, requests)),
@@ -136,7 +136,7 @@ fn check_limits(draft: &RunDraft<'_>, at: &NodeAddress, step: &AgentStep, quote:
     }
 }
 
-/// The total cost of the requested tools.
+/// Returns the total cost of the requested tools.
 fn cost_of(draft: &RunDraft<'_>, at: &NodeAddress, requests: &[ToolRequest]) -> Usd {
     let costs = draft.with_node(at, |node| match &node.kind {
         NodeKind::Agent(agent) => {

@@ -158,7 +158,7 @@ pub fn deadline(draft: &mut RunDraft<'_>, at: &NodeAddress) {
     }
 }
 
-/// How a `human` node was settled before an answer arrived too late.
+/// Returns how a `human` node was settled before an answer arrived too late.
 pub fn settled_by(state: &NodeState) -> String {
     let word = |key: &str| state.output.get(key).and_then(Value::as_str);
     let by = state.output.get("by").and_then(Value::as_array);

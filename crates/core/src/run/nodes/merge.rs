@@ -39,7 +39,7 @@ fn has_arrived(scope: &ScopeState, graph: &Graph, edge: EdgeIndex) -> bool {
     scope.nodes[graph.edge(edge).from.as_usize()].taken.binary_search(&edge.0).is_ok()
 }
 
-/// The results of the branches that arrived, by the id of each one's last node.
+/// Returns the results of the branches that arrived, by the id of each one's last node.
 fn arrived(draft: &RunDraft<'_>, at: &NodeAddress, graph: &Graph) -> Map<String, Value> {
     let Some((scope, place)) = draft.run.place(at) else { return Map::new() };
     let taken = graph.incoming(place).iter().filter(|edge| has_arrived(scope, graph, **edge)).map(|edge| {

@@ -30,7 +30,7 @@ pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, sink: &SinkNode) {
     draft.complete(at, Arc::new(json!({ "action": action, "config": config })), None);
 }
 
-/// The config with its list fields as lists, whether they were written as lists or as text: `['returns']`.
+/// Returns the config with its list fields as lists, whether they were written as lists or as text: `['returns']`.
 fn normalize_lists(mut config: Value) -> Result<Value, Fault> {
     for name in LIST_FIELDS {
         if let Some(Value::String(text)) = config.get(name) {

@@ -46,10 +46,10 @@ pub fn begin(draft: &mut RunDraft<'_>, at: &NodeAddress, node: &GraphNode, child
     }
 }
 
-/// The part of the limits of this run and its node that the child, and everything it causes, may spend: it is reserved
-/// while the child runs. All that is left if nothing else in the run can need any of it meanwhile, otherwise as much as
-/// for a call of unknown price. `None` if there are no limits; a fault if nothing is left, since the child could not
-/// even send free calls.
+/// Returns the part of the limits of this run and its node that the child, and everything it causes, may spend: it is
+/// reserved while the child runs. All that is left if nothing else in the run can need any of it meanwhile, otherwise
+/// as much as for a call of unknown price. `None` if there are no limits; a fault if nothing is left, since the child
+/// could not even send free calls.
 fn child_budget(draft: &RunDraft<'_>, at: &NodeAddress) -> Result<Option<Usd>, Fault> {
     let Some(left) = draft.remaining_cost(at) else { return Ok(None) };
     let usual = if is_only_work(draft, at) { left } else { Usd::ZERO };
@@ -61,7 +61,7 @@ fn child_budget(draft: &RunDraft<'_>, at: &NodeAddress) -> Result<Option<Usd>, F
     handed.map(Some).map_err(refused)
 }
 
-/// Whether nothing else in the run is in progress, or can start, before this node ends.
+/// Returns whether nothing else in the run is in progress, or can start, before this node ends.
 fn is_only_work(draft: &RunDraft<'_>, at: &NodeAddress) -> bool {
     let Some((scope, place)) = draft.run.place(at).filter(|_| at.scope.is_root()) else { return false };
     let later = scope.graph.reachable([place]);

@@ -114,8 +114,8 @@ fn advance_requests(draft: &mut RunDraft<'_>, at: &NodeAddress, tool: &ToolNode)
     }
 }
 
-/// The failure of the call that is the only purpose of its run. In any other run, the workflow decides about a failed
-/// request.
+/// Returns the failure of the call that is the only purpose of its run. In any other run, the workflow decides about a
+/// failed request.
 fn failure_of_single(run: &Run, asked: &[NodeToolCall]) -> Option<Fault> {
     let is_single = run.workflow().is_some_and(|workflow| workflow.name.starts_with(SINGLE_CALL_PREFIX));
     let failed = asked.iter().filter(|_| is_single).find_map(|one| match &one.end {
@@ -125,7 +125,7 @@ fn failure_of_single(run: &Run, asked: &[NodeToolCall]) -> Option<Fault> {
     failed.cloned()
 }
 
-/// In a reopened run, requests that were cut off before their answer are made again, under a new call index.
+/// Makes requests again that were cut off before their answer in a reopened run, under a new call index.
 fn schedule_cut_off(draft: &mut RunDraft<'_>, at: &NodeAddress, tool: &ToolNode) {
     let Some(NodeActivity::Calls { asked, .. }) = draft.run.activity(at) else { return };
     if draft.is_draining(at) {

@@ -138,7 +138,7 @@ impl NodeActivity {
         }
     }
 
-    /// The deadline of the node's own time.
+    /// Returns the deadline of the node's own time.
     pub fn due_at(&self) -> Option<Time> {
         match self {
             Self::Timer { until } => Some(*until),

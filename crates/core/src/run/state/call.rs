@@ -108,7 +108,7 @@ impl HoldReason {
 }
 
 impl OpenCall {
-    /// Whether it cannot have changed anything: nothing was sent, or what was sent has no side effects.
+    /// Returns whether it cannot have changed anything: nothing was sent, or what was sent has no side effects.
     pub fn is_harmless(&self, now: Time) -> bool {
         if !self.class.has_side_effects() || planted(Mutant::ActDropped) {
             return true;
@@ -123,17 +123,17 @@ impl OpenCall {
         !self.unknown && !may_be_out
     }
 
-    /// Whether it acts and may be sent without a marker, so that it may be in flight.
+    /// Returns whether it acts and may be sent without a marker, so that it may be in flight.
     pub fn may_be_out_unmarked(&self, now: Time) -> bool {
         self.class.has_side_effects() && !self.class.needs_marker() && self.is_sendable(now)
     }
 
-    /// Whether an outcome that arrives now is that of a send, not of a look-up of an earlier one.
+    /// Returns whether an outcome that arrives now is that of a send, not of a look-up of an earlier one.
     pub fn is_from_send(&self) -> bool {
         !matches!(self.progress, CallProgress::LookUp { .. } | CallProgress::Doubt)
     }
 
-    /// Whether an attempt may be sent at `now`.
+    /// Returns whether an attempt may be sent at `now`.
     pub fn is_sendable(&self, now: Time) -> bool {
         match &self.progress {
             CallProgress::Ready => true,
@@ -148,8 +148,8 @@ impl OpenCall {
         }
     }
 
-    /// The time from which the requesting agent is working, rather than waiting for a person or a date; `None` if there
-    /// is no such time.
+    /// Returns the time from which the requesting agent is working, rather than waiting for a person or a date; `None`
+    /// if there is no such time.
     pub fn agent_works_from(&self, now: Time) -> Option<Time> {
         match &self.progress {
             CallProgress::Doubt
@@ -164,7 +164,7 @@ impl OpenCall {
         }
     }
 
-    /// Whether it is in flight, or will be sent without input.
+    /// Returns whether it is in flight, or will be sent without input.
     pub fn is_in_motion(&self) -> bool {
         match &self.progress {
             CallProgress::Ready | CallProgress::Marked { .. } | CallProgress::LookUp { .. } => true,
@@ -179,7 +179,7 @@ impl OpenCall {
         }
     }
 
-    /// Until when and why it is held back, if no person is needed: it is sent then.
+    /// Returns until when and why it is held back, if no person is needed: it is sent then.
     pub fn held_until(&self) -> Option<(HoldReason, Time)> {
         match &self.progress {
             CallProgress::Waiting { at } if self.queued_until.is_some() => Some((HoldReason::Outage, *at)),
@@ -196,22 +196,22 @@ impl OpenCall {
         }
     }
 
-    /// Whether it waits for people with a deadline of their own, which is not the call's.
+    /// Returns whether it waits for people with a deadline of their own, which is not the call's.
     pub fn waits_for_people(&self) -> bool {
         matches!(self.progress, CallProgress::Blocked(BlockReason::Approval(_) | BlockReason::Question { .. }))
     }
 
-    /// Whether it waits for the answer to its question.
+    /// Returns whether it waits for the answer to its question.
     pub fn awaits_answer(&self) -> bool {
         matches!(self.progress, CallProgress::Blocked(BlockReason::Question { .. }))
     }
 
-    /// A person does what its service could not: it certainly did not act, and that person may.
+    /// Returns whether a person does what its service could not: it certainly did not act, and that person may.
     pub fn is_manual(&self) -> bool {
         self.progress == CallProgress::Doubt && !self.unknown
     }
 
-    /// When it must be handled again.
+    /// Returns when it must be handled again.
     pub fn due_at(&self) -> Option<Time> {
         match &self.progress {
             CallProgress::Waiting { at } | CallProgress::LookUp { at, .. } => Some(*at),

@@ -55,7 +55,7 @@ impl RunState {
         Self::ALL.into_iter().find(|state| state.word() == word)
     }
 
-    /// Whether this is a final state.
+    /// Returns whether this is a final state.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Compensated | Self::Cancelled | Self::TimedOut)
     }

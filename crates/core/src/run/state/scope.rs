@@ -50,7 +50,7 @@ impl ScopeState {
         }
     }
 
-    /// Whether it drains for an external reason.
+    /// Returns whether it drains for an external reason.
     pub fn is_cut_off(&self) -> bool {
         match self.winding {
             Some(DrainReason::CutOff | DrainReason::Cancelled { .. } | DrainReason::TimedOut) => true,

@@ -15,7 +15,7 @@ pub(in crate::run) struct SpendingLimit {
 }
 
 impl Run {
-    /// The limits on a node's cost, each with the amounts that count against it.
+    /// Returns the limits on a node's cost, each with the amounts that count against it.
     pub(in crate::run) fn spending(&self, at: &NodeAddress) -> impl Iterator<Item = SpendingLimit> {
         let own_limit = self.workflow.as_ref().and_then(|workflow| workflow.max_cost);
         let run_limit = own_limit.into_iter().chain(self.started().and_then(|started| started.origin.max_cost())).min();
@@ -28,8 +28,8 @@ impl Run {
         of_run.into_iter().chain(of_node)
     }
 
-    /// The maximum total cost of the remaining attempts of an open call; `None` if neither the run nor the node has a
-    /// limit. It is bounded by the call's reservation, and lower if earlier attempts have cost something.
+    /// Returns the maximum total cost of the remaining attempts of an open call; `None` if neither the run nor the node
+    /// has a limit. It is bounded by the call's reservation, and lower if earlier attempts have cost something.
     pub fn remaining_budget(&self, call: &CallId) -> Option<Usd> {
         let hold = self.calls.get(call)?.hold;
         let left =

@@ -33,7 +33,7 @@ impl WorkClock {
         self.since = self.since.map(|since| since.max(now));
     }
 
-    /// The elapsed time while it is stopped.
+    /// Returns the elapsed time while it is stopped.
     pub fn elapsed(&self) -> Duration {
         Duration::from_millis(self.ms)
     }

@@ -47,7 +47,7 @@ pub fn add_saved_cost(draft: &RunDraft<'_>, at: &NodeAddress, output: &mut Value
     fields.insert(SAVED_COST_KEY.to_owned(), Value::from(saved.as_f64()));
 }
 
-/// The contract of a tool that the agent may use for this call; otherwise the reason why not.
+/// Returns the contract of a tool that the agent may use for this call; otherwise the reason why not.
 fn granted_tool<'a>(agent: &'a AgentNode, task: &AgentTask, request: &ToolRequest) -> Result<&'a ToolContract, String> {
     let tool = request.tool.as_str();
     let is_offered = task.tools.iter().any(|offer| offer.name == tool);

@@ -15,7 +15,7 @@ use crate::run::event::RunEvent;
 use crate::run::scope_view::ScopeView;
 use crate::run::state::NodeActivity;
 
-/// The task of the first agent that is healthy and may run; if none is healthy, of the first that may run.
+/// Returns the task of the first agent that is healthy and may run; if none is healthy, of the first that may run.
 ///
 /// # Errors
 /// The reason why the node's own agent may not run, if no agent may.
@@ -56,7 +56,7 @@ fn first_available<'a>(
     Err(refused.unwrap_or_else(|| Fault::new(code::AGENT_GAVE_UP, "nobody stands in for the agent")))
 }
 
-/// The agent's task at this node, within the tenant's limits.
+/// Returns the agent's task at this node, within the tenant's limits.
 fn task_of(draft: &RunDraft<'_>, at: &NodeAddress, persona: &AgentNode, selects: bool) -> Result<AgentTask, Fault> {
     let view = draft.view(&at.scope);
     let unwritten = |what: &str, error: &EvalError| prompt_fault(at, &persona.agent.name, what, error);
@@ -81,14 +81,14 @@ fn task_of(draft: &RunDraft<'_>, at: &NodeAddress, persona: &AgentNode, selects:
     Ok(AgentTask { agent, system, prompt, tools, selects, language })
 }
 
-/// The fault for a prompt that cannot be rendered here; the error contains the name and the known names.
+/// Returns the fault for a prompt that cannot be rendered here; the error contains the name and the known names.
 fn prompt_fault(at: &NodeAddress, agent: &str, what: &str, error: &EvalError) -> Fault {
     let message =
         format!("agent `{agent}`: its {what} at node `{}` cannot be written: {error} ({})", at.node, error.code);
     Fault::new(code::PROMPT_FAILED, message)
 }
 
-/// The customer's language: the name `language`, otherwise `context.language`, otherwise the caller's.
+/// Returns the customer's language: the name `language`, otherwise `context.language`, otherwise the caller's.
 fn language(view: &ScopeView<'_>) -> String {
     let said = |value: Option<Cow<'_, Value>>| value.and_then(|value| value.as_str().map(str::to_owned));
     let context = view.lookup("context").and_then(|context| context.get("language").cloned().map(Cow::Owned));
