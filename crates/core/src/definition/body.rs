@@ -1,4 +1,4 @@
-//! The nodes and edges of one graph, written either way.
+//! The nodes and edges of one graph, in either form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,8 +28,8 @@ pub(crate) const EDGE: &[FieldSchema] = &[
     field("description", FieldShape::Text, "For people."),
 ];
 
-/// The body of a loop or a branch. What its expressions mention outside it, the node around it mentions, too, but
-/// for the names `local` to the body.
+/// Reads the body of a loop or a branch. The names outside the body that its expressions reference count as references
+/// of the enclosing node, except the names `local` to the body.
 pub(crate) fn read_nested<'t>(
     tree: &'t YamlNode,
     local: &[&str],
@@ -61,7 +61,7 @@ pub(crate) fn read_nested<'t>(
     Some(body)
 }
 
-/// What a body mentions that is not its own.
+/// References of a body to names outside it.
 fn free_references(body: &BodySpec<'_>, local: &[&str]) -> Vec<NameReference> {
     let of_edges = body.edges.iter().flatten().flat_map(|edge| &edge.references);
     let all = body.nodes.iter().flat_map(|node| &node.references).chain(of_edges);
@@ -169,7 +169,7 @@ fn read_endpoint(
     fields.text(name, &mut reader.findings)
 }
 
-/// The branch an edge follows; `true` and `false` need no quotes.
+/// Reads the branch of an edge; `true` and `false` need no quotes.
 fn branch(node: &YamlNode, reader: &mut DefinitionReader) -> Option<SpannedValue<String>> {
     match &node.value {
         YamlValue::Bool(is) => Some(SpannedValue::new(is.to_string(), node.span)),

@@ -1,4 +1,4 @@
-//! Whether written parameters fit the tool's JSON Schema, as far as they are literals.
+//! Checks literal parameters against the tool's JSON Schema.
 
 use std::collections::BTreeMap;
 
@@ -11,14 +11,14 @@ use crate::definition::spec;
 use crate::expr::ParamsDialect;
 use crate::tool::ToolContract;
 
-/// Checks calls; keeps the schemas it has compiled.
+/// Checks calls and caches compiled schemas.
 #[derive(Default)]
 pub(super) struct ParameterChecker {
-    /// By tool and parameter's schema; `None` where the tool's own schema is not one.
+    /// By tool and parameter schema; `None` if the tool's own schema is invalid.
     compiled: BTreeMap<(String, String), Option<Validator>>,
 }
 
-/// A call as it is written.
+/// A call as it is written in the definition.
 pub(super) struct ToolCallSite<'c> {
     pub tool: &'c SpannedValue<String>,
     pub facts: &'c ToolContract,
@@ -35,7 +35,7 @@ impl ToolCallSite<'_> {
         spec::action_facts(self.facts, self.tree, self.dialect)
     }
 
-    /// The parameters' names; `None` where a template makes the whole.
+    /// Returns the parameters' names; `None` if a template makes the whole object.
     pub(super) fn names(&self) -> Option<Vec<&str>> {
         match self.tree {
             None => Some(Vec::new()),
@@ -76,7 +76,7 @@ impl ParameterChecker {
         property: &Json,
         findings: &mut DiagnosticList,
     ) {
-        // Dates are resolved before they are checked: `tomorrow` is one.
+        // Dates are resolved before they are checked: `tomorrow` is a valid date.
         if property.get("format").is_some() {
             return;
         }
@@ -90,7 +90,7 @@ impl ParameterChecker {
     }
 }
 
-/// What is wrong with an action that is written plainly, if anything.
+/// Returns the error in a literal action, if any.
 fn unknown_action(call: &ToolCallSite<'_>, literals: &Json) -> Option<Diagnostic> {
     let facts = call.facts;
     let action = literals.get(&*facts.told_by)?.as_str()?;
@@ -102,7 +102,7 @@ fn unknown_action(call: &ToolCallSite<'_>, literals: &Json) -> Option<Diagnostic
     Some(span.error(DiagnosticCode::Parameters, message).did_you_mean(action, facts.actions.keys().map(String::as_str)))
 }
 
-/// One parameter's schema, with the definitions of the whole.
+/// Compiles one parameter's schema, with the definitions of the whole schema.
 fn compile(schema: &Map<String, Json>, property: &Json) -> Option<Validator> {
     let mut whole = Map::new();
     for shared in ["$schema", "$defs", "definitions"] {
