@@ -49,13 +49,13 @@ fn typed(mut exposition: String) -> String {
 /// Renders the metrics together with the current state of the budgets.
 pub fn with_budget_gauges(
     counted: Arc<dyn Fn() -> String + Send + Sync>,
-    purse: BudgetLedger,
+    ledger: BudgetLedger,
     tenant: TenantId,
 ) -> baton_server::MetricsRenderer {
     Arc::new(move || {
-        let (counted, purse, tenant) = (counted.clone(), purse.clone(), tenant.clone());
+        let (counted, ledger, tenant) = (counted.clone(), ledger.clone(), tenant.clone());
         let written = async move {
-            if let Err(error) = purse.update_gauges(&tenant).await {
+            if let Err(error) = ledger.update_gauges(&tenant).await {
                 tracing::warn!(%error, "how the budgets stand cannot be read");
             }
             counted()

@@ -130,16 +130,16 @@ impl ProjectSystem {
         let secrets = keys::all_secrets(project, &store)?;
         let keyed = keys::KeyedConfigs::resolve_keys(project, &secrets)?;
         let models = gateway(project, &keyed.models, clock.clone())?;
-        let purse = BudgetLedger::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
+        let ledger = BudgetLedger::new(Arc::new(store.clone()), settings.budgets.clone(), clock.clone());
         let models = models.with_decisions(Arc::new(store.clone())).with_circuits(Arc::new(store.clone()));
-        let models = Arc::new(models.with_budget(purse.clone()));
+        let models = Arc::new(models.with_budget(ledger.clone()));
         let parts = MemoryPorts {
             index: Arc::new(store.clone()),
             records: Arc::new(store.clone()),
             models: Some(models.clone()),
             clock: clock.clone(),
         };
-        let embeddings = EmbeddingBudget::new(models.clone(), purse.clone());
+        let embeddings = EmbeddingBudget::new(models.clone(), ledger.clone());
         let memory = MemoryService::with_billing(&keyed.memory, parts, Some(Arc::new(embeddings.clone())));
         let memory = Arc::new(memory.map_err(|wrong| UsageError::new(format!("memory: {wrong}")))?);
         let services = ToolServices::new(Arc::new(store.clone()), clock.clone())
@@ -159,13 +159,13 @@ impl ProjectSystem {
         let added = Arc::new(TenantSources::new(tools.clone(), Arc::new(store.clone()), tenant.clone()));
         let hands = tenant_settings::SettingConsumers {
             tools: tools.clone(),
-            budget: purse.clone(),
+            budget: ledger.clone(),
             tenant_sources: added.clone(),
             own_tenant: tenant.clone(),
         };
         let settings_of_tenants = Arc::new(SettingStore::new(Arc::new(store.clone()), Arc::new(hands)));
         let tiers = TierTable::new(settings.agents.clone()).map_err(UsageError::new)?;
-        let roster = Arc::new(AgentRegistry::new(Arc::new(store.clone()), tiers));
+        let agents = Arc::new(AgentRegistry::new(Arc::new(store.clone()), tiers));
         let thinkers = Arc::new(AgentEndpoints::new(&settings.tools));
         let catalog = catalog_of(&*tools, None, project.agents.clone());
         let options = baton_engine::EngineOptions { code: sandbox.limits(), ..settings.engine.options() };
@@ -177,13 +177,13 @@ impl ProjectSystem {
             tools,
             sandbox,
             models,
-            budget: purse,
+            budget: ledger,
             settings: settings_of_tenants,
             tenant_sources: added,
             memory,
             embeddings,
             clock,
-            agent_registry: roster,
+            agent_registry: agents,
             agent_endpoints: thinkers,
             catalog,
             options,

@@ -82,32 +82,32 @@ mod tests {
 
     #[test]
     fn a_store_that_does_not_answer_is_asked_less_and_less_often() {
-        let (mut lookout, mut at, mut waits) = (WorkPoller::default(), 0, Vec::new());
+        let (mut poller, mut at, mut waits) = (WorkPoller::default(), 0, Vec::new());
         for _ in 0..8 {
-            assert!(lookout.is_due(now(at, at)));
-            lookout.poll_failed(now(at, at), Duration::from_millis(100));
-            assert!(!lookout.is_due(now(at, at)));
-            waits.push(lookout.next_poll().as_ms() - at);
-            at = lookout.next_poll().as_ms();
+            assert!(poller.is_due(now(at, at)));
+            poller.poll_failed(now(at, at), Duration::from_millis(100));
+            assert!(!poller.is_due(now(at, at)));
+            waits.push(poller.next_poll().as_ms() - at);
+            at = poller.next_poll().as_ms();
         }
         assert_eq!(waits, [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
-        lookout.poll_succeeded();
-        lookout.poll_failed(now(at, at), Duration::from_millis(100));
-        assert_eq!(lookout.next_poll().as_ms() - at, 100);
+        poller.poll_succeeded();
+        poller.poll_failed(now(at, at), Duration::from_millis(100));
+        assert_eq!(poller.next_poll().as_ms() - at, 100);
     }
 
     #[test]
     fn what_a_wrong_clock_put_to_sleep_is_looked_for_once_it_was_set_back() {
-        let mut lookout = WorkPoller::default();
-        assert!(lookout.is_due(now(9_000, 10)));
-        assert_eq!(lookout.stranded_after(), Some(TimerKey::FIRST), "it may have been before");
+        let mut poller = WorkPoller::default();
+        assert!(poller.is_due(now(9_000, 10)));
+        assert_eq!(poller.stranded_after(), Some(TimerKey::FIRST), "it may have been before");
         let next = TimerKey { at: Time::from_ms(70), handle: AggregateHandle(3) };
-        lookout.stranded_found(Some(next));
-        assert_eq!(lookout.stranded_after(), Some(next));
-        lookout.stranded_found(None);
-        lookout.is_due(now(99_000, 20));
-        assert_eq!(lookout.stranded_after(), None, "a step forward puts nothing to sleep");
-        lookout.is_due(now(9_100, 30));
-        assert_eq!(lookout.stranded_after(), Some(TimerKey::FIRST));
+        poller.stranded_found(Some(next));
+        assert_eq!(poller.stranded_after(), Some(next));
+        poller.stranded_found(None);
+        poller.is_due(now(99_000, 20));
+        assert_eq!(poller.stranded_after(), None, "a step forward puts nothing to sleep");
+        poller.is_due(now(9_100, 30));
+        assert_eq!(poller.stranded_after(), Some(TimerKey::FIRST));
     }
 }

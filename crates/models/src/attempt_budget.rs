@@ -32,7 +32,7 @@ pub(crate) struct ReservedAttempt<'a> {
 /// # Errors
 /// Those of [`BudgetLedger::reserve`]; `COST_LIMIT` if the run's limits leave too little.
 pub(crate) async fn reserve_attempt<'a>(
-    purse: Option<&BudgetLedger>,
+    ledger: Option<&BudgetLedger>,
     call: &ModelCall<'a>,
     candidate: &ModelCandidate,
     served: &ServedProvider,
@@ -45,13 +45,13 @@ pub(crate) async fn reserve_attempt<'a>(
         Some(left) => quote.capped(left).ok_or_else(|| run_limit_error(&model.name, quote, left))?,
         None => quote,
     };
-    let hold = match purse {
-        Some(purse) => Some(purse.reserve(call.asker, account(call, model, served), quote, deadline).await?),
+    let hold = match ledger {
+        Some(ledger) => Some(ledger.reserve(call.asker, account(call, model, served), quote, deadline).await?),
         None => None,
     };
     let most = hold.as_ref().map_or(quote.most, Reservation::amount);
     let asker = call.asker;
-    let has_budget = purse.is_some_and(|purse| purse.has_limit(&asker.tenant, asker.key_id.as_deref()));
+    let has_budget = ledger.is_some_and(|ledger| ledger.has_limit(&asker.tenant, asker.key_id.as_deref()));
     let shorter = bound.filter(|_| has_budget || left.is_some()).and_then(|bound| bound.reply_within(most));
     let request = match shorter.and_then(|tokens| u32::try_from(tokens).ok()) {
         Some(max_tokens) => Cow::Owned(ModelRequest { max_tokens: Some(max_tokens), ..call.request.clone() }),

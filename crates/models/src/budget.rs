@@ -308,9 +308,9 @@ struct ReserveWaiter<'a> {
 }
 
 impl<'a> ReserveWaiter<'a> {
-    fn new(purse: &'a LedgerInner, lines: &'a [LimitedLine]) -> Self {
-        purse.lock().wait(lines, true);
-        Self { ledger: purse, lines }
+    fn new(budget_ledger: &'a LedgerInner, lines: &'a [LimitedLine]) -> Self {
+        budget_ledger.lock().wait(lines, true);
+        Self { ledger: budget_ledger, lines }
     }
 }
 

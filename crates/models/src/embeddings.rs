@@ -37,8 +37,8 @@ pub struct EmbeddingBudget {
 }
 
 impl EmbeddingBudget {
-    pub fn new(gateway: Arc<ModelGateway>, purse: BudgetLedger) -> Self {
-        Self { gateway, budget: purse, paid: Arc::default() }
+    pub fn new(gateway: Arc<ModelGateway>, ledger: BudgetLedger) -> Self {
+        Self { gateway, budget: ledger, paid: Arc::default() }
     }
 
     /// The price of this number of tokens for a tenant with this model; `None` if the price is unknown.

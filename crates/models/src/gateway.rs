@@ -88,8 +88,8 @@ impl ModelGateway {
 
     /// Reserves the possible cost of each attempt before it is sent, and settles its actual cost.
     #[must_use]
-    pub fn with_budget(mut self, purse: BudgetLedger) -> Self {
-        self.chain.budget = Some(purse);
+    pub fn with_budget(mut self, ledger: BudgetLedger) -> Self {
+        self.chain.budget = Some(ledger);
         self
     }
 
@@ -193,7 +193,7 @@ impl ModelGateway {
 
     /// Whether a budget bounds what the calls of a tenant or key may cost.
     fn has_budget_limit(&self, tenant: &TenantId, key_id: Option<&str>) -> bool {
-        self.chain.budget.as_ref().is_some_and(|purse| purse.has_limit(tenant, key_id))
+        self.chain.budget.as_ref().is_some_and(|ledger| ledger.has_limit(tenant, key_id))
     }
 
     fn record_decision(&self, record: impl FnOnce() -> crate::recorder::DecisionRecord) {

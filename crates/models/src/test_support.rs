@@ -216,8 +216,8 @@ pub(crate) fn reply(model: &str) -> ModelReply {
 }
 
 /// A registered provider over a fake one.
-pub(crate) fn fake_provider(name: &str, kind: ProviderKind, puppet: &Arc<FakeProvider>) -> ServedProvider {
-    let provider = Box::new(FakeProviderHandle(Arc::clone(puppet)));
+pub(crate) fn fake_provider(name: &str, kind: ProviderKind, fake: &Arc<FakeProvider>) -> ServedProvider {
+    let provider = Box::new(FakeProviderHandle(Arc::clone(fake)));
     ServedProvider { name: name.to_owned(), kind, provider, works_without_key: true, is_public: false }
 }
 

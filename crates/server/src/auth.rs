@@ -171,7 +171,7 @@ impl KeyAuthenticator {
         }
         let key = match self.tokens.get().filter(|_| JwtVerifier::is_token(secret)) {
             // A rejected token is not cached: it may be valid a moment later.
-            Some(judge) => Some(judge.authenticate(secret).await.map_err(AuthError::Token)?),
+            Some(verifier) => Some(verifier.authenticate(secret).await.map_err(AuthError::Token)?),
             None => self.keys.find(&hash).await?,
         };
         let found = key.map(|key| Arc::new(self.build_key(key, now)));

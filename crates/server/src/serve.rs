@@ -78,16 +78,16 @@ struct ConnectionProtocols {
 }
 
 impl ConnectionProtocols {
-    fn new(tls: Option<ReloadingTls>, patience: Duration) -> Self {
+    fn new(tls: Option<ReloadingTls>, wait: Duration) -> Self {
         let mut one = http1::Builder::new();
-        one.timer(TokioTimer::new()).header_read_timeout(patience);
+        one.timer(TokioTimer::new()).header_read_timeout(wait);
         let mut two = http2::Builder::new(TokioExecutor::new());
         two.timer(TokioTimer::new())
             .max_concurrent_streams(STREAMS_MAX)
             .max_header_list_size(HEADER_LIST_BYTES_MAX)
-            .keep_alive_interval(patience)
-            .keep_alive_timeout(patience);
-        Self { one, two, tls, header_timeout: patience }
+            .keep_alive_interval(wait)
+            .keep_alive_timeout(wait);
+        Self { one, two, tls, header_timeout: wait }
     }
 
     /// Serves the requests of one connection.

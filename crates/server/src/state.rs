@@ -295,9 +295,9 @@ impl AppState {
 
     /// Adds the tenants' rate limits, by their tiers.
     #[must_use]
-    pub fn with_tenant_tiers(self, roster: Arc<AgentRegistry>) -> Self {
+    pub fn with_tenant_tiers(self, agent_registry: Arc<AgentRegistry>) -> Self {
         // The first value stays.
-        let _ = self.0.agent_registry.set(roster);
+        let _ = self.0.agent_registry.set(agent_registry);
         self
     }
 
@@ -311,9 +311,9 @@ impl AppState {
 
     /// Accepts JWTs of an identity provider besides API keys.
     #[must_use]
-    pub fn with_jwt_verifier(self, judge: JwtVerifier) -> Self {
+    pub fn with_jwt_verifier(self, verifier: JwtVerifier) -> Self {
         // The first value stays.
-        let _ = self.keys.tokens.set(judge);
+        let _ = self.keys.tokens.set(verifier);
         self
     }
 
@@ -356,7 +356,7 @@ impl AppState {
         let bearer = self.keys.authenticate(headers).await?;
         access::record_caller(&bearer);
         match self.agent_registry.get() {
-            Some(roster) if !roster.tenants().is_enabled(&bearer.tenant, self.clock.now()).await? => {
+            Some(agent_registry) if !agent_registry.tenants().is_enabled(&bearer.tenant, self.clock.now()).await? => {
                 Err(AuthError::Disabled(bearer.tenant.clone()))
             }
             _ => Ok(bearer),
@@ -368,7 +368,7 @@ impl AppState {
     pub(crate) async fn check_rate(&self, bearer: &AuthenticatedKey) -> Result<Option<QuotaStatus>, RequestRateError> {
         let own = bearer.check_rate(self.clock.now())?;
         let tenants = match self.agent_registry.get() {
-            Some(roster) => roster.take_quota(&bearer.tenant, self.clock.now()).await?,
+            Some(agent_registry) => agent_registry.take_quota(&bearer.tenant, self.clock.now()).await?,
             None => None,
         };
         Ok(rate_limit::tighter(own, tenants))

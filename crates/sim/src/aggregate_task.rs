@@ -127,52 +127,52 @@ impl SimAggregate {
 
     pub fn ownership(&self) -> Ownership {
         match self {
-            Self::Conversation(keeper) => keeper.ownership(),
-            Self::Desk(keeper) => keeper.ownership(),
+            Self::Conversation(owner) => owner.ownership(),
+            Self::Desk(owner) => owner.ownership(),
         }
     }
 
     pub fn last_seen_item(&self) -> i64 {
         match self {
-            Self::Conversation(keeper) => keeper.inbox_seen(),
-            Self::Desk(keeper) => keeper.inbox_seen(),
+            Self::Conversation(owner) => owner.inbox_seen(),
+            Self::Desk(owner) => owner.inbox_seen(),
         }
     }
 
     /// Number of the last entry that was handed out, and the state after it.
     pub fn state(&self) -> (u64, Result<String, serde_json::Error>) {
         match self {
-            Self::Conversation(keeper) => (keeper.seq(), serde_json::to_string(keeper.state())),
-            Self::Desk(keeper) => (keeper.seq(), serde_json::to_string(keeper.state())),
+            Self::Conversation(owner) => (owner.seq(), serde_json::to_string(owner.state())),
+            Self::Desk(owner) => (owner.seq(), serde_json::to_string(owner.state())),
         }
     }
 
     fn wake_at(&self) -> Option<Time> {
         match self {
-            Self::Conversation(keeper) => Aggregate::wake_at(keeper.state()),
-            Self::Desk(keeper) => Aggregate::wake_at(keeper.state()),
+            Self::Conversation(owner) => Aggregate::wake_at(owner.state()),
+            Self::Desk(owner) => Aggregate::wake_at(owner.state()),
         }
     }
 
     fn release_wake_at(&self) -> Option<Time> {
         match self {
-            Self::Conversation(keeper) => keeper.wakes_at(),
-            Self::Desk(keeper) => keeper.wakes_at(),
+            Self::Conversation(owner) => owner.wakes_at(),
+            Self::Desk(owner) => owner.wakes_at(),
         }
     }
 
     /// The time until its next timer.
     pub fn time_left(&self, now: ClockReading) -> Option<Duration> {
         match self {
-            Self::Conversation(keeper) => keeper.time_until_wake(now),
-            Self::Desk(keeper) => keeper.time_until_wake(now),
+            Self::Conversation(owner) => owner.time_until_wake(now),
+            Self::Desk(owner) => owner.time_until_wake(now),
         }
     }
 
     fn will_sleep(&self, now: ClockReading, options: &EngineOptions) -> bool {
         match self {
-            Self::Conversation(keeper) => keeper.will_sleep(now, options),
-            Self::Desk(keeper) => keeper.will_sleep(now, options),
+            Self::Conversation(owner) => owner.will_sleep(now, options),
+            Self::Desk(owner) => owner.will_sleep(now, options),
         }
     }
 
@@ -183,8 +183,8 @@ impl SimAggregate {
         options: &EngineOptions,
     ) -> Result<Option<AggregateAppend>, baton_engine::EngineError> {
         match self {
-            Self::Conversation(keeper) => keeper.decide(items, now, options),
-            Self::Desk(keeper) => keeper.decide(items, now, options),
+            Self::Conversation(owner) => owner.decide(items, now, options),
+            Self::Desk(owner) => owner.decide(items, now, options),
         }
     }
 }

@@ -89,16 +89,14 @@ impl SimOracle {
     }
 
     pub fn is_owner(&self, run: &RunId, ownership: &Ownership) -> bool {
-        let is_its = |chronicle: &RunHistory| chronicle.owner == Some(*ownership);
+        let is_its = |history: &RunHistory| history.owner == Some(*ownership);
         self.histories.get(run).is_some_and(is_its) || self.conversations.is_owner(run, ownership)
     }
 
     /// Checks that the state of a new owner is the fold of all entries.
     pub fn check_fold(&self, id: &RunId, run: &Run, entries: u64) -> Result<(), PromiseViolation> {
         match self.histories.get(id) {
-            Some(chronicle) if chronicle.entries.len() as u64 == entries => {
-                chronicle.compare_state(run, &self.versions)
-            }
+            Some(history) if history.entries.len() as u64 == entries => history.compare_state(run, &self.versions),
             _ => Ok(()),
         }
     }
@@ -113,9 +111,9 @@ impl SimOracle {
 
     /// The entries after a claim's snapshot.
     pub fn tail(&self, run: &RunId, claimed: &ClaimedAggregate) -> &[RunEntry] {
-        let Some(chronicle) = self.histories.get(run) else { return &[] };
+        let Some(history) = self.histories.get(run) else { return &[] };
         let last = usize::try_from(claimed.seq).unwrap_or(usize::MAX);
-        chronicle.entries.get(last.saturating_sub(claimed.tail.len())..last).unwrap_or_default()
+        history.entries.get(last.saturating_sub(claimed.tail.len())..last).unwrap_or_default()
     }
 
     pub fn accepted(&mut self, submit: &InboxSubmission, submitted: &InboxReceipt) {
@@ -151,11 +149,11 @@ impl SimOracle {
         if self.conversations.contains(&append.aggregate) {
             return;
         }
-        let chronicle = self.history_of(&append.aggregate);
-        if chronicle.owner == Some(append.ownership) {
-            chronicle.proposed_audits = std::mem::take(&mut chronicle.pending_audits);
-            chronicle.proposed_late_answers = std::mem::take(&mut chronicle.late_answers);
-            chronicle.proposed_dropped_calls = std::mem::take(&mut chronicle.dropped_calls);
+        let history = self.history_of(&append.aggregate);
+        if history.owner == Some(append.ownership) {
+            history.proposed_audits = std::mem::take(&mut history.pending_audits);
+            history.proposed_late_answers = std::mem::take(&mut history.late_answers);
+            history.proposed_dropped_calls = std::mem::take(&mut history.dropped_calls);
         }
     }
 
@@ -187,9 +185,9 @@ impl SimOracle {
             RunEvent::Started(started) => self.versions.get(&started.bundle).cloned(),
             _ => None,
         });
-        let chronicle = self.history_of(&append.aggregate);
-        chronicle.workflow = started.or(chronicle.workflow.take());
-        chronicle.committed(append, entry, taken, services, catalog)
+        let history = self.history_of(&append.aggregate);
+        history.workflow = started.or(history.workflow.take());
+        history.committed(append, entry, taken, services, catalog)
     }
 
     /// Its owner was told that the last append is durable.
@@ -209,30 +207,30 @@ impl SimOracle {
     /// An owner was told the outcome of a performed attempt.
     pub fn outcome_received(&mut self, run: &RunId, ownership: Ownership, row: &AuditRow) {
         let key = row.details["key"].as_str().unwrap_or_default().to_owned();
-        let chronicle = self.history_of(run);
-        if chronicle.owner == Some(ownership) {
-            chronicle.pending_audits.insert(key);
+        let history = self.history_of(run);
+        if history.owner == Some(ownership) {
+            history.pending_audits.insert(key);
         }
     }
 
     /// An owner dispatches an effect.
     pub fn check_dispatch(&self, run: &RunId, effect: &EffectId, ownership: Ownership) -> Result<(), PromiseViolation> {
-        self.histories.get(run).map_or(Ok(()), |chronicle| chronicle.check_dispatch(effect, ownership))
+        self.histories.get(run).map_or(Ok(()), |history| history.check_dispatch(effect, ownership))
     }
 
     /// An owner received an answer after its call was given up.
     pub fn late_answer_received(&mut self, run: &RunId, ownership: Ownership, effect: &EffectId) {
-        let chronicle = self.history_of(run);
-        if chronicle.owner == Some(ownership) && chronicle.calls.expects_late_answer(effect) {
-            chronicle.late_answers.insert(effect.clone());
+        let history = self.history_of(run);
+        if history.owner == Some(ownership) && history.calls.expects_late_answer(effect) {
+            history.late_answers.insert(effect.clone());
         }
     }
 
     /// An owner dropped a model call that had been answered.
     pub fn paid_call_dropped(&mut self, run: &RunId, ownership: Ownership, effect: &EffectId) {
-        let chronicle = self.history_of(run);
-        if chronicle.owner == Some(ownership) {
-            chronicle.dropped_calls.insert(effect.clone());
+        let history = self.history_of(run);
+        if history.owner == Some(ownership) {
+            history.dropped_calls.insert(effect.clone());
         }
     }
 
@@ -253,13 +251,13 @@ impl SimOracle {
             return violation("key", format!("{} went out under `{key}`", send.effect));
         }
         match self.histories.get(run) {
-            Some(chronicle) => chronicle.check_send(send, ownership, now, services),
+            Some(history) => history.check_send(send, ownership, now, services),
             None => violation("append before effects", format!("{} left a run that has no journal", send.effect)),
         }
     }
 
     pub fn check_look_up(&self, run: &RunId, effect: &EffectId, now: Time) -> Result<(), PromiseViolation> {
-        self.histories.get(run).map_or(Ok(()), |chronicle| chronicle.calls.check_look_up(effect, now))
+        self.histories.get(run).map_or(Ok(()), |history| history.calls.check_look_up(effect, now))
     }
 
     /// Checks that task inbox items are open exactly as long as their question.
@@ -288,9 +286,9 @@ impl SimOracle {
 
     /// The table rows of the nodes that this run has settled.
     pub fn settled_node_kinds(&self, run: &RunId) -> BTreeSet<&'static str> {
-        let Some(chronicle) = self.histories.get(run) else { return BTreeSet::new() };
-        let Some(workflow) = &chronicle.workflow else { return BTreeSet::new() };
-        chronicle.ended().filter_map(|(at, _)| row_of(workflow, at)).collect()
+        let Some(history) = self.histories.get(run) else { return BTreeSet::new() };
+        let Some(workflow) = &history.workflow else { return BTreeSet::new() };
+        history.ended().filter_map(|(at, _)| row_of(workflow, at)).collect()
     }
 
     /// The table row of a node of this run.
@@ -301,7 +299,7 @@ impl SimOracle {
     /// From the last entry: the signals that nodes began to wait for, and how the run ended.
     pub fn last_entry(&self, run: &RunId) -> (Vec<(NodeAddress, String)>, Option<RunState>) {
         let (mut waits, mut end) = (Vec::new(), None);
-        let last = self.histories.get(run).and_then(|chronicle| chronicle.entries.last());
+        let last = self.histories.get(run).and_then(|history| history.entries.last());
         for event in last.into_iter().flat_map(|entry| &entry.events) {
             match event {
                 RunEvent::Began { node, wait } => {

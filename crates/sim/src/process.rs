@@ -45,7 +45,7 @@ pub struct SimProcess {
     pub tasks: BTreeMap<RunId, SimRunTask>,
     /// Awake conversations and routing queues.
     pub aggregate_tasks: BTreeMap<RunId, SimAggregateTask>,
-    pub lookout: WorkPoller,
+    pub poller: WorkPoller,
     /// The offset of its machine's clock, in milliseconds.
     pub clock: i64,
     /// Its lease is over, and it has not joined again yet.
@@ -108,7 +108,7 @@ impl SimProcess {
             dispatcher: Dispatcher::new(AWAKE_MAX),
             tasks: BTreeMap::new(),
             aggregate_tasks: BTreeMap::new(),
-            lookout: WorkPoller::default(),
+            poller: WorkPoller::default(),
             clock: 0,
             has_lost_lease: false,
             deferred_events: VecDeque::new(),
@@ -133,7 +133,7 @@ impl SimProcess {
 
     pub fn aggregate_task_mut(&mut self, place: &TaskAddress) -> Option<&mut SimAggregateTask> {
         let is_same = self.incarnation == place.incarnation;
-        self.aggregate_tasks.get_mut(&place.run).filter(|keeping| is_same && keeping.number == place.task)
+        self.aggregate_tasks.get_mut(&place.run).filter(|aggregate_task| is_same && aggregate_task.number == place.task)
     }
 
     /// Whether this task is still running, whatever its aggregate.
@@ -147,7 +147,7 @@ impl SimProcess {
 
     pub fn is_appending(&self) -> bool {
         self.tasks.values().any(|task| task.pending_append.is_some())
-            || self.aggregate_tasks.values().any(|keeping| keeping.pending_append.is_some())
+            || self.aggregate_tasks.values().any(|aggregate_task| aggregate_task.pending_append.is_some())
     }
 
     /// Its append in flight.
@@ -155,13 +155,13 @@ impl SimProcess {
         if self.task_mut(place).is_some() {
             return self.task_mut(place).map(|task| &mut task.pending_append);
         }
-        self.aggregate_task_mut(place).map(|keeping| &mut keeping.pending_append)
+        self.aggregate_task_mut(place).map(|aggregate_task| &mut aggregate_task.pending_append)
     }
 
     pub fn ownership(&mut self, place: &TaskAddress) -> Option<Ownership> {
         match self.task_mut(place) {
             Some(task) => Some(task.owner.ownership()),
-            None => self.aggregate_task_mut(place).map(|keeping| keeping.aggregate.ownership()),
+            None => self.aggregate_task_mut(place).map(|aggregate_task| aggregate_task.aggregate.ownership()),
         }
     }
 

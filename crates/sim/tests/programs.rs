@@ -48,7 +48,7 @@ fn shipped_agents_go_every_way_they_have_and_are_killed_on_it_somewhere() {
         (CODE, "taken over with its program paused"),
     ];
     meets(&ways.map(|(agent, way)| format!("{agent}: {way}")), |report| {
-        report.oracle.histories.values().flat_map(|chronicle| ways_of(chronicle, &report.services)).collect()
+        report.oracle.histories.values().flat_map(|history| ways_of(history, &report.services)).collect()
     });
 }
 
@@ -70,10 +70,10 @@ fn meets(words: &[String], met: impl Fn(&SimReport) -> Vec<String>) {
 }
 
 /// What shipped agents did in a run, each prefixed with the agent's name.
-fn ways_of(chronicle: &RunHistory, services: &SimServices) -> Vec<String> {
+fn ways_of(history: &RunHistory, services: &SimServices) -> Vec<String> {
     let mut agents: BTreeMap<&NodeAddress, (&AgentDefinition, bool)> = BTreeMap::new();
     let mut ways = Vec::new();
-    for event in chronicle.events() {
+    for event in history.events() {
         match event {
             RunEvent::Began { node, wait } => {
                 if let NodeWait::Agent { task, .. } = &**wait {
@@ -93,7 +93,7 @@ fn ways_of(chronicle: &RunHistory, services: &SimServices) -> Vec<String> {
                 }
             }
             RunEvent::Scheduled(scheduled) => {
-                let key = scheduled.effect.key(&chronicle.run);
+                let key = scheduled.effect.key(&history.run);
                 let asked = services.ledger.iter().filter(|asked| asked.key == key).count();
                 if let EffectRequest::Model(request) = &scheduled.request
                     && asked > 1

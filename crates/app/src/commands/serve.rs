@@ -94,7 +94,7 @@ pub async fn run(folder: &Path, args: cli::ServeArgs) -> anyhow::Result<CommandE
             .with_run_services(run_services(&project, &system, engine, files.subscribe()))
             .with_admin_services(admin_services(&project, &system, &sources, mail));
         let state = match tokens {
-            Some(judge) => state.with_jwt_verifier(judge),
+            Some(verifier) => state.with_jwt_verifier(verifier),
             None => state,
         };
         let state = match composio_return(&system) {

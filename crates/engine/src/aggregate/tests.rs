@@ -11,7 +11,7 @@ use baton_ports::journal::{AggregateHandle, ProcessId};
 
 use super::*;
 
-fn keeper<P: Aggregate>(id: &str, it: P) -> AggregateOwner<P> {
+fn owner<P: Aggregate>(id: &str, it: P) -> AggregateOwner<P> {
     AggregateOwner {
         state: it,
         id: id.into(),
@@ -27,8 +27,8 @@ fn keeper<P: Aggregate>(id: &str, it: P) -> AggregateOwner<P> {
 }
 
 /// The one append that results from these payloads.
-fn takes<P: Aggregate>(keeper: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, now: Time) -> AggregateAppend {
-    let first = keeper.inbox_seen + 1;
+fn takes<P: Aggregate>(owner: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, now: Time) -> AggregateAppend {
+    let first = owner.inbox_seen + 1;
     let items = (first..).zip(payloads);
     let item = |(item, payload): (i64, Vec<u8>)| InboxItem {
         item,
@@ -37,7 +37,7 @@ fn takes<P: Aggregate>(keeper: &mut AggregateOwner<P>, payloads: Vec<Vec<u8>>, n
         at: now,
     };
     let mut items: Vec<InboxItem> = items.map(item).collect();
-    keeper.decide(&mut items, now.into(), &EngineOptions::default()).expect("is written").expect("something")
+    owner.decide(&mut items, now.into(), &EngineOptions::default()).expect("is written").expect("something")
 }
 
 /// The messages to this aggregate.
@@ -88,7 +88,7 @@ fn a_conversation_that_finds_the_desk_full_keeps_asking_and_has_its_place_in_lin
     for n in 0..CONVERSATIONS_MAX {
         full.decide(waits(format!("c{n:05}")), begin).expect("has room");
     }
-    let (mut desk, mut talk) = (keeper("desk/t", full), keeper("c", Conversation::new()));
+    let (mut desk, mut talk) = (owner("desk/t", full), owner("c", Conversation::new()));
     let mut asked = takes(&mut talk, asks_for_a_person(), begin);
     let mut ids = vec![asked.append.outbox[0].command_id.clone()];
     let mut now = begin;

@@ -14,11 +14,11 @@ use crate::aggregate_clock::ClockReading;
 use crate::event_bus::Notification;
 
 /// Starts to move the claimed aggregate.
-pub fn spawn<P: Aggregate>(held: SlotGuard, keeper: AggregateOwner<P>, items: Vec<InboxItem>) {
+pub fn spawn<P: Aggregate>(held: SlotGuard, owner: AggregateOwner<P>, items: Vec<InboxItem>) {
     let (inner, id) = (held.inner(), held.run().clone());
     let nudged = inner.register_waker(&id);
     let mut abandoned = inner.abandoned.subscribe();
-    let task = AggregateTask { inner, id, owner: keeper, slot: held };
+    let task = AggregateTask { inner, id, owner, slot: held };
     tokio::spawn(async move {
         tokio::select! {
             biased;

@@ -24,9 +24,9 @@ const DUE_MAX: usize = 512;
 /// `poll`, while the store answers.
 pub async fn poll_for_work(inner: Arc<EngineInner>) {
     let mut stopping = inner.stopping.subscribe();
-    let mut lookout = WorkPoller::default();
+    let mut poller = WorkPoller::default();
     loop {
-        if poll_once(&inner, &mut lookout).await {
+        if poll_once(&inner, &mut poller).await {
             tokio::task::yield_now().await;
             continue;
         }
@@ -38,21 +38,21 @@ pub async fn poll_for_work(inner: Arc<EngineInner>) {
 }
 
 /// Returns whether more work is likely at once.
-async fn poll_once(inner: &Arc<EngineInner>, lookout: &mut WorkPoller) -> bool {
+async fn poll_once(inner: &Arc<EngineInner>, poller: &mut WorkPoller) -> bool {
     let now = ClockReading::of(&*inner.ports.clock);
     let again = lock(&inner.dispatcher).due_retries(now.monotonic);
     again.into_iter().for_each(|run| inner.claim(run));
-    if !lookout.is_due(now) {
+    if !poller.is_due(now) {
         return false;
     }
-    match claim_due(inner, lookout, now).await {
+    match claim_due(inner, poller, now).await {
         Ok(found) => {
-            lookout.poll_succeeded();
+            poller.poll_succeeded();
             found >= DUE_MAX
         }
         Err(error) => {
             tracing::warn!(%error, "cannot look for work; trying again");
-            lookout.poll_failed(now, inner.options.poll);
+            poller.poll_failed(now, inner.options.poll);
             false
         }
     }
@@ -61,7 +61,7 @@ async fn poll_once(inner: &Arc<EngineInner>, lookout: &mut WorkPoller) -> bool {
 /// Returns the number of runs that were claimed.
 async fn claim_due(
     inner: &Arc<EngineInner>,
-    lookout: &mut WorkPoller,
+    poller: &mut WorkPoller,
     now: ClockReading,
 ) -> Result<usize, journal::JournalError> {
     let process = inner.lease.borrow().process;
@@ -79,12 +79,12 @@ async fn claim_due(
     for run in &nudged {
         inner.announce(run);
     }
-    if let Some(after) = lookout.stranded_after().filter(|_| room > 0) {
+    if let Some(after) = poller.stranded_after().filter(|_| room > 0) {
         let page = inner.ports.journal.stranded(now.wall, after, room).await?;
         for run in &page.found {
             inner.announce(run);
         }
-        lookout.stranded_found(page.next);
+        poller.stranded_found(page.next);
     }
     Ok(found)
 }
@@ -102,8 +102,10 @@ pub async fn claim(inner: Arc<EngineInner>, run: RunId) {
         Ok(Some(_)) if inner.is_stopping() => {}
         Ok(Some(claimed)) => match fold(&inner, &run, &claimed, lease).await {
             Ok(ClaimedOwner::Run(owner)) => run_task::spawn(held, *owner, claimed.inbox),
-            Ok(ClaimedOwner::Conversation(keeper)) => aggregate_task::spawn(held, *keeper, claimed.inbox),
-            Ok(ClaimedOwner::Desk(keeper)) => aggregate_task::spawn(held, *keeper, claimed.inbox),
+            Ok(ClaimedOwner::Conversation(aggregate_owner)) => {
+                aggregate_task::spawn(held, *aggregate_owner, claimed.inbox)
+            }
+            Ok(ClaimedOwner::Desk(aggregate_owner)) => aggregate_task::spawn(held, *aggregate_owner, claimed.inbox),
             Err(error) if is_permanent(&error) => {
                 // Its journal is kept as it is: a newer binary or a person may still read it.
                 tracing::error!(%run, %error, "a run cannot be folded and is left where it is; it is looked at rarely");

@@ -35,13 +35,13 @@ pub struct AttemptCharge {
 
 impl Reservation {
     pub(super) fn new(
-        purse: Arc<LedgerInner>,
+        budget_ledger: Arc<LedgerInner>,
         lines: Vec<LimitedLine>,
         amount: Usd,
         spend: CallSpend,
         tab: Option<ChargeCollector>,
     ) -> Self {
-        Self { ledger: purse, lines, amount, spend: Some(spend), tab }
+        Self { ledger: budget_ledger, lines, amount, spend: Some(spend), tab }
     }
 
     /// The reserved amount.

@@ -48,12 +48,12 @@ impl LedgerInner {
 }
 
 /// Ends when the ledger is dropped, or when nothing is left to settle.
-async fn settle_periodically(purse: Weak<LedgerInner>) {
+async fn settle_periodically(ledger: Weak<LedgerInner>) {
     let (mut wait, mut backoff) = (SETTLE_EVERY, Backoff::from(SETTLE_AGAIN));
     loop {
         tokio::time::sleep(wait).await;
-        let Some(purse) = purse.upgrade() else { return };
-        wait = match purse.settle().await {
+        let Some(ledger) = ledger.upgrade() else { return };
+        wait = match ledger.settle().await {
             Ok(_) => {
                 backoff.succeeded();
                 SETTLE_EVERY
@@ -63,7 +63,7 @@ async fn settle_periodically(purse: Weak<LedgerInner>) {
                 backoff.failed()
             }
         };
-        let mut state = purse.lock();
+        let mut state = ledger.lock();
         if state.is_idle() {
             state.has_settler = false;
             return;

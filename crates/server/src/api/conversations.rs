@@ -293,9 +293,9 @@ pub(super) async fn show(
     {
         return Ok(Json(head.as_json()));
     }
-    let mut talk = find(services, &principal, &id).await?;
-    talk.catch_up().await?;
-    Ok(Json(conversation_json(&talk)))
+    let mut handle = find(services, &principal, &id).await?;
+    handle.catch_up().await?;
+    Ok(Json(conversation_json(&handle)))
 }
 
 /// Which lines.
@@ -325,10 +325,10 @@ pub(super) async fn messages(
 ) -> Result<Json<Value>, HttpProblem> {
     let services = state.run_services()?;
     let limit = limit(which.limit, PAGE_DEFAULT, PAGE_MAX)?;
-    let talk = find(services, &principal, &id).await?;
+    let handle = find(services, &principal, &id).await?;
     let (mut found, mut after, mut is_whole) = (Vec::new(), which.after, false);
     while found.len() < limit && !is_whole {
-        let page = services.read.entries(principal.tenant(), talk.id(), after, PAGE_DEFAULT).await?;
+        let page = services.read.entries(principal.tenant(), handle.id(), after, PAGE_DEFAULT).await?;
         is_whole = page.is_empty();
         for entry in page {
             let entry: ConversationEntry = serde_json::from_slice(&entry).map_err(baton_engine::EngineError::from)?;
@@ -360,10 +360,10 @@ pub(super) async fn find(
 }
 
 /// The JSON form of a conversation.
-fn conversation_json(talk: &ConversationHandle) -> Value {
-    let it = talk.conversation();
-    let mut shown = talk.head().map(|head| head.as_json()).unwrap_or_else(|| json!({}));
-    shown["conversation_id"] = talk.id().as_str().into();
+fn conversation_json(handle: &ConversationHandle) -> Value {
+    let it = handle.conversation();
+    let mut shown = handle.head().map(|head| head.as_json()).unwrap_or_else(|| json!({}));
+    shown["conversation_id"] = handle.id().as_str().into();
     shown["handover_context"] = it.handover().map_or(Value::Null, |handover| {
         let mut told = json!(handover);
         if let Some(fields) = told.as_object_mut() {

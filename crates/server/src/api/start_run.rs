@@ -116,7 +116,7 @@ pub(super) async fn start_and_follow(
     begin: StartRunCommand,
 ) -> Result<StartedRun, HttpProblem> {
     let services = state.run_services()?;
-    let patience = WaitPreference::of(headers)?;
+    let wait_preference = WaitPreference::of(headers)?;
     let mut once = IdempotencyKey::of(state, principal, headers, asked).await?;
     let mut id = once.as_ref().and_then(|once| once.previous_run.clone()).unwrap_or_else(new_run_id);
     let mut follower = RunFollower::new(&services.engine, services.read.clone(), principal.tenant().clone());
@@ -140,7 +140,7 @@ pub(super) async fn start_and_follow(
     } else {
         follower.follow(&id).await?;
     }
-    let limit = patience.limit;
+    let limit = wait_preference.limit;
     let followed = async {
         // This binary may be unable to run the version on which the history was recorded.
         if is_forked && let DeliveryResult::Refused(refusal) = follower.follow_new(&id).await? {
@@ -153,7 +153,7 @@ pub(super) async fn start_and_follow(
         rested = timeout(limit, followed) => rested.unwrap_or(Ok(()))?,
         () = state.shutdown_requested() => {}
     }
-    Ok(StartedRun { id, follower, idempotency: once, wait: patience })
+    Ok(StartedRun { id, follower, idempotency: once, wait: wait_preference })
 }
 
 fn new_run_id() -> RunId {

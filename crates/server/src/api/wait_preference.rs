@@ -25,7 +25,7 @@ pub(super) struct WaitPreference {
 impl WaitPreference {
     /// Reads the headers. Unknown preferences are ignored, as the RFC requires.
     pub fn of(headers: &HeaderMap) -> Result<Self, HttpProblem> {
-        let mut patience = Self { limit: DEFAULT, is_explicit: false };
+        let mut wait = Self { limit: DEFAULT, is_explicit: false };
         let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
         for preference in values.flat_map(|value| value.split(',')).map(str::trim) {
             let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
@@ -34,9 +34,9 @@ impl WaitPreference {
                 "wait" => seconds(value.trim().trim_matches('"'))?,
                 _ => continue,
             };
-            patience = Self { limit, is_explicit: true };
+            wait = Self { limit, is_explicit: true };
         }
-        Ok(patience)
+        Ok(wait)
     }
 
     /// Sets the header that reports which preference was applied.

@@ -39,8 +39,8 @@ fn signed(header: &Value, claims: &Value, secret: &[u8]) -> String {
 }
 
 async fn judged(config: JwtConfig, token: &str) -> Result<ApiKeyRecord, JwtError> {
-    let judge = JwtVerifier::new(config, Arc::new(FixedJwtClock)).expect("settings").expect("a judge");
-    judge.authenticate(token).await
+    let verifier = JwtVerifier::new(config, Arc::new(FixedJwtClock)).expect("settings").expect("a judge");
+    verifier.authenticate(token).await
 }
 
 /// Authenticates with one claim changed or removed.

@@ -29,59 +29,59 @@ struct AgentTrace {
 
 type AgentTraces<'c> = BTreeMap<&'c NodeAddress, AgentTrace>;
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
-    let mut minds = AgentTraces::new();
-    for event in chronicle.events() {
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
+    let mut traces = AgentTraces::new();
+    for event in history.events() {
         // What a retry keeps and what it starts again is covered by its own tests.
         if matches!(event, RunEvent::Reopened(reopened) if matches!(**reopened, RunReopened::Retry { .. })) {
             return Ok(());
         }
-        if let Err(what) = recorded(&mut minds, event) {
-            return violation("thoughts", format!("in `{}`: {what}", chronicle.run));
+        if let Err(what) = recorded(&mut traces, event) {
+            return violation("thoughts", format!("in `{}`: {what}", history.run));
         }
     }
     Ok(())
 }
 
-fn recorded<'c>(minds: &mut AgentTraces<'c>, event: &'c RunEvent) -> Result<(), String> {
+fn recorded<'c>(traces: &mut AgentTraces<'c>, event: &'c RunEvent) -> Result<(), String> {
     match event {
         RunEvent::Began { node, wait } => {
             if let NodeWait::Agent { task, .. } = &**wait {
-                begin_trace(minds, node, task);
+                begin_trace(traces, node, task);
             }
             Ok(())
         }
         RunEvent::AgentReplaced { node, task, .. } => {
-            begin_trace(minds, node, task);
+            begin_trace(traces, node, task);
             Ok(())
         }
-        RunEvent::Stepped { node, step } => minds.get_mut(node).map_or(Ok(()), |mind| mind.check_step(node, step)),
+        RunEvent::Stepped { node, step } => traces.get_mut(node).map_or(Ok(()), |trace| trace.check_step(node, step)),
         RunEvent::RequestRefused { node, tool, .. } => {
-            minds.get_mut(node).map_or(Ok(()), |mind| mind.check_call(node, tool, None))
+            traces.get_mut(node).map_or(Ok(()), |trace| trace.check_call(node, tool, None))
         }
         RunEvent::Scheduled(scheduled) if scheduled.effect.call.role == CallRole::Act => {
             let call = &scheduled.effect.call;
-            let Some(mind) = minds.get_mut(&call.node) else { return Ok(()) };
+            let Some(trace) = traces.get_mut(&call.node) else { return Ok(()) };
             match &scheduled.request {
-                EffectRequest::Tool { tool, arguments, .. } => mind.check_call(&call.node, tool, Some(arguments)),
-                EffectRequest::Model(request) => mind.check_request(call, request),
+                EffectRequest::Tool { tool, arguments, .. } => trace.check_call(&call.node, tool, Some(arguments)),
+                EffectRequest::Model(request) => trace.check_request(call, request),
                 EffectRequest::Code { .. } | EffectRequest::Step { .. } => Ok(()),
             }
         }
         RunEvent::Done(done) => {
             let call = &done.effect.call;
-            if let (CallOutput::Model(reply), Some(mind)) = (&done.output, minds.get_mut(&call.node)) {
-                mind.replies.push((**reply).clone());
-                mind.settled(call);
+            if let (CallOutput::Model(reply), Some(trace)) = (&done.output, traces.get_mut(&call.node)) {
+                trace.replies.push((**reply).clone());
+                trace.settled(call);
             }
             Ok(())
         }
         RunEvent::NotDone { effect, again_at: None, .. } => {
-            settled(minds, &effect.call);
+            settled(traces, &effect.call);
             Ok(())
         }
         RunEvent::Abandoned { call } => {
-            settled(minds, call);
+            settled(traces, call);
             Ok(())
         }
         // Compensations, attempts that are repeated as the same call, and events that concern no agent.
@@ -138,16 +138,16 @@ fn text_of(message: &ModelMessage) -> &str {
     content
 }
 
-fn begin_trace<'c>(minds: &mut AgentTraces<'c>, node: &'c NodeAddress, task: &AgentTask) {
-    minds.remove(node);
+fn begin_trace<'c>(traces: &mut AgentTraces<'c>, node: &'c NodeAddress, task: &AgentTask) {
+    traces.remove(node);
     if is_shipped(&task.agent.name) {
-        minds.insert(node, AgentTrace::default());
+        traces.insert(node, AgentTrace::default());
     }
 }
 
-fn settled(minds: &mut AgentTraces<'_>, call: &CallId) {
-    if let Some(mind) = minds.get_mut(&call.node) {
-        mind.settled(call);
+fn settled(traces: &mut AgentTraces<'_>, call: &CallId) {
+    if let Some(trace) = traces.get_mut(&call.node) {
+        trace.settled(call);
     }
 }
 

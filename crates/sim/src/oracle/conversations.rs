@@ -225,7 +225,7 @@ impl ConversationOracle {
         for words in self.transcripts.values() {
             words.verdict()?;
             words.check_deliveries(|run, sequence| {
-                runs.get(run).is_some_and(|chronicle| was_delivered(chronicle, &words.id, sequence))
+                runs.get(run).is_some_and(|history| was_delivered(history, &words.id, sequence))
             })?;
         }
         Ok(())
@@ -233,8 +233,8 @@ impl ConversationOracle {
 }
 
 /// Whether a run's journal says that it received this message; 0 is the one that it began with.
-fn was_delivered(chronicle: &RunHistory, conversation: &RunId, sequence: u64) -> bool {
-    chronicle.events().any(|event| match event {
+fn was_delivered(history: &RunHistory, conversation: &RunId, sequence: u64) -> bool {
+    history.events().any(|event| match event {
         RunEvent::Started(_) => sequence == 0,
         RunEvent::SignalKept { signal } | RunEvent::SignalHeld { signal, .. } => {
             signal.source == conversation.as_str() && signal.sequence == Some(sequence)

@@ -46,7 +46,7 @@ struct FlowScope {
 }
 
 struct FlowCheck<'a> {
-    chronicle: &'a RunHistory,
+    history: &'a RunHistory,
     workflow: &'a Workflow,
     scopes: BTreeMap<ScopePath, FlowScope>,
     reserved: BTreeSet<u32>,
@@ -55,11 +55,11 @@ struct FlowCheck<'a> {
     is_draining: bool,
 }
 
-pub fn check(chronicle: &RunHistory, workflow: &Workflow) -> Result<(), PromiseViolation> {
+pub fn check(history: &RunHistory, workflow: &Workflow) -> Result<(), PromiseViolation> {
     let reserved = workflow.post_rollback_nodes().into_iter().map(|place| place.0).collect();
     let scopes = BTreeMap::new();
-    let mut walk = FlowCheck { chronicle, workflow, scopes, reserved, is_after: false, is_draining: false };
-    for event in chronicle.events() {
+    let mut walk = FlowCheck { history, workflow, scopes, reserved, is_after: false, is_draining: false };
+    for event in history.events() {
         // What a retry keeps and what it starts again is covered by its own tests.
         if matches!(event, RunEvent::Reopened(reopened) if matches!(**reopened, RunReopened::Retry { .. })) {
             return Ok(());
@@ -116,7 +116,7 @@ impl FlowCheck<'_> {
     }
 
     fn check_begin(&mut self, at: &NodeAddress) -> Result<(), PromiseViolation> {
-        let run = self.chronicle.run.clone();
+        let run = self.history.run.clone();
         let (winds, is_after, is_root) = (self.is_draining, self.is_after, at.scope.is_root());
         let reserved = self.reserved.clone();
         let Some(scope) = self.scope(&at.scope) else {
@@ -176,7 +176,7 @@ impl FlowCheck<'_> {
                 }
             }
         }
-        let run = self.chronicle.run.clone();
+        let run = self.history.run.clone();
         let Some(scope) = self.scope(&at.scope) else { return Ok(()) };
         let Some(place) = scope.graph.find(at.node.as_str()) else { return Ok(()) };
         if !scope.settled.insert(place.0) {

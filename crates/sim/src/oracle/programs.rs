@@ -29,9 +29,9 @@ struct ProgramHistory {
     results: Vec<(Option<CallId>, ProgramCallResult)>,
 }
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
     let mut agents: BTreeMap<&NodeAddress, ProgramHistory> = BTreeMap::new();
-    for event in chronicle.events() {
+    for event in history.events() {
         let told = match event {
             RunEvent::Began { node, wait } if matches!(**wait, NodeWait::Agent { .. }) => {
                 agents.insert(node, ProgramHistory::default());
@@ -75,7 +75,7 @@ pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
             _ => Ok(()),
         };
         if let Err(what) = told {
-            return violation("programs", format!("in `{}`: {what}", chronicle.run));
+            return violation("programs", format!("in `{}`: {what}", history.run));
         }
     }
     Ok(())

@@ -46,14 +46,14 @@ struct SagaCheck {
     cut: BTreeSet<NodeAddress>,
 }
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
     let mut walk = SagaCheck::default();
-    for event in chronicle.events() {
-        walk.event(event).or_else(|what| violation("saga", format!("`{}`: {what}", chronicle.run)))?;
+    for event in history.events() {
+        walk.event(event).or_else(|what| violation("saga", format!("`{}`: {what}", history.run)))?;
     }
-    match &chronicle.finished {
+    match &history.finished {
         Some(finished) => {
-            walk.check_end(finished.state).or_else(|what| violation("saga", format!("`{}`: {what}", chronicle.run)))
+            walk.check_end(finished.state).or_else(|what| violation("saga", format!("`{}`: {what}", history.run)))
         }
         None => Ok(()),
     }

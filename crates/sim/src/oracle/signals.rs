@@ -8,11 +8,11 @@ use serde_json::Value;
 
 use super::{PromiseViolation, RunHistory, violation};
 
-pub fn check(chronicle: &RunHistory) -> Result<(), PromiseViolation> {
-    let run = &chronicle.run;
+pub fn check(history: &RunHistory) -> Result<(), PromiseViolation> {
+    let run = &history.run;
     let mut kept: BTreeMap<&str, VecDeque<&Arc<Value>>> = BTreeMap::new();
     let mut taken: Option<(&NodeAddress, &Arc<Value>)> = None;
-    for event in chronicle.events() {
+    for event in history.events() {
         match event {
             RunEvent::SignalKept { signal } => kept.entry(&signal.name).or_default().push_back(&signal.payload),
             RunEvent::SignalTaken { node, name } => match kept.get_mut(name.as_str()).and_then(VecDeque::pop_front) {

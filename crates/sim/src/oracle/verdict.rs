@@ -20,19 +20,19 @@ impl SimOracle {
         books: &FakeJournal,
         tenant: &TenantId,
     ) -> Result<(), PromiseViolation> {
-        for (run, chronicle) in &self.histories {
-            if books.inbox_len(run) > 0 || chronicle.inbox.consumed() as i64 != books.items_received(run) {
+        for (run, history) in &self.histories {
+            if books.inbox_len(run) > 0 || history.inbox.consumed() as i64 != books.items_received(run) {
                 return violation("inbox", format!("`{run}` left items in its inbox"));
             }
-            let Some(workflow) = &chronicle.workflow else { continue };
-            flow::check(chronicle, workflow)?;
-            saga::check(chronicle)?;
-            signals::check(chronicle)?;
-            programs::check(chronicle)?;
-            agent_trace::check(chronicle)?;
-            acts(chronicle, services)?;
-            desk(chronicle, books, tenant)?;
-            children(chronicle, self)?;
+            let Some(workflow) = &history.workflow else { continue };
+            flow::check(history, workflow)?;
+            saga::check(history)?;
+            signals::check(history)?;
+            programs::check(history)?;
+            agent_trace::check(history)?;
+            acts(history, services)?;
+            desk(history, books, tenant)?;
+            children(history, self)?;
         }
         self.conversations.verdict(books, &self.histories)?;
         money(self, books)
@@ -56,15 +56,15 @@ fn money(witness: &SimOracle, books: &FakeJournal) -> Result<(), PromiseViolatio
 }
 
 /// Every act is recorded as done, or a person decided otherwise.
-fn acts(chronicle: &RunHistory, services: &SimServices) -> Result<(), PromiseViolation> {
+fn acts(history: &RunHistory, services: &SimServices) -> Result<(), PromiseViolation> {
     let mut acted: BTreeMap<&str, u32> = BTreeMap::new();
-    for asked in services.ledger.iter().filter(|asked| asked.run == chronicle.run && asked.acted) {
+    for asked in services.ledger.iter().filter(|asked| asked.run == history.run && asked.acted) {
         let count = acted.entry(&asked.key).or_default();
         *count += 1;
         if *count > 1 {
             return violation("acted once", format!("`{}` acted {count} times", asked.key));
         }
-        let calls = &chronicle.calls;
+        let calls = &history.calls;
         let is_known = calls.done.contains(&asked.effect)
             || calls.late.contains(&asked.effect)
             || calls.given_up.contains(&asked.effect);
@@ -78,10 +78,10 @@ fn acts(chronicle: &RunHistory, services: &SimServices) -> Result<(), PromiseVio
 }
 
 /// A failed compensation is in the task inbox unless it is retried, and nothing else is.
-fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Result<(), PromiseViolation> {
-    let open = books.open_desk(tenant, Some(&chronicle.run));
+fn desk(history: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Result<(), PromiseViolation> {
+    let open = books.open_desk(tenant, Some(&history.run));
     let mut left = BTreeSet::new();
-    for event in chronicle.events() {
+    for event in history.events() {
         match event {
             RunEvent::NotUndone { effect, .. } => {
                 left.insert(effect.call.clone());
@@ -95,12 +95,12 @@ fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Resul
     let not_undone = left.len();
     let shown = open.iter().filter(|item| item.kind == TaskItemKind::NotUndone).count();
     if let Some(item) = open.iter().find(|item| item.kind != TaskItemKind::NotUndone) {
-        return violation("desk", format!("`{}` has ended, and `{}` is open", chronicle.run, item.id));
+        return violation("desk", format!("`{}` has ended, and `{}` is open", history.run, item.id));
     }
-    let state = chronicle.finished.as_ref().map(|finished| finished.state);
+    let state = history.finished.as_ref().map(|finished| finished.state);
     // An effect that lost a race and could not be undone is in the task inbox, and fails only a run that was to undo
     // everything.
-    let takes_all_back = chronicle.events().fold(false, |takes, event| match event {
+    let takes_all_back = history.events().fold(false, |takes, event| match event {
         RunEvent::Winding { compensate, .. } => *compensate,
         RunEvent::Compensating => true,
         // A person who has it retried requires it to complete.
@@ -111,17 +111,17 @@ fn desk(chronicle: &RunHistory, books: &FakeJournal, tenant: &TenantId) -> Resul
     if shown == not_undone && may {
         return Ok(());
     }
-    violation("desk", format!("`{}` is {state:?}: {not_undone} were not undone, {shown} are shown", chronicle.run))
+    violation("desk", format!("`{}` is {state:?}: {not_undone} were not undone, {shown} are shown", history.run))
 }
 
 /// A child whose parent was compensated is itself undone.
-fn children(chronicle: &RunHistory, witness: &SimOracle) -> Result<(), PromiseViolation> {
-    let undone = chronicle.events().filter_map(|event| match event {
+fn children(history: &RunHistory, witness: &SimOracle) -> Result<(), PromiseViolation> {
+    let undone = history.events().filter_map(|event| match event {
         RunEvent::ChildUndone { effect, fault: None } => Some(effect),
         _ => None,
     });
     for effect in undone {
-        let entries = chronicle.events().filter_map(|event| match event {
+        let entries = history.events().filter_map(|event| match event {
             RunEvent::Done(done) | RunEvent::ArrivedLate(done) if done.effect.call.role == CallRole::Act => {
                 done.undo.as_deref()
             }

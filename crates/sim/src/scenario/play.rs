@@ -73,7 +73,7 @@ impl ScenarioResult {
     }
 
     fn events(&self, run: &RunId) -> String {
-        let events = self.report.oracle.histories.get(run).into_iter().flat_map(|chronicle| chronicle.events());
+        let events = self.report.oracle.histories.get(run).into_iter().flat_map(|history| history.events());
         events.map(|event| transcript::event_line(event) + "\n").collect()
     }
 
@@ -116,9 +116,9 @@ impl ScenarioResult {
 
     fn folded(&self, id: &RunId) -> Run {
         let mut run = Run::new();
-        if let Some(chronicle) = self.report.oracle.histories.get(id) {
+        if let Some(history) = self.report.oracle.histories.get(id) {
             self.report.oracle.versions().for_each(|(hash, workflow)| run.add_version(hash.clone(), workflow.clone()));
-            chronicle.entries.iter().for_each(|entry| run.fold(entry));
+            history.entries.iter().for_each(|entry| run.fold(entry));
         }
         run
     }

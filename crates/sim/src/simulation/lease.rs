@@ -87,7 +87,7 @@ impl Simulation<'_> {
         }
         let incarnation = self.processes[process].incarnation;
         // It polls less often while the store does not answer.
-        let wait = self.processes[process].lookout.next_poll().since(self.clocks(process).monotonic);
+        let wait = self.processes[process].poller.next_poll().since(self.clocks(process).monotonic);
         let at = self.now + wait + Duration::from_millis(self.rng.between(1, 100));
         self.schedule(at, SimEvent::PollStore { process, incarnation });
     }
@@ -95,12 +95,12 @@ impl Simulation<'_> {
     pub(super) fn poll(&mut self, process: usize) {
         self.processes[process].poll_scheduled = false;
         let now = self.clocks(process);
-        if !self.processes[process].lookout.is_due(now) {
+        if !self.processes[process].poller.is_due(now) {
             return self.poll_soon(process);
         }
         if self.faults.store_failure().is_some() {
             log_story!(self, "p{process} cannot look for work");
-            self.processes[process].lookout.poll_failed(now, self.options.poll);
+            self.processes[process].poller.poll_failed(now, self.options.poll);
             return self.poll_soon(process);
         }
         let id = self.processes[process].lease.process;
@@ -114,16 +114,16 @@ impl Simulation<'_> {
         for run in self.journal.with_new_items(id, DUE_MAX + waiting) {
             self.announce(process, &run);
         }
-        if let Some(after) = self.processes[process].lookout.stranded_after().filter(|_| room > 0) {
+        if let Some(after) = self.processes[process].poller.stranded_after().filter(|_| room > 0) {
             let page = self.journal.stranded(now.wall, after, room);
             for run in &page.found {
                 log_story!(self, "p{process} finds that {run} was put to sleep by a wrong clock");
                 self.announce(process, run);
             }
-            self.processes[process].lookout.stranded_found(page.next);
+            self.processes[process].poller.stranded_found(page.next);
         }
-        self.processes[process].lookout.poll_succeeded();
-        let has_more = self.processes[process].lookout.stranded_after().is_some()
+        self.processes[process].poller.poll_succeeded();
+        let has_more = self.processes[process].poller.stranded_after().is_some()
             || room == 0 && !self.journal.due(id, now.wall, now.for_leases(), 1).is_empty();
         if has_more {
             self.poll_soon(process);
@@ -309,7 +309,7 @@ impl Simulation<'_> {
             }
             let found = &self.processes[process];
             let number = found.tasks.get(&run).map(|task| task.number);
-            let number = number.or_else(|| found.aggregate_tasks.get(&run).map(|keeping| keeping.number));
+            let number = number.or_else(|| found.aggregate_tasks.get(&run).map(|aggregate_task| aggregate_task.number));
             if let Some(number) = number {
                 let place = self.place(process, &run, number);
                 self.end_task(&place, TaskExit::Unsettled { moved: false });
@@ -329,7 +329,9 @@ impl Simulation<'_> {
             let tasks = self.processes[other].tasks.iter();
             let tasks = tasks.filter_map(|(run, task)| Some((run.clone(), task.number, task.wake_at?)));
             let keepings = self.processes[other].aggregate_tasks.iter();
-            let keepings = keepings.filter_map(|(run, keeping)| Some((run.clone(), keeping.number, keeping.wake_at?)));
+            let keepings = keepings.filter_map(|(run, aggregate_task)| {
+                Some((run.clone(), aggregate_task.number, aggregate_task.wake_at?))
+            });
             for (run, number, at) in tasks.chain(keepings).collect::<Vec<_>>() {
                 let place = self.place(other, &run, number);
                 self.schedule_within(0, 1_000, SimEvent::TimerFires { place, at });

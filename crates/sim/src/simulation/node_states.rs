@@ -51,13 +51,13 @@ impl Simulation<'_> {
     /// Counts what a fault meets in one conversation or routing queue of a process, or in all of them.
     fn cover_aggregate(&mut self, process: usize, only: Option<&RunId>, column: CoverageColumn) {
         let kept = self.processes[process].aggregate_tasks.iter().filter(|(id, _)| only.is_none_or(|only| only == *id));
-        let hit = kept.filter_map(|(_, keeping)| {
-            let instant = match &keeping.pending_append {
+        let hit = kept.filter_map(|(_, aggregate_task)| {
+            let instant = match &aggregate_task.pending_append {
                 Some((_, true)) => FaultPoint::AfterAppend,
                 Some((_, false)) => FaultPoint::BeforeAppend,
-                None => keeping.has_recorded.then_some(FaultPoint::Recorded)?,
+                None => aggregate_task.has_recorded.then_some(FaultPoint::Recorded)?,
             };
-            Some((keeping.aggregate.row(), instant))
+            Some((aggregate_task.aggregate.row(), instant))
         });
         for (row, instant) in hit.collect::<Vec<_>>() {
             self.coverage.hit(row, column, instant);

@@ -299,9 +299,9 @@ impl Simulation<'_> {
 
     fn set_timer(&mut self, place: &TaskAddress, at: Time) {
         let found = &mut self.processes[place.process];
-        let of_keeping = found.aggregate_task_mut(place).map(|keeping| &mut keeping.wake_at).is_some();
+        let of_keeping = found.aggregate_task_mut(place).map(|aggregate_task| &mut aggregate_task.wake_at).is_some();
         let wake_at = match of_keeping {
-            true => found.aggregate_task_mut(place).map(|keeping| &mut keeping.wake_at),
+            true => found.aggregate_task_mut(place).map(|aggregate_task| &mut aggregate_task.wake_at),
             false => found.task_mut(place).map(|task| &mut task.wake_at),
         };
         if let Some(wake_at) = wake_at
@@ -318,7 +318,7 @@ impl Simulation<'_> {
         let found = &mut self.processes[place.process];
         let wait = match found.task_mut(place) {
             Some(task) => Some(task.owner.time_until(at, now)),
-            None => found.aggregate_task_mut(place).and_then(|keeping| keeping.aggregate.time_left(now)),
+            None => found.aggregate_task_mut(place).and_then(|aggregate_task| aggregate_task.aggregate.time_left(now)),
         };
         if let Some(wait) = wait {
             self.schedule(self.now + wait, SimEvent::TimerFires { place: place.clone(), at });

@@ -152,8 +152,8 @@ pub(super) fn in_run(tab: &ChargeCollector) -> ModelCaller {
     ModelCaller { charges: Some(tab.clone()), ..test_support::asker(1) }
 }
 
-pub(super) async fn reserve(purse: &BudgetLedger, price: PriceQuote) -> Result<Reservation, ModelCallError> {
-    purse.reserve(&gateway(), SpendAccount::default(), price, soon()).await.map_err(|refused| refused.fault)
+pub(super) async fn reserve(ledger: &BudgetLedger, price: PriceQuote) -> Result<Reservation, ModelCallError> {
+    ledger.reserve(&gateway(), SpendAccount::default(), price, soon()).await.map_err(|refused| refused.fault)
 }
 
 pub(super) fn soon() -> Instant {
@@ -165,8 +165,8 @@ pub(super) fn costing(cost: f64) -> AttemptCharge {
 }
 
 /// A call that is admitted, in flight for a moment, and settled.
-pub(super) async fn call(purse: &BudgetLedger, price: PriceQuote, cost: f64) -> Result<(), ModelCallError> {
-    let hold = reserve(purse, price).await?;
+pub(super) async fn call(ledger: &BudgetLedger, price: PriceQuote, cost: f64) -> Result<(), ModelCallError> {
+    let hold = reserve(ledger, price).await?;
     tokio::time::sleep(Duration::from_millis(20)).await;
     hold.settle(costing(cost));
     Ok(())

@@ -48,9 +48,9 @@ pub(in crate::api) async fn events(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, HttpProblem> {
     let last = last_event_id(&headers)?.unwrap_or(0);
-    let talk = find(state.run_services()?, &caller, &id).await?;
+    let handle = find(state.run_services()?, &caller, &id).await?;
     let seat = StreamSession::of(&state, &caller, headers)?;
-    Ok(seat.follow(ConversationEventSource { conversation: talk, principal: caller, last, has_news: true }))
+    Ok(seat.follow(ConversationEventSource { conversation: handle, principal: caller, last, has_news: true }))
 }
 
 impl EventSource for ConversationEventSource {

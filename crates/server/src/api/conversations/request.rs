@@ -46,10 +46,9 @@ impl<'a> ConversationRequest<'a> {
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
-        let (patience, once) =
-            (WaitPreference::of(headers)?, IdempotencyKey::of(state, &principal, headers, asked).await?);
-        let talk = find(state.run_services()?, &principal, id).await?;
-        Self::of(state, principal, talk, once, patience)
+        let (wait, once) = (WaitPreference::of(headers)?, IdempotencyKey::of(state, &principal, headers, asked).await?);
+        let handle = find(state.run_services()?, &principal, id).await?;
+        Self::of(state, principal, handle, once, wait)
     }
 
     /// A request that starts a conversation, or finds the one that an earlier request under the same key started.
@@ -59,7 +58,7 @@ impl<'a> ConversationRequest<'a> {
         headers: &HeaderMap,
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
-        let (patience, mut once) =
+        let (wait, mut once) =
             (WaitPreference::of(headers)?, IdempotencyKey::of(state, &principal, headers, asked).await?);
         let services = state.run_services()?;
         let mut id = RunId::new(uuid::Uuid::now_v7().to_string());
@@ -70,25 +69,25 @@ impl<'a> ConversationRequest<'a> {
             // A concurrent request with the same key uses the same conversation.
             id = once.previous_run.clone().unwrap_or(id);
         }
-        let talk = ConversationHandle::new(&services.engine, services.read.clone(), principal.tenant().clone(), id);
-        Self::of(state, principal, talk, once, patience)
+        let handle = ConversationHandle::new(&services.engine, services.read.clone(), principal.tenant().clone(), id);
+        Self::of(state, principal, handle, once, wait)
     }
 
     fn of(
         state: &'a AppState,
         principal: Principal,
-        talk: ConversationHandle,
+        handle: ConversationHandle,
         once: Option<IdempotencyKey>,
-        patience: WaitPreference,
+        wait: WaitPreference,
     ) -> Result<Self, HttpProblem> {
         let fresh = once.as_ref().map_or_else(|| uuid::Uuid::now_v7().to_string(), IdempotencyKey::command_id);
         Ok(Self {
             state,
             services: state.run_services()?,
             principal,
-            conversation: talk,
+            conversation: handle,
             idempotency: once,
-            wait: patience,
+            wait: wait_preference,
             started_at: Instant::now(),
             fallback_id: fresh,
         })
@@ -119,9 +118,9 @@ impl<'a> ConversationRequest<'a> {
         if let Some(version) = active_version(self.services, &self.principal, &workflow).await? {
             return Ok(version);
         }
-        let mut talk = find(self.services, &self.principal, self.conversation.id().as_str()).await?;
-        talk.catch_up().await?;
-        let last = talk.conversation().version().cloned();
+        let mut handle = find(self.services, &self.principal, self.conversation.id().as_str()).await?;
+        handle.catch_up().await?;
+        let last = handle.conversation().version().cloned();
         match last {
             Some(version) => Ok(version),
             None => Err(super::workflow_not_found(self.services, &self.principal, &workflow).await),

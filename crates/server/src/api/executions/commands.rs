@@ -53,10 +53,10 @@ impl<'a> RunCommandRequest<'a> {
         asked: RequestFingerprint<'_>,
     ) -> Result<Self, HttpProblem> {
         let services = state.run_services()?;
-        let patience = WaitPreference::of(headers)?;
+        let wait_preference = WaitPreference::of(headers)?;
         let once = IdempotencyKey::of(state, &principal, headers, asked).await?;
         let run = find_head(services, &principal, id).await?.run;
-        Ok(Self { state, services, principal, run, idempotency: once, wait: patience })
+        Ok(Self { state, services, principal, run, idempotency: once, wait: wait_preference })
     }
 
     pub fn actor_name(&self) -> String {
