@@ -34,7 +34,7 @@ impl InventoryService {
     fn listen(port: u16, file: PathBuf, answers: bool) -> Self {
         let orders = json!({ "port": port, "file": file, "answers": answers });
         let mut process = Command::new(std::env::current_exe().expect("this program"))
-            .args(["shelf::the_service_itself", "--exact", "--nocapture", "--test-threads=1"])
+            .args(["inventory_service::the_service_itself", "--exact", "--nocapture", "--test-threads=1"])
             .env(ORDERS, orders.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
